@@ -1,0 +1,148 @@
+"""Every error a client can be told, each with its HTTP status and its Iceberg type.
+
+Source: the error responses of the Iceberg REST OpenAPI document. Below the HTTP layer a
+class is raised; the edge renders it once as
+``{"error": {"message", "type", "code"}}``.
+"""
+
+from typing import ClassVar
+
+
+class CatalogError(Exception):
+    """A failure with a place in the Iceberg REST specification."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "InternalServerError"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class BadRequestError(CatalogError):
+    """The request is malformed, or breaks a rule that no retry will mend."""
+
+    status = 400
+    type = "BadRequestException"
+
+
+class NotAuthenticatedError(CatalogError):
+    """The caller did not prove who they are."""
+
+    status = 401
+    type = "NotAuthorizedException"
+
+
+class ForbiddenError(CatalogError):
+    """The caller is known, and may not do this."""
+
+    status = 403
+    type = "ForbiddenException"
+
+
+class NoSuchWarehouseError(CatalogError):
+    """No warehouse has this name or location."""
+
+    status = 404
+    type = "NoSuchWarehouseException"
+
+
+class NoSuchNamespaceError(CatalogError):
+    """No namespace has this name."""
+
+    status = 404
+    type = "NoSuchNamespaceException"
+
+
+class NoSuchTableError(CatalogError):
+    """No table has this name."""
+
+    status = 404
+    type = "NoSuchTableException"
+
+
+class NoSuchViewError(CatalogError):
+    """No view has this name."""
+
+    status = 404
+    type = "NoSuchViewException"
+
+
+class NotFoundError(CatalogError):
+    """A file that the catalog points at is not there."""
+
+    status = 404
+    type = "NotFoundException"
+
+
+class NoSuchRouteError(CatalogError):
+    """The path is none of the specification's."""
+
+    status = 404
+    type = "NoSuchRouteException"
+
+
+class MethodNotAllowedError(CatalogError):
+    """The path exists, the verb does not."""
+
+    status = 405
+    type = "MethodNotAllowedException"
+
+
+class UnsupportedOperationError(CatalogError):
+    """The specification allows this, the server does not do it."""
+
+    status = 406
+    type = "UnsupportedOperationException"
+
+
+class AlreadyExistsError(CatalogError):
+    """The name is taken."""
+
+    status = 409
+    type = "AlreadyExistsException"
+
+
+class NamespaceNotEmptyError(CatalogError):
+    """The namespace still holds tables, views or namespaces."""
+
+    status = 409
+    type = "NamespaceNotEmptyException"
+
+
+class CommitFailedError(CatalogError):
+    """The commit surely did not happen: somebody else was first. Retrying may succeed."""
+
+    status = 409
+    type = "CommitFailedException"
+
+
+class PayloadTooLargeError(CatalogError):
+    """The request body is larger than the server takes."""
+
+    status = 413
+    type = "PayloadTooLargeException"
+
+
+class UnprocessableEntityError(CatalogError):
+    """The request contradicts itself."""
+
+    status = 422
+    type = "UnprocessableEntityException"
+
+
+class InternalServerError(CatalogError):
+    """The server failed. Never the client's mistake."""
+
+
+class CommitStateUnknownError(CatalogError):
+    """Nobody can tell whether the commit happened. No file of it may be deleted."""
+
+    type = "CommitStateUnknownException"
+
+
+class ServiceUnavailableError(CatalogError):
+    """The server cannot serve this now, and has changed nothing."""
+
+    status = 503
+    type = "SlowDownException"

@@ -1,0 +1,136 @@
+"""Names: namespaces, tables, and the opaque tokens that continue a list.
+
+A name is any Unicode text without control characters. The levels of a namespace travel in
+URLs joined by U+001F, so that character can never be part of a name.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from falcon_catalog.errors import BadRequestError
+
+SEPARATOR = "\x1f"
+MAX_NAME_LENGTH = 255  # characters
+MAX_LEVELS = 64
+
+
+def check_name(name: object, what: str) -> str:
+    """Return ``name`` when it can name a ``what`` ("table", "namespace level" …).
+
+    Raises:
+        BadRequestError: it is not text, empty, too long, or has a control character.
+    """
+    if not isinstance(name, str):
+        raise BadRequestError(f"Invalid {what} name: {name!r} is not a string")
+    if not name:
+        raise BadRequestError(f"Invalid {what} name: it is empty")
+    if len(name) > MAX_NAME_LENGTH:
+        raise BadRequestError(
+            f"Invalid {what} name: {len(name)} characters, at most {MAX_NAME_LENGTH} are allowed"
+        )
+    for character in name:
+        if character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff":
+            raise BadRequestError(
+                f"Invalid {what} name {name!r}: it contains the control character {character!r}"
+            )
+    return name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Namespace:
+    """One or more levels, outermost first."""
+
+    levels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, levels: object) -> "Namespace":
+        """Check the ``namespace`` array of a request.
+
+        Raises:
+            BadRequestError: it is not a list of names, or is empty.
+        """
+        if not isinstance(levels, list | tuple):
+            raise BadRequestError(f"Invalid namespace: {levels!r} is not a list of names")
+        if not levels:
+            raise BadRequestError("Invalid namespace: it has no levels")
+        if len(levels) > MAX_LEVELS:
+            raise BadRequestError(
+                f"Invalid namespace: {len(levels)} levels, at most {MAX_LEVELS} are allowed"
+            )
+        return cls(tuple(check_name(level, "namespace level") for level in levels))
+
+    @classmethod
+    def from_path(cls, path: str) -> "Namespace":
+        """Read back what ``path`` wrote."""
+        return cls(tuple(path.split(SEPARATOR)))
+
+    @property
+    def path(self) -> str:
+        """The levels joined by U+001F: the form in which a namespace is stored."""
+        return SEPARATOR.join(self.levels)
+
+    @property
+    def parent(self) -> "Namespace | None":
+        """The namespace around this one, or None at the top."""
+        return Namespace(self.levels[:-1]) if len(self.levels) > 1 else None
+
+    def __str__(self) -> str:
+        return ".".join(self.levels)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TableIdentifier:
+    """The name of a table or view inside its namespace."""
+
+    namespace: Namespace
+    name: str
+
+    @classmethod
+    def of(cls, value: object) -> "TableIdentifier":
+        """Check the ``{"namespace": [...], "name": "..."}`` of a request.
+
+        Raises:
+            BadRequestError: it is not such an object.
+        """
+        if not isinstance(value, dict):
+            raise BadRequestError(f"Invalid table identifier: {value!r} is not an object")
+        return cls(Namespace.of(value.get("namespace")), check_name(value.get("name"), "table"))
+
+    def as_json(self) -> dict[str, object]:
+        """The shape that the specification gives identifiers."""
+        return {"namespace": list(self.namespace.levels), "name": self.name}
+
+    def __str__(self) -> str:
+        return f"{self.namespace}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: at most ``size`` entries, those after the name ``after``."""
+
+    after: str | None
+    size: int
+
+
+def write_page_token(last: str) -> str:
+    """Return the opaque token that continues a list after the name ``last``."""
+    return base64.urlsafe_b64encode(b"1" + last.encode()).decode().rstrip("=")
+
+
+def read_page_token(token: str) -> str:
+    """Return the name after which the list goes on.
+
+    Raises:
+        BadRequestError: the token is none of ours.
+    """
+    padded = token + "=" * (-len(token) % 4)
+    try:
+        decoded = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True)
+        if decoded[:1] != b"1":
+            raise ValueError(decoded[:1])
+        return decoded[1:].decode()
+    except (binascii.Error, ValueError) as error:
+        raise BadRequestError(
+            f"Invalid pageToken {token!r}: it was not issued by this server"
+        ) from error
