@@ -1,0 +1,360 @@
+"""Settings: read once from a file, the environment and flags, then frozen.
+
+Each setting is described once, beside its field: the help text, the rule it obeys and its
+flag. ``--help``, ``config show`` and the documentation's test all read that description.
+Flags win over the environment, which wins over the file, which wins over the defaults.
+"""
+
+import difflib
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+MEBIBYTE = 1024 * 1024
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message is one line, fit for a terminal."""
+
+
+def listen_address(listen: str) -> tuple[str, int] | Path:
+    """Return ``(host, port)`` of ``HOST:PORT`` or ``[IPV6]:PORT``, or the path of ``unix:/PATH``.
+
+    Raises:
+        ValueError: it is none of the three.
+    """
+    if listen.startswith("unix:/"):
+        return Path(listen.removeprefix("unix:"))
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/\s]+)):([0-9]{1,5})", listen)
+    if match is None or int(match[3]) > 65535:  # noqa: PLR2004 - the last TCP port
+        raise ValueError("must be HOST:PORT, [IPV6]:PORT or unix:/absolute/path, port 0 to 65535")
+    return match[1] or match[2], int(match[3])
+
+
+def store_path(url: str) -> Path:
+    """Return the absolute path of the database file that ``sqlite:///PATH`` names.
+
+    Three slashes and a relative path, or four slashes for an absolute one.
+
+    Raises:
+        ValueError: the URL is of another kind, or names no file.
+    """
+    path = url.removeprefix("sqlite:///")
+    if path == url or path in ("", "/", ":memory:") or path.endswith("/") or "?" in path:
+        raise ValueError(
+            "must be sqlite:///relative/file.db or sqlite:////absolute/file.db (four slashes)"
+        )
+    return Path(path).absolute()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError("must be a text that is not empty")
+    return value
+
+
+def _listen(value: object) -> str:
+    listen = _text(value)
+    listen_address(listen)
+    return listen
+
+
+def _store_url(value: object) -> str:
+    # Written out in full, so that a later change of directory cannot move the store.
+    return f"sqlite:///{store_path(_text(value))}"
+
+
+def _location(value: object) -> str:
+    location = _text(value).rstrip("/")
+    path = location.removeprefix("file://")
+    if path == location or not path.startswith("/") or os.path.normpath(path) != path:
+        raise ValueError("must be file:///absolute/path, without '.', '..' or '//' in it")
+    return location
+
+
+def _locations(value: object) -> tuple[str, ...]:
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise ValueError("must be a list of locations")  # noqa: TRY004 - told as a wrong value
+    return tuple(_location(part) for part in parts if part != "")
+
+
+def _level(value: object) -> str:
+    level = _text(value).upper()
+    if level not in LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return level
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return value
+
+    return parse
+
+
+def _about(
+    text: str, parse: Callable[[object], Any], *, flag: str = "", derived: str = ""
+) -> dict[str, Any]:
+    """Describe a setting; ``derived`` is a default with ``{state}`` for the state directory."""
+    return {"help": text, "parse": parse, "flag": flag, "derived": derived}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How the process listens and ends."""
+
+    listen: str = field(
+        default="127.0.0.1:8181",
+        metadata=_about(
+            "Where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH; port 0 picks a free one."
+            " Sockets handed over by systemd come before it.",
+            _listen,
+            flag="--listen",
+        ),
+    )
+    threads: int = field(
+        default=4,
+        metadata=_about("Requests worked on at the same time.", _whole(1, 256), flag="--threads"),
+    )
+    shutdown_timeout: int = field(
+        default=30,
+        metadata=_about(
+            "Seconds that requests in flight have to finish once the server is told to stop.",
+            _whole(0, 3600),
+        ),
+    )
+    max_body_bytes: int = field(
+        default=64 * MEBIBYTE,
+        metadata=_about("Largest request body, in bytes.", _whole(1024, 1024 * MEBIBYTE)),
+    )
+    channel_timeout: int = field(
+        default=120,
+        metadata=_about(
+            "Seconds after which a connection that neither sends nor receives is closed.",
+            _whole(1, 86400),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where the catalog's rows are."""
+
+    url: str = field(
+        metadata=_about(
+            "The catalog's database: sqlite:///relative.db or sqlite:////absolute.db.",
+            _store_url,
+            flag="--store",
+            derived="sqlite:///{state}/catalog.db",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseSettings:
+    """Where the tables' files are."""
+
+    location: str = field(
+        metadata=_about(
+            "Root of the tables' files: file:///absolute/path.",
+            _location,
+            flag="--warehouse",
+            derived="file://{state}/warehouse",
+        ),
+    )
+    name: str = field(
+        default="default",
+        metadata=_about(
+            "Name by which clients may ask for the warehouse.", _text, flag="--warehouse-name"
+        ),
+    )
+    allowed_locations: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            "More roots under which a client may place or register a table.", _locations
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What the process tells on stderr."""
+
+    level: str = field(
+        default="INFO",
+        metadata=_about(
+            f"Least severe message to log: {', '.join(LOG_LEVELS)}.", _level, flag="--log-level"
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the catalog was told, and by whom (``origins``: key to place)."""
+
+    store: StoreSettings
+    warehouse: WarehouseSettings
+    server: ServerSettings = field(default_factory=ServerSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def value(self, key: str) -> Any:
+        """Return the value of the setting ``key``, for example ``server.listen``."""
+        section, _, name = key.partition(".")
+        return getattr(getattr(self, section), name)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting's description."""
+
+    key: str  # server.listen
+    variable: str  # CATALOG_SERVER_LISTEN
+    flag: str  # --listen, or empty
+    default: str  # as documented; {state} stands for the state directory
+    help: str
+    parse: Callable[[object], Any]
+
+
+_SECTIONS = {
+    "server": ServerSettings,
+    "store": StoreSettings,
+    "warehouse": WarehouseSettings,
+    "log": LogSettings,
+}
+
+
+def _describe(section: str, described: Field[Any]) -> Setting:
+    about = described.metadata
+    default = described.default
+    return Setting(
+        key=f"{section}.{described.name}",
+        variable=f"CATALOG_{section}_{described.name}".upper(),
+        flag=about["flag"],
+        default=about["derived"] or ("" if default == () else str(default)),
+        help=about["help"],
+        parse=about["parse"],
+    )
+
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    _describe(section, described)
+    for section, kind in _SECTIONS.items()
+    for described in fields(kind)
+)
+
+
+def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """Return the settings in force.
+
+    Args:
+        config: a TOML file, or None for no file.
+        environ: the environment, ``os.environ`` as a rule.
+        flags: value by key (``server.listen``); None counts as not given.
+
+    Raises:
+        SettingsError: a setting is unknown or wrong; one line names it, where it stands,
+            its value and the rule it breaks.
+    """
+    state = _state_directory(environ)
+    told = [
+        *((s, s.default.format(state=state), "default") for s in SETTINGS),
+        *(_from_file(config) if config else ()),
+        *_from_environment(environ),
+        *((_known(key, "flag"), value, "flag") for key, value in flags.items()),
+    ]
+    sections: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    origins: dict[str, str] = {}
+    for setting, raw, origin in told:
+        if origin == "flag":
+            if raw is None:
+                continue
+            origin = f"flag {setting.flag or setting.key}"  # noqa: PLW2901
+        section, _, name = setting.key.partition(".")
+        try:
+            sections[section][name] = setting.parse(raw)
+        except ValueError as error:
+            raise SettingsError(f"{origin}: {setting.key} = {raw!r}: it {error}") from None
+        origins[setting.key] = origin
+    built = {section: kind(**sections[section]) for section, kind in _SECTIONS.items()}
+    return Settings(**built, origins=origins)
+
+
+def prepare(settings: Settings) -> None:
+    """Make the directories of the store and the warehouse, and see that they can be written.
+
+    Raises:
+        SettingsError: one cannot be made or written.
+    """
+    directories = {
+        "store.url": store_path(settings.store.url).parent,
+        "warehouse.location": Path(settings.warehouse.location.removeprefix("file://")),
+    }
+    for key, directory in directories.items():
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=directory):
+                pass
+        except OSError as error:
+            origin, value = settings.origins.get(key, "settings"), settings.value(key)
+            reason = f"{directory} cannot be written: {error.strerror or error}"
+            raise SettingsError(f"{origin}: {key} = {value!r}: {reason}") from None
+
+
+def _state_directory(environ: Mapping[str, str]) -> Path:
+    # systemd's STATE_DIRECTORY may hold several, separated by colons: ours is the first.
+    told = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(told or "var/catalog").absolute()
+
+
+def _from_file(config: Path) -> Iterator[tuple[Setting, object, str]]:
+    try:
+        content = tomllib.loads(config.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{config}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # neither UTF-8 nor TOML
+        raise SettingsError(f"{config}: is not TOML: {error}") from None
+    for section, values in content.items():
+        if section not in _SECTIONS:
+            raise SettingsError(
+                f"{config}: unknown section [{section}], expected one of {', '.join(_SECTIONS)}"
+            )
+        if not isinstance(values, dict):
+            raise SettingsError(f"{config}: {section} = {values!r}: it must be a [{section}] table")
+        for name, value in values.items():
+            yield _known(f"{section}.{name}", str(config)), value, str(config)
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[Setting, object, str]]:
+    by_variable = {setting.variable: setting for setting in SETTINGS}
+    ours = tuple(f"CATALOG_{section.upper()}_" for section in _SECTIONS)
+    for variable, value in environ.items():
+        if variable in by_variable:
+            yield by_variable[variable], value, f"environment {variable}"
+        elif variable.startswith(ours):
+            raise SettingsError(
+                f"environment {variable}: no such setting{_nearest(variable, by_variable)}"
+            )
+
+
+def _known(key: str, origin: str) -> Setting:
+    by_key = {setting.key: setting for setting in SETTINGS}
+    if key not in by_key:
+        raise SettingsError(f"{origin}: {key}: no such setting{_nearest(key, by_key)}")
+    return by_key[key]
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f", did you mean {close[0]}?" if close else f", expected one of {', '.join(known)}"
