@@ -6,8 +6,6 @@ Flags win over the environment, which wins over the file, which wins over the de
 """
 
 import difflib
-import os
-import re
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -15,99 +13,20 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from falcon_catalog import rules
+
 MEBIBYTE = 1024 * 1024
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class SettingsError(Exception):
     """A setting that cannot be used; the message is one line, fit for a terminal."""
 
 
-def listen_address(listen: str) -> tuple[str, int] | Path:
-    """Return ``(host, port)`` of ``HOST:PORT`` or ``[IPV6]:PORT``, or the path of ``unix:/PATH``.
-
-    Raises:
-        ValueError: it is none of the three.
-    """
-    if listen.startswith("unix:/"):
-        return Path(listen.removeprefix("unix:"))
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/\s]+)):([0-9]{1,5})", listen)
-    if match is None or int(match[3]) > 65535:  # noqa: PLR2004 - the last TCP port
-        raise ValueError("must be HOST:PORT, [IPV6]:PORT or unix:/absolute/path, port 0 to 65535")
-    return match[1] or match[2], int(match[3])
-
-
-def store_path(url: str) -> Path:
-    """Return the absolute path of the database file that ``sqlite:///PATH`` names.
-
-    Three slashes and a relative path, or four slashes for an absolute one.
-
-    Raises:
-        ValueError: the URL is of another kind, or names no file.
-    """
-    path = url.removeprefix("sqlite:///")
-    if path == url or path in ("", "/", ":memory:") or path.endswith("/") or "?" in path:
-        raise ValueError(
-            "must be sqlite:///relative/file.db or sqlite:////absolute/file.db (four slashes)"
-        )
-    return Path(path).absolute()
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValueError("must be a text that is not empty")
-    return value
-
-
-def _listen(value: object) -> str:
-    listen = _text(value)
-    listen_address(listen)
-    return listen
-
-
-def _store_url(value: object) -> str:
-    # Written out in full, so that a later change of directory cannot move the store.
-    return f"sqlite:///{store_path(_text(value))}"
-
-
-def _location(value: object) -> str:
-    location = _text(value).rstrip("/")
-    path = location.removeprefix("file://")
-    if path == location or not path.startswith("/") or os.path.normpath(path) != path:
-        raise ValueError("must be file:///absolute/path, without '.', '..' or '//' in it")
-    return location
-
-
-def _locations(value: object) -> tuple[str, ...]:
-    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple):
-        raise ValueError("must be a list of locations")  # noqa: TRY004 - told as a wrong value
-    return tuple(_location(part) for part in parts if part != "")
-
-
-def _level(value: object) -> str:
-    level = _text(value).upper()
-    if level not in LOG_LEVELS:
-        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
-    return level
-
-
-def _whole(low: int, high: int) -> Callable[[object], int]:
-    def parse(value: object) -> int:
-        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return value
-
-    return parse
-
-
 def _about(
-    text: str, parse: Callable[[object], Any], *, flag: str = "", derived: str = ""
+    text: str, rule: Callable[[object], Any], *, flag: str = "", derived: str = ""
 ) -> dict[str, Any]:
     """Describe a setting; ``derived`` is a default with ``{state}`` for the state directory."""
-    return {"help": text, "parse": parse, "flag": flag, "derived": derived}
+    return {"help": text, "rule": rule, "flag": flag, "derived": derived}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,30 +38,32 @@ class ServerSettings:
         metadata=_about(
             "Where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH; port 0 picks a free one."
             " Sockets handed over by systemd come before it.",
-            _listen,
+            rules.listen,
             flag="--listen",
         ),
     )
     threads: int = field(
         default=4,
-        metadata=_about("Requests worked on at the same time.", _whole(1, 256), flag="--threads"),
+        metadata=_about(
+            "Requests worked on at the same time.", rules.whole(1, 256), flag="--threads"
+        ),
     )
     shutdown_timeout: int = field(
         default=30,
         metadata=_about(
             "Seconds that requests in flight have to finish once the server is told to stop.",
-            _whole(0, 3600),
+            rules.whole(0, 3600),
         ),
     )
     max_body_bytes: int = field(
         default=64 * MEBIBYTE,
-        metadata=_about("Largest request body, in bytes.", _whole(1024, 1024 * MEBIBYTE)),
+        metadata=_about("Largest request body, in bytes.", rules.whole(1024, 1024 * MEBIBYTE)),
     )
     channel_timeout: int = field(
         default=120,
         metadata=_about(
             "Seconds after which a connection that neither sends nor receives is closed.",
-            _whole(1, 86400),
+            rules.whole(1, 86400),
         ),
     )
 
@@ -154,7 +75,7 @@ class StoreSettings:
     url: str = field(
         metadata=_about(
             "The catalog's database: sqlite:///relative.db or sqlite:////absolute.db.",
-            _store_url,
+            rules.store_url,
             flag="--store",
             derived="sqlite:///{state}/catalog.db",
         ),
@@ -168,7 +89,7 @@ class WarehouseSettings:
     location: str = field(
         metadata=_about(
             "Root of the tables' files: file:///absolute/path.",
-            _location,
+            rules.location,
             flag="--warehouse",
             derived="file://{state}/warehouse",
         ),
@@ -176,13 +97,13 @@ class WarehouseSettings:
     name: str = field(
         default="default",
         metadata=_about(
-            "Name by which clients may ask for the warehouse.", _text, flag="--warehouse-name"
+            "Name by which clients may ask for the warehouse.", rules.text, flag="--warehouse-name"
         ),
     )
     allowed_locations: tuple[str, ...] = field(
         default=(),
         metadata=_about(
-            "More roots under which a client may place or register a table.", _locations
+            "More roots under which a client may place or register a table.", rules.locations
         ),
     )
 
@@ -194,7 +115,9 @@ class LogSettings:
     level: str = field(
         default="INFO",
         metadata=_about(
-            f"Least severe message to log: {', '.join(LOG_LEVELS)}.", _level, flag="--log-level"
+            f"Least severe message to log: {', '.join(rules.LOG_LEVELS)}.",
+            rules.level,
+            flag="--log-level",
         ),
     )
 
@@ -224,7 +147,7 @@ class Setting:
     flag: str  # --listen, or empty
     default: str  # as documented; {state} stands for the state directory
     help: str
-    parse: Callable[[object], Any]
+    rule: Callable[[object], Any]
 
 
 _SECTIONS = {
@@ -244,7 +167,7 @@ def _describe(section: str, described: Field[Any]) -> Setting:
         flag=about["flag"],
         default=about["derived"] or ("" if default == () else str(default)),
         help=about["help"],
-        parse=about["parse"],
+        rule=about["rule"],
     )
 
 
@@ -268,22 +191,18 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
             its value and the rule it breaks.
     """
     state = _state_directory(environ)
-    told = [
+    told: list[tuple[Setting, object, str]] = [
         *((s, s.default.format(state=state), "default") for s in SETTINGS),
         *(_from_file(config) if config else ()),
         *_from_environment(environ),
-        *((_known(key, "flag"), value, "flag") for key, value in flags.items()),
+        *_from_flags(flags),
     ]
     sections: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     origins: dict[str, str] = {}
     for setting, raw, origin in told:
-        if origin == "flag":
-            if raw is None:
-                continue
-            origin = f"flag {setting.flag or setting.key}"  # noqa: PLW2901
         section, _, name = setting.key.partition(".")
         try:
-            sections[section][name] = setting.parse(raw)
+            sections[section][name] = setting.rule(raw)
         except ValueError as error:
             raise SettingsError(f"{origin}: {setting.key} = {raw!r}: it {error}") from None
         origins[setting.key] = origin
@@ -298,8 +217,8 @@ def prepare(settings: Settings) -> None:
         SettingsError: one cannot be made or written.
     """
     directories = {
-        "store.url": store_path(settings.store.url).parent,
-        "warehouse.location": Path(settings.warehouse.location.removeprefix("file://")),
+        "store.url": rules.store_path(settings.store.url).parent,
+        "warehouse.location": rules.location_path(settings.warehouse.location),
     }
     for key, directory in directories.items():
         try:
@@ -346,6 +265,13 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[Setting, obj
             raise SettingsError(
                 f"environment {variable}: no such setting{_nearest(variable, by_variable)}"
             )
+
+
+def _from_flags(flags: Mapping[str, object]) -> Iterator[tuple[Setting, object, str]]:
+    for key, value in flags.items():
+        if value is not None:
+            setting = _known(key, "flag")
+            yield setting, value, f"flag {setting.flag or key}"
 
 
 def _known(key: str, origin: str) -> Setting:

@@ -1,0 +1,110 @@
+"""The rules that the values of settings obey.
+
+A rule takes what a person wrote (text from a flag or a variable, any TOML value from a
+file), returns the value to use, and raises ``ValueError`` with the end of a sentence that
+begins with "it".
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LAST_PORT = 65535
+
+
+def listen_address(listen: str) -> tuple[str, int] | Path:
+    """Return ``(host, port)`` of ``HOST:PORT`` or ``[IPV6]:PORT``, or the path of ``unix:/PATH``.
+
+    Raises:
+        ValueError: it is none of the three.
+    """
+    if listen.startswith("unix:/"):
+        return Path(listen.removeprefix("unix:"))
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/\s]+)):([0-9]{1,5})", listen)
+    if match is None or int(match[3]) > LAST_PORT:
+        raise ValueError(
+            f"must be HOST:PORT, [IPV6]:PORT or unix:/absolute/path, PORT from 0 to {LAST_PORT}"
+        )
+    return match[1] or match[2], int(match[3])
+
+
+def store_path(url: str) -> Path:
+    """Return the absolute path of the database file that ``sqlite:///PATH`` names.
+
+    PATH is relative after three slashes and absolute after four, as elsewhere in Python.
+
+    Raises:
+        ValueError: the URL is of another kind, or names no file.
+    """
+    path = url.removeprefix("sqlite:///")
+    if path == url or path in ("", ":memory:") or path.endswith("/") or "?" in path:
+        raise ValueError(
+            "must be sqlite:///relative/file.db or sqlite:////absolute/file.db (four slashes)"
+        )
+    return Path(path).absolute()
+
+
+def location_path(location: str) -> Path:
+    """Return the directory that ``file:///absolute/path`` names.
+
+    Raises:
+        ValueError: the location is of another kind, relative or not in its simplest form.
+    """
+    path = location.removeprefix("file://")
+    if path == location or not path.startswith("/") or os.path.normpath(path) != path:
+        raise ValueError("must be file:///absolute/path, without '.', '..' or '//' in it")
+    return Path(path)
+
+
+def text(value: object) -> str:
+    """Accept text that says something."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError("must be a text that is not empty")
+    return value
+
+
+def listen(value: object) -> str:
+    """Accept an address to listen on."""
+    listen_address(text(value))
+    return text(value)
+
+
+def store_url(value: object) -> str:
+    """Accept a store, written out in full: a later change of directory must not move it."""
+    return f"sqlite:///{store_path(text(value))}"
+
+
+def location(value: object) -> str:
+    """Accept a root of tables, without a slash at its end."""
+    return f"file://{location_path(text(value).rstrip('/'))}"
+
+
+def locations(value: object) -> tuple[str, ...]:
+    """Accept several roots: a list, or text with commas between them."""
+    several = value.split(",") if isinstance(value, str) and value else value or []
+    if not isinstance(several, list | tuple):
+        raise ValueError("must be a list of locations")  # noqa: TRY004 - ValueErrors are told
+    return tuple(location(one.strip() if isinstance(one, str) else one) for one in several)
+
+
+def level(value: object) -> str:
+    """Accept the name of a log level, in any case."""
+    name = text(value).upper()
+    if name not in LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return name
+
+
+def whole(low: int, high: int) -> Callable[[object], int]:
+    """Return the rule that accepts whole numbers from ``low`` to ``high``."""
+
+    def accept(value: object) -> int:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return value
+
+    return accept
