@@ -1,0 +1,116 @@
+"""Be a polite client: a rate limit shared by threads, and waits between attempts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+
+from jobs.weather_errors import WeatherError
+
+log = logging.getLogger("jobs.weather")
+
+Sleep = Callable[[float], None]
+
+# The service says its limit clears "typically within 5 seconds".
+THROTTLE_SECONDS = 5.0
+_BACKOFF = wait_random_exponential(multiplier=2, min=1, max=60)
+
+
+class RateLimit:
+    """A token bucket: a second's worth of requests at once, then `per_second` of them.
+
+    Threads may share one; each waits for its own turn outside the lock.
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        *,
+        sleep: Sleep = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not per_second > 0:
+            raise ValueError(f"requests_per_second must be above 0, not {per_second}")
+        self._rate = per_second
+        self._burst = max(1.0, per_second)
+        self._tokens = self._burst
+        self._sleep = sleep
+        self._clock = clock
+        self._filled_at = clock()
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Take one token, waiting until it is there."""
+        with self._lock:
+            now = self._clock()
+            gained = (now - self._filled_at) * self._rate
+            self._tokens = min(self._burst, self._tokens + gained) - 1
+            self._filled_at = now
+            delay = -self._tokens / self._rate
+        if delay > 0:
+            self._sleep(delay)
+
+
+def retrying(max_attempts: int, max_wait: float, sleep: Sleep) -> Retrying:
+    """Make the policy: try transient errors again, at most so often and so long (seconds).
+
+    A `Retry-After` that would exceed the whole budget ends it at once: asking earlier is abuse.
+    """
+
+    def enough(state: RetryCallState) -> bool:
+        spent = state.idle_for + state.upcoming_sleep
+        return state.attempt_number >= max_attempts or spent > max_wait
+
+    return Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, WeatherError) and error.transient),
+        wait=_wait,
+        stop=enough,
+        before_sleep=_tell,
+        sleep=sleep,
+        reraise=True,
+    )
+
+
+def retry_after(value: str | None, *, now: datetime | None = None) -> float | None:
+    """Read a Retry-After header, seconds or an HTTP date, as seconds; None when it says nothing."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def _error(state: RetryCallState) -> WeatherError | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, WeatherError) else None
+
+
+def _wait(state: RetryCallState) -> float:
+    backoff = _BACKOFF(state)
+    error = _error(state)
+    if error is None:
+        return backoff
+    if error.retry_after is not None:
+        return max(error.retry_after, backoff)
+    return THROTTLE_SECONDS + backoff if error.throttled else backoff
+
+
+def _tell(state: RetryCallState) -> None:
+    log.warning(
+        "%s; attempt %d, next in %.1f s",
+        _error(state),
+        state.attempt_number,
+        state.upcoming_sleep,
+    )
