@@ -1,0 +1,1 @@
+"""HTTP: requests to verbs, results and errors to responses."""

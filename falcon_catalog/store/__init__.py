@@ -1,0 +1,1 @@
+"""Rows: the catalog's database."""

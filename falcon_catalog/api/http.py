@@ -1,0 +1,214 @@
+"""HTTP in the specification's manner: bodies, errors, names in URLs, pages, tags."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import unquote_plus
+
+import falcon
+import orjson
+from falcon.routing import BaseConverter
+
+from falcon_catalog.catalog.base import Catalog, Table
+from falcon_catalog.errors import (
+    BadRequestError,
+    CatalogError,
+    InternalServerError,
+    MethodNotAllowedError,
+    NoSuchRouteError,
+    NoSuchWarehouseError,
+    PayloadTooLargeError,
+)
+from falcon_catalog.identifiers import (
+    SEPARATOR,
+    Namespace,
+    Page,
+    read_page_token,
+    write_page_token,
+)
+
+_log = logging.getLogger(__name__)
+_MAX_PAGE_SIZE = 1000
+_UNLIMITED = -1
+
+T = TypeVar("T")
+
+
+class Warehouses:
+    """The warehouses of this server, by name and by location."""
+
+    def __init__(self, catalogs: Sequence[Catalog]) -> None:
+        self._catalogs = tuple(catalogs)
+
+    def by_prefix(self, prefix: str | None) -> Catalog:
+        """Return the catalog of a URL prefix; None is the default warehouse."""
+        if prefix is None:
+            return self._catalogs[0]
+        return self._find(prefix, lambda catalog: catalog.name == prefix)
+
+    def by_selector(self, selector: str) -> Catalog:
+        """Return the catalog that ``?warehouse=`` names, by name or location; "" is the default."""
+        if not selector:
+            return self._catalogs[0]
+        location = selector.rstrip("/")
+        return self._find(selector, lambda catalog: location in (catalog.name, catalog.location))
+
+    def _find(self, wanted: str, matches: Callable[[Catalog], bool]) -> Catalog:
+        for catalog in self._catalogs:
+            if matches(catalog):
+                return catalog
+        known = ", ".join(catalog.name for catalog in self._catalogs)
+        raise NoSuchWarehouseError(f"Warehouse does not exist: {wanted} (there is: {known})")
+
+
+class NameConverter(BaseConverter):
+    """One path segment, decoded once."""
+
+    def convert(self, value: str) -> str:
+        """Decode as Java encodes: ``%XX``, and a plus is a space."""
+        return _decode(value)
+
+
+class NamespaceConverter(BaseConverter):
+    """A namespace's levels in one path segment, joined by an encoded U+001F."""
+
+    def convert(self, value: str) -> Namespace:
+        """Decode once, then split: no name can hold the separator, so the order is free."""
+        return Namespace.of(_decode(value).split(SEPARATOR))
+
+
+def read_object(req: falcon.Request) -> dict[str, Any]:
+    """Return the request's JSON object.
+
+    Raises:
+        BadRequestError: the body is empty, is not JSON, or is not an object.
+    """
+    body = req.bounded_stream.read()
+    if not body:
+        raise BadRequestError("Invalid request body: it is empty, a JSON object is expected")
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequestError(f"Invalid request body: it is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadRequestError("Invalid request body: it is not a JSON object")
+    return value
+
+
+def read_objects(body: Mapping[str, Any], name: str, *, required: bool) -> list[dict[str, Any]]:
+    """Return the list of objects in a field of a request's body."""
+    value = body.get(name, None if required else [])
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise BadRequestError(f"Invalid request body: {name} is not a list of objects")
+    return value
+
+
+def read_page(req: falcon.Request) -> Page:
+    """Return the page that a list request asks for, with room for one entry more.
+
+    Without ``pageToken`` everything is asked for; the first page has an empty token.
+    """
+    token = req.get_param("pageToken")
+    size = req.get_param("pageSize")
+    if size is not None and not (size.isascii() and size.isdigit() and int(size) > 0):
+        raise BadRequestError(f"Invalid pageSize {size!r}: it is not a whole number above 0")
+    if token is None:
+        return Page(None, _UNLIMITED)
+    after = read_page_token(token) if token else None
+    return Page(after, min(int(size or _MAX_PAGE_SIZE), _MAX_PAGE_SIZE) + 1)
+
+
+def send_page(
+    resp: falcon.Response,
+    field: str,
+    entries: Sequence[T],
+    page: Page,
+    *,
+    name: Callable[[T], str],
+    show: Callable[[T], Any],
+) -> None:
+    """Answer one page of a list, and the token of the next one where there is one."""
+    token = None
+    if page.size != _UNLIMITED and len(entries) == page.size:
+        entries = entries[:-1]
+        token = write_page_token(name(entries[-1]))
+    send(resp, {field: [show(entry) for entry in entries], "next-page-token": token})
+
+
+def send(resp: falcon.Response, body: object) -> None:
+    """Answer a JSON body."""
+    send_text(resp, orjson.dumps(body))
+
+
+def send_text(resp: falcon.Response, text: bytes) -> None:
+    """Answer a body that is JSON text already."""
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = text
+
+
+def send_table(resp: falcon.Response, table: Table, *, tag: falcon.ETag | None = None) -> None:
+    """Answer a LoadTableResult; the metadata's text goes out as it lies on disk."""
+    text = b'"metadata":' + table.metadata + b',"config":{}}'
+    if table.metadata_location is None:
+        send_text(resp, b"{" + text)
+        return
+    resp.etag = tag or table_tag(table.metadata_location)
+    location = orjson.dumps(table.metadata_location)
+    send_text(resp, b'{"metadata-location":' + location + b"," + text)
+
+
+def table_tag(metadata_location: str, snapshots: str = "all") -> falcon.ETag:
+    """Return the tag of a table's state in one representation."""
+    seed = f"{snapshots}\0{metadata_location}".encode()
+    return falcon.ETag(hashlib.blake2b(seed, digest_size=16).hexdigest())
+
+
+def is_unchanged(req: falcon.Request, tag: falcon.ETag) -> bool:
+    """Tell whether the client has the state of this tag already (RFC 9110, weakly compared)."""
+    known = req.if_none_match or []
+    return any(etag == "*" or str(etag) == str(tag) for etag in known)
+
+
+def render_catalog_error(
+    req: falcon.Request, resp: falcon.Response, error: CatalogError, _params: object
+) -> None:
+    """Answer an error in the one shape that the specification has."""
+    if error.status >= falcon.http_status_to_code(falcon.HTTP_500):
+        _log.error("%s %s id=%s: %s", req.method, req.path, req.context.id, error, exc_info=error)
+    resp.status = error.status
+    send(
+        resp,
+        {"error": {"message": error.message, "type": error.type, "code": error.status}},
+    )
+
+
+def render_http_error(
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: object
+) -> None:
+    """Answer what Falcon itself refuses, in the same shape."""
+    known: dict[int, CatalogError] = {
+        404: NoSuchRouteError(f"No route for request: {req.method} {req.path}"),
+        405: MethodNotAllowedError(f"{req.method} is not allowed for {req.path}"),
+        413: PayloadTooLargeError("The request body is larger than this server takes"),
+    }
+    resp.set_headers(error.headers or {})
+    text = error.description or error.title or str(error)
+    known_error = known.get(error.status_code) or BadRequestError(f"Invalid request: {text}")
+    render_catalog_error(req, resp, known_error, params)
+
+
+def render_failure(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
+) -> None:
+    """Answer a failure of the server; what failed is in its log, under the request's id."""
+    _log.error("%s %s id=%s failed", req.method, req.path, req.context.id, exc_info=error)
+    answer = InternalServerError(f"The server failed; its log has the request {req.context.id}")
+    render_catalog_error(req, resp, answer, params)
+
+
+def _decode(raw: str) -> str:
+    try:
+        return unquote_plus(raw, errors="strict")
+    except UnicodeDecodeError as error:
+        raise BadRequestError(f"Invalid path segment {raw!r}: it is not UTF-8") from error

@@ -1,0 +1,81 @@
+"""What happens around every request: its raw path, its id, its warehouse, its log line."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import falcon
+
+from falcon_catalog.api.http import Warehouses
+
+_access = logging.getLogger("falcon_catalog.access")
+_ABSOLUTE_FORM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
+
+WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def with_raw_path(app: WSGIApp) -> WSGIApp:
+    """Let ``app`` route on the path as it was sent, percent-encoding and all.
+
+    WSGI decodes PATH_INFO before anybody can split it, so ``a%2Fb`` would become two
+    segments and ``%1F`` would be lost. waitress keeps the raw target in REQUEST_URI,
+    Falcon's test client in RAW_URI.
+    """
+
+    def raw_path_app(
+        environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        target = environ.get("REQUEST_URI") or environ.get("RAW_URI")
+        if target is not None:
+            path = _ABSOLUTE_FORM.sub("", target).partition("?")[0].partition("#")[0]
+            environ["PATH_INFO"] = path or "/"
+        return app(environ, start_response)
+
+    return raw_path_app
+
+
+class RequestLog:
+    """Give each request an id, and each answer one line in the access log."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Take the caller's X-Request-Id, or draw one."""
+        given = req.get_header("X-Request-Id") or ""
+        req.context.id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+        req.context.started = time.perf_counter()
+        resp.set_header("X-Request-Id", req.context.id)
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        _resource: object,
+        _succeeded: bool,  # noqa: FBT001 - Falcon's signature
+    ) -> None:
+        """Write the line: who asked is no secret, what they sent is not logged."""
+        milliseconds = (time.perf_counter() - req.context.started) * 1000
+        _access.info(
+            "%s %s %s %.1f ms id=%s",
+            req.method,
+            req.path,
+            resp.status_code,
+            milliseconds,
+            req.context.id,
+        )
+
+
+class WarehouseOfPrefix:
+    """Resolve the ``{prefix}`` of a route to the warehouse's catalog, once for all routes."""
+
+    def __init__(self, warehouses: Warehouses) -> None:
+        self._warehouses = warehouses
+
+    def process_resource(
+        self, _req: falcon.Request, _resp: falcon.Response, resource: object, params: dict[str, Any]
+    ) -> None:
+        """Replace ``prefix`` by ``catalog``; no prefix means the default warehouse."""
+        if getattr(resource, "in_warehouse", False):
+            params["catalog"] = self._warehouses.by_prefix(params.pop("prefix", None))

@@ -1,0 +1,197 @@
+"""Tables over HTTP."""
+
+from typing import Any
+
+import falcon
+import orjson
+
+from falcon_catalog.api.http import (
+    is_unchanged,
+    read_object,
+    read_objects,
+    read_page,
+    send_page,
+    send_table,
+    send_text,
+    table_tag,
+)
+from falcon_catalog.catalog import commits, tables
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.errors import BadRequestError, UnsupportedOperationError
+from falcon_catalog.identifiers import Namespace, TableIdentifier, check_name
+
+
+class TablesResource:
+    """``/v1/{prefix}/namespaces/{namespace}/tables``."""
+
+    in_warehouse = True
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
+    ) -> None:
+        """List the tables of a namespace."""
+        page = read_page(req)
+        found = tables.list_(catalog, namespace, page)
+        send_page(
+            resp,
+            "identifiers",
+            found,
+            page,
+            name=str,
+            show=lambda name: TableIdentifier(namespace, name).as_json(),
+        )
+
+    def on_post(
+        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
+    ) -> None:
+        """Create a table, or stage its creation."""
+        send_table(resp, tables.create(catalog, namespace, read_object(req)))
+
+
+class TableResource:
+    """``/v1/{prefix}/namespaces/{namespace}/tables/{table}``."""
+
+    in_warehouse = True
+
+    def on_get(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        *,
+        catalog: Catalog,
+        namespace: Namespace,
+        table: str,
+    ) -> None:
+        """Load a table, unless the client has its present state."""
+        snapshots = _read_snapshots(req)
+        metadata_location = tables.locate(catalog, TableIdentifier(namespace, table))
+        tag = table_tag(metadata_location, snapshots)
+        if is_unchanged(req, tag):
+            resp.etag = tag
+            resp.status = falcon.HTTP_304
+            return
+        send_table(resp, tables.load(catalog, metadata_location, snapshots), tag=tag)
+
+    def on_head(
+        self,
+        _req: falcon.Request,
+        resp: falcon.Response,
+        *,
+        catalog: Catalog,
+        namespace: Namespace,
+        table: str,
+    ) -> None:
+        """Tell whether a table exists."""
+        tables.locate(catalog, TableIdentifier(namespace, table))
+        resp.status = falcon.HTTP_204
+
+    def on_post(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        *,
+        catalog: Catalog,
+        namespace: Namespace,
+        table: str,
+    ) -> None:
+        """Commit updates to a table, or create the table that was staged."""
+        change = _read_change(read_object(req), TableIdentifier(namespace, table))
+        committed = commits.commit(catalog, [change])[0]
+        location = committed.metadata_location
+        if location is not None:
+            resp.etag = table_tag(location)
+        head = b'{"metadata-location":' + orjson.dumps(location)
+        send_text(resp, head + b',"metadata":' + committed.metadata + b"}")
+
+    def on_delete(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        *,
+        catalog: Catalog,
+        namespace: Namespace,
+        table: str,
+    ) -> None:
+        """Drop a table; its files stay."""
+        identifier = TableIdentifier(namespace, table)
+        if _read_bool(req, "purgeRequested"):
+            tables.locate(catalog, identifier)
+            raise UnsupportedOperationError(
+                f"Cannot purge {identifier}: this server does not delete data files; "
+                "drop it without purgeRequested and its files stay"
+            )
+        tables.drop(catalog, identifier)
+        resp.status = falcon.HTTP_204
+
+
+class RenameTableResource:
+    """``/v1/{prefix}/tables/rename``."""
+
+    in_warehouse = True
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
+        """Give a table another name."""
+        body = read_object(req)
+        source = TableIdentifier.of(body.get("source"))
+        tables.rename(catalog, source, TableIdentifier.of(body.get("destination")))
+        resp.status = falcon.HTTP_204
+
+
+class RegisterTableResource:
+    """``/v1/{prefix}/namespaces/{namespace}/register``."""
+
+    in_warehouse = True
+
+    def on_post(
+        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
+    ) -> None:
+        """Add a table that exists as files."""
+        body = read_object(req)
+        identifier = TableIdentifier(namespace, check_name(body.get("name"), "table"))
+        location, overwrite = body.get("metadata-location"), body.get("overwrite", False)
+        if not isinstance(location, str) or not location:
+            raise BadRequestError(f"Invalid metadata-location: {location!r} is not a location")
+        if not isinstance(overwrite, bool):
+            raise BadRequestError(f"Invalid overwrite: {overwrite!r} is not true or false")
+        send_table(resp, tables.register(catalog, identifier, location, overwrite=overwrite))
+
+
+class TransactionResource:
+    """``/v1/{prefix}/transactions/commit``."""
+
+    in_warehouse = True
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
+        """Commit updates to many tables: to all of them, or to none."""
+        changes = [
+            _read_change(change, None)
+            for change in read_objects(read_object(req), "table-changes", required=True)
+        ]
+        commits.commit(catalog, changes)
+        resp.status = falcon.HTTP_204
+
+
+def _read_change(body: dict[str, Any], of: TableIdentifier | None) -> commits.TableChange:
+    """Return the change that a CommitTableRequest asks for; the path's table comes first."""
+    return commits.TableChange(
+        identifier=of or TableIdentifier.of(body.get("identifier")),
+        requirements=read_objects(body, "requirements", required=False),
+        updates=read_objects(body, "updates", required=False),
+    )
+
+
+def _read_snapshots(req: falcon.Request) -> tables.Snapshots:
+    value = req.get_param("snapshots") or "all"
+    if value == "all":
+        return "all"
+    if value == "refs":
+        return "refs"
+    raise BadRequestError(f"Invalid snapshots {value!r}: it is neither all nor refs")
+
+
+def _read_bool(req: falcon.Request, name: str) -> bool:
+    # PyIceberg writes True and False, the others true and false.
+    value = (req.get_param(name) or "false").lower()
+    if value not in ("true", "false"):
+        raise BadRequestError(f"Invalid {name} {value!r}: it is neither true nor false")
+    return value == "true"

@@ -1,0 +1,116 @@
+"""The application: its collaborators wired together, and the table of its routes."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import falcon
+
+from falcon_catalog.api import http
+from falcon_catalog.api.config import ConfigResource
+from falcon_catalog.api.middleware import RequestLog, WarehouseOfPrefix, with_raw_path
+from falcon_catalog.api.namespaces import (
+    NamespacePropertiesResource,
+    NamespaceResource,
+    NamespacesResource,
+)
+from falcon_catalog.api.status import LiveResource, ReadyResource
+from falcon_catalog.api.tables import (
+    RegisterTableResource,
+    RenameTableResource,
+    TableResource,
+    TablesResource,
+    TransactionResource,
+)
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.errors import CatalogError
+from falcon_catalog.fileio.local import LocalFileIO
+from falcon_catalog.locations import strip_slash
+from falcon_catalog.settings import Settings
+from falcon_catalog.store import warehouses
+from falcon_catalog.store.database import Database
+
+_NAMESPACE = "/v1/{prefix}/namespaces/{namespace}"
+_TABLE = f"{_NAMESPACE}/tables/{{table}}"
+
+# The routes of the specification, as it spells them. getConfig advertises exactly these.
+ROUTES: dict[str, tuple[type, tuple[str, ...]]] = {
+    "/v1/{prefix}/namespaces": (NamespacesResource, ("GET", "POST")),
+    _NAMESPACE: (NamespaceResource, ("GET", "HEAD", "DELETE")),
+    f"{_NAMESPACE}/properties": (NamespacePropertiesResource, ("POST",)),
+    f"{_NAMESPACE}/tables": (TablesResource, ("GET", "POST")),
+    _TABLE: (TableResource, ("GET", "HEAD", "POST", "DELETE")),
+    f"{_NAMESPACE}/register": (RegisterTableResource, ("POST",)),
+    "/v1/{prefix}/tables/rename": (RenameTableResource, ("POST",)),
+    "/v1/{prefix}/transactions/commit": (TransactionResource, ("POST",)),
+}
+ENDPOINTS = [f"{verb} {path}" for path, (_, verbs) in ROUTES.items() for verb in verbs]
+
+
+class CatalogApp:
+    """A WSGI application that serves one catalog until it is closed."""
+
+    def __init__(self, database: Database, catalogs: list[Catalog]) -> None:
+        self._database = database
+        self._wsgi = with_raw_path(_route(http.Warehouses(catalogs), self.ready))
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        return self._wsgi(environ, start_response)
+
+    def ready(self) -> None:
+        """Raise an error unless requests can be served."""
+        self._database.check()
+
+    def close(self) -> None:
+        """Close the database; no request may be running."""
+        self._database.close()
+
+
+def create_app(settings: Settings) -> CatalogApp:
+    """Open the store and the warehouse that the settings name.
+
+    Raises:
+        StoreError: the database cannot be opened.
+    """
+    database = Database.open(settings.store.url)
+    location = strip_slash(settings.warehouse.location)
+    with database.write() as tx:
+        warehouse_id = warehouses.ensure(tx, settings.warehouse.name)
+    catalog = Catalog(
+        database=database,
+        files=LocalFileIO(),
+        warehouse_id=warehouse_id,
+        name=settings.warehouse.name,
+        location=location,
+        allowed_locations=(location, *settings.warehouse.allowed_locations),
+    )
+    return CatalogApp(database, [catalog])
+
+
+def _route(warehouses: http.Warehouses, check: Callable[[], None]) -> falcon.App[Any, Any]:
+    middleware: list[Any] = [RequestLog(), WarehouseOfPrefix(warehouses)]
+    app = falcon.App(middleware=middleware)
+    app.router_options.converters["name"] = http.NameConverter
+    app.router_options.converters["namespace"] = http.NamespaceConverter
+    app.add_error_handler(Exception, http.render_failure)
+    app.add_error_handler(falcon.HTTPError, http.render_http_error)
+    app.add_error_handler(CatalogError, http.render_catalog_error)
+    for path, (resource, _) in ROUTES.items():
+        template = _with_converters(path)
+        serving = resource()
+        app.add_route(template, serving)
+        app.add_route(template.replace("/{prefix:name}", ""), serving)
+    app.add_route("/v1/config", ConfigResource(warehouses, ENDPOINTS))
+    app.add_route("/health/live", LiveResource())
+    app.add_route("/health/ready", ReadyResource(check))
+    return app
+
+
+def _with_converters(path: str) -> str:
+    return (
+        path.replace("{prefix}", "{prefix:name}")
+        .replace("{namespace}", "{namespace:namespace}")
+        .replace("{table}", "{table:name}")
+    )

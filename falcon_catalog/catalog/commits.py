@@ -1,0 +1,290 @@
+"""One algorithm commits one table or many; every new pointer of a table is set here.
+
+Outside any transaction: read, check the requirements, apply the updates, write new metadata
+files, each durable. Then one short transaction swaps all pointers or none. A file is deleted
+only when it is certain that no pointer can reach it.
+"""
+
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from falcon_catalog.catalog import files, namespaces, placement
+from falcon_catalog.catalog.base import Catalog, Table
+from falcon_catalog.errors import (
+    AlreadyExistsError,
+    BadRequestError,
+    CatalogError,
+    CommitFailedError,
+    NoSuchTableError,
+)
+from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.locations import is_inside, key
+from falcon_catalog.metadata import table as metadata_builder
+from falcon_catalog.store import tabulars
+from falcon_catalog.store.database import OutcomeUnknownError, Transaction
+
+_ATTEMPTS = 8
+_FIRST_WAIT_SECONDS = 0.01
+_log = logging.getLogger(__name__)
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """What a client asks of one table: requirements that must hold, then updates."""
+
+    identifier: TableIdentifier
+    requirements: Sequence[JSON]
+    updates: Sequence[JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """A table's next state, not yet pointed at."""
+
+    identifier: TableIdentifier
+    row: tabulars.TabularRow | None
+    """The row to swap; None when the table is to be created."""
+    base: JSON | None
+    metadata: JSON
+    text: bytes
+    metadata_location: str
+    from_create: bool = False
+    """Whether a direct create asks, not the commit of a staged one: other error, same deed."""
+
+    @property
+    def unchanged(self) -> bool:
+        return self.metadata is self.base
+
+
+class _LostSwapError(Exception):
+    """Another commit moved the pointer since it was read. Nothing was stored."""
+
+
+def commit(catalog: Catalog, changes: Sequence[TableChange]) -> list[Table]:
+    """Commit changes to all their tables or to none; return the tables' new states.
+
+    Source: updateTable and commitTransaction of the REST specification.
+
+    Raises:
+        CommitFailedError: a requirement does not hold, or other commits kept being first.
+        CommitStateUnknownError: nobody can tell whether it is committed; no file is deleted.
+        NoSuchTableError, NoSuchNamespaceError, AlreadyExistsError, ForbiddenError,
+        BadRequestError: as their messages say; nothing is committed.
+    """
+    _check_distinct(changes)
+    for attempt in range(_ATTEMPTS):
+        staged = [_stage(catalog, change) for change in changes]
+        with contextlib.suppress(_LostSwapError):
+            return publish(catalog, staged)
+        # Writers that lost together must not meet again together.
+        time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311
+    tables = ", ".join(str(change.identifier) for change in changes)
+    raise CommitFailedError(f"Cannot commit: {tables} changed {_ATTEMPTS} times meanwhile")
+
+
+def create(catalog: Catalog, identifier: TableIdentifier, metadata: JSON) -> Table:
+    """Add a table with this metadata, its first metadata file written."""
+    placement.check_metadata(catalog, metadata)
+    return publish(catalog, [_first_state(identifier, metadata, from_create=True)])[0]
+
+
+def publish(catalog: Catalog, staged: Sequence[_Staged]) -> list[Table]:
+    """Write the staged files, then swap all pointers in one transaction."""
+    if not all(table.unchanged for table in staged):
+        with _files_of(catalog, staged):
+            try:
+                with catalog.database.write() as tx:
+                    for table in staged:
+                        _point(tx, catalog, table)
+            except OutcomeUnknownError:
+                if not _all_published(catalog, staged):
+                    raise
+        for table in staged:
+            _delete_old_metadata(catalog, table)
+    return [Table(table.text, table.metadata_location) for table in staged]
+
+
+def require_free(tx: Transaction, catalog: Catalog, identifier: TableIdentifier) -> None:
+    """Raise AlreadyExistsError when a table or view has this name."""
+    row = tabulars.find(tx, catalog.warehouse_id, identifier)
+    if row is not None:
+        raise name_taken(row.kind, identifier)
+
+
+def name_taken(kind: str, identifier: TableIdentifier) -> AlreadyExistsError:
+    """Return the error for a new table whose name a table or view has."""
+    text = "Table already exists" if kind == "table" else "View with same name already exists"
+    return AlreadyExistsError(f"{text}: {identifier}")
+
+
+def _check_distinct(changes: Sequence[TableChange]) -> None:
+    seen: set[TableIdentifier] = set()
+    for change in changes:
+        if change.identifier in seen:
+            raise BadRequestError(f"Invalid transaction: {change.identifier} is in it twice")
+        seen.add(change.identifier)
+
+
+def _stage(catalog: Catalog, change: TableChange) -> _Staged:
+    """Compute a table's next state from its present one."""
+    with catalog.database.read() as tx:
+        row = tabulars.find(tx, catalog.warehouse_id, change.identifier)
+        now = tx.now
+        if _creates(change.requirements):
+            namespaces.require(tx, catalog, change.identifier.namespace)
+    if _creates(change.requirements) and not _is_created(row, change):
+        if row is not None:
+            raise _cannot_create(row.kind, change.identifier)
+        metadata = metadata_builder.apply(None, change.updates, now_ms=now)
+        placement.check_metadata(catalog, metadata)
+        return _first_state(change.identifier, metadata, from_create=False)
+    if row is None or row.kind != "table":
+        raise NoSuchTableError(f"Table does not exist: {change.identifier}")
+    return _next_state(catalog, change, row, now)
+
+
+def _next_state(
+    catalog: Catalog, change: TableChange, row: tabulars.TabularRow, now: int
+) -> _Staged:
+    text = files.read_text(catalog.files, row.metadata_location)
+    base = orjson.loads(text)
+    if _creates(change.requirements) or metadata_builder.is_replay(base, change.updates):
+        metadata = base
+    else:
+        metadata_builder.check_requirements(base, change.requirements)
+        metadata = metadata_builder.apply(
+            base, change.updates, now_ms=now, metadata_location=row.metadata_location
+        )
+    if metadata is base:
+        return _Staged(change.identifier, row, base, base, text, row.metadata_location)
+    placement.check_metadata(catalog, metadata)
+    location = placement.new_metadata_location(metadata, row.metadata_location)
+    text = orjson.dumps(metadata)
+    return _Staged(change.identifier, row, base, metadata, text, location)
+
+
+def _first_state(identifier: TableIdentifier, metadata: JSON, *, from_create: bool) -> _Staged:
+    location = placement.new_metadata_location(metadata, None)
+    text = orjson.dumps(metadata)
+    return _Staged(identifier, None, None, metadata, text, location, from_create=from_create)
+
+
+def _creates(requirements: Sequence[Mapping[str, Any]]) -> bool:
+    types = [requirement.get("type") for requirement in requirements]
+    if "assert-create" in types and len(types) > 1:
+        raise BadRequestError(
+            "Invalid create requirements: assert-create cannot be combined with "
+            + ", ".join(str(type_) for type_ in types if type_ != "assert-create")
+        )
+    return types == ["assert-create"]
+
+
+def _is_created(row: tabulars.TabularRow | None, change: TableChange) -> bool:
+    """Tell whether this very create was committed before and only its answer was lost.
+
+    The uuid was drawn when the create was staged, so no other create can carry it.
+    """
+    if row is None or row.kind != "table":
+        return False
+    return any(
+        update.get("action") == "assign-uuid" and str(update.get("uuid")).lower() == row.uuid
+        for update in change.updates
+    )
+
+
+def _cannot_create(kind: str, identifier: TableIdentifier) -> CatalogError:
+    if kind == "table":
+        return CommitFailedError("Requirement failed: table already exists")
+    return name_taken(kind, identifier)
+
+
+@contextlib.contextmanager
+def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[None]:
+    """Write the new metadata files; take them back when the commit surely failed."""
+    written: list[str] = []
+    try:
+        for table in staged:
+            if not table.unchanged:
+                if table.row is None:
+                    catalog.files.prepare_table(table.metadata["location"])
+                files.write(catalog.files, table.metadata_location, table.text)
+                written.append(table.metadata_location)
+        yield
+    except OutcomeUnknownError:
+        raise
+    except BaseException:
+        for location in written:
+            _delete_quietly(catalog, location)
+        raise
+
+
+def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
+    """Set one table's pointer, or raise and so undo the whole transaction."""
+    location = table.metadata["location"]
+    uuid = str(table.metadata["table-uuid"]).lower()
+    if table.row is None:
+        namespace = namespaces.require(tx, catalog, table.identifier.namespace)
+        row = tabulars.find(tx, catalog.warehouse_id, table.identifier)
+        if row is not None:
+            create_error = name_taken if table.from_create else _cannot_create
+            raise create_error(row.kind, table.identifier)
+        placement.check_free(tx, location, besides=None)
+        tabulars.insert(
+            tx,
+            namespace.id,
+            table.identifier.name,
+            kind="table",
+            uuid=uuid,
+            metadata_location=table.metadata_location,
+            location_key=key(location),
+        )
+        return
+    if key(location) != table.row.location_key:
+        placement.check_free(tx, location, besides=table.row.id)
+    if not tabulars.swap(
+        tx,
+        table.row.id,
+        old=table.row.metadata_location,
+        new=table.metadata_location,
+        location_key=key(location),
+        uuid=uuid,
+    ):
+        raise _LostSwapError
+
+
+def _all_published(catalog: Catalog, staged: Iterable[_Staged]) -> bool:
+    """Look with fresh eyes whether a commit of unknown outcome is stored after all."""
+    with catalog.database.fresh_read() as tx:
+        for table in staged:
+            row = tabulars.find(tx, catalog.warehouse_id, table.identifier)
+            if row is None or row.metadata_location != table.metadata_location:
+                return False
+    return True
+
+
+def _delete_old_metadata(catalog: Catalog, table: _Staged) -> None:
+    """Delete metadata files that fell out of the log, where the table asks for that."""
+    properties = table.metadata.get("properties", {})
+    wanted = str(properties.get("write.metadata.delete-after-commit.enabled", "")).lower()
+    if table.base is None or table.unchanged or wanted != "true":
+        return
+    for location in metadata_builder.dropped_metadata_files(table.base, table.metadata):
+        # A log may name anything; only what lies in the table's own folder is its own.
+        if is_inside(location, table.base["location"]):
+            _delete_quietly(catalog, location)
+
+
+def _delete_quietly(catalog: Catalog, location: str) -> None:
+    try:
+        catalog.files.delete(location)
+    except (OSError, CatalogError) as error:
+        _log.warning("left metadata file %s behind: %s", location, error)

@@ -1,0 +1,59 @@
+"""Metadata files: JSON text, plain or gzipped as their name says."""
+
+import gzip
+import zlib
+from typing import Any
+
+import orjson
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.fileio.base import FileIO
+
+# A metadata file has no business unfolding to more than this.
+_MAX_UNZIPPED_BYTES = 1 << 30
+
+
+def read_text(files: FileIO, location: str) -> bytes:
+    """Return a metadata file's JSON text.
+
+    Raises:
+        NotFoundError: there is no such file.
+        BadRequestError: it is not what its name says.
+    """
+    content = files.read(location)
+    # Java writes ….gz.metadata.json, older engines ….metadata.json.gz.
+    return _unzip(content, location) if content[:2] == b"\x1f\x8b" else content
+
+
+def read(files: FileIO, location: str) -> dict[str, Any]:
+    """Return a metadata file's JSON object."""
+    try:
+        metadata = orjson.loads(read_text(files, location))
+    except orjson.JSONDecodeError as error:
+        raise BadRequestError(f"Metadata file {location} is not JSON: {error}") from error
+    if not isinstance(metadata, dict):
+        raise BadRequestError(f"Metadata file {location} is not a JSON object")
+    return metadata
+
+
+def write(files: FileIO, location: str, text: bytes) -> None:
+    """Create a metadata file, durable before this returns."""
+    zipped = location.endswith(".gz.metadata.json")
+    files.write(location, gzip.compress(text, 1) if zipped else text)
+
+
+def _unzip(content: bytes, location: str) -> bytes:
+    try:
+        unzipper = zlib.decompressobj(wbits=31)
+        text = unzipper.decompress(content, _MAX_UNZIPPED_BYTES)
+        while unzipper.eof and unzipper.unused_data:
+            rest = unzipper.unused_data
+            unzipper = zlib.decompressobj(wbits=31)
+            text += unzipper.decompress(rest, _MAX_UNZIPPED_BYTES)
+    except zlib.error as error:
+        raise BadRequestError(f"Metadata file {location} is not valid gzip: {error}") from error
+    if unzipper.unconsumed_tail or len(text) > _MAX_UNZIPPED_BYTES:
+        raise BadRequestError(f"Metadata file {location} is larger than {_MAX_UNZIPPED_BYTES} B")
+    if not unzipper.eof:
+        raise BadRequestError(f"Metadata file {location} is cut short")
+    return text

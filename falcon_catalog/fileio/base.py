@@ -1,0 +1,29 @@
+"""What the catalog asks of a file store: Iceberg's FileIO, reduced to metadata files."""
+
+from typing import Protocol
+
+
+class FileIO(Protocol):
+    """Reads, writes and deletes whole files by location."""
+
+    def read(self, location: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            NotFoundError: there is no such file.
+            BadRequestError: the location cannot name a file here.
+        """
+
+    def write(self, location: str, content: bytes) -> None:
+        """Create a file that outlives a power cut once this returns.
+
+        Raises:
+            FileExistsError: the file is there already; it is left alone.
+            OSError: the file could not be made durable; no part of it is left behind.
+        """
+
+    def delete(self, location: str) -> None:
+        """Delete a file; one that is not there is no error."""
+
+    def prepare_table(self, location: str) -> None:
+        """Make what engines expect to find at a table's location before they write."""

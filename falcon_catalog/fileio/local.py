@@ -1,0 +1,72 @@
+"""Files on the local file system."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from falcon_catalog.errors import NotFoundError
+from falcon_catalog.locations import local_path
+
+
+class LocalFileIO:
+    """FileIO for ``file:///x``, ``file:/x`` and ``/x``."""
+
+    def read(self, location: str) -> bytes:
+        """Return the content of a file."""
+        try:
+            return Path(local_path(location)).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise NotFoundError(f"Failed to open input stream for file: {location}") from error
+
+    def write(self, location: str, content: bytes) -> None:
+        """Create a file, durable with its folder entry before this returns."""
+        path = local_path(location)
+        _make_directory(os.path.dirname(path))  # noqa: PTH120 - a string in, a string out
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            try:
+                _write_all(descriptor, content)
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+            _sync_directory(os.path.dirname(path))  # noqa: PTH120
+        except BaseException:
+            # Nobody can point at this file yet, so removing the torso is safe.
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # noqa: PTH108
+            raise
+
+    def delete(self, location: str) -> None:
+        """Delete a file; one that is not there is no error."""
+        Path(local_path(location)).unlink(missing_ok=True)
+
+    def prepare_table(self, location: str) -> None:
+        """Make ``metadata/`` and ``data/``: DuckDB writes into them without making them."""
+        for folder in ("metadata", "data"):
+            _make_directory(f"{local_path(location)}/{folder}")
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _make_directory(path: str) -> None:
+    """Make a folder and those around it, each entry durable."""
+    missing = []
+    while not os.path.isdir(path):  # noqa: PTH112
+        missing.append(path)
+        path = os.path.dirname(path)  # noqa: PTH120
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)  # noqa: PTH102
+        _sync_directory(os.path.dirname(folder))  # noqa: PTH120
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,107 @@
+"""Rows of tables and views: a name, and the metadata file it points at."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from falcon_catalog.identifiers import Page, TableIdentifier
+from falcon_catalog.locations import ancestors
+from falcon_catalog.store.database import Transaction
+
+Kind = Literal["table", "view"]
+
+
+@dataclass(frozen=True, slots=True)
+class TabularRow:
+    """A table or view as stored."""
+
+    id: int
+    kind: Kind
+    uuid: str
+    metadata_location: str
+    location_key: str
+
+
+def find(tx: Transaction, warehouse_id: int, identifier: TableIdentifier) -> TabularRow | None:
+    """Return the row of a name, table or view, or None."""
+    row = tx.one(
+        "SELECT t.id, t.kind, t.uuid, t.metadata_location, t.location_key"
+        " FROM namespaces n JOIN tabulars t ON t.namespace_id = n.id"
+        " WHERE n.warehouse_id = ? AND n.path = ? AND t.name = ?",
+        (warehouse_id, identifier.namespace.path, identifier.name),
+    )
+    return None if row is None else TabularRow(*row)
+
+
+def names(tx: Transaction, namespace_id: int, kind: Kind, page: Page) -> list[str]:
+    """Return the names of one kind in a namespace, ordered."""
+    rows = tx.all(
+        "SELECT name FROM tabulars WHERE namespace_id = ? AND kind = ? AND name > ?"
+        " ORDER BY name LIMIT ?",
+        (namespace_id, kind, page.after or "", page.size),
+    )
+    return [row[0] for row in rows]
+
+
+def insert(
+    tx: Transaction,
+    namespace_id: int,
+    name: str,
+    *,
+    kind: Kind,
+    uuid: str,
+    metadata_location: str,
+    location_key: str,
+) -> bool:
+    """Add a table or view; return False when the name is taken."""
+    return bool(
+        tx.change(
+            "INSERT INTO tabulars (namespace_id, name, kind, uuid, metadata_location,"
+            " location_key, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (namespace_id, name) DO NOTHING",
+            (namespace_id, name, kind, uuid, metadata_location, location_key, tx.now, tx.now),
+        )
+    )
+
+
+def swap(
+    tx: Transaction,
+    tabular_id: int,
+    *,
+    old: str,
+    new: str,
+    location_key: str,
+    uuid: str,
+) -> bool:
+    """Point at ``new`` if ``old`` is still the pointer: the compare-and-swap of a commit."""
+    changed = tx.change(
+        "UPDATE tabulars SET metadata_location = ?, location_key = ?, uuid = ?, updated_at = ?"
+        " WHERE id = ? AND metadata_location = ?",
+        (new, location_key, uuid, tx.now, tabular_id, old),
+    )
+    return changed == 1
+
+
+def move(tx: Transaction, tabular_id: int, namespace_id: int, name: str) -> None:
+    """Give a table or view another name; the caller has checked that it is free."""
+    tx.change(
+        "UPDATE tabulars SET namespace_id = ?, name = ?, updated_at = ? WHERE id = ?",
+        (namespace_id, name, tx.now, tabular_id),
+    )
+
+
+def delete(tx: Transaction, tabular_id: int) -> None:
+    """Remove a table's or view's row. Its files stay."""
+    tx.change("DELETE FROM tabulars WHERE id = ?", (tabular_id,))
+
+
+def overlapping(tx: Transaction, location_key: str, *, besides: int | None) -> str | None:
+    """Return the location key of another table at, around or inside ``location_key``."""
+    around = ancestors(location_key)
+    marks = ",".join("?" * len(around))
+    row = tx.one(
+        "SELECT location_key FROM tabulars WHERE id IS NOT ? AND ("  # noqa: S608 - only marks
+        f" (location_key >= ? AND location_key < ?) OR location_key IN ({marks})) LIMIT 1",
+        # '0' follows '/', so this range is the key itself and all below it.
+        (besides, location_key, location_key[:-1] + "0", *around),
+    )
+    return None if row is None else str(row[0])
