@@ -1,0 +1,176 @@
+"""The pipeline's settings: flags over environment over file over defaults.
+
+The file is ``conf/luigi.cfg`` (``LUIGI_CONFIG_PATH`` names another), the environment variable of
+``[weather] base_url`` is ``WEATHER_BASE_URL`` and its flag ``--weather-base-url``.
+"""
+# Luigi says it is typed, but its methods are not.
+# mypy: allow-untyped-calls
+
+import datetime as dt
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import luigi
+import luigi.configuration
+from luigi.parameter import ParameterException, ParameterVisibility
+
+_NAME = re.compile(r"[A-Z0-9_-]{2,16}")
+
+
+class FromEnvironment(luigi.Parameter[Any]):
+    """Look a setting up in the environment before the configuration file."""
+
+    def _get_value_from_config(self, section: str, name: str) -> Any:
+        value = os.environ.get(f"{section}_{name}".upper())
+        if value:
+            return self.parse(value)
+        return super()._get_value_from_config(section, name)
+
+
+class Text(FromEnvironment):
+    """A text setting."""
+
+
+class Whole(FromEnvironment, luigi.IntParameter):
+    """A whole-number setting."""
+
+
+class Number(FromEnvironment, luigi.FloatParameter):
+    """A decimal-number setting."""
+
+
+class Switch(FromEnvironment, luigi.BoolParameter):
+    """An on-or-off setting: the bare flag turns it on, the environment says true or false."""
+
+
+class Names(FromEnvironment):
+    """A comma-separated list of identifiers, kept sorted and in upper case.
+
+    Raises:
+        ParameterException: a name that is no state or station identifier.
+    """
+
+    def parse(self, x: str) -> tuple[str, ...]:
+        """Split ``"kjfk, KEWR"`` into its names."""
+        return tuple(name for name in re.split(r"[,\s]+", x) if name)
+
+    def normalize(self, x: Iterable[str]) -> tuple[str, ...]:
+        """Sort, fold and check the names."""
+        names = tuple(sorted({name.upper() for name in x}))
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ParameterException(
+                    f"{name!r} in {self._attribute_name} is no identifier: give comma-separated"
+                    " state or station identifiers such as NY or KJFK"
+                )
+        return names
+
+    def serialize(self, x: Iterable[str]) -> str:
+        """Join the names with commas."""
+        return ",".join(x)
+
+
+class weather(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
+    """Where observations come from and where files are kept: section [weather]."""
+
+    base_url = Text("https://api.weather.gov", description="URL of the weather service")
+    user_agent = Text(
+        "(falcon-catalog weather pipeline, no contact set)",
+        description="how the service may know and reach you: (application, contact)",
+    )
+    states = Names((), description="states whose stations are read, such as NY,NJ")
+    stations = Names((), description="stations to read, such as KJFK,KLGA")
+    data_dir = Text("var/weather", description="folder of raw files, checkpoints and dbt's state")
+    dbt_dir = Text("", description="folder of dbt_project.yml; empty: dbt/ beside the package")
+    requests_per_second = Number(5.0, description="rate limit of one process")
+    timeout = Number(30.0, description="seconds to wait for an answer")
+    max_attempts = Whole(6, description="tries of one request")
+    max_wait = Number(120.0, description="seconds to spend on the tries of one request")
+    batch_size = Whole(25, description="stations fetched by one task")
+    verify = Switch(
+        False,
+        description="ask the catalog whether tables still are those the checkpoints speak of",
+    )
+
+
+class catalog(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
+    """The Iceberg REST catalog: section [catalog]."""
+
+    uri = Text("http://127.0.0.1:8181", description="URL of the catalog")
+    warehouse = Text("default", description="warehouse of the catalog")
+    token = Text(
+        "",
+        significant=False,
+        visibility=ParameterVisibility.PRIVATE,
+        description="bearer token, if the catalog asks for one",
+    )
+
+
+class Day(luigi.DateParameter):
+    """A UTC day that is over; when none is given, yesterday as of the task's making.
+
+    Raises:
+        ParameterException: the day is not over yet, so a checkpoint would hide its later hours.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(default=None, **options)  # type: ignore[arg-type]  # None is: not given
+
+    def normalize(self, x: dt.date | None) -> dt.date:
+        """Fill in yesterday, refuse today and the future."""
+        yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+        day: dt.date = super().normalize(yesterday if x is None else x)
+        if day > yesterday:
+            raise ParameterException(
+                f"date {day} is not over in UTC: the last day to load is {yesterday}"
+            )
+        return day
+
+
+class FromWeather(luigi.Parameter[Any]):
+    """A task parameter that is the [weather] setting of the same name unless it is given."""
+
+    def __init__(self, setting: luigi.Parameter[Any], **options: Any) -> None:
+        super().__init__(default=None, description=setting.description, **options)
+        self._setting = setting
+
+    def parse(self, x: str) -> Any:
+        """Parse as the setting does."""
+        return self._setting.parse(x)
+
+    def serialize(self, x: Any) -> str:
+        """Write as the setting does."""
+        return str(self._setting.serialize(x))
+
+    def normalize(self, x: Any) -> Any:
+        """Fill in the setting's value, evaluated when the task is made."""
+        if x is None:
+            return getattr(weather(), self._attribute_name)
+        return self._setting.normalize(x)
+
+
+def dbt_dir() -> Path:
+    """Find the dbt project: ``[weather] dbt_dir``, or ``dbt/`` beside the package or here.
+
+    Raises:
+        FileNotFoundError: no ``dbt_project.yml`` in any of these places.
+    """
+    given = weather().dbt_dir
+    places = [Path(given)] if given else [Path(__file__).parents[1] / "dbt", Path("dbt")]
+    for place in places:
+        if (place / "dbt_project.yml").is_file():
+            return place.resolve()
+    raise FileNotFoundError(
+        f"no dbt_project.yml in {' or '.join(map(str, places))}:"
+        " set [weather] dbt_dir to the dbt folder of a checkout"
+    )
+
+
+def read_file() -> None:
+    """Add ``conf/luigi.cfg`` to Luigi's files, unless another one was named or is here."""
+    path = Path("conf", "luigi.cfg")
+    if "LUIGI_CONFIG_PATH" not in os.environ and not Path("luigi.cfg").exists() and path.exists():
+        luigi.configuration.add_config_path(str(path))

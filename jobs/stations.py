@@ -1,0 +1,73 @@
+"""Fetch the stations: raw, as received, kept."""
+
+# Luigi says it is typed, but its methods are not.
+# mypy: allow-untyped-calls
+
+from typing import Any
+
+import luigi
+
+from jobs.config import weather
+from jobs.targets import read_json, write_json
+from jobs.tasks import WeatherTask, log
+from jobs.weather import WeatherClient
+
+
+def client() -> WeatherClient:
+    """Make a client of the weather service from the [weather] settings."""
+    settings = weather()
+    return WeatherClient(
+        settings.base_url,
+        user_agent=settings.user_agent,
+        requests_per_second=settings.requests_per_second,
+        timeout=settings.timeout,
+        max_attempts=settings.max_attempts,
+        max_wait=settings.max_wait,
+    )
+
+
+class Stations(WeatherTask):
+    """Fetch the chosen stations: ``stations.json.gz``, a GeoJSON FeatureCollection as received."""
+
+    def output(self) -> luigi.LocalTarget:
+        """Name the file."""
+        return self.place("stations.json.gz")
+
+    def run(self) -> None:
+        """Fetch and keep the stations.
+
+        Raises:
+            ValueError: the service knows none of them.
+        """
+        self.selection()
+        with client() as service:
+            features = self._fetch(service)
+        if not features:
+            raise ValueError(
+                f"the weather service knows no station for [weather] states={','.join(self.states)}"
+                f" stations={','.join(self.stations)}"
+            )
+        write_json(self.path(), {"type": "FeatureCollection", "features": features})
+        self.say(f"{len(features)} stations")
+
+    def features(self) -> list[dict[str, Any]]:
+        """Read the stations back."""
+        features: list[dict[str, Any]] = read_json(self.path())["features"]
+        return features
+
+    def _fetch(self, service: WeatherClient) -> list[dict[str, Any]]:
+        # The service would give the stations that are in one of the states AND named.
+        features: list[dict[str, Any]] = []
+        if self.states:
+            features.extend(service.stations(states=self.states))
+        if self.stations:
+            named = list(service.stations(ids=self.stations))
+            features.extend(named)
+            known = {_identifier(feature) for feature in named}
+            for missing in sorted(set(self.stations) - known):
+                log.warning("the weather service does not know station %s", missing)
+        return features
+
+
+def _identifier(feature: dict[str, Any]) -> str:
+    return str(feature.get("properties", {}).get("stationIdentifier", ""))

@@ -1,0 +1,53 @@
+"""Files that are there whole or not at all: the checkpoints of every step."""
+
+import gzip
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file durably and atomically, making its folders.
+
+    The data reaches the disk before the name does, so a file that exists is whole whatever was
+    killed or lost power in between.
+
+    Raises:
+        OSError: the disk is full or the place cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
+    ) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    _sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, compressed when the name ends in ``.gz``."""
+    data = json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+    # No time in the header: equal content makes equal bytes.
+    write(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def read_json(path: Path) -> Any:
+    """Read a file that ``write_json`` wrote."""
+    data = path.read_bytes()
+    return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
