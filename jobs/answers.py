@@ -45,7 +45,9 @@ def _detail(response: requests.Response, *, html: bool) -> str:
     if html and response.status_code == requests.codes.forbidden:
         return "a web page of the CDN: too many requests, or a User-Agent it blocks"
     problem = _problem(response)
-    parts = [str(problem.get("detail") or problem.get("title") or response.reason)]
+    parts = [
+        str(problem.get("detail") or problem.get("title") or response.reason or "no reason given")
+    ]
     if problem.get("parameterErrors"):
         parts.append(json.dumps(problem["parameterErrors"]))
     return " ".join(parts)
