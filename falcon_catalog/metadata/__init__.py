@@ -1,0 +1,1 @@
+"""Table metadata as pure functions over JSON-shaped dicts."""

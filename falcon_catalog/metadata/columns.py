@@ -1,0 +1,101 @@
+"""Every column of a schema, nested ones too, by field id.
+
+Field ids and full names (``address.street``, ``tags.element``) are unique in a schema:
+building the index is the check.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata import types
+from falcon_catalog.metadata.readers import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field at any depth: ``parents`` are the ids above it, outermost first."""
+
+    id: int
+    name: str
+    path: tuple[str, ...]
+    type: types.Type
+    required: bool
+    parents: tuple[int, ...]
+    initial_default: object = None
+
+    @property
+    def full_name(self) -> str:
+        """The names from the root down, joined by dots."""
+        return ".".join(self.path)
+
+    def __str__(self) -> str:
+        need = "required" if self.required else "optional"
+        return f"{self.id}: {self.name}: {need} {types.text(self.type)}"
+
+
+def index(schema: JSON) -> dict[int, Column]:
+    """Return all columns of a parsed schema by id; 400 on a repeated id or name."""
+    columns: dict[int, Column] = {}
+    names: dict[str, int] = {}
+    for column in _walk(_struct_columns(schema["fields"], (), ())):
+        name = column.full_name
+        if name in names:
+            raise BadRequestError(
+                f"Invalid schema: multiple fields for name {name}: {names[name]} and {column.id}"
+            )
+        if column.id in columns:
+            raise BadRequestError(
+                f"Invalid schema: multiple fields for id {column.id}: "
+                f"{columns[column.id].full_name} and {name}"
+            )
+        names[name] = column.id
+        columns[column.id] = column
+    return columns
+
+
+def _walk(columns: Iterable[Column]) -> Iterator[Column]:
+    """Yield columns and what is inside them, outer before inner."""
+    pending = list(columns)[::-1]
+    while pending:
+        column = pending.pop()
+        yield column
+        pending.extend(_children(column)[::-1])
+
+
+def _children(column: Column) -> list[Column]:
+    kind = column.type
+    if isinstance(kind, str):
+        return []
+    parents = (*column.parents, column.id)
+    if kind["type"] == "struct":
+        return _struct_columns(kind["fields"], column.path, parents)
+    parts = ("element",) if kind["type"] == "list" else ("key", "value")
+    return [
+        Column(
+            id=kind[f"{part}-id"],
+            name=part,
+            path=(*column.path, part),
+            type=kind[part],
+            required=part == "key" or kind[f"{part}-required"],
+            parents=parents,
+        )
+        for part in parts
+    ]
+
+
+def _struct_columns(
+    fields: Iterable[JSON], path: tuple[str, ...], parents: tuple[int, ...]
+) -> list[Column]:
+    return [
+        Column(
+            id=field["id"],
+            name=field["name"],
+            path=(*path, field["name"]),
+            type=field["type"],
+            required=field["required"],
+            parents=parents,
+            initial_default=field.get("initial-default"),
+        )
+        for field in fields
+    ]

@@ -1,0 +1,70 @@
+"""Fill in what a metadata file may leave out, so that readers need not guess.
+
+Source: the table specification, "Table Metadata Fields" (v1 optional fields) and
+"Version 1 to 2" of appendix E.
+"""
+
+from typing import Any
+
+from falcon_catalog.metadata.draft import FIRST_PARTITION_ID, UNPARTITIONED_LAST_ID, counters
+from falcon_catalog.metadata.readers import JSON
+
+NO_SNAPSHOT = -1
+EMPTY_ARRAYS = (
+    "snapshots",
+    "snapshot-log",
+    "metadata-log",
+    "statistics",
+    "partition-statistics",
+)
+
+
+def complete(metadata: JSON) -> JSON:
+    """Return metadata with every field present and no nulls; the same object if it already is.
+
+    Expects what is there to be of the right type.
+    """
+    kept = {key: value for key, value in metadata.items() if value is not None}
+    if kept.get("current-snapshot-id") == NO_SNAPSHOT:
+        del kept["current-snapshot-id"]
+    full = _defaults(kept) | kept
+    current, main = full.get("current-snapshot-id"), full["refs"].get("main")
+    if current is not None and main is None:
+        full["refs"] = {**full["refs"], "main": {"snapshot-id": current, "type": "branch"}}
+    elif current is None and main is not None:
+        full["current-snapshot-id"] = main["snapshot-id"]
+    return metadata if full == metadata else full
+
+
+def _defaults(metadata: JSON) -> JSON:
+    version = metadata["format-version"]
+    defaults: JSON = {key: [] for key in EMPTY_ARRAYS}
+    defaults |= {"properties": {}, "refs": {}}
+    defaults |= {"sort-orders": [{"order-id": 0, "fields": []}], "default-sort-order-id": 0}
+    if version == 1:
+        defaults |= _legacy_schema(metadata) | _legacy_spec(metadata)
+    specs = metadata.get("partition-specs") or defaults.get("partition-specs", [])
+    defaults["last-partition-id"] = max(
+        [UNPARTITIONED_LAST_ID]
+        + [field.get("field-id", 0) for spec in specs for field in spec["fields"]]
+    )
+    return defaults | counters(version)
+
+
+def _legacy_schema(metadata: JSON) -> JSON:
+    schema: Any = metadata.get("schema")
+    if schema is None:
+        return {}
+    schema_id = schema.get("schema-id", 0)
+    return {"schemas": [{**schema, "schema-id": schema_id}], "current-schema-id": schema_id}
+
+
+def _legacy_spec(metadata: JSON) -> JSON:
+    fields: Any = metadata.get("partition-spec")
+    if fields is None:
+        return {}
+    numbered = [
+        {"field-id": FIRST_PARTITION_ID + position, **field}
+        for position, field in enumerate(fields)
+    ]
+    return {"partition-specs": [{"spec-id": 0, "fields": numbered}], "default-spec-id": 0}

@@ -1,0 +1,181 @@
+"""Partition specs of a table: parse, bind to a schema, add, choose, remove.
+
+Source: the table specification, "Partitioning"; rules and texts follow ``PartitionSpec``
+and ``TableMetadata.Builder`` of Apache Iceberg's Java library.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata import columns, transforms, types
+from falcon_catalog.metadata.columns import Column
+from falcon_catalog.metadata.draft import FIRST_PARTITION_ID, Draft, find
+from falcon_catalog.metadata.readers import (
+    JSON,
+    array_of,
+    as_integer,
+    as_object,
+    as_text,
+    optional,
+    required,
+)
+
+LAST_ADDED = -1
+
+
+def parse_fields(value: object, where: str) -> list[JSON]:
+    """Return the fields of a spec in their stored form; ``field-id`` may still be missing."""
+    fields = required(as_object(value, where), "fields", array_of(as_object), where)
+    return [_parse_field(field, where) for field in fields]
+
+
+def _parse_field(field: Mapping[str, Any], where: str) -> JSON:
+    parsed: JSON = {
+        "name": required(field, "name", as_text, where),
+        "transform": transforms.parse(required(field, "transform", as_text, where), where),
+        "source-id": required(field, "source-id", as_integer, where),
+    }
+    field_id = optional(field, "field-id", as_integer, where)
+    return parsed if field_id is None else {**parsed, "field-id": field_id}
+
+
+def field_text(field: JSON) -> str:
+    """Write a partition field for an error message, e.g. ``1000: day: day(3)``."""
+    return f"{field.get('field-id')}: {field['name']}: {field['transform']}({field['source-id']})"
+
+
+def check_sources(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
+    """Refuse a field whose source column is missing or that its transform cannot take."""
+    for field in fields:
+        transform = field["transform"]
+        if transform == "void":  # what is left of a field whose column may be long gone
+            continue
+        source = by_id.get(field["source-id"])
+        if source is None:
+            raise BadRequestError(
+                f"Cannot find source column for partition field: {field_text(field)}"
+            )
+        kind = types.text(source.type)
+        if not types.is_primitive(source.type):
+            raise BadRequestError(f"Cannot partition by non-primitive source field: {kind}")
+        if not transforms.takes(transform, source.type):
+            raise BadRequestError(f"Invalid source type {kind} for transform: {transform}")
+
+
+def check_names(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
+    """Refuse names that are empty, repeated, or another column's; and redundant fields."""
+    by_name = {column.full_name: column.id for column in by_id.values()}
+    names: set[str] = set()
+    field_ids: set[int] = set()
+    seen: dict[tuple[int, str], JSON] = {}
+    for field in fields:
+        name, source_id = field["name"], field["source-id"]
+        if by_name.get(name, source_id) != source_id:
+            raise BadRequestError(
+                f"Cannot create identity partition sourced from different field in schema: {name}"
+            )
+        if not name:
+            raise BadRequestError("Cannot use empty partition name: ")
+        if name in names:
+            raise BadRequestError(f"Cannot use partition name more than once: {name}")
+        names.add(name)
+        if field["field-id"] in field_ids:
+            raise BadRequestError(
+                f"Cannot use partition field id more than once: {field['field-id']}"
+            )
+        field_ids.add(field["field-id"])
+        if field["transform"] != "void":
+            key = (source_id, transforms.duplicate_key(field["transform"]))
+            if key in seen:
+                raise BadRequestError(
+                    f"Cannot add redundant partition: {field_text(seen[key])} "
+                    f"conflicts with {field_text(field)}"
+                )
+            seen[key] = field
+
+
+def number(draft: Draft, fields: Sequence[JSON]) -> list[JSON]:
+    """Give each field without an id one: its own from an earlier spec, else the next."""
+    if draft.version == 1:
+        return [
+            {"field-id": FIRST_PARTITION_ID + position, **field}
+            for position, field in enumerate(fields)
+        ]
+    known = {
+        (field["source-id"], field["transform"]): field["field-id"]
+        for spec in draft.meta["partition-specs"]
+        for field in spec["fields"]
+    }
+    taken = [field["field-id"] for field in fields if "field-id" in field]
+    last = max([draft.meta["last-partition-id"], *taken])
+    numbered = []
+    for field in fields:
+        field_id = field.get("field-id", known.get((field["source-id"], field["transform"])))
+        if field_id is None:
+            last += 1
+            field_id = last
+        numbered.append({**field, "field-id": field_id})
+    return numbered
+
+
+def add(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``add-spec``: reuse a spec with the same fields, else give it the next id."""
+    fields = number(draft, required(update, "spec", parse_fields, "add-spec update"))
+    schema = draft.schema()
+    if schema is None:
+        raise BadRequestError("Cannot add a partition spec before a schema is added")
+    by_id = columns.index(schema)
+    check_names(fields, by_id)
+    check_sources(fields, by_id)
+    specs = draft.meta["partition-specs"]
+    same = next((known for known in specs if _content(known["fields"]) == _content(fields)), None)
+    if same is None:
+        _check_sequential(draft, fields)
+        highest = max((known["spec-id"] for known in specs), default=-1)
+        same = {"spec-id": highest + 1, "fields": fields}
+        draft.put("partition-specs", [*specs, same])
+        field_ids = [field["field-id"] for field in fields]
+        draft.put("last-partition-id", max([draft.meta["last-partition-id"], *field_ids]))
+        draft.layout_changed = True
+    draft.last_added_spec = same["spec-id"]
+
+
+def _content(fields: Sequence[JSON]) -> list[tuple[str, str, int]]:
+    """Return what makes two specs the same: everything but the ids."""
+    return [(field["name"], field["transform"], field["source-id"]) for field in fields]
+
+
+def _check_sequential(draft: Draft, fields: Sequence[JSON]) -> None:
+    expected = range(FIRST_PARTITION_ID, FIRST_PARTITION_ID + len(fields))
+    if draft.version == 1 and [field["field-id"] for field in fields] != list(expected):
+        listed = ", ".join(field_text(field) for field in fields)
+        raise BadRequestError(
+            f"Spec does not use sequential IDs that are required in v1: [{listed}]"
+        )
+
+
+def set_default(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``set-default-spec``; -1 is the spec last added in this request."""
+    spec_id = required(update, "spec-id", as_integer, "set-default-spec update")
+    if spec_id == LAST_ADDED:
+        if draft.last_added_spec is None:
+            raise BadRequestError("Cannot set last added spec: no spec has been added")
+        spec_id = draft.last_added_spec
+    if spec_id == draft.meta["default-spec-id"]:
+        return
+    if find(draft.meta["partition-specs"], "spec-id", spec_id) is None:
+        raise BadRequestError(f"Cannot set default partition spec to unknown spec: {spec_id}")
+    draft.put("default-spec-id", spec_id)
+    draft.layout_changed = True
+
+
+def remove(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``remove-partition-specs``; unknown ids are already gone."""
+    where = "remove-partition-specs update"
+    ids = set(required(update, "spec-ids", array_of(as_integer), where))
+    if draft.meta["default-spec-id"] in ids:
+        raise BadRequestError("Cannot remove the default partition spec")
+    kept = [spec for spec in draft.meta["partition-specs"] if spec["spec-id"] not in ids]
+    if len(kept) != len(draft.meta["partition-specs"]):
+        draft.put("partition-specs", kept)

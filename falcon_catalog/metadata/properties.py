@@ -1,0 +1,215 @@
+"""What a table is called and how it behaves: format version, uuid, location, properties, keys.
+
+Source: the table specification, "Table Metadata Fields"; rules and texts follow
+``TableMetadata.Builder`` and ``TableProperties`` of Apache Iceberg's Java library.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata.draft import Draft, counters, find
+from falcon_catalog.metadata.readers import (
+    JSON,
+    array_of,
+    as_integer,
+    as_object,
+    as_text,
+    as_texts,
+    integer_text,
+    optional,
+    required,
+    show,
+)
+
+DEFAULT_VERSION = 2
+LATEST_VERSION = 3
+ENCRYPTION_KEYS_VERSION = 3
+
+FORMAT_VERSION = "format-version"
+# Words of the metadata itself: consumed when a client writes them, never stored as properties.
+RESERVED = frozenset(
+    {
+        FORMAT_VERSION,
+        "uuid",
+        "snapshot-count",
+        "current-snapshot-id",
+        "current-snapshot-summary",
+        "current-snapshot-timestamp-ms",
+        "current-schema",
+        "default-partition-spec",
+        "default-sort-order",
+    }
+)
+NEW_TABLE_DEFAULTS = {"write.parquet.compression-codec": "zstd"}
+PREVIOUS_VERSIONS_MAX = "write.metadata.previous-versions-max"
+PREVIOUS_VERSIONS_DEFAULT = 100
+METRICS_COLUMN_PREFIX = "write.metadata.metrics.column."
+RETRY_PROPERTIES = (
+    "commit.retry.num-retries",
+    "commit.retry.min-wait-ms",
+    "commit.retry.max-wait-ms",
+    "commit.retry.total-timeout-ms",
+)
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def initial_version(properties: Mapping[str, str]) -> int:
+    """Return the format version a new table's properties ask for."""
+    text = properties.get(FORMAT_VERSION)
+    if text is None:
+        return DEFAULT_VERSION
+    version = integer_text(text)
+    if version is None:
+        raise BadRequestError(f"Invalid property format-version: {show(text)} is not an integer")
+    check_version(version)
+    return version
+
+
+def check_version(version: int) -> None:
+    """Refuse a format version that no table here can have."""
+    if not 1 <= version <= LATEST_VERSION:
+        raise BadRequestError(
+            f"Unsupported format version: v{version} (supported: v{LATEST_VERSION})"
+        )
+
+
+def of_new_table(properties: Mapping[str, str], column_names: set[str]) -> dict[str, str]:
+    """Return the properties a new table stores: defaults added, reserved ones taken out."""
+    for key in RETRY_PROPERTIES:
+        if key in properties:
+            number = integer_text(properties[key])
+            if number is None:
+                raise BadRequestError(f"Table property {key} must have integer value")
+            if number < 0:
+                raise BadRequestError(f"Table property {key} must have non negative integer value")
+    for key in properties:
+        column = key.removeprefix(METRICS_COLUMN_PREFIX)
+        if column != key and column not in column_names:
+            raise BadRequestError(
+                f"Invalid metrics config, could not find column {column} from table prop {key}"
+            )
+    return NEW_TABLE_DEFAULTS | _unreserved(properties)
+
+
+def _unreserved(properties: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in properties.items() if key not in RESERVED}
+
+
+def previous_versions_max(properties: Mapping[str, str]) -> int:
+    """Return how many metadata files the metadata log remembers, at least 1."""
+    text = properties.get(PREVIOUS_VERSIONS_MAX)
+    if text is None:
+        return PREVIOUS_VERSIONS_DEFAULT
+    number = integer_text(text)
+    if number is None:
+        raise BadRequestError(
+            f"Invalid property {PREVIOUS_VERSIONS_MAX}: {show(text)} is not an integer"
+        )
+    return max(1, number)
+
+
+def strip_trailing_slash(location: str) -> str:
+    """Return a location without slashes at its end, except those of ``scheme://``."""
+    while location.endswith("/") and not location.endswith("://"):
+        location = location[:-1]
+    return location
+
+
+def assign_uuid(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``assign-uuid``: only a table in creation takes one it does not have."""
+    uuid = required(update, "uuid", as_text, "assign-uuid update")
+    if not _UUID.fullmatch(uuid):
+        raise BadRequestError(f"Invalid assign-uuid update, field uuid: {show(uuid)} is no UUID")
+    if draft.creating:
+        draft.put("table-uuid", uuid)
+    elif uuid.lower() != draft.meta["table-uuid"].lower():
+        raise BadRequestError(
+            f"Cannot reassign the table's UUID: {draft.meta['table-uuid']} != {uuid}"
+        )
+
+
+def upgrade_version(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``upgrade-format-version``: up, never down."""
+    version = required(update, FORMAT_VERSION, as_integer, "upgrade-format-version update")
+    if version > LATEST_VERSION:
+        raise BadRequestError(
+            f"Cannot upgrade table to unsupported format version: v{version} "
+            f"(supported: v{LATEST_VERSION})"
+        )
+    if version < draft.version:
+        raise BadRequestError(f"Cannot downgrade v{draft.version} table to v{version}")
+    if version > draft.version:
+        draft.put(FORMAT_VERSION, version)
+        draft.meta = counters(version) | draft.meta
+
+
+def set_location(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``set-location``."""
+    where = "set-location update"
+    location = strip_trailing_slash(required(update, "location", as_text, where))
+    if not location:
+        raise BadRequestError(f"Invalid {where}, field location: must not be empty")
+    if location != draft.meta["location"]:
+        draft.put("location", location)
+
+
+def set_properties(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``set-properties``; reserved ones are not stored."""
+    key = "updated" if "updates" not in update and "updated" in update else "updates"
+    updates = _unreserved(required(update, key, as_texts, "set-properties update"))
+    if updates:
+        draft.put("properties", {**draft.meta["properties"], **updates})
+
+
+def remove_properties(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``remove-properties``; removing what is not there is still a change, as in Java."""
+    key = "removed" if "removals" not in update and "removed" in update else "removals"
+    removals = set(required(update, key, array_of(as_text), "remove-properties update"))
+    if removals:
+        kept = {k: v for k, v in draft.meta["properties"].items() if k not in removals}
+        draft.put("properties", kept)
+
+
+def parse_key(value: object, where: str) -> JSON:
+    """Return an encryption key in its stored form."""
+    source = as_object(value, where)
+    key: JSON = {
+        "key-id": required(source, "key-id", as_text, where),
+        "encrypted-key-metadata": required(source, "encrypted-key-metadata", as_text, where),
+    }
+    encrypted_by = optional(source, "encrypted-by-id", as_text, where)
+    if encrypted_by is not None:
+        key["encrypted-by-id"] = encrypted_by
+    properties = optional(source, "properties", as_texts, where)
+    return key if properties is None else {**key, "properties": properties}
+
+
+def add_key(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``add-encryption-key``; the same key again is no change."""
+    key = required(update, "encryption-key", parse_key, "add-encryption-key update")
+    if draft.version < ENCRYPTION_KEYS_VERSION:
+        raise BadRequestError(
+            f"Encryption keys are not supported until v{ENCRYPTION_KEYS_VERSION}: {key['key-id']}"
+        )
+    keys = draft.meta.get("encryption-keys", [])
+    known = find(keys, "key-id", key["key-id"])
+    if known is None:
+        draft.put("encryption-keys", [*keys, key])
+    elif known != key:
+        raise BadRequestError(f"Encryption key already exists for id: {key['key-id']}")
+
+
+def remove_key(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``remove-encryption-key``; an absent key is already gone."""
+    key_id = required(update, "key-id", as_text, "remove-encryption-key update")
+    keys = draft.meta.get("encryption-keys", [])
+    kept = [key for key in keys if key["key-id"] != key_id]
+    if len(kept) == len(keys):
+        return
+    if kept:
+        draft.put("encryption-keys", kept)
+    else:
+        draft.remove("encryption-keys")

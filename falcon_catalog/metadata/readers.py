@@ -1,0 +1,123 @@
+"""Read typed fields out of JSON a client sent; anything unexpected is a 400 naming it.
+
+``where`` is what the reader was reading ("add-schema update", "snapshot of add-snapshot
+update"): it starts every message.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from falcon_catalog.errors import BadRequestError
+
+T = TypeVar("T")
+
+JSON = dict[str, Any]
+
+INT_MAX = 2**31 - 1
+LONG_MAX = 2**63 - 1
+SHOWN_CHARACTERS = 80
+
+_INTEGER_TEXT = re.compile(r"[+-]?[0-9]{1,10}")
+
+
+def show(value: object) -> str:
+    """Describe a JSON value in an error message, briefly whatever its size."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "an array"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if abs(value) <= LONG_MAX else "an integer beyond 64 bits"
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+def as_object(value: object, where: str) -> Mapping[str, Any]:
+    """Return the value if it is a JSON object."""
+    if not isinstance(value, Mapping):
+        raise BadRequestError(f"Invalid {where}: must be an object, got {show(value)}")
+    return value
+
+
+def as_integer(value: object, where: str, *, limit: int = INT_MAX) -> int:
+    """Return the value if it is an integer of 32 bits (or of ``limit``)."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadRequestError(f"Invalid {where}: must be an integer, got {show(value)}")
+    if not -limit - 1 <= value <= limit:
+        bits = limit.bit_length() + 1
+        raise BadRequestError(f"Invalid {where}: {show(value)} does not fit in {bits} bits")
+    return value
+
+
+def as_long(value: object, where: str) -> int:
+    """Return the value if it is an integer of 64 bits."""
+    return as_integer(value, where, limit=LONG_MAX)
+
+
+def as_text(value: object, where: str) -> str:
+    """Return the value if it is a string."""
+    if not isinstance(value, str):
+        raise BadRequestError(f"Invalid {where}: must be a string, got {show(value)}")
+    return value
+
+
+def as_boolean(value: object, where: str) -> bool:
+    """Return the value if it is true or false."""
+    if not isinstance(value, bool):
+        raise BadRequestError(f"Invalid {where}: must be true or false, got {show(value)}")
+    return value
+
+
+def as_array(value: object, where: str) -> list[Any]:
+    """Return the value as a list if it is a JSON array."""
+    if not isinstance(value, list | tuple):
+        raise BadRequestError(f"Invalid {where}: must be an array, got {show(value)}")
+    return list(value)
+
+
+def as_texts(value: object, where: str) -> dict[str, str]:
+    """Return the value as a dict if it is an object whose values are all strings."""
+    return {
+        as_text(key, f"{where}, a key"): as_text(text, f"{where}, value of {show(key)}")
+        for key, text in as_object(value, where).items()
+    }
+
+
+def required(
+    source: Mapping[str, Any], key: str, read: Callable[[object, str], T], where: str
+) -> T:
+    """Read a field that must be there, e.g. ``required(update, "schema-id", as_integer, …)``."""
+    if key not in source:
+        raise BadRequestError(f"Invalid {where}: missing field {key}")
+    return read(source[key], f"{where}, field {key}")
+
+
+def optional(
+    source: Mapping[str, Any], key: str, read: Callable[[object, str], T], where: str
+) -> T | None:
+    """Read a field that may be absent or null."""
+    value = source.get(key)
+    return None if value is None else read(value, f"{where}, field {key}")
+
+
+def array_of(read: Callable[[object, str], T]) -> Callable[[object, str], list[T]]:
+    """Return a reader of arrays whose elements ``read`` accepts."""
+
+    def read_array(value: object, where: str) -> list[T]:
+        items = as_array(value, where)
+        return [read(item, f"{where}[{position}]") for position, item in enumerate(items)]
+
+    return read_array
+
+
+def integer_text(text: str) -> int | None:
+    """Return the 32-bit integer a property's text spells, or None."""
+    if not _INTEGER_TEXT.fullmatch(text):
+        return None
+    number = int(text)
+    return number if -INT_MAX - 1 <= number <= INT_MAX else None

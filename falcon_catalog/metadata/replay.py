@@ -1,0 +1,53 @@
+"""Recognise a commit that was applied, lost its answer, and comes again."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata import references, snapshots
+from falcon_catalog.metadata.complete import complete
+from falcon_catalog.metadata.draft import find
+from falcon_catalog.metadata.readers import JSON, array_of, as_object
+
+
+def is_replay(base: JSON | None, updates: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether the table already holds what the updates commit.
+
+    So it is when every snapshot they add is there with the same content and each ref they
+    set is where they leave it, at one of those snapshots. To be judged before requirements:
+    those no longer hold. Malformed updates are no replay; ``apply`` names what is wrong.
+    """
+    if base is None:
+        return False
+    try:
+        return _is_replay(complete(base), array_of(as_object)(updates, "updates"))
+    except BadRequestError:
+        return False
+
+
+def _is_replay(metadata: JSON, updates: Sequence[Mapping[str, Any]]) -> bool:
+    added = [
+        snapshots.parse(update.get("snapshot"), "snapshot", metadata["format-version"])
+        for update in updates
+        if update.get("action") == "add-snapshot"
+    ]
+    heads = {
+        update.get("ref-name"): references.parse(update, "set-snapshot-ref update")
+        for update in updates
+        if update.get("action") == "set-snapshot-ref"
+    }
+    ids = {snapshot["snapshot-id"] for snapshot in added}
+    return (
+        bool(added)
+        and all(_is_known(metadata, snapshot) for snapshot in added)
+        and any(ref["snapshot-id"] in ids for ref in heads.values())
+        and all(metadata["refs"].get(name) == ref for name, ref in heads.items())
+    )
+
+
+def _is_known(metadata: JSON, snapshot: JSON) -> bool:
+    known = find(metadata["snapshots"], "snapshot-id", snapshot["snapshot-id"])
+    return (
+        known is not None
+        and {key: value for key, value in known.items() if value is not None} == snapshot
+    )

@@ -1,0 +1,130 @@
+"""What a commit requires of the table it changes.
+
+Source: ``TableRequirement`` of the REST specification; the texts are those of Java's
+``UpdateRequirement``, which clients and their tests match on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from falcon_catalog.errors import BadRequestError, CommitFailedError
+from falcon_catalog.metadata.complete import complete
+from falcon_catalog.metadata.readers import (
+    JSON,
+    array_of,
+    as_integer,
+    as_long,
+    as_object,
+    as_text,
+    optional,
+    required,
+    show,
+)
+
+CREATE = "assert-create"
+
+# requirement type: (its field, the metadata's field, what changed)
+_IDS = {
+    "assert-last-assigned-field-id": (
+        "last-assigned-field-id",
+        "last-column-id",
+        "last assigned field id",
+    ),
+    "assert-current-schema-id": ("current-schema-id", "current-schema-id", "current schema"),
+    "assert-last-assigned-partition-id": (
+        "last-assigned-partition-id",
+        "last-partition-id",
+        "last assigned partition id",
+    ),
+    "assert-default-spec-id": ("default-spec-id", "default-spec-id", "default partition spec"),
+    "assert-default-sort-order-id": (
+        "default-sort-order-id",
+        "default-sort-order-id",
+        "default sort order",
+    ),
+}
+
+Check = Callable[[JSON], None]
+
+
+def check_requirements(base: JSON | None, requirements: Sequence[Mapping[str, Any]]) -> None:
+    """Judge the requirements of a commit against the table's metadata, None when there is none.
+
+    Raises:
+        BadRequestError: a requirement is unknown or malformed, or joined with assert-create.
+        CommitFailedError: a requirement does not hold; its text is Java's.
+    """
+    given = array_of(as_object)(requirements, "requirements")
+    kinds = [required(item, "type", as_text, "requirement") for item in given]
+    checks = [_parse(kind, item) for kind, item in zip(kinds, given, strict=True)]
+    if CREATE in kinds:
+        others = [kind for kind in kinds if kind != CREATE]
+        if others:
+            raise BadRequestError(f"Invalid create requirements: [{', '.join(others)}]")
+        if base is not None:
+            raise CommitFailedError("Requirement failed: table already exists")
+        return
+    if base is None:
+        if kinds:
+            raise BadRequestError(f"Cannot require {kinds[0]} of a table that does not exist")
+        return
+    metadata = complete(base)
+    for check in checks:
+        check(metadata)
+
+
+def _parse(kind: str, requirement: Mapping[str, Any]) -> Check:
+    where = f"{kind} requirement"
+    if kind in _IDS:
+        key, metadata_key, noun = _IDS[kind]
+        return _id_check(required(requirement, key, as_integer, where), metadata_key, noun)
+    if kind == "assert-table-uuid":
+        return _uuid_check(required(requirement, "uuid", as_text, where))
+    if kind == "assert-ref-snapshot-id":
+        name = required(requirement, "ref", as_text, where)
+        return _ref_check(name, optional(requirement, "snapshot-id", as_long, where))
+    if kind == CREATE:
+        return lambda _: None
+    raise BadRequestError(f"Unknown requirement type: {show(kind)}")
+
+
+def _id_check(expected: int, key: str, noun: str) -> Check:
+    def check(metadata: JSON) -> None:
+        if metadata[key] != expected:
+            raise CommitFailedError(
+                f"Requirement failed: {noun} changed: expected id {expected} != {metadata[key]}"
+            )
+
+    return check
+
+
+def _uuid_check(uuid: str) -> Check:
+    def check(metadata: JSON) -> None:
+        if metadata["table-uuid"].lower() != uuid.lower():
+            raise CommitFailedError(
+                "Requirement failed: UUID does not match: "
+                f"expected {metadata['table-uuid']} != {uuid}"
+            )
+
+    return check
+
+
+def _ref_check(name: str, expected: int | None) -> Check:
+    def check(metadata: JSON) -> None:
+        ref = metadata["refs"].get(name)
+        if ref is None:
+            if expected is not None:
+                raise CommitFailedError(
+                    f"Requirement failed: branch or tag {name} is missing, expected {expected}"
+                )
+        elif expected is None:
+            raise CommitFailedError(
+                f"Requirement failed: {ref['type']} {name} was created concurrently"
+            )
+        elif ref["snapshot-id"] != expected:
+            raise CommitFailedError(
+                f"Requirement failed: {ref['type']} {name} has changed: "
+                f"expected id {expected} != {ref['snapshot-id']}"
+            )
+
+    return check

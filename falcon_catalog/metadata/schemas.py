@@ -1,0 +1,167 @@
+"""Schemas of a table: parse, check, number afresh, add, choose, remove.
+
+Source: the table specification, "Schemas and Data Types"; rules and texts follow
+``Schema`` and ``TableMetadata.Builder`` of Apache Iceberg's Java library.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata import columns, types
+from falcon_catalog.metadata.columns import Column
+from falcon_catalog.metadata.draft import Draft, find
+from falcon_catalog.metadata.readers import (
+    JSON,
+    array_of,
+    as_integer,
+    as_object,
+    optional,
+    required,
+    show,
+)
+
+LAST_ADDED = -1
+MINIMUM_VERSIONS = dict.fromkeys(
+    ("timestamp_ns", "timestamptz_ns", "variant", "unknown", "geometry", "geography"), 3
+)
+DEFAULTS_MINIMUM_VERSION = 3
+
+
+def parse(value: object, where: str) -> tuple[JSON, dict[int, Column]]:
+    """Return a schema in its stored form, its id if it has one, and its columns by id."""
+    source = as_object(value, where)
+    if source.get("type", "struct") != "struct":
+        raise BadRequestError(f"Invalid {where}: type must be struct, got {show(source['type'])}")
+    schema: JSON = {"type": "struct", "fields": types.parse_fields(source, where)}
+    schema_id = optional(source, "schema-id", as_integer, where)
+    if schema_id is not None:
+        schema["schema-id"] = schema_id
+    by_id = columns.index(schema)
+    identifiers = optional(source, "identifier-field-ids", array_of(as_integer), where)
+    if identifiers:
+        for field_id in identifiers:
+            _check_identifier(field_id, by_id)
+        schema["identifier-field-ids"] = list(dict.fromkeys(identifiers))
+    return schema, by_id
+
+
+def _check_identifier(field_id: int, by_id: dict[int, Column]) -> None:
+    column = by_id.get(field_id)
+    if column is None:
+        raise BadRequestError(
+            f"Cannot add fieldId {field_id} as an identifier field: field does not exist"
+        )
+    refusal = f"Cannot add field {column.name} as an identifier field"
+    if not types.is_primitive(column.type):
+        raise BadRequestError(f"{refusal}: not a primitive type field")
+    if not column.required:
+        raise BadRequestError(f"{refusal}: not a required field")
+    if column.type in ("float", "double"):
+        raise BadRequestError(f"{refusal}: must not be float or double field")
+    for parent_id in column.parents:
+        parent = by_id[parent_id]
+        if types.base_name(parent.type) != "struct":
+            raise BadRequestError(f"{refusal}: must not be nested in {parent}")
+        if not parent.required:
+            raise BadRequestError(f"{refusal}: must not be nested in an optional field {parent}")
+
+
+def check_version(by_id: dict[int, Column], version: int) -> None:
+    """Refuse types and initial defaults that this format version does not have."""
+    problems = []
+    for _, column in sorted(by_id.items()):
+        minimum = MINIMUM_VERSIONS.get(types.base_name(column.type), 1)
+        if version < minimum:
+            problems.append(
+                f"Invalid type for {column.full_name}: {types.text(column.type)} "
+                f"is not supported until v{minimum}"
+            )
+        if column.initial_default is not None and version < DEFAULTS_MINIMUM_VERSION:
+            problems.append(
+                f"Invalid initial default for {column.full_name}: non-null default "
+                f"({column.initial_default}) is not supported until v{DEFAULTS_MINIMUM_VERSION}"
+            )
+    if problems:
+        raise BadRequestError("\n- ".join([f"Invalid schema for v{version}:", *problems]))
+
+
+def fresh(schema: JSON) -> tuple[JSON, dict[int, int]]:
+    """Number a parsed schema's columns afresh from 1; return it and the new id of each old.
+
+    All columns of a struct come before what is nested in them, as in Java.
+    """
+    new_ids: dict[int, int] = {}
+
+    def take(old: int) -> int:
+        new_ids[old] = len(new_ids) + 1
+        return new_ids[old]
+
+    renumbered: JSON = {"type": "struct", "schema-id": 0, "fields": _fresh(schema, take)["fields"]}
+    if "identifier-field-ids" in schema:
+        renumbered["identifier-field-ids"] = [new_ids[i] for i in schema["identifier-field-ids"]]
+    return renumbered, new_ids
+
+
+def _fresh(kind: types.Type, take: Any) -> Any:
+    if isinstance(kind, str):
+        return kind
+    if kind["type"] == "struct":
+        numbered = [{**field, "id": take(field["id"])} for field in kind["fields"]]
+        for field in numbered:
+            field["type"] = _fresh(field["type"], take)
+        return {"type": "struct", "fields": numbered}
+    parts = ("element",) if kind["type"] == "list" else ("key", "value")
+    nested = {**kind, **{f"{part}-id": take(kind[f"{part}-id"]) for part in parts}}
+    return {**nested, **{part: _fresh(kind[part], take) for part in parts}}
+
+
+def add(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``add-schema``: reuse an identical schema, else give it the next id."""
+    schema, by_id = required(update, "schema", parse, "add-schema update")
+    check_version(by_id, draft.version)
+    schemas = draft.meta["schemas"]
+    same = next((known for known in schemas if _is_same(known, schema)), None)
+    if same is None:
+        same = {
+            "type": "struct",
+            "schema-id": max((known["schema-id"] for known in schemas), default=-1) + 1,
+            **{key: schema[key] for key in ("identifier-field-ids", "fields") if key in schema},
+        }
+        draft.put("schemas", [*schemas, same])
+        draft.put("last-column-id", max([draft.meta["last-column-id"], *by_id]))
+        draft.layout_changed = True
+    draft.last_added_schema = same["schema-id"]
+
+
+def _is_same(known: JSON, schema: JSON) -> bool:
+    """Compare all but the ids. The known one may be a file's, spelled in another way."""
+    stored, _ = parse(known, "schema of the table")
+    return bool(stored["fields"] == schema["fields"]) and set(
+        stored.get("identifier-field-ids", ())
+    ) == set(schema.get("identifier-field-ids", ()))
+
+
+def set_current(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``set-current-schema``; -1 is the schema last added in this request."""
+    schema_id = required(update, "schema-id", as_integer, "set-current-schema update")
+    if schema_id == LAST_ADDED:
+        if draft.last_added_schema is None:
+            raise BadRequestError("Cannot set last added schema: no schema has been added")
+        schema_id = draft.last_added_schema
+    if schema_id == draft.meta["current-schema-id"]:
+        return
+    if find(draft.meta["schemas"], "schema-id", schema_id) is None:
+        raise BadRequestError(f"Cannot set current schema to unknown schema: {schema_id}")
+    draft.put("current-schema-id", schema_id)
+    draft.layout_changed = True
+
+
+def remove(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``remove-schemas``; unknown ids are already gone."""
+    ids = set(required(update, "schema-ids", array_of(as_integer), "remove-schemas update"))
+    if draft.meta["current-schema-id"] in ids:
+        raise BadRequestError("Cannot remove the current schema")
+    kept = [schema for schema in draft.meta["schemas"] if schema["schema-id"] not in ids]
+    if len(kept) != len(draft.meta["schemas"]):
+        draft.put("schemas", kept)

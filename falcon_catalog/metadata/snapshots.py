@@ -1,0 +1,153 @@
+"""Snapshots of a table: parse, add, remove.
+
+Source: the table specification, "Snapshots" and "Row Lineage"; rules and texts follow
+``SnapshotParser`` and ``TableMetadata.Builder`` of Apache Iceberg's Java library.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from falcon_catalog.errors import BadRequestError, CommitFailedError
+from falcon_catalog.metadata import references
+from falcon_catalog.metadata.draft import (
+    ROW_LINEAGE_VERSION,
+    SEQUENCE_NUMBERS_VERSION,
+    Draft,
+    find,
+)
+from falcon_catalog.metadata.readers import (
+    JSON,
+    array_of,
+    as_integer,
+    as_long,
+    as_object,
+    as_text,
+    as_texts,
+    optional,
+    required,
+    show,
+)
+
+OPERATIONS = ("append", "replace", "overwrite", "delete")
+
+
+def parse(value: object, where: str, version: int) -> JSON:
+    """Return a snapshot in the form a table of this format version stores."""
+    source = as_object(value, where)
+    snapshot: JSON = {"snapshot-id": required(source, "snapshot-id", as_long, where)}
+    parent = optional(source, "parent-snapshot-id", as_long, where)
+    if parent is not None:
+        snapshot["parent-snapshot-id"] = parent
+    snapshot |= _sequence_number(source, where, version)
+    snapshot["timestamp-ms"] = _not_negative(source, "timestamp-ms", where)
+    snapshot["manifest-list"] = required(source, "manifest-list", as_text, where)
+    snapshot["summary"] = _summary(source, where)
+    schema_id = optional(source, "schema-id", as_integer, where)
+    if schema_id is not None:
+        snapshot["schema-id"] = schema_id
+    if version >= ROW_LINEAGE_VERSION:
+        snapshot |= _row_ids(source, where)
+        key_id = optional(source, "key-id", as_text, where)
+        if key_id is not None:
+            snapshot["key-id"] = key_id
+    return snapshot
+
+
+def _not_negative(source: Mapping[str, Any], key: str, where: str) -> int:
+    number = required(source, key, as_long, where)
+    if number < 0:
+        raise BadRequestError(f"Invalid {where}: {key} (cannot be negative): {number}")
+    return number
+
+
+def _sequence_number(source: Mapping[str, Any], where: str, version: int) -> JSON:
+    if version >= SEQUENCE_NUMBERS_VERSION:
+        return {"sequence-number": _not_negative(source, "sequence-number", where)}
+    number = optional(source, "sequence-number", as_long, where)
+    if number:
+        raise BadRequestError(f"Sequence number must be 0 in v1: {number}")
+    return {}
+
+
+def _summary(source: Mapping[str, Any], where: str) -> dict[str, str]:
+    summary = required(source, "summary", as_texts, where)
+    operation = required(summary, "operation", as_text, f"{where}, field summary")
+    if operation not in OPERATIONS:
+        raise BadRequestError(
+            f"Invalid {where}: operation must be one of {', '.join(OPERATIONS)}, "
+            f"got {show(operation)}"
+        )
+    return summary
+
+
+def _row_ids(source: Mapping[str, Any], where: str) -> JSON:
+    if source.get("first-row-id") is None:
+        raise BadRequestError("Cannot add a snapshot: first-row-id is null")
+    if source.get("added-rows") is None:
+        raise BadRequestError("Invalid added-rows (required when first-row-id is set): null")
+    return {key: _not_negative(source, key, where) for key in ("first-row-id", "added-rows")}
+
+
+def add(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``add-snapshot``. 409 when its sequence number or first row id is stale."""
+    where = "snapshot of add-snapshot update"
+    given = required(update, "snapshot", as_object, "add-snapshot update")
+    snapshot_id = required(given, "snapshot-id", as_long, where)
+    _check_may_add(draft, snapshot_id)
+    snapshot = parse(given, where, draft.version)
+    if draft.version >= SEQUENCE_NUMBERS_VERSION:
+        _take_sequence_number(draft, snapshot)
+    if draft.version >= ROW_LINEAGE_VERSION:
+        _take_row_ids(draft, snapshot)
+    draft.put("snapshots", [*draft.meta["snapshots"], snapshot])
+    draft.added_snapshots.add(snapshot_id)
+    draft.snapshot_ms = max(draft.snapshot_ms, snapshot["timestamp-ms"])
+
+
+def _check_may_add(draft: Draft, snapshot_id: int) -> None:
+    for key, noun in (
+        ("schemas", "schema"),
+        ("partition-specs", "partition spec"),
+        ("sort-orders", "sort order"),
+    ):
+        if not draft.meta[key]:
+            raise BadRequestError(f"Attempting to add a snapshot before a {noun} is added")
+    if find(draft.meta["snapshots"], "snapshot-id", snapshot_id) is not None:
+        raise BadRequestError(f"Snapshot already exists for id: {snapshot_id}")
+
+
+def _take_sequence_number(draft: Draft, snapshot: JSON) -> None:
+    number, last = snapshot["sequence-number"], draft.meta["last-sequence-number"]
+    if number <= last and "parent-snapshot-id" in snapshot:
+        raise CommitFailedError(
+            f"Cannot add snapshot with sequence number {number} "
+            f"older than last sequence number {last}"
+        )
+    # A snapshot without a parent (a replaced table's first) may come late: never count back.
+    draft.put("last-sequence-number", max(last, number))
+
+
+def _take_row_ids(draft: Draft, snapshot: JSON) -> None:
+    first, next_row_id = snapshot["first-row-id"], draft.meta["next-row-id"]
+    if first < next_row_id:
+        raise CommitFailedError(
+            "Cannot add a snapshot, first-row-id is behind table next-row-id: "
+            f"{first} < {next_row_id}"
+        )
+    # Counting from first-row-id keeps next-row-id above every id given, gaps included.
+    draft.put("next-row-id", first + snapshot["added-rows"])
+
+
+def remove(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``remove-snapshots``: with them go their statistics and the refs that point there."""
+    where = "remove-snapshots update"
+    ids = set(required(update, "snapshot-ids", array_of(as_long), where))
+    gone = {known["snapshot-id"] for known in draft.meta["snapshots"]} & ids
+    if not gone:
+        return
+    for key in ("snapshots", "statistics", "partition-statistics"):
+        draft.put(key, [item for item in draft.meta[key] if item["snapshot-id"] not in gone])
+    for name, ref in draft.meta["refs"].items():
+        if ref["snapshot-id"] in gone:
+            references.drop(draft, name)
+    draft.snapshots_removed = True

@@ -1,0 +1,234 @@
+"""Metadata of a table, made and changed: pure functions over plain JSON-shaped dicts.
+
+Source: the table specification and ``TableUpdate`` of the REST specification; rules and
+texts follow ``TableMetadata.Builder`` of Apache Iceberg's Java library.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata import (
+    columns,
+    partitioning,
+    properties,
+    references,
+    schemas,
+    snapshots,
+    sorting,
+    statistics,
+)
+from falcon_catalog.metadata.complete import complete
+from falcon_catalog.metadata.draft import FIRST_PARTITION_ID, Draft, begin, find, revise
+from falcon_catalog.metadata.readers import (
+    JSON,
+    array_of,
+    as_object,
+    as_text,
+    as_texts,
+    optional,
+    required,
+    show,
+)
+from falcon_catalog.metadata.references import filter_snapshots_to_refs
+from falcon_catalog.metadata.replay import is_replay
+from falcon_catalog.metadata.requirements import check_requirements
+from falcon_catalog.metadata.validation import validate
+
+__all__ = [
+    "JSON",
+    "apply",
+    "check_requirements",
+    "create",
+    "dropped_metadata_files",
+    "filter_snapshots_to_refs",
+    "is_replay",
+    "validate",
+]
+
+UPDATES: dict[str, Callable[[Draft, Mapping[str, Any]], None]] = {
+    "assign-uuid": properties.assign_uuid,
+    "upgrade-format-version": properties.upgrade_version,
+    "add-schema": schemas.add,
+    "set-current-schema": schemas.set_current,
+    "remove-schemas": schemas.remove,
+    "add-spec": partitioning.add,
+    "set-default-spec": partitioning.set_default,
+    "remove-partition-specs": partitioning.remove,
+    "add-sort-order": sorting.add,
+    "set-default-sort-order": sorting.set_default,
+    "add-snapshot": snapshots.add,
+    "remove-snapshots": snapshots.remove,
+    "set-snapshot-ref": references.set_ref,
+    "remove-snapshot-ref": references.remove_ref,
+    "set-location": properties.set_location,
+    "set-properties": properties.set_properties,
+    "remove-properties": properties.remove_properties,
+    "set-statistics": statistics.set_file,
+    "remove-statistics": statistics.remove_file,
+    "set-partition-statistics": statistics.set_partition_file,
+    "remove-partition-statistics": statistics.remove_partition_file,
+    "add-encryption-key": properties.add_key,
+    "remove-encryption-key": properties.remove_key,
+}
+
+
+def create(request: Mapping[str, Any], *, location: str, table_uuid: str, now_ms: int) -> JSON:
+    """Return the metadata of a new table.
+
+    ``request`` is a CreateTableRequest: {name, schema, partition-spec?, write-order?,
+    properties?}. Its columns are numbered afresh from 1, its partition fields from 1000;
+    schema and spec get id 0, the sort order 1, or 0 when it sorts by nothing. Times are
+    milliseconds since 1970.
+
+    Raises:
+        BadRequestError: the request is malformed or breaks a rule of the specification.
+    """
+    where = "create table request"
+    source = as_object(request, where)
+    schema, by_id = required(source, "schema", schemas.parse, where)
+    given = optional(source, "properties", as_texts, where) or {}
+    fresh, new_ids = schemas.fresh(schema)
+    spec = optional(source, "partition-spec", partitioning.parse_fields, where) or []
+    order = optional(source, "write-order", sorting.parse_fields, where) or []
+    numbered = [
+        {**field, "field-id": FIRST_PARTITION_ID + position} for position, field in enumerate(spec)
+    ]
+    partitioning.check_sources(numbered, by_id)
+    sorting.check_sources(order, by_id)
+    names = {column.full_name for column in by_id.values()}
+    updates: list[JSON] = [
+        {"action": "assign-uuid", "uuid": table_uuid},
+        {
+            "action": "upgrade-format-version",
+            "format-version": properties.initial_version(given),
+        },
+        {"action": "add-schema", "schema": fresh},
+        {"action": "add-spec", "spec": {"fields": _renumbered(numbered, new_ids)}},
+        {"action": "set-default-spec", "spec-id": -1},
+        {"action": "add-sort-order", "sort-order": {"fields": _renumbered(order, new_ids)}},
+        {"action": "set-default-sort-order", "sort-order-id": -1},
+        {"action": "set-location", "location": location},
+        {"action": "set-properties", "updates": properties.of_new_table(given, names)},
+    ]
+    return apply(None, updates, now_ms=now_ms)
+
+
+def _renumbered(fields: Sequence[JSON], new_ids: Mapping[int, int]) -> list[JSON]:
+    """Point fields at their columns' new ids; a void field may have lost its column."""
+    return [
+        {**field, "source-id": new_ids.get(field["source-id"], field["source-id"])}
+        for field in fields
+    ]
+
+
+def apply(
+    base: JSON | None,
+    updates: Sequence[Mapping[str, Any]],
+    *,
+    now_ms: int,
+    metadata_location: str | None = None,
+) -> JSON:
+    """Return the metadata after the updates: ``base`` itself when they change nothing.
+
+    ``base`` is never changed; None means a staged create is committed, from nothing.
+    ``metadata_location`` is the file ``base`` was read from, for the metadata log. Times are
+    milliseconds since 1970.
+
+    Raises:
+        BadRequestError: an update is unknown, malformed or breaks a rule.
+        CommitFailedError: a snapshot's sequence number or first row id is stale.
+    """
+    given = array_of(as_object)(updates, "updates")
+    actions = [required(update, "action", as_text, "update") for update in given]
+    unknown = next((action for action in actions if action not in UPDATES), None)
+    if unknown is not None:
+        raise BadRequestError(f"Unknown update action: {show(unknown)}")
+    if base is None:
+        draft = begin(_staged_version(given), now_ms)
+    else:
+        draft = revise(complete(base), now_ms)
+    for action, update in zip(actions, given, strict=True):
+        UPDATES[action](draft, update)
+    if base is not None and not draft.changed:
+        return base
+    return _finish(draft, base, metadata_location)
+
+
+def _staged_version(updates: Sequence[Mapping[str, Any]]) -> int:
+    """Return the version that the first upgrade names: a new table starts with it."""
+    for update in updates:
+        if update["action"] == "upgrade-format-version":
+            version = update.get("format-version")
+            if isinstance(version, int) and not isinstance(version, bool):
+                properties.check_version(version)
+                return version
+    return properties.DEFAULT_VERSION
+
+
+def _finish(draft: Draft, base: JSON | None, metadata_location: str | None) -> JSON:
+    """Check what must hold of the whole, then write logs, times and what each version adds."""
+    meta = draft.meta
+    if draft.creating:
+        _check_created(draft)
+    if draft.layout_changed:
+        _check_layout(draft)
+    references.settle_log(draft)
+    if base is not None and metadata_location is not None:
+        keep = properties.previous_versions_max(meta["properties"])
+        entry = {"metadata-file": metadata_location, "timestamp-ms": meta["last-updated-ms"]}
+        meta["metadata-log"] = [*meta["metadata-log"], entry][-keep:]
+    meta["last-updated-ms"] = max(draft.now_ms, draft.snapshot_ms, meta["last-updated-ms"])
+    _set_legacy_fields(draft)
+    return meta
+
+
+def _check_created(draft: Draft) -> None:
+    meta = draft.meta
+    if not meta["schemas"]:
+        raise BadRequestError("Schemas cannot be null or empty")
+    if not meta["partition-specs"]:
+        raise BadRequestError("Partition specs cannot be null or empty")
+    if not meta["sort-orders"]:
+        raise BadRequestError("Sort orders cannot be null or empty")
+    if meta["location"] is None:
+        raise BadRequestError("Location cannot be null: a set-location update is missing")
+    if meta["table-uuid"] is None:
+        meta["table-uuid"] = str(uuid.uuid4())
+
+
+def _check_layout(draft: Draft) -> None:
+    """Refuse defaults that do not exist or that the current schema cannot serve."""
+    meta = draft.meta
+    schema = draft.schema()
+    spec = find(meta["partition-specs"], "spec-id", meta["default-spec-id"])
+    order = find(meta["sort-orders"], "order-id", meta["default-sort-order-id"])
+    if schema is None:
+        raise BadRequestError(f"Cannot find current schema: {meta['current-schema-id']}")
+    if spec is None:
+        raise BadRequestError(f"Cannot find default partition spec: {meta['default-spec-id']}")
+    if order is None:
+        raise BadRequestError(f"Cannot find default sort order: {meta['default-sort-order-id']}")
+    by_id = columns.index(schema)
+    partitioning.check_sources(spec["fields"], by_id)
+    sorting.check_sources(order["fields"], by_id)
+
+
+def _set_legacy_fields(draft: Draft) -> None:
+    """Write the legacy schema and spec that readers of v1 look for, and only they."""
+    meta = draft.meta
+    if draft.version == 1:
+        spec = find(meta["partition-specs"], "spec-id", meta["default-spec-id"])
+        meta["schema"] = draft.schema()
+        meta["partition-spec"] = spec["fields"] if spec else []
+        return
+    meta.pop("schema", None)
+    meta.pop("partition-spec", None)
+
+
+def dropped_metadata_files(base: JSON, new: JSON) -> list[str]:
+    """Return the files that the base's metadata log names and the new one's no longer does."""
+    kept = {entry["metadata-file"] for entry in new.get("metadata-log", [])}
+    files = [entry["metadata-file"] for entry in base.get("metadata-log", [])]
+    return [file for file in files if file not in kept]

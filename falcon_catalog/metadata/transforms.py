@@ -1,0 +1,57 @@
+"""Partition and sort transforms in their text form, and the types each takes.
+
+Source: the table specification, "Partition Transforms".
+"""
+
+import re
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata import types
+from falcon_catalog.metadata.readers import INT_MAX
+
+TIME_TRANSFORMS = frozenset({"year", "month", "day", "hour"})
+
+_DATE_TIMES = frozenset({"timestamp", "timestamptz", "timestamp_ns", "timestamptz_ns"})
+_TAKES = {
+    "year": _DATE_TIMES | {"date"},
+    "month": _DATE_TIMES | {"date"},
+    "day": _DATE_TIMES | {"date"},
+    "hour": _DATE_TIMES,
+    "bucket": _DATE_TIMES
+    | {"int", "long", "decimal", "date", "time", "string", "uuid", "fixed", "binary"},
+    "truncate": frozenset({"int", "long", "decimal", "string", "binary"}),
+}
+_WIDTH_RULES = {
+    "bucket": "Invalid number of buckets: {} (must be > 0)",
+    "truncate": "Invalid truncate width: {} (must be > 0)",
+}
+_WITH_WIDTH = re.compile(r"(bucket|truncate)\[([0-9]{1,10})\]")
+
+
+def parse(text: str, where: str) -> str:
+    """Return a transform in its stored form; 400 when nobody knows it."""
+    lower = text.lower()
+    if lower in ("identity", "void") or lower in TIME_TRANSFORMS:
+        return lower
+    match = _WITH_WIDTH.fullmatch(lower)
+    if match is None or int(match[2]) > INT_MAX:
+        raise BadRequestError(f"Invalid {where}: unknown transform {text[:80]!r}")
+    width = int(match[2])
+    if width == 0:
+        raise BadRequestError(_WIDTH_RULES[match[1]].format(width))
+    return f"{match[1]}[{width}]"
+
+
+def takes(transform: str, kind: types.Type) -> bool:
+    """Tell whether a transform can be applied to columns of this type."""
+    name = types.base_name(kind)
+    if transform == "void":
+        return True
+    if transform == "identity":
+        return types.is_primitive(kind) and name not in ("geometry", "geography")
+    return name in _TAKES[transform.partition("[")[0]]
+
+
+def duplicate_key(transform: str) -> str:
+    """Name the group of transforms of which one source column may have only one."""
+    return "time" if transform in TIME_TRANSFORMS else transform
