@@ -18,7 +18,7 @@ from falcon_catalog.store.migrate import SchemaTooNewError, migrate
 
 _SCHEME = "sqlite:///"
 _BUSY_TIMEOUT_MS = 10_000
-_NEVER_WRITTEN = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_BUSY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class StoreError(Exception):
@@ -162,7 +162,8 @@ class Database:
         try:
             connection.execute("COMMIT")
         except BaseException as error:
-            if getattr(error, "sqlite_errorcode", None) in _NEVER_WRITTEN:
+            if connection.in_transaction:
+                # SQLite keeps a transaction open only when it surely has not committed it.
                 connection.execute("ROLLBACK")
                 raise
             # The log may hold the whole commit although its sync failed: a later recovery
@@ -175,7 +176,7 @@ def _begin_immediate(connection: sqlite3.Connection) -> None:
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode not in _NEVER_WRITTEN:
+        if error.sqlite_errorcode not in _BUSY_CODES:
             raise
         raise ServiceUnavailableError(
             f"The database is busy: another process held it for {_BUSY_TIMEOUT_MS // 1000} s"

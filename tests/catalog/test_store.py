@@ -1,0 +1,132 @@
+"""The store on real SQLite files, faults included."""
+
+import resource
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from falcon_catalog.errors import ServiceUnavailableError
+from falcon_catalog.store import warehouses
+from falcon_catalog.store.database import Database, OutcomeUnknownError, StoreError
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database.open(f"sqlite:///{tmp_path}/deep/catalog.db")
+
+
+def test_durability_is_the_default(database: Database) -> None:
+    with database.read() as tx:
+        assert tx.one("PRAGMA journal_mode") == ("wal",)
+        assert tx.one("PRAGMA synchronous") == (2,)
+        assert tx.one("PRAGMA foreign_keys") == (1,)
+
+
+def test_an_exception_undoes_everything(database: Database) -> None:
+    with pytest.raises(KeyError), database.write() as tx:  # noqa: PT012
+        warehouses.ensure(tx, "a")
+        raise KeyError
+    with database.read() as tx:
+        assert tx.one("SELECT count(*) FROM warehouses") == (0,)
+
+
+def test_no_change_is_lost_between_threads(database: Database) -> None:
+    with database.write() as tx:
+        warehouses.ensure(tx, "a")
+
+    def count() -> None:
+        for _ in range(50):
+            with database.write() as tx:
+                tx.change("UPDATE warehouses SET created_at = created_at + 1")
+
+    with database.read() as tx:
+        before = tx.one("SELECT created_at FROM warehouses")[0]
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as tx:
+        assert tx.one("SELECT created_at FROM warehouses") == (before + 400,)
+    database.close()
+
+
+def test_many_processes_may_start_on_a_new_file_at_once(tmp_path: Path) -> None:
+    program = (
+        "import sys; from falcon_catalog.store.database import Database;"
+        "Database.open(sys.argv[1]).close()"
+    )
+    command = [sys.executable, "-c", program, f"sqlite:///{tmp_path}/catalog.db"]
+    processes = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    with sqlite3.connect(tmp_path / "catalog.db") as connection:
+        scripts = connection.execute("SELECT name FROM _sqlite_migrations").fetchall()
+    assert len(scripts) == len(set(scripts)) > 0
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/catalog.db"
+    Database.open(url).close()
+    with sqlite3.connect(tmp_path / "catalog.db") as connection:
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
+            " VALUES ('falcon_catalog', '9999_future', 'then')"
+        )
+    with pytest.raises(StoreError, match="9999_future"):
+        Database.open(url)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(StoreError, match="file is not a database"):
+        Database.open(f"sqlite:///{tmp_path}/catalog.db")
+
+
+def test_a_commit_that_fails_on_disk_is_unknown_and_stops_later_changes(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        warehouses.ensure(tx, "before")
+    wal = Path(f"{database.path}-wal").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.raises(OutcomeUnknownError, match="disk I/O error"):  # noqa: PT012
+        try:
+            with database.write() as tx:
+                warehouses.ensure(tx, "a")
+                resource.setrlimit(resource.RLIMIT_FSIZE, (wal + 100, hard))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with (
+        pytest.raises(ServiceUnavailableError, match="until the server restarts"),
+        database.write(),
+    ):
+        pass
+    with pytest.raises(ServiceUnavailableError):
+        database.check()
+
+
+def test_a_commit_that_breaks_a_constraint_is_known_to_have_failed(database: Database) -> None:
+    with database.write() as tx:
+        tx.change("CREATE TABLE c (w REFERENCES warehouses DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(sqlite3.IntegrityError), database.write() as tx:
+        tx.change("INSERT INTO c VALUES (77)")
+    with database.write() as tx:
+        assert tx.one("SELECT count(*) FROM c") == (0,)
+
+
+def test_a_busy_database_is_unavailable_and_unchanged(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("falcon_catalog.store.database._BUSY_TIMEOUT_MS", 50)
+    other = sqlite3.connect(database.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ServiceUnavailableError, match="busy"), database.write():
+        pass
+    other.execute("ROLLBACK")
+    other.close()
+    with database.write() as tx:
+        warehouses.ensure(tx, "a")
