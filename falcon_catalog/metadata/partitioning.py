@@ -64,39 +64,53 @@ def check_sources(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
 
 
 def check_names(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
-    """Refuse names that are empty, repeated, or another column's; and redundant fields."""
-    by_name = {column.full_name: column.id for column in by_id.values()}
+    """Refuse names that are empty, repeated or a column's, repeated ids and redundant fields."""
+    columns_by_name = {column.full_name: column.id for column in by_id.values()}
     names: set[str] = set()
     field_ids: set[int] = set()
     seen: dict[tuple[int, str], JSON] = {}
     for field in fields:
-        name, source_id = field["name"], field["source-id"]
-        if by_name.get(name, source_id) != source_id:
-            raise BadRequestError(
-                f"Cannot create identity partition sourced from different field in schema: {name}"
-            )
+        name, field_id = field["name"], field["field-id"]
+        _check_column_conflict(field, columns_by_name.get(name))
         if not name:
             raise BadRequestError("Cannot use empty partition name: ")
         if name in names:
             raise BadRequestError(f"Cannot use partition name more than once: {name}")
+        if field_id in field_ids:
+            raise BadRequestError(f"Cannot use partition field id more than once: {field_id}")
         names.add(name)
-        if field["field-id"] in field_ids:
+        field_ids.add(field_id)
+        key = (field["source-id"], transforms.duplicate_key(field["transform"]))
+        if key in seen:
             raise BadRequestError(
-                f"Cannot use partition field id more than once: {field['field-id']}"
+                f"Cannot add redundant partition: {field_text(seen[key])} "
+                f"conflicts with {field_text(field)}"
             )
-        field_ids.add(field["field-id"])
         if field["transform"] != "void":
-            key = (source_id, transforms.duplicate_key(field["transform"]))
-            if key in seen:
-                raise BadRequestError(
-                    f"Cannot add redundant partition: {field_text(seen[key])} "
-                    f"conflicts with {field_text(field)}"
-                )
             seen[key] = field
 
 
+def _check_column_conflict(field: JSON, column_id: int | None) -> None:
+    """Let only an identity or void field have the name of a column: its source's."""
+    if column_id is None:
+        return
+    if field["transform"] not in ("identity", "void"):
+        raise BadRequestError(
+            f"Cannot create partition from name that exists in schema: {field['name']}"
+        )
+    if column_id != field["source-id"]:
+        raise BadRequestError(
+            "Cannot create identity partition sourced from different field in schema: "
+            f"{field['name']}"
+        )
+
+
 def number(draft: Draft, fields: Sequence[JSON]) -> list[JSON]:
-    """Give each field without an id one: its own from an earlier spec, else the next."""
+    """Give each field without an id one: its own from an earlier spec, else the next.
+
+    An id that the client chose is kept, even for a field known by another: manifests of
+    the same commit may already carry it. In v1 the ids are positions.
+    """
     if draft.version == 1:
         return [
             {"field-id": FIRST_PARTITION_ID + position, **field}

@@ -38,7 +38,8 @@ def parse(value: object, where: str, version: int) -> JSON:
     parent = optional(source, "parent-snapshot-id", as_long, where)
     if parent is not None:
         snapshot["parent-snapshot-id"] = parent
-    snapshot |= _sequence_number(source, where, version)
+    if version >= SEQUENCE_NUMBERS_VERSION:  # v1 has none; DuckDB sends them nevertheless
+        snapshot["sequence-number"] = _not_negative(source, "sequence-number", where)
     snapshot["timestamp-ms"] = _not_negative(source, "timestamp-ms", where)
     snapshot["manifest-list"] = required(source, "manifest-list", as_text, where)
     snapshot["summary"] = _summary(source, where)
@@ -58,15 +59,6 @@ def _not_negative(source: Mapping[str, Any], key: str, where: str) -> int:
     if number < 0:
         raise BadRequestError(f"Invalid {where}: {key} (cannot be negative): {number}")
     return number
-
-
-def _sequence_number(source: Mapping[str, Any], where: str, version: int) -> JSON:
-    if version >= SEQUENCE_NUMBERS_VERSION:
-        return {"sequence-number": _not_negative(source, "sequence-number", where)}
-    number = optional(source, "sequence-number", as_long, where)
-    if number:
-        raise BadRequestError(f"Sequence number must be 0 in v1: {number}")
-    return {}
 
 
 def _summary(source: Mapping[str, Any], where: str) -> dict[str, str]:
