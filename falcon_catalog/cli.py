@@ -1,0 +1,151 @@
+"""The command line: ``falcon-catalog serve``, ``migrate`` and ``config show``.
+
+A setting that cannot be used ends the program with one line and status 2, anything else
+that stands in the way with one line and status 1.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from falcon_catalog import __version__, logs
+from falcon_catalog.app import create_app
+from falcon_catalog.server import ServerError, serve
+from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load, prepare
+from falcon_catalog.store.database import Database, StoreError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Refused(click.ClickException):
+    """One line on stderr and an exit status."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code
+
+
+@contextlib.contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        raise _Refused(str(error), 2) from None
+    except (ServerError, StoreError, OSError, sqlite3.Error) as error:
+        raise _Refused(str(error), 1) from None
+
+
+def _with_settings(command: Command) -> Command:
+    """Give ``command`` --config and a flag for each setting that has one."""
+    for setting in reversed(SETTINGS):
+        if setting.flag:
+            default = setting.default.replace("{state}", "STATE")
+            command = click.option(
+                setting.flag,
+                setting.key.replace(".", "_"),
+                metavar="VALUE",
+                help=f"{setting.help} [{setting.key}, {setting.variable}; default: {default}]",
+            )(command)
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        envvar="CATALOG_CONFIG",
+        help="Read settings from this TOML file. [CATALOG_CONFIG]",
+    )(command)
+
+
+def _read(config: Path | None, flags: dict[str, Any]) -> Settings:
+    by_option = {setting.key.replace(".", "_"): setting.key for setting in SETTINGS}
+    return load(config, os.environ, {by_option[option]: value for option, value in flags.items()})
+
+
+@click.group(context_settings={"max_content_width": 100})
+@click.version_option(__version__, prog_name="falcon-catalog")
+def main() -> None:
+    """Keep an Apache Iceberg REST catalog.
+
+    \b
+    A lakehouse on this machine, in ./var/catalog:
+        falcon-catalog serve
+    Look at it from DuckDB:
+        ATTACH 'default' AS lake (TYPE iceberg,
+            ENDPOINT 'http://127.0.0.1:8181', AUTHORIZATION_TYPE 'none');
+
+    Flags win over environment variables, which win over the file given with --config, which
+    wins over the defaults. STATE is $STATE_DIRECTORY, or ./var/catalog.
+    """
+
+
+@main.command("serve")
+@_with_settings
+def serve_command(config: Path | None, **flags: Any) -> None:
+    """Serve the catalog until SIGTERM or Ctrl-C.
+
+    \b
+    Examples:
+        falcon-catalog serve
+        falcon-catalog serve --listen 127.0.0.1:0 --store sqlite:////tmp/lake/catalog.db \\
+            --warehouse file:///tmp/lake/warehouse
+        falcon-catalog serve --config conf/catalog.toml --log-level DEBUG
+        CATALOG_SERVER_LISTEN='[::1]:8181' falcon-catalog serve
+
+    Prints "Listening on URL" once requests are served. Told to stop, it finishes what is in
+    flight; a second signal ends it at once.
+    """
+    with _told_in_one_line():
+        settings = _read(config, flags)
+        logs.configure(settings.log.level)
+        prepare(settings)
+        finished = serve(create_app(settings), settings.server, announce=click.echo)
+    if not finished:
+        raise _Refused("stopped before every request was answered", 1)
+
+
+@main.command()
+@_with_settings
+def migrate(config: Path | None, **flags: Any) -> None:
+    """Bring the store's schema up to date, making the store if there is none.
+
+    ``serve`` does the same as it starts: this is for looking before leaping.
+
+    \b
+    Example:
+        falcon-catalog migrate --store sqlite:////var/lib/falcon-catalog/catalog.db
+    """
+    with _told_in_one_line():
+        settings = _read(config, flags)
+        prepare(settings)
+        Database.open(settings.store.url).close()
+    click.echo(f"{settings.store.url} is up to date")
+
+
+@main.group("config")
+def config_group() -> None:
+    """Look at the settings."""
+
+
+@config_group.command()
+@_with_settings
+def show(config: Path | None, **flags: Any) -> None:
+    """Print the settings in force, each with where it comes from, as a file for --config.
+
+    \b
+    Example:
+        falcon-catalog config show > catalog.toml
+    """
+    with _told_in_one_line():
+        settings = _read(config, flags)
+    section = ""
+    for setting in SETTINGS:
+        of, _, name = setting.key.partition(".")
+        if of != section:
+            click.echo(f"[{of}]" if not section else f"\n[{of}]")
+            section = of
+        written = f"{name} = {json.dumps(settings.value(setting.key), ensure_ascii=False)}"
+        click.echo(f"{written:<60}  # {settings.origins[setting.key]}")
