@@ -17,15 +17,18 @@ import luigi
 import luigi.configuration
 from luigi.parameter import ParameterException, ParameterVisibility
 
-_NAME = re.compile(r"[A-Z0-9_-]{2,16}")
+_NAME = re.compile(r"[A-Z0-9_-]{2,32}")
 
 
 class FromEnvironment(luigi.Parameter[Any]):
     """Look a setting up in the environment before the configuration file."""
 
+    # Whether an empty variable is a value, or the same as none.
+    may_be_empty = False
+
     def _get_value_from_config(self, section: str, name: str) -> Any:
         value = os.environ.get(f"{section}_{name}".upper())
-        if value:
+        if value or (value is not None and self.may_be_empty):
             return self.parse(value)
         return super()._get_value_from_config(section, name)
 
@@ -52,6 +55,8 @@ class Names(FromEnvironment):
     Raises:
         ParameterException: a name that is no state or station identifier.
     """
+
+    may_be_empty = True
 
     def parse(self, x: str) -> tuple[str, ...]:
         """Split ``"kjfk, KEWR"`` into its names."""

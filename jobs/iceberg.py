@@ -90,7 +90,7 @@ def load(
     rows: pa.Table,
     *,
     load_id: str,
-    scope: BooleanExpression | None = None,
+    scope: str | None = None,
 ) -> Loaded:
     """Merge rows, unique by the table's key, into a table; safe to repeat and to race.
 
@@ -99,7 +99,8 @@ def load(
         definition: the table.
         rows: what to load, in the definition's schema.
         load_id: names this input; a load id found in the table's history is not loaded again.
-        scope: covers every row in ``rows``; stored rows outside it are not looked at.
+        scope: row filter that covers every row in ``rows``; stored rows outside it are not
+            looked at. None covers the table.
 
     Raises:
         CommitFailedException: other writers won every one of many races.
@@ -230,7 +231,9 @@ def _filled(table: pa.Table, columns: Sequence[str]) -> pa.Array:
     return filled
 
 
-def _commit(table: Table, difference: _Difference, load_id: str, scope: BooleanExpression) -> None:
+def _commit(
+    table: Table, difference: _Difference, load_id: str, scope: str | BooleanExpression
+) -> None:
     properties = {LOAD_ID: load_id}
     fresh = pa.concat_tables([difference.new, difference.changed])
     if not difference.changed.num_rows:

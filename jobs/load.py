@@ -15,13 +15,6 @@ import luigi
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.expressions import (
-    And,
-    BooleanExpression,
-    GreaterThanOrEqual,
-    LessThan,
-    StartsWith,
-)
 
 from jobs import config, iceberg
 from jobs.observations import Observations
@@ -81,13 +74,11 @@ def connect() -> Catalog:
 class _Load(WeatherTask):
     """A load into one table; its checkpoint says what it did."""
 
-    resources = {"iceberg_commit": 1}  # noqa: RUF012 - Luigi's own idiom
-
     def complete(self) -> bool:
         """Say whether the checkpoint is there and, if asked to verify, its table too."""
         if not super().complete():
             return False
-        return not config.weather().verify or _holds(connect(), read_json(self.path()))
+        return not config.weather().verify or holds(connect(), read_json(self.path()))
 
     def load(
         self,
@@ -95,7 +86,7 @@ class _Load(WeatherTask):
         rows: list[Any],
         rejects: list[Reject],
         files: Iterable[Path],
-        scope: BooleanExpression | None = None,
+        scope: str | None = None,
     ) -> dict[str, Any]:
         """Load rows and rejects, then write the checkpoint, which is returned."""
         started = time.monotonic()
@@ -127,7 +118,7 @@ class LoadStations(_Load):
 
     def requires(self) -> Stations:
         """Ask for the stations' raw file."""
-        return self.clone(Stations)
+        return self.step(Stations)
 
     def output(self) -> luigi.LocalTarget:
         """Name the checkpoint."""
@@ -150,7 +141,7 @@ class LoadObservations(_Load):
 
     def requires(self) -> Observations:
         """Ask for the observations' raw files."""
-        return self.clone(Observations)
+        return self.step(Observations)
 
     def output(self) -> luigi.LocalTarget:
         """Name the checkpoint."""
@@ -160,7 +151,10 @@ class LoadObservations(_Load):
         """Load them."""
         files = self.requires().files()
         features = [
-            feature for path in files for answer in read_json(path) for feature in answer["features"]
+            feature
+            for path in files
+            for answer in read_json(path)
+            for feature in answer["features"]
         ]
         parsed = [parse_observation(feature) for feature in features]
         rejects = [row for row in parsed if isinstance(row, Reject)]
@@ -172,17 +166,14 @@ class LoadObservations(_Load):
         self.load(OBSERVATIONS, rows, rejects, files, _days(times) if times else None)
 
 
-def _days(times: list[dt.datetime]) -> BooleanExpression:
+def _days(times: list[dt.datetime]) -> str:
     """Cover whole UTC days, so that an overwrite replaces whole partitions."""
     first, last = (
         dt.datetime.combine(time.astimezone(dt.UTC), dt.time(), dt.UTC)
         for time in (min(times), max(times))
     )
     after = last + dt.timedelta(days=1)
-    return And(
-        GreaterThanOrEqual("observed_at", first.isoformat()),
-        LessThan("observed_at", after.isoformat()),
-    )
+    return f"observed_at >= '{first.isoformat()}' and observed_at < '{after.isoformat()}'"
 
 
 def _quarantine(catalog: Catalog, rejects: list[Reject], load_id: str) -> None:
@@ -200,14 +191,13 @@ def _quarantine(catalog: Catalog, rejects: list[Reject], load_id: str) -> None:
     }
     table = pa.Table.from_pylist(list(rows.values()), schema=QUARANTINE.schema)
     day = load_id.rpartition("/")[0]
-    iceberg.load(
-        catalog, QUARANTINE, table, load_id=load_id, scope=StartsWith("load_id", f"{day}/")
-    )
+    iceberg.load(catalog, QUARANTINE, table, load_id=load_id, scope=f"load_id like '{day}/%'")
 
 
-def _holds(catalog: Catalog, checkpoint: dict[str, Any]) -> bool:
+def holds(catalog: Catalog, checkpoint: dict[str, Any]) -> bool:
+    """Say whether the catalog has the very table that a checkpoint speaks of."""
     try:
         table = catalog.load_table(checkpoint["table"])
     except NoSuchTableError:
         return False
-    return str(table.metadata.table_uuid) == checkpoint["table_uuid"]
+    return bool(str(table.metadata.table_uuid) == checkpoint["table_uuid"])

@@ -50,7 +50,7 @@ class ObservationBatch(WeatherTask):
 
     def requires(self) -> Stations:
         """Ask for the stations, whose time zones make the windows."""
-        return self.clone(Stations)
+        return self.step(Stations)
 
     def output(self) -> luigi.LocalTarget:
         """Name the file, by its members too: another batch size makes other batches."""
@@ -90,7 +90,7 @@ class Observations(WeatherTask):
 
     def requires(self) -> Stations:
         """Ask for the stations, which make the batches."""
-        return self.clone(Stations)
+        return self.step(Stations)
 
     def output(self) -> luigi.LocalTarget:
         """Name the list of files."""
@@ -101,7 +101,7 @@ class Observations(WeatherTask):
         names = sorted(time_zones(self.requires()))
         size = max(1, weather().batch_size)
         batches = [
-            self.clone(ObservationBatch, batch=number, members=tuple(names[start : start + size]))
+            self.step(ObservationBatch, batch=number, members=tuple(names[start : start + size]))
             for number, start in enumerate(range(0, len(names), size), 1)
         ]
         yield batches

@@ -6,6 +6,7 @@
 import hashlib
 import logging
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import luigi
 
@@ -13,6 +14,8 @@ from jobs.config import Day, FromWeather, weather
 
 # A child of Luigi's own logger: its lines go wherever Luigi's go.
 log = logging.getLogger("luigi-interface.weather")
+
+Step = TypeVar("Step", bound="WeatherTask")
 
 
 class WeatherTask(luigi.Task):
@@ -22,6 +25,10 @@ class WeatherTask(luigi.Task):
     states = FromWeather(weather.states)
     stations = FromWeather(weather.stations)
     data_dir = FromWeather(weather.data_dir)
+
+    def step(self, kind: type[Step], **changes: Any) -> Step:
+        """Give another step of the same day and choice of stations, but for the changes."""
+        return cast("Step", self.clone(kind, **changes))
 
     def place(self, name: str) -> luigi.LocalTarget:
         """Name a file of this day and choice of stations."""
@@ -55,3 +62,10 @@ class WeatherTask(luigi.Task):
             self.set_status_message(message)
         if percent is not None and self.set_progress_percentage is not None:
             self.set_progress_percentage(round(percent))
+
+
+@WeatherTask.event_handler(luigi.Event.FAILURE)  # type: ignore[untyped-decorator]
+def _say_why(task: WeatherTask, error: BaseException) -> None:
+    """Log a failure in one line; Luigi logs the traceback."""
+    words = " ".join(str(error).split())
+    log.error("%s %s failed: %s: %s", task.task_family, task.date, type(error).__name__, words)
