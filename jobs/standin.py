@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 import click
 import falcon
@@ -36,6 +37,7 @@ CDN_PAGE = (
 HANG_STEP = 0.02
 POLL_SECONDS = 0.1
 THREADS = 8
+MAX_PORT = 65_535
 
 
 def make_app(
@@ -148,7 +150,7 @@ class Server:
         OSError: the address cannot be listened on.
     """
 
-    def __init__(self, app: falcon.App[Any, Any], host: str, port: int) -> None:
+    def __init__(self, app: WSGIApplication, host: str, port: int) -> None:
         self._sockets: dict[int, Any] = {}
         self._stopping = threading.Event()
         # Looking ahead is what tells a hanging request that its caller has gone.
@@ -179,7 +181,7 @@ class Server:
 
 
 @contextmanager
-def running(app: falcon.App[Any, Any]) -> Iterator[str]:
+def running(app: WSGIApplication) -> Iterator[str]:
     """Serve the app on a free port of 127.0.0.1 in a thread; gives its base URL."""
     server = Server(app, "127.0.0.1", 0)
     thread = threading.Thread(target=server.run, name="weather-standin", daemon=True)
@@ -210,20 +212,18 @@ Try it:
 """
 
 
-class _Address(click.ParamType[tuple[str, int]]):
-    name = "host:port"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
-        host, colon, port = str(value).rpartition(":")
-        if not colon or not host or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004
-            self.fail(f"{value!r} is not HOST:PORT, e.g. 127.0.0.1:8182 or 127.0.0.1:0", param, ctx)
-        return host.strip("[]"), int(port)
+def _address(_: click.Context, __: click.Parameter, value: str) -> tuple[str, int]:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > MAX_PORT:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT, e.g. 127.0.0.1:8182 or 127.0.0.1:0")
+    return host.strip("[]"), int(port)
 
 
 @click.command(epilog=EPILOG, context_settings={"max_content_width": 100})
 @click.option(
     "--listen",
-    type=_Address(),
+    callback=_address,
+    metavar="HOST:PORT",
     default="127.0.0.1:8182",
     show_default=True,
     help="Where to listen; port 0 takes a free one. The URL is printed.",

@@ -55,7 +55,7 @@ class Faults:
     ) -> None:
         self._chances = dict(chances or {})
         for name, chance in self._chances.items():
-            names(name)
+            _known(name)
             if not 0 <= chance <= 1:
                 raise ValueError(f"fault {name}={chance}: a probability is between 0 and 1")
         self._script = deque(names(entry) for entry in script)
@@ -94,7 +94,7 @@ def parse(spec: str) -> dict[str, float]:
     chances = {}
     for item in filter(None, (part.strip() for part in spec.split(","))):
         name, given, chance = item.partition("=")
-        names(name)
+        _known(name)
         try:
             chances[name] = float(chance) if given else 1.0
         except ValueError:
@@ -108,11 +108,14 @@ def names(entry: str) -> frozenset[str]:
     Raises:
         ValueError: one of them is unknown.
     """
-    found = frozenset(filter(None, entry.split("+")))
+    return frozenset(_known(name) for name in entry.split("+") if name)
+
+
+def _known(name: str) -> str:
     known = [*ANSWER_FAULTS, *DATA_FAULTS]
-    if unknown := sorted(found - set(known)):
-        raise ValueError(f"unknown fault {unknown[0]!r}: choose from {', '.join(known)}")
-    return found
+    if name not in known:
+        raise ValueError(f"unknown fault {name!r}: choose from {', '.join(known)}")
+    return name
 
 
 def spoil(
