@@ -26,6 +26,11 @@ class WeatherTask(luigi.Task):
     stations = FromWeather(weather.stations)
     data_dir = FromWeather(weather.data_dir)
 
+    @property
+    def priority(self) -> int:
+        """Put earlier days first."""
+        return -self.date.toordinal()
+
     def step(self, kind: type[Step], **changes: Any) -> Step:
         """Give another step of the same day and choice of stations, but for the changes."""
         return cast("Step", self.clone(kind, **changes))

@@ -21,13 +21,13 @@ hours as (
         count(*) as observations,
         min(temperature_c) as temperature_min_c,
         max(temperature_c) as temperature_max_c,
-        avg(temperature_c) as temperature_mean_c,
-        avg(dewpoint_c) as dewpoint_mean_c,
-        avg(relative_humidity_percent) as relative_humidity_mean_percent,
-        avg(wind_speed_mps) as wind_speed_mean_mps,
+        {{ exact_mean('temperature_c') }} as temperature_mean_c,
+        {{ exact_mean('dewpoint_c') }} as dewpoint_mean_c,
+        {{ exact_mean('relative_humidity_percent') }} as relative_humidity_mean_percent,
+        {{ exact_mean('wind_speed_mps') }} as wind_speed_mean_mps,
         max(wind_speed_mps) as wind_speed_max_mps,
         max(wind_gust_mps) as wind_gust_max_mps,
-        avg(sea_level_pressure_pa) as sea_level_pressure_mean_pa,
+        {{ exact_mean('sea_level_pressure_pa') }} as sea_level_pressure_mean_pa,
         min(visibility_m) as visibility_min_m,
         max(precipitation_last_hour_mm) as precipitation_mm
     from observations
@@ -48,16 +48,16 @@ days as (
         )::integer // 3600 as hours_in_day,
         round(min(temperature_min_c), 2) as temperature_min_c,
         round(max(temperature_max_c), 2) as temperature_max_c,
-        round(avg(temperature_mean_c), 2) as temperature_mean_c,
-        round(avg(dewpoint_mean_c), 2) as dewpoint_mean_c,
-        round(avg(relative_humidity_mean_percent), 2) as relative_humidity_mean_percent,
-        round(avg(wind_speed_mean_mps), 2) as wind_speed_mean_mps,
+        round({{ exact_mean('temperature_mean_c') }}, 2) as temperature_mean_c,
+        round({{ exact_mean('dewpoint_mean_c') }}, 2) as dewpoint_mean_c,
+        round({{ exact_mean('relative_humidity_mean_percent') }}, 2) as relative_humidity_mean_percent,
+        round({{ exact_mean('wind_speed_mean_mps') }}, 2) as wind_speed_mean_mps,
         round(max(wind_speed_max_mps), 2) as wind_speed_max_mps,
         round(max(wind_gust_max_mps), 2) as wind_gust_max_mps,
-        round(avg(sea_level_pressure_mean_pa), 0) as sea_level_pressure_mean_pa,
+        round({{ exact_mean('sea_level_pressure_mean_pa') }}, 0) as sea_level_pressure_mean_pa,
         round(min(visibility_min_m), 0) as visibility_min_m,
         -- The sum of what is known; null when nothing is, which is not the same as dry.
-        round(sum(precipitation_mm), 3) as precipitation_mm,
+        round({{ exact_sum('precipitation_mm') }}, 3) as precipitation_mm,
         count(precipitation_mm)::integer as precipitation_hours
     from hours
     group by station_id, local_date, local_time_zone
