@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
 import threading
 import time
@@ -153,18 +154,19 @@ class Server:
     def __init__(self, app: WSGIApplication, host: str, port: int) -> None:
         self._sockets: dict[int, Any] = {}
         self._stopping = threading.Event()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family)
         # Looking ahead is what tells a hanging request that its caller has gone.
         self._server = create_server(
             app,
-            host=host,
-            port=port,
+            sockets=[listener],
             map=self._sockets,
             threads=THREADS,
             channel_request_lookahead=1,
             ident="weather-standin",
         )
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._server.effective_port}"
+        self.url = f"http://{shown}:{listener.getsockname()[1]}"
 
     def run(self) -> None:
         """Serve until `stop` is called, then close every connection."""
@@ -269,7 +271,9 @@ def main(
         raise click.ClickException(str(error)) from error
     except OSError as error:
         where = f"{listen[0]}:{listen[1]}"
-        raise click.ClickException(f"cannot listen on {where}: {error.strerror}") from error
+        # Python puts the address behind the reason; it is named already.
+        reason = str(error.strerror).partition(" (")[0]
+        raise click.ClickException(f"cannot listen on {where}: {reason}") from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
     held = f"{len(source.stations)} stations, {source.count()} observations"
