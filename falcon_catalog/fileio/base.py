@@ -18,12 +18,16 @@ class FileIO(Protocol):
         """Create a file that outlives a power cut once this returns.
 
         Raises:
-            FileExistsError: the file is there already; it is left alone.
-            OSError: the file could not be made durable; no part of it is left behind.
+            ServiceUnavailableError: the file is there already and was left alone, or could
+                not be made durable and no part of it is left behind.
         """
 
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
 
     def prepare_table(self, location: str) -> None:
-        """Make what engines expect to find at a table's location before they write."""
+        """Make what engines expect to find at a table's location before they write.
+
+        Raises:
+            ServiceUnavailableError: it could not be made.
+        """

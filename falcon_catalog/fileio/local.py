@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from falcon_catalog.errors import NotFoundError
+from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
 from falcon_catalog.locations import local_path
 
 
@@ -20,21 +21,8 @@ class LocalFileIO:
 
     def write(self, location: str, content: bytes) -> None:
         """Create a file, durable with its folder entry before this returns."""
-        path = local_path(location)
-        _make_directory(os.path.dirname(path))  # noqa: PTH120 - a string in, a string out
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            try:
-                _write_all(descriptor, content)
-                os.fdatasync(descriptor)
-            finally:
-                os.close(descriptor)
-            _sync_directory(os.path.dirname(path))  # noqa: PTH120
-        except BaseException:
-            # Nobody can point at this file yet, so removing the torso is safe.
-            with contextlib.suppress(OSError):
-                os.unlink(path)  # noqa: PTH108
-            raise
+        with _unavailable_on_trouble(location):
+            _create(local_path(location), content)
 
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
@@ -42,8 +30,35 @@ class LocalFileIO:
 
     def prepare_table(self, location: str) -> None:
         """Make ``metadata/`` and ``data/``: DuckDB writes into them without making them."""
-        for folder in ("metadata", "data"):
-            _make_directory(f"{local_path(location)}/{folder}")
+        with _unavailable_on_trouble(location):
+            for folder in ("metadata", "data"):
+                _make_directory(f"{local_path(location)}/{folder}")
+
+
+@contextlib.contextmanager
+def _unavailable_on_trouble(location: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ServiceUnavailableError(f"Cannot write {location}: {error.strerror}") from error
+
+
+def _create(path: str, content: bytes) -> None:
+    folder = os.path.dirname(path)  # noqa: PTH120 - a string in, a string out
+    _make_directory(folder)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            _write_all(descriptor, content)
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+        _sync_directory(folder)
+    except BaseException:
+        # Nobody can point at this file yet, so removing the torso is safe.
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
+        raise
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

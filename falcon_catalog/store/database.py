@@ -18,7 +18,8 @@ from falcon_catalog.store.migrate import SchemaTooNewError, migrate
 
 _SCHEME = "sqlite:///"
 _BUSY_TIMEOUT_MS = 10_000
-_BUSY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# Errors that end by themselves, and after which nothing of the transaction is stored.
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
 
 
 class StoreError(Exception):
@@ -102,20 +103,25 @@ class Database:
 
         Raises:
             OutcomeUnknownError: COMMIT failed and nobody can tell what is stored.
-            ServiceUnavailableError: another process holds the database, or an earlier COMMIT
-                failed and the process must start again first. Nothing was changed.
+            ServiceUnavailableError: another process holds the database, the disk is full, or an
+                earlier COMMIT failed and the process must start again. Nothing was changed.
         """
         connection = self._connection()
         with self._writing:
             self.check_writable()
-            _begin_immediate(connection)
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield Transaction(connection, _now())
-            except BaseException:
+                self._commit(connection)
+            except BaseException as error:
+                # SQLite keeps a transaction open only when it surely has not committed it.
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+                if getattr(error, "sqlite_errorcode", None) in _PASSING:
+                    raise ServiceUnavailableError(
+                        f"The database cannot take changes now: {error}. Nothing was changed"
+                    ) from error
                 raise
-            self._commit(connection)
 
     def check_writable(self) -> None:
         """Raise ServiceUnavailableError when a failed COMMIT made further changes unsafe."""
@@ -162,25 +168,13 @@ class Database:
         try:
             connection.execute("COMMIT")
         except BaseException as error:
-            if connection.in_transaction:
-                # SQLite keeps a transaction open only when it surely has not committed it.
-                connection.execute("ROLLBACK")
-                raise
-            # The log may hold the whole commit although its sync failed: a later recovery
-            # would bring it back. Until then no change may build on either answer.
-            self._broken = str(error)
-            raise OutcomeUnknownError(f"COMMIT failed: {error}") from error
-
-
-def _begin_immediate(connection: sqlite3.Connection) -> None:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode not in _BUSY_CODES:
+            passing = getattr(error, "sqlite_errorcode", None) in _PASSING
+            if not passing and not connection.in_transaction:
+                # The log may hold the whole commit although its sync failed: a later recovery
+                # would bring it back. Until then no change may build on either answer.
+                self._broken = str(error)
+                raise OutcomeUnknownError(f"COMMIT failed: {error}") from error
             raise
-        raise ServiceUnavailableError(
-            f"The database is busy: another process held it for {_BUSY_TIMEOUT_MS // 1000} s"
-        ) from error
 
 
 def _now() -> int:

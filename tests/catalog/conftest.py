@@ -1,73 +1,17 @@
-"""A catalog on a real socket, and a client that says what it sees."""
+"""A catalog on a real socket."""
 
+import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
-import waitress
+from waitress import wasyncore
 
-from falcon_catalog.app import CatalogApp, create_app
+from falcon_catalog.app import create_app
+from falcon_catalog.server import Loop
 from falcon_catalog.settings import load
-
-
-@dataclass
-class Server:
-    """A running catalog, and the folder that holds all of it."""
-
-    url: str
-    folder: Path
-    app: CatalogApp
-
-    @property
-    def warehouse(self) -> Path:
-        return self.folder / "warehouse"
-
-    def call(self, verb: str, path: str, body: object = None, **options: Any) -> requests.Response:
-        """Send one request; ``path`` goes out exactly as written."""
-        request = requests.Request(verb, self.url, json=body, **options).prepare()
-        query = request.url.partition("?")[2] if request.url else ""
-        request.url = self.url + path + (f"?{query}" if query else "")
-        with requests.Session() as session:
-            return session.send(request, timeout=30)
-
-    def ok(self, verb: str, path: str, body: object = None, **options: Any) -> Any:
-        """Send one request that must succeed; return its JSON, or None without a body."""
-        answer = self.call(verb, path, body, **options)
-        assert answer.status_code in (200, 204), f"{verb} {path}: {answer.text}"
-        return answer.json() if answer.content else None
-
-    def fails(
-        self, verb: str, path: str, body: object = None, **options: Any
-    ) -> tuple[int, str, str]:
-        """Send one request that must fail; return status, type and message of the one shape."""
-        answer = self.call(verb, path, body, **options)
-        document = answer.json()
-        assert list(document) == ["error"], document
-        assert sorted(document["error"]) == ["code", "message", "type"]
-        assert document["error"]["code"] == answer.status_code
-        return answer.status_code, document["error"]["type"], document["error"]["message"]
-
-    def namespace(self, *levels: str) -> None:
-        """Create a namespace."""
-        self.ok("POST", "/v1/namespaces", {"namespace": list(levels)})
-
-    def table(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Create a table in the namespace ``ns``."""
-        body = {"name": name, "schema": SCHEMA, **fields}
-        return self.ok("POST", "/v1/namespaces/ns/tables", body)
-
-
-SCHEMA = {
-    "type": "struct",
-    "fields": [
-        {"id": 1, "name": "id", "type": "long", "required": True},
-        {"id": 2, "name": "data", "type": "string", "required": False},
-    ],
-}
+from tests.catalog.serving import Server
 
 
 @pytest.fixture
@@ -76,16 +20,19 @@ def server(tmp_path: Path) -> Iterator[Server]:
         "store.url": f"sqlite:///{tmp_path}/catalog.db",
         "warehouse.location": f"file://{tmp_path}/warehouse",
     }
-    app = create_app(load(None, {}, flags))
-    http = waitress.create_server(app, host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=http.run)
+    settings = load(None, {}, flags)
+    app = create_app(settings)
+    listener = socket.create_server(("127.0.0.1", 0))
+    loop = Loop(app, settings.server, [listener])
+    thread = threading.Thread(target=loop.run)
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{http.effective_port}", tmp_path, app)
+        yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}", tmp_path, app)
     finally:
-        http.close()
-        http.task_dispatcher.shutdown()
+        loop.stop()
         thread.join(10)
+        assert loop.drain(10) == 0
+        wasyncore.close_all(loop._map)
         app.close()
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from falcon_catalog.errors import BadRequestError, NotFoundError
+from falcon_catalog.errors import BadRequestError, NotFoundError, ServiceUnavailableError
 from falcon_catalog.fileio.local import LocalFileIO
 
 files = LocalFileIO()
@@ -21,7 +21,7 @@ def test_each_way_to_write_a_location_names_the_same_file(tmp_path: Path, form: 
 
 def test_a_file_that_exists_is_never_overwritten(tmp_path: Path) -> None:
     files.write(f"{tmp_path}/x", b"first")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(ServiceUnavailableError, match="File exists"):
         files.write(f"{tmp_path}/x", b"second")
     assert (tmp_path / "x").read_bytes() == b"first"
 
@@ -33,7 +33,7 @@ def test_a_file_that_cannot_be_written_whole_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fdatasync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ServiceUnavailableError, match="No space left"):
         files.write(f"{tmp_path}/x", b"abc")
     assert list(tmp_path.iterdir()) == []
 

@@ -124,9 +124,21 @@ def test_a_busy_database_is_unavailable_and_unchanged(
     monkeypatch.setattr("falcon_catalog.store.database._BUSY_TIMEOUT_MS", 50)
     other = sqlite3.connect(database.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(ServiceUnavailableError, match="busy"), database.write():
+    with pytest.raises(ServiceUnavailableError, match="locked"), database.write():
         pass
     other.execute("ROLLBACK")
     other.close()
     with database.write() as tx:
+        warehouses.ensure(tx, "a")
+
+
+def test_a_full_disk_is_passing_and_changes_nothing(database: Database) -> None:
+    with database.read() as tx:
+        pages = tx.one("PRAGMA page_count")[0]
+    with pytest.raises(ServiceUnavailableError, match="full"), database.write() as tx:  # noqa: PT012
+        tx.one(f"PRAGMA max_page_count = {pages}")
+        tx.change("CREATE TABLE big (x)")
+        tx.change("INSERT INTO big VALUES (zeroblob(1000000))")
+    with database.write() as tx:
+        tx.one("PRAGMA max_page_count = 1000000")
         warehouses.ensure(tx, "a")

@@ -1,0 +1,127 @@
+"""What holds for every route: one error shape, honest verbs, the advertised routes."""
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from falcon_catalog.app import ENDPOINTS
+from tests.catalog.serving import Server
+
+SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "rest-catalog-open-api.yaml"
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("verb", "path", "status", "kind"),
+        [
+            ("GET", "/", 404, "NoSuchRouteException"),
+            ("GET", "/v1/nothing", 404, "NoSuchRouteException"),
+            ("GET", "/v2/namespaces", 404, "NoSuchRouteException"),
+            ("GET", "/v1/no/such/thing/at/all", 404, "NoSuchRouteException"),
+            ("PUT", "/v1/namespaces", 405, "MethodNotAllowedException"),
+            ("GET", "/v1/tables/rename", 405, "MethodNotAllowedException"),
+            ("GET", "/v1/other/namespaces", 404, "NoSuchWarehouseException"),
+            ("GET", "/v1/namespaces/%ff", 400, "BadRequestException"),
+            ("GET", "/v1/namespaces/a%1F", 400, "BadRequestException"),
+            ("GET", "/v1/namespaces/a%00b", 400, "BadRequestException"),
+        ],
+    )
+    def test_every_refusal_has_the_one_shape(
+        self, server: Server, verb: str, path: str, status: int, kind: str
+    ) -> None:
+        assert server.fails(verb, path)[:2] == (status, kind)
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"{", b"[]", b"7", b'"x"', b"null", b"\xff\xfe", b'{"a":1}x', b"[" * 100_000]
+    )
+    def test_a_body_that_is_no_object_is_the_client_s_mistake(
+        self, ns: Server, body: bytes
+    ) -> None:
+        ns.table("t")
+        for path in (
+            "namespaces",
+            "namespaces/ns/properties",
+            "namespaces/ns/tables",
+            "namespaces/ns/tables/t",
+            "namespaces/ns/register",
+            "tables/rename",
+            "transactions/commit",
+        ):
+            answer = requests.post(f"{ns.url}/v1/{path}", data=body, timeout=30)
+            assert answer.status_code == 400, path
+            assert answer.json()["error"]["type"] == "BadRequestException"
+
+    def test_a_failure_of_the_server_tells_where_to_look_and_nothing_more(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise RuntimeError("a secret")
+
+        monkeypatch.setattr("falcon_catalog.store.namespaces.children", fail)
+        answer = server.call("GET", "/v1/namespaces", headers={"X-Request-Id": "abc"})
+        assert answer.status_code == 500
+        assert answer.json()["error"]["type"] == "InternalServerError"
+        assert "abc" in answer.text
+        assert "secret" not in answer.text
+
+    def test_a_request_id_is_kept_when_it_is_harmless(self, server: Server) -> None:
+        for given, kept in (("abc-1", True), ("a b", False), ("x" * 65, False)):
+            answer = server.call("GET", "/v1/config", headers={"X-Request-Id": given})
+            assert (answer.headers["X-Request-Id"] == given) is kept
+
+    def test_nobody_s_token_is_asked_for(self, server: Server) -> None:
+        for token in ("Bearer None", "Bearer x", "Basic eDp5"):
+            answer = server.call("GET", "/v1/namespaces", headers={"Authorization": token})
+            assert answer.status_code == 200
+
+
+class TestConfig:
+    def test_a_warehouse_is_chosen_by_name_or_location(self, server: Server) -> None:
+        for selector in (None, "", "default", f"file://{server.warehouse}"):
+            params = {} if selector is None else {"warehouse": selector}
+            config = server.ok("GET", "/v1/config", params=params)
+            assert config["defaults"] == {}
+            assert config["overrides"] == {"prefix": "default"}
+        assert server.fails("GET", "/v1/config", params={"warehouse": "other"})[:2] == (
+            404,
+            "NoSuchWarehouseException",
+        )
+
+    def test_every_advertised_route_answers_and_no_other_verb_does(self, server: Server) -> None:
+        endpoints = server.ok("GET", "/v1/config")["endpoints"]
+        assert endpoints == ENDPOINTS
+        paths = {endpoint.split(" ")[1] for endpoint in endpoints}
+        for path in paths:
+            real = path.format(prefix="default", namespace="n", table="t")
+            for verb in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH"):
+                for address in (real, real.replace("/default", "", 1)):
+                    status = server.call(verb, address).status_code
+                    assert (status == 405) is (f"{verb} {path}" not in endpoints)
+
+    def test_every_advertised_route_is_one_of_the_specification(self) -> None:
+        if not SPECIFICATION.exists():
+            pytest.skip("the OpenAPI document is not beside this checkout")
+        yaml = pytest.importorskip("yaml")
+        document = yaml.safe_load(SPECIFICATION.read_text())
+        known = {
+            f"{verb.upper()} {path}"
+            for path, operations in document["paths"].items()
+            for verb in operations
+            if verb != "parameters"
+        }
+        assert set(ENDPOINTS) <= known
+
+
+class TestHealth:
+    def test_alive_and_ready(self, server: Server) -> None:
+        assert server.ok("GET", "/health/live") == {"status": "live"}
+        assert server.ok("GET", "/health/ready") == {"status": "ready"}
+
+    def test_a_database_that_takes_no_changes_is_not_ready(self, server: Server) -> None:
+        server.app._database._broken = "disk I/O error"
+        assert server.fails("GET", "/health/ready")[:2] == (503, "SlowDownException")
+        assert server.ok("GET", "/health/live") == {"status": "live"}
+        status, kind, message = server.fails("POST", "/v1/namespaces", {"namespace": ["a"]})
+        assert (status, kind) == (503, "SlowDownException")
+        assert "disk I/O error" in message

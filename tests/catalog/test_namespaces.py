@@ -1,0 +1,176 @@
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.catalog.serving import Server
+
+
+def test_the_life_of_a_namespace(server: Server) -> None:
+    made = server.ok("POST", "/v1/namespaces", {"namespace": ["a"], "properties": {"k": "v"}})
+    assert made == {"namespace": ["a"], "properties": {"k": "v"}}
+    assert server.ok("GET", "/v1/namespaces/a") == made
+    assert server.call("HEAD", "/v1/namespaces/a").status_code == 204
+    changed = server.ok(
+        "POST",
+        "/v1/namespaces/a/properties",
+        {"removals": ["k", "absent"], "updates": {"n": "1"}},
+    )
+    assert changed == {"removed": ["k"], "updated": ["n"], "missing": ["absent"]}
+    assert server.ok("GET", "/v1/namespaces/a")["properties"] == {"n": "1"}
+    assert server.call("DELETE", "/v1/namespaces/a").status_code == 204
+    assert server.call("HEAD", "/v1/namespaces/a").status_code == 404
+    assert server.fails("GET", "/v1/namespaces/a") == (
+        404,
+        "NoSuchNamespaceException",
+        "Namespace does not exist: a",
+    )
+
+
+def test_a_list_holds_direct_children_only(server: Server) -> None:
+    for levels in (["b"], ["a"], ["a", "x"], ["a", "x", "y"]):
+        server.namespace(*levels)
+    assert server.ok("GET", "/v1/namespaces")["namespaces"] == [["a"], ["b"]]
+    below = server.ok("GET", "/v1/namespaces", params={"parent": "a"})
+    assert below == {"namespaces": [["a", "x"]], "next-page-token": None}
+    deeper = server.ok("GET", "/v1/namespaces", params={"parent": "a\x1fx"})
+    assert deeper["namespaces"] == [["a", "x", "y"]]
+    assert server.fails("GET", "/v1/namespaces", params={"parent": "non-existing"}) == (
+        404,
+        "NoSuchNamespaceException",
+        "Namespace does not exist: non-existing",
+    )
+
+
+def test_what_is_there_cannot_be_made_again(server: Server) -> None:
+    server.namespace("a")
+    assert server.fails("POST", "/v1/namespaces", {"namespace": ["a"]}) == (
+        409,
+        "AlreadyExistsException",
+        "Namespace already exists: a",
+    )
+
+
+def test_a_namespace_needs_its_parent(server: Server) -> None:
+    assert server.fails("POST", "/v1/namespaces", {"namespace": ["a", "b"]}) == (
+        404,
+        "NoSuchNamespaceException",
+        "Namespace does not exist: a",
+    )
+
+
+def test_a_namespace_with_something_in_it_stays(ns: Server) -> None:
+    ns.namespace("ns", "child")
+    ns.table("t")
+    status, kind, message = ns.fails("DELETE", "/v1/namespaces/ns")
+    assert (status, kind) == (409, "NamespaceNotEmptyException")
+    assert message == "Namespace ns is not empty. It holds 1 tables, 1 namespaces."
+    assert ns.call("HEAD", "/v1/namespaces/ns").status_code == 204
+
+
+def test_a_key_cannot_be_removed_and_set_at_once(ns: Server) -> None:
+    body = {"removals": ["k"], "updates": {"k": "v"}}
+    status, kind, message = ns.fails("POST", "/v1/namespaces/ns/properties", body)
+    assert (status, kind) == (422, "UnprocessableEntityException")
+    assert "k cannot be both removed and updated" in message
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "Invalid namespace"),
+        ({"namespace": []}, "no levels"),
+        ({"namespace": "a"}, "not a list of names"),
+        ({"namespace": [""]}, "it is empty"),
+        ({"namespace": ["a\x1fb"]}, "control character"),
+        ({"namespace": ["a"], "properties": {"k": 1}}, "the value of 'k' is not a string"),
+        ({"namespace": ["a"], "properties": ["k"]}, "not an object of strings"),
+        ([], "not a JSON object"),
+        ("a", "not a JSON object"),
+    ],
+)
+def test_a_bad_namespace_is_explained(server: Server, body: object, said: str) -> None:
+    status, kind, message = server.fails("POST", "/v1/namespaces", body)
+    assert (status, kind) == (400, "BadRequestException")
+    assert said in message
+    assert server.ok("GET", "/v1/namespaces")["namespaces"] == []
+
+
+names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(levels=st.lists(names, min_size=1, max_size=3))
+def test_any_name_comes_back_through_the_url(server: Server, levels: list[str]) -> None:
+    for depth in range(1, len(levels) + 1):
+        server.call("POST", "/v1/namespaces", {"namespace": levels[:depth]})
+    path = "%1F".join(quote(level, safe="") for level in levels)
+    assert server.ok("GET", f"/v1/namespaces/{path}")["namespace"] == levels
+    assert server.ok("GET", f"/v1/default/namespaces/{path}")["namespace"] == levels
+
+
+def test_a_plus_in_a_path_is_a_space_and_an_encoded_plus_a_plus(server: Server) -> None:
+    server.namespace("a b")
+    server.namespace("a+b")
+    assert server.ok("GET", "/v1/namespaces/a+b")["namespace"] == ["a b"]
+    assert server.ok("GET", "/v1/namespaces/a%20b")["namespace"] == ["a b"]
+    assert server.ok("GET", "/v1/namespaces/a%2Bb")["namespace"] == ["a+b"]
+
+
+def test_the_separator_may_be_written_in_either_case(server: Server) -> None:
+    server.namespace("a")
+    server.namespace("a", "b")
+    assert server.ok("GET", "/v1/namespaces/a%1fb")["namespace"] == ["a", "b"]
+
+
+class TestPages:
+    def test_every_page_together_is_the_whole_list(self, server: Server) -> None:
+        for number in range(25):
+            server.namespace(f"n{number:02}")
+        seen, token, pages = [], "", 0
+        while token is not None:
+            page = server.ok("GET", "/v1/namespaces", params={"pageToken": token, "pageSize": 10})
+            seen += page["namespaces"]
+            token, pages = page["next-page-token"], pages + 1
+        assert seen == [[f"n{number:02}"] for number in range(25)]
+        assert pages == 3
+
+    def test_without_a_token_everything_comes_at_once(self, server: Server) -> None:
+        for number in range(12):
+            server.namespace(f"n{number:02}")
+        page = server.ok("GET", "/v1/namespaces", params={"pageSize": 10})
+        assert len(page["namespaces"]) == 12
+        assert page["next-page-token"] is None
+
+    def test_a_list_goes_on_rightly_while_it_changes(self, server: Server) -> None:
+        for name in "bdf":
+            server.namespace(name)
+        first = server.ok("GET", "/v1/namespaces", params={"pageToken": "", "pageSize": 2})
+        assert first["namespaces"] == [["b"], ["d"]]
+        server.namespace("a")
+        server.namespace("e")
+        server.ok("DELETE", "/v1/namespaces/d")
+        token = first["next-page-token"]
+        rest = server.ok("GET", "/v1/namespaces", params={"pageToken": token, "pageSize": 2})
+        assert rest == {"namespaces": [["e"], ["f"]], "next-page-token": None}
+
+    @pytest.mark.parametrize(
+        ("query", "said"),
+        [
+            ({"pageToken": "nonsense!"}, "pageToken"),
+            ({"pageToken": "", "pageSize": "0"}, "pageSize"),
+            ({"pageToken": "", "pageSize": "-1"}, "pageSize"),
+            ({"pageToken": "", "pageSize": "ten"}, "pageSize"),
+        ],
+    )
+    def test_a_bad_page_is_explained(
+        self, server: Server, query: dict[str, str], said: str
+    ) -> None:
+        status, kind, message = server.fails("GET", "/v1/namespaces", params=query)
+        assert (status, kind) == (400, "BadRequestException")
+        assert said in message
