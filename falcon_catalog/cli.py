@@ -16,6 +16,7 @@ import click
 
 from falcon_catalog import __version__, logs
 from falcon_catalog.app import create_app
+from falcon_catalog.errors import CatalogError
 from falcon_catalog.server import ServerError, serve
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load, prepare
 from falcon_catalog.store.database import Database, StoreError
@@ -37,7 +38,7 @@ def _told_in_one_line() -> Iterator[None]:
         yield
     except SettingsError as error:
         raise _Refused(str(error), 2) from None
-    except (ServerError, StoreError, OSError, sqlite3.Error) as error:
+    except (ServerError, StoreError, CatalogError, OSError, sqlite3.Error) as error:
         raise _Refused(str(error), 1) from None
 
 

@@ -6,6 +6,7 @@ is read and thrown away: closing with unread bytes resets the connection, and th
 would never see why. While the server is stopping, each answer says ``Connection: close``.
 """
 
+import contextlib
 import json
 import logging
 import socket
@@ -70,6 +71,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     task_class = Answer
     error_task_class = Refusal
     refused_at: float | None = None  # monotonic seconds
+    _parting = False
 
     @property
     def busy(self) -> bool:
@@ -82,6 +84,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         """Take no more requests: what follows is the body of the one being refused."""
         with self.requests_lock:
             self.refused_at = time.monotonic()
+            self._parting = True
             self.request = None
             del self.requests[1:]
 
@@ -93,8 +96,14 @@ class Connection(HTTPChannel):  # type: ignore[misc]
             self.will_close = True
         return True
 
+    def writable(self) -> Any:
+        """Say whether there is something to send, a goodbye included."""
+        return super().writable() or (self._parting and not self.requests)
+
     def handle_write(self) -> None:
         """Send; say goodbye once a refusal has been sent in full."""
         super().handle_write()
-        if self.refused_at is not None and self.connected and not self.busy:
-            self.socket.shutdown(socket.SHUT_WR)
+        if self._parting and self.connected and not self.busy:
+            self._parting = False
+            with contextlib.suppress(OSError):  # the client may be gone
+                self.socket.shutdown(socket.SHUT_WR)

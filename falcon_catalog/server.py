@@ -197,7 +197,8 @@ def _reason(error: OSError) -> str:
         return "another process listens there; stop it, or choose another address (port 0: any)"
     if error.errno == errno.EACCES:
         return "permission denied; ports below 1024 and foreign directories need more rights"
-    return error.strerror or str(error)
+    # Python adds the address to the text of some of these: ours names it already.
+    return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
 
 
 def _url(sock: socket.socket) -> str:
