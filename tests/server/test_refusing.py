@@ -47,15 +47,21 @@ def test_a_chunked_body_too_large_is_refused(program: Any) -> None:
 
 
 def test_the_rest_of_a_refused_body_is_never_taken_for_a_request(
-    program: Any, connect: Any
+    program: Any, connect: Any, get: Any
 ) -> None:
-    server = program("127.0.0.1:0", "max_body_bytes=1024")
-    inner = b"GET /big?5 HTTP/1.1\r\nHost: x\r\n\r\n"
+    server = program("127.0.0.1:0", "max_body_bytes=1024", "threads=1")
+    port = server.port()
+    inner = b"GET /gate?/dev/null HTTP/1.1\r\nHost: x\r\n\r\n"  # tells when it is run
     outer = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n"
-    head, body = answer_to(connect(server.port()), outer + inner * 100)
+    client = connect(port)
+    head, body = answer_to(client, outer + inner)
     assert head.startswith(b"HTTP/1.1 413 ")
     assert json.loads(body)["error"]["code"] == 413  # one answer, nothing after it
+    client.sendall(inner)
+    # By the time that a later request has its answer, the only thread has done all before it.
+    assert get(port, "/big?1").getresponse().read() == b"x"
     assert server.stop() == 0
+    assert server.line() == "closed"
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,21 @@ def test_idle_connections_do_not_delay_the_end(program: Any, get: Any, connect: 
     assert server.stop() == 0
 
 
+def test_idle_connections_are_closed_while_others_are_finished(
+    program: Any, gate: Path, get: Any, connect: Any
+) -> None:
+    server = program()
+    port = server.port()
+    idle = connect(port)
+    waiting = get(port, f"/gate?{gate}")
+    assert server.line() == "entered"
+    server.signal()
+    assert idle.recv(1) == b""
+    gate.write_bytes(b"done")
+    assert waiting.getresponse().read() == b"done"
+    assert server.status() == 0
+
+
 def test_a_request_that_takes_too_long_is_cut_off_and_told(
     program: Any, gate: Path, get: Any
 ) -> None:
