@@ -128,7 +128,7 @@ def number(draft: Draft, fields: Sequence[JSON]) -> list[JSON]:
         field_id = field.get("field-id", known.get((field["source-id"], field["transform"])))
         if field_id is None:
             last += 1
-            field_id = last
+            field_id = as_integer(last, "add-spec update, next field-id")
         numbered.append({**field, "field-id": field_id})
     return numbered
 

@@ -63,13 +63,18 @@ def _positive(key: str, value: int | None, rule: str) -> JSON:
     return {key: value}
 
 
-def set_ref(draft: Draft, update: Mapping[str, Any]) -> None:
-    """Apply ``set-snapshot-ref``; moving main is logged."""
+def parse_update(update: Mapping[str, Any]) -> tuple[str, JSON]:
+    """Return the name and the branch or tag of a ``set-snapshot-ref`` update."""
     where = "set-snapshot-ref update"
     name = required(update, "ref-name", as_text, where)
     if not name:
         raise BadRequestError(f"Invalid {where}, field ref-name: must not be empty")
-    ref = parse(update, where)
+    return name, parse(update, where)
+
+
+def set_ref(draft: Draft, update: Mapping[str, Any]) -> None:
+    """Apply ``set-snapshot-ref``; moving main is logged."""
+    name, ref = parse_update(update)
     if name == MAIN and ref["type"] != "branch":
         raise BadRequestError("Cannot set main to a tag: main must be a branch")
     if draft.meta["refs"].get(name) == ref:

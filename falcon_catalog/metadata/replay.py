@@ -31,11 +31,11 @@ def _is_replay(metadata: JSON, updates: Sequence[Mapping[str, Any]]) -> bool:
         for update in updates
         if update.get("action") == "add-snapshot"
     ]
-    heads = {
-        update.get("ref-name"): references.parse(update, "set-snapshot-ref update")
+    heads = dict(
+        references.parse_update(update)
         for update in updates
         if update.get("action") == "set-snapshot-ref"
-    }
+    )
     ids = {snapshot["snapshot-id"] for snapshot in added}
     return (
         bool(added)

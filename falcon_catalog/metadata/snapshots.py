@@ -127,7 +127,8 @@ def _take_row_ids(draft: Draft, snapshot: JSON) -> None:
             f"{first} < {next_row_id}"
         )
     # Counting from first-row-id keeps next-row-id above every id given, gaps included.
-    draft.put("next-row-id", first + snapshot["added-rows"])
+    after = first + snapshot["added-rows"]
+    draft.put("next-row-id", as_long(after, "snapshot, first-row-id plus added-rows"))
 
 
 def remove(draft: Draft, update: Mapping[str, Any]) -> None:

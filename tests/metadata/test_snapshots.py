@@ -1,0 +1,218 @@
+from typing import Any
+
+import pytest
+
+from falcon_catalog.errors import BadRequestError, CommitFailedError
+from falcon_catalog.metadata import table
+
+
+def refusal(make: Any, base: Any, *updates: dict[str, Any]) -> str:
+    with pytest.raises(BadRequestError) as error:
+        make.apply(base, *updates)
+    return error.value.message
+
+
+def test_an_append_moves_main_and_is_logged_at_its_own_time(make: Any) -> None:
+    new = make.apply(make.table(), *make.append(7), now_ms=make.created_ms + 999)
+    assert new["snapshots"] == [make.snapshot(7)]
+    assert new["current-snapshot-id"] == 7
+    assert new["refs"] == {"main": {"snapshot-id": 7, "type": "branch"}}
+    assert new["snapshot-log"] == [{"snapshot-id": 7, "timestamp-ms": make.created_ms + 7}]
+    assert new["last-sequence-number"] == 7
+    assert new["last-updated-ms"] == make.created_ms + 999
+
+
+def test_last_updated_never_falls_behind_a_client_whose_clock_is_ahead(make: Any) -> None:
+    new = make.apply(make.table(), *make.append(7), now_ms=make.created_ms)
+    assert new["last-updated-ms"] == make.created_ms + 7
+    later = make.apply(new, {"action": "remove-properties", "removals": ["x"]}, now_ms=5)
+    assert later["last-updated-ms"] == make.created_ms + 7
+
+
+def test_two_snapshots_in_one_request_log_only_the_last(make: Any) -> None:
+    new = make.apply(make.history(1), *make.append(2, 1), *make.append(3, 2))
+    assert [snapshot["snapshot-id"] for snapshot in new["snapshots"]] == [1, 2, 3]
+    assert [entry["snapshot-id"] for entry in new["snapshot-log"]] == [1, 3]
+    assert new["last-sequence-number"] == 3
+
+
+def test_a_snapshot_without_ref_is_staged(make: Any) -> None:
+    new = make.apply(make.history(1), make.add_snapshot(2, 1))
+    assert new["current-snapshot-id"] == 1
+    assert len(new["snapshots"]) == 2
+    assert len(new["snapshot-log"]) == 1
+
+
+def test_a_known_id_is_refused(make: Any) -> None:
+    base = make.history(1)
+    text = refusal(make, base, make.add_snapshot(1, sequence_number=9))
+    assert text == "Snapshot already exists for id: 1"
+
+
+def test_a_stale_sequence_number_is_a_conflict(make: Any) -> None:
+    with pytest.raises(CommitFailedError) as conflict:
+        make.apply(make.history(2), *make.append(9, 1, sequence_number=2))
+    assert conflict.value.message == (
+        "Cannot add snapshot with sequence number 2 older than last sequence number 2"
+    )
+
+
+def test_a_late_snapshot_without_parent_never_counts_back(make: Any) -> None:
+    base = make.history(2)
+    new = make.apply(base, *make.append(9, sequence_number=1))
+    assert new["last-sequence-number"] == 2
+
+
+def test_v1_has_no_sequence_numbers(make: Any) -> None:
+    new = make.apply(make.table(1), *make.append(1), *make.append(2, 1))
+    assert "last-sequence-number" not in new
+    assert not any("sequence-number" in snapshot for snapshot in new["snapshots"])
+
+
+def test_v3_counts_rows(make: Any) -> None:
+    base = make.table(3)
+    one = make.apply(base, *make.append(1, first_row_id=0, added_rows=10))
+    two = make.apply(one, *make.append(2, 1, first_row_id=10, added_rows=5))
+    assert (one["next-row-id"], two["next-row-id"]) == (10, 15)
+    assert two["snapshots"][1]["first-row-id"] == 10
+    gap = make.apply(base, *make.append(1, first_row_id=100, added_rows=5))
+    assert gap["next-row-id"] == 105
+
+
+def test_a_stale_first_row_id_is_a_conflict(make: Any) -> None:
+    base = make.history(2, version=3)
+    with pytest.raises(CommitFailedError) as conflict:
+        make.apply(base, *make.append(3, 2, first_row_id=1, added_rows=1))
+    assert conflict.value.message == (
+        "Cannot add a snapshot, first-row-id is behind table next-row-id: 1 < 2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({}, "Cannot add a snapshot: first-row-id is null"),
+        (
+            {"first_row_id": 0},
+            "Invalid added-rows (required when first-row-id is set): null",
+        ),
+        ({"first_row_id": -1, "added_rows": 1}, "first-row-id (cannot be negative): -1"),
+        ({"first_row_id": 0, "added_rows": -1}, "added-rows (cannot be negative): -1"),
+        ({"first_row_id": 2**63 - 1, "added_rows": 9}, "an integer beyond 64 bits"),
+    ],
+)
+def test_v3_needs_row_ids(make: Any, more: dict[str, int], text: str) -> None:
+    assert text in refusal(make, make.table(3), *make.append(1, **more))
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"sequence_number": None}, "field sequence-number: must be an integer, got null"),
+        ({"timestamp_ms": "now"}, "field timestamp-ms: must be an integer, got 'now'"),
+        ({"manifest_list": None}, "field manifest-list: must be a string, got null"),
+        ({"summary": {}}, "field summary: missing field operation"),
+        ({"summary": {"operation": "merge"}}, "operation must be one of append, replace"),
+        ({"summary": {"operation": "append", "n": 1}}, "value of 'n': must be a string, got 1"),
+        ({"schema_id": True}, "field schema-id: must be an integer, got true"),
+        ({"parent_snapshot_id": 2**63}, "an integer beyond 64 bits does not fit in 64 bits"),
+    ],
+)
+def test_a_malformed_snapshot_is_refused_by_name(
+    make: Any, more: dict[str, Any], text: str
+) -> None:
+    message = refusal(make, make.table(), make.add_snapshot(1, **more))
+    assert message.startswith("Invalid snapshot of add-snapshot update")
+    assert text in message
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("schemas", "Attempting to add a snapshot before a schema is added"),
+        ("partition-specs", "Attempting to add a snapshot before a partition spec is added"),
+        ("sort-orders", "Attempting to add a snapshot before a sort order is added"),
+    ],
+)
+def test_a_snapshot_needs_a_table_around_it(make: Any, key: str, text: str) -> None:
+    steps = {
+        "schemas": {"action": "add-schema", "schema": make.events()},
+        "partition-specs": make.add_spec(),
+        "sort-orders": make.add_order(),
+    }
+    before = list(steps)[: list(steps).index(key)]
+    updates = [steps[name] for name in before]
+    assert refusal(make, None, *updates, make.add_snapshot(1)) == text
+
+
+def test_a_snapshot_far_older_than_the_log_is_refused(make: Any) -> None:
+    base = make.history(1)
+    at = make.created_ms + 1
+    fine = make.apply(base, *make.append(2, 1, timestamp_ms=at - 60_000))
+    assert fine["snapshot-log"][-1]["timestamp-ms"] == at - 60_000
+    text = refusal(make, base, *make.append(2, 1, timestamp_ms=at - 60_001))
+    assert text == (
+        f"Invalid snapshot timestamp {at - 60_001}: before last snapshot log entry at {at}"
+    )
+
+
+def statistics(snapshot_id: int) -> dict[str, Any]:
+    return {
+        "snapshot-id": snapshot_id,
+        "statistics-path": f"s{snapshot_id}.puffin",
+        "file-size-in-bytes": 1,
+        "file-footer-size-in-bytes": 1,
+        "blob-metadata": [],
+    }
+
+
+def test_removed_snapshots_take_refs_statistics_and_older_history_along(make: Any) -> None:
+    base = make.apply(
+        make.history(3),
+        make.set_ref("old", 2, "tag"),
+        *({"action": "set-statistics", "statistics": statistics(n)} for n in (2, 3)),
+        *(
+            {
+                "action": "set-partition-statistics",
+                "partition-statistics": {
+                    "snapshot-id": n,
+                    "statistics-path": "p",
+                    "file-size-in-bytes": 1,
+                },
+            }
+            for n in (2, 3)
+        ),
+    )
+    new = make.apply(base, {"action": "remove-snapshots", "snapshot-ids": [2, 55]})
+    assert [snapshot["snapshot-id"] for snapshot in new["snapshots"]] == [1, 3]
+    assert set(new["refs"]) == {"main"}
+    assert [entry["snapshot-id"] for entry in new["snapshot-log"]] == [3]
+    assert [file["snapshot-id"] for file in new["statistics"]] == [3]
+    assert [file["snapshot-id"] for file in new["partition-statistics"]] == [3]
+    assert new["snapshots"][1]["parent-snapshot-id"] == 2
+
+
+def test_removing_the_current_snapshot_leaves_none(make: Any) -> None:
+    new = make.apply(make.history(2), {"action": "remove-snapshots", "snapshot-ids": [2]})
+    assert "current-snapshot-id" not in new
+    assert new["refs"] == {}
+    assert new["snapshot-log"] == []
+
+
+def test_removing_unknown_snapshots_is_no_change(make: Any) -> None:
+    base = make.history(1)
+    assert make.apply(base, {"action": "remove-snapshots", "snapshot-ids": [9]}) is base
+
+
+def test_refs_only_hides_other_snapshots_and_their_statistics(make: Any) -> None:
+    base = make.apply(
+        make.history(3),
+        make.set_ref("first", 1, "tag"),
+        *({"action": "set-statistics", "statistics": statistics(n)} for n in (1, 2, 3)),
+    )
+    shown = table.filter_snapshots_to_refs(base)
+    assert [snapshot["snapshot-id"] for snapshot in shown["snapshots"]] == [1, 3]
+    assert [file["snapshot-id"] for file in shown["statistics"]] == [1, 3]
+    assert shown["refs"] == base["refs"]
+    assert shown["snapshot-log"] == base["snapshot-log"]
+    assert len(base["snapshots"]) == 3
