@@ -111,9 +111,9 @@ def serve_command(config: Path | None, **flags: Any) -> None:
 @main.command()
 @_with_settings
 def migrate(config: Path | None, **flags: Any) -> None:
-    """Bring the store's schema up to date, making the store if there is none.
+    """Bring the store's schema up to date.
 
-    ``serve`` does the same as it starts: this is for looking before leaping.
+    Makes the store if there is none. "serve" does the same as it starts.
 
     \b
     Example:

@@ -1,0 +1,209 @@
+"""Settings: where they come from, who wins, and what is said when one is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load, prepare
+
+WRITTEN = {
+    "server.listen": "[::1]:0",
+    "server.threads": 9,
+    "server.shutdown_timeout": 1,
+    "server.max_body_bytes": 4096,
+    "server.channel_timeout": 7,
+    "store.url": "sqlite:////tmp/other.db",
+    "warehouse.location": "file:///tmp/other",
+    "warehouse.name": "lake",
+    "warehouse.allowed_locations": ("file:///a", "file:///b/c"),
+    "log.level": "WARNING",
+}
+
+
+def as_text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Any:
+    """Return a function that writes a settings file."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "catalog.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def wrong(
+    config: Path | None = None, environ: dict[str, str] | None = None, **flags: object
+) -> str:
+    """Return what is said of settings that cannot be used."""
+    with pytest.raises(SettingsError) as caught:
+        load(config, environ or {}, {key.replace("__", "."): v for key, v in flags.items()})
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_every_setting_is_tried_here() -> None:
+    assert set(WRITTEN) == {setting.key for setting in SETTINGS}
+
+
+def test_defaults_lie_in_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load(None, {}, {})
+    assert settings.server.listen == "127.0.0.1:8181"
+    assert settings.store.url == f"sqlite:///{tmp_path}/var/catalog/catalog.db"
+    assert settings.warehouse.location == f"file://{tmp_path}/var/catalog/warehouse"
+    assert set(settings.origins.values()) == {"default"}
+
+
+def test_a_service_keeps_its_state_where_systemd_says() -> None:
+    settings = load(None, {"STATE_DIRECTORY": "/var/lib/falcon-catalog:/var/lib/more"}, {})
+    assert settings.store.url == "sqlite:////var/lib/falcon-catalog/catalog.db"
+    assert settings.warehouse.location == "file:///var/lib/falcon-catalog/warehouse"
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
+def test_flag_wins_over_environment_over_file_over_default(config: Any, setting: Any) -> None:
+    key, value = setting.key, WRITTEN[setting.key]
+    section, _, name = key.partition(".")
+    literal = list(value) if isinstance(value, tuple) else value
+    file = config(f"[{section}]\n{name} = {literal!r}\n")
+    in_file = load(file, {}, {})
+    assert in_file.value(key) == value != load(None, {}, {}).value(key)
+    assert in_file.origins[key] == str(file)
+    assert {origin for other, origin in in_file.origins.items() if other != key} == {"default"}
+
+    other = load(None, {}, {}).value(key)
+    in_environment = load(file, {setting.variable: as_text(other)}, {})
+    assert in_environment.value(key) == other
+    assert in_environment.origins[key] == f"environment {setting.variable}"
+
+    in_flag = load(file, {setting.variable: as_text(other)}, {key: value})
+    assert in_flag.value(key) == value
+    assert in_flag.origins[key].startswith("flag ")
+    assert load(file, {}, {key: None}).origins[key] == str(file)  # a flag not given
+
+
+def test_a_relative_store_is_written_out_in_full(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(None, {}, {"store.url": "sqlite:///x.db"}).store.url == f"sqlite:///{tmp_path}/x.db"
+
+
+def test_a_slash_at_the_end_of_a_location_does_not_count() -> None:
+    settings = load(None, {"CATALOG_WAREHOUSE_ALLOWED_LOCATIONS": "file:///a/, file:///b"}, {})
+    assert settings.warehouse.allowed_locations == ("file:///a", "file:///b")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("server.listen", v) for v in ("8181", "host", "host:", "host:99999", "::1:80", "a b:1")),
+        *(("server.listen", v) for v in ("http://host:80", "unix:relative", "", 8181)),
+        *(("server.threads", v) for v in (0, 257, 1.5, "four", True, "", "-1")),
+        *(("server.max_body_bytes", v) for v in (0, "64M", 2**40)),
+        *(("server.shutdown_timeout", v) for v in (-1, "30s")),
+        *(("store.url", v) for v in ("catalog.db", "sqlite://x", "postgresql://h/d", "sqlite:///")),
+        *(
+            ("store.url", v)
+            for v in ("sqlite:///:memory:", "sqlite:///x.db?mode=ro", "sqlite:///x/")
+        ),
+        *(("warehouse.location", v) for v in ("relative", "/plain", "file://relative", "s3://b/x")),
+        *(("warehouse.location", v) for v in ("file:///a/../b", "file:///a//b", "file:///")),
+        *(("warehouse.name", v) for v in ("", "  ", "a\nb", 5)),
+        *(("warehouse.allowed_locations", v) for v in ("x", ["file:///a", 3], 4, {"a": 1})),
+        *(("log.level", v) for v in ("loud", "", 10)),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place_and_the_rule(key: str, value: object) -> None:
+    message = wrong(None, {}, **{key.replace(".", "__"): value})
+    assert key in message
+    assert repr(value) in message
+    assert message.startswith("flag ")
+    assert ": it must be " in message
+
+
+def test_a_wrong_value_names_the_file_or_the_variable(config: Any) -> None:
+    file = config("[server]\nthreads = 'four'\n")
+    rule = "server.threads = 'four': it must be a whole number from 1 to 256"
+    assert wrong(file) == f"{file}: {rule}"
+    assert wrong(environ={"CATALOG_SERVER_THREADS": "four"}) == (
+        f"environment CATALOG_SERVER_THREADS: {rule}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[server]\nlisten = ", "is not TOML"),
+        ("[servers]\nlisten = 'a:1'", "unknown section [servers]"),
+        ("listen = 'a:1'", "unknown section [listen]"),
+        ("server = 'a:1'", "it must be a [server] table"),
+        ("[server]\nlisen = 'a:1'", "server.lisen: no such setting, did you mean server.listen?"),
+        ("[log]\nqqqqqqqqqqqqqq = 1", "no such setting, expected one of server.listen, "),
+    ],
+)
+def test_a_file_with_something_unknown_stops_the_start(config: Any, text: str, said: str) -> None:
+    file = config(text)
+    message = wrong(file)
+    assert message.startswith(f"{file}: ")
+    assert said in message
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    assert wrong(tmp_path / "none.toml").endswith("cannot be read: No such file or directory")
+    assert wrong(tmp_path).endswith("cannot be read: Is a directory")
+    (tmp_path / "latin.toml").write_bytes(b"[server]\n# \xe9\n")
+    assert "is not TOML" in wrong(tmp_path / "latin.toml")
+
+
+def test_a_misspelt_variable_stops_the_start_and_foreign_ones_do_not() -> None:
+    assert wrong(environ={"CATALOG_SERVER_LISTN": "x"}) == (
+        "environment CATALOG_SERVER_LISTN: no such setting, did you mean CATALOG_SERVER_LISTEN?"
+    )
+    foreign = {"CATALOG_URI": "u", "CATALOG_WAREHOUSE": "w", "CATALOG_TOKEN": "t", "CATALOG_": ""}
+    assert load(None, foreign, {}) == load(None, {}, {})
+
+
+def test_unknown_keys_given_as_flags_are_refused() -> None:
+    assert "server.nothing: no such setting" in wrong(server__nothing=1)
+
+
+def rooted(tmp_path: Path, store: str, warehouse: str) -> Settings:
+    flags = {
+        "store.url": f"sqlite:///{tmp_path / store}",
+        "warehouse.location": f"file://{tmp_path / warehouse}",
+    }
+    return load(None, {}, flags)
+
+
+def test_directories_are_made(tmp_path: Path) -> None:
+    prepare(rooted(tmp_path, "a/b/catalog.db", "c/d"))
+    assert (tmp_path / "a/b").is_dir()
+    assert (tmp_path / "c/d").is_dir()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("store", "warehouse", "key", "flag"),
+    [
+        ("file/catalog.db", "ok", "store.url", "--store"),
+        ("ok/catalog.db", "file", "warehouse.location", "--warehouse"),
+    ],
+)
+def test_a_directory_that_cannot_be_written_names_its_setting(
+    tmp_path: Path, store: str, warehouse: str, key: str, flag: str
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError) as caught:
+        prepare(rooted(tmp_path, store, warehouse))
+    assert str(caught.value).startswith(f"flag {flag}: {key} = ")
+    assert f"{tmp_path / 'file'} cannot be written: " in str(caught.value)
