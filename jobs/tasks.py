@@ -27,7 +27,7 @@ class WeatherTask(luigi.Task):
     data_dir = FromWeather(weather.data_dir)
 
     @property
-    def priority(self) -> int:
+    def priority(self) -> int:  # type: ignore[override]  # Luigi reads it, nobody writes it
         """Put earlier days first."""
         return -self.date.toordinal()
 

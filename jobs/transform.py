@@ -18,6 +18,7 @@ from typing import IO, Any
 import duckdb
 import duckdb_extensions
 import luigi
+from pyiceberg.table import Table
 
 from jobs import config
 from jobs.load import LoadObservations, LoadStations, connect, holds
@@ -69,12 +70,17 @@ class Transform(WeatherTask):
         self.say("dbt build")
         with _alone(state / "dbt" / "lock", self.say) as lock:
             results = _build(state, lock)
+        catalog = connect()
+        tables = [
+            _document(catalog.load_table(name), docs)
+            for name, docs in sorted(_marts(state).items())
+        ]
         write_json(
             self.path(),
             {
                 "models": _models(results),
                 "tests": _tests(results),
-                "tables": [_table(name) for name in _marts(results)],
+                "tables": [_state(table) for table in tables],
                 "seconds": round(time.monotonic() - started, 3),
             },
         )
@@ -165,22 +171,33 @@ def _tests(results: list[dict[str, Any]]) -> dict[str, int]:
     return {status: statuses.count(status) for status in ("pass", "warn", "skipped")}
 
 
-def _marts(results: list[dict[str, Any]]) -> list[str]:
-    """Name the tables that were built in the catalog: "lake"."marts"."dim_stations"."""
-    names = [(result.get("relation_name") or "").replace('"', "") for result in results]
-    models = [result["unique_id"].startswith("model.") for result in results]
-    return sorted(
-        name.removeprefix("lake.")
-        for name, model in zip(names, models, strict=True)
-        if model and name.startswith("lake.")
-    )
+def _marts(state: Path) -> dict[str, dict[str, str]]:
+    """Give the columns' descriptions of every model that is a table in the catalog."""
+    manifest = json.loads((state / "dbt" / "target" / "manifest.json").read_text())
+    return {
+        f"{node['schema']}.{node['alias']}": {
+            name: column["description"] for name, column in node["columns"].items()
+        }
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["database"] == "lake"
+    }
 
 
-def _table(name: str) -> dict[str, Any]:
-    table = connect().load_table(name)
+def _document(table: Table, docs: dict[str, str]) -> Table:
+    """Write the descriptions into the table's schema, where DuckDB has no way to."""
+    fields = {field.name: field.doc for field in table.schema().fields}
+    changed = {name: doc for name, doc in docs.items() if name in fields and fields[name] != doc}
+    if changed:
+        with table.update_schema() as update:
+            for name, doc in changed.items():
+                update.update_column(name, doc=doc)
+    return table
+
+
+def _state(table: Table) -> dict[str, Any]:
     snapshot = table.current_snapshot()
     return {
-        "table": name,
+        "table": ".".join(table.name()),
         "table_uuid": str(table.metadata.table_uuid),
         "snapshot_id": snapshot.snapshot_id if snapshot else None,
         "rows": table.scan().count(),

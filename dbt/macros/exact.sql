@@ -1,9 +1,9 @@
 {# Sums and means over decimals: of doubles they depend on the order of the rows, and a table
    would change from run to run by a rounding that falls the other way. #}
 {% macro exact_sum(expression) -%}
-    sum(({{ expression }})::decimal(18, 6))::double
+    sum(try_cast({{ expression }} as decimal(18, 6)))::double
 {%- endmacro %}
 
 {% macro exact_mean(expression) -%}
-    avg(({{ expression }})::decimal(18, 6))
+    avg(try_cast({{ expression }} as decimal(18, 6)))
 {%- endmacro %}
