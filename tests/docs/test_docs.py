@@ -1,0 +1,144 @@
+"""The documentation says all that there is, and nothing that is not."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from falcon_catalog import __version__
+from falcon_catalog.cli import main
+from falcon_catalog.settings import SETTINGS, Setting, load
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = sorted(
+    [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")],
+    key=lambda page: page.relative_to(REPOSITORY),
+)
+
+
+def read(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield each command that does something, with the words that call it."""
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+COMMANDS = list(commands(main, "falcon-catalog"))
+
+
+def row(setting: Setting) -> str:
+    """Return a setting's line in the table of settings."""
+    default = f"`{setting.default}`" if setting.default else "none"
+    flag = f"`{setting.flag}`" if setting.flag else ""
+    default = default.replace("{state}", "STATE")
+    return f"| `{setting.key}` | `{setting.variable}` | {flag} | {default} | {setting.help} |"
+
+
+def test_the_table_of_settings_is_complete_and_true() -> None:
+    written = [line for line in read("docs/settings.md").splitlines() if line.startswith("| `")]
+    assert written == [row(setting) for setting in SETTINGS]
+
+
+def test_the_settings_file_shows_every_setting_with_its_default(tmp_path: Path) -> None:
+    text = read("conf/catalog.toml")
+    assert load(REPOSITORY / "conf/catalog.toml", {}, {}) == load(None, {}, {})
+    shown = tmp_path / "shown.toml"
+    shown.write_text(re.sub(r"(?m)^# (?=\w+ = )", "", text), encoding="utf-8")
+    values = tomllib.loads(shown.read_text(encoding="utf-8"))
+    keys = [f"{section}.{name}" for section, of in values.items() for name in of]
+    assert sorted(keys) == sorted(setting.key for setting in SETTINGS)
+    installed = load(None, {"STATE_DIRECTORY": "/var/lib/falcon-catalog"}, {})
+    assert load(shown, {}, {}) == installed
+    for setting in SETTINGS:
+        first = setting.help.partition("; ")[0].rstrip(".").partition(". ")[0]
+        assert first in text.replace("\n# ", " "), f"{setting.key} is not explained"
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
+def test_every_command_is_documented(name: str, command: click.Command) -> None:
+    page = read("docs/commands.md")
+    assert f"\n## {name}\n" in page
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            for flag in parameter.opts:
+                assert f"`{flag}`" in page
+
+
+def test_no_command_is_documented_that_is_not_there() -> None:
+    told = set(re.findall(r"(?m)^## (falcon-catalog .*)$", read("docs/commands.md")))
+    assert told == {name for name, _ in COMMANDS}
+
+
+def test_flags_that_the_pages_use_exist() -> None:
+    known = {
+        flag for _, command in COMMANDS for parameter in command.params for flag in parameter.opts
+    }
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"(?m)falcon-catalog (?:serve|migrate|config show)\b[^`\n]*", text):
+            assert set(re.findall(r"(?<=\s)--[a-z-]+", line)) <= known, f"{page}: {line}"
+
+
+def test_the_pipelines_settings_are_documented() -> None:
+    page, section, names = read("docs/pipeline.md"), "", []
+    for line in read("conf/luigi.cfg").splitlines():
+        if heading := re.fullmatch(r"\[(\w+)\]", line):
+            section = heading[1]
+        elif (named := re.match(r"(?:# )?(\w+) =", line)) and section in {"weather", "catalog"}:
+            names.append((section, named[1]))
+    assert len(names) > 10
+    for section, name in names:
+        assert f"| `[{section}] {name}` |" in page
+
+
+def test_the_readmes_commands_are_targets() -> None:
+    targets = set(re.findall(r"(?m)^([a-z]+):.*## ", read("Makefile")))
+    assert {"demo", "test", "clean", "constraints", "help"} <= targets
+    for page in PAGES:
+        used = set(re.findall(r"\bmake (demo|test|clean|[a-z]+(?=`))", page.read_text("utf-8")))
+        assert used <= targets, page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_room_of_the_house_is_in_the_architecture() -> None:
+    page = read("ARCHITECTURE.md")
+    package = REPOSITORY / "falcon_catalog"
+    rooms = [path.name + "/" for path in package.iterdir() if (path / "__init__.py").is_file()]
+    rooms += [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
+    rooms += [f"{name}/" for name in ("jobs", "dbt", "conf", "systemd", "tests", "docs")]
+    assert [room for room in rooms if room not in page] == []
+    for name in re.findall(r"\b(\w+\.py)\b", page):
+        assert list(REPOSITORY.glob(f"falcon_catalog/**/{name}")) or list(
+            REPOSITORY.glob(f"jobs/{name}")
+        ), f"{name} is in the architecture, and nowhere else"
+
+
+def test_every_decision_is_listed() -> None:
+    index = read("docs/decisions/README.md")
+    records = sorted((REPOSITORY / "docs/decisions").glob("0*.md"))
+    assert len(records) >= 5
+    for number, record in enumerate(records, 1):
+        title = record.read_text(encoding="utf-8").splitlines()[0]
+        assert title.startswith(f"# {number}. ")
+        assert f"{number}. [{title.partition('. ')[2]}]({record.name})" in index
+
+
+def test_the_changelog_speaks_of_this_version() -> None:
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    assert project["version"] == __version__
+    assert f"\n## {__version__} - " in read("CHANGELOG.md")

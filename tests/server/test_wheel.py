@@ -1,0 +1,69 @@
+"""The wheel installs alone: the catalog without the weight of the pipeline."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+REPOSITORY = Path(__file__).parents[2]
+WEIGHT = {"pyarrow", "pyiceberg", "duckdb", "luigi", "dbt-core", "pandas", "numpy"}
+SOURCES = ("falcon_catalog", "jobs", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
+
+
+def run(*command: str, cwd: Path) -> str:
+    result = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=280
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    """Build from a copy: building writes into its tree."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in SOURCES:
+        source = REPOSITORY / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, tree / name, ignore=ignored)
+        else:
+            shutil.copy(source, tree)
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), cwd=tree)
+    (built,) = tmp_path.glob("*.whl")
+    return built
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_serves(wheel: Path, start: Any, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "virtualenv", "--quiet", "alone", cwd=tmp_path)
+    python = str(tmp_path / "alone" / "bin" / "python")
+    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    constraints = str(REPOSITORY / "constraints.txt")
+    run(*pip, "install", "--quiet", "--constraint", constraints, str(wheel), cwd=tmp_path)
+    run(*pip, "check", cwd=tmp_path)
+    listed = run(*pip, "list", "--format=freeze", cwd=tmp_path)
+    installed = {line.partition("==")[0].lower() for line in listed.splitlines()}
+    assert {"falcon-catalog", "falcon", "waitress"} <= installed
+    assert installed & WEIGHT == set()
+
+    program = str(tmp_path / "alone" / "bin" / "falcon-catalog")
+    server = start(program, "serve", "--listen", "127.0.0.1:0", cwd=tmp_path)
+    url = server.url()
+    assert requests.get(f"{url}/health/live", timeout=60).status_code == 200
+    assert requests.get(f"{url}/health/ready", timeout=60).status_code == 200
+    assert server.stop() == 0
+
+
+def test_the_server_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, falcon_catalog.cli;"
+        "print([name for name in ('pyarrow', 'pyiceberg', 'duckdb', 'pandas', 'numpy')"
+        " if name in sys.modules])"
+    )
+    assert run(sys.executable, "-c", script, cwd=REPOSITORY).strip() == "[]"
