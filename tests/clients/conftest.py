@@ -1,0 +1,176 @@
+"""The catalog on a real socket, DuckDB and PyIceberg attached to it."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from duckdb_extensions import import_extension
+from pyiceberg.catalog import load_catalog
+from pyiceberg.catalog.rest import RestCatalog
+
+from falcon_catalog.app import CatalogApp, create_app
+from falcon_catalog.server import Loop
+from falcon_catalog.settings import load
+
+Rows = list[tuple[Any, ...]]
+
+
+@dataclass
+class Lake:
+    """A running catalog, the folder of its tables, and the requests that came in."""
+
+    url: str
+    warehouse: Path
+    requests: list[str] = field(default_factory=list)
+    """Verb and raw path of each request, without its query."""
+
+    def sent(self, verb: str) -> list[str]:
+        """Return the paths that were asked for with a verb."""
+        return [path for seen, path in map(str.split, self.requests) if seen == verb]
+
+
+class Duck:
+    """A DuckDB connection that has the catalog attached as ``lake``."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def __call__(self, *statements: str) -> Rows:
+        """Run statements in order; return the rows of the last one."""
+        for statement in statements:
+            self.connection.execute(statement)
+        return self.connection.fetchall()
+
+
+Attach = Callable[..., Duck]
+Connect = Callable[..., RestCatalog]
+
+
+class Pool:
+    """DuckDB databases to use again: loading their extensions takes longer than most tests."""
+
+    def __init__(self, extensions: Path) -> None:
+        self.config = {
+            "extension_directory": str(extensions),
+            "autoinstall_known_extensions": "false",
+        }
+        self.idle: list[duckdb.DuckDBPyConnection] = []
+        with duckdb.connect(config=self.config) as database:
+            for name in ("avro", "httpfs", "iceberg"):
+                import_extension(name, con=database)
+
+    @contextmanager
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection to a database that nobody else uses."""
+        if not self.idle:
+            self.idle.append(duckdb.connect(config=self.config))
+            self.idle[-1].execute("LOAD iceberg")
+        database = self.idle.pop()
+        with database.cursor() as connection:
+            yield connection
+        database.execute("DETACH DATABASE IF EXISTS lake")
+        self.idle.append(database)
+
+    def close(self) -> None:
+        """Close the databases."""
+        for database in self.idle:
+            database.close()
+
+
+class Recorder:
+    """Notes each request on its way to the application."""
+
+    def __init__(self, app: CatalogApp, seen: list[str]) -> None:
+        self.app = app
+        self.seen = seen
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        raw_path = environ["REQUEST_URI"].partition("?")[0]
+        self.seen.append(f"{environ['REQUEST_METHOD']} {raw_path}")
+        return self.app(environ, start_response)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[Lake]:
+    warehouse = tmp_path / "warehouse"
+    flags = {
+        "store.url": f"sqlite:///{tmp_path}/catalog.db",
+        "warehouse.location": f"file://{warehouse}",
+    }
+    settings = load(None, {}, flags)
+    app = create_app(settings)
+    seen: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        loop = Loop(Recorder(app, seen), settings.server, [listening])
+        thread = threading.Thread(target=loop.run)
+        thread.start()
+        try:
+            yield Lake(f"http://127.0.0.1:{port}", warehouse, seen)
+        finally:
+            loop.stop()
+            thread.join()
+            assert loop.drain(10) == 0
+            loop._listeners[0].trigger.close()  # the loop keeps its pipe for threads at work
+            app.close()
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """DuckDB databases with the extensions of the wheels; nothing is downloaded."""
+    one = Pool(tmp_path_factory.mktemp("extensions"))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def attach(lake: Lake, pool: Pool) -> Iterator[Attach]:
+    """Return a function that opens a DuckDB database of its own; ``options`` are of ATTACH."""
+    with ExitStack() as stack:
+
+        def open_one(options: str = "") -> Duck:
+            duck = Duck(stack.enter_context(pool.connection()))
+            options = f", {options}" if options else ""
+            duck(
+                "ATTACH 'default' AS lake"
+                f" (TYPE iceberg, ENDPOINT '{lake.url}', AUTHORIZATION_TYPE 'none'{options})",
+            )
+            return duck
+
+        yield open_one
+
+
+@pytest.fixture
+def duck(attach: Attach) -> Duck:
+    """A DuckDB connection whose current schema is ``lake.ns``, made for the test."""
+    one = attach()
+    one("CREATE SCHEMA lake.ns", "USE lake.ns")
+    return one
+
+
+@pytest.fixture
+def connect(lake: Lake) -> Iterator[Connect]:
+    """Return a function that opens a PyIceberg catalog."""
+    with ExitStack() as stack:
+
+        def open_one(**properties: str) -> RestCatalog:
+            catalog = load_catalog("lake", type="rest", uri=lake.url, **properties)
+            assert isinstance(catalog, RestCatalog)
+            stack.callback(catalog.close)
+            return catalog
+
+        yield open_one
+
+
+@pytest.fixture
+def iceberg(connect: Connect) -> RestCatalog:
+    """A PyIceberg catalog, with the namespace ``ns`` made if it is not there."""
+    catalog = connect()
+    catalog.create_namespace_if_not_exists("ns")
+    return catalog
