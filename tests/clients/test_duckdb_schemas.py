@@ -79,7 +79,7 @@ def test_schema_properties_are_set_shown_and_removed(duck: Duck, iceberg: RestCa
 def test_a_schema_that_holds_tables_stays(duck: Duck, iceberg: RestCatalog) -> None:
     duck("CREATE TABLE t (i INTEGER)")
 
-    with pytest.raises(duckdb.TransactionException, match="ns is not empty. It holds 1 table"):
+    with pytest.raises(duckdb.TransactionException, match=r"ns is not empty\. It holds 1 table"):
         duck("DROP SCHEMA lake.ns")
 
     assert iceberg.list_tables("ns") == [("ns", "t")]
