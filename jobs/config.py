@@ -26,6 +26,9 @@ class FromEnvironment(luigi.Parameter[Any]):
     # Whether an empty variable is a value, or the same as none.
     may_be_empty = False
 
+    def __init__(self, *default: Any, **options: Any) -> None:
+        super().__init__(*default, **{"always_in_help": True, **options})
+
     def _get_value_from_config(self, section: str, name: str) -> Any:
         value = os.environ.get(f"{section}_{name}".upper())
         if value or (value is not None and self.may_be_empty):

@@ -138,8 +138,11 @@ class Pipeline:
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Run to the end; give the exit status and the output."""
-        status = self.start(*arguments).wait(240)
-        return status, self.output.read_text()
+        process = self.start(*arguments)
+        try:
+            return process.wait(240), self.output.read_text()
+        finally:
+            process.kill()
 
     def ok(self, *arguments: str) -> str:
         status, output = self.run(*arguments)

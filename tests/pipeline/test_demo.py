@@ -1,0 +1,115 @@
+"""The demo, twice, and the ways it shows to look at its data."""
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def demo(*arguments: str, cwd: Path = REPOSITORY) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.demo", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "state"
+
+
+@pytest.fixture(scope="module")
+def shown(state: Path) -> str:
+    done = demo("--state", str(state))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_daily_mart_and_the_snapshots_are_shown(shown: str) -> None:
+    assert len(re.findall(r"^K\w{3} +2013-07-0[1-4] ", shown, re.MULTILINE)) == 12
+    assert re.search(r"^KJFK +2013-07-02 +24 +22\.0 +23\.2 +25\.6 +6\.", shown, re.MULTILINE)
+    assert re.search(r"^marts\.fct_daily_station_weather +\d+ .* append +15 ", shown, re.MULTILINE)
+    assert "weather.observations/2013-07-02/" in shown
+
+
+def test_a_second_run_finds_everything_done(shown: str, state: Path) -> None:
+    done = demo("--state", str(state))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "everything is done already" in done.stdout
+    tables = shown.index("The daily mart"), shown.index("Look for yourself")
+    assert shown[slice(*tables)] in done.stdout
+
+
+def test_the_ways_to_look_work_after_it_has_stopped(
+    shown: str, tmp_path: Path, wait: Callable[..., Any]
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ways = shown[shown.index("Look for yourself") :].replace("8181", str(port))
+    (start,) = re.findall(r"^(\S*falcon-catalog serve .*\\\n.*)$", ways, re.MULTILINE)
+    scripts = re.findall(r"^(\S*python - <<'END'\n.*?^END)$", ways, re.MULTILINE | re.DOTALL)
+    assert len(scripts) == 2
+    log = tmp_path / "catalog.log"
+    with log.open("wb") as file:
+        server = subprocess.Popen(
+            ["bash", "-c", f"exec {start}"], cwd=REPOSITORY, stdout=file, stderr=file
+        )
+    try:
+        wait(lambda: "Listening on" in log.read_text(), "start of the catalog")
+        duckdb, pyiceberg = (
+            subprocess.run(
+                ["bash", "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
+            ).stdout
+            for script in scripts
+        )
+    finally:
+        server.terminate()
+        server.wait(60)
+    assert "2013-07-04" in duckdb
+    assert "27.178" in duckdb
+    assert "air temperature, degrees Celsius" in pyiceberg
+    assert "temperature_qc" in pyiceberg
+
+
+def test_a_wiped_catalog_is_filled_again(shown: str, state: Path) -> None:
+    for path in state.glob("catalog.db*"):
+        path.unlink()
+    done = demo("--state", str(state))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "everything is done already" not in done.stdout
+    # Nothing is fetched again.
+    assert "ObservationBatch" not in done.stdout
+    mart = shown.index("The daily mart"), shown.index("The snapshots")
+    assert shown[slice(*mart)] in done.stdout
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = demo("--state", str(tmp_path), "--listen", address)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: the demo stopped: the catalog did not start: ")
+    assert address in line
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line() -> None:
+    done = demo("--state", "/proc/demo")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: the demo stopped: ")
+    assert "/proc/demo" in line
