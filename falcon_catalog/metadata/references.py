@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata.complete import complete
 from falcon_catalog.metadata.draft import Draft, find
 from falcon_catalog.metadata.readers import (
     JSON,
@@ -125,11 +126,11 @@ def filter_snapshots_to_refs(metadata: JSON) -> JSON:
 
     Their statistics go with them; logs and refs stay.
     """
-    at = {ref["snapshot-id"] for ref in metadata.get("refs", {}).values()}
-    return metadata | {
-        key: [item for item in metadata[key] if item["snapshot-id"] in at]
+    full = complete(metadata)
+    at = {ref["snapshot-id"] for ref in full["refs"].values()}
+    return full | {
+        key: [item for item in full[key] if item["snapshot-id"] in at]
         for key in ("snapshots", "statistics", "partition-statistics")
-        if key in metadata
     }
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "JSON",
     "apply",
     "check_requirements",
+    "complete",
     "create",
     "dropped_metadata_files",
     "filter_snapshots_to_refs",
@@ -229,6 +230,6 @@ def _set_legacy_fields(draft: Draft) -> None:
 
 def dropped_metadata_files(base: JSON, new: JSON) -> list[str]:
     """Return the files that the base's metadata log names and the new one's no longer does."""
-    kept = {entry["metadata-file"] for entry in new.get("metadata-log", [])}
-    files = [entry["metadata-file"] for entry in base.get("metadata-log", [])]
+    kept = {entry["metadata-file"] for entry in complete(new)["metadata-log"]}
+    files = [entry["metadata-file"] for entry in complete(base)["metadata-log"]]
     return [file for file in files if file not in kept]

@@ -41,6 +41,7 @@ class History:
         self.versions = [1, 2] if plain else [1, 2, 3]
         self.meta: dict[str, Any] = make.table(self.draw(st.sampled_from(self.versions)))
         self.next_snapshot = 100
+        self.now_ms = make.created_ms
 
     def draw(self, strategy: st.SearchStrategy[Any]) -> Any:
         return self.data.draw(strategy)
@@ -108,6 +109,7 @@ class History:
         snapshot = self.make.add_snapshot(
             self.next_snapshot,
             head and head["snapshot-id"],
+            timestamp_ms=self.now_ms - 5,
             sequence_number=self.meta.get("last-sequence-number", -1) + 1,
             **(more if self.meta["format-version"] == 3 else {}),
         )
@@ -182,8 +184,11 @@ class History:
             self.statistics,
             self.remove_snapshots,
         ]
+        self.now_ms += 1_000
         updates: Updates = self.draw(st.sampled_from(steps))()
-        self.meta = self.make.apply(self.meta, *updates, metadata_location="old.json")
+        self.meta = self.make.apply(
+            self.meta, *updates, metadata_location="old.json", now_ms=self.now_ms
+        )
         return updates
 
 
