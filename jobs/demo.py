@@ -181,6 +181,9 @@ def _configure(state: State, uri: str) -> None:
             "WEATHER_STATES": "",
             "WEATHER_VERIFY": "true",
             "WEATHER_REQUESTS_PER_SECOND": "50",
+            # Everything is on this machine, whatever proxy leads out of it.
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
             "CATALOG_URI": uri,
             "CATALOG_WAREHOUSE": "default",
         }
@@ -214,7 +217,9 @@ def _serving(name: str, command: Sequence[str], state: State) -> Iterator[str]:
     Raises:
         DemoError: the server ended instead; with its last words.
     """
-    environment = {key: value for key, value in os.environ.items() if "CATALOG_" not in key}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith("CATALOG_")
+    }
     log = state.folder / f"{name}.log"
     with log.open("wb") as file:
         server = subprocess.Popen(  # noqa: S603 - our own servers

@@ -61,15 +61,14 @@ class ObservationBatch(WeatherTask):
         """Fetch station after station and keep what came."""
         zones = time_zones(self.requires())
         answers = []
-        with client() as service:
-            for number, station in enumerate(self.members, 1):
-                answers.append(self._ask(service, station, zones.get(station)))
-                count = len(answers[-1]["features"])
-                self.say(
-                    f"batch {self.batch}: {station} gave {count} observations"
-                    f" ({number} of {len(self.members)} stations)",
-                    100 * number / len(self.members),
-                )
+        for number, station in enumerate(self.members, 1):
+            answers.append(self._ask(client(), station, zones.get(station)))
+            count = len(answers[-1]["features"])
+            self.say(
+                f"batch {self.batch}: {station} gave {count} observations"
+                f" ({number} of {len(self.members)} stations)",
+                100 * number / len(self.members),
+            )
         write_json(self.path(), answers)
 
     def _ask(self, service: WeatherClient, station: str, zone: str | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 # Luigi says it is typed, but its methods are not.
 # mypy: allow-untyped-calls
 
+import functools
 from typing import Any
 
 import luigi
@@ -14,9 +15,9 @@ from jobs.weather import WeatherClient
 
 
 def client() -> WeatherClient:
-    """Make a client of the weather service from the [weather] settings."""
+    """Give this process's client of the weather service, by the [weather] settings."""
     settings = weather()
-    return WeatherClient(
+    return _client(
         settings.base_url,
         user_agent=settings.user_agent,
         requests_per_second=settings.requests_per_second,
@@ -24,6 +25,11 @@ def client() -> WeatherClient:
         max_attempts=settings.max_attempts,
         max_wait=settings.max_wait,
     )
+
+
+@functools.cache  # one client, because the rate limit is the process's and not a task's
+def _client(base_url: str, **options: Any) -> WeatherClient:
+    return WeatherClient(base_url, **options)
 
 
 class Stations(WeatherTask):
@@ -40,8 +46,7 @@ class Stations(WeatherTask):
             ValueError: the service knows none of them.
         """
         self.selection()
-        with client() as service:
-            features = self._fetch(service)
+        features = self._fetch(client())
         if not features:
             raise ValueError(
                 f"the weather service knows no station for [weather] states={','.join(self.states)}"

@@ -33,10 +33,12 @@ def write(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, compressed when the name ends in ``.gz``."""
-    data = json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
-    # No time in the header: equal content makes equal bytes.
-    write(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    """Write a value as JSON: to be read by people, or compressed if the name ends in ``.gz``."""
+    if path.suffix == ".gz":
+        # No time in the header: equal content makes equal bytes.
+        write(path, gzip.compress(json.dumps(value).encode(), mtime=0))
+    else:
+        write(path, json.dumps(value, indent=2).encode() + b"\n")
 
 
 def read_json(path: Path) -> Any:

@@ -117,10 +117,10 @@ class Pipeline:
             **self.settings,
         }
 
-    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+    def start(self, *arguments: str, local: bool = True) -> "subprocess.Popen[bytes]":
         """Start a run whose output goes to ``output``, in a process group of its own."""
         command = [sys.executable, "-m", "luigi", "--module", "jobs", *arguments]
-        command += ["--local-scheduler", "--scheduler-retry-delay", "1"]
+        command += ["--scheduler-retry-delay", "1", *["--local-scheduler"] * local]
         self.data.mkdir(parents=True, exist_ok=True)
         with self.output.open("wb") as output:
             return subprocess.Popen(
@@ -136,9 +136,9 @@ class Pipeline:
     def output(self) -> Path:
         return self.data / "output.log"
 
-    def run(self, *arguments: str) -> tuple[int, str]:
+    def run(self, *arguments: str, local: bool = True) -> tuple[int, str]:
         """Run to the end; give the exit status and the output."""
-        process = self.start(*arguments)
+        process = self.start(*arguments, local=local)
         try:
             return process.wait(240), self.output.read_text()
         finally:
@@ -182,6 +182,12 @@ def make_pipeline(make_catalog: Callable[[], CatalogServer]) -> Callable[..., Pi
         return Pipeline(make_catalog(), weather, data, settings)
 
     return make
+
+
+@pytest.fixture
+def port() -> int:
+    """Give a port that nothing listens on."""
+    return free_port()
 
 
 @pytest.fixture(scope="session")

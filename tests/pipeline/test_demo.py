@@ -52,11 +52,8 @@ def test_a_second_run_finds_everything_done(shown: str, state: Path) -> None:
 
 
 def test_the_ways_to_look_work_after_it_has_stopped(
-    shown: str, tmp_path: Path, wait: Callable[..., Any]
+    shown: str, tmp_path: Path, wait: Callable[..., Any], port: int
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     ways = shown[shown.index("Look for yourself") :].replace("8181", str(port))
     (start,) = re.findall(r"^(\S*falcon-catalog serve .*\\\n.*)$", ways, re.MULTILINE)
     scripts = re.findall(r"^(\S*python - <<'END'\n.*?^END)$", ways, re.MULTILINE | re.DOTALL)
