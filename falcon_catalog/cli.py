@@ -24,12 +24,17 @@ from falcon_catalog.store.database import Database, StoreError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Refused(click.ClickException):
-    """One line on stderr and an exit status."""
+class _Stopped(click.ClickException):
+    """Something stands in the way: one line on stderr, status 1."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(" ".join(message.split()))
-        self.exit_code = exit_code
+    def __init__(self, error: object) -> None:
+        super().__init__(" ".join(str(error).split()))
+
+
+class _Misconfigured(_Stopped):
+    """A setting cannot be used: one line on stderr, status 2."""
+
+    exit_code = 2
 
 
 @contextlib.contextmanager
@@ -37,9 +42,9 @@ def _told_in_one_line() -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        raise _Refused(str(error), 2) from None
+        raise _Misconfigured(error) from None
     except (ServerError, StoreError, CatalogError, OSError, sqlite3.Error) as error:
-        raise _Refused(str(error), 1) from None
+        raise _Stopped(error) from None
 
 
 def _with_settings(command: Command) -> Command:
@@ -105,7 +110,7 @@ def serve_command(config: Path | None, **flags: Any) -> None:
         prepare(settings)
         finished = serve(create_app(settings), settings.server, announce=click.echo)
     if not finished:
-        raise _Refused("stopped before every request was answered", 1)
+        raise _Stopped("stopped before every request was answered")
 
 
 @main.command()

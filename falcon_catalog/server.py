@@ -198,7 +198,8 @@ def _reason(error: OSError) -> str:
     if error.errno == errno.EACCES:
         return "permission denied; ports below 1024 and foreign directories need more rights"
     # Python adds the address to the text of some of these: ours names it already.
-    return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 def _url(sock: socket.socket) -> str:
