@@ -11,6 +11,7 @@ The state stays in ``var/demo``: a second run finds everything done.
 import contextlib
 import datetime as dt
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,58 +23,48 @@ from types import FrameType
 
 import click
 import duckdb
-from pyiceberg.catalog import Catalog
 from requests import RequestException
-from tabulate import tabulate
 
 from jobs import iceberg
+from jobs.demo_tables import daily, snapshots
 from jobs.demo_ways import ways
 from jobs.pipeline import WeatherPipeline
 from jobs.targets import write
-from jobs.transform import EXTENSIONS, install_extensions
 
 LAST_DAY = dt.date(2013, 7, 4)
 DAYS = 4
 STATIONS = ("KEWR", "KJFK", "KLGA")
 START_SECONDS = 60.0
+# Mostly DuckDB's extensions.
+SPACE = 250 << 20
 
-DAILY = """
-    select station_id as station, local_date as day, hours_observed as hours,
-        temperature_min_c as "min °C", temperature_mean_c as "mean °C",
-        temperature_max_c as "max °C", precipitation_mm as "rain mm",
-        wind_speed_mean_mps as "wind m/s", wind_gust_max_mps as "gust m/s"
-    from lake.marts.fct_daily_station_weather
-    where local_date between ? and ?
-    order by station_id, local_date
-"""
-
-# The pipeline's own lines on the screen, everything in the file.
+# The pipeline's own lines on the screen, everything in its log, which is standard error.
 LOGGING = """\
 [loggers]
 keys=root,luigi,weather
 
 [logger_root]
 level=INFO
-handlers=file,screen
+handlers=all,screen
 
 [logger_luigi]
 qualname=luigi-interface
 level=INFO
-handlers=file
+handlers=all
 propagate=0
 
 [logger_weather]
 qualname=luigi-interface.weather
 level=INFO
-handlers=file,own
+handlers=all,own
 propagate=0
 
 [handlers]
-keys=file,own,screen
+keys=all,own,screen
 
-[handler_file]
-class=FileHandler
-args=({log!r},)
+[handler_all]
+class=StreamHandler
+args=(sys.stderr,)
 formatter=full
 
 [handler_own]
@@ -144,6 +135,8 @@ def main(folder: Path, listen: str) -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         _demo(State(folder.resolve()), listen)
+    except BrokenPipeError:
+        raise  # who reads our output has seen enough
     except (DemoError, OSError, duckdb.Error, RequestException) as error:
         line = " ".join(str(error).split())
         raise click.ClickException(f"the demo stopped: {line}") from None
@@ -152,6 +145,7 @@ def main(folder: Path, listen: str) -> None:
 def _demo(state: State, listen: str) -> None:
     started = time.monotonic()
     state.folder.mkdir(parents=True, exist_ok=True)
+    _require_space(state)
     with _serving("catalog", _catalog_command(state, listen), state) as uri:
         click.echo(f"Catalog      {uri}   (state in {state.folder})")
         _configure(state, uri)
@@ -159,11 +153,21 @@ def _demo(state: State, listen: str) -> None:
             click.echo("Pipeline     everything is done already: nothing to fetch, load or build")
         else:
             _run_pipeline(state)
-        click.echo(f"\nThe daily mart, marts.fct_daily_station_weather\n\n{_daily(state, uri)}")
+        click.echo(
+            f"\nThe daily mart, marts.fct_daily_station_weather\n\n{daily(uri, state.weather, LAST_DAY - dt.timedelta(days=DAYS - 1), LAST_DAY)}"
+        )
         catalog = iceberg.connect(uri, "default")
-        click.echo(f"\nThe snapshots that made it\n\n{_snapshots(catalog)}")
+        click.echo(f"\nThe snapshots that made it\n\n{snapshots(catalog)}")
     click.echo(ways(state.store, state.warehouse, state.weather, LAST_DAY + dt.timedelta(days=1)))
     click.echo(f"Done in {time.monotonic() - started:.0f} s. What was started is stopped again.")
+
+
+def _require_space(state: State) -> None:
+    free = shutil.disk_usage(state.folder).free
+    if not state.weather.exists() and free < SPACE:
+        raise DemoError(
+            f"{state.folder} has {free >> 20} MB free, and the demo needs {SPACE >> 20} MB"
+        )
 
 
 def _catalog_command(state: State, listen: str) -> list[str]:
@@ -193,7 +197,7 @@ def _configure(state: State, uri: str) -> None:
 def _run_pipeline(state: State) -> None:
     log = state.folder / "pipeline.log"
     logging_file = state.folder / "logging.ini"
-    write(logging_file, LOGGING.format(log=str(log)).encode())
+    write(logging_file, LOGGING.encode())
     standin = [sys.executable, "-m", "jobs.standin", "--listen", "127.0.0.1:0"]
     with _serving("standin", standin, state) as url:
         click.echo(f"Weather      {url}   (stands in for api.weather.gov: real records of 2013)")
@@ -203,9 +207,10 @@ def _run_pipeline(state: State) -> None:
         command += ["--local-scheduler", "--logging-conf-file", str(logging_file)]
         # A failure here is final: better to say so at once than to try again.
         command += ["--scheduler-retry-count", "1", "--retcode-task-failed", "30"]
-        status = subprocess.run(  # noqa: S603 - our own pipeline
-            command, env={**os.environ, "WEATHER_BASE_URL": url}, check=False
-        ).returncode
+        with log.open("ab") as file:
+            status = subprocess.run(  # noqa: S603 - our own pipeline
+                command, env={**os.environ, "WEATHER_BASE_URL": url}, stderr=file, check=False
+            ).returncode
     if status:
         raise DemoError(f"the pipeline failed with status {status}; its log is {log}")
 
@@ -241,43 +246,9 @@ def _address(name: str, server: "subprocess.Popen[bytes]", log: Path) -> str:
             if line.startswith("Listening on "):
                 return line.split()[2]
         if ended:
-            raise DemoError(f"the {name} did not start: {(lines or ['no reason given'])[-1]}")
+            raise DemoError(f"the {name} did not start: {(lines or ['it gave no reason'])[-1]}")
         time.sleep(0.05)
     raise DemoError(f"the {name} did not start within {START_SECONDS:.0f} s; see {log}")
-
-
-def _daily(state: State, uri: str) -> str:
-    extensions = state.weather / "duckdb-extensions"
-    install_extensions(extensions)
-    with duckdb.connect(config={"extension_directory": str(extensions)}) as connection:
-        for name in EXTENSIONS:
-            connection.load_extension(name)
-        connection.execute(
-            f"ATTACH 'default' AS lake (TYPE iceberg, ENDPOINT '{uri}', AUTHORIZATION_TYPE 'none')"
-        )
-        first = LAST_DAY - dt.timedelta(days=DAYS - 1)
-        found = connection.execute(DAILY, [first, LAST_DAY])
-        headers = [column[0] for column in found.description or []]
-        return tabulate(found.fetchall(), headers, missingval="-", floatfmt=".1f")
-
-
-def _snapshots(catalog: Catalog) -> str:
-    rows = [
-        (
-            name,
-            snapshot.snapshot_id,
-            f"{dt.datetime.fromtimestamp(snapshot.timestamp_ms / 1000, dt.UTC):%Y-%m-%d %H:%M:%S}Z",
-            summary.operation.value,
-            summary.get("added-records", "-"),
-            (summary.get(iceberg.LOAD_ID) or "dbt")[:40],
-        )
-        for namespace in ("weather", "marts")
-        for name in sorted(".".join(table) for table in catalog.list_tables(namespace))
-        for snapshot in catalog.load_table(name).snapshots()
-        if (summary := snapshot.summary) is not None
-    ]
-    headers = ["table", "snapshot", "committed", "operation", "rows added", "made by"]
-    return tabulate(rows, headers, disable_numparse=True, colalign=("left",) * 4 + ("right",))
 
 
 def _stop(number: int, _: FrameType | None) -> None:
