@@ -1,13 +1,14 @@
 """Namespaces over HTTP."""
 
 from typing import Any
+from urllib.parse import unquote
 
 import falcon
 
 from falcon_catalog.api.http import read_object, read_page, send, send_page
 from falcon_catalog.catalog import namespaces
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, NoSuchNamespaceError
 from falcon_catalog.identifiers import SEPARATOR, Namespace
 
 
@@ -19,7 +20,11 @@ class NamespacesResource:
     def on_get(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
         """List the namespaces directly below ``parent``."""
         page = read_page(req)
-        found = namespaces.list_(catalog, _read_parent(req), page)
+        parent = _read_parent(req)
+        try:
+            found = namespaces.list_(catalog, parent, page)
+        except NoSuchNamespaceError:
+            found = namespaces.list_(catalog, _decode_again(parent), page)
         send_page(
             resp,
             "namespaces",
@@ -110,3 +115,8 @@ def _read_parent(req: falcon.Request) -> Namespace | None:
     # Falcon has decoded the value, which leaves the separator itself between the levels.
     parent = req.get_param("parent")
     return Namespace.of(parent.split(SEPARATOR)) if parent else None
+
+
+def _decode_again(parent: Namespace | None) -> Namespace | None:
+    # PyIceberg 0.12 encodes the levels of a parent twice; those of a path it encodes once.
+    return parent and Namespace.of([unquote(level) for level in parent.levels])
