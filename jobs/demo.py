@@ -153,9 +153,8 @@ def _demo(state: State, listen: str) -> None:
             click.echo("Pipeline     everything is done already: nothing to fetch, load or build")
         else:
             _run_pipeline(state)
-        click.echo(
-            f"\nThe daily mart, marts.fct_daily_station_weather\n\n{daily(uri, state.weather, LAST_DAY - dt.timedelta(days=DAYS - 1), LAST_DAY)}"
-        )
+        mart = daily(uri, state.weather, LAST_DAY - dt.timedelta(days=DAYS - 1), LAST_DAY)
+        click.echo(f"\nThe daily mart, marts.fct_daily_station_weather\n\n{mart}")
         catalog = iceberg.connect(uri, "default")
         click.echo(f"\nThe snapshots that made it\n\n{snapshots(catalog)}")
     click.echo(ways(state.store, state.warehouse, state.weather, LAST_DAY + dt.timedelta(days=1)))
