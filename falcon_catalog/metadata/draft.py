@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from falcon_catalog.metadata.readers import JSON
 
@@ -11,6 +11,15 @@ UNPARTITIONED_LAST_ID = FIRST_PARTITION_ID - 1
 
 SEQUENCE_NUMBERS_VERSION = 2
 ROW_LINEAGE_VERSION = 3
+
+
+class Revision(Protocol):
+    """What the drafts of tables and of views have in common."""
+
+    meta: JSON
+
+    def put(self, key: str, value: object) -> None:
+        """Replace one part of the metadata."""
 
 
 @dataclass

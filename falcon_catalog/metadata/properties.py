@@ -4,12 +4,11 @@ Source: the table specification, "Table Metadata Fields"; rules and texts follow
 ``TableMetadata.Builder`` and ``TableProperties`` of Apache Iceberg's Java library.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata.draft import Draft, counters, find
+from falcon_catalog.metadata.draft import Draft, Revision, counters, find
 from falcon_catalog.metadata.readers import (
     JSON,
     array_of,
@@ -17,6 +16,7 @@ from falcon_catalog.metadata.readers import (
     as_object,
     as_text,
     as_texts,
+    as_uuid,
     integer_text,
     optional,
     required,
@@ -52,8 +52,6 @@ RETRY_PROPERTIES = (
     "commit.retry.max-wait-ms",
     "commit.retry.total-timeout-ms",
 )
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def initial_version(properties: Mapping[str, str]) -> int:
@@ -120,9 +118,7 @@ def strip_trailing_slash(location: str) -> str:
 
 def assign_uuid(draft: Draft, update: Mapping[str, Any]) -> None:
     """Apply ``assign-uuid``: only a table in creation takes one it does not have."""
-    uuid = required(update, "uuid", as_text, "assign-uuid update")
-    if not _UUID.fullmatch(uuid):
-        raise BadRequestError(f"Invalid assign-uuid update, field uuid: {show(uuid)} is no UUID")
+    uuid = required(update, "uuid", as_uuid, "assign-uuid update")
     if draft.creating:
         draft.put("table-uuid", uuid)
     elif uuid.lower() != draft.meta["table-uuid"].lower():
@@ -146,7 +142,7 @@ def upgrade_version(draft: Draft, update: Mapping[str, Any]) -> None:
         draft.meta = counters(version) | draft.meta
 
 
-def set_location(draft: Draft, update: Mapping[str, Any]) -> None:
+def set_location(draft: Revision, update: Mapping[str, Any]) -> None:
     """Apply ``set-location``."""
     where = "set-location update"
     location = strip_trailing_slash(required(update, "location", as_text, where))
@@ -158,13 +154,22 @@ def set_location(draft: Draft, update: Mapping[str, Any]) -> None:
 
 def set_properties(draft: Draft, update: Mapping[str, Any]) -> None:
     """Apply ``set-properties``; reserved ones are not stored."""
+    merge(draft, _unreserved(parse_properties(update)))
+
+
+def parse_properties(update: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a ``set-properties`` update sets."""
     key = "updated" if "updates" not in update and "updated" in update else "updates"
-    updates = _unreserved(required(update, key, as_texts, "set-properties update"))
+    return required(update, key, as_texts, "set-properties update")
+
+
+def merge(draft: Revision, updates: Mapping[str, str]) -> None:
+    """Set properties; setting one to what it is already is still a change, as in Java."""
     if updates:
         draft.put("properties", {**draft.meta["properties"], **updates})
 
 
-def remove_properties(draft: Draft, update: Mapping[str, Any]) -> None:
+def remove_properties(draft: Revision, update: Mapping[str, Any]) -> None:
     """Apply ``remove-properties``; removing what is not there is still a change, as in Java."""
     key = "removed" if "removals" not in update and "removed" in update else "removals"
     removals = set(required(update, key, array_of(as_text), "remove-properties update"))

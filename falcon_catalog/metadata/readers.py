@@ -5,7 +5,7 @@ update"): it starts every message.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from falcon_catalog.errors import BadRequestError
@@ -18,6 +18,7 @@ INT_MAX = 2**31 - 1
 LONG_MAX = 2**63 - 1
 SHOWN_CHARACTERS = 80
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _INTEGER_TEXT = re.compile(r"[+-]?[0-9]{1,10}")
 
 
@@ -113,6 +114,24 @@ def array_of(read: Callable[[object, str], T]) -> Callable[[object, str], list[T
         return [read(item, f"{where}[{position}]") for position, item in enumerate(items)]
 
     return read_array
+
+
+def as_uuid(value: object, where: str) -> str:
+    """Return the value if it is a UUID's text."""
+    text = as_text(value, where)
+    if not _UUID.fullmatch(text):
+        raise BadRequestError(f"Invalid {where}: {show(text)} is no UUID")
+    return text
+
+
+def actions(updates: object, known: Collection[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the updates of a commit, each with its action; 400 when that is not known."""
+    given = array_of(as_object)(updates, "updates")
+    named = [(required(update, "action", as_text, "update"), update) for update in given]
+    unknown = next((action for action, _ in named if action not in known), None)
+    if unknown is not None:
+        raise BadRequestError(f"Unknown update action: {show(unknown)}")
+    return named
 
 
 def integer_text(text: str) -> int | None:

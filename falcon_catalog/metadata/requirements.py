@@ -79,7 +79,7 @@ def _parse(kind: str, requirement: Mapping[str, Any]) -> Check:
         key, metadata_key, noun = _IDS[kind]
         return _id_check(required(requirement, key, as_integer, where), metadata_key, noun)
     if kind == "assert-table-uuid":
-        return _uuid_check(required(requirement, "uuid", as_text, where))
+        return uuid_check(required(requirement, "uuid", as_text, where), "table-uuid", "UUID")
     if kind == "assert-ref-snapshot-id":
         name = required(requirement, "ref", as_text, where)
         return _ref_check(name, optional(requirement, "snapshot-id", as_long, where))
@@ -98,12 +98,13 @@ def _id_check(expected: int, key: str, noun: str) -> Check:
     return check
 
 
-def _uuid_check(uuid: str) -> Check:
+def uuid_check(expected: str, key: str, noun: str) -> Check:
+    """Return the check that metadata's uuid, in field ``key``, is the expected one."""
+
     def check(metadata: JSON) -> None:
-        if metadata["table-uuid"].lower() != uuid.lower():
+        if metadata[key].lower() != expected.lower():
             raise CommitFailedError(
-                "Requirement failed: UUID does not match: "
-                f"expected {metadata['table-uuid']} != {uuid}"
+                f"Requirement failed: {noun} does not match: expected {metadata[key]} != {expected}"
             )
 
     return check

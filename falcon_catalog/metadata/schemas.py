@@ -10,7 +10,7 @@ from typing import Any
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns, types
 from falcon_catalog.metadata.columns import Column
-from falcon_catalog.metadata.draft import Draft, find
+from falcon_catalog.metadata.draft import Draft, Revision, find
 from falcon_catalog.metadata.readers import (
     JSON,
     array_of,
@@ -120,25 +120,34 @@ def add(draft: Draft, update: Mapping[str, Any]) -> None:
     """Apply ``add-schema``: reuse an identical schema, else give it the next id."""
     schema, by_id = required(update, "schema", parse, "add-schema update")
     check_version(by_id, draft.version)
-    schemas = draft.meta["schemas"]
-    same = next((known for known in schemas if _is_same(known, schema)), None)
-    if same is None:
-        same = {
-            "type": "struct",
-            "schema-id": max((known["schema-id"] for known in schemas), default=-1) + 1,
-            **{key: schema[key] for key in ("identifier-field-ids", "fields") if key in schema},
-        }
-        draft.put("schemas", [*schemas, same])
+    schema_id, added = reuse_or_append(draft, schema)
+    if added:
         draft.put("last-column-id", max([draft.meta["last-column-id"], *by_id]))
         draft.layout_changed = True
-    draft.last_added_schema = same["schema-id"]
+    draft.last_added_schema = schema_id
+
+
+def reuse_or_append(draft: Revision, schema: JSON) -> tuple[int, bool]:
+    """Find a parsed schema among those there are, or add it; return its id and if it is new."""
+    schemas = draft.meta["schemas"]
+    for known in schemas:
+        if _is_same(known, schema):
+            return known["schema-id"], False
+    schema_id = max((known["schema-id"] for known in schemas), default=-1) + 1
+    added = {
+        "type": "struct",
+        "schema-id": schema_id,
+        **{key: schema[key] for key in ("identifier-field-ids", "fields") if key in schema},
+    }
+    draft.put("schemas", [*schemas, added])
+    return schema_id, True
 
 
 def _is_same(known: JSON, schema: JSON) -> bool:
     """Compare all but the ids. The known one may be a file's, spelled in another way."""
     if [field["name"] for field in known["fields"]] != [f["name"] for f in schema["fields"]]:
         return False  # most schemas differ here, and parsing wide ones costs
-    stored, _ = parse(known, "schema of the table")
+    stored, _ = parse(known, "known schema")
     return bool(stored["fields"] == schema["fields"]) and set(
         stored.get("identifier-field-ids", ())
     ) == set(schema.get("identifier-field-ids", ()))

@@ -23,13 +23,11 @@ from falcon_catalog.metadata.complete import complete
 from falcon_catalog.metadata.draft import FIRST_PARTITION_ID, Draft, begin, find, revise
 from falcon_catalog.metadata.readers import (
     JSON,
-    array_of,
+    actions,
     as_object,
-    as_text,
     as_texts,
     optional,
     required,
-    show,
 )
 from falcon_catalog.metadata.references import filter_snapshots_to_refs
 from falcon_catalog.metadata.replay import is_replay
@@ -141,16 +139,12 @@ def apply(
         BadRequestError: an update is unknown, malformed or breaks a rule.
         CommitFailedError: a snapshot's sequence number or first row id is stale.
     """
-    given = array_of(as_object)(updates, "updates")
-    actions = [required(update, "action", as_text, "update") for update in given]
-    unknown = next((action for action in actions if action not in UPDATES), None)
-    if unknown is not None:
-        raise BadRequestError(f"Unknown update action: {show(unknown)}")
+    named = actions(updates, UPDATES)
     if base is None:
-        draft = begin(_staged_version(given), now_ms)
+        draft = begin(_staged_version([update for _, update in named]), now_ms)
     else:
         draft = revise(complete(base), now_ms)
-    for action, update in zip(actions, given, strict=True):
+    for action, update in named:
         UPDATES[action](draft, update)
     if base is not None and not draft.changed:
         return base

@@ -1,0 +1,156 @@
+"""Metadata of a view, made and changed: pure functions over plain JSON-shaped dicts.
+
+Source: the view specification and ``ViewUpdate`` of the REST specification; rules and texts
+follow ``ViewMetadata.Builder`` of Apache Iceberg's Java library.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata import properties, schemas
+from falcon_catalog.metadata import view_versions as versions
+from falcon_catalog.metadata.readers import (
+    JSON,
+    actions,
+    array_of,
+    as_integer,
+    as_object,
+    as_text,
+    as_texts,
+    as_uuid,
+    optional,
+    required,
+    show,
+)
+from falcon_catalog.metadata.requirements import uuid_check
+from falcon_catalog.metadata.view_validation import LATEST_VERSION, check_version, validate
+from falcon_catalog.metadata.view_versions import ViewDraft
+
+__all__ = ["apply", "check_requirements", "create", "validate"]
+
+VIEW_UUID = "assert-view-uuid"
+
+
+def create(request: Mapping[str, Any], *, location: str, view_uuid: str, now_ms: int) -> JSON:
+    """Return the metadata of a new view.
+
+    ``request`` is a CreateViewRequest: {name, schema, view-version, properties?}. Its columns
+    keep their ids; the schema gets id 0, the version id 1. Times are milliseconds since 1970.
+
+    Raises:
+        BadRequestError: the request is malformed or breaks a rule of the specification.
+    """
+    where = "create view request"
+    source = as_object(request, where)
+    schema, _ = required(source, "schema", schemas.parse, where)
+    version = required(source, "view-version", versions.parse, where)
+    given = optional(source, "properties", as_texts, where) or {}
+    empty: JSON = {
+        "view-uuid": view_uuid,
+        "format-version": LATEST_VERSION,
+        "location": properties.strip_trailing_slash(location),
+        "current-version-id": 0,
+        "versions": [],
+        "version-log": [],
+        "schemas": [],
+        "properties": {},
+    }
+    draft = ViewDraft(meta=empty, now_ms=now_ms)
+    _run(
+        draft,
+        [
+            {"action": "set-properties", "updates": given},
+            {"action": "add-schema", "schema": schema},
+            {"action": "add-view-version", "view-version": {**version, "schema-id": -1}},
+            {"action": "set-current-view-version", "view-version-id": -1},
+        ],
+    )
+    return _finish(draft, previous=None)
+
+
+def apply(base: JSON, updates: Sequence[Mapping[str, Any]], *, now_ms: int) -> JSON:
+    """Return the metadata after the updates: ``base`` itself when they change nothing.
+
+    ``base`` is never changed. Times are milliseconds since 1970.
+
+    Raises:
+        BadRequestError: an update is unknown, malformed or breaks a rule.
+    """
+    full = validate(base)
+    draft = ViewDraft(meta=dict(full), now_ms=now_ms)
+    _run(draft, updates)
+    return _finish(draft, previous=versions.current(full)) if draft.changed else base
+
+
+def check_requirements(base: JSON, requirements: Sequence[Mapping[str, Any]]) -> None:
+    """Judge the requirements of a commit against the view's metadata.
+
+    Raises:
+        BadRequestError: a requirement is unknown or malformed, or one of tables.
+        CommitFailedError: the view has another uuid.
+    """
+    checks = []
+    for requirement in array_of(as_object)(requirements, "requirements"):
+        kind = required(requirement, "type", as_text, "requirement")
+        if kind != VIEW_UUID:
+            raise BadRequestError(f"Unknown requirement type of a view: {show(kind)}")
+        uuid = required(requirement, "uuid", as_text, f"{VIEW_UUID} requirement")
+        checks.append(uuid_check(uuid, "view-uuid", "view UUID"))
+    for check in checks:
+        check(base)
+
+
+def _run(draft: ViewDraft, updates: Sequence[Mapping[str, Any]]) -> None:
+    for action, update in actions(updates, UPDATES):
+        UPDATES[action](draft, update)
+
+
+def _finish(draft: ViewDraft, previous: JSON | None) -> JSON:
+    """Check what must hold of the whole, and write the log of versions once."""
+    meta = draft.meta
+    if draft.log_entry is not None:
+        meta["version-log"] = [*meta["version-log"], draft.log_entry]
+    versions.check_dialects(meta, previous)
+    versions.expire(draft)
+    return meta
+
+
+def _assign_uuid(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+    """Apply ``assign-uuid``: a view has its uuid from the start, so only that one is taken."""
+    uuid = required(update, "uuid", as_uuid, "assign-uuid update")
+    if uuid.lower() != draft.meta["view-uuid"].lower():
+        raise BadRequestError(f"Cannot reassign uuid: {draft.meta['view-uuid']} != {uuid}")
+
+
+def _upgrade_version(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+    """Apply ``upgrade-format-version``: there is one version, and it is the view's."""
+    where = "upgrade-format-version update"
+    version = required(update, "format-version", as_integer, where)
+    present = draft.meta["format-version"]
+    if version < present:
+        raise BadRequestError(f"Cannot downgrade v{present} view to v{version}")
+    check_version(version)
+
+
+def _add_schema(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+    """Apply ``add-schema``: reuse an identical schema, else give it the next id."""
+    schema, _ = required(update, "schema", schemas.parse, "add-schema update")
+    draft.last_added_schema, _ = schemas.reuse_or_append(draft, schema)
+
+
+def _set_properties(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+    """Apply ``set-properties``; of a view none is reserved."""
+    properties.merge(draft, properties.parse_properties(update))
+
+
+UPDATES: dict[str, Callable[[ViewDraft, Mapping[str, Any]], None]] = {
+    "assign-uuid": _assign_uuid,
+    "upgrade-format-version": _upgrade_version,
+    "add-schema": _add_schema,
+    "set-location": properties.set_location,
+    "set-properties": _set_properties,
+    "remove-properties": properties.remove_properties,
+    "add-view-version": versions.add,
+    "set-current-view-version": versions.set_current,
+}

@@ -1,0 +1,211 @@
+"""Versions of a view: parse, add, choose, log, forget.
+
+Source: the view specification, "Versions" and "Version log"; rules and texts follow
+``ViewMetadata.Builder`` and ``ViewProperties`` of Apache Iceberg's Java library.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata.draft import find
+from falcon_catalog.metadata.readers import (
+    JSON,
+    array_of,
+    as_integer,
+    as_long,
+    as_object,
+    as_text,
+    as_texts,
+    integer_text,
+    optional,
+    required,
+    show,
+)
+
+LAST_ADDED = -1
+HISTORY_SIZE = "version.history.num-entries"
+HISTORY_SIZE_DEFAULT = 10
+DROP_DIALECT = "replace.drop-dialect.allowed"
+APPEND_DIALECT = "replace.append-dialect.allowed"
+
+# What two versions may differ in and still be the same view.
+_INCIDENTAL = ("version-id", "timestamp-ms")
+
+
+@dataclass
+class ViewDraft:
+    """Metadata of a view in the making.
+
+    ``meta`` is a shallow copy of the base: values are replaced through ``put``, never changed
+    in place. The ``last_added_*`` ids are what -1 means in this request.
+    """
+
+    meta: JSON
+    now_ms: int
+    changed: bool = False
+    last_added_schema: int | None = None
+    last_added_version: int | None = None
+    added_versions: set[int] = field(default_factory=set)
+    log_entry: JSON | None = None
+
+    def put(self, key: str, value: object) -> None:
+        """Replace one part of the metadata."""
+        self.meta[key] = value
+        self.changed = True
+
+
+def parse(value: object, where: str) -> JSON:
+    """Return a view version in its stored form, only known keys in it and no nulls."""
+    source = as_object(value, where)
+    version: JSON = {
+        "version-id": required(source, "version-id", as_integer, where),
+        "timestamp-ms": required(source, "timestamp-ms", as_long, where),
+        "schema-id": required(source, "schema-id", as_integer, where),
+        "summary": required(source, "summary", as_texts, where),
+    }
+    catalog = optional(source, "default-catalog", as_text, where)
+    if catalog is not None:
+        version["default-catalog"] = catalog
+    namespace = required(source, "default-namespace", array_of(as_text), where)
+    version["default-namespace"] = namespace
+    queries = required(source, "representations", array_of(_parse_query), where)
+    version["representations"] = queries
+    return version
+
+
+def _parse_query(value: object, where: str) -> JSON:
+    source = as_object(value, where)
+    kind = required(source, "type", as_text, where)
+    if kind.lower() != "sql":
+        raise BadRequestError(
+            f"Invalid {where}: found unsupported view representation: {show(kind)}, only sql is"
+        )
+    return {
+        "type": "sql",
+        "sql": required(source, "sql", as_text, where),
+        "dialect": required(source, "dialect", as_text, where),
+    }
+
+
+def add(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+    """Apply ``add-view-version``: reuse an identical version, else give it the next id.
+
+    The id that a client sends is what it expected, while others may have been first.
+    """
+    version = required(update, "view-version", parse, "add-view-version update")
+    if version["schema-id"] == LAST_ADDED:
+        if draft.last_added_schema is None:
+            raise BadRequestError("Cannot set last added schema: no schema has been added")
+        version["schema-id"] = draft.last_added_schema
+    known = draft.meta["versions"]
+    same = next((one for one in known if _behaviour(one) == _behaviour(version)), None)
+    if same is None:
+        _check_new(draft, version)
+        version["version-id"] = max((one["version-id"] for one in known), default=0) + 1
+        draft.put("versions", [*known, version])
+        draft.added_versions.add(version["version-id"])
+        same = version
+    draft.last_added_version = same["version-id"]
+
+
+def _behaviour(version: JSON) -> JSON:
+    return {key: value for key, value in version.items() if key not in _INCIDENTAL}
+
+
+def _check_new(draft: ViewDraft, version: JSON) -> None:
+    """Refuse a version without a schema or query, or with two queries for one dialect."""
+    if find(draft.meta["schemas"], "schema-id", version["schema-id"]) is None:
+        raise BadRequestError(f"Cannot add version with unknown schema: {version['schema-id']}")
+    if not version["representations"]:
+        raise BadRequestError("Invalid view version: Cannot add a version without a query")
+    seen = set()
+    for query in version["representations"]:
+        dialect = query["dialect"].lower()
+        if dialect in seen:
+            raise BadRequestError(
+                f"Invalid view version: Cannot add multiple queries for dialect {dialect}"
+            )
+        seen.add(dialect)
+
+
+def set_current(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+    """Apply ``set-current-view-version``; -1 is the version last added in this request.
+
+    The log gets the time of a version that is new, and of an old one that returns the present.
+    """
+    where = "set-current-view-version update"
+    version_id = required(update, "view-version-id", as_integer, where)
+    if version_id == LAST_ADDED:
+        if draft.last_added_version is None:
+            raise BadRequestError("Cannot set last version id: no current version id has been set")
+        version_id = draft.last_added_version
+    if version_id == draft.meta["current-version-id"]:
+        return
+    version = find(draft.meta["versions"], "version-id", version_id)
+    if version is None:
+        raise BadRequestError(f"Cannot set current version to unknown version: {version_id}")
+    draft.put("current-version-id", version_id)
+    is_new = version_id in draft.added_versions
+    draft.log_entry = {
+        "timestamp-ms": version["timestamp-ms"] if is_new else draft.now_ms,
+        "version-id": version_id,
+    }
+
+
+def current(meta: JSON) -> JSON | None:
+    """Return the current version of a view."""
+    return find(meta["versions"], "version-id", meta["current-version-id"])
+
+
+def check_dialects(meta: JSON, previous: JSON | None) -> None:
+    """Refuse to leave out a dialect of the previous version, unless a property allows it."""
+    may_drop = _is_true(meta, DROP_DIALECT)
+    if may_drop and _is_true(meta, APPEND_DIALECT):
+        raise BadRequestError(f"Cannot set both {DROP_DIALECT} and {APPEND_DIALECT} to true")
+    before, after = _dialects(previous), _dialects(current(meta))
+    if not may_drop and before - after:
+        raise BadRequestError(
+            f"Cannot replace view due to loss of view dialects ({DROP_DIALECT}=false):\n"
+            f"Previous dialects: [{', '.join(sorted(before))}]\n"
+            f"New dialects: [{', '.join(sorted(after))}]"
+        )
+
+
+def _is_true(meta: JSON, key: str) -> bool:
+    text: str = meta["properties"].get(key, "false")
+    return text.lower() == "true"
+
+
+def _dialects(version: JSON | None) -> set[str]:
+    queries = version["representations"] if version else []
+    return {query["dialect"].lower() for query in queries}
+
+
+def expire(draft: ViewDraft) -> None:
+    """Forget the oldest versions beyond the history's size, and the log up to them.
+
+    The current version and those of this request stay, however many they are.
+    """
+    meta, now = draft.meta, draft.meta["current-version-id"]
+    keep = max(_history_size(meta["properties"]), len(draft.added_versions | {now}))
+    if len(meta["versions"]) <= keep:
+        return
+    others = sorted(one["version-id"] for one in meta["versions"] if one["version-id"] != now)
+    kept = {now, *others[len(others) - keep + 1 :]}
+    meta["versions"] = [one for one in meta["versions"] if one["version-id"] in kept]
+    log: list[JSON] = []
+    for entry in meta["version-log"]:
+        log = [*log, entry] if entry["version-id"] in kept else []
+    meta["version-log"] = log
+
+
+def _history_size(properties: Mapping[str, str]) -> int:
+    text = properties.get(HISTORY_SIZE, str(HISTORY_SIZE_DEFAULT))
+    size = integer_text(text)
+    if size is None:
+        raise BadRequestError(f"Invalid property {HISTORY_SIZE}: {show(text)} is not an integer")
+    if size <= 0:
+        raise BadRequestError(f"{HISTORY_SIZE} must be positive but was {size}")
+    return size
