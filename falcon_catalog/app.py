@@ -21,6 +21,12 @@ from falcon_catalog.api.tables import (
     TablesResource,
     TransactionResource,
 )
+from falcon_catalog.api.views import (
+    RegisterViewResource,
+    RenameViewResource,
+    ViewResource,
+    ViewsResource,
+)
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
@@ -31,6 +37,7 @@ from falcon_catalog.store.database import Database
 
 _NAMESPACE = "/v1/{prefix}/namespaces/{namespace}"
 _TABLE = f"{_NAMESPACE}/tables/{{table}}"
+_VIEW = f"{_NAMESPACE}/views/{{view}}"
 
 # The routes of the specification, as it spells them. getConfig advertises exactly these.
 ROUTES: dict[str, tuple[type, tuple[str, ...]]] = {
@@ -41,6 +48,10 @@ ROUTES: dict[str, tuple[type, tuple[str, ...]]] = {
     _TABLE: (TableResource, ("GET", "HEAD", "POST", "DELETE")),
     f"{_NAMESPACE}/register": (RegisterTableResource, ("POST",)),
     "/v1/{prefix}/tables/rename": (RenameTableResource, ("POST",)),
+    f"{_NAMESPACE}/views": (ViewsResource, ("GET", "POST")),
+    _VIEW: (ViewResource, ("GET", "HEAD", "POST", "DELETE")),
+    f"{_NAMESPACE}/register-view": (RegisterViewResource, ("POST",)),
+    "/v1/{prefix}/views/rename": (RenameViewResource, ("POST",)),
     "/v1/{prefix}/transactions/commit": (TransactionResource, ("POST",)),
 }
 ENDPOINTS = [f"{verb} {path}" for path, (_, verbs) in ROUTES.items() for verb in verbs]
@@ -113,4 +124,5 @@ def _with_converters(path: str) -> str:
         path.replace("{prefix}", "{prefix:name}")
         .replace("{namespace}", "{namespace:namespace}")
         .replace("{table}", "{table:name}")
+        .replace("{view}", "{view:name}")
     )

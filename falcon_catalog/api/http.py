@@ -104,6 +104,14 @@ def read_objects(body: Mapping[str, Any], name: str, *, required: bool) -> list[
     return value
 
 
+def read_metadata_location(body: Mapping[str, Any]) -> str:
+    """Return the location of the metadata file that a register request names."""
+    location = body.get("metadata-location")
+    if not isinstance(location, str) or not location:
+        raise BadRequestError(f"Invalid metadata-location: {location!r} is not a location")
+    return location
+
+
 def read_page(req: falcon.Request) -> Page:
     """Return the page that a list request asks for, with room for one entry more.
 
@@ -149,13 +157,21 @@ def send_text(resp: falcon.Response, text: bytes) -> None:
 
 def send_table(resp: falcon.Response, table: Table, *, tag: falcon.ETag | None = None) -> None:
     """Answer a LoadTableResult; the metadata's text goes out as it lies on disk."""
-    text = b'"metadata":' + table.metadata + b',"config":{}}'
-    if table.metadata_location is None:
-        send_text(resp, b"{" + text)
-        return
-    resp.etag = tag or table_tag(table.metadata_location)
-    location = orjson.dumps(table.metadata_location)
-    send_text(resp, b'{"metadata-location":' + location + b"," + text)
+    if table.metadata_location is not None:
+        resp.etag = tag or table_tag(table.metadata_location)
+    send_text(resp, _load_result(table))
+
+
+def send_view(resp: falcon.Response, view: Table) -> None:
+    """Answer a LoadViewResult; of views the specification has no tags."""
+    send_text(resp, _load_result(view))
+
+
+def _load_result(loaded: Table) -> bytes:
+    text = b'"metadata":' + loaded.metadata + b',"config":{}}'
+    if loaded.metadata_location is None:
+        return b"{" + text
+    return b'{"metadata-location":' + orjson.dumps(loaded.metadata_location) + b"," + text
 
 
 def table_tag(metadata_location: str, snapshots: str = "all") -> falcon.ETag:

@@ -7,6 +7,7 @@ import orjson
 
 from falcon_catalog.api.http import (
     is_unchanged,
+    read_metadata_location,
     read_object,
     read_objects,
     read_page,
@@ -148,9 +149,7 @@ class RegisterTableResource:
         """Add a table that exists as files."""
         body = read_object(req)
         identifier = TableIdentifier(namespace, check_name(body.get("name"), "table"))
-        location, overwrite = body.get("metadata-location"), body.get("overwrite", False)
-        if not isinstance(location, str) or not location:
-            raise BadRequestError(f"Invalid metadata-location: {location!r} is not a location")
+        location, overwrite = read_metadata_location(body), body.get("overwrite", False)
         if not isinstance(overwrite, bool):
             raise BadRequestError(f"Invalid overwrite: {overwrite!r} is not true or false")
         send_table(resp, tables.register(catalog, identifier, location, overwrite=overwrite))
@@ -171,9 +170,9 @@ class TransactionResource:
         resp.status = falcon.HTTP_204
 
 
-def _read_change(body: dict[str, Any], of: TableIdentifier | None) -> commits.TableChange:
+def _read_change(body: dict[str, Any], of: TableIdentifier | None) -> commits.Change:
     """Return the change that a CommitTableRequest asks for; the path's table comes first."""
-    return commits.TableChange(
+    return commits.Change(
         identifier=of or TableIdentifier.of(body.get("identifier")),
         requirements=read_objects(body, "requirements", required=False),
         updates=read_objects(body, "updates", required=False),

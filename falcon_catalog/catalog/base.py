@@ -8,7 +8,7 @@ from falcon_catalog.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The tables of one warehouse: where its rows, files and roots are."""
+    """The tables and views of one warehouse: where its rows, files and roots are."""
 
     database: Database
     files: FileIO
@@ -17,14 +17,14 @@ class Catalog:
     location: str
     """The root of default table locations, without a trailing slash."""
     allowed_locations: tuple[str, ...]
-    """The folders in which tables may lie, ``location`` among them."""
+    """The folders in which they may lie, ``location`` among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as a client loads it."""
+    """A table or view as a client loads it."""
 
     metadata: bytes
     """The metadata as JSON text."""
     metadata_location: str | None
-    """None while a create is only staged."""
+    """None while the create of a table is only staged."""

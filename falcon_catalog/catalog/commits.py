@@ -1,4 +1,4 @@
-"""One algorithm commits one table or many; every new pointer of a table is set here.
+"""One algorithm commits one table or view or many; every next pointer is set here.
 
 Outside any transaction: read, check the requirements, apply the updates, write new metadata
 files, each durable. Then one short transaction swaps all pointers or none. A file is deleted
@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,11 @@ import orjson
 
 from falcon_catalog.catalog import files, namespaces, placement
 from falcon_catalog.catalog.base import Catalog, Table
+from falcon_catalog.catalog.kinds import TABLE, Kind
 from falcon_catalog.errors import (
-    AlreadyExistsError,
     BadRequestError,
     CatalogError,
     CommitFailedError,
-    NoSuchTableError,
 )
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import is_inside, key
@@ -38,21 +37,23 @@ JSON = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class TableChange:
-    """What a client asks of one table: requirements that must hold, then updates."""
+class Change:
+    """What a client asks of one table or view: requirements that must hold, then updates."""
 
     identifier: TableIdentifier
     requirements: Sequence[JSON]
     updates: Sequence[JSON]
+    kind: Kind = TABLE
 
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
-    """A table's next state, not yet pointed at."""
+    """The next state of a table or view, not yet pointed at."""
 
+    kind: Kind
     identifier: TableIdentifier
     row: tabulars.TabularRow | None
-    """The row to swap; None when the table is to be created."""
+    """The row to swap; None when there is to be a new one."""
     base: JSON | None
     metadata: JSON
     text: bytes
@@ -69,16 +70,16 @@ class _LostSwapError(Exception):
     """Another commit moved the pointer since it was read. Nothing was stored."""
 
 
-def commit(catalog: Catalog, changes: Sequence[TableChange]) -> list[Table]:
-    """Commit changes to all their tables or to none; return the tables' new states.
+def commit(catalog: Catalog, changes: Sequence[Change]) -> list[Table]:
+    """Commit changes to all their tables and views or to none; return the new states.
 
-    Source: updateTable and commitTransaction of the REST specification.
+    Source: updateTable, commitTransaction and replaceView of the REST specification.
 
     Raises:
         CommitFailedError: a requirement does not hold, or other commits kept being first.
         CommitStateUnknownError: nobody can tell whether it is committed; no file is deleted.
-        NoSuchTableError, NoSuchNamespaceError, AlreadyExistsError, ForbiddenError,
-        BadRequestError: as their messages say; nothing is committed.
+        NoSuchTableError, NoSuchViewError, NoSuchNamespaceError, AlreadyExistsError,
+        ForbiddenError, BadRequestError: as their messages say; nothing is committed.
     """
     _check_distinct(changes)
     for attempt in range(_ATTEMPTS):
@@ -87,14 +88,16 @@ def commit(catalog: Catalog, changes: Sequence[TableChange]) -> list[Table]:
             return publish(catalog, staged)
         # Writers that lost together must not meet again together.
         time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311
-    tables = ", ".join(str(change.identifier) for change in changes)
-    raise CommitFailedError(f"Cannot commit: {tables} changed {_ATTEMPTS} times meanwhile")
+    names = ", ".join(str(change.identifier) for change in changes)
+    raise CommitFailedError(f"Cannot commit: {names} changed {_ATTEMPTS} times meanwhile")
 
 
-def create(catalog: Catalog, identifier: TableIdentifier, metadata: JSON) -> Table:
-    """Add a table with this metadata, its first metadata file written."""
+def create(
+    catalog: Catalog, identifier: TableIdentifier, metadata: JSON, *, kind: Kind = TABLE
+) -> Table:
+    """Add a table or view with this metadata, its first metadata file written."""
     placement.check_metadata(catalog, metadata)
-    return publish(catalog, [_first_state(identifier, metadata, from_create=True)])[0]
+    return publish(catalog, [_first_state(kind, identifier, metadata, from_create=True)])[0]
 
 
 def publish(catalog: Catalog, staged: Sequence[_Staged]) -> list[Table]:
@@ -113,20 +116,7 @@ def publish(catalog: Catalog, staged: Sequence[_Staged]) -> list[Table]:
     return [Table(table.text, table.metadata_location) for table in staged]
 
 
-def require_free(tx: Transaction, catalog: Catalog, identifier: TableIdentifier) -> None:
-    """Raise AlreadyExistsError when a table or view has this name."""
-    row = tabulars.find(tx, catalog.warehouse_id, identifier)
-    if row is not None:
-        raise name_taken(row.kind, identifier)
-
-
-def name_taken(kind: str, identifier: TableIdentifier) -> AlreadyExistsError:
-    """Return the error for a new table whose name a table or view has."""
-    text = "Table already exists" if kind == "table" else "View with same name already exists"
-    return AlreadyExistsError(f"{text}: {identifier}")
-
-
-def _check_distinct(changes: Sequence[TableChange]) -> None:
+def _check_distinct(changes: Sequence[Change]) -> None:
     seen: set[TableIdentifier] = set()
     for change in changes:
         if change.identifier in seen:
@@ -134,52 +124,53 @@ def _check_distinct(changes: Sequence[TableChange]) -> None:
         seen.add(change.identifier)
 
 
-def _stage(catalog: Catalog, change: TableChange) -> _Staged:
-    """Compute a table's next state from its present one."""
+def _stage(catalog: Catalog, change: Change) -> _Staged:
+    """Compute the next state of a table or view from its present one."""
     with catalog.database.read() as tx:
         row = tabulars.find(tx, catalog.warehouse_id, change.identifier)
         now = tx.now
-        if _creates(change.requirements):
+        if _creates(change):
             namespaces.require(tx, catalog, change.identifier.namespace)
-    if _creates(change.requirements) and not _is_created(row, change):
+    if _creates(change) and not _is_created(row, change):
         if row is not None:
             raise _cannot_create(row.kind, change.identifier)
         metadata = metadata_builder.apply(None, change.updates, now_ms=now)
         placement.check_metadata(catalog, metadata)
-        return _first_state(change.identifier, metadata, from_create=False)
-    if row is None or row.kind != "table":
-        raise NoSuchTableError(f"Table does not exist: {change.identifier}")
+        return _first_state(change.kind, change.identifier, metadata, from_create=False)
+    if row is None or row.kind != change.kind.name:
+        raise change.kind.missing(change.identifier)
     return _next_state(catalog, change, row, now)
 
 
-def _next_state(
-    catalog: Catalog, change: TableChange, row: tabulars.TabularRow, now: int
-) -> _Staged:
+def _next_state(catalog: Catalog, change: Change, row: tabulars.TabularRow, now: int) -> _Staged:
     text = files.read_text(catalog.files, row.metadata_location)
     base = orjson.loads(text)
-    if _creates(change.requirements) or metadata_builder.is_replay(base, change.updates):
-        metadata = base
-    else:
-        metadata_builder.check_requirements(base, change.requirements)
-        metadata = metadata_builder.apply(
-            base, change.updates, now_ms=now, metadata_location=row.metadata_location
+    metadata = base
+    if not _creates(change):
+        metadata = change.kind.advance(
+            base, change.requirements, change.updates, now, row.metadata_location
         )
     if metadata is base:
-        return _Staged(change.identifier, row, base, base, text, row.metadata_location)
+        return _Staged(change.kind, change.identifier, row, base, base, text, row.metadata_location)
     placement.check_metadata(catalog, metadata)
     location = placement.new_metadata_location(metadata, row.metadata_location)
     text = orjson.dumps(metadata)
-    return _Staged(change.identifier, row, base, metadata, text, location)
+    return _Staged(change.kind, change.identifier, row, base, metadata, text, location)
 
 
-def _first_state(identifier: TableIdentifier, metadata: JSON, *, from_create: bool) -> _Staged:
+def _first_state(
+    kind: Kind, identifier: TableIdentifier, metadata: JSON, *, from_create: bool
+) -> _Staged:
     location = placement.new_metadata_location(metadata, None)
     text = orjson.dumps(metadata)
-    return _Staged(identifier, None, None, metadata, text, location, from_create=from_create)
+    return _Staged(kind, identifier, None, None, metadata, text, location, from_create=from_create)
 
 
-def _creates(requirements: Sequence[Mapping[str, Any]]) -> bool:
-    types = [requirement.get("type") for requirement in requirements]
+def _creates(change: Change) -> bool:
+    """Tell whether this is the commit of a staged create, which only tables have."""
+    if change.kind is not TABLE:
+        return False
+    types = [requirement.get("type") for requirement in change.requirements]
     if "assert-create" in types and len(types) > 1:
         raise BadRequestError(
             "Invalid create requirements: assert-create cannot be combined with "
@@ -188,7 +179,7 @@ def _creates(requirements: Sequence[Mapping[str, Any]]) -> bool:
     return types == ["assert-create"]
 
 
-def _is_created(row: tabulars.TabularRow | None, change: TableChange) -> bool:
+def _is_created(row: tabulars.TabularRow | None, change: Change) -> bool:
     """Tell whether this very create was committed before and only its answer was lost.
 
     The uuid was drawn when the create was staged, so no other create can carry it.
@@ -201,10 +192,10 @@ def _is_created(row: tabulars.TabularRow | None, change: TableChange) -> bool:
     )
 
 
-def _cannot_create(kind: str, identifier: TableIdentifier) -> CatalogError:
-    if kind == "table":
+def _cannot_create(by: tabulars.Kind, identifier: TableIdentifier) -> CatalogError:
+    if by == TABLE.name:
         return CommitFailedError("Requirement failed: table already exists")
-    return name_taken(kind, identifier)
+    return TABLE.name_taken(by, identifier)
 
 
 @contextlib.contextmanager
@@ -214,7 +205,7 @@ def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[None]:
     try:
         for table in staged:
             if not table.unchanged:
-                if table.row is None:
+                if table.row is None and table.kind is TABLE:
                     catalog.files.prepare_table(table.metadata["location"])
                 files.write(catalog.files, table.metadata_location, table.text)
                 written.append(table.metadata_location)
@@ -228,21 +219,21 @@ def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[None]:
 
 
 def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
-    """Set one table's pointer, or raise and so undo the whole transaction."""
+    """Set one pointer, or raise and so undo the whole transaction."""
     location = table.metadata["location"]
-    uuid = str(table.metadata["table-uuid"]).lower()
+    uuid = table.kind.uuid_of(table.metadata)
     if table.row is None:
         namespace = namespaces.require(tx, catalog, table.identifier.namespace)
         row = tabulars.find(tx, catalog.warehouse_id, table.identifier)
         if row is not None:
-            create_error = name_taken if table.from_create else _cannot_create
+            create_error = table.kind.name_taken if table.from_create else _cannot_create
             raise create_error(row.kind, table.identifier)
         placement.check_free(tx, location, besides=None)
         tabulars.insert(
             tx,
             namespace.id,
             table.identifier.name,
-            kind="table",
+            kind=table.kind.name,
             uuid=uuid,
             metadata_location=table.metadata_location,
             location_key=key(location),
@@ -272,10 +263,13 @@ def _all_published(catalog: Catalog, staged: Iterable[_Staged]) -> bool:
 
 
 def _delete_old_metadata(catalog: Catalog, table: _Staged) -> None:
-    """Delete metadata files that fell out of the log, where the table asks for that."""
+    """Delete metadata files that fell out of the log, where the table asks for that.
+
+    Views have no such log.
+    """
     properties = table.metadata.get("properties", {})
     wanted = str(properties.get("write.metadata.delete-after-commit.enabled", "")).lower()
-    if table.base is None or table.unchanged or wanted != "true":
+    if table.kind is not TABLE or table.base is None or table.unchanged or wanted != "true":
         return
     for location in metadata_builder.dropped_metadata_files(table.base, table.metadata):
         # A log may name anything; only what lies in the table's own folder is its own.

@@ -5,14 +5,13 @@ from typing import Any, Literal
 
 import orjson
 
-from falcon_catalog.catalog import commits, files, namespaces, placement
+from falcon_catalog.catalog import commits, entries, files, kinds, placement
 from falcon_catalog.catalog.base import Catalog, Table
-from falcon_catalog.errors import AlreadyExistsError, BadRequestError, NoSuchTableError
+from falcon_catalog.catalog.kinds import TABLE
+from falcon_catalog.errors import BadRequestError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
-from falcon_catalog.locations import key
 from falcon_catalog.metadata import table as metadata_builder
 from falcon_catalog.store import tabulars
-from falcon_catalog.store.database import Transaction
 
 JSON = dict[str, Any]
 Snapshots = Literal["all", "refs"]
@@ -20,9 +19,7 @@ Snapshots = Literal["all", "refs"]
 
 def list_(catalog: Catalog, namespace: Namespace, page: Page) -> list[str]:
     """Return the names of the tables in a namespace, ordered."""
-    with catalog.database.read() as tx:
-        row = namespaces.require(tx, catalog, namespace)
-        return tabulars.names(tx, row.id, "table", page)
+    return entries.names(catalog, TABLE, namespace, page)
 
 
 def create(catalog: Catalog, namespace: Namespace, request: JSON) -> Table:
@@ -44,14 +41,9 @@ def create(catalog: Catalog, namespace: Namespace, request: JSON) -> Table:
         raise BadRequestError(f"Invalid stage-create: {staged!r} is not true or false")
     table_uuid = str(uuid.uuid4())
     with catalog.database.read() as tx:
-        properties = namespaces.require(tx, catalog, namespace).properties
-        commits.require_free(tx, catalog, identifier)
-        if request.get("location") is None:
-            location = placement.default_location(catalog, identifier, properties, table_uuid)
-        else:
-            location = placement.requested_location(request["location"])
-        placement.check_allowed(catalog, location)
-        placement.check_free(tx, location, besides=None)
+        location = entries.place(
+            tx, catalog, TABLE, identifier, requested=request.get("location"), uuid=table_uuid
+        )
         now = tx.now
     metadata = metadata_builder.create(
         request, location=location, table_uuid=table_uuid, now_ms=now
@@ -69,8 +61,7 @@ def locate(catalog: Catalog, identifier: TableIdentifier) -> str:
     Raises:
         NoSuchTableError: no table has this name.
     """
-    with catalog.database.read() as tx:
-        return _require(tx, catalog, identifier).metadata_location
+    return entries.locate(catalog, TABLE, identifier)
 
 
 def load(catalog: Catalog, metadata_location: str, snapshots: Snapshots = "all") -> Table:
@@ -94,74 +85,16 @@ def load(catalog: Catalog, metadata_location: str, snapshots: Snapshots = "all")
 def drop(catalog: Catalog, identifier: TableIdentifier) -> None:
     """Remove a table from the catalog. Its files stay."""
     with catalog.database.write() as tx:
-        tabulars.delete(tx, _require(tx, catalog, identifier).id)
+        tabulars.delete(tx, kinds.require(tx, catalog, identifier, TABLE).id)
 
 
 def rename(catalog: Catalog, source: TableIdentifier, destination: TableIdentifier) -> None:
-    """Give a table another name, in another namespace if asked. Its location stays.
-
-    Raises:
-        NoSuchTableError: the source does not exist.
-        NoSuchNamespaceError: the destination's namespace does not exist.
-        AlreadyExistsError: the destination's name is taken.
-    """
-    with catalog.database.write() as tx:
-        table = _require(tx, catalog, source)
-        namespace = namespaces.require(tx, catalog, destination.namespace)
-        taken = tabulars.find(tx, catalog.warehouse_id, destination)
-        if taken is not None:
-            what = taken.kind.capitalize()
-            raise AlreadyExistsError(
-                f"Cannot rename {source} to {destination}. {what} already exists"
-            )
-        tabulars.move(tx, table.id, namespace.id, destination.name)
+    """Give a table another name; as ``entries.rename``."""
+    entries.rename(catalog, TABLE, source, destination)
 
 
 def register(
     catalog: Catalog, identifier: TableIdentifier, metadata_location: str, *, overwrite: bool
 ) -> Table:
-    """Add a table whose metadata file exists; ``overwrite`` replaces a table of that name.
-
-    Raises:
-        NotFoundError: there is no such metadata file.
-        AlreadyExistsError: the name is taken, by a view or without ``overwrite``.
-        BadRequestError, ForbiddenError: the file is no table metadata, or lies elsewhere.
-    """
-    with catalog.database.read() as tx:
-        namespaces.require(tx, catalog, identifier.namespace)
-        _replaceable(tx, catalog, identifier, overwrite=overwrite)
-    placement.check_allowed(catalog, metadata_location)
-    metadata = metadata_builder.validate(files.read(catalog.files, metadata_location))
-    placement.check_metadata(catalog, metadata)
-    with catalog.database.write() as tx:
-        namespace = namespaces.require(tx, catalog, identifier.namespace)
-        old = _replaceable(tx, catalog, identifier, overwrite=overwrite)
-        placement.check_free(tx, metadata["location"], besides=old.id if old else None)
-        if old is not None:
-            tabulars.delete(tx, old.id)
-        tabulars.insert(
-            tx,
-            namespace.id,
-            identifier.name,
-            kind="table",
-            uuid=str(metadata["table-uuid"]).lower(),
-            metadata_location=metadata_location,
-            location_key=key(metadata["location"]),
-        )
-    return Table(orjson.dumps(metadata), metadata_location)
-
-
-def _replaceable(
-    tx: Transaction, catalog: Catalog, identifier: TableIdentifier, *, overwrite: bool
-) -> tabulars.TabularRow | None:
-    row = tabulars.find(tx, catalog.warehouse_id, identifier)
-    if row is not None and not (overwrite and row.kind == "table"):
-        raise commits.name_taken(row.kind, identifier)
-    return row
-
-
-def _require(tx: Transaction, catalog: Catalog, identifier: TableIdentifier) -> tabulars.TabularRow:
-    row = tabulars.find(tx, catalog.warehouse_id, identifier)
-    if row is None or row.kind != "table":
-        raise NoSuchTableError(f"Table does not exist: {identifier}")
-    return row
+    """Add a table whose metadata file exists; as ``entries.register``."""
+    return entries.register(catalog, TABLE, identifier, metadata_location, overwrite=overwrite)

@@ -93,7 +93,7 @@ class TestConfig:
         assert endpoints == ENDPOINTS
         paths = {endpoint.split(" ")[1] for endpoint in endpoints}
         for path in paths:
-            real = path.format(prefix="default", namespace="n", table="t")
+            real = path.format(prefix="default", namespace="n", table="t", view="v")
             for verb in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH"):
                 for address in (real, real.replace("/default", "", 1)):
                     status = server.call(verb, address).status_code

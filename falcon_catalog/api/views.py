@@ -1,0 +1,128 @@
+"""Views over HTTP."""
+
+import falcon
+
+from falcon_catalog.api.http import (
+    read_metadata_location,
+    read_object,
+    read_objects,
+    read_page,
+    send_page,
+    send_view,
+)
+from falcon_catalog.catalog import views
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.identifiers import Namespace, TableIdentifier, check_name
+
+
+class ViewsResource:
+    """``/v1/{prefix}/namespaces/{namespace}/views``."""
+
+    in_warehouse = True
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
+    ) -> None:
+        """List the views of a namespace."""
+        page = read_page(req)
+        send_page(
+            resp,
+            "identifiers",
+            views.list_(catalog, namespace, page),
+            page,
+            name=str,
+            show=lambda name: TableIdentifier(namespace, name).as_json(),
+        )
+
+    def on_post(
+        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
+    ) -> None:
+        """Create a view."""
+        send_view(resp, views.create(catalog, namespace, read_object(req)))
+
+
+class ViewResource:
+    """``/v1/{prefix}/namespaces/{namespace}/views/{view}``."""
+
+    in_warehouse = True
+
+    def on_get(
+        self,
+        _req: falcon.Request,
+        resp: falcon.Response,
+        *,
+        catalog: Catalog,
+        namespace: Namespace,
+        view: str,
+    ) -> None:
+        """Load a view. Through which views it is reached (``referenced-by``) changes nothing."""
+        send_view(resp, views.load(catalog, TableIdentifier(namespace, view)))
+
+    def on_head(
+        self,
+        _req: falcon.Request,
+        resp: falcon.Response,
+        *,
+        catalog: Catalog,
+        namespace: Namespace,
+        view: str,
+    ) -> None:
+        """Tell whether a view exists."""
+        views.locate(catalog, TableIdentifier(namespace, view))
+        resp.status = falcon.HTTP_204
+
+    def on_post(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        *,
+        catalog: Catalog,
+        namespace: Namespace,
+        view: str,
+    ) -> None:
+        """Commit updates to a view."""
+        body = read_object(req)
+        requirements = read_objects(body, "requirements", required=False)
+        updates = read_objects(body, "updates", required=True)
+        identifier = TableIdentifier(namespace, view)
+        send_view(resp, views.replace(catalog, identifier, requirements, updates))
+
+    def on_delete(
+        self,
+        _req: falcon.Request,
+        resp: falcon.Response,
+        *,
+        catalog: Catalog,
+        namespace: Namespace,
+        view: str,
+    ) -> None:
+        """Drop a view; its files stay."""
+        views.drop(catalog, TableIdentifier(namespace, view))
+        resp.status = falcon.HTTP_204
+
+
+class RenameViewResource:
+    """``/v1/{prefix}/views/rename``."""
+
+    in_warehouse = True
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
+        """Give a view another name."""
+        body = read_object(req)
+        source = TableIdentifier.of(body.get("source"))
+        views.rename(catalog, source, TableIdentifier.of(body.get("destination")))
+        resp.status = falcon.HTTP_204
+
+
+class RegisterViewResource:
+    """``/v1/{prefix}/namespaces/{namespace}/register-view``."""
+
+    in_warehouse = True
+
+    def on_post(
+        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
+    ) -> None:
+        """Add a view that exists as a file."""
+        body = read_object(req)
+        identifier = TableIdentifier(namespace, check_name(body.get("name"), "view"))
+        send_view(resp, views.register(catalog, identifier, read_metadata_location(body)))

@@ -1,0 +1,124 @@
+"""The verbs that tables and views have in common: list, place, rename, register."""
+
+from typing import Any
+
+import orjson
+
+from falcon_catalog.catalog import files, kinds, namespaces, placement
+from falcon_catalog.catalog.base import Catalog, Table
+from falcon_catalog.catalog.kinds import Kind
+from falcon_catalog.errors import AlreadyExistsError
+from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
+from falcon_catalog.locations import key
+from falcon_catalog.store import tabulars
+from falcon_catalog.store.database import Transaction
+
+
+def names(catalog: Catalog, kind: Kind, namespace: Namespace, page: Page) -> list[str]:
+    """Return the names of one kind in a namespace, ordered."""
+    with catalog.database.read() as tx:
+        row = namespaces.require(tx, catalog, namespace)
+        return tabulars.names(tx, row.id, kind.name, page)
+
+
+def locate(catalog: Catalog, kind: Kind, identifier: TableIdentifier) -> str:
+    """Return the location of the current metadata file of a table or view that must exist."""
+    with catalog.database.read() as tx:
+        return kinds.require(tx, catalog, identifier, kind).metadata_location
+
+
+def place(
+    tx: Transaction,
+    catalog: Catalog,
+    kind: Kind,
+    identifier: TableIdentifier,
+    *,
+    requested: Any,
+    uuid: str,
+) -> str:
+    """Return where a new table or view will lie: as requested, or by default in its own folder.
+
+    Raises:
+        NoSuchNamespaceError: its namespace does not exist.
+        AlreadyExistsError: a table or view has the name.
+        BadRequestError, ForbiddenError: the location is none, or not for it.
+    """
+    properties = namespaces.require(tx, catalog, identifier.namespace).properties
+    kinds.require_free(tx, catalog, identifier, kind)
+    if requested is None:
+        location = placement.default_location(catalog, identifier, properties, uuid)
+    else:
+        location = placement.requested_location(requested)
+    placement.check_allowed(catalog, location)
+    placement.check_free(tx, location, besides=None)
+    return location
+
+
+def rename(
+    catalog: Catalog, kind: Kind, source: TableIdentifier, destination: TableIdentifier
+) -> None:
+    """Give a table or view another name, in another namespace if asked. Its location stays.
+
+    Raises:
+        NoSuchTableError, NoSuchViewError: the source does not exist.
+        NoSuchNamespaceError: the destination's namespace does not exist.
+        AlreadyExistsError: the destination's name is taken.
+    """
+    with catalog.database.write() as tx:
+        row = kinds.require(tx, catalog, source, kind)
+        namespace = namespaces.require(tx, catalog, destination.namespace)
+        taken = tabulars.find(tx, catalog.warehouse_id, destination)
+        if taken is not None:
+            what = taken.kind.capitalize()
+            raise AlreadyExistsError(
+                f"Cannot rename {source} to {destination}. {what} already exists"
+            )
+        tabulars.move(tx, row.id, namespace.id, destination.name)
+
+
+def register(
+    catalog: Catalog,
+    kind: Kind,
+    identifier: TableIdentifier,
+    metadata_location: str,
+    *,
+    overwrite: bool = False,
+) -> Table:
+    """Add a table or view whose metadata file exists; ``overwrite`` replaces one of its kind.
+
+    Raises:
+        NotFoundError: there is no such metadata file.
+        AlreadyExistsError: the name is taken, by the other kind or without ``overwrite``.
+        BadRequestError, ForbiddenError: the file is no such metadata, or lies elsewhere.
+    """
+    with catalog.database.read() as tx:
+        namespaces.require(tx, catalog, identifier.namespace)
+        _replaceable(tx, catalog, kind, identifier, overwrite=overwrite)
+    placement.check_allowed(catalog, metadata_location)
+    metadata = kind.validate(files.read(catalog.files, metadata_location))
+    placement.check_metadata(catalog, metadata)
+    with catalog.database.write() as tx:
+        namespace = namespaces.require(tx, catalog, identifier.namespace)
+        old = _replaceable(tx, catalog, kind, identifier, overwrite=overwrite)
+        placement.check_free(tx, metadata["location"], besides=old.id if old else None)
+        if old is not None:
+            tabulars.delete(tx, old.id)
+        tabulars.insert(
+            tx,
+            namespace.id,
+            identifier.name,
+            kind=kind.name,
+            uuid=kind.uuid_of(metadata),
+            metadata_location=metadata_location,
+            location_key=key(metadata["location"]),
+        )
+    return Table(orjson.dumps(metadata), metadata_location)
+
+
+def _replaceable(
+    tx: Transaction, catalog: Catalog, kind: Kind, identifier: TableIdentifier, *, overwrite: bool
+) -> tabulars.TabularRow | None:
+    row = tabulars.find(tx, catalog.warehouse_id, identifier)
+    if row is not None and not (overwrite and row.kind == kind.name):
+        raise kind.name_taken(row.kind, identifier)
+    return row
