@@ -213,12 +213,6 @@ def test_a_location_elsewhere_is_refused(iceberg: RestCatalog, location: str) ->
     assert iceberg.list_tables("ns") == []
 
 
-def test_views_are_not_offered(iceberg: RestCatalog) -> None:
-    assert iceberg.list_views("ns") == []
-    with pytest.raises(NotImplementedError, match="Server does not support endpoint"):
-        iceberg.load_view("ns.v")
-
-
 def test_a_create_transaction_makes_table_rows_and_schema_at_once(iceberg: RestCatalog) -> None:
     with iceberg.create_table_transaction("ns.t", ARROW, properties={"owner": "me"}) as transaction:
         assert not iceberg.table_exists("ns.t")
