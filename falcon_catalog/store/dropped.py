@@ -1,0 +1,119 @@
+"""Rows of dropped tables and views: what can still be undropped, and what is to be purged."""
+
+from dataclasses import dataclass
+
+from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
+from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.tabulars import Kind, TabularRow
+
+_COLUMNS = (
+    "id, namespace_path, name, kind, uuid, metadata_location, location_key, purge,"
+    " dropped_at, expires_at, started_at, trouble"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedRow:
+    """A dropped table or view; times are milliseconds since 1970-01-01 UTC."""
+
+    id: int
+    namespace_path: str
+    name: str
+    kind: Kind
+    uuid: str
+    metadata_location: str
+    location_key: str
+    purge: int
+    dropped_at: int
+    expires_at: int
+    started_at: int | None
+    """When its purge began; from then on it cannot be undropped."""
+    trouble: str | None
+    """Why the last attempt to purge it ended early."""
+
+    @property
+    def identifier(self) -> TableIdentifier:
+        """The name it had."""
+        return TableIdentifier(Namespace.from_path(self.namespace_path), self.name)
+
+
+def insert(
+    tx: Transaction,
+    warehouse_id: int,
+    identifier: TableIdentifier,
+    row: TabularRow,
+    *,
+    purge: bool,
+    retention_ms: int,
+) -> None:
+    """Remember a table or view that is being dropped."""
+    tx.change(
+        "INSERT INTO dropped_tabulars (warehouse_id, namespace_path, name, kind, uuid,"
+        " metadata_location, location_key, purge, dropped_at, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            warehouse_id,
+            identifier.namespace.path,
+            identifier.name,
+            row.kind,
+            row.uuid,
+            row.metadata_location,
+            row.location_key,
+            int(purge),
+            tx.now,
+            tx.now + retention_ms,
+        ),
+    )
+
+
+def find(tx: Transaction, warehouse_id: int, dropped_id: int) -> DroppedRow | None:
+    """Return one of them, or None."""
+    row = tx.one(
+        f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND id = ?",  # noqa: S608
+        (warehouse_id, dropped_id),
+    )
+    return None if row is None else DroppedRow(*row)
+
+
+def list_(tx: Transaction, warehouse_id: int, page: Page) -> list[DroppedRow]:
+    """Return the dropped, oldest drop first; ``page.after`` is an id as text."""
+    rows = tx.all(
+        f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND id > ?"  # noqa: S608
+        " ORDER BY id LIMIT ?",
+        (warehouse_id, int(page.after or 0), page.size),
+    )
+    return [DroppedRow(*row) for row in rows]
+
+
+def delete(tx: Transaction, dropped_id: int) -> None:
+    """Forget a dropped table or view: it came back, or its time is over."""
+    tx.change("DELETE FROM dropped_tabulars WHERE id = ?", (dropped_id,))
+
+
+def forget_uuid(tx: Transaction, warehouse_id: int, uuid: str) -> None:
+    """Forget the drops of a table that is registered again: its files are in use."""
+    tx.change(
+        "DELETE FROM dropped_tabulars"
+        " WHERE warehouse_id = ? AND uuid = ? AND started_at IS NULL",
+        (warehouse_id, uuid),
+    )
+
+
+def take_due(tx: Transaction, warehouse_id: int, *, lease_ms: int) -> DroppedRow | None:
+    """Take the next one whose time is over, for nobody else to take while the lease runs."""
+    row = tx.one(
+        "UPDATE dropped_tabulars SET started_at = coalesce(started_at, ?), leased_until = ?"
+        " WHERE id = (SELECT id FROM dropped_tabulars WHERE warehouse_id = ?"
+        "  AND expires_at <= ? AND coalesce(leased_until, 0) <= ? ORDER BY expires_at LIMIT 1)"
+        f" RETURNING {_COLUMNS}",
+        (tx.now, tx.now + lease_ms, warehouse_id, tx.now, tx.now),
+    )
+    return None if row is None else DroppedRow(*row)
+
+
+def postpone(tx: Transaction, dropped_id: int, *, delay_ms: int, trouble: str) -> None:
+    """Put off a purge that ran into trouble."""
+    tx.change(
+        "UPDATE dropped_tabulars SET leased_until = ?, trouble = ? WHERE id = ?",
+        (tx.now + delay_ms, trouble, dropped_id),
+    )

@@ -1,0 +1,37 @@
+"""Rows of idempotency keys: what was answered, so that a retry is answered the same."""
+
+from dataclasses import dataclass
+
+from falcon_catalog.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An answer as stored: ``request`` is what it answered, ``answer`` is JSON text."""
+
+    request: str
+    answer: str
+
+
+def find(tx: Transaction, warehouse_id: int, key: str) -> Receipt | None:
+    """Return what was answered under this key, unless that has expired."""
+    row = tx.one(
+        "SELECT request, answer FROM idempotency_keys"
+        " WHERE warehouse_id = ? AND key = ? AND expires_at > ?",
+        (warehouse_id, key, tx.now),
+    )
+    return None if row is None else Receipt(*row)
+
+
+def insert(
+    tx: Transaction, warehouse_id: int, key: str, receipt: Receipt, *, lifetime_ms: int
+) -> bool:
+    """Store an answer; return False when one is stored already."""
+    tx.change("DELETE FROM idempotency_keys WHERE expires_at <= ?", (tx.now,))
+    return bool(
+        tx.change(
+            "INSERT INTO idempotency_keys (warehouse_id, key, request, answer, expires_at)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (warehouse_id, key) DO NOTHING",
+            (warehouse_id, key, receipt.request, receipt.answer, tx.now + lifetime_ms),
+        )
+    )
