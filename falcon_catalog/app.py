@@ -20,6 +20,7 @@ from falcon_catalog.api.tables import (
     TableResource,
     TablesResource,
     TransactionResource,
+    UnregisterTableResource,
 )
 from falcon_catalog.api.views import (
     RegisterViewResource,
@@ -46,6 +47,7 @@ ROUTES: dict[str, tuple[type, tuple[str, ...]]] = {
     f"{_NAMESPACE}/properties": (NamespacePropertiesResource, ("POST",)),
     f"{_NAMESPACE}/tables": (TablesResource, ("GET", "POST")),
     _TABLE: (TableResource, ("GET", "HEAD", "POST", "DELETE")),
+    f"{_TABLE}/unregister": (UnregisterTableResource, ("POST",)),
     f"{_NAMESPACE}/register": (RegisterTableResource, ("POST",)),
     "/v1/{prefix}/tables/rename": (RenameTableResource, ("POST",)),
     f"{_NAMESPACE}/views": (ViewsResource, ("GET", "POST")),

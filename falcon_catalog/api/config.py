@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import falcon
 
 from falcon_catalog.api.http import Warehouses, send
+from falcon_catalog.catalog.idempotency import LIFETIME
 
 
 class ConfigResource:
@@ -19,5 +20,10 @@ class ConfigResource:
         catalog = self._warehouses.by_selector(req.get_param("warehouse") or "")
         send(
             resp,
-            {"defaults": {}, "overrides": {"prefix": catalog.name}, "endpoints": self._endpoints},
+            {
+                "defaults": {},
+                "overrides": {"prefix": catalog.name},
+                "endpoints": self._endpoints,
+                "idempotency-key-lifetime": LIFETIME,
+            },
         )

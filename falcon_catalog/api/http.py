@@ -174,6 +174,12 @@ def _load_result(loaded: Table) -> bytes:
     return b'{"metadata-location":' + orjson.dumps(loaded.metadata_location) + b"," + text
 
 
+def commit_result(committed: Table) -> bytes:
+    """Return the text of a CommitTableResponse or an UnregisterTableResult."""
+    location = orjson.dumps(committed.metadata_location)
+    return b'{"metadata-location":' + location + b',"metadata":' + committed.metadata + b"}"
+
+
 def table_tag(metadata_location: str, snapshots: str = "all") -> falcon.ETag:
     """Return the tag of a table's state in one representation."""
     seed = f"{snapshots}\0{metadata_location}".encode()

@@ -3,9 +3,9 @@
 from typing import Any
 
 import falcon
-import orjson
 
 from falcon_catalog.api.http import (
+    commit_result,
     is_unchanged,
     read_metadata_location,
     read_object,
@@ -18,7 +18,7 @@ from falcon_catalog.api.http import (
 )
 from falcon_catalog.catalog import commits, tables
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.errors import BadRequestError, UnsupportedOperationError
+from falcon_catalog.errors import BadRequestError
 from falcon_catalog.identifiers import Namespace, TableIdentifier, check_name
 
 
@@ -97,12 +97,9 @@ class TableResource:
     ) -> None:
         """Commit updates to a table, or create the table that was staged."""
         change = _read_change(read_object(req), TableIdentifier(namespace, table))
-        committed = commits.commit(catalog, [change])[0]
-        location = committed.metadata_location
-        if location is not None:
-            resp.etag = table_tag(location)
-        head = b'{"metadata-location":' + orjson.dumps(location)
-        send_text(resp, head + b',"metadata":' + committed.metadata + b"}")
+        committed = commits.commit(catalog, change)
+        resp.etag = table_tag(str(committed.metadata_location))
+        send_text(resp, commit_result(committed))
 
     def on_delete(
         self,
@@ -113,16 +110,29 @@ class TableResource:
         namespace: Namespace,
         table: str,
     ) -> None:
-        """Drop a table; its files stay."""
-        identifier = TableIdentifier(namespace, table)
-        if _read_bool(req, "purgeRequested"):
-            tables.locate(catalog, identifier)
-            raise UnsupportedOperationError(
-                f"Cannot purge {identifier}: this server does not delete data files; "
-                "drop it without purgeRequested and its files stay"
-            )
-        tables.drop(catalog, identifier)
+        """Drop a table; its files stay, unless a purge is asked for."""
+        purge = _read_bool(req, "purgeRequested")
+        tables.drop(catalog, TableIdentifier(namespace, table), purge=purge)
         resp.status = falcon.HTTP_204
+
+
+class UnregisterTableResource:
+    """``/v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister``."""
+
+    in_warehouse = True
+
+    def on_post(
+        self,
+        _req: falcon.Request,
+        resp: falcon.Response,
+        *,
+        catalog: Catalog,
+        namespace: Namespace,
+        table: str,
+    ) -> None:
+        """Give a table up for another catalog to register."""
+        given_up = tables.unregister(catalog, TableIdentifier(namespace, table))
+        send_text(resp, commit_result(given_up))
 
 
 class RenameTableResource:
@@ -166,7 +176,7 @@ class TransactionResource:
             _read_change(change, None)
             for change in read_objects(read_object(req), "table-changes", required=True)
         ]
-        commits.commit(catalog, changes)
+        commits.commit_all(catalog, changes)
         resp.status = falcon.HTTP_204
 
 

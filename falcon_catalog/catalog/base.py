@@ -18,6 +18,19 @@ class Catalog:
     """The root of default table locations, without a trailing slash."""
     allowed_locations: tuple[str, ...]
     """The folders in which they may lie, ``location`` among them."""
+    drop_retention_ms: int = 0
+    """How long what was dropped can be undropped."""
+    retry_key: "RetryKey | None" = None
+    """The Idempotency-Key of the request that is served, if it has one."""
+
+
+@dataclass(slots=True)
+class RetryKey:
+    """The Idempotency-Key of one request, and whether its success is stored."""
+
+    key: str
+    request: str
+    concluded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.catalog import files, namespaces, placement
+from falcon_catalog.catalog import files, idempotency, namespaces, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import TABLE, Kind
 from falcon_catalog.errors import (
@@ -70,10 +70,18 @@ class _LostSwapError(Exception):
     """Another commit moved the pointer since it was read. Nothing was stored."""
 
 
-def commit(catalog: Catalog, changes: Sequence[Change]) -> list[Table]:
-    """Commit changes to all their tables and views or to none; return the new states.
+def commit(catalog: Catalog, change: Change) -> Table:
+    """Commit changes to one table or view; return its new state.
 
-    Source: updateTable, commitTransaction and replaceView of the REST specification.
+    Source: updateTable and replaceView of the REST specification. Raises as ``commit_all``.
+    """
+    return _commit(catalog, [change], one=True)[0]
+
+
+def commit_all(catalog: Catalog, changes: Sequence[Change]) -> None:
+    """Commit changes to all their tables and views, or to none.
+
+    Source: commitTransaction of the REST specification.
 
     Raises:
         CommitFailedError: a requirement does not hold, or other commits kept being first.
@@ -82,10 +90,14 @@ def commit(catalog: Catalog, changes: Sequence[Change]) -> list[Table]:
         ForbiddenError, BadRequestError: as their messages say; nothing is committed.
     """
     _check_distinct(changes)
+    _commit(catalog, changes, one=False)
+
+
+def _commit(catalog: Catalog, changes: Sequence[Change], *, one: bool) -> list[Table]:
     for attempt in range(_ATTEMPTS):
         staged = [_stage(catalog, change) for change in changes]
         with contextlib.suppress(_LostSwapError):
-            return publish(catalog, staged)
+            return _publish(catalog, staged, one=one)
         # Writers that lost together must not meet again together.
         time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311
     names = ", ".join(str(change.identifier) for change in changes)
@@ -97,17 +109,23 @@ def create(
 ) -> Table:
     """Add a table or view with this metadata, its first metadata file written."""
     placement.check_metadata(catalog, metadata)
-    return publish(catalog, [_first_state(kind, identifier, metadata, from_create=True)])[0]
+    first = _first_state(kind, identifier, metadata, from_create=True)
+    return _publish(catalog, [first], one=True)[0]
 
 
-def publish(catalog: Catalog, staged: Sequence[_Staged]) -> list[Table]:
-    """Write the staged files, then swap all pointers in one transaction."""
+def _publish(catalog: Catalog, staged: Sequence[_Staged], *, one: bool) -> list[Table]:
+    """Write the staged files, then swap all pointers in one transaction.
+
+    ``one`` says that the client is answered with the state, and so is its retry.
+    """
+    answer = {"metadata-location": staged[0].metadata_location} if one else {}
     if not all(table.unchanged for table in staged):
         with _files_of(catalog, staged):
             try:
                 with catalog.database.write() as tx:
                     for table in staged:
                         _point(tx, catalog, table)
+                    idempotency.conclude(tx, catalog, answer)
             except OutcomeUnknownError:
                 if not _all_published(catalog, staged):
                     raise

@@ -1,16 +1,16 @@
-"""The verbs that tables and views have in common: list, place, rename, register."""
+"""The verbs that tables and views have in common: list, place, rename, register, drop."""
 
 from typing import Any
 
 import orjson
 
-from falcon_catalog.catalog import files, kinds, namespaces, placement
+from falcon_catalog.catalog import files, idempotency, kinds, namespaces, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import Kind
 from falcon_catalog.errors import AlreadyExistsError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.locations import key
-from falcon_catalog.store import tabulars
+from falcon_catalog.store import dropped, tabulars
 from falcon_catalog.store.database import Transaction
 
 
@@ -74,6 +74,37 @@ def rename(
                 f"Cannot rename {source} to {destination}. {what} already exists"
             )
         tabulars.move(tx, row.id, namespace.id, destination.name)
+        idempotency.conclude(tx, catalog, {})
+
+
+def drop(catalog: Catalog, kind: Kind, identifier: TableIdentifier, *, purge: bool = False) -> None:
+    """Remove a table or view from the catalog; until its retention ends it can be undropped.
+
+    Its files stay, unless ``purge`` asks for their deletion once the retention is over.
+    """
+    with catalog.database.write() as tx:
+        row = kinds.require(tx, catalog, identifier, kind)
+        tabulars.delete(tx, row.id)
+        if purge or catalog.drop_retention_ms:
+            dropped.insert(
+                tx,
+                catalog.warehouse_id,
+                identifier,
+                row,
+                purge=purge,
+                retention_ms=catalog.drop_retention_ms,
+            )
+        idempotency.conclude(tx, catalog, {})
+
+
+def unregister(catalog: Catalog, kind: Kind, identifier: TableIdentifier) -> Table:
+    """Give a table up as it stands, for another catalog to register; nothing of it is deleted."""
+    with catalog.database.write() as tx:
+        row = kinds.require(tx, catalog, identifier, kind)
+        text = files.read_text(catalog.files, row.metadata_location)
+        tabulars.delete(tx, row.id)
+        idempotency.conclude(tx, catalog, {"metadata-location": row.metadata_location})
+    return Table(text, row.metadata_location)
 
 
 def register(
@@ -112,6 +143,9 @@ def register(
             metadata_location=metadata_location,
             location_key=key(metadata["location"]),
         )
+        # What is registered again is in use: no purge may take its files.
+        dropped.forget_uuid(tx, catalog.warehouse_id, kind.uuid_of(metadata))
+        idempotency.conclude(tx, catalog, {"metadata-location": metadata_location})
     return Table(orjson.dumps(metadata), metadata_location)
 
 

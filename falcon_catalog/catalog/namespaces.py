@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from falcon_catalog.catalog import idempotency
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import (
     AlreadyExistsError,
@@ -43,6 +44,8 @@ def create(catalog: Catalog, namespace: Namespace, properties: Properties) -> No
             tx, catalog.warehouse_id, namespace, parent_id=parent_id, properties=properties
         ):
             raise AlreadyExistsError(f"Namespace already exists: {namespace}")
+        body = {"namespace": namespace.levels, "properties": properties}
+        idempotency.conclude(tx, catalog, {"body": body})
 
 
 def load(catalog: Catalog, namespace: Namespace) -> Properties:
@@ -71,11 +74,13 @@ def update(
         wanted = dict.fromkeys(removals)
         kept = {key: value for key, value in row.properties.items() if key not in wanted}
         rows.set_properties(tx, row.id, kept | updates)
-    return {
-        "removed": [key for key in wanted if key in row.properties],
-        "updated": list(updates),
-        "missing": [key for key in wanted if key not in row.properties],
-    }
+        outcome = {
+            "removed": [key for key in wanted if key in row.properties],
+            "updated": list(updates),
+            "missing": [key for key in wanted if key not in row.properties],
+        }
+        idempotency.conclude(tx, catalog, {"body": outcome})
+    return outcome
 
 
 def drop(catalog: Catalog, namespace: Namespace) -> None:
@@ -91,6 +96,7 @@ def drop(catalog: Catalog, namespace: Namespace) -> None:
             held = ", ".join(f"{count} {what}" for what, count in content.items())
             raise NamespaceNotEmptyError(f"Namespace {namespace} is not empty. It holds {held}.")
         rows.delete(tx, row.id)
+        idempotency.conclude(tx, catalog, {})
 
 
 def require(tx: Transaction, catalog: Catalog, namespace: Namespace) -> rows.NamespaceRow:

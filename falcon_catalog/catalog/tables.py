@@ -5,13 +5,12 @@ from typing import Any, Literal
 
 import orjson
 
-from falcon_catalog.catalog import commits, entries, files, kinds, placement
+from falcon_catalog.catalog import commits, entries, files, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import TABLE
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import table as metadata_builder
-from falcon_catalog.store import tabulars
 
 JSON = dict[str, Any]
 Snapshots = Literal["all", "refs"]
@@ -82,10 +81,14 @@ def load(catalog: Catalog, metadata_location: str, snapshots: Snapshots = "all")
     return Table(orjson.dumps(shown), metadata_location)
 
 
-def drop(catalog: Catalog, identifier: TableIdentifier) -> None:
-    """Remove a table from the catalog. Its files stay."""
-    with catalog.database.write() as tx:
-        tabulars.delete(tx, kinds.require(tx, catalog, identifier, TABLE).id)
+def drop(catalog: Catalog, identifier: TableIdentifier, *, purge: bool) -> None:
+    """Remove a table from the catalog; as ``entries.drop``."""
+    entries.drop(catalog, TABLE, identifier, purge=purge)
+
+
+def unregister(catalog: Catalog, identifier: TableIdentifier) -> Table:
+    """Give a table up, and return its last state; as ``entries.unregister``."""
+    return entries.unregister(catalog, TABLE, identifier)
 
 
 def rename(catalog: Catalog, source: TableIdentifier, destination: TableIdentifier) -> None:

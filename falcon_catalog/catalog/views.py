@@ -4,12 +4,11 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from falcon_catalog.catalog import commits, entries, files, kinds
+from falcon_catalog.catalog import commits, entries, files
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import VIEW
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import view as metadata_builder
-from falcon_catalog.store import tabulars
 
 JSON = dict[str, Any]
 
@@ -77,13 +76,12 @@ def replace(
             as ``commits.commit``.
     """
     change = commits.Change(identifier, requirements, updates, kind=VIEW)
-    return commits.commit(catalog, [change])[0]
+    return commits.commit(catalog, change)
 
 
 def drop(catalog: Catalog, identifier: TableIdentifier) -> None:
-    """Remove a view from the catalog. Its files stay."""
-    with catalog.database.write() as tx:
-        tabulars.delete(tx, kinds.require(tx, catalog, identifier, VIEW).id)
+    """Remove a view from the catalog; as ``entries.drop``."""
+    entries.drop(catalog, VIEW, identifier)
 
 
 def rename(catalog: Catalog, source: TableIdentifier, destination: TableIdentifier) -> None:

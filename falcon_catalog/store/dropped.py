@@ -117,3 +117,10 @@ def postpone(tx: Transaction, dropped_id: int, *, delay_ms: int, trouble: str) -
         "UPDATE dropped_tabulars SET leased_until = ?, trouble = ? WHERE id = ?",
         (tx.now + delay_ms, trouble, dropped_id),
     )
+
+
+def renew(tx: Transaction, dropped_id: int, *, lease_ms: int) -> None:
+    """Keep a purge that is going well from being taken up by somebody else."""
+    tx.change(
+        "UPDATE dropped_tabulars SET leased_until = ? WHERE id = ?", (tx.now + lease_ms, dropped_id)
+    )

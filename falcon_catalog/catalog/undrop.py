@@ -1,0 +1,137 @@
+"""What was dropped: list it, bring it back, and once its retention is over, let it go."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from falcon_catalog.catalog import files, idempotency, kinds, namespaces, placement, reach
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.errors import CatalogError, CommitFailedError, NotFoundError
+from falcon_catalog.identifiers import Page, TableIdentifier
+from falcon_catalog.locations import is_inside, key
+from falcon_catalog.store import dropped, tabulars
+from falcon_catalog.store.dropped import DroppedRow
+
+# Longer than the purge of one table may reasonably take between two renewals.
+_LEASE_MS = 5 * 60 * 1000
+_DELAY_AFTER_TROUBLE_MS = 10 * 60 * 1000
+_BATCH = 200
+_log = logging.getLogger(__name__)
+
+
+def list_(catalog: Catalog, page: Page) -> list[DroppedRow]:
+    """Return the dropped tables and views that are still known, oldest drop first."""
+    with catalog.database.read() as tx:
+        return dropped.list_(tx, catalog.warehouse_id, page)
+
+
+def undrop(catalog: Catalog, dropped_id: int, to: TableIdentifier | None = None) -> DroppedRow:
+    """Bring a dropped table or view back, under its old name or another one.
+
+    Raises:
+        NotFoundError: there is no such drop, or its retention is over.
+        CommitFailedError: its purge has begun.
+        NoSuchNamespaceError: the namespace is gone.
+        AlreadyExistsError: the name is taken.
+        ForbiddenError: another table lies over its files by now.
+    """
+    with catalog.database.write() as tx:
+        row = dropped.find(tx, catalog.warehouse_id, dropped_id)
+        if row is None:
+            raise NotFoundError(f"Dropped table or view does not exist: {dropped_id}")
+        if row.started_at is not None:
+            raise CommitFailedError(f"Cannot undrop {row.identifier}: its purge has begun")
+        target = to or row.identifier
+        kind = kinds.TABLE if row.kind == kinds.TABLE.name else kinds.VIEW
+        namespace = namespaces.require(tx, catalog, target.namespace)
+        kinds.require_free(tx, catalog, target, kind)
+        placement.check_free(tx, row.location_key, besides=None)
+        tabulars.insert(
+            tx,
+            namespace.id,
+            target.name,
+            kind=row.kind,
+            uuid=row.uuid,
+            metadata_location=row.metadata_location,
+            location_key=row.location_key,
+        )
+        dropped.delete(tx, row.id)
+        idempotency.conclude(tx, catalog, {})
+    return row
+
+
+def let_go(catalog: Catalog, *, stopping: Callable[[], bool] = lambda: False) -> list[str]:
+    """Forget every drop whose retention is over; delete the files of those to be purged.
+
+    Returns a line for each of them. Safe to run in many processes, and to be killed: what was
+    begun is taken up again once its lease has run out.
+    """
+    lines = []
+    while not stopping():
+        with catalog.database.write() as tx:
+            row = dropped.take_due(tx, catalog.warehouse_id, lease_ms=_LEASE_MS)
+        if row is None:
+            break
+        try:
+            lines.append(_let_go(catalog, row, stopping))
+        except Exception as error:  # one bad table must not keep the others from being let go
+            _log.warning("cannot purge %s yet: %s", row.identifier, error, exc_info=error)
+            with catalog.database.write() as tx:
+                dropped.postpone(
+                    tx, row.id, delay_ms=_DELAY_AFTER_TROUBLE_MS, trouble=str(error)[:500]
+                )
+            lines.append(f"{row.identifier}: not purged yet: {error}")
+    return lines
+
+
+def _let_go(catalog: Catalog, row: DroppedRow, stopping: Callable[[], bool]) -> str:
+    said = f"{row.identifier}: dropped for good, its files stay"
+    if row.purge:
+        deleted, kept = _purge(catalog, row, stopping)
+        said = f"{row.identifier}: purged, {deleted} files deleted, {kept} kept"
+        if stopping():
+            return f"{row.identifier}: interrupted after {deleted} files"
+    with catalog.database.write() as tx:
+        dropped.delete(tx, row.id)
+    return said
+
+
+def _purge(catalog: Catalog, row: DroppedRow, stopping: Callable[[], bool]) -> tuple[int, int]:
+    """Delete every file that the metadata reaches and nobody else may own, the metadata last."""
+    deleted = kept = 0
+    for location in _own_files(catalog, row):
+        if stopping():
+            break
+        if _is_ours(catalog, row, location):
+            catalog.files.delete(location)
+            deleted += 1
+        else:
+            kept += 1
+        if (deleted + kept) % _BATCH == 0:
+            with catalog.database.write() as tx:
+                dropped.renew(tx, row.id, lease_ms=_LEASE_MS)
+    return deleted, kept
+
+
+def _own_files(catalog: Catalog, row: DroppedRow) -> Iterator[str]:
+    try:
+        metadata: dict[str, Any] = files.read(catalog.files, row.metadata_location)
+    except NotFoundError:
+        return  # an earlier purge got as far as this, its last file
+    yield from reach.files_of(catalog, metadata)
+    yield row.metadata_location
+
+
+def _is_ours(catalog: Catalog, row: DroppedRow, location: str) -> bool:
+    """Tell whether a file lies in the dropped table's folder, and in no living table's.
+
+    What metadata names is no proof of ownership: anybody can write a path into it.
+    """
+    try:
+        if not is_inside(location, row.location_key):
+            return False
+        location_key = key(location)
+    except CatalogError:
+        return False
+    with catalog.database.read() as tx:
+        return tabulars.overlapping(tx, location_key, besides=None) is None
