@@ -7,12 +7,14 @@ import falcon
 
 from falcon_catalog.api import http
 from falcon_catalog.api.config import ConfigResource
+from falcon_catalog.api.dropped import DroppedResource, UndropResource
 from falcon_catalog.api.middleware import RequestLog, WarehouseOfPrefix, with_raw_path
 from falcon_catalog.api.namespaces import (
     NamespacePropertiesResource,
     NamespaceResource,
     NamespacesResource,
 )
+from falcon_catalog.api.retries import Retries
 from falcon_catalog.api.status import LiveResource, ReadyResource
 from falcon_catalog.api.tables import (
     RegisterTableResource,
@@ -29,6 +31,7 @@ from falcon_catalog.api.views import (
     ViewsResource,
 )
 from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.housekeeping import Housekeeper
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import strip_slash
@@ -56,15 +59,22 @@ ROUTES: dict[str, tuple[type, tuple[str, ...]]] = {
     "/v1/{prefix}/views/rename": (RenameViewResource, ("POST",)),
     "/v1/{prefix}/transactions/commit": (TransactionResource, ("POST",)),
 }
+# Our own routes beside the specification's; nobody expects them of a catalog.
+_MANAGEMENT = "/management/v1/warehouses/{prefix}"
+MANAGEMENT_ROUTES: dict[str, type] = {
+    f"{_MANAGEMENT}/dropped": DroppedResource,
+    f"{_MANAGEMENT}/dropped/{{dropped}}/undrop": UndropResource,
+}
 ENDPOINTS = [f"{verb} {path}" for path, (_, verbs) in ROUTES.items() for verb in verbs]
 
 
 class CatalogApp:
     """A WSGI application that serves one catalog until it is closed."""
 
-    def __init__(self, database: Database, catalogs: list[Catalog]) -> None:
-        self._database = database
+    def __init__(self, catalogs: list[Catalog]) -> None:
+        self._database = catalogs[0].database
         self._wsgi = with_raw_path(_route(http.Warehouses(catalogs), self.ready))
+        self._housekeeper = Housekeeper(catalogs)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -78,10 +88,16 @@ class CatalogApp:
 
     def close(self) -> None:
         """Close the database; no request may be running."""
+        self._housekeeper.stop()
         self._database.close()
 
 
 def create_app(settings: Settings) -> CatalogApp:
+    """Make the application that serves what the settings name. Raises as ``open_catalog``."""
+    return CatalogApp([open_catalog(settings)])
+
+
+def open_catalog(settings: Settings) -> Catalog:
     """Open the store and the warehouse that the settings name.
 
     Raises:
@@ -91,19 +107,19 @@ def create_app(settings: Settings) -> CatalogApp:
     location = strip_slash(settings.warehouse.location)
     with database.write() as tx:
         warehouse_id = warehouses.ensure(tx, settings.warehouse.name)
-    catalog = Catalog(
+    return Catalog(
         database=database,
         files=LocalFileIO(),
         warehouse_id=warehouse_id,
         name=settings.warehouse.name,
         location=location,
         allowed_locations=(location, *settings.warehouse.allowed_locations),
+        drop_retention_ms=settings.warehouse.drop_retention * 1000,
     )
-    return CatalogApp(database, [catalog])
 
 
 def _route(warehouses: http.Warehouses, check: Callable[[], None]) -> falcon.App[Any, Any]:
-    middleware: list[Any] = [RequestLog(), WarehouseOfPrefix(warehouses)]
+    middleware: list[Any] = [RequestLog(), WarehouseOfPrefix(warehouses), Retries()]
     app = falcon.App(middleware=middleware)
     app.router_options.converters["name"] = http.NameConverter
     app.router_options.converters["namespace"] = http.NamespaceConverter
@@ -115,6 +131,8 @@ def _route(warehouses: http.Warehouses, check: Callable[[], None]) -> falcon.App
         serving = resource()
         app.add_route(template, serving)
         app.add_route(template.replace("/{prefix:name}", ""), serving)
+    for path, management_resource in MANAGEMENT_ROUTES.items():
+        app.add_route(_with_converters(path), management_resource())
     app.add_route("/v1/config", ConfigResource(warehouses, ENDPOINTS))
     app.add_route("/health/live", LiveResource())
     app.add_route("/health/ready", ReadyResource(check))
@@ -127,4 +145,5 @@ def _with_converters(path: str) -> str:
         .replace("{namespace}", "{namespace:namespace}")
         .replace("{table}", "{table:name}")
         .replace("{view}", "{view:name}")
+        .replace("{dropped}", "{dropped:int}")
     )

@@ -9,14 +9,19 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from tabulate import tabulate
 
 from falcon_catalog import __version__, logs
-from falcon_catalog.app import create_app
+from falcon_catalog.app import create_app, open_catalog
+from falcon_catalog.catalog import undrop
+from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import CatalogError
+from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.server import ServerError, serve
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load, prepare
 from falcon_catalog.store.database import Database, StoreError
@@ -129,6 +134,81 @@ def migrate(config: Path | None, **flags: Any) -> None:
         prepare(settings)
         Database.open(settings.store.url).close()
     click.echo(f"{settings.store.url} is up to date")
+
+
+@main.command()
+@_with_settings
+def dropped(config: Path | None, **flags: Any) -> None:
+    """List the tables and views that were dropped and can be undropped.
+
+    \b
+    Example:
+        falcon-catalog dropped --store sqlite:////var/lib/falcon-catalog/catalog.db
+    """
+    with _told_in_one_line(), _opened(_read(config, flags)) as catalog:
+        rows = undrop.list_(catalog, Page(None, -1))
+    table = [
+        (
+            row.id,
+            row.kind,
+            str(row.identifier),
+            _utc(row.dropped_at),
+            _utc(row.expires_at),
+            "yes" if row.purge else "no",
+        )
+        for row in rows
+    ]
+    head = ("id", "kind", "name", "dropped", "can be undropped until", "purge")
+    click.echo(tabulate(table, head) if table else "Nothing that was dropped is kept.")
+
+
+@main.command("undrop")
+@click.argument("dropped_id", metavar="ID", type=int)
+@click.option("--as", "name", metavar="NAME", help="Give it this name, such as namespace.table.")
+@_with_settings
+def undrop_command(dropped_id: int, name: str | None, config: Path | None, **flags: Any) -> None:
+    """Bring back a dropped table or view, by its ID in "falcon-catalog dropped".
+
+    \b
+    Examples:
+        falcon-catalog undrop 7
+        falcon-catalog undrop 7 --as archive.orders
+    """
+    with _told_in_one_line(), _opened(_read(config, flags)) as catalog:
+        *levels, last = name.split(".") if name else ("", "")
+        to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
+        row = undrop.undrop(catalog, dropped_id, to)
+    click.echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
+
+
+@main.command()
+@_with_settings
+def maintain(config: Path | None, **flags: Any) -> None:
+    """Do now what a running server does by itself each minute.
+
+    Forgets what was dropped longer ago than warehouse.drop_retention, and deletes the files of
+    the tables among it that were dropped with a purge. Safe beside a running server.
+
+    \b
+    Example:
+        falcon-catalog maintain
+    """
+    with _told_in_one_line(), _opened(_read(config, flags)) as catalog:
+        lines = undrop.let_go(catalog)
+    click.echo("\n".join(lines) or "Nothing is due.")
+
+
+@contextlib.contextmanager
+def _opened(settings: Settings) -> Iterator[Catalog]:
+    catalog = open_catalog(settings)
+    try:
+        yield catalog
+    finally:
+        catalog.database.close()
+
+
+def _utc(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 @main.group("config")

@@ -106,6 +106,14 @@ class WarehouseSettings:
             "More roots under which a client may place or register a table.", rules.locations
         ),
     )
+    drop_retention: int = field(
+        default=7 * 86400,
+        metadata=_about(
+            "Seconds in which a dropped table or view can be undropped; only after them are the"
+            " files of a purged table deleted.",
+            rules.whole(0, 10 * 366 * 86400),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

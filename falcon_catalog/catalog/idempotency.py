@@ -59,9 +59,7 @@ def recall(catalog: Catalog, retry: RetryKey) -> JSON | None:
 
 def _insert(tx: Transaction, catalog: Catalog, retry: RetryKey, answer: JSON) -> bool:
     receipt = Receipt(retry.request, orjson.dumps(answer).decode())
-    return rows.insert(
-        tx, catalog.warehouse_id, retry.key, receipt, lifetime_ms=_LIFETIME_MS
-    )
+    return rows.insert(tx, catalog.warehouse_id, retry.key, receipt, lifetime_ms=_LIFETIME_MS)
 
 
 def _read(retry: RetryKey, receipt: Receipt | None) -> JSON | None:

@@ -93,8 +93,7 @@ def delete(tx: Transaction, dropped_id: int) -> None:
 def forget_uuid(tx: Transaction, warehouse_id: int, uuid: str) -> None:
     """Forget the drops of a table that is registered again: its files are in use."""
     tx.change(
-        "DELETE FROM dropped_tabulars"
-        " WHERE warehouse_id = ? AND uuid = ? AND started_at IS NULL",
+        "DELETE FROM dropped_tabulars WHERE warehouse_id = ? AND uuid = ? AND started_at IS NULL",
         (warehouse_id, uuid),
     )
 

@@ -1,0 +1,58 @@
+"""What was dropped, over HTTP: our own management API, beside the specification's."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import falcon
+
+from falcon_catalog.api.http import read_object, read_page, send, send_page
+from falcon_catalog.catalog import undrop
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.undrop import DroppedRow
+from falcon_catalog.identifiers import TableIdentifier
+
+
+class DroppedResource:
+    """``/management/v1/warehouses/{warehouse}/dropped``."""
+
+    in_warehouse = True
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
+        """List the tables and views that were dropped and are still known."""
+        page = read_page(req)
+        rows = undrop.list_(catalog, page)
+        send_page(resp, "dropped", rows, page, name=lambda row: str(row.id), show=show)
+
+
+class UndropResource:
+    """``/management/v1/warehouses/{warehouse}/dropped/{dropped}/undrop``."""
+
+    in_warehouse = True
+
+    def on_post(
+        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, dropped: int
+    ) -> None:
+        """Bring one back; a body with ``identifier`` gives it another name."""
+        to = None
+        if req.content_length:
+            to = TableIdentifier.of(read_object(req).get("identifier"))
+        send(resp, show(undrop.undrop(catalog, dropped, to)))
+
+
+def show(row: DroppedRow) -> dict[str, Any]:
+    """Return a dropped table or view as the management API shows it; times are ISO 8601, UTC."""
+    return {
+        "id": row.id,
+        "type": row.kind,
+        "identifier": row.identifier.as_json(),
+        "uuid": row.uuid,
+        "metadata-location": row.metadata_location,
+        "purge": bool(row.purge),
+        "dropped-at": _iso(row.dropped_at),
+        "expires-at": _iso(row.expires_at),
+        "purge-started": row.started_at is not None,
+    } | ({"trouble": row.trouble} if row.trouble else {})
+
+
+def _iso(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,38 @@
+"""What a catalog does by itself, in the background of the requests."""
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from falcon_catalog.catalog import undrop
+from falcon_catalog.catalog.base import Catalog
+
+_INTERVAL_SECONDS = 60.0
+_log = logging.getLogger(__name__)
+
+
+class Housekeeper:
+    """A thread that lets go of what was dropped, once its retention is over."""
+
+    def __init__(self, catalogs: Sequence[Catalog]) -> None:
+        self._catalogs = tuple(catalogs)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, after the file it may be deleting."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_INTERVAL_SECONDS):
+            for catalog in self._catalogs:
+                self._let_go(catalog)
+
+    def _let_go(self, catalog: Catalog) -> None:
+        try:
+            for line in undrop.let_go(catalog, stopping=self._stopped.is_set):
+                _log.info("%s", line)
+        except Exception:  # the next round may go better; a dead thread would not
+            _log.exception("cannot look for what is to be let go")
