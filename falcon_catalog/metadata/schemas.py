@@ -130,7 +130,6 @@ def add(draft: Draft, update: Mapping[str, Any]) -> None:
         }
         draft.put("schemas", [*schemas, same])
         draft.put("last-column-id", max([draft.meta["last-column-id"], *by_id]))
-        draft.layout_changed = True
     draft.last_added_schema = same["schema-id"]
 
 
