@@ -28,7 +28,8 @@ class Draft:
 
     ``meta`` is a shallow copy of the base: values are replaced through ``put``, never
     changed in place, so the base stays as it was. The ``last_added_*`` ids are what -1
-    means in this request; the snapshot sets decide what the snapshot log keeps.
+    means in this request; ``layout_changed`` says that another schema, spec or order is in
+    force; the snapshot sets decide what the snapshot log keeps.
     """
 
     meta: JSON

@@ -151,7 +151,6 @@ def add(draft: Draft, update: Mapping[str, Any]) -> None:
         draft.put("partition-specs", [*specs, same])
         field_ids = [field["field-id"] for field in fields]
         draft.put("last-partition-id", max([draft.meta["last-partition-id"], *field_ids]))
-        draft.layout_changed = True
     draft.last_added_spec = same["spec-id"]
 
 

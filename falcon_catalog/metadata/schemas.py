@@ -123,7 +123,6 @@ def add(draft: Draft, update: Mapping[str, Any]) -> None:
     schema_id, added = reuse_or_append(draft, schema)
     if added:
         draft.put("last-column-id", max([draft.meta["last-column-id"], *by_id]))
-        draft.layout_changed = True
     draft.last_added_schema = schema_id
 
 

@@ -86,7 +86,6 @@ def add(draft: Draft, update: Mapping[str, Any]) -> None:
         highest = max((known["order-id"] for known in orders), default=UNSORTED_ID)
         same = {"order-id": highest + 1 if fields else UNSORTED_ID, "fields": fields}
         draft.put("sort-orders", [*orders, same])
-        draft.layout_changed = True
     draft.last_added_order = same["order-id"]
 
 

@@ -167,7 +167,7 @@ def _finish(draft: Draft, base: JSON | None, metadata_location: str | None) -> J
     meta = draft.meta
     if draft.creating:
         _check_created(draft)
-    if draft.layout_changed:
+    if draft.creating or draft.layout_changed:
         _check_layout(draft)
     references.settle_log(draft)
     if base is not None and metadata_location is not None:

@@ -98,15 +98,21 @@ def test_what_is_no_type_is_refused(make: Any, kind: Any, text: str) -> None:
     assert text in refusal(make, make.table(), make.add_schema(make.column(1, "c", kind)))
 
 
-def test_a_type_nested_without_end_is_refused(make: Any) -> None:
+@pytest.mark.parametrize("outer", ["list", "map", "struct"])
+def test_a_type_nested_without_end_is_refused(make: Any, outer: str) -> None:
     kind: Any = "int"
-    for number in range(300):
+    for number in range(10, 300):
         kind = {
-            "type": "list",
-            "element-id": 10 + number,
-            "element": kind,
-            "element-required": True,
-        }
+            "list": {"element-id": number, "element": kind, "element-required": True},
+            "map": {
+                "key-id": number,
+                "key": "int",
+                "value-id": number + 1000,
+                "value": kind,
+                "value-required": True,
+            },
+            "struct": {"fields": [make.column(number, "c", kind)]},
+        }[outer] | {"type": outer}
     text = refusal(make, make.table(), make.add_schema(make.column(1, "c", kind)))
     assert text.endswith("nested deeper than 100 levels")
 

@@ -1,0 +1,5 @@
+"""``python -m falcon_catalog`` is ``falcon-catalog``."""
+
+from falcon_catalog.cli import main
+
+main()
