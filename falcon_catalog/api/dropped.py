@@ -8,7 +8,7 @@ import falcon
 from falcon_catalog.api.http import read_object, read_page, send, send_page
 from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.catalog.undrop import DroppedRow
+from falcon_catalog.catalog.undrop import Dropped
 from falcon_catalog.identifiers import TableIdentifier
 
 
@@ -39,7 +39,7 @@ class UndropResource:
         send(resp, show(undrop.undrop(catalog, dropped, to)))
 
 
-def show(row: DroppedRow) -> dict[str, Any]:
+def show(row: Dropped) -> dict[str, Any]:
     """Return a dropped table or view as the management API shows it; times are ISO 8601, UTC."""
     return {
         "id": row.id,

@@ -188,13 +188,10 @@ def _creates(change: Change) -> bool:
     """Tell whether this is the commit of a staged create, which only tables have."""
     if change.kind is not TABLE:
         return False
-    types = [requirement.get("type") for requirement in change.requirements]
-    if "assert-create" in types and len(types) > 1:
-        raise BadRequestError(
-            "Invalid create requirements: assert-create cannot be combined with "
-            + ", ".join(str(type_) for type_ in types if type_ != "assert-create")
-        )
-    return types == ["assert-create"]
+    creates = any(item.get("type") == "assert-create" for item in change.requirements)
+    if creates:
+        metadata_builder.check_requirements(None, change.requirements)
+    return creates
 
 
 def _is_created(row: tabulars.TabularRow | None, change: Change) -> bool:

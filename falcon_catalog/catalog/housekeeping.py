@@ -34,5 +34,5 @@ class Housekeeper:
         try:
             for line in undrop.let_go(catalog, stopping=self._stopped.is_set):
                 _log.info("%s", line)
-        except Exception:  # the next round may go better; a dead thread would not
+        except Exception:  # noqa: BLE001 - the next round may go better
             _log.exception("cannot look for what is to be let go")

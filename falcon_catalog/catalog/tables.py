@@ -74,10 +74,11 @@ def load(catalog: Catalog, metadata_location: str, snapshots: Snapshots = "all")
     Raises:
         NotFoundError: the file is gone.
     """
-    if snapshots == "all":
-        return Table(files.read_text(catalog.files, metadata_location), metadata_location)
     metadata = files.read(catalog.files, metadata_location)
-    shown = metadata_builder.filter_snapshots_to_refs(metadata)
+    # A registered file of another writer may leave out what DuckDB cannot do without.
+    shown = metadata_builder.complete(metadata)
+    if snapshots == "refs":
+        shown = metadata_builder.filter_snapshots_to_refs(shown)
     return Table(orjson.dumps(shown), metadata_location)
 
 

@@ -12,6 +12,9 @@ from falcon_catalog.locations import is_inside, key
 from falcon_catalog.store import dropped, tabulars
 from falcon_catalog.store.dropped import DroppedRow
 
+Dropped = DroppedRow
+"""A dropped table or view, as the verbs here return it."""
+
 # Longer than the purge of one table may reasonably take between two renewals.
 _LEASE_MS = 5 * 60 * 1000
 _DELAY_AFTER_TROUBLE_MS = 10 * 60 * 1000
@@ -19,13 +22,13 @@ _BATCH = 200
 _log = logging.getLogger(__name__)
 
 
-def list_(catalog: Catalog, page: Page) -> list[DroppedRow]:
+def list_(catalog: Catalog, page: Page) -> list[Dropped]:
     """Return the dropped tables and views that are still known, oldest drop first."""
     with catalog.database.read() as tx:
         return dropped.list_(tx, catalog.warehouse_id, page)
 
 
-def undrop(catalog: Catalog, dropped_id: int, to: TableIdentifier | None = None) -> DroppedRow:
+def undrop(catalog: Catalog, dropped_id: int, to: TableIdentifier | None = None) -> Dropped:
     """Bring a dropped table or view back, under its old name or another one.
 
     Raises:
@@ -74,7 +77,7 @@ def let_go(catalog: Catalog, *, stopping: Callable[[], bool] = lambda: False) ->
             break
         try:
             lines.append(_let_go(catalog, row, stopping))
-        except Exception as error:  # one bad table must not keep the others from being let go
+        except Exception as error:  # noqa: BLE001 - one bad table must not keep the others
             _log.warning("cannot purge %s yet: %s", row.identifier, error, exc_info=error)
             with catalog.database.write() as tx:
                 dropped.postpone(

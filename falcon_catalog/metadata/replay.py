@@ -14,8 +14,8 @@ def is_replay(base: JSON | None, updates: Sequence[Mapping[str, Any]]) -> bool:
     """Tell whether the table already holds what the updates commit.
 
     So it is when every snapshot they add is there with the same content and each ref they
-    set is where they leave it, at one of those snapshots. To be judged before requirements:
-    those no longer hold. Malformed updates are no replay; ``apply`` names what is wrong.
+    set is where they leave it, at one of those snapshots, or at a descendant of it. To be
+    judged before requirements: those no longer hold. Malformed updates are no replay; ``apply`` names what is wrong.
     """
     if base is None:
         return False
@@ -41,8 +41,24 @@ def _is_replay(metadata: JSON, updates: Sequence[Mapping[str, Any]]) -> bool:
         bool(added)
         and all(_is_known(metadata, snapshot) for snapshot in added)
         and any(ref["snapshot-id"] in ids for ref in heads.values())
-        and all(metadata["refs"].get(name) == ref for name, ref in heads.items())
+        and all(_has_reached(metadata, name, ref) for name, ref in heads.items())
     )
+
+
+def _has_reached(metadata: JSON, name: object, wanted: JSON) -> bool:
+    """Tell whether a ref is where the updates leave it, or has moved on from there.
+
+    A writer whose answer was lost may come again after others built on its snapshot. Told
+    that it failed, it would delete files that the table is made of.
+    """
+    ref = metadata["refs"].get(name)
+    if ref is None or {**ref, "snapshot-id": wanted["snapshot-id"]} != wanted:
+        return False
+    parents = {s["snapshot-id"]: s.get("parent-snapshot-id") for s in metadata["snapshots"]}
+    at: Any = ref["snapshot-id"]
+    while at is not None and at != wanted["snapshot-id"]:
+        at = parents.pop(at, None)
+    return at is not None
 
 
 def _is_known(metadata: JSON, snapshot: JSON) -> bool:

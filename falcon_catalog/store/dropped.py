@@ -101,7 +101,7 @@ def forget_uuid(tx: Transaction, warehouse_id: int, uuid: str) -> None:
 def take_due(tx: Transaction, warehouse_id: int, *, lease_ms: int) -> DroppedRow | None:
     """Take the next one whose time is over, for nobody else to take while the lease runs."""
     row = tx.one(
-        "UPDATE dropped_tabulars SET started_at = coalesce(started_at, ?), leased_until = ?"
+        "UPDATE dropped_tabulars SET started_at = coalesce(started_at, ?), leased_until = ?"  # noqa: S608
         " WHERE id = (SELECT id FROM dropped_tabulars WHERE warehouse_id = ?"
         "  AND expires_at <= ? AND coalesce(leased_until, 0) <= ? ORDER BY expires_at LIMIT 1)"
         f" RETURNING {_COLUMNS}",

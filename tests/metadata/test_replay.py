@@ -31,10 +31,16 @@ def test_other_content_under_the_same_id_is_none(make: Any) -> None:
     assert not is_replay(base, make.append(2, 1, summary={"operation": "delete"}))
 
 
-def test_a_ref_that_moved_on_is_none(make: Any) -> None:
+def test_a_commit_that_others_built_on_is_a_replay(make: Any) -> None:
+    """Told that it failed, its writer would delete files that the table is made of."""
     base = make.history(3)
-    assert not is_replay(base, make.append(2, 1))
+    assert is_replay(base, make.append(2, 1))
     assert is_replay(base, make.append(3, 2))
+
+
+def test_a_commit_that_was_rolled_back_is_none(make: Any) -> None:
+    base = make.apply(make.history(2), make.set_ref("main", 1))
+    assert not is_replay(base, make.append(2, 1))
 
 
 def test_a_commit_without_snapshot_or_ref_is_none(make: Any) -> None:
