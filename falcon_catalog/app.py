@@ -13,6 +13,7 @@ from falcon_catalog.api.namespaces import (
     NamespaceResource,
     NamespacesResource,
 )
+from falcon_catalog.api.scans import PlanResource, PlansResource, ScanTasksResource
 from falcon_catalog.api.status import LiveResource, ReadyResource
 from falcon_catalog.api.tables import (
     RegisterTableResource,
@@ -22,6 +23,7 @@ from falcon_catalog.api.tables import (
     TransactionResource,
 )
 from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.planner import Planner, PlanningLimits
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import strip_slash
@@ -39,6 +41,9 @@ ROUTES: dict[str, tuple[type, tuple[str, ...]]] = {
     f"{_NAMESPACE}/properties": (NamespacePropertiesResource, ("POST",)),
     f"{_NAMESPACE}/tables": (TablesResource, ("GET", "POST")),
     _TABLE: (TableResource, ("GET", "HEAD", "POST", "DELETE")),
+    f"{_TABLE}/plan": (PlansResource, ("POST",)),
+    f"{_TABLE}/plan/{{plan-id}}": (PlanResource, ("GET", "DELETE")),
+    f"{_TABLE}/tasks": (ScanTasksResource, ("POST",)),
     f"{_NAMESPACE}/register": (RegisterTableResource, ("POST",)),
     "/v1/{prefix}/tables/rename": (RenameTableResource, ("POST",)),
     "/v1/{prefix}/transactions/commit": (TransactionResource, ("POST",)),
@@ -49,8 +54,9 @@ ENDPOINTS = [f"{verb} {path}" for path, (_, verbs) in ROUTES.items() for verb in
 class CatalogApp:
     """A WSGI application that serves one catalog until it is closed."""
 
-    def __init__(self, database: Database, catalogs: list[Catalog]) -> None:
+    def __init__(self, database: Database, planner: Planner, catalogs: list[Catalog]) -> None:
         self._database = database
+        self._planner = planner
         self._wsgi = with_raw_path(_route(http.Warehouses(catalogs), self.ready))
 
     def __call__(
@@ -64,7 +70,8 @@ class CatalogApp:
         self._database.check()
 
     def close(self) -> None:
-        """Close the database; no request may be running."""
+        """Stop what works in the background, close the database; no request may be running."""
+        self._planner.close()
         self._database.close()
 
 
@@ -78,6 +85,13 @@ def create_app(settings: Settings) -> CatalogApp:
     location = strip_slash(settings.warehouse.location)
     with database.write() as tx:
         warehouse_id = warehouses.ensure(tx, settings.warehouse.name)
+    planner = Planner(
+        PlanningLimits(
+            sync_manifests=settings.planning.sync_manifests,
+            page_files=settings.planning.page_files,
+            keep_ms=settings.planning.keep_seconds * 1000,
+        )
+    )
     catalog = Catalog(
         database=database,
         files=LocalFileIO(),
@@ -85,8 +99,19 @@ def create_app(settings: Settings) -> CatalogApp:
         name=settings.warehouse.name,
         location=location,
         allowed_locations=(location, *settings.warehouse.allowed_locations),
+        planner=planner,
     )
-    return CatalogApp(database, [catalog])
+    return CatalogApp(database, planner, [catalog])
+
+
+def offered_endpoints() -> list[str]:
+    """Return what getConfig advertises: all routes but those that need what is not installed."""
+    absent = {
+        path
+        for path, (resource, _) in ROUTES.items()
+        if hasattr(resource, "is_offered") and not resource.is_offered()
+    }
+    return [endpoint for endpoint in ENDPOINTS if endpoint.split(" ")[1] not in absent]
 
 
 def _route(warehouses: http.Warehouses, check: Callable[[], None]) -> falcon.App[Any, Any]:
@@ -102,7 +127,7 @@ def _route(warehouses: http.Warehouses, check: Callable[[], None]) -> falcon.App
         serving = resource()
         app.add_route(template, serving)
         app.add_route(template.replace("/{prefix:name}", ""), serving)
-    app.add_route("/v1/config", ConfigResource(warehouses, ENDPOINTS))
+    app.add_route("/v1/config", ConfigResource(warehouses, offered_endpoints()))
     app.add_route("/health/live", LiveResource())
     app.add_route("/health/ready", ReadyResource(check))
     return app
@@ -113,4 +138,5 @@ def _with_converters(path: str) -> str:
         path.replace("{prefix}", "{prefix:name}")
         .replace("{namespace}", "{namespace:namespace}")
         .replace("{table}", "{table:name}")
+        .replace("{plan-id}", "{plan_id:name}")
     )

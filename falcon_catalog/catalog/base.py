@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from falcon_catalog.catalog.planner import Planner
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.store.database import Database
 
@@ -18,6 +19,8 @@ class Catalog:
     """The root of default table locations, without a trailing slash."""
     allowed_locations: tuple[str, ...]
     """The folders in which tables may lie, ``location`` among them."""
+    planner: Planner
+    """Works on the plans of scans that were submitted."""
 
 
 @dataclass(frozen=True, slots=True)

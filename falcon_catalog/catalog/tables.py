@@ -69,8 +69,17 @@ def locate(catalog: Catalog, identifier: TableIdentifier) -> str:
     Raises:
         NoSuchTableError: no table has this name.
     """
+    return find(catalog, identifier).metadata_location
+
+
+def find(catalog: Catalog, identifier: TableIdentifier) -> tabulars.TabularRow:
+    """Return a table's row.
+
+    Raises:
+        NoSuchTableError: no table has this name.
+    """
     with catalog.database.read() as tx:
-        return _require(tx, catalog, identifier).metadata_location
+        return _require(tx, catalog, identifier)
 
 
 def load(catalog: Catalog, metadata_location: str, snapshots: Snapshots = "all") -> Table:

@@ -93,7 +93,8 @@ class TestConfig:
         assert endpoints == ENDPOINTS
         paths = {endpoint.split(" ")[1] for endpoint in endpoints}
         for path in paths:
-            real = path.format(prefix="default", namespace="n", table="t")
+            names = {"prefix": "default", "namespace": "n", "table": "t", "plan-id": "p"}
+            real = path.format(**names)
             for verb in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH"):
                 for address in (real, real.replace("/default", "", 1)):
                     status = server.call(verb, address).status_code
