@@ -15,6 +15,7 @@ from falcon_catalog.api.namespaces import (
     NamespacesResource,
 )
 from falcon_catalog.api.retries import Retries
+from falcon_catalog.api.scans import PlanResource, PlansResource, ScanTasksResource
 from falcon_catalog.api.status import LiveResource, ReadyResource
 from falcon_catalog.api.tables import (
     RegisterTableResource,
@@ -32,6 +33,7 @@ from falcon_catalog.api.views import (
 )
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.housekeeping import Housekeeper
+from falcon_catalog.catalog.planner import Planner, PlanningLimits
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import strip_slash
@@ -51,6 +53,9 @@ ROUTES: dict[str, tuple[type, tuple[str, ...]]] = {
     f"{_NAMESPACE}/tables": (TablesResource, ("GET", "POST")),
     _TABLE: (TableResource, ("GET", "HEAD", "POST", "DELETE")),
     f"{_TABLE}/unregister": (UnregisterTableResource, ("POST",)),
+    f"{_TABLE}/plan": (PlansResource, ("POST",)),
+    f"{_TABLE}/plan/{{plan-id}}": (PlanResource, ("GET", "DELETE")),
+    f"{_TABLE}/tasks": (ScanTasksResource, ("POST",)),
     f"{_NAMESPACE}/register": (RegisterTableResource, ("POST",)),
     "/v1/{prefix}/tables/rename": (RenameTableResource, ("POST",)),
     f"{_NAMESPACE}/views": (ViewsResource, ("GET", "POST")),
@@ -72,7 +77,7 @@ class CatalogApp:
     """A WSGI application that serves one catalog until it is closed."""
 
     def __init__(self, catalogs: list[Catalog]) -> None:
-        self._database = catalogs[0].database
+        self._catalogs = catalogs
         self._wsgi = with_raw_path(_route(http.Warehouses(catalogs), self.ready))
         self._housekeeper = Housekeeper(catalogs)
 
@@ -84,12 +89,12 @@ class CatalogApp:
 
     def ready(self) -> None:
         """Raise an error unless requests can be served."""
-        self._database.check()
+        self._catalogs[0].database.check()
 
     def close(self) -> None:
-        """Close the database; no request may be running."""
+        """Stop what works in the background, close the database; no request may be running."""
         self._housekeeper.stop()
-        self._database.close()
+        self._catalogs[0].close()
 
 
 def create_app(settings: Settings) -> CatalogApp:
@@ -107,6 +112,13 @@ def open_catalog(settings: Settings) -> Catalog:
     location = strip_slash(settings.warehouse.location)
     with database.write() as tx:
         warehouse_id = warehouses.ensure(tx, settings.warehouse.name)
+    planner = Planner(
+        PlanningLimits(
+            sync_manifests=settings.planning.sync_manifests,
+            page_files=settings.planning.page_files,
+            keep_ms=settings.planning.keep_seconds * 1000,
+        )
+    )
     return Catalog(
         database=database,
         files=LocalFileIO(),
@@ -115,7 +127,18 @@ def open_catalog(settings: Settings) -> Catalog:
         location=location,
         allowed_locations=(location, *settings.warehouse.allowed_locations),
         drop_retention_ms=settings.warehouse.drop_retention * 1000,
+        planner=planner,
     )
+
+
+def offered_endpoints() -> list[str]:
+    """Return what getConfig advertises: all routes but those that need what is not installed."""
+    absent = {
+        path
+        for path, (resource, _) in ROUTES.items()
+        if hasattr(resource, "is_offered") and not resource.is_offered()
+    }
+    return [endpoint for endpoint in ENDPOINTS if endpoint.split(" ")[1] not in absent]
 
 
 def _route(warehouses: http.Warehouses, check: Callable[[], None]) -> falcon.App[Any, Any]:
@@ -133,7 +156,7 @@ def _route(warehouses: http.Warehouses, check: Callable[[], None]) -> falcon.App
         app.add_route(template.replace("/{prefix:name}", ""), serving)
     for path, management_resource in MANAGEMENT_ROUTES.items():
         app.add_route(_with_converters(path), management_resource())
-    app.add_route("/v1/config", ConfigResource(warehouses, ENDPOINTS))
+    app.add_route("/v1/config", ConfigResource(warehouses, offered_endpoints()))
     app.add_route("/health/live", LiveResource())
     app.add_route("/health/ready", ReadyResource(check))
     return app
@@ -146,4 +169,5 @@ def _with_converters(path: str) -> str:
         .replace("{table}", "{table:name}")
         .replace("{view}", "{view:name}")
         .replace("{dropped}", "{dropped:int}")
+        .replace("{plan-id}", "{plan_id:name}")
     )

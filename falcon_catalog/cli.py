@@ -204,7 +204,7 @@ def _opened(settings: Settings) -> Iterator[Catalog]:
     try:
         yield catalog
     finally:
-        catalog.database.close()
+        catalog.close()
 
 
 def _utc(milliseconds: int) -> str:

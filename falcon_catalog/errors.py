@@ -68,6 +68,20 @@ class NoSuchViewError(CatalogError):
     type = "NoSuchViewException"
 
 
+class NoSuchPlanIdError(CatalogError):
+    """The table has no scan planned under this id, or no longer."""
+
+    status = 404
+    type = "NoSuchPlanIdException"
+
+
+class NoSuchPlanTaskError(CatalogError):
+    """The table has no such part of a planned scan, or no longer."""
+
+    status = 404
+    type = "NoSuchPlanTaskException"
+
+
 class NotFoundError(CatalogError):
     """A file that the catalog points at is not there."""
 

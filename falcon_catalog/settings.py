@@ -117,6 +117,29 @@ class WarehouseSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanningSettings:
+    """How scans are planned for clients."""
+
+    sync_manifests: int = field(
+        default=16,
+        metadata=_about(
+            "Scans over more manifests than this are planned in the background.",
+            rules.whole(0, 1_000_000),
+        ),
+    )
+    page_files: int = field(
+        default=1000,
+        metadata=_about("Data files in one answer to a scan.", rules.whole(1, 100_000)),
+    )
+    keep_seconds: int = field(
+        default=3600,
+        metadata=_about(
+            "Seconds that a planned scan can be fetched for.", rules.whole(1, 7 * 86400)
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What the process tells on stderr."""
 
@@ -137,6 +160,7 @@ class Settings:
     store: StoreSettings
     warehouse: WarehouseSettings
     server: ServerSettings = field(default_factory=ServerSettings)
+    planning: PlanningSettings = field(default_factory=PlanningSettings)
     log: LogSettings = field(default_factory=LogSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -162,6 +186,7 @@ _SECTIONS = {
     "server": ServerSettings,
     "store": StoreSettings,
     "warehouse": WarehouseSettings,
+    "planning": PlanningSettings,
     "log": LogSettings,
 }
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from falcon_catalog.catalog.planner import Planner
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.store.database import Database
 
@@ -18,10 +19,17 @@ class Catalog:
     """The root of default table locations, without a trailing slash."""
     allowed_locations: tuple[str, ...]
     """The folders in which they may lie, ``location`` among them."""
+    planner: Planner
+    """Works on the plans of scans that were submitted."""
     drop_retention_ms: int = 0
     """How long what was dropped can be undropped."""
     retry_key: "RetryKey | None" = None
     """The Idempotency-Key of the request that is served, if it has one."""
+
+    def close(self) -> None:
+        """Stop planning and close the database, which all warehouses of a server share."""
+        self.planner.close()
+        self.database.close()
 
 
 @dataclass(slots=True)

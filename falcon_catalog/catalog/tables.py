@@ -5,12 +5,13 @@ from typing import Any, Literal
 
 import orjson
 
-from falcon_catalog.catalog import commits, entries, files, placement
+from falcon_catalog.catalog import commits, entries, files, kinds, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import TABLE
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import table as metadata_builder
+from falcon_catalog.store import tabulars
 
 JSON = dict[str, Any]
 Snapshots = Literal["all", "refs"]
@@ -60,7 +61,17 @@ def locate(catalog: Catalog, identifier: TableIdentifier) -> str:
     Raises:
         NoSuchTableError: no table has this name.
     """
-    return entries.locate(catalog, TABLE, identifier)
+    return find(catalog, identifier).metadata_location
+
+
+def find(catalog: Catalog, identifier: TableIdentifier) -> tabulars.TabularRow:
+    """Return a table's row.
+
+    Raises:
+        NoSuchTableError: no table has this name.
+    """
+    with catalog.database.read() as tx:
+        return kinds.require(tx, catalog, identifier, TABLE)
 
 
 def load(catalog: Catalog, metadata_location: str, snapshots: Snapshots = "all") -> Table:

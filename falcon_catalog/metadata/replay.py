@@ -15,7 +15,8 @@ def is_replay(base: JSON | None, updates: Sequence[Mapping[str, Any]]) -> bool:
 
     So it is when every snapshot they add is there with the same content and each ref they
     set is where they leave it, at one of those snapshots, or at a descendant of it. To be
-    judged before requirements: those no longer hold. Malformed updates are no replay; ``apply`` names what is wrong.
+    judged before requirements: those no longer hold. Malformed updates are no replay;
+    ``apply`` names what is wrong.
     """
     if base is None:
         return False

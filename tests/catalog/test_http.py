@@ -93,7 +93,8 @@ class TestConfig:
         assert endpoints == ENDPOINTS
         paths = {endpoint.split(" ")[1] for endpoint in endpoints}
         for path in paths:
-            real = path.format(prefix="default", namespace="n", table="t", view="v")
+            names = {"prefix": "default", "namespace": "n", "table": "t", "view": "v"}
+            real = path.format(**names, **{"plan-id": "p"})
             for verb in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH"):
                 for address in (real, real.replace("/default", "", 1)):
                     status = server.call(verb, address).status_code
@@ -119,7 +120,7 @@ class TestHealth:
         assert server.ok("GET", "/health/ready") == {"status": "ready"}
 
     def test_a_database_that_takes_no_changes_is_not_ready(self, server: Server) -> None:
-        server.app._database._broken = "disk I/O error"
+        server.app._catalogs[0].database._broken = "disk I/O error"
         assert server.fails("GET", "/health/ready")[:2] == (503, "SlowDownException")
         assert server.ok("GET", "/health/live") == {"status": "live"}
         status, kind, message = server.fails("POST", "/v1/namespaces", {"namespace": ["a"]})

@@ -17,6 +17,9 @@ WRITTEN = {
     "warehouse.location": "file:///tmp/other",
     "warehouse.name": "lake",
     "warehouse.allowed_locations": ("file:///a", "file:///b/c"),
+    "planning.sync_manifests": 3,
+    "planning.page_files": 10,
+    "planning.keep_seconds": 60,
     "log.level": "WARNING",
 }
 

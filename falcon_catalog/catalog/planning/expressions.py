@@ -1,0 +1,134 @@
+"""Filters, bound to columns: how many rows of a file pass, and what is left to ask of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from falcon_catalog.catalog.planning.iceberg import bucket_function
+from falcon_catalog.catalog.planning.known import Known, Test, Verdict, judge
+from falcon_catalog.catalog.planning.transforms import transformed
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata.columns import Column
+from falcon_catalog.metadata.readers import show
+
+Predicate = bool | dict[str, Any]
+"""A predicate in the JSON form of the REST specification."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A column, or a transform of one."""
+
+    column: Column
+    transform: str = "identity"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One predicate: its JSON as the client wrote it, and what planning makes of it.
+
+    Several ``tests`` are several ways to read one literal, none means that planning cannot
+    judge the predicate: the reader will.
+    """
+
+    json: dict[str, Any]
+    term: Term | None
+    tests: tuple[Test, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """Predicates that must ``all`` hold, or of which one must."""
+
+    all: bool
+    children: tuple["Expression", ...]
+
+
+Expression = bool | Leaf | Junction
+Facts = Callable[[Column], Known]
+"""What is known of a column in the file that is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The columns that a request may name."""
+
+    by_id: Mapping[int, Column]
+    case_sensitive: bool
+
+    def named(self, name: object, where: str) -> Column:
+        """Return the column with this full name; 400 when there is none, or several."""
+        if not isinstance(name, str):
+            raise BadRequestError(f"Invalid {where}: a column's name must be a string")
+        found = [c for c in self.by_id.values() if self._same(c.full_name, name)]
+        if not found:
+            raise BadRequestError(f"Invalid {where}: cannot find column {show(name)}")
+        if len(found) > 1:
+            raise BadRequestError(f"Invalid {where}: column {show(name)} is ambiguous")
+        return found[0]
+
+    def numbered(self, field_id: object, where: str) -> Column:
+        """Return the column with this field id; 400 when there is none."""
+        if isinstance(field_id, int) and not isinstance(field_id, bool):
+            column = self.by_id.get(field_id)
+            if column is not None:
+                return column
+        raise BadRequestError(f"Invalid {where}: cannot find a column with id {show(field_id)}")
+
+    def _same(self, ours: str, theirs: str) -> bool:
+        return ours == theirs if self.case_sensitive else ours.lower() == theirs.lower()
+
+
+def verdict(expression: Expression, facts: Facts) -> Verdict:
+    """Say how many of a file's rows pass a filter."""
+    if isinstance(expression, bool):
+        return Verdict.ALWAYS if expression else Verdict.NEVER
+    if isinstance(expression, Leaf):
+        return _verdict_of_leaf(expression, facts)
+    verdicts = (verdict(child, facts) for child in expression.children)
+    return min(verdicts) if expression.all else max(verdicts)
+
+
+def residual(expression: Expression, facts: Facts) -> Predicate:
+    """Return what is left to ask of each row once the facts of its file are known."""
+    if isinstance(expression, bool):
+        return expression
+    if isinstance(expression, Leaf):
+        judged = _verdict_of_leaf(expression, facts)
+        return expression.json if judged == Verdict.SOMETIMES else judged == Verdict.ALWAYS
+    settles = not expression.all  # one false settles AND, one true settles OR
+    parts = []
+    for child in expression.children:
+        part = residual(child, facts)
+        if part is settles:
+            return settles
+        if not isinstance(part, bool):
+            parts.append(part)
+    return _joined("and" if expression.all else "or", parts) if parts else expression.all
+
+
+def _verdict_of_leaf(leaf: Leaf, facts: Facts) -> Verdict:
+    if leaf.term is None or not leaf.tests:
+        return Verdict.SOMETIMES
+    column, transform = leaf.term.column, leaf.term.transform
+    known = transformed(transform, column.type, facts(column))
+    # Only a column itself can be known by its bucket, a transform of it cannot.
+    hashed = bucket_function(column.type) if known.buckets else _no_bucket
+    verdicts = {judge(test, known, hashed) for test in leaf.tests}
+    return verdicts.pop() if len(verdicts) == 1 else Verdict.SOMETIMES
+
+
+def _no_bucket(_count: int, _value: Any) -> None:
+    return None
+
+
+def _joined(word: str, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Join predicates in a tree that is no deeper than it must be."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return {
+        "type": word,
+        "left": _joined(word, parts[:middle]),
+        "right": _joined(word, parts[middle:]),
+    }
