@@ -94,6 +94,8 @@ def _run(
         properties = {
             "java.io.tmpdir": scratch,
             "org.slf4j.simpleLogger.defaultLogLevel": "warn",
+            # Conflicts are what some tests are about: each would print a stack trace.
+            "org.slf4j.simpleLogger.log.org.apache.iceberg.util.Tasks": "error",
             "rck.local": "false",
             "rck.requires-namespace-create": "true",
             "rck.supports-serverside-retry": "true",
