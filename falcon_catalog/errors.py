@@ -26,6 +26,15 @@ class BadRequestError(CatalogError):
     type = "BadRequestException"
 
 
+class IllegalArgumentError(BadRequestError):
+    """The request breaks a rule that Java's client tells its caller in these very words.
+
+    Of the types of a 400 it knows this one only; any other becomes "Malformed request: …".
+    """
+
+    type = "IllegalArgumentException"
+
+
 class NotAuthenticatedError(CatalogError):
     """The caller did not prove who they are."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, IllegalArgumentError
 from falcon_catalog.metadata.draft import find
 from falcon_catalog.metadata.readers import (
     JSON,
@@ -124,7 +124,7 @@ def _check_new(draft: ViewDraft, version: JSON) -> None:
     for query in version["representations"]:
         dialect = query["dialect"].lower()
         if dialect in seen:
-            raise BadRequestError(
+            raise IllegalArgumentError(
                 f"Invalid view version: Cannot add multiple queries for dialect {dialect}"
             )
         seen.add(dialect)

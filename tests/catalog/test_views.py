@@ -131,6 +131,16 @@ class TestCreate:
         assert ns.ok("GET", encoded) == made
         assert ns.call("DELETE", encoded).status_code == 204
 
+    def test_two_queries_of_one_dialect_are_java_s_illegal_argument(self, ns: Server) -> None:
+        one = version()["representations"][0]
+        twice = {**version(), "representations": [one, {**one, "dialect": "SPARK"}]}
+        assert ns.fails("POST", VIEWS, request(**{"view-version": twice})) == (
+            400,
+            "IllegalArgumentException",
+            "Invalid view version: Cannot add multiple queries for dialect spark",
+        )
+        assert metadata_files(ns) == set()
+
 
 class TestNames:
     """Tables and views share the names of a namespace."""
