@@ -9,16 +9,37 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from duckdb_extensions import import_extension
 from pyiceberg.catalog import load_catalog
 from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.table import Table
 
 from falcon_catalog.app import CatalogApp, create_app
 from falcon_catalog.server import Loop
 from falcon_catalog.settings import load
 
 Rows = list[tuple[Any, ...]]
+
+# The schema of most tables that PyIceberg makes here.
+ARROW = pa.schema([("i", pa.int32()), ("s", pa.string())])
+
+
+def rows(*pairs: tuple[int, str]) -> pa.Table:
+    """Make rows of the schema ARROW."""
+    return pa.Table.from_pylist([{"i": i, "s": s} for i, s in pairs], schema=ARROW)
+
+
+def reload(table: Table) -> Table:
+    """Load a table again: what the catalog says, not what the client thinks."""
+    return table.catalog.load_table(table.name())
+
+
+def read(table: Table, **options: Any) -> Rows:
+    """Read what the catalog has of a table, with PyIceberg, sorted."""
+    found = reload(table).scan(**options).to_arrow().to_pylist()
+    return sorted(tuple(row.values()) for row in found)
 
 
 @dataclass
@@ -174,3 +195,11 @@ def iceberg(connect: Connect) -> RestCatalog:
     catalog = connect()
     catalog.create_namespace_if_not_exists("ns")
     return catalog
+
+
+@pytest.fixture(params=["1", "2"])
+def table(iceberg: RestCatalog, request: pytest.FixtureRequest) -> Table:
+    """A table of PyIceberg's with two rows in one snapshot."""
+    made = iceberg.create_table("ns.t", ARROW, properties={"format-version": request.param})
+    made.append(rows((1, "a"), (2, "b")))
+    return made
