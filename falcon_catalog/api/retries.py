@@ -8,7 +8,7 @@ import falcon
 import orjson
 
 from falcon_catalog.api.http import send, send_table
-from falcon_catalog.catalog import idempotency, tables
+from falcon_catalog.catalog import idempotency
 from falcon_catalog.catalog.base import Catalog, RetryKey
 from falcon_catalog.errors import BadRequestError
 
@@ -81,7 +81,7 @@ def _answer_again(resp: falcon.Response, catalog: Catalog, answer: JSON) -> None
     """Answer as before; a table or view as its metadata was then."""
     resp.status = answer.get("status", 200 if answer else 204)
     if location := answer.get("metadata-location"):
-        send_table(resp, tables.load(catalog, location))
+        send_table(resp, idempotency.state_then(catalog, location))
     elif "body" in answer:
         send(resp, answer["body"])
     else:

@@ -9,8 +9,14 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.catalog.base import Catalog, RetryKey
-from falcon_catalog.errors import BadRequestError, CommitFailedError
+from falcon_catalog.catalog import files
+from falcon_catalog.catalog.base import Catalog, RetryKey, Table
+from falcon_catalog.errors import (
+    BadRequestError,
+    CommitFailedError,
+    CommitStateUnknownError,
+    NotFoundError,
+)
 from falcon_catalog.store import idempotency as rows
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.idempotency import Receipt
@@ -55,6 +61,21 @@ def recall(catalog: Catalog, retry: RetryKey) -> JSON | None:
     """
     with catalog.database.read() as tx:
         return _read(retry, rows.find(tx, catalog.warehouse_id, retry.key))
+
+
+def state_then(catalog: Catalog, metadata_location: str) -> Table:
+    """Return the table or view as the request left it.
+
+    Raises:
+        CommitStateUnknownError: its metadata file is gone by now. The request was done, and
+            no answer may deny that.
+    """
+    try:
+        return Table(files.read_text(catalog.files, metadata_location), metadata_location)
+    except NotFoundError as error:
+        raise CommitStateUnknownError(
+            f"The request was done before, but {metadata_location} is gone since"
+        ) from error
 
 
 def _insert(tx: Transaction, catalog: Catalog, retry: RetryKey, answer: JSON) -> bool:

@@ -17,6 +17,7 @@ WRITTEN = {
     "warehouse.location": "file:///tmp/other",
     "warehouse.name": "lake",
     "warehouse.allowed_locations": ("file:///a", "file:///b/c"),
+    "warehouse.drop_retention": 3600,
     "planning.sync_manifests": 3,
     "planning.page_files": 10,
     "planning.keep_seconds": 60,

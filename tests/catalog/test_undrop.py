@@ -1,0 +1,252 @@
+"""Dropped tables come back, or go for good: purge, retention, undrop, unregister."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+from pyiceberg.catalog.rest import RestCatalog
+
+from falcon_catalog.catalog import undrop
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.cli import main
+from tests.catalog.serving import Server
+
+T = "/v1/namespaces/ns/tables/t"
+DROPPED = "/management/v1/warehouses/default/dropped"
+ROWS = pa.table({"id": [1, 2, 3], "data": ["a", "b", "c"]})
+
+
+@pytest.fixture
+def client(ns: Server) -> RestCatalog:
+    return RestCatalog("test", uri=ns.url)
+
+
+def catalog_of(server: Server) -> Catalog:
+    return server.app._catalogs[0]
+
+
+def dropped(server: Server) -> list[dict[str, object]]:
+    return list(server.ok("GET", DROPPED)["dropped"])
+
+
+def expire(server: Server) -> list[str]:
+    """End every retention, and let go of what was waiting for that."""
+    with catalog_of(server).database.write() as tx:
+        tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
+    return undrop.let_go(catalog_of(server))
+
+
+def files_below(location: str) -> list[Path]:
+    folder = Path(location.removeprefix("file://"))
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def written_table(client: RestCatalog, name: str = "ns.t") -> str:
+    table = client.create_table(name, schema=ROWS.schema)
+    table.append(ROWS)
+    table.append(ROWS)
+    table.delete("id = 2")
+    return table.location()
+
+
+class TestUndrop:
+    def test_a_dropped_table_comes_back_as_it_was(self, ns: Server, client: RestCatalog) -> None:
+        written_table(client)
+        before = ns.ok("GET", T)
+        client.drop_table("ns.t")
+        [entry] = dropped(ns)
+        assert entry["identifier"] == {"namespace": ["ns"], "name": "t"}
+        assert entry["metadata-location"] == before["metadata-location"]
+        assert (entry["type"], entry["purge"]) == ("table", False)
+        assert ns.ok("POST", f"{DROPPED}/{entry['id']}/undrop")["uuid"] == entry["uuid"]
+        assert ns.ok("GET", T) == before
+        assert dropped(ns) == []
+
+    def test_it_may_come_back_under_another_name(self, ns: Server) -> None:
+        made = ns.table("t")
+        ns.ok("DELETE", T)
+        ns.table("t")
+        [entry] = dropped(ns)
+        path = f"{DROPPED}/{entry['id']}/undrop"
+        assert ns.fails("POST", path)[:2] == (409, "AlreadyExistsException")
+        ns.ok("POST", path, {"identifier": {"namespace": ["ns"], "name": "old"}})
+        assert ns.ok("GET", "/v1/namespaces/ns/tables/old") == made
+
+    def test_what_cannot_come_back_is_explained(self, ns: Server) -> None:
+        ns.table("t")
+        ns.ok("DELETE", T)
+        ns.ok("DELETE", "/v1/namespaces/ns")
+        [entry] = dropped(ns)
+        path = f"{DROPPED}/{entry['id']}/undrop"
+        assert ns.fails("POST", path)[:2] == (404, "NoSuchNamespaceException")
+        assert ns.fails("POST", f"{DROPPED}/999/undrop")[:2] == (404, "NotFoundException")
+
+    def test_it_cannot_come_back_over_another_table(self, ns: Server) -> None:
+        location = ns.table("t")["metadata"]["location"]
+        ns.ok("DELETE", T)
+        ns.table("u", location=location)
+        [entry] = dropped(ns)
+        assert ns.fails("POST", f"{DROPPED}/{entry['id']}/undrop")[0] == 403
+
+    def test_pages_of_the_dropped(self, ns: Server) -> None:
+        for number in range(5):
+            ns.table(f"t{number}")
+            ns.ok("DELETE", f"/v1/namespaces/ns/tables/t{number}")
+        first = ns.ok("GET", DROPPED, params={"pageToken": "", "pageSize": 3})
+        rest = ns.ok("GET", DROPPED, params={"pageToken": first["next-page-token"]})
+        names = [entry["identifier"]["name"] for entry in first["dropped"] + rest["dropped"]]
+        assert names == ["t0", "t1", "t2", "t3", "t4"]
+
+    def test_from_the_command_line(self, ns: Server) -> None:
+        ns.table("t")
+        ns.ok("DELETE", T)
+        flags = ["--store", f"sqlite:///{ns.folder}/catalog.db"]
+        flags += ["--warehouse", f"file://{ns.warehouse}"]
+        listed = CliRunner().invoke(main, ["dropped", *flags])
+        assert "ns.t" in listed.output
+        number = str(dropped(ns)[0]["id"])
+        back = CliRunner().invoke(main, ["undrop", number, "--as", "ns.again", *flags])
+        assert back.output == "table ns.t is back as ns.again\n"
+        assert ns.call("HEAD", "/v1/namespaces/ns/tables/again").status_code == 204
+        again = CliRunner().invoke(main, ["undrop", number, *flags])
+        assert again.exit_code == 1
+        assert "does not exist" in again.output
+        assert "Nothing is due" in CliRunner().invoke(main, ["maintain", *flags]).output
+
+
+class TestLettingGo:
+    def test_a_drop_without_purge_never_deletes_a_file(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        location = written_table(client)
+        before = files_below(location)
+        client.drop_table("ns.t")
+        assert expire(ns) == ["ns.t: dropped for good, its files stay"]
+        assert files_below(location) == before
+        assert dropped(ns) == []
+
+    def test_a_purge_deletes_what_the_metadata_reaches_and_nothing_else(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        location = written_table(client)
+        stranger = Path(location.removeprefix("file://")) / "data" / "not-ours.parquet"
+        stranger.write_bytes(b"x")
+        count = len(files_below(location))
+        client.purge_table("ns.t")
+        assert undrop.let_go(catalog_of(ns)) == []
+        assert len(files_below(location)) == count
+        assert expire(ns) == [f"ns.t: purged, {count - 1} files deleted, 0 kept"]
+        assert files_below(location) == [stranger]
+
+    def test_a_purge_of_what_was_undropped_does_nothing(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        location = written_table(client)
+        count = len(files_below(location))
+        client.purge_table("ns.t")
+        ns.ok("POST", f"{DROPPED}/{dropped(ns)[0]['id']}/undrop")
+        assert expire(ns) == []
+        assert len(files_below(location)) == count
+        assert client.load_table("ns.t").scan().to_arrow().num_rows == 4
+
+    def test_what_is_registered_again_is_not_purged(self, ns: Server, client: RestCatalog) -> None:
+        location = written_table(client)
+        metadata_location = client.load_table("ns.t").metadata_location
+        client.purge_table("ns.t")
+        client.register_table("ns.back", metadata_location)
+        expire(ns)
+        assert files_below(location)
+        assert client.load_table("ns.back").scan().to_arrow().num_rows == 4
+
+    def test_a_purge_spares_the_files_of_a_table_that_moved_in(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        location = written_table(client)
+        client.purge_table("ns.t")
+        client.create_table("ns.t", schema=ROWS.schema, location=location).append(ROWS)
+        [said] = expire(ns)
+        assert said.startswith("ns.t: purged, 0 files deleted")
+        assert client.load_table("ns.t").scan().to_arrow().num_rows == 3
+
+    def test_data_that_is_not_the_table_s_to_delete_stays(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        table = client.create_table("ns.t", schema=ROWS.schema, properties={"gc.enabled": "false"})
+        table.append(ROWS)
+        client.purge_table("ns.t")
+        expire(ns)
+        assert {path.suffix for path in files_below(table.location())} == {".parquet"}
+
+    def test_a_foreign_file_that_metadata_names_stays(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        other = client.create_table("ns.other", schema=ROWS.schema)
+        other.append(ROWS)
+        [victim] = (Path(other.location().removeprefix("file://")) / "data").iterdir()
+        table = client.create_table("ns.t", schema=ROWS.schema)
+        table.add_files([f"file://{victim}"])
+        client.purge_table("ns.t")
+        [said] = expire(ns)
+        assert said.endswith("1 kept")
+        assert client.load_table("ns.other").scan().to_arrow().num_rows == 3
+
+    def test_a_purge_that_was_cut_short_goes_on(self, ns: Server, client: RestCatalog) -> None:
+        location = written_table(client)
+        client.purge_table("ns.t")
+        with catalog_of(ns).database.write() as tx:
+            tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
+        asked = iter([False, False, False, True])
+        [said] = undrop.let_go(catalog_of(ns), stopping=lambda: next(asked, True))
+        assert said.startswith("ns.t: interrupted after")
+        [entry] = dropped(ns)
+        assert entry["purge-started"] is True
+        assert ns.fails("POST", f"{DROPPED}/{entry['id']}/undrop")[0] == 409
+        assert undrop.let_go(catalog_of(ns)) == []  # its lease still runs
+        with catalog_of(ns).database.write() as tx:
+            tx.change("UPDATE dropped_tabulars SET leased_until = ?", (tx.now,))
+        undrop.let_go(catalog_of(ns))
+        assert files_below(location) == []
+
+    def test_trouble_is_told_and_tried_again_later(
+        self, ns: Server, client: RestCatalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        location = written_table(client)
+        client.purge_table("ns.t")
+
+        def broken(*_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("falcon_catalog.fileio.local.LocalFileIO.delete", broken)
+            [said] = expire(ns)
+        assert "not purged yet" in said
+        assert "Input/output error" in str(dropped(ns)[0]["trouble"])
+        assert files_below(location)
+
+    def test_a_missing_metadata_file_does_not_block_a_purge(self, ns: Server) -> None:
+        made = ns.table("t")
+        Path(made["metadata-location"].removeprefix("file://")).unlink()
+        ns.ok("DELETE", T, params={"purgeRequested": "true"})
+        assert expire(ns) == ["ns.t: purged, 0 files deleted, 0 kept"]
+
+
+class TestUnregister:
+    def test_it_gives_the_table_up_and_keeps_everything(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        location = written_table(client)
+        before = ns.ok("GET", T)
+        files = files_below(location)
+        given_up = ns.ok("POST", f"{T}/unregister")
+        assert given_up == {key: before[key] for key in ("metadata-location", "metadata")}
+        assert ns.call("HEAD", T).status_code == 404
+        assert ns.fails("POST", T, {"updates": []})[0] == 404
+        assert dropped(ns) == []
+        assert files_below(location) == files
+        ns.ok(
+            "POST",
+            "/v1/namespaces/ns/register",
+            {"name": "t", "metadata-location": given_up["metadata-location"]},
+        )
+        assert ns.ok("GET", T) == before
