@@ -30,11 +30,11 @@ constraints: $(VENV)/.has-uv ## Write constraints.txt anew, with the newest vers
 	   echo "# Written by \`make constraints\`; do not edit."; \
 	   $(PYTHON_IN_VENV) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	       --no-emit-index-url --no-emit-find-links --no-header \
-	       --extra dev --extra jobs --extra demo pyproject.toml; } > constraints.new
-	@mv constraints.new constraints.txt
+	       --extra dev --extra jobs --extra demo pyproject.toml; } > $(VENV)/constraints.new
+	@mv $(VENV)/constraints.new constraints.txt
 
 clean: ## Remove all that was made: environments, caches, and var/ with the demo's lakehouse
-	rm -rf $(VENV) .tox var build dist *.egg-info constraints.new dbt/target dbt/logs dbt/.user.yml
+	rm -rf $(VENV) .tox var build dist *.egg-info dbt/target dbt/logs dbt/.user.yml
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -116,6 +116,8 @@ def _check_snapshots(full: JSON) -> None:
         where = f"{WHERE}, snapshots"
         known.add(required(snapshot, "snapshot-id", as_long, where))
         required(snapshot, "timestamp-ms", as_long, where)
+        for key in ("parent-snapshot-id", "sequence-number", "first-row-id", "added-rows"):
+            optional(snapshot, key, as_long, where)
         optional(snapshot, "summary", as_texts, where)
     for name, ref in full["refs"].items():
         where = f"{WHERE}, refs.{name}"

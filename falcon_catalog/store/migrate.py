@@ -1,11 +1,10 @@
 """Bring a database's schema up to date with the numbered scripts in ``migrations/``."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 
-import sqlite_utils
-from sqlite_utils import Migrations
+_SET = "falcon_catalog"
 
 
 class SchemaTooNewError(Exception):
@@ -21,23 +20,20 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
         SchemaTooNewError: the database has seen scripts that this version does not have.
         sqlite3.Error: a script failed; the database is as it was.
     """
-    database = sqlite_utils.Database(connection)
     scripts = _scripts()
-    migrations = Migrations("falcon_catalog")
-    for name, sql in scripts.items():
-        migrations(name=name)(_run(sql))
     # One lock around the look and the change: two servers may start at once.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        unknown = [m.name for m in migrations.applied(database) if m.name not in scripts]
+        applied = _applied(connection)
+        unknown = [name for name in applied if name not in scripts]
         if unknown:
             raise SchemaTooNewError(
                 f"the database has the schema change {unknown[-1]!r}, which this version of "
                 "falcon-catalog does not know; use the version that made it, or a newer one"
             )
-        pending = [m.name for m in migrations.pending(database)]
+        pending = [name for name in scripts if name not in applied]
         if pending:
-            migrations.apply(database)
+            _apply(connection, scripts)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -46,11 +42,34 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
     return pending
 
 
-def _run(sql: str) -> Callable[[sqlite_utils.Database], None]:
-    def run(database: sqlite_utils.Database, /) -> None:
-        database.executescript(sql)
+def _applied(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the scripts that the database has seen, from sqlite-utils' own table."""
+    there = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'"
+    ).fetchone()
+    if there is None:
+        return []
+    rows = connection.execute(
+        "SELECT name FROM _sqlite_migrations WHERE migration_set = ? ORDER BY rowid", (_SET,)
+    )
+    return [row[0] for row in rows]
 
-    return run
+
+def _apply(connection: sqlite3.Connection, scripts: Mapping[str, str]) -> None:
+    # sqlite-utils imports pandas where that is installed: a second that a server whose store
+    # is up to date, as it nearly always is, need not wait for.
+    import sqlite_utils  # noqa: PLC0415
+
+    def step(sql: str) -> Callable[[sqlite_utils.Database], None]:
+        def run(database: sqlite_utils.Database, /) -> None:
+            database.executescript(sql)
+
+        return run
+
+    migrations = sqlite_utils.Migrations(_SET)
+    for name, sql in scripts.items():
+        migrations(name=name)(step(sql))
+    migrations.apply(sqlite_utils.Database(connection))
 
 
 def _scripts() -> dict[str, str]:
