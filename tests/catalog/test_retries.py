@@ -176,7 +176,7 @@ def test_a_key_belongs_to_one_request(ns: Server) -> None:
     assert "was used for another request, POST /v1/namespaces" in message
 
 
-@pytest.mark.parametrize("key", ["x", "", "0" * 36, str(uuid.uuid4())[:-1]])
+@pytest.mark.parametrize("key", ["x", "", "0" * 36, "3cb305ab-e8af-4a69-b02e-b4ee3cc28b1"])
 def test_a_key_is_a_uuid(ns: Server, key: str) -> None:
     answer = ns.fails(
         "POST", "/v1/namespaces", {"namespace": ["a"]}, headers={"Idempotency-Key": key}
