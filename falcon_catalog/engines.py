@@ -119,7 +119,8 @@ def _spark(at: Address) -> str:
 from pyspark.sql import SparkSession
 
 spark = (
-    SparkSession.builder.config("spark.jars.packages", "{SPARK_PACKAGE}")
+    SparkSession.builder.appName("lake")
+    .config("spark.jars.packages", "{SPARK_PACKAGE}")
     .config(
         "spark.sql.extensions",
         "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
