@@ -102,5 +102,8 @@ def test_changes_between_snapshots(t: str, sql: Any) -> None:
     sql(f"INSERT INTO {t} VALUES (3, 'c')")
     sql(f"DELETE FROM {t} WHERE id = 1")
     sql(f"CALL lake.system.create_changelog_view(table => '{t}', changelog_view => 'changes')")
-    changes = sql("SELECT id, _change_type, _change_ordinal FROM changes ORDER BY 3, 1")
+    try:
+        changes = sql("SELECT id, _change_type, _change_ordinal FROM changes ORDER BY 3, 1")
+    finally:
+        sql("DROP VIEW changes")  # a temporary one: every namespace would list it
     assert changes == [(1, "INSERT", 0), (2, "INSERT", 0), (3, "INSERT", 1), (1, "DELETE", 2)]
