@@ -1,4 +1,4 @@
-"""The command line: ``falcon-catalog serve``, ``migrate`` and ``config show``.
+"""The command line: ``falcon-catalog serve``, ``migrate``, ``config show`` and ``engines``.
 
 A setting that cannot be used ends the program with one line and status 2, anything else
 that stands in the way with one line and status 1.
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 from tabulate import tabulate
 
-from falcon_catalog import __version__, logs
+from falcon_catalog import __version__, engines, logs
 from falcon_catalog.app import create_app, open_catalog
 from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
@@ -91,6 +91,9 @@ def main() -> None:
     Flags win over environment variables, which win over the file given with --config, which
     wins over the defaults. STATE is $STATE_DIRECTORY, or ./var/catalog.
     """
+
+
+main.add_command(engines.command)
 
 
 @main.command("serve")

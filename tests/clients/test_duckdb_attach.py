@@ -2,6 +2,7 @@
 
 import duckdb
 import pytest
+import requests
 from pyiceberg.catalog.rest import RestCatalog
 
 from tests.clients.conftest import Attach, Duck, Lake, Pool
@@ -131,10 +132,13 @@ def test_a_stale_table_is_read_without_asking_and_written_safely(
         stale("INSERT INTO lake.ns.t VALUES (3)")
 
 
-def test_a_purge_is_refused_and_the_table_stays(duck: Duck, attach: Attach) -> None:
+def test_a_purge_drops_at_once_and_deletes_later(duck: Duck, attach: Attach, lake: Lake) -> None:
     duck("CREATE TABLE t AS SELECT 1 AS i")
 
-    with pytest.raises(duckdb.TransactionException, match=r"Cannot purge ns\.t: this server"):
-        attach("PURGE_REQUESTED true")("DROP TABLE lake.ns.t")
+    attach("PURGE_REQUESTED true")("DROP TABLE lake.ns.t")
 
-    assert duck("FROM t") == [(1,)]
+    assert requests.head(f"{lake.url}/v1/namespaces/ns/tables/t", timeout=10).status_code == 404
+    [dropped] = requests.get(
+        f"{lake.url}/management/v1/warehouses/default/dropped", timeout=10
+    ).json()["dropped"]
+    assert dropped["purge"] is True

@@ -149,13 +149,13 @@ def test_a_table_is_dropped_and_made_again(iceberg: RestCatalog) -> None:
     assert new.scan().to_arrow().num_rows == 0
 
 
-def test_a_purge_is_refused_and_the_table_stays(iceberg: RestCatalog) -> None:
+def test_a_purged_table_is_gone_at_once_and_its_name_free(iceberg: RestCatalog) -> None:
     iceberg.create_table("ns.t", ARROW)
 
-    with pytest.raises(RESTError, match=r"Cannot purge ns\.t: this server does not delete"):
-        iceberg.purge_table("ns.t")
+    iceberg.purge_table("ns.t")
 
-    assert iceberg.table_exists("ns.t")
+    assert not iceberg.table_exists("ns.t")
+    iceberg.create_table("ns.t", ARROW)
 
 
 def test_a_table_is_renamed_in_and_between_namespaces(iceberg: RestCatalog) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from falcon_catalog import __version__
 from falcon_catalog.cli import main
+from falcon_catalog.engines import ENGINES, Address
 from falcon_catalog.settings import SETTINGS, Setting, load
 
 REPOSITORY = Path(__file__).parents[2]
@@ -136,6 +137,14 @@ def test_every_decision_is_listed() -> None:
         title = record.read_text(encoding="utf-8").splitlines()[0]
         assert title.startswith(f"# {number}. ")
         assert f"{number}. [{title.partition('. ')[2]}]({record.name})" in index
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_page_of_engines_shows_what_is_printed(name: str) -> None:
+    engine = ENGINES[name]
+    _, _, section = read("docs/engines.md").partition(f"\n## {engine.title}\n")
+    shown = engine.write(Address("http://127.0.0.1:8181", "default"))
+    assert f"\n{shown}```\n" in section.partition("\n## ")[0]
 
 
 def test_the_changelog_speaks_of_this_version() -> None:
