@@ -2,10 +2,10 @@
 
 Source: the error responses of the Iceberg REST OpenAPI document. Below the HTTP layer a
 class is raised; the edge renders it once as
-``{"error": {"message", "type", "code"}}``.
+``{"error": {"message", "type", "code"}}``. Errors of OAuth have OAuth's own shape.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class CatalogError(Exception):
@@ -17,6 +17,10 @@ class CatalogError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the body of the answer."""
+        return {"error": {"message": self.message, "type": self.type, "code": self.status}}
 
 
 class BadRequestError(CatalogError):
@@ -89,6 +93,20 @@ class NoSuchPlanTaskError(CatalogError):
 
     status = 404
     type = "NoSuchPlanTaskException"
+
+
+class NoSuchFunctionError(CatalogError):
+    """No function has this name."""
+
+    status = 404
+    type = "NoSuchFunctionException"
+
+
+class NoSuchPrincipalError(CatalogError):
+    """Nobody has this name."""
+
+    status = 404
+    type = "NoSuchPrincipalException"
 
 
 class NotFoundError(CatalogError):
@@ -169,3 +187,30 @@ class ServiceUnavailableError(CatalogError):
 
     status = 503
     type = "SlowDownException"
+
+
+class OAuthError(CatalogError):
+    """A request for a token is refused. Source: RFC 6749, section 5.2.
+
+    ``type`` is the code that RFC 6749 and RFC 8693 give the case.
+    """
+
+    status = 400
+    type = "invalid_request"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return OAuth's body, which is not wrapped."""
+        return {"error": self.type, "error_description": self.message}
+
+
+class InvalidClientError(OAuthError):
+    """The client is unknown or its secret is wrong; which of both is not told."""
+
+    status = 401
+    type = "invalid_client"
+
+
+class UnsupportedGrantTypeError(OAuthError):
+    """This way to a token does not exist here."""
+
+    type = "unsupported_grant_type"

@@ -97,6 +97,14 @@ def level(value: object) -> str:
     return name
 
 
+def boolean(value: object) -> bool:
+    """Accept true and false."""
+    named = {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(named, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - ValueErrors are told
+    return named
+
+
 def whole(low: int, high: int) -> Callable[[object], int]:
     """Return the rule that accepts whole numbers from ``low`` to ``high``."""
 

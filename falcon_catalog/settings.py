@@ -140,6 +140,36 @@ class PlanningSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """Who may call."""
+
+    required: bool = field(
+        default=False,
+        metadata=_about(
+            "Whether every request needs a token; without, the Authorization header is ignored.",
+            rules.boolean,
+        ),
+    )
+    token_lifetime: int = field(
+        default=3600,
+        metadata=_about("Seconds that a token can be used for.", rules.whole(1, 30 * 86400)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """What clients report of their scans and commits."""
+
+    keep_reports: int = field(
+        default=10_000,
+        metadata=_about(
+            "Reports of scans and commits to keep, the newest of all tables.",
+            rules.whole(0, 10_000_000),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What the process tells on stderr."""
 
@@ -161,6 +191,8 @@ class Settings:
     warehouse: WarehouseSettings
     server: ServerSettings = field(default_factory=ServerSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -187,6 +219,8 @@ _SECTIONS = {
     "store": StoreSettings,
     "warehouse": WarehouseSettings,
     "planning": PlanningSettings,
+    "auth": AuthSettings,
+    "metrics": MetricsSettings,
     "log": LogSettings,
 }
 
@@ -198,10 +232,16 @@ def _describe(section: str, described: Field[Any]) -> Setting:
         key=f"{section}.{described.name}",
         variable=f"CATALOG_{section}_{described.name}".upper(),
         flag=about["flag"],
-        default=about["derived"] or ("" if default == () else str(default)),
+        default=about["derived"] or _written(default),
         help=about["help"],
         rule=about["rule"],
     )
+
+
+def _written(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default == () else str(default)
 
 
 SETTINGS: tuple[Setting, ...] = tuple(

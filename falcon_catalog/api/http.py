@@ -112,16 +112,24 @@ def read_metadata_location(body: Mapping[str, Any]) -> str:
     return location
 
 
-def read_page(req: falcon.Request) -> Page:
+def read_namespace(req: falcon.Request, name: str) -> Namespace | None:
+    """Return the namespace in a query parameter; absent and empty are None."""
+    # Falcon has decoded the value, which leaves the separator itself between the levels.
+    value = req.get_param(name)
+    return Namespace.of(value.split(SEPARATOR)) if value else None
+
+
+def read_page(req: falcon.Request, *, always: bool = False) -> Page:
     """Return the page that a list request asks for, with room for one entry more.
 
-    Without ``pageToken`` everything is asked for; the first page has an empty token.
+    Without ``pageToken`` everything is asked for, unless a page is ``always``; the first page
+    has an empty token.
     """
     token = req.get_param("pageToken")
     size = req.get_param("pageSize")
     if size is not None and not (size.isascii() and size.isdigit() and int(size) > 0):
         raise BadRequestError(f"Invalid pageSize {size!r}: it is not a whole number above 0")
-    if token is None:
+    if token is None and not always:
         return Page(None, _UNLIMITED)
     after = read_page_token(token) if token else None
     return Page(after, min(int(size or _MAX_PAGE_SIZE), _MAX_PAGE_SIZE) + 1)
@@ -199,10 +207,7 @@ def render_catalog_error(
     if error.status >= falcon.http_status_to_code(falcon.HTTP_500):
         _log.error("%s %s id=%s: %s", req.method, req.path, req.context.id, error, exc_info=error)
     resp.status = error.status
-    send(
-        resp,
-        {"error": {"message": error.message, "type": error.type, "code": error.status}},
-    )
+    send(resp, error.as_json())
 
 
 def render_http_error(

@@ -5,11 +5,11 @@ from urllib.parse import unquote
 
 import falcon
 
-from falcon_catalog.api.http import read_object, read_page, send, send_page
+from falcon_catalog.api.http import read_namespace, read_object, read_page, send, send_page
 from falcon_catalog.catalog import namespaces
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import BadRequestError, NoSuchNamespaceError
-from falcon_catalog.identifiers import SEPARATOR, Namespace
+from falcon_catalog.identifiers import Namespace
 
 
 class NamespacesResource:
@@ -20,7 +20,7 @@ class NamespacesResource:
     def on_get(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
         """List the namespaces directly below ``parent``."""
         page = read_page(req)
-        parent = _read_parent(req)
+        parent = read_namespace(req, "parent")
         try:
             found = namespaces.list_(catalog, parent, page)
         except NoSuchNamespaceError:
@@ -109,12 +109,6 @@ class NamespacePropertiesResource:
 
 def _read_properties(body: dict[str, Any], field: str) -> dict[str, str]:
     return namespaces.check_properties(body.get(field) or {}, field)
-
-
-def _read_parent(req: falcon.Request) -> Namespace | None:
-    # Falcon has decoded the value, which leaves the separator itself between the levels.
-    parent = req.get_param("parent")
-    return Namespace.of(parent.split(SEPARATOR)) if parent else None
 
 
 def _decode_again(parent: Namespace | None) -> Namespace | None:

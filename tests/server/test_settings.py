@@ -1,5 +1,6 @@
 """Settings: where they come from, who wins, and what is said when one is wrong."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ WRITTEN = {
     "planning.sync_manifests": 3,
     "planning.page_files": 10,
     "planning.keep_seconds": 60,
+    "auth.required": True,
+    "auth.token_lifetime": 60,
+    "metrics.keep_reports": 0,
     "log.level": "WARNING",
 }
 
@@ -78,7 +82,7 @@ def test_flag_wins_over_environment_over_file_over_default(config: Any, setting:
     key, value = setting.key, WRITTEN[setting.key]
     section, _, name = key.partition(".")
     literal = list(value) if isinstance(value, tuple) else value
-    file = config(f"[{section}]\n{name} = {literal!r}\n")
+    file = config(f"[{section}]\n{name} = {json.dumps(literal)}\n")
     in_file = load(file, {}, {})
     assert in_file.value(key) == value != load(None, {}, {}).value(key)
     assert in_file.origins[key] == str(file)
@@ -124,6 +128,8 @@ def test_a_slash_at_the_end_of_a_location_does_not_count() -> None:
         *(("warehouse.location", v) for v in ("file:///a/../b", "file:///a//b", "file:///")),
         *(("warehouse.name", v) for v in ("", "  ", "a\nb", 5)),
         *(("warehouse.allowed_locations", v) for v in ("x", ["file:///a", 3], 4, {"a": 1})),
+        *(("auth.required", v) for v in ("yes", 1, 0, "")),
+        *(("auth.token_lifetime", v) for v in (0, 2**32)),
         *(("log.level", v) for v in ("loud", "", 10)),
     ],
 )
