@@ -7,13 +7,23 @@ import falcon
 
 from falcon_catalog.api import http
 from falcon_catalog.api.config import ConfigResource
+from falcon_catalog.api.credentials import CredentialsResource, SignResource
 from falcon_catalog.api.dropped import DroppedResource, UndropResource
-from falcon_catalog.api.middleware import RequestLog, WarehouseOfPrefix, with_raw_path
+from falcon_catalog.api.functions import FunctionResource, FunctionsResource
+from falcon_catalog.api.management import ManagedFunctionResource, MetricsReportsResource
+from falcon_catalog.api.metrics import MetricsResource
+from falcon_catalog.api.middleware import (
+    Authentication,
+    RequestLog,
+    WarehouseOfPrefix,
+    with_raw_path,
+)
 from falcon_catalog.api.namespaces import (
     NamespacePropertiesResource,
     NamespaceResource,
     NamespacesResource,
 )
+from falcon_catalog.api.oauth import TokensResource
 from falcon_catalog.api.retries import Retries
 from falcon_catalog.api.scans import PlanResource, PlansResource, ScanTasksResource
 from falcon_catalog.api.status import LiveResource, ReadyResource
@@ -34,6 +44,7 @@ from falcon_catalog.api.views import (
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.housekeeping import Housekeeper
 from falcon_catalog.catalog.planner import Planner, PlanningLimits
+from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import strip_slash
@@ -56,29 +67,45 @@ ROUTES: dict[str, tuple[type, tuple[str, ...]]] = {
     f"{_TABLE}/plan": (PlansResource, ("POST",)),
     f"{_TABLE}/plan/{{plan-id}}": (PlanResource, ("GET", "DELETE")),
     f"{_TABLE}/tasks": (ScanTasksResource, ("POST",)),
+    f"{_TABLE}/credentials": (CredentialsResource, ("GET",)),
+    f"{_TABLE}/sign": (SignResource, ("POST",)),
+    f"{_TABLE}/metrics": (MetricsResource, ("POST",)),
     f"{_NAMESPACE}/register": (RegisterTableResource, ("POST",)),
     "/v1/{prefix}/tables/rename": (RenameTableResource, ("POST",)),
     f"{_NAMESPACE}/views": (ViewsResource, ("GET", "POST")),
     _VIEW: (ViewResource, ("GET", "HEAD", "POST", "DELETE")),
     f"{_NAMESPACE}/register-view": (RegisterViewResource, ("POST",)),
     "/v1/{prefix}/views/rename": (RenameViewResource, ("POST",)),
+    f"{_NAMESPACE}/functions": (FunctionsResource, ("GET",)),
+    f"{_NAMESPACE}/functions/{{function}}": (FunctionResource, ("GET",)),
     "/v1/{prefix}/transactions/commit": (TransactionResource, ("POST",)),
 }
-# Our own routes beside the specification's; nobody expects them of a catalog.
-_MANAGEMENT = "/management/v1/warehouses/{prefix}"
-MANAGEMENT_ROUTES: dict[str, type] = {
-    f"{_MANAGEMENT}/dropped": DroppedResource,
-    f"{_MANAGEMENT}/dropped/{{dropped}}/undrop": UndropResource,
+ENDPOINTS = [
+    "GET /v1/config",
+    "POST /v1/oauth/tokens",
+    *(f"{verb} {path}" for path, (_, verbs) in ROUTES.items() for verb in verbs),
+]
+
+# What the specification does not have: for operators, and not advertised.
+_WAREHOUSE = "/management/v1/warehouses/{warehouse}"
+MANAGEMENT_ROUTES: dict[str, tuple[type, tuple[str, ...]]] = {
+    f"{_WAREHOUSE}/dropped": (DroppedResource, ("GET",)),
+    f"{_WAREHOUSE}/dropped/{{dropped}}/undrop": (UndropResource, ("POST",)),
+    f"{_WAREHOUSE}/metrics": (MetricsReportsResource, ("GET",)),
+    f"{_WAREHOUSE}/namespaces/{{namespace}}/functions/{{function}}": (
+        ManagedFunctionResource,
+        ("PUT", "DELETE"),
+    ),
 }
-ENDPOINTS = [f"{verb} {path}" for path, (_, verbs) in ROUTES.items() for verb in verbs]
 
 
 class CatalogApp:
     """A WSGI application that serves one catalog until it is closed."""
 
-    def __init__(self, catalogs: list[Catalog]) -> None:
+    def __init__(self, catalogs: list[Catalog], realm: Realm, *, guarded: bool) -> None:
         self._catalogs = catalogs
-        self._wsgi = with_raw_path(_route(http.Warehouses(catalogs), self.ready))
+        routes = _route(http.Warehouses(catalogs), realm, self.ready, guarded=guarded)
+        self._wsgi = with_raw_path(routes)
         self._housekeeper = Housekeeper(catalogs)
 
     def __call__(
@@ -99,7 +126,9 @@ class CatalogApp:
 
 def create_app(settings: Settings) -> CatalogApp:
     """Make the application that serves what the settings name. Raises as ``open_catalog``."""
-    return CatalogApp([open_catalog(settings)])
+    catalog = open_catalog(settings)
+    realm = Realm.of(catalog.database, settings.auth.token_lifetime)
+    return CatalogApp([catalog], realm, guarded=settings.auth.required)
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -127,6 +156,7 @@ def open_catalog(settings: Settings) -> Catalog:
         location=location,
         allowed_locations=(location, *settings.warehouse.allowed_locations),
         drop_retention_ms=settings.warehouse.drop_retention * 1000,
+        keep_reports=settings.metrics.keep_reports,
         planner=planner,
     )
 
@@ -141,8 +171,12 @@ def offered_endpoints() -> list[str]:
     return [endpoint for endpoint in ENDPOINTS if endpoint.split(" ")[1] not in absent]
 
 
-def _route(warehouses: http.Warehouses, check: Callable[[], None]) -> falcon.App[Any, Any]:
-    middleware: list[Any] = [RequestLog(), WarehouseOfPrefix(warehouses), Retries()]
+def _route(
+    warehouses: http.Warehouses, realm: Realm, check: Callable[[], None], *, guarded: bool
+) -> falcon.App[Any, Any]:
+    # Who asks comes before all that is looked up: a stranger learns of nothing.
+    guards: list[Any] = [Authentication(realm)] if guarded else []
+    middleware: list[Any] = [RequestLog(), *guards, WarehouseOfPrefix(warehouses), Retries()]
     app = falcon.App(middleware=middleware)
     app.router_options.converters["name"] = http.NameConverter
     app.router_options.converters["namespace"] = http.NamespaceConverter
@@ -154,8 +188,9 @@ def _route(warehouses: http.Warehouses, check: Callable[[], None]) -> falcon.App
         serving = resource()
         app.add_route(template, serving)
         app.add_route(template.replace("/{prefix:name}", ""), serving)
-    for path, management_resource in MANAGEMENT_ROUTES.items():
-        app.add_route(_with_converters(path), management_resource())
+    for path, (resource, _) in MANAGEMENT_ROUTES.items():
+        app.add_route(_with_converters(path), resource())
+    app.add_route("/v1/oauth/tokens", TokensResource(realm))
     app.add_route("/v1/config", ConfigResource(warehouses, offered_endpoints()))
     app.add_route("/health/live", LiveResource())
     app.add_route("/health/ready", ReadyResource(check))
@@ -165,9 +200,11 @@ def _route(warehouses: http.Warehouses, check: Callable[[], None]) -> falcon.App
 def _with_converters(path: str) -> str:
     return (
         path.replace("{prefix}", "{prefix:name}")
+        .replace("{warehouse}", "{prefix:name}")
         .replace("{namespace}", "{namespace:namespace}")
         .replace("{table}", "{table:name}")
         .replace("{view}", "{view:name}")
         .replace("{dropped}", "{dropped:int}")
         .replace("{plan-id}", "{plan_id:name}")
+        .replace("{function}", "{function:name}")
     )

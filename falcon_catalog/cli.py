@@ -1,4 +1,4 @@
-"""The command line: ``falcon-catalog serve``, ``migrate``, ``config show`` and ``engines``.
+"""The command line: ``serve``, ``migrate``, ``config``, ``principals`` and the others.
 
 A setting that cannot be used ends the program with one line and status 2, anything else
 that stands in the way with one line and status 1.
@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from falcon_catalog import __version__, engines, logs
 from falcon_catalog.app import create_app, open_catalog
-from falcon_catalog.catalog import undrop
+from falcon_catalog.catalog import principals, undrop
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
@@ -238,3 +238,62 @@ def show(config: Path | None, **flags: Any) -> None:
             section = of
         written = f"{name} = {json.dumps(settings.value(setting.key), ensure_ascii=False)}"
         click.echo(f"{written:<60}  # {settings.origins[setting.key]}")
+
+
+@main.group("principals")
+def principals_group() -> None:
+    """Say who may call, where auth.required is set."""
+
+
+@contextlib.contextmanager
+def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
+    with _told_in_one_line():
+        database = Database.open(_read(config, flags).store.url)
+        with contextlib.closing(database):
+            yield database
+
+
+@principals_group.command()
+@click.argument("name")
+@_with_settings
+def add(name: str, config: Path | None, **flags: Any) -> None:
+    """Let NAME call, and print its credential.
+
+    The credential is NAME:SECRET. It is shown this once: the store has only its hash.
+
+    \b
+    Examples:
+        falcon-catalog principals add etl
+        falcon-catalog principals add etl --store sqlite:////var/lib/falcon-catalog/catalog.db
+    """
+    with _store(config, flags) as database:
+        click.echo(f"{name}:{principals.add(database, name)}")
+    click.echo("Keep it: the secret after the colon is not shown again", err=True)
+
+
+@principals_group.command("list")
+@_with_settings
+def list_command(config: Path | None, **flags: Any) -> None:
+    """Print who may call, and since when.
+
+    \b
+    Example:
+        falcon-catalog principals list
+    """
+    with _store(config, flags) as database:
+        for principal in principals.list_(database):
+            click.echo(f"{principal.name}\t{_utc(principal.created_at)}")
+
+
+@principals_group.command()
+@click.argument("name")
+@_with_settings
+def remove(name: str, config: Path | None, **flags: Any) -> None:
+    """Let NAME call no longer. Its tokens end at once, on a running server, too.
+
+    \b
+    Example:
+        falcon-catalog principals remove etl
+    """
+    with _store(config, flags) as database:
+        principals.remove(database, name)

@@ -1,4 +1,4 @@
-"""What happens around every request: its raw path, its id, its warehouse, its log line."""
+"""What happens around every request: its raw path, its id, who asks, its warehouse, its log."""
 
 import logging
 import re
@@ -10,9 +10,14 @@ from typing import Any
 import falcon
 
 from falcon_catalog.api.http import Warehouses
+from falcon_catalog.catalog import principals
+from falcon_catalog.catalog.principals import Realm
+from falcon_catalog.errors import NotAuthenticatedError
 
 _access = logging.getLogger("falcon_catalog.access")
 _ABSOLUTE_FORM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+# Told to anybody, also where tokens are required: there one gets a token, and is it alive?
+_OPEN_PATHS = frozenset({"/v1/oauth/tokens", "/health/live", "/health/ready"})
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
 
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -57,6 +62,7 @@ class RequestLog:
     ) -> None:
         """Write the line: who asked is no secret, what they sent is not logged."""
         milliseconds = (time.perf_counter() - req.context.started) * 1000
+        principal = getattr(req.context, "principal", None)
         _access.info(
             "%s %s %s %.1f ms id=%s",
             req.method,
@@ -64,7 +70,28 @@ class RequestLog:
             resp.status_code,
             milliseconds,
             req.context.id,
+            extra={"principal": principal} if principal else None,
         )
+
+
+class Authentication:
+    """Refuse who has no valid token, whatever they ask for."""
+
+    def __init__(self, realm: Realm) -> None:
+        self._realm = realm
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Note who asks; a route need not exist to be refused."""
+        if req.path in _OPEN_PATHS:
+            return
+        scheme, _, token = (req.auth or "").partition(" ")
+        resp.set_header("WWW-Authenticate", 'Bearer realm="falcon-catalog"')
+        if scheme.lower() != "bearer":
+            raise NotAuthenticatedError(
+                "Not authorized: this catalog needs a token, as Authorization: Bearer TOKEN"
+            )
+        req.context.principal = principals.identify(self._realm, token.strip())
+        resp.delete_header("WWW-Authenticate")
 
 
 class WarehouseOfPrefix:

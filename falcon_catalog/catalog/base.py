@@ -23,6 +23,8 @@ class Catalog:
     """Works on the plans of scans that were submitted."""
     drop_retention_ms: int = 0
     """How long what was dropped can be undropped."""
+    keep_reports: int = 0
+    """How many metrics reports are kept."""
     retry_key: "RetryKey | None" = None
     """The Idempotency-Key of the request that is served, if it has one."""
 

@@ -87,7 +87,7 @@ def drop(catalog: Catalog, namespace: Namespace) -> None:
     """Remove an empty namespace.
 
     Raises:
-        NamespaceNotEmptyError: it still holds tables, views or namespaces.
+        NamespaceNotEmptyError: it still holds tables, views, functions or namespaces.
         NoSuchNamespaceError: there is no such namespace.
     """
     with catalog.database.write() as tx:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
+import orjson
+
 from falcon_catalog.errors import BadRequestError
 
 T = TypeVar("T")
@@ -132,6 +134,14 @@ def actions(updates: object, known: Collection[str]) -> list[tuple[str, Mapping[
     if unknown is not None:
         raise BadRequestError(f"Unknown update action: {show(unknown)}")
     return named
+
+
+def text_of(value: object, where: str) -> bytes:
+    """Return JSON that a client sent as text again; it can be read deeper than written."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise BadRequestError(f"Invalid {where}: nested too deeply") from error
 
 
 def integer_text(text: str) -> int | None:

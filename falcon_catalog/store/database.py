@@ -74,6 +74,9 @@ class Database:
         database = cls(Path(url.removeprefix(_SCHEME)))
         try:
             database.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                # It will hold the key that signs tokens: for the owner's eyes only.
+                database.path.touch(mode=0o600, exist_ok=False)
             with contextlib.closing(database.connect()) as connection:
                 migrate(connection)
         except (OSError, sqlite3.Error, SchemaTooNewError) as error:

@@ -79,10 +79,11 @@ def children(
 
 
 def content(tx: Transaction, namespace_id: int) -> dict[str, int]:
-    """Count what keeps a namespace from being dropped: tables, views and namespaces."""
+    """Count what keeps a namespace from being dropped: all that is in it."""
     counts = {
         "tables": "SELECT count(*) FROM tabulars WHERE namespace_id = ? AND kind = 'table'",
         "views": "SELECT count(*) FROM tabulars WHERE namespace_id = ? AND kind = 'view'",
+        "functions": "SELECT count(*) FROM functions WHERE namespace_id = ?",
         "namespaces": "SELECT count(*) FROM namespaces WHERE parent_id = ?",
     }
     found = {}

@@ -1,0 +1,127 @@
+"""getToken: credentials, or an older token, for a token.
+
+Source: the operation getToken of the REST specification, RFC 6749 (section 4.4, 2.3.1) and
+RFC 8693. Deprecated there, and what DuckDB, PyIceberg and Java ask for all the same.
+"""
+
+import base64
+import binascii
+from urllib.parse import parse_qsl, unquote_plus
+
+import falcon
+
+from falcon_catalog.api.http import send
+from falcon_catalog.catalog import principals
+from falcon_catalog.catalog.principals import Realm, Token
+from falcon_catalog.errors import InvalidClientError, OAuthError, UnsupportedGrantTypeError
+
+CLIENT_CREDENTIALS = "client_credentials"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
+_TOKEN_TYPES = (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt")
+# What a token allows, whatever was asked for: a scope never widens it.
+_SCOPE = "catalog"
+_MAX_BODY_BYTES = 64 * 1024
+_MAX_FIELDS = 32
+
+Form = dict[str, str]
+Client = tuple[str, str]
+
+
+class TokensResource:
+    """``/v1/oauth/tokens``."""
+
+    def __init__(self, realm: Realm) -> None:
+        self._realm = realm
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Issue a token. Which scope is asked for changes nothing."""
+        resp.cache_control = ["no-store"]
+        form = _read_form(req)
+        client = _read_client(req, resp, form)
+        grant = form.get("grant_type")
+        if grant is None:
+            raise OAuthError("grant_type is missing")
+        if grant == CLIENT_CREDENTIALS:
+            _send_token(resp, self._authenticate(client))
+        elif grant == TOKEN_EXCHANGE:
+            _send_token(resp, self._exchange(form, client))
+        else:
+            raise UnsupportedGrantTypeError(
+                f"grant_type must be {CLIENT_CREDENTIALS} or {TOKEN_EXCHANGE}"
+            )
+
+    def _authenticate(self, client: Client | None) -> Token:
+        if client is None:
+            raise InvalidClientError(
+                "The client's credentials are missing: send client_id and client_secret, in the "
+                "form or as HTTP Basic"
+            )
+        return principals.authenticate(self._realm, *client)
+
+    def _exchange(self, form: Form, client: Client | None) -> Token:
+        if "actor_token" in form:
+            raise OAuthError("actor_token is not supported: nobody acts for others here")
+        if form.get("requested_token_type", ACCESS_TOKEN) not in _TOKEN_TYPES:
+            raise OAuthError(f"requested_token_type must be {ACCESS_TOKEN}")
+        if form.get("subject_token_type") not in _TOKEN_TYPES:
+            raise OAuthError(f"subject_token_type must be {ACCESS_TOKEN}")
+        if "subject_token" not in form:
+            raise OAuthError("subject_token is missing")
+        return principals.renew(self._realm, form["subject_token"], client)
+
+
+def _read_form(req: falcon.Request) -> Form:
+    # No message tells a value: any of them may be a secret.
+    kind = (req.content_type or "").partition(";")[0].strip().lower()
+    if kind != falcon.MEDIA_URLENCODED:
+        raise OAuthError(f"The request's body must be {falcon.MEDIA_URLENCODED}")
+    body = req.bounded_stream.read(_MAX_BODY_BYTES + 1)
+    if len(body) > _MAX_BODY_BYTES:
+        raise OAuthError(f"The request's body is larger than {_MAX_BODY_BYTES} bytes")
+    try:
+        pairs = parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_MAX_FIELDS)
+    except ValueError:  # not text, not UTF-8, or too many
+        raise OAuthError("The request's body is not a form, or has too many fields") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise OAuthError("A field of the form is there twice")
+    return form
+
+
+def _read_client(req: falcon.Request, resp: falcon.Response, form: Form) -> Client | None:
+    """Return the client's name and secret, from HTTP Basic or from the form."""
+    scheme, _, encoded = (req.auth or "").partition(" ")
+    if scheme.lower() == "basic":
+        resp.set_header("WWW-Authenticate", 'Basic realm="falcon-catalog", charset="UTF-8"')
+        client = _read_basic(encoded)
+        if "client_secret" in form or form.get("client_id", client[0]) != client[0]:
+            raise OAuthError("The client's credentials are there twice: in the form, and as Basic")
+        return client
+    if "client_id" in form and "client_secret" in form:
+        return form["client_id"], form["client_secret"]
+    return None
+
+
+def _read_basic(encoded: str) -> Client:
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise InvalidClientError("The HTTP Basic credentials cannot be read") from None
+    name, _, secret = text.partition(":")
+    # RFC 6749 has both form-encoded; ours read the same, encoded or not.
+    return unquote_plus(name), unquote_plus(secret)
+
+
+def _send_token(resp: falcon.Response, token: Token) -> None:
+    resp.delete_header("WWW-Authenticate")
+    send(
+        resp,
+        {
+            "access_token": token.text,
+            "token_type": "bearer",
+            "expires_in": token.lifetime_seconds,
+            "issued_token_type": ACCESS_TOKEN,
+            "scope": _SCOPE,
+        },
+    )

@@ -1,0 +1,69 @@
+"""Access to the files of a table: what a client needs beside the catalog's word.
+
+Local files need neither credentials nor signatures; whoever may read the path may read it.
+"""
+
+from typing import Any, NoReturn
+
+from falcon_catalog.catalog import tables
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.metadata.readers import (
+    array_of,
+    as_object,
+    as_text,
+    as_texts,
+    optional,
+    required,
+    show,
+)
+
+JSON = dict[str, Any]
+
+_METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE", "PATCH", "OPTIONS")
+
+
+def vend(catalog: Catalog, identifier: TableIdentifier) -> list[JSON]:
+    """Return storage credentials for a table's files: none, for they are local.
+
+    Raises:
+        NoSuchTableError: no table has this name.
+    """
+    tables.locate(catalog, identifier)
+    return []
+
+
+def sign(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> NoReturn:
+    """Refuse to sign a request to an object store: no table's files lie in one.
+
+    Args:
+        catalog: where.
+        identifier: the table.
+        request: a RemoteSignRequest of the REST specification.
+
+    Raises:
+        NoSuchTableError: no table has this name.
+        BadRequestError: the request is malformed, or else cannot be signed.
+    """
+    _check_sign_request(request)
+    tables.locate(catalog, identifier)
+    raise BadRequestError(
+        f"Cannot sign the request for {identifier}: the files of the warehouse {catalog.name} "
+        "are local, read and write them without a signature"
+    )
+
+
+def _check_sign_request(request: JSON) -> None:
+    where = "remote sign request"
+    required(request, "region", as_text, where)
+    required(request, "uri", as_text, where)
+    method = required(request, "method", as_text, where)
+    if method not in _METHODS:
+        known = ", ".join(_METHODS)
+        raise BadRequestError(f"Invalid {where}: method {show(method)} is none of {known}")
+    for name, values in required(request, "headers", as_object, where).items():
+        array_of(as_text)(values, f"{where}, headers, {show(name)}")
+    optional(request, "properties", as_texts, where)
+    optional(request, "body", as_text, where)
+    optional(request, "provider", as_text, where)

@@ -1,0 +1,79 @@
+"""The verbs of functions. Their metadata lies in the store, not in a file."""
+
+import uuid
+from typing import Any
+
+from falcon_catalog.catalog import namespaces
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.errors import BadRequestError, NoSuchFunctionError
+from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
+from falcon_catalog.metadata import function as metadata_builder
+from falcon_catalog.metadata.readers import text_of
+from falcon_catalog.store import functions as rows
+from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.functions import FunctionRow
+
+JSON = dict[str, Any]
+
+
+def list_(catalog: Catalog, namespace: Namespace, page: Page) -> list[str]:
+    """Return the names of the functions in a namespace, ordered."""
+    with catalog.database.read() as tx:
+        return rows.names(tx, namespaces.require(tx, catalog, namespace).id, page)
+
+
+def load(catalog: Catalog, identifier: TableIdentifier) -> bytes:
+    """Return a function's metadata as JSON text.
+
+    Raises:
+        NoSuchNamespaceError, NoSuchFunctionError: there is no such thing.
+    """
+    with catalog.database.read() as tx:
+        return _require(tx, catalog, identifier).metadata.encode()
+
+
+def put(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> bytes:
+    """Add a function, or replace one; return its metadata as JSON text.
+
+    Args:
+        catalog: where.
+        identifier: the function.
+        request: FunctionMetadata of the REST specification. Without ``function-uuid`` it gets
+            one, or keeps the one it has.
+
+    Raises:
+        NoSuchNamespaceError: its namespace does not exist.
+        BadRequestError: this is no such metadata, or has the uuid of another function.
+    """
+    check_name(identifier.name, "function")
+    with catalog.database.write() as tx:
+        namespace = namespaces.require(tx, catalog, identifier.namespace)
+        old = rows.find(tx, namespace.id, identifier.name)
+        known_uuid = old.uuid if old else str(uuid.uuid4())
+        metadata = metadata_builder.parse(request, drawn_uuid=known_uuid)
+        given_uuid = metadata["function-uuid"].lower()
+        if old is not None and given_uuid != old.uuid:
+            raise BadRequestError(
+                f"Invalid function-uuid {given_uuid}: {identifier} has {old.uuid}, for good"
+            )
+        text = text_of(metadata, metadata_builder.WHERE)
+        rows.put(tx, namespace.id, identifier.name, uuid=given_uuid, metadata=text.decode())
+    return text
+
+
+def drop(catalog: Catalog, identifier: TableIdentifier) -> None:
+    """Remove a function.
+
+    Raises:
+        NoSuchNamespaceError, NoSuchFunctionError: there is no such thing.
+    """
+    with catalog.database.write() as tx:
+        rows.delete(tx, _require(tx, catalog, identifier).id)
+
+
+def _require(tx: Transaction, catalog: Catalog, identifier: TableIdentifier) -> FunctionRow:
+    namespace = namespaces.require(tx, catalog, identifier.namespace)
+    row = rows.find(tx, namespace.id, identifier.name)
+    if row is None:
+        raise NoSuchFunctionError(f"Function does not exist: {identifier}")
+    return row

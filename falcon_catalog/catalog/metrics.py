@@ -1,0 +1,75 @@
+"""The verbs of metrics reports: take them in, show the newest."""
+
+from typing import Any
+
+from falcon_catalog.catalog import kinds
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.kinds import TABLE
+from falcon_catalog.errors import BadRequestError, PayloadTooLargeError
+from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
+from falcon_catalog.metadata import reports
+from falcon_catalog.metadata.readers import text_of
+from falcon_catalog.store import metrics as rows
+
+JSON = dict[str, Any]
+Report = rows.ReportRow
+
+# A scan of ten thousand columns stays below this.
+MAX_REPORT_BYTES = 512 * 1024
+
+
+def report(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> None:
+    """Store what a client reports of a scan or commit of a table.
+
+    Args:
+        catalog: where.
+        identifier: the table.
+        request: a ReportMetricsRequest of the REST specification.
+
+    Raises:
+        BadRequestError: it is none.
+        PayloadTooLargeError: it is larger than MAX_REPORT_BYTES.
+        NoSuchTableError: no table has this name.
+    """
+    reports.check(request)
+    text = text_of(request, "metrics report")
+    if len(text) > MAX_REPORT_BYTES:
+        raise PayloadTooLargeError(
+            f"The report has {len(text)} bytes, at most {MAX_REPORT_BYTES} are taken"
+        )
+    with catalog.database.write() as tx:
+        table = kinds.require(tx, catalog, identifier, TABLE)
+        rows.insert(
+            tx,
+            catalog.warehouse_id,
+            identifier,
+            table_uuid=table.uuid,
+            report=text.decode(),
+            keep=catalog.keep_reports,
+        )
+
+
+def newest(
+    catalog: Catalog, namespace: Namespace | None, table: str | None, page: Page
+) -> list[Report]:
+    """Return the newest reports of all tables, of a namespace's or of one, newest first.
+
+    Names are those that the tables had when the reports came in: a table need not exist.
+
+    Raises:
+        BadRequestError: there is a table without a namespace, or the page is of another list.
+    """
+    if table is not None and namespace is None:
+        raise BadRequestError(f"Invalid table {table!r}: its namespace is missing")
+    if page.after is not None and not (page.after.isascii() and page.after.isdigit()):
+        raise BadRequestError("Invalid pageToken: it is of another list")
+    before = None if page.after is None else min(int(page.after), 2**63 - 1)
+    with catalog.database.read() as tx:
+        return rows.newest(
+            tx,
+            catalog.warehouse_id,
+            namespace=namespace,
+            table=table,
+            before=before,
+            size=page.size,
+        )
