@@ -2,7 +2,8 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,15 @@ from falcon_catalog.server import Loop
 from falcon_catalog.settings import load
 from tests.catalog.serving import Server
 
+Start = Callable[..., Server]
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+
+@contextmanager
+def _running(folder: Path, told: dict[str, object]) -> Iterator[Server]:
     flags = {
-        "store.url": f"sqlite:///{tmp_path}/catalog.db",
-        "warehouse.location": f"file://{tmp_path}/warehouse",
+        "store.url": f"sqlite:///{folder}/catalog.db",
+        "warehouse.location": f"file://{folder}/warehouse",
+        **told,
     }
     settings = load(None, {}, flags)
     app = create_app(settings)
@@ -27,13 +31,27 @@ def server(tmp_path: Path) -> Iterator[Server]:
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}", tmp_path, app)
+        yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}", folder, app)
     finally:
         loop.stop()
         thread.join(10)
         assert loop.drain(10) == 0
         wasyncore.close_all(loop._map)
         app.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return a function that starts a catalog with settings, all in the test's one folder."""
+    with ExitStack() as stack:
+        yield lambda **told: stack.enter_context(
+            _running(tmp_path, {key.replace("__", "."): value for key, value in told.items()})
+        )
+
+
+@pytest.fixture
+def server(start: Start) -> Server:
+    return start()
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ class TestConfig:
         paths = {endpoint.split(" ")[1] for endpoint in endpoints}
         for path in paths:
             names = {"prefix": "default", "namespace": "n", "table": "t", "view": "v"}
-            real = path.format(**names, **{"plan-id": "p"})
+            real = path.format(**names, **{"plan-id": "p", "function": "f"})
             for verb in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH"):
                 for address in (real, real.replace("/default", "", 1)):
                     status = server.call(verb, address).status_code

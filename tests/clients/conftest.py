@@ -117,13 +117,15 @@ class Recorder:
         return self.app(environ, start_response)
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Iterator[Lake]:
-    warehouse = tmp_path / "warehouse"
-    flags = {
-        "store.url": f"sqlite:///{tmp_path}/catalog.db",
+@contextmanager
+def serving(folder: Path, **told: object) -> Iterator[Lake]:
+    """Run a catalog in a folder, with settings (``auth__required=True``)."""
+    warehouse = folder / "warehouse"
+    flags: dict[str, object] = {
+        "store.url": f"sqlite:///{folder}/catalog.db",
         "warehouse.location": f"file://{warehouse}",
     }
+    flags |= {key.replace("__", "."): value for key, value in told.items()}
     settings = load(None, {}, flags)
     app = create_app(settings)
     seen: list[str] = []
@@ -140,6 +142,12 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
             assert loop.drain(10) == 0
             loop._listeners[0].trigger.close()  # the loop keeps its pipe for threads at work
             app.close()
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[Lake]:
+    with serving(tmp_path) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

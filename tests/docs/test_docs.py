@@ -9,6 +9,7 @@ import click
 import pytest
 
 from falcon_catalog import __version__
+from falcon_catalog.app import MANAGEMENT_ROUTES
 from falcon_catalog.cli import main
 from falcon_catalog.engines import ENGINES, Address
 from falcon_catalog.settings import SETTINGS, Setting, load
@@ -85,8 +86,16 @@ def test_flags_that_the_pages_use_exist() -> None:
     }
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-        for line in re.findall(r"(?m)falcon-catalog (?:serve|migrate|config show)\b[^`\n]*", text):
+        for line in re.findall(
+            r"(?m)falcon-catalog (?:serve|migrate|config show|principals)\b[^`\n]*", text
+        ):
             assert set(re.findall(r"(?<=\s)--[a-z-]+", line)) <= known, f"{page}: {line}"
+
+
+def test_the_management_api_is_documented() -> None:
+    told = re.findall(r"(?m)^\| `([A-Z]+ /management/\S+)` \|", read("docs/management.md"))
+    there = [f"{verb} {path}" for path, (_, verbs) in MANAGEMENT_ROUTES.items() for verb in verbs]
+    assert told == there
 
 
 def test_the_pipelines_settings_are_documented() -> None:

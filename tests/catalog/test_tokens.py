@@ -1,0 +1,458 @@
+"""Who may call: principals, tokens, and requests that need one."""
+
+import base64
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+import requests
+
+from falcon_catalog.app import ENDPOINTS, MANAGEMENT_ROUTES
+from falcon_catalog.catalog import principals
+from falcon_catalog.store.database import Database
+from tests.catalog.serving import Server
+
+TOKENS = "/v1/oauth/tokens"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
+DEADLINE = 60  # seconds
+Start = Callable[..., Server]
+
+
+@dataclass
+class Locked:
+    """A catalog that needs tokens, and one principal."""
+
+    server: Server
+    name: str
+    secret: str
+
+    @property
+    def store(self) -> Path:
+        return self.server.folder / "catalog.db"
+
+    def ask(self, form: dict[str, str], **options: Any) -> requests.Response:
+        """Ask for a token with a form."""
+        return requests.post(self.server.url + TOKENS, data=form, timeout=30, **options)
+
+    def token(self) -> str:
+        answer = self.ask(self.credentials())
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    def credentials(self, **more: str) -> dict[str, str]:
+        mine = {"client_id": self.name, "client_secret": self.secret}
+        return {"grant_type": "client_credentials", **mine, **more}
+
+    def basic(self) -> dict[str, str]:
+        pair = base64.b64encode(f"{self.name}:{self.secret}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"}
+
+    def refused(self, form: dict[str, str], **options: Any) -> tuple[int, str, str]:
+        """Ask for a token that must be refused: in OAuth's shape, which is not wrapped."""
+        answer = self.ask(form, **options)
+        body = answer.json()
+        assert sorted(body) == ["error", "error_description"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        return answer.status_code, body["error"], body["error_description"]
+
+    def key(self) -> bytes:
+        """Return the key that the tokens are signed with."""
+        with closing(sqlite3.connect(self.store)) as connection:
+            return bytes(connection.execute("SELECT key FROM signing_keys").fetchone()[0])
+
+    def forged(self, **claims: object) -> str:
+        """Return a token with some claims changed, signed with the very key of the catalog."""
+        content = jwt.decode(self.token(), options={"verify_signature": False}) | claims
+        kept = {name: value for name, value in content.items() if value is not ...}
+        return jwt.encode(kept, self.key(), algorithm="HS256")
+
+
+@pytest.fixture
+def secrets_of_principals(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Return a function that adds somebody to the test's store, from beside the server."""
+    with closing(Database.open(f"sqlite:///{tmp_path}/catalog.db")) as database:
+        yield lambda name: principals.add(database, name)
+
+
+@pytest.fixture
+def locked(start: Start, secrets_of_principals: Callable[[str], str]) -> Locked:
+    server = start(auth__required=True, auth__token_lifetime=600)
+    return Locked(server, "etl", secrets_of_principals("etl"))
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+class TestGetToken:
+    def test_credentials_in_the_form(self, locked: Locked) -> None:
+        answer = locked.ask(locked.credentials(scope="catalog"))
+        body = answer.json()
+        assert answer.status_code == 200
+        assert body.pop("access_token").count(".") == 2
+        assert body == {
+            "token_type": "bearer",
+            "expires_in": 600,
+            "issued_token_type": ACCESS_TOKEN,
+            "scope": "catalog",
+        }
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "WWW-Authenticate" not in answer.headers
+
+    def test_credentials_as_http_basic(self, locked: Locked) -> None:
+        form = {"grant_type": "client_credentials", "scope": "PRINCIPAL_ROLE:ALL"}
+        answer = locked.ask(form, headers=locked.basic())
+        assert answer.status_code == 200
+        assert "WWW-Authenticate" not in answer.headers
+        config = locked.server.call(
+            "GET", "/v1/config", headers=bearer(answer.json()["access_token"])
+        )
+        assert config.status_code == 200
+
+    def test_a_bearer_header_beside_the_form_does_not_matter(self, locked: Locked) -> None:
+        assert locked.ask(locked.credentials(), headers=bearer("None")).status_code == 200
+
+    @pytest.mark.parametrize(
+        "scope", ["catalog", "PRINCIPAL_ROLE:ALL", "PRINCIPAL_ROLE:admin", "*"]
+    )
+    def test_a_scope_never_widens(self, locked: Locked, scope: str) -> None:
+        body = locked.ask(locked.credentials(scope=scope)).json()
+        assert body["scope"] == "catalog"
+        claims = jwt.decode(body["access_token"], options={"verify_signature": False})
+        assert set(claims) == {"iss", "aud", "sub", "pid", "iat", "exp", "jti"}
+
+    def test_an_unknown_client_and_a_wrong_secret_look_the_same(self, locked: Locked) -> None:
+        wrong = locked.credentials(client_secret="x" * 43)
+        unknown = locked.credentials(client_id="nobody")
+        answers = {locked.refused(form) for form in (wrong, unknown)}
+        (told,) = answers
+        assert told == (401, "invalid_client", "The client is unknown, or its secret is wrong")
+
+    @pytest.mark.parametrize(
+        "pair", ["etl:wrong", "nobody:x", "etl", "", ":", "no base64!", b"\xff:\xff"]
+    )
+    def test_wrong_basic_credentials(self, locked: Locked, pair: str | bytes) -> None:
+        text = pair if isinstance(pair, bytes) else pair.encode()
+        encoded = base64.b64encode(text).decode() if pair != "no base64!" else str(pair)
+        answer = locked.ask(
+            {"grant_type": "client_credentials"}, headers={"Authorization": f"Basic {encoded}"}
+        )
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+
+    @pytest.mark.parametrize(
+        ("form", "status", "error"),
+        [
+            ({}, 400, "invalid_request"),
+            ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+            ({"grant_type": "client_credentials"}, 401, "invalid_client"),
+            ({"grant_type": "client_credentials", "client_id": "etl"}, 401, "invalid_client"),
+            ({f"f{n}": "x" for n in range(100)}, 400, "invalid_request"),
+            ({"grant_type": "x" * 70_000}, 400, "invalid_request"),
+        ],
+    )
+    def test_an_incomplete_form(
+        self, locked: Locked, form: dict[str, str], status: int, error: str
+    ) -> None:
+        assert locked.refused(form)[:2] == (status, error)
+
+    @pytest.mark.parametrize(
+        "body", [b"grant_type=a&grant_type=b", b"grant_type=%FF", "grant_type=ä".encode(), b"\x00"]
+    )
+    def test_a_form_that_is_none(self, locked: Locked, body: bytes) -> None:
+        answer = requests.post(
+            locked.server.url + TOKENS,
+            data=body,
+            headers={"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"},
+            timeout=30,
+        )
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+    def test_only_forms_are_read(self, locked: Locked) -> None:
+        answer = requests.post(locked.server.url + TOKENS, json=locked.credentials(), timeout=30)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+        in_the_url = requests.post(
+            locked.server.url + TOKENS, params=locked.credentials(), data={"a": "b"}, timeout=30
+        )
+        assert (in_the_url.status_code, in_the_url.json()["error"]) == (400, "invalid_request")
+
+    def test_credentials_given_twice(self, locked: Locked) -> None:
+        told = locked.refused(locked.credentials(), headers=locked.basic())
+        assert told[:2] == (400, "invalid_request")
+        other = {"grant_type": "client_credentials", "client_id": "other"}
+        assert locked.refused(other, headers=locked.basic())[:2] == (400, "invalid_request")
+        same = {"grant_type": "client_credentials", "client_id": "etl"}
+        assert locked.ask(same, headers=locked.basic()).status_code == 200
+
+
+def exchange(token: str, **more: str) -> dict[str, str]:
+    return {
+        "grant_type": EXCHANGE,
+        "subject_token": token,
+        "subject_token_type": ACCESS_TOKEN,
+        **more,
+    }
+
+
+class TestExchange:
+    def test_a_valid_token_is_renewed(self, locked: Locked) -> None:
+        old = locked.forged(exp=int(time.time()) + 60)
+        answer = locked.ask(exchange(old, scope="catalog"), headers=bearer(old))
+        assert answer.status_code == 200, answer.text
+        new = answer.json()
+        assert new["issued_token_type"] == ACCESS_TOKEN
+        claims = jwt.decode(new["access_token"], options={"verify_signature": False})
+        assert claims["exp"] > time.time() + 300
+        assert claims["sub"] == "etl"
+        again = locked.ask(exchange(new["access_token"]))
+        assert again.status_code == 200
+        config = locked.server.call(
+            "GET", "/v1/config", headers=bearer(again.json()["access_token"])
+        )
+        assert config.status_code == 200
+
+    def test_an_expired_token_is_not(self, locked: Locked) -> None:
+        expired = locked.forged(exp=int(time.time()) - 1)
+        assert locked.refused(exchange(expired), headers=bearer(expired)) == (
+            400,
+            "invalid_request",
+            "The subject_token is refused: the token has expired",
+        )
+
+    def test_an_expired_token_is_renewed_for_its_owner_with_credentials(
+        self, locked: Locked, secrets_of_principals: Callable[[str], str]
+    ) -> None:
+        expired = locked.forged(exp=int(time.time()) - 1)
+        assert locked.ask(exchange(expired), headers=locked.basic()).status_code == 200
+        other = Locked(locked.server, "other", secrets_of_principals("other"))
+        assert other.refused(exchange(expired), headers=other.basic())[:2] == (
+            400,
+            "invalid_request",
+        )
+        wrong = Locked(locked.server, "etl", "wrong")
+        assert wrong.refused(exchange(expired), headers=wrong.basic())[:2] == (
+            401,
+            "invalid_client",
+        )
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda me: jwt.encode({"sub": me.name}, None, algorithm="none"),
+            lambda me: unsigned(me.token()),
+            lambda me: jwt.encode(claims_of(me.token()), "x" * 32, algorithm="HS256"),
+            lambda me: jwt.encode(claims_of(me.token()), me.key() * 2, algorithm="HS512"),
+            lambda me: me.token()[:-4] + "AAAA",
+            lambda me: me.forged(iss="https://accounts.example"),
+            lambda me: me.forged(aud="another-catalog"),
+            lambda me: me.forged(exp=...),
+            lambda me: me.forged(pid=...),
+            lambda me: me.forged(pid="x"),
+            lambda me: me.forged(sub="nobody"),
+            lambda me: me.forged(nbf=int(time.time()) + 1000),
+            lambda me: me.secret,
+            lambda _: "None",
+            lambda _: "a.b.c",
+            lambda _: "ä",
+        ],
+    )
+    def test_an_unsigned_or_foreign_token_is_refused(
+        self, locked: Locked, make: Callable[[Locked], str]
+    ) -> None:
+        token = make(locked)
+        status, error, message = locked.refused(exchange(token))
+        assert (status, error) == (400, "invalid_request")
+        assert message.startswith("The subject_token is refused: ")
+        status, kind, _ = locked.server.fails(
+            "GET", "/v1/config", headers={"Authorization": f"Bearer {token}".encode()}
+        )
+        assert (status, kind) == (401, "NotAuthorizedException")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"subject_token": ""},
+            {"subject_token_type": "urn:ietf:params:oauth:token-type:id_token"},
+            {"subject_token_type": ""},
+            {"requested_token_type": "urn:ietf:params:oauth:token-type:saml2"},
+            {"actor_token": "x", "actor_token_type": ACCESS_TOKEN},
+        ],
+    )
+    def test_what_is_not_supported(self, locked: Locked, change: dict[str, str]) -> None:
+        form = exchange(locked.token(), **change)
+        assert locked.refused(form)[:2] == (400, "invalid_request")
+
+
+def unsigned(token: str) -> str:
+    return jwt.encode(claims_of(token), None, algorithm="none")
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+class TestRequests:
+    def test_every_route_needs_a_token(self, locked: Locked) -> None:
+        managed = [
+            f"{verb} {path}" for path, (_, verbs) in MANAGEMENT_ROUTES.items() for verb in verbs
+        ]
+        assert managed
+        unknown = ["GET /", "GET /v1/nothing", "GET /v1/oauth%2Ftokens", "OPTIONS /v1/config"]
+        names = {"namespace": "n", "table": "t", "view": "v", "function": "f", "plan-id": "p"}
+        for endpoint in [*ENDPOINTS, *managed, *unknown]:
+            verb, path = endpoint.split(" ")
+            if path == TOKENS:
+                continue
+            real = path.replace("{plan-id}", "p").format(prefix="default", warehouse="w", **names)
+            for headers in ({}, bearer("None"), locked.basic()):
+                answer = locked.server.call(verb, real, headers=headers)
+                assert answer.status_code == 401, endpoint
+                assert answer.headers["WWW-Authenticate"] == 'Bearer realm="falcon-catalog"'
+                if verb != "HEAD":
+                    error = answer.json()["error"]
+                    assert (error["type"], error["code"]) == ("NotAuthorizedException", 401)
+
+    def test_a_token_opens_them(self, locked: Locked) -> None:
+        headers = bearer(locked.token())
+        answer = locked.server.call("GET", "/v1/config", headers=headers)
+        assert answer.status_code == 200
+        assert "WWW-Authenticate" not in answer.headers
+        lower = {"authorization": f"bearer {locked.token()}"}
+        assert locked.server.call("GET", "/v1/namespaces", headers=lower).status_code == 200
+        locked.server.ok("POST", "/v1/namespaces", {"namespace": ["ns"]}, headers=headers)
+        missing = locked.server.fails("GET", "/v1/nothing", headers=headers)
+        assert missing[:2] == (404, "NoSuchRouteException")
+
+    def test_health_stays_open(self, locked: Locked) -> None:
+        assert locked.server.ok("GET", "/health/live") == {"status": "live"}
+        assert locked.server.ok("GET", "/health/ready") == {"status": "ready"}
+
+    def test_an_expired_token_is_refused_with_401(self, locked: Locked) -> None:
+        expired = locked.forged(exp=int(time.time()) - 1)
+        assert locked.server.fails("GET", "/v1/config", headers=bearer(expired)) == (
+            401,
+            "NotAuthorizedException",
+            "Not authorized: the token has expired",
+        )
+
+    def test_a_token_really_expires(
+        self, start: Start, secrets_of_principals: Callable[[str], str]
+    ) -> None:
+        server = start(auth__required=True, auth__token_lifetime=1)
+        token = Locked(server, "etl", secrets_of_principals("etl")).token()
+        deadline = time.monotonic() + DEADLINE
+        while server.call("GET", "/v1/config", headers=bearer(token)).status_code != 401:
+            assert time.monotonic() < deadline
+
+    def test_tokens_outlive_a_restart(self, locked: Locked, start: Start) -> None:
+        headers = bearer(locked.token())
+        second = start(auth__required=True)
+        assert second.call("GET", "/v1/config", headers=headers).status_code == 200
+
+    def test_the_tokens_of_somebody_removed_end_for_good(
+        self, locked: Locked, secrets_of_principals: Callable[[str], str]
+    ) -> None:
+        token = locked.token()
+        with closing(Database.open(f"sqlite:///{locked.store}")) as database:
+            principals.remove(database, "etl")
+            assert principals.list_(database) == []
+        self._is_refused(locked, token)
+        secrets_of_principals("etl")  # the same name, somebody else
+        self._is_refused(locked, token)
+
+    def _is_refused(self, locked: Locked, token: str) -> None:
+        status, _, message = locked.server.fails("GET", "/v1/config", headers=bearer(token))
+        assert (status, message) == (401, "Not authorized: the owner of the token was removed")
+        assert locked.refused(exchange(token))[:2] == (400, "invalid_request")
+        assert locked.refused(locked.credentials())[:2] == (401, "invalid_client")
+
+    def test_another_catalogs_tokens_are_foreign(self, locked: Locked, tmp_path: Path) -> None:
+        with closing(Database.open(f"sqlite:///{tmp_path}/other.db")) as database:
+            realm = principals.Realm.of(database, 600)
+            token = principals.authenticate(realm, "etl", principals.add(database, "etl")).text
+        assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 401
+
+
+class TestOpen:
+    @pytest.mark.parametrize("value", ["Bearer None", "Bearer x.y.z", "Basic !", "x", ""])
+    def test_the_header_does_not_matter_where_no_token_is_needed(
+        self, server: Server, value: str
+    ) -> None:
+        server.ok("GET", "/v1/config", headers={"Authorization": value})
+
+    def test_tokens_can_be_had_all_the_same(
+        self, server: Server, secrets_of_principals: Callable[[str], str]
+    ) -> None:
+        me = Locked(server, "etl", secrets_of_principals("etl"))
+        server.ok("GET", "/v1/config", headers=bearer(me.token()))
+
+
+class TestSecrets:
+    def test_none_is_in_the_store_the_log_or_an_error(
+        self, locked: Locked, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        token = locked.token()
+        expired = locked.forged(exp=1)
+        answers = [
+            locked.ask(locked.credentials(client_id="nobody")),
+            locked.ask(locked.credentials(grant_type="password")),
+            locked.ask(locked.credentials(), headers=locked.basic()),
+            locked.ask(exchange(expired)),
+            locked.ask(exchange(token, actor_token=token)),
+            requests.post(locked.server.url + TOKENS, json=locked.credentials(), timeout=30),
+            locked.server.call("GET", "/v1/config", headers=bearer(expired)),
+            locked.server.call("GET", "/v1/config", headers=locked.basic()),
+            locked.server.call("GET", "/v1/namespaces/none", headers=bearer(token)),
+        ]
+        assert [answer.status_code for answer in answers] == [
+            401, 400, 400, 400, 400, 400, 401, 401, 404
+        ]  # fmt: skip
+        locked.server.app._database._broken = "disk I/O error"  # a failure with its traceback
+        failed = locked.server.call(
+            "POST", "/v1/namespaces", {"namespace": ["a"]}, headers=bearer(token)
+        )
+        assert failed.status_code == 503
+        told = caplog.text + "".join(
+            f"{answer.text}{answer.headers}" for answer in [*answers, failed]
+        )
+        records = "".join(str(vars(record)) for record in caplog.records)
+        assert "etl" in records  # who asked is told, once they are known
+        stored = b"".join(path.read_bytes() for path in locked.server.folder.glob("catalog.db*"))
+        basic = locked.basic()["Authorization"].removeprefix("Basic ")
+        for secret in (locked.secret, token, expired, basic):
+            assert secret not in told + records
+            assert secret.encode() not in stored
+        assert locked.key() in stored  # what would be found is found
+
+    def test_representations_tell_nothing(self, locked: Locked) -> None:
+        with closing(Database.open(f"sqlite:///{locked.store}")) as database:
+            realm = principals.Realm.of(database, 600)
+            token = principals.authenticate(realm, locked.name, locked.secret)
+            (row,) = principals.list_(database)
+        shown = f"{realm!r}{token!r}{row!r}"
+        for secret in (repr(realm.key), token.text, row.secret_hash):
+            assert secret not in shown
+
+    def test_only_the_owner_reads_the_store(self, locked: Locked) -> None:
+        for path in locked.server.folder.glob("catalog.db*"):
+            assert path.stat().st_mode & 0o077 == 0, path
+
+    def test_the_same_secret_is_never_hashed_alike(
+        self, tmp_path: Path, secrets_of_principals: Callable[[str], str]
+    ) -> None:
+        secrets = {secrets_of_principals(name) for name in ("a", "b", "c")}
+        assert len(secrets) == 3
+        with closing(Database.open(f"sqlite:///{tmp_path}/catalog.db")) as database:
+            rows = principals.list_(database)
+        assert [row.name for row in rows] == ["a", "b", "c"]
+        assert all(row.secret_hash.startswith("scrypt$16384$8$1$") for row in rows)
+        assert len({row.secret_hash for row in rows}) == 3

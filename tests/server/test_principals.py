@@ -1,0 +1,54 @@
+"""``falcon-catalog principals``, beside a server that runs."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import requests
+
+TIMEOUT = 60
+STORE = "sqlite:///c.db"
+
+
+def run(cli: Any, *words: str) -> tuple[int, list[str], list[str]]:
+    """Run to the end; return the status and the lines of stdout and stderr."""
+    process = cli("principals", *words, f"--store={STORE}")
+    status = process.status()
+    return status, list(iter(process.line, None)), process.errors
+
+
+def token_status(url: str, credential: str) -> int:
+    name, _, secret = credential.partition(":")
+    form = {"grant_type": "client_credentials", "client_id": name, "client_secret": secret}
+    return requests.post(f"{url}/v1/oauth/tokens", form, timeout=TIMEOUT).status_code
+
+
+def test_a_running_server_learns_of_it(cli: Any, tmp_path: Path) -> None:
+    environ = {"CATALOG_AUTH_REQUIRED": "true"}
+    server = cli("serve", "--listen=127.0.0.1:0", f"--store={STORE}", environ=environ)
+    url = server.url()
+    assert requests.get(f"{url}/v1/config", timeout=TIMEOUT).status_code == 401
+    status, (credential,), told = run(cli, "add", "etl")
+    assert status == 0
+    assert told == ["Keep it: the secret after the colon is not shown again"]
+    assert token_status(url, credential) == 200
+    status, (line,), _ = run(cli, "list")
+    assert status == 0
+    assert line.startswith("etl\t20")
+    assert credential.partition(":")[2] not in line
+    assert run(cli, "remove", "etl") == (0, [], [])
+    assert token_status(url, credential) == 401
+    assert run(cli, "list") == (0, [], [])
+    assert server.stop() == 0
+    assert not any(credential.partition(":")[2] in error for error in server.errors)
+    assert stat.S_IMODE((tmp_path / "c.db").stat().st_mode) == 0o600
+
+
+def test_what_cannot_be_is_one_line_and_status_1(cli: Any) -> None:
+    assert run(cli, "add", "etl")[0] == 0
+    assert run(cli, "add", "etl") == (1, [], ["Error: Principal already exists: etl"])
+    assert run(cli, "remove", "no") == (1, [], ["Error: Principal does not exist: no"])
+    for name in ("a:b", "a b", "", "ä", "x" * 65, ".x"):
+        status, lines, (told,) = run(cli, "add", name)
+        assert (status, lines) == (1, [])
+        assert told.startswith(f"Error: Invalid principal name {name!r}: it must be 1 to 64 ")
