@@ -306,7 +306,7 @@ class TestRequests:
         ]
         assert managed
         unknown = ["GET /", "GET /v1/nothing", "GET /v1/oauth%2Ftokens", "OPTIONS /v1/config"]
-        names = {"namespace": "n", "table": "t", "view": "v", "function": "f", "plan-id": "p"}
+        names = {"namespace": "n", "table": "t", "view": "v", "function": "f", "dropped": "1"}
         for endpoint in [*ENDPOINTS, *managed, *unknown]:
             verb, path = endpoint.split(" ")
             if path == TOKENS:
@@ -330,6 +330,13 @@ class TestRequests:
         locked.server.ok("POST", "/v1/namespaces", {"namespace": ["ns"]}, headers=headers)
         missing = locked.server.fails("GET", "/v1/nothing", headers=headers)
         assert missing[:2] == (404, "NoSuchRouteException")
+
+    def test_a_retry_needs_a_token_as_its_first_try_did(self, locked: Locked) -> None:
+        key = {"Idempotency-Key": "0197a7ee-5a6c-7000-8000-000000000001"}
+        body, headers = {"namespace": ["ns"]}, bearer(locked.token()) | key
+        first = locked.server.ok("POST", "/v1/namespaces", body, headers=headers)
+        assert locked.server.ok("POST", "/v1/namespaces", body, headers=headers) == first
+        assert locked.server.fails("POST", "/v1/namespaces", body, headers=key)[0] == 401
 
     def test_health_stays_open(self, locked: Locked) -> None:
         assert locked.server.ok("GET", "/health/live") == {"status": "live"}
@@ -416,7 +423,9 @@ class TestSecrets:
         assert [answer.status_code for answer in answers] == [
             401, 400, 400, 400, 400, 400, 401, 401, 404
         ]  # fmt: skip
-        locked.server.app._database._broken = "disk I/O error"  # a failure with its traceback
+        locked.server.app._catalogs[
+            0
+        ].database._broken = "disk I/O error"  # a failure with its traceback
         failed = locked.server.call(
             "POST", "/v1/namespaces", {"namespace": ["a"]}, headers=bearer(token)
         )
