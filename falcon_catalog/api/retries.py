@@ -39,7 +39,9 @@ class Retries:
             return
         if not _UUID.fullmatch(key):
             raise BadRequestError(f"Invalid Idempotency-Key {key!r}: it is not a UUID")
-        retry = RetryKey(key.lower(), f"{req.method} {req.path}")
+        caller = getattr(req.context, "principal", None)
+        request = f"{req.method} {req.path}" + (f" by {caller}" if caller else "")
+        retry = RetryKey(key.lower(), request)
         answer = idempotency.recall(catalog, retry)
         if answer is not None:
             _answer_again(resp, catalog, answer)

@@ -29,7 +29,8 @@ PLAIN = frozenset(
     {"boolean", "int", "long", "float", "double", "date", "time", *_TIMESTAMPS}
     | {"string", "uuid", "binary", "unknown", "variant"}
 )
-MAX_DEPTH = 100  # far beyond any real schema, well below Python's recursion limit
+# Far beyond any real schema. A struct in a struct is three levels of JSON, and 254 can be written.
+MAX_DEPTH = 80
 MAX_PRECISION = 38
 
 _FIXED = re.compile(r"fixed\[\s*([0-9]{1,9})\s*\]")

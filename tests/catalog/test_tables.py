@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import requests
 
 from tests.catalog.serving import Server
 
@@ -101,6 +102,18 @@ class TestCreate:
         ns.ok("DELETE", T)
         assert ns.table("t")["metadata"]["location"] != first
         assert ns.ok("GET", "/v1/namespaces/ns/tables/old")["metadata"]["location"] == first
+
+    @pytest.mark.parametrize(("depth", "status"), [(79, 200), (82, 400), (1000, 400)])
+    def test_a_schema_is_as_deep_as_can_be_written_or_refused(
+        self, ns: Server, depth: int, status: int
+    ) -> None:
+        kind: Any = "int"
+        for level in range(depth):
+            field = {"id": level + 1, "name": "f", "type": kind, "required": False}
+            kind = {"type": "struct", "fields": [field]}
+        text = f'{{"name":"t","schema":{_dumps(kind)}}}'
+        url = f"{ns.url}/v1/namespaces/ns/tables"
+        assert requests.post(url, data=text, timeout=30).status_code == status
 
 
 class TestPlacement:
@@ -303,6 +316,21 @@ class TestRegister:
 
 
 EMPTY = {"type": "struct", "fields": []}
+
+
+def _dumps(kind: Any) -> str:
+    """Write a deep type; json's own writer recurses."""
+    if isinstance(kind, str):
+        return json.dumps(kind)
+    head, tail, inner = "", "", kind
+    while not isinstance(inner, str):
+        [field] = inner["fields"]
+        head += (
+            f'{{"type":"struct","fields":[{{"id":{field["id"]},"name":"f","required":false,"type":'
+        )
+        tail = "}]}" + tail
+        inner = field["type"]
+    return head + json.dumps(inner) + tail
 
 
 def rename(source: str, namespace: list[str], name: str) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def test_a_type_nested_without_end_is_refused(make: Any, outer: str) -> None:
             "struct": {"fields": [make.column(number, "c", kind)]},
         }[outer] | {"type": outer}
     text = refusal(make, make.table(), make.add_schema(make.column(1, "c", kind)))
-    assert text.endswith("nested deeper than 100 levels")
+    assert text.endswith("nested deeper than 80 levels")
 
 
 def test_repeated_names_and_ids_are_refused(make: Any) -> None:
