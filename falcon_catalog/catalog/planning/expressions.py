@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from falcon_catalog.catalog.planning.iceberg import bucket_function
-from falcon_catalog.catalog.planning.known import Known, Test, Verdict, judge
+from falcon_catalog.catalog.planning.known import Check, Known, Verdict, judge
 from falcon_catalog.catalog.planning.transforms import transformed
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata.columns import Column
@@ -27,13 +27,13 @@ class Term:
 class Leaf:
     """One predicate: its JSON as the client wrote it, and what planning makes of it.
 
-    Several ``tests`` are several ways to read one literal, none means that planning cannot
+    Several ``checks`` are several ways to read one literal, none means that planning cannot
     judge the predicate: the reader will.
     """
 
     json: dict[str, Any]
     term: Term | None
-    tests: tuple[Test, ...]
+    checks: tuple[Check, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +108,13 @@ def residual(expression: Expression, facts: Facts) -> Predicate:
 
 
 def _verdict_of_leaf(leaf: Leaf, facts: Facts) -> Verdict:
-    if leaf.term is None or not leaf.tests:
+    if leaf.term is None or not leaf.checks:
         return Verdict.SOMETIMES
     column, transform = leaf.term.column, leaf.term.transform
     known = transformed(transform, column.type, facts(column))
     # Only a column itself can be known by its bucket, a transform of it cannot.
     hashed = bucket_function(column.type) if known.buckets else _no_bucket
-    verdicts = {judge(test, known, hashed) for test in leaf.tests}
+    verdicts = {judge(test, known, hashed) for test in leaf.checks}
     return verdicts.pop() if len(verdicts) == 1 else Verdict.SOMETIMES
 
 
