@@ -38,7 +38,7 @@ def a_file(content: DataFileContent, name: str, partition: Sequence[Any] = (), *
     return DataFile.from_args(
         content=content,
         file_path=f"file:///nowhere/{name}.parquet",
-        file_format=FileFormat.PARQUET,
+        file_format=more.pop("file_format", FileFormat.PARQUET),
         partition=Record(*partition),
         record_count=more.pop("record_count", 10),
         file_size_in_bytes=100,
@@ -49,17 +49,28 @@ def a_file(content: DataFileContent, name: str, partition: Sequence[Any] = (), *
 def commit(
     server: Server, table: Table, files: Sequence[DataFile], spec: PartitionSpec | None = None
 ) -> Table:
-    """Commit files of one kind, data or deletes, on top of the current snapshot."""
+    """Commit data and delete files on top of the current snapshot, all in one."""
     snapshot_id = uuid.uuid4().int >> 66
+    manifests = []
+    for deletes in (False, True):
+        some = [file for file in files if (file.content != DataFileContent.DATA) is deletes]
+        if some:
+            manifests.append(_manifest(table, some, spec or table.spec(), snapshot_id))
+    return commit_manifests(server, table, manifests, snapshot_id)
+
+
+def _manifest(
+    table: Table, files: Sequence[DataFile], spec: PartitionSpec, snapshot_id: int
+) -> ManifestFile:
     deletes = files[0].content != DataFileContent.DATA
     writer_of = DeleteManifestWriter if deletes else ManifestWriterV2
     path = f"{table.location()}/metadata/{uuid.uuid4()}-m0.avro"
     output = table.io.new_output(path)
-    with writer_of(spec or table.spec(), table.schema(), output, snapshot_id, "null") as writer:
+    with writer_of(spec, table.schema(), output, snapshot_id, "null") as writer:
         for file in files:
             added = ManifestEntryStatus.ADDED
             writer.add(ManifestEntry.from_args(status=added, data_file=file))
-    return commit_manifests(server, table, [writer.to_manifest_file()], snapshot_id)
+    return writer.to_manifest_file()
 
 
 def commit_manifests(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from pyiceberg.manifest import DataFileContent
+from pyiceberg.manifest import DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.table import Table
 from pyiceberg.table.deletion_vector import deletion_vectors_from_puffin_file
@@ -57,9 +57,10 @@ class TestAge:
     def test_equality_deletes_apply_to_older_data_only(self, ns: Server) -> None:
         table = new_table(ns)
         commit(ns, table, [a_file(DATA, "old")])
-        commit(ns, table, [a_file(EQUALITIES, "gone", equality_ids=[1])])
+        together = [a_file(EQUALITIES, "gone", equality_ids=[1]), a_file(DATA, "together")]
+        commit(ns, table, together)
         commit(ns, table, [a_file(DATA, "new")])
-        assert given(ns) == {"old": ["gone"], "new": []}
+        assert given(ns) == {"old": ["gone"], "together": [], "new": []}
         [shown] = plan(ns, "t").deletes("file:///nowhere/old.parquet")
         assert shown["content"] == "equality-deletes"
         assert shown["equality-ids"] == [1]
@@ -69,9 +70,11 @@ class TestAge:
         commit(ns, table, [a_file(DATA, "old")])
         path = b"file:///nowhere/old.parquet"
         stats = {"lower_bounds": {PATH: path}, "upper_bounds": {PATH: path}}
-        commit(ns, table, [a_file(POSITIONS, "for-old", **stats), a_file(POSITIONS, "for-any")])
+        for_old = a_file(POSITIONS, "for-old", **stats)
+        commit(ns, table, [for_old, a_file(POSITIONS, "for-any"), a_file(DATA, "together")])
         commit(ns, table, [a_file(DATA, "new")])
-        assert given(ns) == {"old": ["for-any", "for-old"], "new": []}
+        expected = {"old": ["for-any", "for-old"], "together": ["for-any"], "new": []}
+        assert given(ns) == expected
 
     def test_bounds_of_paths_are_looked_at(self, ns: Server) -> None:
         table = new_table(ns)
@@ -164,6 +167,36 @@ class TestVectors:
         counted = sum(f["record-count"] for t in planned.tasks for f in t["deletes"])
         assert planned.rows - counted == rows == 145
 
+    def test_a_vector_is_given_alone(self, ns: Server) -> None:
+        table = new_table(ns)
+        commit(ns, table, [a_file(DATA, "some"), a_file(DATA, "other")])
+        path = b"file:///nowhere/some.parquet"
+        stats = {"lower_bounds": {PATH: path}, "upper_bounds": {PATH: path}}
+        commit(ns, table, [a_file(POSITIONS, "positions"), a_file(POSITIONS, "by-path", **stats)])
+        for name in ("first", "second"):
+            vector = a_file(POSITIONS, name, file_format=FileFormat.PUFFIN, **stats)
+            commit(ns, table, [vector])
+        commit(ns, table, [a_file(EQUALITIES, "equal", equality_ids=[1])])
+        expected = {"some": ["equal", "second"], "other": ["equal", "positions"]}
+        assert given(ns) == expected
+
+    def test_rows_are_numbered_through_a_manifest(self, ns: Server) -> None:
+        with duckdb_on(ns) as lake:
+            lake.execute("CREATE TABLE lake.ns.t (id BIGINT) WITH ('format-version'='3')")
+            lake.execute("ALTER TABLE lake.ns.t SET PARTITIONED BY (truncate(10, id))")
+            for first in (0, 100):
+                lake.execute(
+                    f"INSERT INTO lake.ns.t SELECT i FROM range({first}, {first + 35}) r(i)"
+                )
+        files = [task["data-file"] for task in plan(ns, "t").tasks]
+        files.sort(key=lambda file: file["first-row-id"])
+        assert len(files) == 8
+        next_id = 0
+        for file in files:
+            assert file["first-row-id"] == next_id
+            next_id += file["record-count"]
+        assert next_id == 70
+
 
 def positions(vector: dict[str, Any], path: str) -> list[int]:
     """Read a deletion vector from where the plan says that it lies."""
@@ -224,20 +257,38 @@ class TestOldAndDamaged:
         assert (status, kind) == (403, "ForbiddenException")
         assert str(outside) in message
 
-    @pytest.mark.parametrize("keep", [0, 3, 100, -1, -20])
-    def test_a_torn_manifest_is_no_shorter_plan(self, ns: Server, keep: int) -> None:
+    def test_a_torn_manifest_is_no_shorter_plan(self, ns: Server) -> None:
         table = new_table(ns)
-        for first in (0, 100):
-            table.append(pa.table({"id": range(first, first + 10), "k": ["x"] * 10}))
+        commit(ns, table, [a_file(DATA, name) for name in ("a", "b", "c")])
+        assert plan(ns, "t").rows == 30
         snapshot = table.current_snapshot()
         assert snapshot is not None
-        torn = [snapshot.manifests(table.io)[0].manifest_path, snapshot.manifest_list]
-        for location in torn:
-            path = Path(location.removeprefix("file://"))
-            path.write_bytes(path.read_bytes()[:keep])
+        location = snapshot.manifests(table.io)[0].manifest_path
+        path = Path(location.removeprefix("file://"))
+        whole = path.read_bytes()
+        marker = whole[-16:]  # it ends the header and each block
+        ends = [at + 16 for at in range(len(whole) - 16) if whole.startswith(marker, at)]
+        assert len(ends) == 3
+        for keep in [0, 3, 100, *ends, *(end + 5 for end in ends), len(whole) - 1]:
+            path.write_bytes(whole[:keep])
             status, kind, message = ns.fails("POST", f"{T}/plan", {})
             assert (status, kind) == (400, "BadRequestException")
             assert location in message
+
+    def test_a_torn_manifest_list_is_no_empty_plan(self, ns: Server) -> None:
+        table = new_table(ns)
+        for name in ("a", "b"):
+            commit(ns, table, [a_file(DATA, name)])
+        snapshot = table.current_snapshot()
+        assert snapshot is not None
+        path = Path(snapshot.manifest_list.removeprefix("file://"))
+        whole = path.read_bytes()
+        header = whole.index(whole[-16:]) + 16
+        for keep in range(header + 1, len(whole)):
+            path.write_bytes(whole[:keep])
+            status, _, message = ns.fails("POST", f"{T}/plan", {})
+            assert status == 400
+            assert snapshot.manifest_list in message
 
     def test_a_manifest_that_is_something_else_is_named(self, ns: Server) -> None:
         table = new_table(ns)

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyiceberg.table import Table
+from pyiceberg.transforms import TruncateTransform
 
+from falcon_catalog.store import plans
 from tests.catalog.scanning import Planned, plan, pyiceberg, table_path, wait
 from tests.catalog.serving import Server, serving
 
@@ -79,6 +81,15 @@ class TestAnswers:
         ns.table("t")
         assert plan(ns, "t", {"filter": True}).tasks == []
 
+    def test_files_that_a_commit_removed_are_not_read(self, server: Server) -> None:
+        table = fill(server)
+        table.delete("id >= 10 and id < 20")
+        table.delete("id = 25")
+        planned = plan(server, "t")
+        local = [task.file.file_path for task in table.refresh().scan().plan_files()]
+        assert planned.paths == sorted(local)
+        assert planned.rows == 19
+
     def test_results_come_in_pages(self, tmp_path: Path) -> None:
         with serving(tmp_path, planning__page_files=2) as server:
             table = fill(server, appends=5)
@@ -109,6 +120,17 @@ class TestSubmitted:
         assert (len(result["file-scan-tasks"]), len(result["plan-tasks"])) == (1, 2)
         local = sorted(task.file.file_path for task in table.scan().plan_files())
         assert plan(big, "t").paths == local
+
+    def test_what_partitions_leave_out_does_not_make_a_plan_big(self, big: Server) -> None:
+        table = fill(big, appends=0)
+        with table.update_spec() as spec:
+            spec.add_field("id", TruncateTransform(10), "tens")
+        for first in range(0, 50, 10):
+            table.append(pa.table({"id": [first, first + 1], "data": ["x", None]}))
+        few = {"filter": {"type": "in", "term": "id", "values": [1, 41]}}
+        assert big.ok("POST", f"{T}/plan", few)["status"] == "completed"
+        many = {"filter": {"type": "lt", "term": "id", "value": 30}}
+        assert big.ok("POST", f"{T}/plan", many)["status"] == "submitted"
 
     def test_a_failure_is_told_and_stays(self, big: Server) -> None:
         table = fill(big)
@@ -151,6 +173,22 @@ class TestSubmitted:
             for _ in range(3):
                 assert other.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
             assert other.app._planner._thread is None
+
+    def test_a_plan_has_one_worker(self, big: Server) -> None:
+        fill(big)
+        big.app._planner.close()
+        plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
+        until = {"lease_until": 10**15, "expires_at": 10**15}
+        with big.app._database.write() as tx:
+            assert plans.claim(tx, plan_id, "first", **until) is not None
+            assert plans.claim(tx, plan_id, "second", **until) is None
+            assert plans.extend(tx, plan_id, "first", **until)
+            assert not plans.extend(tx, plan_id, "second", **until)
+            done = {"status": "completed", "error": None, "expires_at": 10**15}
+            assert not plans.finish(tx, plan_id, "second", **done)
+            plans.cancel(tx, plan_id)
+            assert not plans.extend(tx, plan_id, "first", **until)
+            assert not plans.finish(tx, plan_id, "first", **done)
 
 
 class TestKeeping:
