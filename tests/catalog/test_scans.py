@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 from pyiceberg.table import Table
 from pyiceberg.transforms import TruncateTransform
 
+from falcon_catalog.catalog import scans
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.store import plans
 from tests.catalog.scanning import Planned, plan, pyiceberg, table_path, wait
 from tests.catalog.serving import Server, serving
@@ -173,6 +176,28 @@ class TestSubmitted:
             for _ in range(3):
                 assert other.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
             assert other.app._planner._thread is None
+
+    def test_a_stop_hands_over_what_is_half_done(self, big: Server) -> None:
+        fill(big)
+        location = f"file://{big.warehouse}"
+        catalog = Catalog(
+            database=big.app._database,
+            files=LocalFileIO(),
+            warehouse_id=1,
+            name="default",
+            location=location,
+            allowed_locations=(location,),
+            planner=big.app._planner,
+        )
+        big.app._planner.close()
+        plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
+        told = iter([False, True])
+        scans._work(catalog, plan_id, lambda: next(told))
+        with catalog.database.read() as tx:
+            assert plans.first_page(tx, plan_id) is None or plans.later_tokens(tx, plan_id) == []
+        assert big.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
+        scans._work(catalog, plan_id, lambda: False)
+        assert len(wait(big, "t", plan_id)["plan-tasks"]) == 2
 
     def test_a_plan_has_one_worker(self, big: Server) -> None:
         fill(big)
