@@ -18,7 +18,6 @@ from pyiceberg.transforms import TruncateTransform
 
 from falcon_catalog.catalog import scans
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.store import plans
 from tests.catalog.scanning import Planned, plan, pyiceberg, table_path, wait
 from tests.catalog.serving import Server, serving
@@ -39,6 +38,10 @@ def fill(server: Server, name: str = "t", appends: int = 3) -> Table:
         rows = {"id": values, "data": [f"row {value}" for value in values]}
         table.append(pa.table(rows, schema=ids))
     return table
+
+
+def catalog_of(server: Server) -> Catalog:
+    return server.app._catalogs[0]
 
 
 @pytest.fixture
@@ -149,7 +152,7 @@ class TestSubmitted:
 
     def test_a_plan_that_a_stop_left_behind_is_taken_over(self, big: Server) -> None:
         fill(big)
-        big.app._planner.close()  # the first to stop: no plan is worked on any more
+        catalog_of(big).planner.close()  # the first to stop: no plan is worked on any more
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         assert big.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
         with serving(big.folder, planning__page_files=1) as other:
@@ -158,7 +161,7 @@ class TestSubmitted:
 
     def test_a_worker_that_is_gone_loses_its_plan(self, big: Server) -> None:
         fill(big)
-        big.app._planner.close()
+        catalog_of(big).planner.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         with sqlite3.connect(big.folder / "catalog.db") as rows:
             rows.execute("UPDATE plans SET worker = 'gone', lease_until = 1")
@@ -168,28 +171,19 @@ class TestSubmitted:
 
     def test_a_worker_that_lives_keeps_its_plan(self, big: Server) -> None:
         fill(big)
-        big.app._planner.close()
+        catalog_of(big).planner.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         with sqlite3.connect(big.folder / "catalog.db") as rows:
             rows.execute("UPDATE plans SET worker = 'alive', lease_until = 1e15")
         with serving(big.folder) as other:
             for _ in range(3):
                 assert other.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
-            assert other.app._planner._thread is None
+            assert catalog_of(other).planner._thread is None
 
     def test_a_stop_hands_over_what_is_half_done(self, big: Server) -> None:
         fill(big)
-        location = f"file://{big.warehouse}"
-        catalog = Catalog(
-            database=big.app._database,
-            files=LocalFileIO(),
-            warehouse_id=1,
-            name="default",
-            location=location,
-            allowed_locations=(location,),
-            planner=big.app._planner,
-        )
-        big.app._planner.close()
+        catalog = catalog_of(big)
+        catalog.planner.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         told = iter([False, True])
         scans._work(catalog, plan_id, lambda: next(told))
@@ -201,10 +195,10 @@ class TestSubmitted:
 
     def test_a_plan_has_one_worker(self, big: Server) -> None:
         fill(big)
-        big.app._planner.close()
+        catalog_of(big).planner.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         until = {"lease_until": 10**15, "expires_at": 10**15}
-        with big.app._database.write() as tx:
+        with catalog_of(big).database.write() as tx:
             assert plans.claim(tx, plan_id, "first", **until) is not None
             assert plans.claim(tx, plan_id, "second", **until) is None
             assert plans.extend(tx, plan_id, "first", **until)
@@ -259,7 +253,7 @@ class TestKeeping:
 
     def test_a_submitted_plan_can_be_cancelled(self, big: Server) -> None:
         fill(big)
-        big.app._planner.close()
+        catalog_of(big).planner.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         assert big.call("DELETE", f"{T}/plan/{plan_id}").status_code == 204
         with serving(big.folder) as other:
