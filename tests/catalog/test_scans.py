@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyiceberg.table import Table
 from pyiceberg.transforms import TruncateTransform
+from pyiceberg.types import StringType
 
 from falcon_catalog.catalog import scans
 from falcon_catalog.catalog.base import Catalog
@@ -398,13 +399,30 @@ class TestSnapshots:
         assert old is not None
         with table.update_schema() as update:
             update.rename_column("data", "text")
-        request: dict[str, Any] = {"snapshot-id": old.snapshot_id}
-        for name, use_old in (("text", False), ("data", True)):
+
+        def files(name: str, *, use_old: bool) -> int:
             filter_ = {"type": "eq", "term": name, "value": "row 0"}
-            asked = {**request, "filter": filter_, "use-snapshot-schema": use_old}
-            assert len(plan(server, "t", asked).tasks) == 1
-            wrong = {**asked, "use-snapshot-schema": not use_old}
-            assert server.fails("POST", f"{T}/plan", wrong)[0] == 400
+            asked = {"snapshot-id": old.snapshot_id, "select": [name], "filter": filter_}
+            return len(plan(server, "t", {**asked, "use-snapshot-schema": use_old}).tasks)
+
+        assert files("text", use_old=False) == files("data", use_old=True) == 1
+        # Spark says so of every scan, and names the columns that the table has now.
+        assert files("text", use_old=True) == 1
+        asked = {"snapshot-id": old.snapshot_id, "select": ["data"]}
+        assert server.fails("POST", f"{T}/plan", asked)[0] == 400
+
+    def test_no_file_is_left_out_for_a_name_that_meant_another_column(self, server: Server) -> None:
+        table = fill(server)
+        old = table.current_snapshot()
+        assert old is not None
+        with table.update_schema() as update:
+            update.rename_column("data", "text")
+        with table.update_schema() as update:
+            update.add_column("data", StringType())
+        request: dict[str, Any] = {"filter": {"type": "is-null", "term": "data"}}
+        for use_old in (True, False):
+            request |= {"snapshot-id": old.snapshot_id, "use-snapshot-schema": use_old}
+            assert len(plan(server, "t", request).tasks) == 3
 
     def test_incremental_scans_see_appends_only(self, server: Server) -> None:
         table = fill(server)

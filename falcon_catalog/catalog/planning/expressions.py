@@ -1,6 +1,6 @@
 """Filters, bound to columns: how many rows of a file pass, and what is left to ask of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,32 +51,34 @@ Facts = Callable[[Column], Known]
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The columns that a request may name."""
+    """The columns that a request may name; one that was renamed may be there twice."""
 
-    by_id: Mapping[int, Column]
+    columns: Sequence[Column]
     case_sensitive: bool
 
     def named(self, name: object, where: str) -> Column:
         """Return the column with this full name; 400 when there is none, or several."""
         if not isinstance(name, str):
             raise BadRequestError(f"Invalid {where}: a column's name must be a string")
-        found = [c for c in self.by_id.values() if self._same(c.full_name, name)]
+        wanted = self.key(name)
+        found = [column for column in self.columns if self.key(column.full_name) == wanted]
         if not found:
             raise BadRequestError(f"Invalid {where}: cannot find column {show(name)}")
-        if len(found) > 1:
+        if len({column.id for column in found}) > 1:
             raise BadRequestError(f"Invalid {where}: column {show(name)} is ambiguous")
         return found[0]
 
     def numbered(self, field_id: object, where: str) -> Column:
         """Return the column with this field id; 400 when there is none."""
         if isinstance(field_id, int) and not isinstance(field_id, bool):
-            column = self.by_id.get(field_id)
-            if column is not None:
-                return column
+            for column in self.columns:
+                if column.id == field_id:
+                    return column
         raise BadRequestError(f"Invalid {where}: cannot find a column with id {show(field_id)}")
 
-    def _same(self, ours: str, theirs: str) -> bool:
-        return ours == theirs if self.case_sensitive else ours.lower() == theirs.lower()
+    def key(self, name: str) -> str:
+        """Return the form in which two names of one column are equal."""
+        return name if self.case_sensitive else name.lower()
 
 
 def verdict(expression: Expression, facts: Facts) -> Verdict:
