@@ -121,9 +121,10 @@ class PlanningSettings:
     """How scans are planned for clients."""
 
     sync_manifests: int = field(
-        default=16,
+        default=64,
         metadata=_about(
-            "Scans over more manifests than this are planned in the background.",
+            "Scans over more manifests than this are planned in the background, for which"
+            " clients must ask again: Java does, PyIceberg 0.12 cannot.",
             rules.whole(0, 1_000_000),
         ),
     )

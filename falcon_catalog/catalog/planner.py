@@ -17,7 +17,7 @@ Job = Callable[[Callable[[], bool]], None]
 class PlanningLimits:
     """How plans are cut."""
 
-    sync_manifests: int = 16
+    sync_manifests: int = 64
     """Plans over more manifests than this are submitted."""
     page_files: int = 1000
     """Files in one answer."""

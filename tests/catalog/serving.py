@@ -1,12 +1,19 @@
-"""A client that says what it sees of a running catalog."""
+"""A running catalog, and a client that says what it sees of it."""
 
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
+from waitress import wasyncore
 
-from falcon_catalog.app import CatalogApp
+from falcon_catalog.app import CatalogApp, create_app
+from falcon_catalog.server import Loop
+from falcon_catalog.settings import load
 
 
 @dataclass
@@ -63,3 +70,27 @@ SCHEMA = {
         {"id": 2, "name": "data", "type": "string", "required": False},
     ],
 }
+
+
+@contextlib.contextmanager
+def serving(folder: Path, **settings: object) -> Iterator[Server]:
+    """Serve the catalog of a folder; settings are named ``planning__page_files`` and so on."""
+    flags = {
+        "store.url": f"sqlite:///{folder}/catalog.db",
+        "warehouse.location": f"file://{folder}/warehouse",
+        **{key.replace("__", "."): value for key, value in settings.items()},
+    }
+    loaded = load(None, {}, flags)
+    app = create_app(loaded)
+    listener = socket.create_server(("127.0.0.1", 0))
+    loop = Loop(app, loaded.server, [listener])
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    try:
+        yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}", folder, app)
+    finally:
+        loop.stop()
+        thread.join(10)
+        assert loop.drain(10) == 0
+        wasyncore.close_all(loop._map)
+        app.close()

@@ -1,11 +1,11 @@
 """Filters, bound to columns: how many rows of a file pass, and what is left to ask of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from falcon_catalog.catalog.planning.iceberg import bucket_function
-from falcon_catalog.catalog.planning.known import Known, Test, Verdict, judge
+from falcon_catalog.catalog.planning.known import Check, Known, Verdict, judge
 from falcon_catalog.catalog.planning.transforms import transformed
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata.columns import Column
@@ -27,13 +27,13 @@ class Term:
 class Leaf:
     """One predicate: its JSON as the client wrote it, and what planning makes of it.
 
-    Several ``tests`` are several ways to read one literal, none means that planning cannot
+    Several ``checks`` are several ways to read one literal, none means that planning cannot
     judge the predicate: the reader will.
     """
 
     json: dict[str, Any]
     term: Term | None
-    tests: tuple[Test, ...]
+    checks: tuple[Check, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +51,34 @@ Facts = Callable[[Column], Known]
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The columns that a request may name."""
+    """The columns that a request may name; one that was renamed may be there twice."""
 
-    by_id: Mapping[int, Column]
+    columns: Sequence[Column]
     case_sensitive: bool
 
     def named(self, name: object, where: str) -> Column:
         """Return the column with this full name; 400 when there is none, or several."""
         if not isinstance(name, str):
             raise BadRequestError(f"Invalid {where}: a column's name must be a string")
-        found = [c for c in self.by_id.values() if self._same(c.full_name, name)]
+        wanted = self.key(name)
+        found = [column for column in self.columns if self.key(column.full_name) == wanted]
         if not found:
             raise BadRequestError(f"Invalid {where}: cannot find column {show(name)}")
-        if len(found) > 1:
+        if len({column.id for column in found}) > 1:
             raise BadRequestError(f"Invalid {where}: column {show(name)} is ambiguous")
         return found[0]
 
     def numbered(self, field_id: object, where: str) -> Column:
         """Return the column with this field id; 400 when there is none."""
         if isinstance(field_id, int) and not isinstance(field_id, bool):
-            column = self.by_id.get(field_id)
-            if column is not None:
-                return column
+            for column in self.columns:
+                if column.id == field_id:
+                    return column
         raise BadRequestError(f"Invalid {where}: cannot find a column with id {show(field_id)}")
 
-    def _same(self, ours: str, theirs: str) -> bool:
-        return ours == theirs if self.case_sensitive else ours.lower() == theirs.lower()
+    def key(self, name: str) -> str:
+        """Return the form in which two names of one column are equal."""
+        return name if self.case_sensitive else name.lower()
 
 
 def verdict(expression: Expression, facts: Facts) -> Verdict:
@@ -108,13 +110,13 @@ def residual(expression: Expression, facts: Facts) -> Predicate:
 
 
 def _verdict_of_leaf(leaf: Leaf, facts: Facts) -> Verdict:
-    if leaf.term is None or not leaf.tests:
+    if leaf.term is None or not leaf.checks:
         return Verdict.SOMETIMES
     column, transform = leaf.term.column, leaf.term.transform
     known = transformed(transform, column.type, facts(column))
     # Only a column itself can be known by its bucket, a transform of it cannot.
     hashed = bucket_function(column.type) if known.buckets else _no_bucket
-    verdicts = {judge(test, known, hashed) for test in leaf.tests}
+    verdicts = {judge(test, known, hashed) for test in leaf.checks}
     return verdicts.pop() if len(verdicts) == 1 else Verdict.SOMETIMES
 
 

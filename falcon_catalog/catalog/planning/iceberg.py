@@ -51,7 +51,7 @@ def read_manifest_list(content: bytes, location: str) -> list[dict[int, Any]]:
     from pyiceberg.manifest import MANIFEST_LIST_FILE_SCHEMAS  # noqa: PLC0415
 
     # Counts are required in v2, and missing in the lists of some writers: nobody needs them.
-    wanted = {500, 502, 503, 507, 515, 517, 520}
+    wanted = {500, 501, 502, 503, 507, 515, 517, 520}
     fields = [f for f in MANIFEST_LIST_FILE_SCHEMAS[3].fields if f.field_id in wanted]
     ids = [field.field_id for field in fields]
     _, rows = _read(content, location, fields)

@@ -80,7 +80,7 @@ ONLY_NULLS = Known(nulls=True, nans=False, values=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Check:
     """One comparison of a column, or of a transform of it, with literals.
 
     ``inverted`` is the opposite: ``not-eq`` is an inverted ``eq``.
@@ -91,7 +91,7 @@ class Test:
     inverted: bool = False
 
 
-def judge(test: Test, known: Known, bucket_of: Callable[[int, Any], int | None]) -> Verdict:
+def judge(test: Check, known: Known, bucket_of: Callable[[int, Any], int | None]) -> Verdict:
     """Say how many rows pass a test.
 
     Nulls and NaNs are judged apart: where SQL, the expressions specification and engines
@@ -115,14 +115,14 @@ def judge(test: Test, known: Known, bucket_of: Callable[[int, Any], int | None])
     return verdicts.pop() if len(verdicts) == 1 else Verdict.SOMETIMES
 
 
-def _judge_null(test: Test) -> Verdict:
+def _judge_null(test: Check) -> Verdict:
     if test.operation == "is-null":
         return Verdict.NEVER if test.inverted else Verdict.ALWAYS
     # SQL drops nulls from `x != 1`; the expressions specification does not.
     return Verdict.SOMETIMES if test.inverted else Verdict.NEVER
 
 
-def _judge_nan(test: Test, *, counted: bool) -> Verdict:
+def _judge_nan(test: Check, *, counted: bool) -> Verdict:
     if test.operation == "is-nan":
         return Verdict.NEVER if test.inverted else Verdict.ALWAYS
     if test.operation in ("eq", "in", "is-null"):
@@ -134,7 +134,9 @@ def _judge_nan(test: Test, *, counted: bool) -> Verdict:
     return Verdict.SOMETIMES if greater and counted else Verdict.NEVER
 
 
-def _judge_values(test: Test, known: Known, bucket_of: Callable[[int, Any], int | None]) -> Verdict:
+def _judge_values(
+    test: Check, known: Known, bucket_of: Callable[[int, Any], int | None]
+) -> Verdict:
     operation, lower, upper = test.operation, known.lower, known.upper
     if operation in ("is-null", "is-nan"):
         return Verdict.NEVER

@@ -62,6 +62,8 @@ class Manifest:
     """A line of a manifest list."""
 
     path: str
+    length: int
+    """Of the file, in bytes."""
     spec: Spec
     has_deletes: bool
     sequence_number: int
@@ -116,6 +118,7 @@ def read_list(
     return [
         Manifest(
             path=row[500],
+            length=row[501],
             spec=_spec(specs, row[502], row[500]),
             has_deletes=bool(row[517]),
             sequence_number=row[515] or 0,
@@ -133,7 +136,12 @@ def read(catalog: Catalog, manifest: Manifest) -> Iterator[ContentFile]:
     Raises:
         NotFoundError, ForbiddenError, BadRequestError: as ``read_list``.
     """
-    found = iceberg.read_manifest(_content(catalog, manifest.path), manifest.path)
+    content = _content(catalog, manifest.path)
+    if len(content) < manifest.length:  # at a block's end nothing else would show it
+        raise BadRequestError(
+            f"Manifest {manifest.path} is cut short: {len(content)} of {manifest.length} bytes"
+        )
+    found = iceberg.read_manifest(content, manifest.path)
     positions = {field_id: at for at, field_id in enumerate(found.partition_ids)}
     next_row_id = manifest.first_row_id
     for entry, raw in found.rows:
@@ -169,10 +177,11 @@ def _partition(spec: Spec, found: tuple[Any, ...], positions: Mapping[int, int])
 def _bare(catalog: Catalog, path: object, specs: Mapping[int, Spec]) -> Manifest:
     if not isinstance(path, str):
         raise BadRequestError(f"Invalid snapshot: manifest {path!r} is not a path")
-    header = iceberg.read_manifest(_content(catalog, path), path).header
+    content = _content(catalog, path)
+    header = iceberg.read_manifest(content, path).header
     number = header.get("partition-spec-id", "0")
     spec = _spec(specs, int(number) if number.isdecimal() else -1, path)
-    return Manifest(path, spec, False, 0, None, None, ())
+    return Manifest(path, len(content), spec, False, 0, None, None, ())
 
 
 def _spec(specs: Mapping[int, Spec], spec_id: int, path: str) -> Spec:

@@ -10,7 +10,7 @@ from typing import Any
 
 from falcon_catalog.catalog.planning import literals, values
 from falcon_catalog.catalog.planning.expressions import Expression, Fields, Junction, Leaf, Term
-from falcon_catalog.catalog.planning.known import Test
+from falcon_catalog.catalog.planning.known import Check
 from falcon_catalog.catalog.planning.transforms import result_type
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import transforms, types
@@ -98,7 +98,7 @@ def _leaf(
     if kind in _SETS:
         tested = _operand(_part(node, kind, "child", "term"), fields, depth, _old(node))
         given = _set(_part(node, kind, "values"))
-        return _comparison(shown, Test("in", inverted=opposite), tested, given)
+        return _comparison(shown, Check("in", inverted=opposite), tested, given)
     if kind not in _COMPARISONS:
         raise BadRequestError(f"Invalid {_WHERE}: unknown type {show(node.get('type'))}")
     left = _operand(_part(node, kind, "left", "term"), fields, depth, "left" not in node)
@@ -107,7 +107,7 @@ def _leaf(
         left, right, operation = right, left, _MIRRORED[operation]
     if not isinstance(right, _Literal):
         return Leaf(shown, None, ())
-    return _comparison(shown, Test(operation, inverted=opposite), left, [right])
+    return _comparison(shown, Check(operation, inverted=opposite), left, [right])
 
 
 def _unary(shown: dict[str, Any], operation: str, tested: _Operand, *, inverted: bool) -> Leaf:
@@ -120,10 +120,12 @@ def _unary(shown: dict[str, Any], operation: str, tested: _Operand, *, inverted:
             "only float and double can be NaN"
         )
     judged = tested if _is_countable(tested) else None
-    return Leaf(shown, judged, (Test(operation, inverted=inverted),))
+    return Leaf(shown, judged, (Check(operation, inverted=inverted),))
 
 
-def _comparison(shown: dict[str, Any], test: Test, tested: _Operand, given: list[_Literal]) -> Leaf:
+def _comparison(
+    shown: dict[str, Any], test: Check, tested: _Operand, given: list[_Literal]
+) -> Leaf:
     if not isinstance(tested, Term):
         return Leaf(shown, None, ())
     where = f"{_WHERE} on {tested.column.full_name}"
@@ -139,13 +141,13 @@ def _comparison(shown: dict[str, Any], test: Test, tested: _Operand, given: list
     if None in parsed or not _is_countable(tested):
         return Leaf(shown, None, ())
     if not parsed:  # in nothing
-        return Leaf(shown, tested, (Test("in", (), test.inverted),))
+        return Leaf(shown, tested, (Check("in", (), test.inverted),))
     readings = [parsed]
     if kind == "float":
         both = [literals.float_neighbours(float(one)) for one in parsed if one is not None]
         readings = [[one[0] for one in both], [one[-1] for one in both]]
-    tests = {Test(test.operation, tuple(sorted(set(r))), test.inverted) for r in readings}
-    return Leaf(shown, tested, tuple(tests))
+    checks = {Check(test.operation, tuple(sorted(set(r))), test.inverted) for r in readings}
+    return Leaf(shown, tested, tuple(checks))
 
 
 def _is_countable(term: Term) -> bool:
@@ -186,7 +188,7 @@ def _apply(node: Mapping[str, Any], fields: Fields, depth: int) -> _Operand:
     if name in _WITH_PARAMETER and len(read) == 2 and isinstance(read[0], _Literal):  # noqa: PLR2004
         return _applied(transforms.parse(f"{name}[{read[0].value}]", _WHERE), read[1])
     function = name.partition("[")[0] if name else None
-    if function in _FUNCTIONS and name and len(read) == 1:
+    if function in _FUNCTIONS and name and name not in _WITH_PARAMETER and len(read) == 1:
         return _applied(transforms.parse(name, _WHERE), read[0])
     if function in _FUNCTIONS:
         raise BadRequestError(f"Invalid {_WHERE}: wrong arguments of {function}")

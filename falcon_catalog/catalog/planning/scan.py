@@ -5,7 +5,7 @@ Java library, but the start of an incremental scan is exclusive, as the specific
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from falcon_catalog.catalog.planning import parsing
@@ -13,13 +13,13 @@ from falcon_catalog.catalog.planning.expressions import Expression, Fields
 from falcon_catalog.catalog.planning.manifests import PartitionField, Spec
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns, transforms
-from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.complete import complete
 from falcon_catalog.metadata.readers import array_of, as_boolean, as_long, as_text, optional
 from falcon_catalog.metadata.types import Type
 
 _WHERE = "plan request"
 _WORD_OF_ALL = "*"
+_NO_COLUMN = -1
 JSON = dict[str, Any]
 
 
@@ -47,9 +47,8 @@ def read(metadata: JSON, request: Mapping[str, Any]) -> Scan:
     metadata = complete(metadata)
     snapshots, is_incremental = _snapshots(metadata, request)
     use_old = optional(request, "use-snapshot-schema", as_boolean, _WHERE) or False
-    schema = _schema(metadata, snapshots[0] if use_old and snapshots else None)
-    sensitive = optional(request, "case-sensitive", as_boolean, _WHERE)
-    fields = Fields(columns.index(schema), sensitive is not False)
+    sensitive = optional(request, "case-sensitive", as_boolean, _WHERE) is not False
+    fields = _fields(metadata, snapshots[0] if use_old and snapshots else None, sensitive)
     optional(request, "min-rows-requested", as_long, _WHERE)  # a hint; more may be returned
     for name in optional(request, "select", array_of(as_text), _WHERE) or ():
         if not _is_metadata_column(name):
@@ -59,7 +58,7 @@ def read(metadata: JSON, request: Mapping[str, Any]) -> Scan:
         for name in optional(request, "stats-fields", array_of(as_text), _WHERE) or ()
     ]
     given = request.get("filter")
-    types = _types(metadata, fields.by_id)
+    types = _types(metadata, fields)
     return Scan(
         snapshots=snapshots,
         is_incremental=is_incremental,
@@ -114,17 +113,33 @@ def _appends(by_id: Mapping[int, JSON], start: int, end: int) -> tuple[JSON, ...
     return tuple(s for s in found if (s.get("summary") or {}).get("operation") == "append")
 
 
-def _schema(metadata: JSON, snapshot: JSON | None) -> JSON:
-    wanted = metadata["current-schema-id"]
+def _fields(metadata: JSON, snapshot: JSON | None, sensitive: bool) -> Fields:  # noqa: FBT001
+    """Return the columns of the table, or those of a snapshot and the table's for other names.
+
+    Spark asks for the snapshot's schema in every scan, though it names the table's columns.
+    Of a name that meant another column then, it is not known which is meant: it gets an id
+    that no file has, so that nothing is known of it and no file is left out.
+    """
     by_id: dict[int, JSON] = {schema["schema-id"]: schema for schema in metadata["schemas"]}
-    if snapshot is not None and snapshot.get("schema-id") in by_id:
-        wanted = snapshot["schema-id"]
-    return by_id[wanted]
+    now = Fields(list(columns.index(by_id[metadata["current-schema-id"]]).values()), sensitive)
+    old_id = None if snapshot is None else snapshot.get("schema-id")
+    if old_id is None or old_id not in by_id:
+        return now
+    ids_now = {now.key(column.full_name): column.id for column in now.columns}
+    then = [
+        column
+        if ids_now.get(now.key(column.full_name), column.id) == column.id
+        else replace(column, id=_NO_COLUMN)
+        for column in columns.index(by_id[old_id]).values()
+    ]
+    names = {now.key(column.full_name) for column in then}
+    added = [column for column in now.columns if now.key(column.full_name) not in names]
+    return Fields([*then, *added], sensitive)
 
 
-def _types(metadata: JSON, current: Mapping[int, Column]) -> dict[int, Type]:
-    every = [columns.index(schema) for schema in metadata["schemas"]]
-    return {c.id: c.type for by_id in [*every, current] for c in by_id.values()}
+def _types(metadata: JSON, fields: Fields) -> dict[int, Type]:
+    every = [columns.index(schema).values() for schema in metadata["schemas"]]
+    return {c.id: c.type for some in [*every, fields.columns] for c in some}
 
 
 def _specs(metadata: JSON, types: Mapping[int, Type]) -> dict[int, Spec]:
@@ -140,7 +155,8 @@ def _field(field: JSON, types: Mapping[int, Type]) -> PartitionField:
         transform = transforms.parse(field["transform"], "partition field")
     except BadRequestError:
         transform = "void"  # a transform that is yet to come: nothing is known from it
-    return PartitionField(field["field-id"], transform, source_id, types.get(source_id or 0))
+    source_type = None if source_id is None else types.get(source_id)
+    return PartitionField(field["field-id"], transform, source_id, source_type)
 
 
 def _is_metadata_column(name: str) -> bool:

@@ -1,0 +1,507 @@
+"""The routes of scan planning: what they answer, keep, let go of and refuse."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyiceberg.table import Table
+from pyiceberg.transforms import TruncateTransform
+from pyiceberg.types import StringType
+
+from falcon_catalog.catalog import scans
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.store import plans
+from tests.catalog.scanning import Planned, plan, pyiceberg, table_path, wait
+from tests.catalog.serving import Server, serving
+
+T = table_path("t")
+NO_PLAN = (404, "NoSuchPlanIdException")
+NO_TASK = (404, "NoSuchPlanTaskException")
+
+
+def fill(server: Server, name: str = "t", appends: int = 3) -> Table:
+    """Make a table of so many data files, each with ten ids of its own."""
+    if server.call("HEAD", "/v1/namespaces/ns").status_code == 404:
+        server.namespace("ns")
+    ids = pa.schema([pa.field("id", pa.int64()), pa.field("data", pa.string())])
+    table = pyiceberg(server).create_table(f"ns.{name}", ids)
+    for number in range(appends):
+        values = list(range(number * 10, number * 10 + 10))
+        rows = {"id": values, "data": [f"row {value}" for value in values]}
+        table.append(pa.table(rows, schema=ids))
+    return table
+
+
+def catalog_of(server: Server) -> Catalog:
+    return server.app._catalogs[0]
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Iterator[Server]:
+    """A catalog to which more than two manifests are many, and more than one file."""
+    settings = {"planning__sync_manifests": 2, "planning__page_files": 1}
+    with serving(tmp_path, **settings) as server:
+        yield server
+
+
+class TestAnswers:
+    def test_a_small_plan_is_completed_at_once(self, server: Server) -> None:
+        fill(server)
+        answer = server.ok("POST", f"{T}/plan", {})
+        assert answer["status"] == "completed"
+        assert answer["plan-tasks"] == answer["delete-files"] == []
+        assert len(answer["file-scan-tasks"]) == 3
+        again = server.ok("GET", f"{T}/plan/{answer.pop('plan-id')}")
+        assert again == answer
+
+    def test_a_file_is_told_as_the_specification_says(self, server: Server) -> None:
+        table = fill(server, appends=1)
+        [task] = plan(server, "t", {"stats-fields": ["data"]}).tasks
+        [local] = table.scan().plan_files()
+        shown = task["data-file"]
+        assert shown["file-path"] == local.file.file_path
+        assert shown["file-size-in-bytes"] == local.file.file_size_in_bytes
+        assert shown["column-sizes"] == {"keys": [2], "values": [local.file.column_sizes[2]]}
+        assert (shown["content"], shown["file-format"]) == ("data", "parquet")
+        assert (shown["spec-id"], shown["partition"], shown["record-count"]) == (0, [], 10)
+        assert shown["value-counts"] == {"keys": [2], "values": [10]}
+        assert shown["null-value-counts"] == {"keys": [2], "values": [0]}
+        assert shown["lower-bounds"] == {"keys": [2], "values": ["row 0"]}
+        assert shown["upper-bounds"] == {"keys": [2], "values": ["row 9"]}
+        assert "residual-filter" not in task
+
+    def test_no_stats_are_sent_unasked(self, server: Server) -> None:
+        fill(server, appends=1)
+        [task] = plan(server, "t").tasks
+        assert not {"lower-bounds", "value-counts", "column-sizes"} & set(task["data-file"])
+
+    def test_a_table_without_rows_has_an_empty_plan(self, ns: Server) -> None:
+        ns.table("t")
+        assert plan(ns, "t", {"filter": True}).tasks == []
+
+    def test_files_that_a_commit_removed_are_not_read(self, server: Server) -> None:
+        table = fill(server)
+        table.delete("id >= 10 and id < 20")
+        table.delete("id = 25")
+        planned = plan(server, "t")
+        local = [task.file.file_path for task in table.refresh().scan().plan_files()]
+        assert planned.paths == sorted(local)
+        assert planned.rows == 19
+
+    def test_results_come_in_pages(self, tmp_path: Path) -> None:
+        with serving(tmp_path, planning__page_files=2) as server:
+            table = fill(server, appends=5)
+            planned = plan(server, "t")
+            assert planned.pages == 3
+            local = sorted(task.file.file_path for task in table.scan().plan_files())
+            assert planned.paths == local
+
+    def test_pyiceberg_plans_over_our_server(self, tmp_path: Path) -> None:
+        with serving(tmp_path, planning__page_files=2) as server:
+            fill(server, appends=5)
+            catalog = pyiceberg(server, **{"scan-planning-mode": "server"})
+            assert catalog.supports_server_side_planning()
+            scan = catalog.load_table("ns.t").scan("id >= 8 and id < 31 and not data = 'row 9'")
+            assert len(list(scan.plan_files())) == 4
+            expected = [8, *range(10, 31)]
+            assert sorted(scan.to_arrow()["id"].to_pylist()) == expected
+            assert scan.count() == len(expected)
+
+
+class TestSubmitted:
+    def test_a_big_plan_is_submitted_and_comes_to_the_same(self, big: Server) -> None:
+        table = fill(big)
+        answer = big.ok("POST", f"{T}/plan", {})
+        assert set(answer) == {"status", "plan-id"}
+        assert answer["status"] == "submitted"
+        result = wait(big, "t", answer["plan-id"])
+        assert (len(result["file-scan-tasks"]), len(result["plan-tasks"])) == (1, 2)
+        local = sorted(task.file.file_path for task in table.scan().plan_files())
+        assert plan(big, "t").paths == local
+
+    def test_what_partitions_leave_out_does_not_make_a_plan_big(self, big: Server) -> None:
+        table = fill(big, appends=0)
+        with table.update_spec() as spec:
+            spec.add_field("id", TruncateTransform(10), "tens")
+        for first in range(0, 50, 10):
+            table.append(pa.table({"id": [first, first + 1], "data": ["x", None]}))
+        few = {"filter": {"type": "in", "term": "id", "values": [1, 41]}}
+        assert big.ok("POST", f"{T}/plan", few)["status"] == "completed"
+        many = {"filter": {"type": "lt", "term": "id", "value": 30}}
+        assert big.ok("POST", f"{T}/plan", many)["status"] == "submitted"
+
+    def test_a_failure_is_told_and_stays(self, big: Server) -> None:
+        table = fill(big)
+        manifest = table.current_snapshot().manifests(table.io)[0].manifest_path
+        Path(manifest.removeprefix("file://")).unlink()
+        plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
+        answer = wait(big, "t", plan_id)
+        message = f"Failed to open input stream for file: {manifest}"
+        error = {"message": message, "type": "NotFoundException", "code": 404}
+        assert answer == {"status": "failed", "error": error}
+        assert big.call("DELETE", f"{T}/plan/{plan_id}").status_code == 204
+        assert big.ok("GET", f"{T}/plan/{plan_id}") == answer
+
+    def test_a_plan_that_a_stop_left_behind_is_taken_over(self, big: Server) -> None:
+        fill(big)
+        catalog_of(big).planner.close()  # the first to stop: no plan is worked on any more
+        plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
+        assert big.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
+        with serving(big.folder, planning__page_files=1) as other:
+            assert wait(other, "t", plan_id)["status"] == "completed"
+        assert len(wait(big, "t", plan_id)["plan-tasks"]) == 2
+
+    def test_a_worker_that_is_gone_loses_its_plan(self, big: Server) -> None:
+        fill(big)
+        catalog_of(big).planner.close()
+        plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
+        with sqlite3.connect(big.folder / "catalog.db") as rows:
+            rows.execute("UPDATE plans SET worker = 'gone', lease_until = 1")
+            rows.execute("INSERT INTO plan_pages VALUES ('half', ?, 7, x'00')", (plan_id,))
+        with serving(big.folder, planning__page_files=1) as other:
+            assert "half" not in wait(other, "t", plan_id)["plan-tasks"]
+
+    def test_a_worker_that_lives_keeps_its_plan(self, big: Server) -> None:
+        fill(big)
+        catalog_of(big).planner.close()
+        plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
+        with sqlite3.connect(big.folder / "catalog.db") as rows:
+            rows.execute("UPDATE plans SET worker = 'alive', lease_until = 1e15")
+        with serving(big.folder) as other:
+            for _ in range(3):
+                assert other.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
+            assert catalog_of(other).planner._thread is None
+
+    def test_a_stop_hands_over_what_is_half_done(self, big: Server) -> None:
+        fill(big)
+        catalog = catalog_of(big)
+        catalog.planner.close()
+        plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
+        told = iter([False, True])
+        scans._work(catalog, plan_id, lambda: next(told))
+        with catalog.database.read() as tx:
+            assert plans.first_page(tx, plan_id) is None or plans.later_tokens(tx, plan_id) == []
+        assert big.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
+        scans._work(catalog, plan_id, lambda: False)
+        assert len(wait(big, "t", plan_id)["plan-tasks"]) == 2
+
+    def test_a_plan_has_one_worker(self, big: Server) -> None:
+        fill(big)
+        catalog_of(big).planner.close()
+        plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
+        until = {"lease_until": 10**15, "expires_at": 10**15}
+        with catalog_of(big).database.write() as tx:
+            assert plans.claim(tx, plan_id, "first", **until) is not None
+            assert plans.claim(tx, plan_id, "second", **until) is None
+            assert plans.extend(tx, plan_id, "first", **until)
+            assert not plans.extend(tx, plan_id, "second", **until)
+            done = {"status": "completed", "error": None, "expires_at": 10**15}
+            assert not plans.finish(tx, plan_id, "second", **done)
+            plans.cancel(tx, plan_id)
+            assert not plans.extend(tx, plan_id, "first", **until)
+            assert not plans.finish(tx, plan_id, "first", **done)
+
+
+class TestKeeping:
+    def test_plans_and_tasks_survive_a_restart(self, tmp_path: Path) -> None:
+        with serving(tmp_path, planning__page_files=1) as server:
+            fill(server)
+            answer = server.ok("POST", f"{T}/plan", {})
+            tasks = [
+                server.ok("POST", f"{T}/tasks", {"plan-task": t}) for t in answer["plan-tasks"]
+            ]
+        with serving(tmp_path) as server:
+            plan_id = answer.pop("plan-id")
+            assert server.ok("GET", f"{T}/plan/{plan_id}") == answer
+            assert [
+                server.ok("POST", f"{T}/tasks", {"plan-task": t}) for t in answer["plan-tasks"]
+            ] == tasks
+
+    def test_plans_expire(self, tmp_path: Path) -> None:
+        with serving(tmp_path, planning__page_files=1) as server:
+            fill(server)
+            answer = server.ok("POST", f"{T}/plan", {})
+            with sqlite3.connect(tmp_path / "catalog.db") as rows:
+                rows.execute("UPDATE plans SET expires_at = 1")
+            assert server.fails("GET", f"{T}/plan/{answer['plan-id']}")[:2] == NO_PLAN
+            assert server.fails("DELETE", f"{T}/plan/{answer['plan-id']}")[:2] == NO_PLAN
+            body = {"plan-task": answer["plan-tasks"][0]}
+            assert server.fails("POST", f"{T}/tasks", body)[:2] == NO_TASK
+            server.ok("POST", f"{T}/plan", {"filter": False})
+            with sqlite3.connect(tmp_path / "catalog.db") as rows:
+                assert rows.execute("SELECT count(*) FROM plans").fetchone() == (1,)
+                assert rows.execute("SELECT count(*) FROM plan_pages").fetchone() == (1,)
+
+    def test_a_cancelled_plan_lets_go_of_its_tasks(self, tmp_path: Path) -> None:
+        with serving(tmp_path, planning__page_files=1) as server:
+            fill(server)
+            answer = server.ok("POST", f"{T}/plan", {})
+            for _ in range(2):
+                response = server.call("DELETE", f"{T}/plan/{answer['plan-id']}")
+                assert (response.status_code, response.content) == (204, b"")
+            assert server.ok("GET", f"{T}/plan/{answer['plan-id']}") == {"status": "cancelled"}
+            body = {"plan-task": answer["plan-tasks"][0]}
+            assert server.fails("POST", f"{T}/tasks", body)[:2] == NO_TASK
+
+    def test_a_submitted_plan_can_be_cancelled(self, big: Server) -> None:
+        fill(big)
+        catalog_of(big).planner.close()
+        plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
+        assert big.call("DELETE", f"{T}/plan/{plan_id}").status_code == 204
+        with serving(big.folder) as other:
+            assert other.ok("GET", f"{T}/plan/{plan_id}") == {"status": "cancelled"}
+
+    def test_a_plan_outlives_later_commits_and_a_rename(self, tmp_path: Path) -> None:
+        with serving(tmp_path, planning__page_files=1) as server:
+            table = fill(server)
+            answer = server.ok("POST", f"{T}/plan", {})
+            table.delete("id < 25")
+            table.catalog.rename_table("ns.t", "ns.u")
+            body = {"plan-task": answer["plan-tasks"][0]}
+            assert server.ok("POST", f"{table_path('u')}/tasks", body)["file-scan-tasks"]
+            assert server.fails("POST", f"{T}/tasks", body)[1] == "NoSuchTableException"
+
+    def test_a_dropped_table_takes_its_plans_along(self, server: Server) -> None:
+        fill(server)
+        plan_id = plan(server, "t").plan_id
+        server.ok("DELETE", T)
+        assert server.fails("GET", f"{T}/plan/{plan_id}")[1] == "NoSuchTableException"
+        fill(server)
+        assert server.fails("GET", f"{T}/plan/{plan_id}")[:2] == NO_PLAN
+
+
+class TestRefusals:
+    def test_what_is_not_there(self, server: Server) -> None:
+        fill(server)
+        assert server.fails("GET", f"{T}/plan/none") == (
+            *NO_PLAN,
+            "Plan does not exist for ns.t: none",
+        )
+        assert server.fails("DELETE", f"{T}/plan/none")[:2] == NO_PLAN
+        assert server.fails("POST", f"{T}/tasks", {"plan-task": "none"}) == (
+            *NO_TASK,
+            "Plan task does not exist for ns.t: none",
+        )
+        for verb, path in (("POST", "plan"), ("GET", "plan/x"), ("DELETE", "plan/x")):
+            answer = server.fails(verb, f"{table_path('no')}/{path}", {})
+            assert answer == (404, "NoSuchTableException", "Table does not exist: ns.no")
+
+    def test_no_table_reads_the_plan_of_another(self, tmp_path: Path) -> None:
+        with serving(tmp_path, planning__page_files=1) as server:
+            fill(server)
+            fill(server, "other", 1)
+            answer = server.ok("POST", f"{T}/plan", {})
+            other = table_path("other")
+            assert server.fails("GET", f"{other}/plan/{answer['plan-id']}")[:2] == NO_PLAN
+            assert server.fails("DELETE", f"{other}/plan/{answer['plan-id']}")[:2] == NO_PLAN
+            for token in answer["plan-tasks"]:
+                body = {"plan-task": token}
+                assert server.fails("POST", f"{other}/tasks", body)[:2] == NO_TASK
+
+    @pytest.mark.parametrize(
+        ("request_body", "told"),
+        [
+            ({"snapshot-id": 7}, "Cannot find snapshot with ID 7"),
+            ({"snapshot-id": "7"}, "field snapshot-id: must be an integer"),
+            ({"snapshot-id": 2**63}, "does not fit in 64 bits"),
+            ({"snapshot-id": 1, "start-snapshot-id": 1}, "cannot give both"),
+            ({"snapshot-id": 1, "end-snapshot-id": 1}, "cannot give both"),
+            ({"start-snapshot-id": 1}, "both required"),
+            ({"end-snapshot-id": 1}, "both required"),
+            ({"start-snapshot-id": 1, "end-snapshot-id": 7}, "Cannot find the end snapshot: 7"),
+            ({"select": "id"}, "field select: must be an array"),
+            ({"select": ["no"]}, "field select: cannot find column 'no'"),
+            ({"select": ["ID"]}, "field select: cannot find column 'ID'"),
+            ({"stats-fields": ["no"]}, "field stats-fields: cannot find column 'no'"),
+            ({"stats-fields": [1]}, "must be a string"),
+            ({"case-sensitive": "yes"}, "field case-sensitive: must be true or false"),
+            ({"use-snapshot-schema": 1}, "field use-snapshot-schema"),
+            ({"min-rows-requested": "1"}, "field min-rows-requested"),
+            ({"filter": []}, "filter: an array is not a predicate"),
+        ],
+    )
+    def test_a_malformed_request_is_told_what_is_wrong(
+        self, server: Server, request_body: dict[str, Any], told: str
+    ) -> None:
+        fill(server, appends=1)
+        status, kind, message = server.fails("POST", f"{T}/plan", request_body)
+        assert (status, kind) == (400, "BadRequestException")
+        assert told in message
+
+    @pytest.mark.parametrize("body", [{}, {"plan-task": None}, {"plan-task": 1}, []])
+    def test_a_plan_task_is_a_string(self, server: Server, body: object) -> None:
+        fill(server, appends=1)
+        assert server.fails("POST", f"{T}/tasks", body)[:2] == (400, "BadRequestException")
+
+    def test_columns_may_be_named_in_any_case_when_asked_so(self, server: Server) -> None:
+        fill(server)
+        filter_ = {"type": "lt", "term": "ID", "value": 10}
+        request = {"select": ["Data", "_file", "*"], "filter": filter_}
+        assert server.fails("POST", f"{T}/plan", request)[0] == 400
+        assert len(plan(server, "t", {**request, "case-sensitive": False}).tasks) == 1
+
+
+FIELDS = [
+    "snapshot-id",
+    "select",
+    "filter",
+    "min-rows-requested",
+    "case-sensitive",
+    "use-snapshot-schema",
+    "start-snapshot-id",
+    "end-snapshot-id",
+    "stats-fields",
+    "plan-task",
+    "unknown",
+]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["id"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A catalog with a table, for many requests."""
+    with serving(tmp_path_factory.mktemp("standing")) as server:
+        fill(server, appends=1)
+        yield server
+
+
+@given(body=st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_damage_is_never_the_server_s_fault(standing: Server, body: dict[str, Any]) -> None:
+    text = json.dumps(body)
+    for path, known in (("plan", {200, 400}), ("tasks", {400, 404})):
+        answer = standing.call("POST", f"{T}/{path}", data=text)
+        assert answer.status_code in known, (body, answer.text)
+
+
+class TestSnapshots:
+    def test_any_snapshot_can_be_scanned(self, server: Server) -> None:
+        table = fill(server)
+        for number, snapshot in enumerate(table.refresh().snapshots(), 1):
+            assert len(plan(server, "t", {"snapshot-id": snapshot.snapshot_id}).tasks) == number
+
+    def test_the_schema_is_the_table_s_or_the_snapshot_s(self, server: Server) -> None:
+        table = fill(server)
+        old = table.current_snapshot()
+        assert old is not None
+        with table.update_schema() as update:
+            update.rename_column("data", "text")
+
+        def files(name: str, *, use_old: bool) -> int:
+            filter_ = {"type": "eq", "term": name, "value": "row 0"}
+            asked = {"snapshot-id": old.snapshot_id, "select": [name], "filter": filter_}
+            return len(plan(server, "t", {**asked, "use-snapshot-schema": use_old}).tasks)
+
+        assert files("text", use_old=False) == files("data", use_old=True) == 1
+        # Spark says so of every scan, and names the columns that the table has now.
+        assert files("text", use_old=True) == 1
+        asked = {"snapshot-id": old.snapshot_id, "select": ["data"]}
+        assert server.fails("POST", f"{T}/plan", asked)[0] == 400
+
+    def test_no_file_is_left_out_for_a_name_that_meant_another_column(self, server: Server) -> None:
+        table = fill(server)
+        old = table.current_snapshot()
+        assert old is not None
+        with table.update_schema() as update:
+            update.rename_column("data", "text")
+        with table.update_schema() as update:
+            update.add_column("data", StringType())
+        request: dict[str, Any] = {"filter": {"type": "is-null", "term": "data"}}
+        for use_old in (True, False):
+            request |= {"snapshot-id": old.snapshot_id, "use-snapshot-schema": use_old}
+            assert len(plan(server, "t", request).tasks) == 3
+
+    def test_incremental_scans_see_appends_only(self, server: Server) -> None:
+        table = fill(server)
+        first, second, third = (s.snapshot_id for s in table.refresh().snapshots())
+        table.overwrite(pa.table({"id": [99], "data": ["new"]}), "id = 25")
+        table.append(pa.table({"id": [100], "data": ["last"]}))
+        last = table.refresh().snapshots()[-1].snapshot_id
+
+        def rows(start: int, end: int, **more: Any) -> int:
+            asked = {"start-snapshot-id": start, "end-snapshot-id": end, **more}
+            planned: Planned = plan(server, "t", asked)
+            assert all(task["deletes"] == [] for task in planned.tasks)
+            return planned.rows
+
+        assert rows(first, second) == 10
+        assert rows(first, third) == 20
+        assert rows(second, second) == 0
+        local = table.incremental_append_scan(
+            from_snapshot_id_exclusive=first, to_snapshot_id_inclusive=last
+        )
+        assert rows(first, last) == sum(t.file.record_count for t in local.plan_files())
+        assert rows(first, last, filter={"type": "gt", "term": "id", "value": 50}) in (1, 2)
+        status, _, message = server.fails(
+            "POST", f"{T}/plan", {"start-snapshot-id": third, "end-snapshot-id": second}
+        )
+        assert status == 400
+        assert message == (
+            f"Starting snapshot (exclusive) {third} is not a parent ancestor of "
+            f"end snapshot {second}"
+        )
+
+    def test_the_start_of_an_incremental_scan_may_have_expired(self, server: Server) -> None:
+        table = fill(server)
+        first, _, third = (s.snapshot_id for s in table.refresh().snapshots())
+        removal = {"action": "remove-snapshots", "snapshot-ids": [first]}
+        server.ok("POST", T, {"updates": [removal]})
+        asked = {"start-snapshot-id": first, "end-snapshot-id": third}
+        assert plan(server, "t", asked).rows == 20
+
+
+class TestWithoutPyIceberg:
+    def test_nothing_heavy_is_loaded_before_a_scan_is_planned(self, tmp_path: Path) -> None:
+        program = (
+            "import sys; from tests.catalog.serving import serving; from pathlib import Path\n"
+            "with serving(Path(sys.argv[1])) as server:\n"
+            "    server.namespace('ns'); server.table('t'); server.ok('GET', '/v1/config')\n"
+            "print(sorted({'pyiceberg', 'duckdb'} & set(sys.modules)))"
+        )
+        assert run(program, tmp_path) == "[]\n"
+
+    def test_the_server_starts_and_says_what_is_missing(self, tmp_path: Path) -> None:
+        program = (
+            "import sys; sys.modules['pyiceberg'] = None\n"
+            "from tests.catalog.serving import serving; from pathlib import Path\n"
+            "with serving(Path(sys.argv[1])) as server:\n"
+            "    server.namespace('ns'); server.table('t')\n"
+            "    t = '/v1/namespaces/ns/tables/t'\n"
+            "    endpoints = server.ok('GET', '/v1/config')['endpoints']\n"
+            "    print([e for e in endpoints if '/plan' in e or '/tasks' in e])\n"
+            "    calls = ('POST', '/plan'), ('GET', '/plan/x'), ('DELETE', '/plan/x')\n"
+            "    answers = {server.fails(v, t + p, {}) for v, p in calls}\n"
+            "    answers.add(server.fails('POST', t + '/tasks', {'plan-task': 'x'}))\n"
+            "    print(answers)"
+        )
+        expected = (
+            406,
+            "UnsupportedOperationException",
+            "Scan planning needs PyIceberg on the server: pip install 'falcon-catalog[planning]'",
+        )
+        assert run(program, tmp_path) == f"[]\n{ {expected} }\n"
+
+
+def run(program: str, folder: Path) -> str:
+    """Run a program in a Python of its own; return what it prints."""
+    root = Path(__file__).parents[2]
+    environ = {**os.environ, "PYTHONPATH": str(root)}
+    command = [sys.executable, "-c", program, str(folder)]
+    done = subprocess.run(
+        command, cwd=root, env=environ, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
