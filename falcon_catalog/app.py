@@ -161,16 +161,6 @@ def open_catalog(settings: Settings) -> Catalog:
     )
 
 
-def offered_endpoints() -> list[str]:
-    """Return what getConfig advertises: all routes but those that need what is not installed."""
-    absent = {
-        path
-        for path, (resource, _) in ROUTES.items()
-        if hasattr(resource, "is_offered") and not resource.is_offered()
-    }
-    return [endpoint for endpoint in ENDPOINTS if endpoint.split(" ")[1] not in absent]
-
-
 def _route(
     warehouses: http.Warehouses, realm: Realm, check: Callable[[], None], *, guarded: bool
 ) -> falcon.App[Any, Any]:
@@ -191,7 +181,7 @@ def _route(
     for path, (resource, _) in MANAGEMENT_ROUTES.items():
         app.add_route(_with_converters(path), resource())
     app.add_route("/v1/oauth/tokens", TokensResource(realm))
-    app.add_route("/v1/config", ConfigResource(warehouses, offered_endpoints()))
+    app.add_route("/v1/config", ConfigResource(warehouses, ENDPOINTS))
     app.add_route("/health/live", LiveResource())
     app.add_route("/health/ready", ReadyResource(check))
     return app

@@ -13,7 +13,6 @@ class PlansResource:
     """``/v1/{prefix}/namespaces/{namespace}/tables/{table}/plan``."""
 
     in_warehouse = True
-    is_offered = staticmethod(scans.is_available)
 
     def on_post(
         self,
@@ -32,7 +31,6 @@ class PlanResource:
     """``/v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}``."""
 
     in_warehouse = True
-    is_offered = staticmethod(scans.is_available)
 
     def on_get(
         self,
@@ -66,7 +64,6 @@ class ScanTasksResource:
     """``/v1/{prefix}/namespaces/{namespace}/tables/{table}/tasks``."""
 
     in_warehouse = True
-    is_offered = staticmethod(scans.is_available)
 
     def on_post(
         self,

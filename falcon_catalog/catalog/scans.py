@@ -18,7 +18,7 @@ import orjson
 
 from falcon_catalog.catalog import files, tables
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.catalog.planning import iceberg, plan, scan, tasks
+from falcon_catalog.catalog.planning import plan, scan, tasks
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
@@ -36,8 +36,6 @@ _log = logging.getLogger(__name__)
 _TOKEN_BYTES = 24
 _LEASE_PARTS = 3  # a worker gives so many signs of life in the time that it is waited for
 
-is_available = iceberg.is_available
-
 
 def submit(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> JSON:
     """Plan a scan; return a PlanTableScanResult, ``completed`` or ``submitted``.
@@ -53,7 +51,6 @@ def submit(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> JSON
         BadRequestError: the request is malformed, or what it names does not exist.
         NotFoundError, ForbiddenError: a manifest is gone, or lies where it must not.
     """
-    iceberg.require()
     row = tables.find(catalog, identifier)
     found = _prepare(catalog, row.metadata_location, request)
     limits = catalog.planner.limits
@@ -85,7 +82,6 @@ def fetch_result(catalog: Catalog, identifier: TableIdentifier, plan_id: str) ->
     Raises:
         NoSuchPlanIdError: the table has no such plan, or it has expired.
     """
-    iceberg.require()
     table_id = tables.find(catalog, identifier).id
     with catalog.database.read() as tx:
         row = _require_plan(tx, identifier, plan_id, table_id)
@@ -105,7 +101,6 @@ def cancel(catalog: Catalog, identifier: TableIdentifier, plan_id: str) -> None:
     Raises:
         NoSuchPlanIdError: the table has no such plan, or it has expired.
     """
-    iceberg.require()
     table_id = tables.find(catalog, identifier).id
     with catalog.database.write() as tx:
         _require_plan(tx, identifier, plan_id, table_id)
@@ -118,7 +113,6 @@ def fetch_tasks(catalog: Catalog, identifier: TableIdentifier, plan_task: str) -
     Raises:
         NoSuchPlanTaskError: the table has no such plan task, or it has expired.
     """
-    iceberg.require()
     table_id = tables.find(catalog, identifier).id
     with catalog.database.read() as tx:
         page = plans.find_page(tx, plan_task, table_id)

@@ -473,27 +473,6 @@ class TestWithoutPyIceberg:
         )
         assert run(program, tmp_path) == "[]\n"
 
-    def test_the_server_starts_and_says_what_is_missing(self, tmp_path: Path) -> None:
-        program = (
-            "import sys; sys.modules['pyiceberg'] = None\n"
-            "from tests.catalog.serving import serving; from pathlib import Path\n"
-            "with serving(Path(sys.argv[1])) as server:\n"
-            "    server.namespace('ns'); server.table('t')\n"
-            "    t = '/v1/namespaces/ns/tables/t'\n"
-            "    endpoints = server.ok('GET', '/v1/config')['endpoints']\n"
-            "    print([e for e in endpoints if '/plan' in e or '/tasks' in e])\n"
-            "    calls = ('POST', '/plan'), ('GET', '/plan/x'), ('DELETE', '/plan/x')\n"
-            "    answers = {server.fails(v, t + p, {}) for v, p in calls}\n"
-            "    answers.add(server.fails('POST', t + '/tasks', {'plan-task': 'x'}))\n"
-            "    print(answers)"
-        )
-        expected = (
-            406,
-            "UnsupportedOperationException",
-            "Scan planning needs PyIceberg on the server: pip install 'falcon-catalog[planning]'",
-        )
-        assert run(program, tmp_path) == f"[]\n{ {expected} }\n"
-
 
 def run(program: str, folder: Path) -> str:
     """Run a program in a Python of its own; return what it prints."""

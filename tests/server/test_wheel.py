@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import requests
+from pyiceberg.catalog.rest import RestCatalog
 
 from falcon_catalog.store.database import Database
 
 REPOSITORY = Path(__file__).parents[2]
-WEIGHT = {"pyarrow", "pyiceberg", "duckdb", "luigi", "dbt-core", "pandas", "numpy"}
+WEIGHT = {"pyarrow", "duckdb", "luigi", "dbt-core", "pandas", "numpy"}
 SOURCES = ("falcon_catalog", "jobs", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
 
 
@@ -59,7 +61,19 @@ def test_the_wheel_alone_serves(wheel: Path, start: Any, tmp_path: Path) -> None
     url = server.url()
     assert requests.get(f"{url}/health/live", timeout=60).status_code == 200
     assert requests.get(f"{url}/health/ready", timeout=60).status_code == 200
+    assert _planned_files(url) == 1
     assert server.stop() == 0
+
+
+def _planned_files(url: str) -> int:
+    """Write a table with this Python's PyIceberg, and have the server beside it plan a scan."""
+    client = RestCatalog("wheel", uri=url)
+    client.create_namespace("ns")
+    rows = pa.table({"i": [1, 2, 3]})
+    client.create_table("ns.t", schema=rows.schema).append(rows)
+    plan = requests.post(f"{url}/v1/namespaces/ns/tables/t/plan", json={}, timeout=60)
+    assert plan.status_code == 200, plan.text
+    return len(plan.json()["file-scan-tasks"])
 
 
 def test_the_server_imports_nothing_heavy(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ The server starts without PyIceberg, so that it is imported here, in functions, 
 else. Rows of manifest lists and manifests come back as dicts by Iceberg's field ids.
 """
 
-import importlib.util
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,24 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 from falcon_catalog.catalog.planning.values import decimal_of, scale_of, unscaled_of
-from falcon_catalog.errors import BadRequestError, UnsupportedOperationError
+from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata.types import Type, base_name
 
 _DATA_FILE = 2
 _PARTITION = 102
-
-
-def is_available() -> bool:
-    """Tell whether scans can be planned here."""
-    return importlib.util.find_spec("pyiceberg") is not None
-
-
-def require() -> None:
-    """Raise UnsupportedOperationError unless scans can be planned here."""
-    if not is_available():
-        raise UnsupportedOperationError(
-            "Scan planning needs PyIceberg on the server: pip install 'falcon-catalog[planning]'"
-        )
 
 
 @dataclass(frozen=True, slots=True)
