@@ -43,14 +43,10 @@ from falcon_catalog.api.views import (
 )
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.housekeeping import Housekeeper
-from falcon_catalog.catalog.planner import Planner, PlanningLimits
+from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.locations import strip_slash
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import warehouses
-from falcon_catalog.store.database import Database
 
 _NAMESPACE = "/v1/{prefix}/namespaces/{namespace}"
 _TABLE = f"{_NAMESPACE}/tables/{{table}}"
@@ -121,44 +117,14 @@ class CatalogApp:
     def close(self) -> None:
         """Stop what works in the background, close the database; no request may be running."""
         self._housekeeper.stop()
-        self._catalogs[0].close()
+        close_catalogs(self._catalogs)
 
 
 def create_app(settings: Settings) -> CatalogApp:
-    """Make the application that serves what the settings name. Raises as ``open_catalog``."""
-    catalog = open_catalog(settings)
-    realm = Realm.of(catalog.database, settings.auth.token_lifetime)
-    return CatalogApp([catalog], realm, guarded=settings.auth.required)
-
-
-def open_catalog(settings: Settings) -> Catalog:
-    """Open the store and the warehouse that the settings name.
-
-    Raises:
-        StoreError: the database cannot be opened.
-    """
-    database = Database.open(settings.store.url)
-    location = strip_slash(settings.warehouse.location)
-    with database.write() as tx:
-        warehouse_id = warehouses.ensure(tx, settings.warehouse.name)
-    planner = Planner(
-        PlanningLimits(
-            sync_manifests=settings.planning.sync_manifests,
-            page_files=settings.planning.page_files,
-            keep_ms=settings.planning.keep_seconds * 1000,
-        )
-    )
-    return Catalog(
-        database=database,
-        files=LocalFileIO(),
-        warehouse_id=warehouse_id,
-        name=settings.warehouse.name,
-        location=location,
-        allowed_locations=(location, *settings.warehouse.allowed_locations),
-        drop_retention_ms=settings.warehouse.drop_retention * 1000,
-        keep_reports=settings.metrics.keep_reports,
-        planner=planner,
-    )
+    """Make the application that serves what the settings name. Raises as ``open_catalogs``."""
+    catalogs = open_catalogs(settings)
+    realm = Realm.of(catalogs[0].database, settings.auth.token_lifetime)
+    return CatalogApp(catalogs, realm, guarded=settings.auth.required)
 
 
 def _route(

@@ -17,9 +17,10 @@ import click
 from tabulate import tabulate
 
 from falcon_catalog import __version__, engines, logs
-from falcon_catalog.app import create_app, open_catalog
+from falcon_catalog.app import create_app
 from falcon_catalog.catalog import principals, undrop
 from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.server import ServerError, serve
@@ -148,20 +149,21 @@ def dropped(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog dropped --store sqlite:////var/lib/falcon-catalog/catalog.db
     """
-    with _told_in_one_line(), _opened(_read(config, flags)) as catalog:
-        rows = undrop.list_(catalog, Page(None, -1))
-    table = [
-        (
-            row.id,
-            row.kind,
-            str(row.identifier),
-            _utc(row.dropped_at),
-            _utc(row.expires_at),
-            "yes" if row.purge else "no",
-        )
-        for row in rows
-    ]
-    head = ("id", "kind", "name", "dropped", "can be undropped until", "purge")
+    with _told_in_one_line(), _opened(_read(config, flags)) as catalogs:
+        table = [
+            (
+                row.id,
+                catalog.name,
+                row.kind,
+                str(row.identifier),
+                _utc(row.dropped_at),
+                _utc(row.expires_at),
+                "yes" if row.purge else "no",
+            )
+            for catalog in catalogs
+            for row in undrop.list_(catalog, Page(None, -1))
+        ]
+    head = ("id", "warehouse", "kind", "name", "dropped", "can be undropped until", "purge")
     click.echo(tabulate(table, head) if table else "Nothing that was dropped is kept.")
 
 
@@ -177,10 +179,10 @@ def undrop_command(dropped_id: int, name: str | None, config: Path | None, **fla
         falcon-catalog undrop 7
         falcon-catalog undrop 7 --as archive.orders
     """
-    with _told_in_one_line(), _opened(_read(config, flags)) as catalog:
+    with _told_in_one_line(), _opened(_read(config, flags)) as catalogs:
         *levels, last = name.split(".") if name else ("", "")
         to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
-        row = undrop.undrop(catalog, dropped_id, to)
+        row = undrop.undrop(undrop.home_of(catalogs, dropped_id), dropped_id, to)
     click.echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
 
 
@@ -196,18 +198,18 @@ def maintain(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog maintain
     """
-    with _told_in_one_line(), _opened(_read(config, flags)) as catalog:
-        lines = undrop.let_go(catalog)
+    with _told_in_one_line(), _opened(_read(config, flags)) as catalogs:
+        lines = [line for catalog in catalogs for line in undrop.let_go(catalog)]
     click.echo("\n".join(lines) or "Nothing is due.")
 
 
 @contextlib.contextmanager
-def _opened(settings: Settings) -> Iterator[Catalog]:
-    catalog = open_catalog(settings)
+def _opened(settings: Settings) -> Iterator[list[Catalog]]:
+    catalogs = open_catalogs(settings)
     try:
-        yield catalog
+        yield catalogs
     finally:
-        catalog.close()
+        close_catalogs(catalogs)
 
 
 def _utc(milliseconds: int) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LAST_PORT = 65535
+_WORDS_OF_ROUTES = {"config", "namespaces", "oauth", "tables", "transactions", "views"}
 
 
 def listen_address(listen: str) -> tuple[str, int] | Path:
@@ -87,6 +88,36 @@ def locations(value: object) -> tuple[str, ...]:
     if not isinstance(several, list | tuple):
         raise ValueError("must be a list of locations")  # noqa: TRY004 - ValueErrors are told
     return tuple(location(one.strip() if isinstance(one, str) else one) for one in several)
+
+
+def warehouse_name(value: object) -> str:
+    """Accept a name that clients can put into a URL as it is, between the words of the routes."""
+    name = text(value)
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name) or name in _WORDS_OF_ROUTES:
+        raise ValueError(
+            "must be of letters, digits, '_', '-' and '.', and none of "
+            + ", ".join(sorted(_WORDS_OF_ROUTES))
+        )
+    return name
+
+
+def named_location(value: object) -> tuple[str, str]:
+    """Return the name and the root of a warehouse written ``NAME=file:///absolute/path``."""
+    name, equals, root = text(value).partition("=")
+    if not equals:
+        raise ValueError("must be NAME=file:///absolute/path")
+    return warehouse_name(name.strip()), location(root.strip())
+
+
+def named_locations(value: object) -> tuple[str, ...]:
+    """Accept several warehouses: a list, or text with commas between them."""
+    several = value.split(",") if isinstance(value, str) and value else value or []
+    if not isinstance(several, list | tuple):
+        raise ValueError("must be a list of NAME=file:///absolute/path")  # noqa: TRY004 - told
+    named = [named_location(one) for one in several]
+    if len({name for name, _ in named}) < len(named):
+        raise ValueError("must name each warehouse once")
+    return tuple(f"{name}={root}" for name, root in named)
 
 
 def level(value: object) -> str:

@@ -97,13 +97,29 @@ class WarehouseSettings:
     name: str = field(
         default="default",
         metadata=_about(
-            "Name by which clients may ask for the warehouse.", rules.text, flag="--warehouse-name"
+            "Name by which clients may ask for the warehouse.",
+            rules.warehouse_name,
+            flag="--warehouse-name",
+        ),
+    )
+    more: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            "More warehouses, with namespaces and tables of their own: NAME=file:///absolute/path.",
+            rules.named_locations,
         ),
     )
     allowed_locations: tuple[str, ...] = field(
         default=(),
         metadata=_about(
             "More roots under which a client may place or register a table.", rules.locations
+        ),
+    )
+    allow_overlap: bool = field(
+        default=False,
+        metadata=_about(
+            "Whether a client may place a table at, around or inside another one's location.",
+            rules.boolean,
         ),
     )
     drop_retention: int = field(
@@ -285,16 +301,18 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
 
 
 def prepare(settings: Settings) -> None:
-    """Make the directories of the store and the warehouse, and see that they can be written.
+    """Make the directories of the store and the warehouses, and see that they can be written.
 
     Raises:
         SettingsError: one cannot be made or written.
     """
-    directories = {
-        "store.url": rules.store_path(settings.store.url).parent,
-        "warehouse.location": rules.location_path(settings.warehouse.location),
-    }
-    for key, directory in directories.items():
+    roots = [root for _, root in map(rules.named_location, settings.warehouse.more)]
+    directories = [
+        ("store.url", rules.store_path(settings.store.url).parent),
+        ("warehouse.location", rules.location_path(settings.warehouse.location)),
+        *(("warehouse.more", rules.location_path(root)) for root in roots),
+    ]
+    for key, directory in directories:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=directory):

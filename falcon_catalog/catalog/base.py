@@ -21,6 +21,8 @@ class Catalog:
     """The folders in which they may lie, ``location`` among them."""
     planner: Planner
     """Works on the plans of scans that were submitted."""
+    allow_overlap: bool = False
+    """Whether one table may lie over another."""
     drop_retention_ms: int = 0
     """How long what was dropped can be undropped."""
     keep_reports: int = 0

@@ -243,7 +243,7 @@ def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
         if row is not None:
             create_error = table.kind.name_taken if table.from_create else _cannot_create
             raise create_error(row.kind, table.identifier)
-        placement.check_free(tx, location, besides=None)
+        placement.check_free(tx, catalog, location, besides=None)
         tabulars.insert(
             tx,
             namespace.id,
@@ -255,7 +255,7 @@ def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
         )
         return
     if key(location) != table.row.location_key:
-        placement.check_free(tx, location, besides=table.row.id)
+        placement.check_free(tx, catalog, location, besides=table.row.id)
     if not tabulars.swap(
         tx,
         table.row.id,

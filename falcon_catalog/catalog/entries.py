@@ -50,7 +50,7 @@ def place(
     else:
         location = placement.requested_location(requested)
     placement.check_allowed(catalog, location)
-    placement.check_free(tx, location, besides=None)
+    placement.check_free(tx, catalog, location, besides=None)
     return location
 
 
@@ -131,7 +131,7 @@ def register(
     with catalog.database.write() as tx:
         namespace = namespaces.require(tx, catalog, identifier.namespace)
         old = _replaceable(tx, catalog, kind, identifier, overwrite=overwrite)
-        placement.check_free(tx, metadata["location"], besides=old.id if old else None)
+        placement.check_free(tx, catalog, metadata["location"], besides=old.id if old else None)
         if old is not None:
             tabulars.delete(tx, old.id)
         tabulars.insert(

@@ -64,8 +64,10 @@ def check_allowed(catalog: Catalog, location: str) -> None:
         )
 
 
-def check_free(tx: Transaction, location: str, *, besides: int | None) -> None:
-    """Check that no other table lies at, around or inside a location."""
+def check_free(tx: Transaction, catalog: Catalog, location: str, *, besides: int | None) -> None:
+    """Check that no other table lies at, around or inside a location, unless that is allowed."""
+    if catalog.allow_overlap:
+        return
     if other := tabulars.overlapping(tx, key(location), besides=besides):
         raise ForbiddenError(f"Location {location} overlaps another table's location: {other}")
 

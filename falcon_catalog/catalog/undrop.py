@@ -1,7 +1,7 @@
 """What was dropped: list it, bring it back, and once its retention is over, let it go."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from falcon_catalog.catalog import files, idempotency, kinds, namespaces, placement, reach
@@ -28,6 +28,19 @@ def list_(catalog: Catalog, page: Page) -> list[Dropped]:
         return dropped.list_(tx, catalog.warehouse_id, page)
 
 
+def home_of(catalogs: Sequence[Catalog], dropped_id: int) -> Catalog:
+    """Return the catalog that a drop happened in.
+
+    Raises:
+        NotFoundError: there is no such drop in any of them.
+    """
+    for catalog in catalogs:
+        with catalog.database.read() as tx:
+            if dropped.find(tx, catalog.warehouse_id, dropped_id) is not None:
+                return catalog
+    raise _no_such_drop(dropped_id)
+
+
 def undrop(catalog: Catalog, dropped_id: int, to: TableIdentifier | None = None) -> Dropped:
     """Bring a dropped table or view back, under its old name or another one.
 
@@ -41,14 +54,14 @@ def undrop(catalog: Catalog, dropped_id: int, to: TableIdentifier | None = None)
     with catalog.database.write() as tx:
         row = dropped.find(tx, catalog.warehouse_id, dropped_id)
         if row is None:
-            raise NotFoundError(f"Dropped table or view does not exist: {dropped_id}")
+            raise _no_such_drop(dropped_id)
         if row.started_at is not None:
             raise CommitFailedError(f"Cannot undrop {row.identifier}: its purge has begun")
         target = to or row.identifier
         kind = kinds.TABLE if row.kind == kinds.TABLE.name else kinds.VIEW
         namespace = namespaces.require(tx, catalog, target.namespace)
         kinds.require_free(tx, catalog, target, kind)
-        placement.check_free(tx, row.location_key, besides=None)
+        placement.check_free(tx, catalog, row.location_key, besides=None)
         tabulars.insert(
             tx,
             namespace.id,
@@ -61,6 +74,10 @@ def undrop(catalog: Catalog, dropped_id: int, to: TableIdentifier | None = None)
         dropped.delete(tx, row.id)
         idempotency.conclude(tx, catalog, {})
     return row
+
+
+def _no_such_drop(dropped_id: int) -> NotFoundError:
+    return NotFoundError(f"Dropped table or view does not exist: {dropped_id}")
 
 
 def let_go(catalog: Catalog, *, stopping: Callable[[], bool] = lambda: False) -> list[str]:

@@ -19,6 +19,8 @@ WRITTEN = {
     "warehouse.name": "lake",
     "warehouse.allowed_locations": ("file:///a", "file:///b/c"),
     "warehouse.drop_retention": 3600,
+    "warehouse.more": ("archive=file:///a", "b=file:///b"),
+    "warehouse.allow_overlap": True,
     "planning.sync_manifests": 3,
     "planning.page_files": 10,
     "planning.keep_seconds": 60,
