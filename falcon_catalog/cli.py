@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``migrate``, ``config``, ``principals`` and the others.
+"""The command line: ``serve``, ``check``, ``migrate``, ``config``, ``principals`` and others.
 
 A setting that cannot be used ends the program with one line and status 2, anything else
 that stands in the way with one line and status 1.
@@ -21,6 +21,7 @@ from falcon_catalog.app import create_app
 from falcon_catalog.catalog import principals, undrop
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
+from falcon_catalog.conformance import command as conformance
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.server import ServerError, serve
@@ -94,6 +95,7 @@ def main() -> None:
     """
 
 
+main.add_command(conformance.command)
 main.add_command(engines.command)
 
 

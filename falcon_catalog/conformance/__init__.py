@@ -1,0 +1,1 @@
+"""A conformance check of any Iceberg REST catalog, over HTTP alone."""

@@ -1,0 +1,151 @@
+"""The catalog under check, called by the names of the specification's operations."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from falcon_catalog.conformance.answers import (
+    JSON,
+    AbsentError,
+    Answer,
+    FailureError,
+    WrongCatalogError,
+)
+from falcon_catalog.conformance.operations import ASSUMED, BY_ID
+from falcon_catalog.conformance.web import Web
+
+UNIT_SEPARATOR = "%1F"
+
+
+class Catalog:
+    """A catalog whose configuration was read."""
+
+    def __init__(
+        self,
+        web: Web,
+        config: JSON,
+        *,
+        warehouse: str | None = None,
+        credential: tuple[str, str] | None = None,
+    ) -> None:
+        self.config = config
+        self.warehouse = warehouse
+        self.credential = credential
+        known = _strings(config.get("defaults")) | _strings(config.get("overrides"))
+        self._prefix = known.get("prefix", "").strip("/")
+        self._separator = known.get("namespace-separator", UNIT_SEPARATOR)
+        # Clients move to an address that the configuration names; so does the check.
+        self._web = Web(known["uri"], web.token) if "uri" in known else web
+        endpoints = config.get("endpoints")
+        advertised = set(endpoints) if isinstance(endpoints, list) and endpoints else set(ASSUMED)
+        advertised.add(BY_ID["getConfig"].endpoint)
+        if credential is not None:
+            advertised.add(BY_ID["getToken"].endpoint)
+        self._offered = advertised
+
+    def offers(self, operation: str) -> bool:
+        """Tell whether the catalog advertises an operation, or clients assume it."""
+        return BY_ID[operation].endpoint in self._offered
+
+    def require(self, *operations: str) -> None:
+        """Raise AbsentError unless these operations are advertised."""
+        for operation in operations:
+            if not self.offers(operation):
+                raise AbsentError(f"{operation} is not advertised")
+
+    def call(
+        self,
+        operation: str,
+        body: Any = None,
+        *,
+        namespace: tuple[str, ...] = (),
+        query: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **names: str,
+    ) -> Answer:
+        """Send one operation's request.
+
+        Args:
+            operation: its id in the specification.
+            body: JSON, or bytes to send as they are.
+            namespace: levels for ``{namespace}``.
+            query: parameters.
+            form: a body's fields, instead of JSON.
+            headers: besides the usual ones.
+            names: for ``{table}``, ``{view}``, ``{function}`` and, as ``plan_id``, ``{plan-id}``.
+
+        Raises:
+            AbsentError: the operation is not advertised.
+            FailureError: there is no answer.
+        """
+        self.require(operation)
+        route = BY_ID[operation]
+        path = self._path(route.path, namespace, names, self._separator)
+        return self._web.send(route.verb, path, query=query, body=body, form=form, headers=headers)
+
+    def load_namespace_by(self, separator: str, namespace: tuple[str, ...]) -> Answer:
+        """Load a namespace whose levels are joined by a separator of the caller's choice."""
+        self.require("loadNamespaceMetadata")
+        route = BY_ID["loadNamespaceMetadata"]
+        return self._web.send(route.verb, self._path(route.path, namespace, {}, separator))
+
+    def send(self, verb: str, path: str, body: Any = None) -> Answer:
+        """Send a request that is no operation; ``{prefix}`` in the path is resolved."""
+        return self._web.send(verb, self._path(path, (), {}, self._separator), body=body)
+
+    def _path(
+        self, path: str, namespace: tuple[str, ...], names: Mapping[str, str], separator: str
+    ) -> str:
+        path = path.replace("/{prefix}", f"/{quote(self._prefix)}" if self._prefix else "")
+        path = path.replace("{namespace}", separator.join(quote(n, safe="") for n in namespace))
+        for name, value in names.items():
+            path = path.replace("{" + name.replace("_", "-") + "}", quote(value, safe=""))
+        return path
+
+
+def connect(
+    uri: str,
+    *,
+    warehouse: str | None = None,
+    token: str | None = None,
+    credential: tuple[str, str] | None = None,
+) -> Catalog:
+    """Read the configuration of the catalog at ``uri``, which may end in a slash or /v1.
+
+    Raises:
+        WrongCatalogError: there is no Iceberg REST catalog, or it lets nobody in like this.
+    """
+    web = Web(uri.rstrip("/").removesuffix("/v1"), token)
+    query = {"warehouse": warehouse} if warehouse is not None else {}
+    try:
+        if credential is not None:
+            web.token = fetch_token(web, credential).object()["access_token"]
+        answer = web.send("GET", "/v1/config", query=query)
+        config = answer.object()
+    except (FailureError, AbsentError, KeyError) as error:
+        raise WrongCatalogError(f"{uri}: no Iceberg REST catalog answers: {error}") from error
+    if not config.keys() & {"defaults", "overrides"}:
+        raise WrongCatalogError(f"{uri}: no Iceberg REST catalog: {answer.request} has no defaults")
+    return Catalog(web, config, warehouse=warehouse, credential=credential)
+
+
+def fetch_token(web: Web, credential: tuple[str, str]) -> Answer:
+    """Ask for a token with an id and a secret, as clients do."""
+    return web.send("POST", "/v1/oauth/tokens", form=token_form(credential))
+
+
+def token_form(credential: tuple[str, str]) -> dict[str, str]:
+    """Return the fields of a request for a token."""
+    identity, secret = credential
+    return {
+        "grant_type": "client_credentials",
+        "client_id": identity,
+        "client_secret": secret,
+        "scope": "catalog",
+    }
+
+
+def _strings(value: Any) -> dict[str, str]:
+    known = value.items() if isinstance(value, dict) else ()
+    return {key: text for key, text in known if isinstance(text, str)}
