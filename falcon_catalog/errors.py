@@ -5,7 +5,11 @@ class is raised; the edge renders it once as
 ``{"error": {"message", "type", "code"}}``. Errors of OAuth have OAuth's own shape.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
+
+_SHOWN_CHARACTERS = 80
+_LONG_MAX = 2**63 - 1
 
 
 class CatalogError(Exception):
@@ -214,3 +218,19 @@ class UnsupportedGrantTypeError(OAuthError):
     """This way to a token does not exist here."""
 
     type = "unsupported_grant_type"
+
+
+def show(value: object) -> str:
+    """Describe a JSON value in an error message, briefly whatever its size."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "an array"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if abs(value) <= _LONG_MAX else "an integer beyond 64 bits"
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -8,7 +8,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 
 SEPARATOR = "\x1f"
 MAX_NAME_LENGTH = 255  # characters
@@ -22,7 +22,7 @@ def check_name(name: object, what: str) -> str:
         BadRequestError: it is not text, empty, too long, or has a control character.
     """
     if not isinstance(name, str):
-        raise BadRequestError(f"Invalid {what} name: {name!r} is not a string")
+        raise BadRequestError(f"Invalid {what} name: {show(name)} is not a string")
     if not name:
         raise BadRequestError(f"Invalid {what} name: it is empty")
     if len(name) > MAX_NAME_LENGTH:
@@ -51,7 +51,7 @@ class Namespace:
             BadRequestError: it is not a list of names, or is empty.
         """
         if not isinstance(levels, list | tuple):
-            raise BadRequestError(f"Invalid namespace: {levels!r} is not a list of names")
+            raise BadRequestError(f"Invalid namespace: {show(levels)} is not a list of names")
         if not levels:
             raise BadRequestError("Invalid namespace: it has no levels")
         if len(levels) > MAX_LEVELS:
@@ -94,7 +94,7 @@ class TableIdentifier:
             BadRequestError: it is not such an object.
         """
         if not isinstance(value, dict):
-            raise BadRequestError(f"Invalid table identifier: {value!r} is not an object")
+            raise BadRequestError(f"Invalid table identifier: {show(value)} is not an object")
         return cls(Namespace.of(value.get("namespace")), check_name(value.get("name"), "table"))
 
     def as_json(self) -> dict[str, object]:
@@ -132,5 +132,5 @@ def read_page_token(token: str) -> str:
         return decoded[1:].decode()
     except (binascii.Error, ValueError) as error:
         raise BadRequestError(
-            f"Invalid pageToken {token!r}: it was not issued by this server"
+            f"Invalid pageToken {show(token)}: it was not issued by this server"
         ) from error

@@ -19,6 +19,7 @@ from falcon_catalog.errors import (
     NoSuchRouteError,
     NoSuchWarehouseError,
     PayloadTooLargeError,
+    show,
 )
 from falcon_catalog.identifiers import (
     SEPARATOR,
@@ -108,7 +109,7 @@ def read_metadata_location(body: Mapping[str, Any]) -> str:
     """Return the location of the metadata file that a register request names."""
     location = body.get("metadata-location")
     if not isinstance(location, str) or not location:
-        raise BadRequestError(f"Invalid metadata-location: {location!r} is not a location")
+        raise BadRequestError(f"Invalid metadata-location: {show(location)} is not a location")
     return location
 
 
@@ -128,7 +129,7 @@ def read_page(req: falcon.Request, *, always: bool = False) -> Page:
     token = req.get_param("pageToken")
     size = req.get_param("pageSize")
     if size is not None and not (size.isascii() and size.isdigit() and int(size) > 0):
-        raise BadRequestError(f"Invalid pageSize {size!r}: it is not a whole number above 0")
+        raise BadRequestError(f"Invalid pageSize {show(size)}: it is not a whole number above 0")
     if token is None and not always:
         return Page(None, _UNLIMITED)
     after = read_page_token(token) if token else None
@@ -238,4 +239,4 @@ def _decode(raw: str) -> str:
     try:
         return unquote_plus(raw, errors="strict")
     except UnicodeDecodeError as error:
-        raise BadRequestError(f"Invalid path segment {raw!r}: it is not UTF-8") from error
+        raise BadRequestError(f"Invalid path segment {show(raw)}: it is not UTF-8") from error

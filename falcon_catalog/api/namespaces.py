@@ -9,7 +9,7 @@ from falcon_catalog.api.http import read_namespace, read_object, read_page, send
 from falcon_catalog.catalog import namespaces
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import BadRequestError, NoSuchNamespaceError
-from falcon_catalog.identifiers import Namespace
+from falcon_catalog.identifiers import SEPARATOR, Namespace
 
 
 class NamespacesResource:
@@ -113,4 +113,5 @@ def _read_properties(body: dict[str, Any], field: str) -> dict[str, str]:
 
 def _decode_again(parent: Namespace | None) -> Namespace | None:
     # PyIceberg 0.12 encodes the levels of a parent twice; those of a path it encodes once.
-    return parent and Namespace.of([unquote(level) for level in parent.levels])
+    # Others encode the separator twice as well.
+    return parent and Namespace.of(unquote(parent.path).split(SEPARATOR))

@@ -10,7 +10,7 @@ import orjson
 from falcon_catalog.api.http import send, send_table
 from falcon_catalog.catalog import idempotency
 from falcon_catalog.catalog.base import Catalog, RetryKey
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # Answers without an effect are kept only while they are small: doing such a request again
@@ -38,7 +38,7 @@ class Retries:
         if catalog is None or key is None or req.method not in ("POST", "DELETE"):
             return
         if not _UUID.fullmatch(key):
-            raise BadRequestError(f"Invalid Idempotency-Key {key!r}: it is not a UUID")
+            raise BadRequestError(f"Invalid Idempotency-Key {show(key)}: it is not a UUID")
         caller = getattr(req.context, "principal", None)
         request = f"{req.method} {req.path}" + (f" by {caller}" if caller else "")
         retry = RetryKey(key.lower(), request)

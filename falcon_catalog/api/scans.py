@@ -5,7 +5,7 @@ import falcon
 from falcon_catalog.api.http import read_object, send
 from falcon_catalog.catalog import scans
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 
 
@@ -77,5 +77,5 @@ class ScanTasksResource:
         """Answer the scan tasks of one plan task."""
         token = read_object(req).get("plan-task")
         if not isinstance(token, str):
-            raise BadRequestError(f"Invalid plan-task: {token!r} is not a string")
+            raise BadRequestError(f"Invalid plan-task: {show(token)} is not a string")
         send(resp, scans.fetch_tasks(catalog, TableIdentifier(namespace, table), token))

@@ -18,7 +18,7 @@ from falcon_catalog.api.http import (
 )
 from falcon_catalog.catalog import commits, tables
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import Namespace, TableIdentifier, check_name
 
 
@@ -161,7 +161,7 @@ class RegisterTableResource:
         identifier = TableIdentifier(namespace, check_name(body.get("name"), "table"))
         location, overwrite = read_metadata_location(body), body.get("overwrite", False)
         if not isinstance(overwrite, bool):
-            raise BadRequestError(f"Invalid overwrite: {overwrite!r} is not true or false")
+            raise BadRequestError(f"Invalid overwrite: {show(overwrite)} is not true or false")
         send_table(resp, tables.register(catalog, identifier, location, overwrite=overwrite))
 
 
@@ -195,12 +195,12 @@ def _read_snapshots(req: falcon.Request) -> tables.Snapshots:
         return "all"
     if value == "refs":
         return "refs"
-    raise BadRequestError(f"Invalid snapshots {value!r}: it is neither all nor refs")
+    raise BadRequestError(f"Invalid snapshots {show(value)}: it is neither all nor refs")
 
 
 def _read_bool(req: falcon.Request, name: str) -> bool:
     # PyIceberg writes True and False, the others true and false.
     value = (req.get_param(name) or "false").lower()
     if value not in ("true", "false"):
-        raise BadRequestError(f"Invalid {name} {value!r}: it is neither true nor false")
+        raise BadRequestError(f"Invalid {name} {show(value)}: it is neither true nor false")
     return value == "true"

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from falcon_catalog.catalog import tables
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata.readers import (
     array_of,
@@ -16,7 +16,6 @@ from falcon_catalog.metadata.readers import (
     as_texts,
     optional,
     required,
-    show,
 )
 
 JSON = dict[str, Any]

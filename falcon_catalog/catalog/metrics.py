@@ -5,7 +5,7 @@ from typing import Any
 from falcon_catalog.catalog import kinds
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.kinds import TABLE
-from falcon_catalog.errors import BadRequestError, PayloadTooLargeError
+from falcon_catalog.errors import BadRequestError, PayloadTooLargeError, show
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.metadata import reports
 from falcon_catalog.metadata.readers import text_of
@@ -60,7 +60,7 @@ def newest(
         BadRequestError: there is a table without a namespace, or the page is of another list.
     """
     if table is not None and namespace is None:
-        raise BadRequestError(f"Invalid table {table!r}: its namespace is missing")
+        raise BadRequestError(f"Invalid table {show(table)}: its namespace is missing")
     if page.after is not None and not (page.after.isascii() and page.after.isdigit()):
         raise BadRequestError("Invalid pageToken: it is of another list")
     before = None if page.after is None else min(int(page.after), 2**63 - 1)

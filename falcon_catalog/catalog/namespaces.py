@@ -11,6 +11,7 @@ from falcon_catalog.errors import (
     NamespaceNotEmptyError,
     NoSuchNamespaceError,
     UnprocessableEntityError,
+    show,
 )
 from falcon_catalog.identifiers import Namespace, Page
 from falcon_catalog.store import namespaces as rows
@@ -114,8 +115,8 @@ def check_properties(value: Any, what: str) -> Properties:
         BadRequestError: it does not; the message names ``what`` and the key.
     """
     if not isinstance(value, Mapping):
-        raise BadRequestError(f"Invalid {what}: {value!r} is not an object of strings")
+        raise BadRequestError(f"Invalid {what}: {show(value)} is not an object of strings")
     for key, content in value.items():
         if not isinstance(content, str):
-            raise BadRequestError(f"Invalid {what}: the value of {key!r} is not a string")
+            raise BadRequestError(f"Invalid {what}: the value of {show(key)} is not a string")
     return dict(value)

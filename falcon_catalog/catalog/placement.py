@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.errors import BadRequestError, ForbiddenError
+from falcon_catalog.errors import BadRequestError, ForbiddenError, show
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import is_inside, join, key, safe_segment, strip_slash
 from falcon_catalog.store import tabulars
@@ -38,7 +38,7 @@ def default_location(
 def requested_location(value: object) -> str:
     """Return the location that a client asks for, as given but without a trailing slash."""
     if not isinstance(value, str) or not value:
-        raise BadRequestError(f"Invalid location: {value!r} is not a location")
+        raise BadRequestError(f"Invalid location: {show(value)} is not a location")
     return strip_slash(value)
 
 

@@ -12,6 +12,7 @@ from falcon_catalog.errors import (
     NoSuchPrincipalError,
     NotAuthenticatedError,
     OAuthError,
+    show,
 )
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
@@ -54,7 +55,7 @@ def add(database: Database, name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise BadRequestError(
-            f"Invalid principal name {name!r}: it must be 1 to 64 letters, digits and . _ @ -, "
+            f"Invalid principal name {show(name)}: it must be 1 to 64 letters, digits and . _ @ -, "
             "a letter or digit first"
         )
     secret = auth.draw_secret()

@@ -8,7 +8,7 @@ import orjson
 from falcon_catalog.catalog import commits, entries, files, kinds, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import TABLE
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import table as metadata_builder
 from falcon_catalog.store import tabulars
@@ -38,7 +38,7 @@ def create(catalog: Catalog, namespace: Namespace, request: JSON) -> Table:
     identifier = TableIdentifier(namespace, check_name(request.get("name"), "table"))
     staged = request.get("stage-create", False)
     if not isinstance(staged, bool):
-        raise BadRequestError(f"Invalid stage-create: {staged!r} is not true or false")
+        raise BadRequestError(f"Invalid stage-create: {show(staged)} is not true or false")
     table_uuid = str(uuid.uuid4())
     with catalog.database.read() as tx:
         location = entries.place(

@@ -9,14 +9,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.readers import (
     INT_MAX,
     as_boolean,
     as_integer,
     as_long,
     as_text,
-    show,
 )
 
 _DATE = r"[+-]?[0-9]{4,6}-[0-9]{2}-[0-9]{2}"

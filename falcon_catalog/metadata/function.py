@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import types
 from falcon_catalog.metadata.readers import (
     JSON,
@@ -22,7 +22,6 @@ from falcon_catalog.metadata.readers import (
     as_uuid,
     optional,
     required,
-    show,
 )
 
 WHERE = "function metadata"

@@ -7,7 +7,7 @@ Source: the table specification, "Table Metadata Fields"; rules and texts follow
 from collections.abc import Mapping
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.draft import Draft, Revision, counters, find
 from falcon_catalog.metadata.readers import (
     JSON,
@@ -20,7 +20,6 @@ from falcon_catalog.metadata.readers import (
     integer_text,
     optional,
     required,
-    show,
 )
 
 DEFAULT_VERSION = 2

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 
 T = TypeVar("T")
 
@@ -18,26 +18,9 @@ JSON = dict[str, Any]
 
 INT_MAX = 2**31 - 1
 LONG_MAX = 2**63 - 1
-SHOWN_CHARACTERS = 80
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _INTEGER_TEXT = re.compile(r"[+-]?[0-9]{1,10}")
-
-
-def show(value: object) -> str:
-    """Describe a JSON value in an error message, briefly whatever its size."""
-    if isinstance(value, Mapping):
-        return "an object"
-    if isinstance(value, list | tuple):
-        return "an array"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value) if abs(value) <= LONG_MAX else "an integer beyond 64 bits"
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def as_object(value: object, where: str) -> Mapping[str, Any]:

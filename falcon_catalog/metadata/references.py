@@ -7,7 +7,7 @@ follow ``SnapshotRef`` and ``TableMetadata.Builder`` of Apache Iceberg's Java li
 from collections.abc import Mapping
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.complete import complete
 from falcon_catalog.metadata.draft import Draft, find
 from falcon_catalog.metadata.readers import (
@@ -17,7 +17,6 @@ from falcon_catalog.metadata.readers import (
     as_text,
     optional,
     required,
-    show,
 )
 
 MAIN = "main"

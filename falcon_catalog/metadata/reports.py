@@ -6,7 +6,7 @@ Source: ``ScanReport`` and ``CommitReport`` of the REST specification.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.readers import (
     array_of,
     as_integer,
@@ -16,7 +16,6 @@ from falcon_catalog.metadata.readers import (
     as_texts,
     optional,
     required,
-    show,
 )
 
 Reader = Callable[[object, str], Any]

@@ -7,7 +7,7 @@ Source: ``TableRequirement`` of the REST specification; the texts are those of J
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError, CommitFailedError
+from falcon_catalog.errors import BadRequestError, CommitFailedError, show
 from falcon_catalog.metadata.complete import complete
 from falcon_catalog.metadata.readers import (
     JSON,
@@ -18,7 +18,6 @@ from falcon_catalog.metadata.readers import (
     as_text,
     optional,
     required,
-    show,
 )
 
 CREATE = "assert-create"

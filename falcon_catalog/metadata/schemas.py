@@ -7,7 +7,7 @@ Source: the table specification, "Schemas and Data Types"; rules and texts follo
 from collections.abc import Mapping
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import columns, types
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.draft import Draft, Revision, find
@@ -18,7 +18,6 @@ from falcon_catalog.metadata.readers import (
     as_object,
     optional,
     required,
-    show,
 )
 
 LAST_ADDED = -1

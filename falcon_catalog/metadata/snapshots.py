@@ -7,7 +7,7 @@ Source: the table specification, "Snapshots" and "Row Lineage"; rules and texts 
 from collections.abc import Mapping
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError, CommitFailedError
+from falcon_catalog.errors import BadRequestError, CommitFailedError, show
 from falcon_catalog.metadata import references
 from falcon_catalog.metadata.draft import (
     ROW_LINEAGE_VERSION,
@@ -25,7 +25,6 @@ from falcon_catalog.metadata.readers import (
     as_texts,
     optional,
     required,
-    show,
 )
 
 OPERATIONS = ("append", "replace", "overwrite", "delete")

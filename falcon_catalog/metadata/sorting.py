@@ -7,7 +7,7 @@ Source: the table specification, "Sorting"; rules and texts follow ``SortOrder``
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import columns, transforms, types
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.draft import Draft, find
@@ -18,7 +18,6 @@ from falcon_catalog.metadata.readers import (
     as_object,
     as_text,
     required,
-    show,
 )
 
 LAST_ADDED = -1

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import defaults
 from falcon_catalog.metadata.readers import (
     JSON,
@@ -18,7 +18,6 @@ from falcon_catalog.metadata.readers import (
     as_text,
     optional,
     required,
-    show,
 )
 
 # A type as stored: a primitive's name or a nested type's object.

@@ -7,7 +7,7 @@ follow ``ViewMetadata.Builder`` of Apache Iceberg's Java library.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import properties, schemas
 from falcon_catalog.metadata import view_versions as versions
 from falcon_catalog.metadata.readers import (
@@ -21,7 +21,6 @@ from falcon_catalog.metadata.readers import (
     as_uuid,
     optional,
     required,
-    show,
 )
 from falcon_catalog.metadata.requirements import uuid_check
 from falcon_catalog.metadata.view_validation import LATEST_VERSION, check_version, validate

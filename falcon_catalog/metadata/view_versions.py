@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError, IllegalArgumentError
+from falcon_catalog.errors import BadRequestError, IllegalArgumentError, show
 from falcon_catalog.metadata.draft import find
 from falcon_catalog.metadata.readers import (
     JSON,
@@ -21,7 +21,6 @@ from falcon_catalog.metadata.readers import (
     integer_text,
     optional,
     required,
-    show,
 )
 
 LAST_ADDED = -1

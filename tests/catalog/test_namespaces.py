@@ -1,6 +1,8 @@
+import json
 from urllib.parse import quote
 
 import pytest
+import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -95,6 +97,29 @@ def test_a_bad_namespace_is_explained(server: Server, body: object, said: str) -
     assert (status, kind) == (400, "BadRequestException")
     assert said in message
     assert server.ok("GET", "/v1/namespaces")["namespaces"] == []
+
+
+@pytest.mark.parametrize("depth", [1, 300, 1000])
+@pytest.mark.parametrize("around", ["[", '{"a":'])
+def test_a_bad_namespace_is_explained_briefly_however_deep_it_is(
+    server: Server, around: str, depth: int
+) -> None:
+    value = around * depth + "7" + {"[": "]", '{"a":': "}"}[around] * depth
+    for text in (value, f"[{value}]", json.dumps("x" * 100_000)):
+        body = f'{{"namespace":{text}}}'.encode()
+        answer = requests.post(f"{server.url}/v1/namespaces", data=body, timeout=30)
+        assert answer.status_code == 400
+        assert len(answer.json()["error"]["message"]) < 200
+
+
+def test_a_parent_may_be_encoded_twice(server: Server) -> None:
+    server.namespace("a b")
+    server.namespace("a b", "c")
+    server.namespace("a b", "c", "d")
+    for parent in ("a%20b%1Fc", "a%2520b%1Fc", "a%2520b%251Fc"):
+        found = server.ok("GET", f"/v1/namespaces?parent={parent}")["namespaces"]
+        assert found == [["a b", "c", "d"]], parent
+    assert server.fails("GET", "/v1/namespaces?parent=no%251Fno")[0] == 404
 
 
 names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)

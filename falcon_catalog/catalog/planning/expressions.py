@@ -7,9 +7,8 @@ from typing import Any
 from falcon_catalog.catalog.planning.iceberg import bucket_function
 from falcon_catalog.catalog.planning.known import Check, Known, Verdict, judge
 from falcon_catalog.catalog.planning.transforms import transformed
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.columns import Column
-from falcon_catalog.metadata.readers import show
 
 Predicate = bool | dict[str, Any]
 """A predicate in the JSON form of the REST specification."""

@@ -13,8 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from falcon_catalog.catalog.planning import dates
-from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata.readers import show
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.types import Type, base_name
 
 _DATE = re.compile(r"([+-]?\d{4,6})-(\d\d)-(\d\d)", re.ASCII)

@@ -12,9 +12,8 @@ from falcon_catalog.catalog.planning import literals, values
 from falcon_catalog.catalog.planning.expressions import Expression, Fields, Junction, Leaf, Term
 from falcon_catalog.catalog.planning.known import Check
 from falcon_catalog.catalog.planning.transforms import result_type
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import transforms, types
-from falcon_catalog.metadata.readers import show
 
 _WHERE = "filter"
 _MAX_DEPTH = 100
