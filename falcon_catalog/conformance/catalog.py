@@ -43,6 +43,11 @@ class Catalog:
             advertised.add(BY_ID["getToken"].endpoint)
         self._offered = advertised
 
+    @property
+    def has_token(self) -> bool:
+        """Whether requests carry a token."""
+        return self._web.token is not None
+
     def offers(self, operation: str) -> bool:
         """Tell whether the catalog advertises an operation, or clients assume it."""
         return BY_ID[operation].endpoint in self._offered

@@ -43,6 +43,7 @@ RULES: Mapping[str, tuple[Probe, ...]] = {
     **names.PROBES,
     **retries.PROBES,
     **errors.PROBES,
+    **config.RULES,
 }
 PROBES = {operation.id: _OPERATIONS[operation.id] for operation in OPERATIONS} | dict(RULES)
 """What is asked of each operation, in the specification's order, and then of each rule."""

@@ -41,7 +41,10 @@ class Web:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send one request; a body that is bytes goes out as it is, any other as JSON."""
+        """Send one request; a body that is bytes goes out as it is, any other as JSON.
+
+        An empty header is left out: the token, too.
+        """
         target = self._base + path
         if query:
             target += "?" + urlencode(query, quote_via=quote, safe="")
@@ -49,6 +52,7 @@ class Web:
         sent = {"Accept": "application/json", **kind, **(headers or {})}
         if self.token is not None:
             sent.setdefault("Authorization", f"Bearer {self.token}")
+        sent = {name: value for name, value in sent.items() if value}
         try:
             return self._exchange(verb, target, content, sent)
         except (OSError, http.client.HTTPException) as error:

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,13 @@ SCHEMA = {
 
 
 @contextlib.contextmanager
-def serving(folder: Path, **settings: object) -> Iterator[Server]:
-    """Serve the catalog of a folder; settings are named ``planning__page_files`` and so on."""
+def serving(
+    folder: Path, around: Callable[[Any], Any] = lambda app: app, **settings: object
+) -> Iterator[Server]:
+    """Serve the catalog of a folder; settings are named ``planning__page_files`` and so on.
+
+    ``around`` may put a WSGI application of the test's around the catalog.
+    """
     flags = {
         "store.url": f"sqlite:///{folder}/catalog.db",
         "warehouse.location": f"file://{folder}/warehouse",
@@ -83,7 +88,7 @@ def serving(folder: Path, **settings: object) -> Iterator[Server]:
     loaded = load(None, {}, flags)
     app = create_app(loaded)
     listener = socket.create_server(("127.0.0.1", 0))
-    loop = Loop(app, loaded.server, [listener])
+    loop = Loop(around(app), loaded.server, [listener])
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ import yaml
 from click.testing import CliRunner
 
 from falcon_catalog.app import ENDPOINTS
+from falcon_catalog.catalog import principals
 from falcon_catalog.cli import main
 from falcon_catalog.conformance import check as checks
+from falcon_catalog.conformance.answers import WrongCatalogError
 from falcon_catalog.conformance.catalog import connect
 from falcon_catalog.conformance.operations import ASSUMED, BY_ID, OPERATIONS
 from falcon_catalog.conformance.room import Room
-from tests.catalog.running import running
-from tests.catalog.serving import Server
+from falcon_catalog.store.database import Database
+from tests.catalog.serving import Server, serving
+
+Start = Callable[..., Server]
 
 SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "rest-catalog-open-api.yaml"
 
@@ -26,6 +31,7 @@ SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "rest-catalog-op
 _ABSENT = re.compile(
     r"\w+ is not advertised"
     r"|no --credential was given to ask with"
+    r"|the catalog is asked without a token"
     r"|the plan of an empty table has no plan tasks"
 )
 
@@ -76,6 +82,22 @@ class TestOurs:
         offered = {"getConfig"} | {op.id for op in OPERATIONS if op.endpoint in ENDPOINTS}
         missing = {subject for subject, row in rows.items() if row.status == "absent"}
         assert missing & set(BY_ID) == set(BY_ID) - offered
+
+    def test_it_passes_where_a_token_is_needed(self, start: Start, tmp_path: Path) -> None:
+        server = start(auth__required=True)
+        with closing(Database.open(f"sqlite:///{tmp_path}/catalog.db")) as database:
+            pair = ("checker", principals.add(database, "checker"))
+        catalog = connect(server.url, credential=pair)
+        room = Room(catalog, "check_")
+        rows = {row.subject: row for row in checks.check(catalog, room)}
+        assert room.clear() == []
+        assert {row.status for row in rows.values()} == {"pass"}, rows
+        for subject in ("getToken", "authentication", "createTable"):
+            assert {each.status for each in rows[subject].findings} == {"pass"}, rows[subject]
+        with pytest.raises(WrongCatalogError, match="401 was answered"):
+            connect(server.url)
+        with pytest.raises(WrongCatalogError, match="invalid_client"):
+            connect(server.url, credential=("checker", "wrong"))
 
     def test_it_is_left_as_it_was(self, ns: Server) -> None:
         table = ns.table("t")
@@ -201,7 +223,7 @@ class TestOthers:
         def around(app: Any) -> Spoiled:
             return Spoiled(app, lambda environ, got: spare_config(environ, got, spoil))
 
-        with running(tmp_path, around) as server:
+        with serving(tmp_path, around) as server:
             for subject, row in check(server.url, *subjects).items():
                 assert row.status == "fail", subject
 
@@ -214,19 +236,19 @@ class TestOthers:
 
             return forget
 
-        with running(tmp_path, around) as server:
+        with serving(tmp_path, around) as server:
             row = check(server.url, "pages")["pages"]
         assert [finding.status for finding in row.findings] == ["fail"] * 4
         assert "a list of 5 has more than 20 pages" in row.findings[0].reason
 
     def test_transactions_that_leave_half_behind_are_found(self, tmp_path: Path) -> None:
-        with running(tmp_path, one_by_one) as server:
+        with serving(tmp_path, one_by_one) as server:
             row = check(server.url, "commitTransaction")["commitTransaction"]
         assert [finding.status for finding in row.findings] == ["pass", "fail", "fail", "fail"]
         assert "after a transaction that failed" in row.findings[1].reason
 
     def test_keys_that_are_promised_and_not_kept_are_found(self, tmp_path: Path) -> None:
-        with running(tmp_path, lambda app: Spoiled(without_keys(app), promise)) as server:
+        with serving(tmp_path, lambda app: Spoiled(without_keys(app), promise)) as server:
             row = check(server.url, "retries")["retries"]
         assert [finding.status for finding in row.findings] == ["fail"] * 7
 
@@ -311,7 +333,7 @@ class TestCommand:
         def around(app: Any) -> Spoiled:
             return Spoiled(app, status_of("204", "200 OK"))
 
-        with running(tmp_path, around) as server:
+        with serving(tmp_path, around) as server:
             done = self.run(server.url, "--json", "-", "--namespace", "mine_")
             assert server.ok("GET", "/v1/namespaces")["namespaces"] == []
         assert done.exit_code == 1, done.output
@@ -367,16 +389,17 @@ class TestCommand:
     def test_who_asks_must_be_clear(self, flags: list[str]) -> None:
         assert self.run("http://127.0.0.1:1", *flags).exit_code == 2
 
-    def test_a_token_goes_out_with_every_request(self, tmp_path: Path) -> None:
-        seen: set[str | None] = set()
+    def test_a_token_goes_out_with_the_requests(self, tmp_path: Path) -> None:
+        seen: list[str | None] = []
 
         def around(app: Any) -> Any:
             def look(environ: dict[str, Any], start_response: Any) -> Any:
-                seen.add(environ.get("HTTP_AUTHORIZATION"))
+                seen.append(environ.get("HTTP_AUTHORIZATION"))
                 return app(environ, start_response)
 
             return look
 
-        with running(tmp_path, around) as server:
+        with serving(tmp_path, around) as server:
             self.run(server.url, "--token", "abc")
-        assert seen == {"Bearer abc"}
+        assert set(seen) == {"Bearer abc", None}
+        assert seen.count(None) == 1  # to find out whether a token is needed

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
 
-from tests.fuzz.asking import SCHEMA, VERSION, asking
+from tests.fuzz.asking import asking
+from tests.fuzz.bodies import SCHEMA, VERSION
 
 Levels = tuple[str, ...]
 Identifier = tuple[Levels, str]
@@ -397,8 +398,8 @@ def read(kind: str, answer: dict[str, Any]) -> Entry:
 
 TestCatalog = pytest.mark.slow(CatalogMachine.TestCase)
 TestCatalog.settings = settings(
-    max_examples=150,
-    stateful_step_count=60,
+    max_examples=100,
+    stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

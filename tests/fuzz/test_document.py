@@ -91,7 +91,14 @@ def fuzz(asker: Asker, label: str, mode: GenerationMode, examples: int) -> None:
         told = f"{case.as_curl_command()} → {answer.status_code} {answer.text:.2000}"
         asker.seen[answer.status_code] += 1
         kind = answer.headers.get("content-type", [None])[0]
-        judge(case.method.upper(), answer.status_code, kind, answer.content, told)
+        judge(
+            told,
+            verb=case.method.upper(),
+            target=case.formatted_path,
+            status=answer.status_code,
+            kind=kind,
+            text=answer.content,
+        )
         if answer.status_code == 200:
             case.validate_response(answer, checks=[_FOLLOWS_THE_DOCUMENT])
 

@@ -61,9 +61,25 @@ def gives_tokens(room: Room) -> None:
     if room.catalog.credential is None:
         raise AbsentError("no --credential was given to ask with")
     answer = room.catalog.call("getToken", form=token_form(room.catalog.credential)).object()
-    expect_field(answer, "access_token", str, "a token")
-    kind = expect_field(answer, "token_type", str, "a token")
+    expect_field(answer, "access_token", str, "the answer")
+    kind = expect_field(answer, "token_type", str, "the answer")
     expect(kind.lower() in ("bearer", "mac", "n_a"), f"token_type is {kind!r}")
+
+
+def exchanges_tokens(room: Room) -> None:
+    """Answer a new token for one that has not expired."""
+    if room.catalog.credential is None:
+        raise AbsentError("no --credential was given to ask with")
+    answer = room.catalog.call("getToken", form=token_form(room.catalog.credential)).object()
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": answer["access_token"],
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "scope": "catalog",
+    }
+    answer = room.catalog.call("getToken", form=form).object()
+    expect_field(answer, "access_token", str, "the answer")
+    expect_field(answer, "issued_token_type", str, "the answer")
 
 
 def refuses_wrong_secrets(room: Room) -> None:
@@ -81,6 +97,20 @@ def refuses_unknown_grants(room: Room) -> None:
     _expect_oauth_error(answer, "unsupported_grant_type")
 
 
+def refuses_strangers(room: Room) -> None:
+    """Answer 401, in the one shape, to requests without a token and with a wrong one."""
+    if not room.catalog.has_token:
+        raise AbsentError("the catalog is asked without a token")
+    answer = room.catalog.call("listNamespaces", headers={"Authorization": ""})
+    if answer.status == 200:  # noqa: PLR2004
+        raise AbsentError("the catalog lets anybody in")
+    answer.error(401)
+    wrong = {"Authorization": "Bearer no-token-of-anybody"}
+    room.catalog.call("listNamespaces", headers=wrong).error(401)
+    body = {"namespace": list(room.new_name())}
+    room.catalog.call("createNamespace", body, headers=wrong).error(401)
+
+
 def _expect_oauth_error(answer: Answer, error: str) -> None:
     document = answer.object(400, 401)
     told = expect_field(document, "error", str, answer.request)
@@ -95,5 +125,6 @@ PROBES = {
         takes_its_warehouse,
         refuses_unknown_warehouses,
     ),
-    "getToken": (gives_tokens, refuses_wrong_secrets, refuses_unknown_grants),
+    "getToken": (gives_tokens, exchanges_tokens, refuses_wrong_secrets, refuses_unknown_grants),
 }
+RULES = {"authentication": (refuses_strangers,)}
