@@ -1,0 +1,88 @@
+"""``falcon-catalog dropped``, ``undrop`` and ``maintain``."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from tabulate import tabulate
+
+from falcon_catalog.catalog import undrop
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
+from falcon_catalog.cli.common import read, told_in_one_line, utc, with_settings
+from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
+from falcon_catalog.settings import Settings
+
+
+@click.command()
+@with_settings
+def dropped(config: Path | None, **flags: Any) -> None:
+    """List the tables and views that were dropped and can be undropped.
+
+    \b
+    Example:
+        falcon-catalog dropped --store sqlite:////var/lib/falcon-catalog/catalog.db
+    """
+    with told_in_one_line(), _opened(read(config, flags)) as catalogs:
+        table = [
+            (
+                row.id,
+                catalog.name,
+                row.kind,
+                str(row.identifier),
+                utc(row.dropped_at),
+                utc(row.expires_at),
+                "yes" if row.purge else "no",
+            )
+            for catalog in catalogs
+            for row in undrop.list_(catalog, Page(None, -1))
+        ]
+    head = ("id", "warehouse", "kind", "name", "dropped", "can be undropped until", "purge")
+    click.echo(tabulate(table, head) if table else "Nothing that was dropped is kept.")
+
+
+@click.command("undrop")
+@click.argument("dropped_id", metavar="ID", type=int)
+@click.option("--as", "name", metavar="NAME", help="Give it this name, such as namespace.table.")
+@with_settings
+def undrop_command(dropped_id: int, name: str | None, config: Path | None, **flags: Any) -> None:
+    """Bring back a dropped table or view, by its ID in "falcon-catalog dropped".
+
+    \b
+    Examples:
+        falcon-catalog undrop 7
+        falcon-catalog undrop 7 --as archive.orders
+    """
+    with told_in_one_line(), _opened(read(config, flags)) as catalogs:
+        *levels, last = name.split(".") if name else ("", "")
+        to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
+        row = undrop.undrop(undrop.home_of(catalogs, dropped_id), dropped_id, to)
+    click.echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
+
+
+@click.command()
+@with_settings
+def maintain(config: Path | None, **flags: Any) -> None:
+    """Do now what a running server does by itself each minute.
+
+    Forgets what was dropped longer ago than warehouse.drop_retention, and deletes the files of
+    the tables among it that were dropped with a purge. Safe beside a running server.
+
+    \b
+    Example:
+        falcon-catalog maintain
+    """
+    with told_in_one_line(), _opened(read(config, flags)) as catalogs:
+        lines = [line for catalog in catalogs for line in undrop.let_go(catalog)]
+    click.echo("\n".join(lines) or "Nothing is due.")
+
+
+@contextlib.contextmanager
+def _opened(settings: Settings) -> Iterator[list[Catalog]]:
+    catalogs = open_catalogs(settings)
+    try:
+        yield catalogs
+    finally:
+        close_catalogs(catalogs)

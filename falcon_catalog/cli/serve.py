@@ -1,0 +1,83 @@
+"""``falcon-catalog serve``, ``migrate`` and ``config show``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from falcon_catalog import logs
+from falcon_catalog.app import create_app
+from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
+from falcon_catalog.server import serve
+from falcon_catalog.settings import SETTINGS, prepare
+from falcon_catalog.store.database import Database
+
+
+@click.command("serve")
+@with_settings
+def serve_command(config: Path | None, **flags: Any) -> None:
+    """Serve the catalog until SIGTERM or Ctrl-C.
+
+    \b
+    Examples:
+        falcon-catalog serve
+        falcon-catalog serve --listen 127.0.0.1:0 --store sqlite:////tmp/lake/catalog.db \\
+            --warehouse file:///tmp/lake/warehouse
+        falcon-catalog serve --config conf/catalog.toml --log-level DEBUG
+        CATALOG_SERVER_LISTEN='[::1]:8181' falcon-catalog serve
+
+    Prints "Listening on URL" once requests are served. Told to stop, it finishes what is in
+    flight; a second signal ends it at once.
+    """
+    with told_in_one_line():
+        settings = read(config, flags)
+        logs.configure(settings.log.level)
+        prepare(settings)
+        finished = serve(create_app(settings), settings.server, announce=click.echo)
+    if not finished:
+        raise Stopped("stopped before every request was answered")
+
+
+@click.command()
+@with_settings
+def migrate(config: Path | None, **flags: Any) -> None:
+    """Bring the store's schema up to date.
+
+    Makes the store if there is none. "serve" does the same as it starts.
+
+    \b
+    Example:
+        falcon-catalog migrate --store sqlite:////var/lib/falcon-catalog/catalog.db
+    """
+    with told_in_one_line():
+        settings = read(config, flags)
+        prepare(settings)
+        Database.open(settings.store.url).close()
+    click.echo(f"{settings.store.url} is up to date")
+
+
+@click.group("config")
+def config_group() -> None:
+    """Look at the settings."""
+
+
+@config_group.command()
+@with_settings
+def show(config: Path | None, **flags: Any) -> None:
+    """Print the settings in force, each with where it comes from, as a file for --config.
+
+    \b
+    Example:
+        falcon-catalog config show > catalog.toml
+    """
+    with told_in_one_line():
+        settings = read(config, flags)
+    section = ""
+    for setting in SETTINGS:
+        of, _, name = setting.key.partition(".")
+        if of != section:
+            click.echo(f"[{of}]" if not section else f"\n[{of}]")
+            section = of
+        written = f"{name} = {json.dumps(settings.value(setting.key), ensure_ascii=False)}"
+        click.echo(f"{written:<60}  # {settings.origins[setting.key]}")
