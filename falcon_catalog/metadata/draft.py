@@ -17,6 +17,8 @@ class Revision(Protocol):
     """What the drafts of tables and of views have in common."""
 
     meta: JSON
+    own_properties: bool
+    """Whether the properties are the draft's own already, and may be changed in place."""
 
     def put(self, key: str, value: object) -> None:
         """Replace one part of the metadata."""
@@ -27,7 +29,8 @@ class Draft:
     """Metadata in the making.
 
     ``meta`` is a shallow copy of the base: values are replaced through ``put``, never
-    changed in place, so the base stays as it was. The ``last_added_*`` ids are what -1
+    changed in place (but properties, once they are the draft's own), so the base stays as
+    it was. The ``last_added_*`` ids are what -1
     means in this request; ``layout_changed`` says that another schema, spec or order is in
     force; the snapshot sets decide what the snapshot log keeps.
     """
@@ -38,6 +41,7 @@ class Draft:
     changed: bool = False
     layout_changed: bool = False
     snapshots_removed: bool = False
+    own_properties: bool = False
     snapshot_ms: int = 0
     last_added_schema: int | None = None
     last_added_spec: int | None = None

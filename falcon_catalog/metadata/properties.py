@@ -165,16 +165,26 @@ def parse_properties(update: Mapping[str, Any]) -> dict[str, str]:
 def merge(draft: Revision, updates: Mapping[str, str]) -> None:
     """Set properties; setting one to what it is already is still a change, as in Java."""
     if updates:
-        draft.put("properties", {**draft.meta["properties"], **updates})
+        _own(draft).update(updates)
 
 
 def remove_properties(draft: Revision, update: Mapping[str, Any]) -> None:
     """Apply ``remove-properties``; removing what is not there is still a change, as in Java."""
     key = "removed" if "removals" not in update and "removed" in update else "removals"
-    removals = set(required(update, key, array_of(as_text), "remove-properties update"))
+    removals = required(update, key, array_of(as_text), "remove-properties update")
     if removals:
-        kept = {k: v for k, v in draft.meta["properties"].items() if k not in removals}
-        draft.put("properties", kept)
+        owned = _own(draft)
+        for name in removals:
+            owned.pop(name, None)
+
+
+def _own(draft: Revision) -> dict[str, str]:
+    """Return the properties to be changed in place: copied once, however many updates come."""
+    if not draft.own_properties:
+        draft.put("properties", dict(draft.meta["properties"]))
+        draft.own_properties = True
+    owned: dict[str, str] = draft.meta["properties"]
+    return owned
 
 
 def parse_key(value: object, where: str) -> JSON:

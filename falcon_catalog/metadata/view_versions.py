@@ -48,6 +48,7 @@ class ViewDraft:
     last_added_version: int | None = None
     added_versions: set[int] = field(default_factory=set)
     log_entry: JSON | None = None
+    own_properties: bool = False
 
     def put(self, key: str, value: object) -> None:
         """Replace one part of the metadata."""
