@@ -30,9 +30,9 @@ class Draft:
 
     ``meta`` is a shallow copy of the base: values are replaced through ``put``, never
     changed in place (but properties, once they are the draft's own), so the base stays as
-    it was. The ``last_added_*`` ids are what -1
-    means in this request; ``layout_changed`` says that another schema, spec or order is in
-    force; the snapshot sets decide what the snapshot log keeps.
+    it was. The ``last_added_*`` ids are what -1 means in this request; ``layout_changed``
+    says that another schema, spec or order is in force; the snapshot sets decide what the
+    snapshot log keeps.
     """
 
     meta: JSON
