@@ -14,8 +14,8 @@ from falcon_catalog.api.management import ManagedFunctionResource, MetricsReport
 from falcon_catalog.api.metrics import MetricsResource
 from falcon_catalog.api.middleware import (
     Authentication,
+    Names,
     RequestLog,
-    WarehouseOfPrefix,
     with_raw_path,
 )
 from falcon_catalog.api.namespaces import (
@@ -132,7 +132,7 @@ def _route(
 ) -> falcon.App[Any, Any]:
     # Who asks comes before all that is looked up: a stranger learns of nothing.
     guards: list[Any] = [Authentication(realm)] if guarded else []
-    middleware: list[Any] = [RequestLog(), *guards, WarehouseOfPrefix(warehouses), Retries()]
+    middleware: list[Any] = [RequestLog(), *guards, Names(warehouses), Retries()]
     app = falcon.App(middleware=middleware)
     app.router_options.converters["name"] = http.NameConverter
     app.router_options.converters["namespace"] = http.NamespaceConverter

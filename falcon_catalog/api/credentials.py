@@ -5,7 +5,7 @@ import falcon
 from falcon_catalog.api.http import read_object, send
 from falcon_catalog.catalog import credentials
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.identifiers import TableIdentifier
 
 
 class CredentialsResource:
@@ -19,11 +19,10 @@ class CredentialsResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Load credentials. For which plan, through which views: it changes nothing."""
-        vended = credentials.vend(catalog, TableIdentifier(namespace, table))
+        vended = credentials.vend(catalog, identifier)
         send(resp, {"storage-credentials": vended})
 
 
@@ -38,8 +37,7 @@ class SignResource:
         _resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Sign a request to an object store, which a local warehouse never can."""
-        credentials.sign(catalog, TableIdentifier(namespace, table), read_object(req))
+        credentials.sign(catalog, identifier, read_object(req))

@@ -5,7 +5,7 @@ import falcon
 from falcon_catalog.api.http import read_object
 from falcon_catalog.catalog import metrics
 from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.identifiers import TableIdentifier
 
 
 class MetricsResource:
@@ -19,9 +19,8 @@ class MetricsResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Take in a report of a scan or a commit."""
-        metrics.report(catalog, TableIdentifier(namespace, table), read_object(req))
+        metrics.report(catalog, identifier, read_object(req))
         resp.status = falcon.HTTP_204

@@ -13,6 +13,7 @@ from falcon_catalog.api.http import Warehouses
 from falcon_catalog.catalog import principals
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.errors import NotAuthenticatedError
+from falcon_catalog.identifiers import TableIdentifier
 
 _access = logging.getLogger("falcon_catalog.access")
 _ABSOLUTE_FORM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
@@ -94,8 +95,8 @@ class Authentication:
         resp.delete_header("WWW-Authenticate")
 
 
-class WarehouseOfPrefix:
-    """Resolve the ``{prefix}`` of a route to the warehouse's catalog, once for all routes."""
+class Names:
+    """Resolve what a route names: its ``{prefix}`` to a catalog, a table or view to one name."""
 
     def __init__(self, warehouses: Warehouses) -> None:
         self._warehouses = warehouses
@@ -103,6 +104,9 @@ class WarehouseOfPrefix:
     def process_resource(
         self, _req: falcon.Request, _resp: falcon.Response, resource: object, params: dict[str, Any]
     ) -> None:
-        """Replace ``prefix`` by ``catalog``; no prefix means the default warehouse."""
+        """Give responders ``catalog`` (no prefix: the default one's) and ``identifier``."""
         if getattr(resource, "in_warehouse", False):
             params["catalog"] = self._warehouses.by_prefix(params.pop("prefix", None))
+        for kind in ("table", "view"):
+            if kind in params:
+                params["identifier"] = TableIdentifier(params.pop("namespace"), params.pop(kind))

@@ -49,36 +49,21 @@ class NamespaceResource:
     in_warehouse = True
 
     def on_get(
-        self,
-        _req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        namespace: Namespace,
+        self, _req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
     ) -> None:
         """Load a namespace's properties."""
         properties = namespaces.load(catalog, namespace)
         send(resp, {"namespace": namespace.levels, "properties": properties})
 
     def on_head(
-        self,
-        _req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        namespace: Namespace,
+        self, _req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
     ) -> None:
         """Tell whether a namespace exists."""
         namespaces.load(catalog, namespace)
         resp.status = falcon.HTTP_204
 
     def on_delete(
-        self,
-        _req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        namespace: Namespace,
+        self, _req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
     ) -> None:
         """Drop an empty namespace."""
         namespaces.drop(catalog, namespace)
@@ -91,12 +76,7 @@ class NamespacePropertiesResource:
     in_warehouse = True
 
     def on_post(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        namespace: Namespace,
+        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
     ) -> None:
         """Remove and set properties."""
         body = read_object(req)

@@ -6,7 +6,7 @@ from falcon_catalog.api.http import read_object, send
 from falcon_catalog.catalog import scans
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.identifiers import TableIdentifier
 
 
 class PlansResource:
@@ -20,11 +20,10 @@ class PlansResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Plan a scan, or submit it for planning."""
-        send(resp, scans.submit(catalog, TableIdentifier(namespace, table), read_object(req)))
+        send(resp, scans.submit(catalog, identifier, read_object(req)))
 
 
 class PlanResource:
@@ -38,12 +37,11 @@ class PlanResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
         plan_id: str,
     ) -> None:
         """Answer how far a plan is, and its result when it is completed."""
-        send(resp, scans.fetch_result(catalog, TableIdentifier(namespace, table), plan_id))
+        send(resp, scans.fetch_result(catalog, identifier, plan_id))
 
     def on_delete(
         self,
@@ -51,12 +49,11 @@ class PlanResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
         plan_id: str,
     ) -> None:
         """Give up a plan."""
-        scans.cancel(catalog, TableIdentifier(namespace, table), plan_id)
+        scans.cancel(catalog, identifier, plan_id)
         resp.status = falcon.HTTP_204
 
 
@@ -71,11 +68,10 @@ class ScanTasksResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Answer the scan tasks of one plan task."""
         token = read_object(req).get("plan-task")
         if not isinstance(token, str):
             raise BadRequestError(f"Invalid plan-task: {show(token)} is not a string")
-        send(resp, scans.fetch_tasks(catalog, TableIdentifier(namespace, table), token))
+        send(resp, scans.fetch_tasks(catalog, identifier, token))

@@ -60,12 +60,11 @@ class TableResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Load a table, unless the client has its present state."""
         snapshots = _read_snapshots(req)
-        metadata_location = tables.locate(catalog, TableIdentifier(namespace, table))
+        metadata_location = tables.locate(catalog, identifier)
         tag = table_tag(metadata_location, snapshots)
         if is_unchanged(req, tag):
             resp.etag = tag
@@ -79,11 +78,10 @@ class TableResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Tell whether a table exists."""
-        tables.locate(catalog, TableIdentifier(namespace, table))
+        tables.locate(catalog, identifier)
         resp.status = falcon.HTTP_204
 
     def on_post(
@@ -92,11 +90,10 @@ class TableResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Commit updates to a table, or create the table that was staged."""
-        change = _read_change(read_object(req), TableIdentifier(namespace, table))
+        change = _read_change(read_object(req), identifier)
         committed = commits.commit(catalog, change)
         resp.etag = table_tag(str(committed.metadata_location))
         send_text(resp, commit_result(committed))
@@ -107,12 +104,11 @@ class TableResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Drop a table; its files stay, unless a purge is asked for."""
         purge = _read_bool(req, "purgeRequested")
-        tables.drop(catalog, TableIdentifier(namespace, table), purge=purge)
+        tables.drop(catalog, identifier, purge=purge)
         resp.status = falcon.HTTP_204
 
 
@@ -127,11 +123,10 @@ class UnregisterTableResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        table: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Give a table up for another catalog to register."""
-        given_up = tables.unregister(catalog, TableIdentifier(namespace, table))
+        given_up = tables.unregister(catalog, identifier)
         send_text(resp, commit_result(given_up))
 
 

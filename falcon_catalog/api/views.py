@@ -52,11 +52,10 @@ class ViewResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        view: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Load a view. Through which views it is reached (``referenced-by``) changes nothing."""
-        send_view(resp, views.load(catalog, TableIdentifier(namespace, view)))
+        send_view(resp, views.load(catalog, identifier))
 
     def on_head(
         self,
@@ -64,11 +63,10 @@ class ViewResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        view: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Tell whether a view exists."""
-        views.locate(catalog, TableIdentifier(namespace, view))
+        views.locate(catalog, identifier)
         resp.status = falcon.HTTP_204
 
     def on_post(
@@ -77,14 +75,12 @@ class ViewResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        view: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Commit updates to a view."""
         body = read_object(req)
         requirements = read_objects(body, "requirements", required=False)
         updates = read_objects(body, "updates", required=True)
-        identifier = TableIdentifier(namespace, view)
         send_view(resp, views.replace(catalog, identifier, requirements, updates))
 
     def on_delete(
@@ -93,11 +89,10 @@ class ViewResource:
         resp: falcon.Response,
         *,
         catalog: Catalog,
-        namespace: Namespace,
-        view: str,
+        identifier: TableIdentifier,
     ) -> None:
         """Drop a view; its files stay."""
-        views.drop(catalog, TableIdentifier(namespace, view))
+        views.drop(catalog, identifier)
         resp.status = falcon.HTTP_204
 
 
