@@ -7,7 +7,7 @@ import orjson
 from falcon_catalog.catalog import files, idempotency, kinds, namespaces, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import Kind
-from falcon_catalog.errors import AlreadyExistsError
+from falcon_catalog.errors import AlreadyExistsError, CommitFailedError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.locations import key
 from falcon_catalog.store import dropped, tabulars
@@ -120,6 +120,7 @@ def register(
     Raises:
         NotFoundError: there is no such metadata file.
         AlreadyExistsError: the name is taken, by the other kind or without ``overwrite``.
+        CommitFailedError: it was dropped with a purge, and that has begun.
         BadRequestError, ForbiddenError: the file is no such metadata, or lies elsewhere.
     """
     with catalog.database.read() as tx:
@@ -143,7 +144,9 @@ def register(
             metadata_location=metadata_location,
             location_key=key(metadata["location"]),
         )
-        # What is registered again is in use: no purge may take its files.
+        # What is registered again is in use: no purge may take its files, or have begun to.
+        if dropped.is_being_purged(tx, kind.uuid_of(metadata)):
+            raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
         dropped.forget_uuid(tx, catalog.warehouse_id, kind.uuid_of(metadata))
         idempotency.conclude(tx, catalog, {"metadata-location": metadata_location})
     return Table(orjson.dumps(metadata), metadata_location)

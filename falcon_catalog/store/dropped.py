@@ -98,6 +98,16 @@ def forget_uuid(tx: Transaction, warehouse_id: int, uuid: str) -> None:
     )
 
 
+def is_being_purged(tx: Transaction, uuid: str) -> bool:
+    """Tell whether the files of a dropped table, in any warehouse, are being deleted."""
+    row = tx.one(
+        "SELECT 1 FROM dropped_tabulars"
+        " WHERE uuid = ? AND purge = 1 AND started_at IS NOT NULL LIMIT 1",
+        (uuid,),
+    )
+    return row is not None
+
+
 def take_due(tx: Transaction, warehouse_id: int, *, lease_ms: int) -> DroppedRow | None:
     """Take the next one whose time is over, for nobody else to take while the lease runs."""
     row = tx.one(

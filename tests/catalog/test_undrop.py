@@ -202,6 +202,9 @@ class TestLettingGo:
         [entry] = dropped(ns)
         assert entry["purge-started"] is True
         assert ns.fails("POST", f"{DROPPED}/{entry['id']}/undrop")[0] == 409
+        again = {"name": "again", "metadata-location": entry["metadata-location"]}
+        status, _, message = ns.fails("POST", "/v1/namespaces/ns/register", again)
+        assert (status, message) == (409, "Cannot register ns.again: its purge has begun")
         assert undrop.let_go(catalog_of(ns)) == []  # its lease still runs
         with catalog_of(ns).database.write() as tx:
             tx.change("UPDATE dropped_tabulars SET leased_until = ?", (tx.now,))
