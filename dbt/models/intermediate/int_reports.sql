@@ -1,3 +1,4 @@
+{{ config(materialized='table') }}
 -- Reports with what one report alone tells: its hours and days, and what it felt like.
 with stations as (
     select station_id, local_time_zone from {{ ref('stg_stations') }}
@@ -5,7 +6,7 @@ with stations as (
 
 reports as (
     select
-        observations.*,
+        observations.* exclude (raw_message, present_weather, cloud_layers),
         coalesce(stations.local_time_zone, 'UTC') as local_time_zone,
         {{ fahrenheit('observations.temperature_c') }} as temperature_f,
         {{ mph('observations.wind_speed_mps') }} as wind_speed_mph

@@ -6,7 +6,7 @@ with observed as (
         min(observed_at) as first_observed_at,
         max(observed_at) as last_observed_at,
         count(*) as observations
-    from {{ ref('stg_observations') }}
+    from {{ ref('int_reports') }}
     group by station_id
 ),
 
