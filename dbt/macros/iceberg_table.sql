@@ -40,9 +40,10 @@
   {{ iceberg_check_contract(fresh) }}
 
   {% if existing is none %}
-    {% call statement('main') -%}
+    {% call statement('create') -%}
       create table {{ target_relation }} as select * from {{ fresh }}
     {%- endcall %}
+    {% do iceberg_tell(iceberg_count(fresh), 0) %}
   {% else %}
     {%- set held -%}
       select * from {{ target_relation }}
@@ -59,18 +60,18 @@
         select {{ key }} from (select * from {{ fresh }} intersect ({{ held }}))
       )
     {%- endcall %}
-    {% if iceberg_count(stale) %}
+    {% set gone, added = iceberg_count(stale), iceberg_count(fresh) %}
+    {% if gone %}
       {% call statement('delete') -%}
         delete from {{ target_relation }} where {{ key }} in (select {{ key }} from {{ stale }})
       {%- endcall %}
     {% endif %}
-    {% if iceberg_count(fresh) %}
-      {% call statement('main') -%}
+    {% if added %}
+      {% call statement('insert') -%}
         insert into {{ target_relation }} select * from {{ fresh }}
       {%- endcall %}
-    {% else %}
-      {% do store_result('main', 'unchanged') %}
     {% endif %}
+    {% do iceberg_tell(added, gone) %}
   {% endif %}
 
   {{ run_hooks(post_hooks) }}
@@ -134,6 +135,12 @@
     {% do promised.append((column.name, column.data_type | upper)) %}
   {% endfor %}
   {{ return(iceberg_columns(relation) == promised) }}
+{% endmacro %}
+
+{# The model's result, as dbt shows and records it. #}
+{% macro iceberg_tell(added, gone) %}
+  {% set words = 'unchanged' if not added + gone else added ~ ' rows in, ' ~ gone ~ ' out' %}
+  {% do store_raw_result('main', message=words, code='SUCCESS', rows_affected=added + gone) %}
 {% endmacro %}
 
 {% macro iceberg_columns(relation) %}
