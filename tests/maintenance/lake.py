@@ -69,6 +69,11 @@ class Lake:
         """Read a table with DuckDB, sorted."""
         return in_order(self.sql(f"SELECT * FROM lake.{name}").to_arrow_table().to_pylist())
 
+    def ids(self, name: str) -> list[int]:
+        """Read a table's ids with PyIceberg and with DuckDB, which must agree."""
+        assert self.rows(name) == self.duck_rows(name)
+        return sorted(row[0] for row in self.rows(name))
+
     def sql(self, statement: str) -> duckdb.DuckDBPyConnection:
         return self.duck.execute(statement)
 

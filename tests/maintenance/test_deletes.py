@@ -60,8 +60,7 @@ def test_writers_go_on_with_a_compacted_table(lake: Lake) -> None:
     compact(lake.catalog, "ns.t")
     lake.sql("DELETE FROM lake.ns.t WHERE id < 10")
     lake.sql("INSERT INTO lake.ns.t VALUES (99, 'K9', 9)")
-    assert [row[0] for row in lake.rows("ns.t")] == [*range(10, 30), 99]
-    assert lake.rows("ns.t") == lake.duck_rows("ns.t")
+    assert lake.ids("ns.t") == [*range(10, 30), 99]
     compact(lake.catalog, "ns.t", Plan(rewrite_all=True))
     assert lake.rows("ns.t") == lake.duck_rows("ns.t")
     lake.load("ns.t").delete("id = 99")
