@@ -1,0 +1,165 @@
+"""A wind rose: how often the wind came from where, and how strong."""
+
+import altair as alt
+
+from jobs.report.blocks import Day, Figure, Section, Words, percent
+from jobs.report.lake import Lake, Rows
+from jobs.report.scales import FULL
+
+_SPAN = 30
+_SECTORS = 16
+# Upper bounds in m/s; a class above the last.
+_CLASSES = (2.0, 4.0, 6.0, 8.0, 11.0)
+_COLORS = ["#bcd3ea", "#8cb4dc", "#5b8fc7", "#3a6aa8", "#7a4fa0", "#c2417c"]
+_NAMES = "N NNE NE ENE E ESE SE SSE S SSW SW WSW W WNW NW NNW".split()  # noqa: SIM905 - a compass
+
+_WIND = """
+    with hours as (
+        select station_id as id, wind_speed_mps as speed, wind_direction_deg as direction
+        from lake.marts.fct_observations_hourly
+        where list_contains($stations, station_id) and wind_speed_mps is not null
+            and hour_utc >= $end - interval 30 day and hour_utc < $end
+    )
+    select id, (round(direction / 22.5)::int) % 16 as sector,
+        case when speed < 2 then 0 when speed < 4 then 1 when speed < 6 then 2
+            when speed < 8 then 3 when speed < 11 then 4 else 5 end as class,
+        count(*) as hours, sum(count(*)) over (partition by id) as all_hours
+    from hours group by id, sector, class
+    order by id, sector, class
+"""
+
+
+def section(lake: Lake, day: Day) -> Section:
+    """Draw a rose for one station at a time."""
+    title = "Where the wind came from"
+    found = lake.ask(_WIND, stations=list(day.stations), end=day.end)
+    blown = [row for row in found if row["sector"] is not None]
+    if not blown:
+        return Section("wind", title, [Words("No wind is known in the last 30 days.", "empty")])
+    petals = _petals(blown)
+    calm = {
+        row["id"]: percent(
+            100 * sum(r["hours"] for r in found if r["id"] == row["id"] and r["sector"] is None)
+            / row["all_hours"]
+        )
+        for row in blown
+    }  # fmt: skip
+    note = ", ".join(f"{station} {share}" for station, share in sorted(calm.items()))
+    figure = Figure(
+        "wind-rose",
+        "Wind rose",
+        f"Wind rose of {', '.join(sorted(calm))} over {_SPAN} days: share of hours by sixteen"
+        " directions and six classes of speed.",
+        _rose(petals, sorted(calm)),
+        {"wind": petals},
+        f"The {_SPAN} days up to the end of the UTC day; each ring is a share of the station's"
+        f" hours. Calm or of no one direction: {note}.",
+        narrow=True,
+    )
+    return Section("wind", title, [figure])
+
+
+def _petals(rows: Rows) -> Rows:
+    """Stack the classes of each sector outwards, in percent of the station's hours."""
+    petals: Rows = []
+    reached: dict[tuple[str, int], float] = {}
+    half = 180 / _SECTORS
+    for row in rows:
+        key = row["id"], row["sector"]
+        share = 100 * row["hours"] / row["all_hours"]
+        inner = reached.get(key, 0.0)
+        reached[key] = inner + share
+        middle = row["sector"] * 360 / _SECTORS
+        petals.append(
+            {
+                "id": row["id"],
+                "from": middle - half * 0.88,
+                "to": middle + half * 0.88,
+                "inner": round(inner, 3),
+                "outer": round(inner + share, 3),
+                "class": row["class"],
+                "speed": _words(row["class"]),
+                "direction": _NAMES[row["sector"]],
+                "share": round(share, 1),
+            }
+        )
+    return petals
+
+
+def _words(number: int) -> str:
+    bounds = (0.0, *_CLASSES)
+    low = bounds[number]
+    if number == len(_CLASSES):
+        return f"over {low:.0f} m/s ({low / 0.44704:.0f} mph)"
+    high = bounds[number + 1]
+    return f"{low:.0f}–{high:.0f} m/s ({low / 0.44704:.0f}–{high / 0.44704:.0f} mph)"
+
+
+def _rose(petals: Rows, stations: list[str]) -> alt.LayerChart:
+    choose = alt.param(
+        name="wind_station",
+        value=stations[0],
+        bind=alt.binding_select(options=stations, name="Station "),
+    )
+    furthest = max(petal["outer"] for petal in petals)
+    step = next(step for step in (1, 2, 5, 10, 20, 50) if furthest / step <= 4 or step == 50)  # noqa: PLR2004
+    edge = step * (int(furthest / step) + 1)
+    radius = alt.Scale(domain=[0, edge], range=[0, {"expr": "min(width, height) / 2 - 22"}])
+    turn = alt.Scale(domain=[0, 360], range=[0, 6.283185307])
+    rings = [{"ring": ring} for ring in range(step, edge + 1, step)]
+    classes = [_words(number) for number in range(len(_COLORS))]
+    circles = (
+        alt.Chart(alt.InlineData(rings))
+        .mark_arc(fill=None, strokeWidth=1, theta=0, theta2=6.2831853, tooltip=None, stroke="#8886")
+        .encode(radius=alt.Radius("ring:Q", scale=radius))
+    )
+    labels = (
+        alt.Chart(alt.InlineData(rings))
+        .transform_calculate(label="datum.ring + ' %'", at="11.25")
+        .mark_text(fontSize=10, align="left")
+        .encode(
+            theta=alt.Theta("at:Q", scale=turn),
+            radius=alt.Radius("ring:Q", scale=radius),
+            text="label:N",
+        )
+    )
+    compass = (
+        alt.Chart(
+            alt.InlineData(
+                [{"at": 90 * i, "name": name, "edge": edge} for i, name in enumerate("NESW")]
+            )
+        )
+        .mark_text(fontSize=13, fontWeight="bold", radiusOffset=12)
+        .encode(
+            theta=alt.Theta("at:Q", scale=turn),
+            radius=alt.Radius("edge:Q", scale=radius),
+            text="name:N",
+        )
+    )
+    bars = (
+        alt.Chart(alt.NamedData("wind"))
+        .transform_filter("datum.id === wind_station")
+        .mark_arc()
+        .encode(
+            theta=alt.Theta("from:Q", scale=turn),
+            theta2="to:Q",
+            radius=alt.Radius("inner:Q", scale=radius),
+            radius2="outer:Q",
+            color=alt.Color(
+                "speed:N",
+                sort=classes,
+                scale=alt.Scale(domain=classes, range=_COLORS),
+                legend=alt.Legend(title="Wind speed", orient="bottom", columns=2),
+            ),
+            tooltip=[
+                alt.Tooltip("direction:N", title="from"),
+                alt.Tooltip("speed:N"),
+                alt.Tooltip("share:Q", title="% of hours"),
+            ],
+        )
+    )
+    return (
+        alt.layer(circles, bars, labels, compass)
+        .properties(width=FULL, usermeta={"aspect": 0.9})
+        .add_params(choose)
+    )
