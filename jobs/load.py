@@ -80,6 +80,10 @@ class _Load(WeatherTask):
             return False
         return not config.weather().verify or holds(connect(), read_json(self.path()))
 
+    def link(self) -> str:
+        """Give the catalog's page of the namespace, which a browser can open."""
+        return f"{config.catalog().uri}/v1/namespaces/weather/tables"
+
     def load(
         self,
         definition: iceberg.Definition,
