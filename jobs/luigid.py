@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import luigi.configuration
 import luigi.db_task_history
+import luigi.interface
 import luigi.server
 from sqlalchemy import Engine, inspect, text
 from tornado.ioloop import IOLoop
@@ -36,6 +37,15 @@ def split_address(value: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
         raise ValueError(f"{value!r} is not HOST:PORT, such as {ADDRESS}")
     return host.strip("[]"), int(port)
+
+
+def address() -> str:
+    """Say where luigid listens, and so where runs look for it: ``HOST:PORT``.
+
+    The environment's LUIGID_LISTEN comes before ``[core] scheduler_host`` and ``_port``.
+    """
+    core = luigi.interface.core()
+    return os.environ.get("LUIGID_LISTEN") or f"{core.scheduler_host}:{core.scheduler_port}"
 
 
 def upgrade_history(engine: Engine) -> None:
@@ -81,18 +91,15 @@ def serve(host: str, port: int) -> None:
 @click.command()
 @click.option(
     "--listen",
-    default=ADDRESS,
-    envvar="LUIGID_LISTEN",
-    show_default=True,
-    show_envvar=True,
-    help="HOST:PORT. Whoever reaches it can steer the tasks: it asks for no password.",
+    help="HOST:PORT. Whoever reaches it can steer the tasks: it asks for no password."
+    " [default: $LUIGID_LISTEN, or scheduler_host and _port in [core]]",
 )
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the scheduler's state and history. [default: $STATE_DIRECTORY or var/luigi]",
 )
-def main(listen: str, state: Path | None) -> None:
+def main(listen: str | None, state: Path | None) -> None:
     """Serve Luigi's scheduler: tasks at /, their history at /history, counters at /metrics.
 
     Settings are read from conf/luigi.cfg, or the file that LUIGI_CONFIG_PATH names.
@@ -100,11 +107,12 @@ def main(listen: str, state: Path | None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     # A line for every request of every worker, each second, is no log.
     logging.getLogger("tornado.access").setLevel(logging.WARNING)
+    read_file()
+    listen = listen or address()
     try:
         host, port = split_address(listen)
         folder = (state or Path(os.environ.get("STATE_DIRECTORY") or "var/luigi")).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        read_file()
         configure(folder)
         serve(host, port)
     except (OSError, ValueError) as error:
