@@ -15,6 +15,7 @@ from typing import Any
 
 import luigi
 import luigi.configuration
+import luigi.interface
 from luigi.parameter import ParameterException, ParameterVisibility
 
 _NAME = re.compile(r"[A-Z0-9_-]{2,32}")
@@ -217,6 +218,12 @@ def dbt_dir() -> Path:
 
 def read_file() -> None:
     """Add ``conf/luigi.cfg`` to Luigi's files, unless another one was named or is here."""
+    # Luigi reads these where it needs them, and warns that nobody does.
+    luigi.interface.core.ignore_unconsumed |= {
+        "rpc_connect_timeout",
+        "rpc_retry_attempts",
+        "rpc_retry_wait",
+    }
     path = Path("conf", "luigi.cfg")
     if "LUIGI_CONFIG_PATH" not in os.environ and not Path("luigi.cfg").exists() and path.exists():
         luigi.configuration.add_config_path(str(path))

@@ -57,6 +57,10 @@ class Load(PeriodTask):
             return False
         return not config.weather().verify or holds(connect(), read_json(self.path()))
 
+    def link(self) -> str:
+        """Give the catalog's page of the namespace, which a browser can open."""
+        return f"{config.catalog().uri}/v1/namespaces/weather/tables"
+
     def gone(self) -> bool:
         """Say whether the service no longer has anything of the period."""
         history = config.weather().history_hours

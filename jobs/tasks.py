@@ -68,9 +68,15 @@ class WeatherTask(luigi.Task):
             return name
         return f"{name[:20]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
+    def link(self) -> str:
+        """Give the URL that the visualiser shows beside the running step: its files."""
+        return self.path().parent.resolve().as_uri()
+
     def say(self, message: str, percent: float | None = None) -> None:
         """Log a line of progress and show it in the visualiser."""
         log.info("%s %s: %s", self.task_family, self.period, message)
+        if self.set_tracking_url is not None:
+            self.set_tracking_url(self.link())
         if self.set_status_message is not None:
             self.set_status_message(message)
         if percent is not None and self.set_progress_percentage is not None:
