@@ -4,6 +4,7 @@ from jobs import config
 from jobs.load import LoadObservations, LoadStations
 from jobs.observations import ObservationBatch, Observations
 from jobs.pipeline import WeatherPipeline
+from jobs.report.task import Report
 from jobs.stations import Stations
 from jobs.transform import Transform
 
@@ -12,6 +13,7 @@ __all__ = [
     "LoadStations",
     "ObservationBatch",
     "Observations",
+    "Report",
     "Stations",
     "Transform",
     "WeatherPipeline",

@@ -98,6 +98,9 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
     max_attempts = Whole(6, description="tries of one request")
     max_wait = Number(120.0, description="seconds to spend on the tries of one request")
     batch_size = Whole(25, description="stations fetched by one task")
+    report_stations = Names(
+        (), description="stations the report looks closer at; none: those that stand out"
+    )
     verify = Switch(
         False,
         description="ask the catalog whether tables still are those the checkpoints speak of",

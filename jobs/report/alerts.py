@@ -6,7 +6,7 @@ import altair as alt
 
 from jobs.report.blocks import NONE, Block, Day, Figure, Section, Table, Words, count, moment, text
 from jobs.report.lake import Lake, Rows
-from jobs.report.scales import FULL
+from jobs.report.scales import FULL, whole_axis
 
 _MOST = 40
 _AREAS = 25
@@ -67,9 +67,8 @@ def by_area(lake: Lake, day: Day) -> Section:
         Figure(
             "alerts-by-area",
             "Alerts of the day by area",
-            f"Bars of the number of alerts in {count(len(areas), 'area')};"
-            f" most are in {areas[0]}.",
-            _bars(areas[:_AREAS]),
+            f"Bars of the number of alerts in {count(len(areas), 'area')}; most are in {areas[0]}.",
+            _bars(areas[:_AREAS], max(row["all_alerts"] for row in rows)),
             {"areas": shown},
         )
     ]
@@ -96,12 +95,12 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _bars(areas: list[str]) -> alt.Chart:
-    return (
+def _bars(areas: list[str], most: int) -> alt.TopLevelMixin:
+    chart: alt.TopLevelMixin = (
         alt.Chart(alt.NamedData("areas"))
         .mark_bar(cornerRadiusEnd=3)
         .encode(
-            x=alt.X("sum(alerts):Q", axis=alt.Axis(title="alerts", tickMinStep=1, format="d")),
+            x=alt.X("sum(alerts):Q", axis=whole_axis("alerts", most)),
             y=alt.Y("area:N", sort=areas, axis=alt.Axis(title=None)),
             color=alt.Color(
                 "severity:N",
@@ -118,3 +117,4 @@ def _bars(areas: list[str]) -> alt.Chart:
         )
         .properties(width=FULL, height=26 * len(areas))
     )
+    return chart
