@@ -1,21 +1,25 @@
 """The weather pipeline: ``luigi --module jobs WeatherPipeline`` finds its tasks here."""
 
 from jobs import config
-from jobs.load import LoadObservations, LoadStations
-from jobs.observations import ObservationBatch, Observations
+from jobs.alerts import Alerts
+from jobs.ingestion import WeatherIngestion
+from jobs.load import LoadAlerts, LoadObservations, LoadStations
+from jobs.observations import Observations
 from jobs.pipeline import WeatherPipeline
 from jobs.report.task import Report
 from jobs.stations import Stations
 from jobs.transform import Transform
 
 __all__ = [
+    "Alerts",
+    "LoadAlerts",
     "LoadObservations",
     "LoadStations",
-    "ObservationBatch",
     "Observations",
     "Report",
     "Stations",
     "Transform",
+    "WeatherIngestion",
     "WeatherPipeline",
 ]
 

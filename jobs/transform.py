@@ -4,7 +4,6 @@
 # mypy: allow-untyped-calls
 
 import contextlib
-import datetime as dt
 import fcntl
 import json
 import os
@@ -21,9 +20,9 @@ import luigi
 from pyiceberg.table import Table
 
 from jobs import config
-from jobs.load import LoadObservations, LoadStations, connect, holds
+from jobs.load import Load, connect, day_loads, holds
 from jobs.targets import read_json, write_json
-from jobs.tasks import WeatherTask
+from jobs.tasks import DayTask
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
 
@@ -32,18 +31,15 @@ class TransformError(Exception):
     """dbt failed; the message names the models and tests that did, or its last words."""
 
 
-class Transform(WeatherTask):
+class Transform(DayTask):
     """Build and test the marts with dbt, once the day, or days, are loaded."""
 
     days = luigi.IntParameter(default=1, description="how many days, of which date is the last")
     resources = {"dbt": 1}  # noqa: RUF012 - Luigi's own idiom
 
-    def requires(self) -> list[WeatherTask]:
+    def requires(self) -> list[Load]:
         """Ask for the loads of every day."""
-        days = [self.date - dt.timedelta(days=back) for back in reversed(range(self.days))]
-        return [
-            self.step(load, date=day) for day in days for load in (LoadStations, LoadObservations)
-        ]
+        return day_loads(self, self.date, self.days)
 
     def output(self) -> luigi.LocalTarget:
         """Name the checkpoint."""
