@@ -8,10 +8,12 @@ from jobs.observations import Observations
 from jobs.pipeline import WeatherPipeline
 from jobs.report.task import Report
 from jobs.stations import Stations
-from jobs.transform import Transform
+from jobs.transform import DbtDocs, DbtTransformations, Transform
 
 __all__ = [
     "Alerts",
+    "DbtDocs",
+    "DbtTransformations",
     "LoadAlerts",
     "LoadObservations",
     "LoadStations",
