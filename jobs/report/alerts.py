@@ -25,7 +25,7 @@ _ALERTS = """
     from lake.weather.alerts
     where coalesce(onset, effective, sent) < $end
         and coalesce(ends, expires, sent) >= $end - interval 1 day
-        and coalesce(status, 'Actual') = 'Actual'
+        and coalesce(status, 'Actual') in ('Actual', 'Exercise', 'Test')
         and coalesce(message_type, 'Alert') <> 'Cancel'
     order by list_position(['Extreme', 'Severe', 'Moderate', 'Minor'], severity) nulls last,
         begins, alert_id
@@ -60,7 +60,7 @@ def by_area(lake: Lake, day: Day) -> Section:
     states, zones = (lake.ask(_BY_AREA, date=day.date, kind=kind) for kind in ("state", "zone"))
     rows = states if len({row["area"] for row in states}) > 1 or not zones else zones
     if not rows:
-        return Section("alerts-by-area", title, [Words("No area had an alert.", "empty")])
+        return Section("alerts-by-area", title, [Words("No alert counts for any area on this day; test messages never do.", "empty")])
     areas = list(dict.fromkeys(row["area"] for row in rows))
     shown = [row for row in rows if row["area"] in areas[:_AREAS]]
     blocks: list[Block] = [
@@ -86,7 +86,7 @@ def _caption(rows: Rows) -> str:
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     where = row["area_desc"] or ", ".join(row["states"] or []) or NONE
     return (
-        text(row["event"]),
+        text(row["event"]) if row["status"] != "Test" else f"{text(row['event'])} (test)",
         text(row["severity"]),
         moment(row["begins"]),
         moment(row["until"]),

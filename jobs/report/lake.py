@@ -13,7 +13,7 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from jobs import iceberg
-from jobs.transform import EXTENSIONS, install_extensions
+from jobs.transform.running import EXTENSIONS, install_extensions
 
 # What DuckDB may hold at once; beyond it, it spills to disk or says so.
 MEMORY = "1GB"

@@ -9,14 +9,16 @@ import luigi
 
 from jobs import config
 from jobs.targets import write
-from jobs.tasks import WeatherTask
+from jobs.tasks import DayTask, InRanges
 from jobs.transform import Transform
 
 
-class Report(WeatherTask):
+class Report(InRanges, DayTask):
     """Write a day's weather into ``report.html``, once its marts are built."""
 
-    days = luigi.IntParameter(default=1, description="how many days, of which date is the last")
+    days = luigi.IntParameter(
+        default=1, description="how many days, of which date is the last", positional=False
+    )
 
     def requires(self) -> Transform:
         """Ask for the marts."""
