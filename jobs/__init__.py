@@ -6,6 +6,7 @@ from jobs.ingestion import WeatherIngestion
 from jobs.load import LoadAlerts, LoadObservations, LoadStations
 from jobs.observations import Observations
 from jobs.pipeline import WeatherPipeline
+from jobs.report.task import Report
 from jobs.stations import Stations
 from jobs.transform import DbtDocs, DbtTransformations, Transform
 
@@ -17,6 +18,7 @@ __all__ = [
     "LoadObservations",
     "LoadStations",
     "Observations",
+    "Report",
     "Stations",
     "Transform",
     "WeatherIngestion",

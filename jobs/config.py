@@ -94,6 +94,9 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
     stations = Names((), description="stations to read, such as KJFK,KLGA")
     data_dir = Text("var/weather", description="folder of raw files, checkpoints and dbt's state")
     dbt_dir = Text("", description="folder of dbt_project.yml; empty: dbt/ beside the package")
+    report_stations = Names(
+        (), description="stations the report looks closer at; none: those that stand out"
+    )
     requests_per_second = Number(5.0, description="rate limit of one process")
     timeout = Number(30.0, description="seconds to wait for an answer")
     max_attempts = Whole(6, description="tries of one request")

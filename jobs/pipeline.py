@@ -13,14 +13,15 @@ from jobs import config
 from jobs.ingestion import checkpoints, describe_loads, totals
 from jobs.load import Load, day_loads
 from jobs.targets import read_json, write, write_json
-from jobs.tasks import DayTask, InRanges, log
-from jobs.transform import Transform
+from jobs.report.task import Report
+from jobs.tasks import DayTask, InRanges, WeatherTask, log
+from jobs.transform import DbtDocs, Transform
 
 
 class WeatherPipeline(InRanges, DayTask):
-    """Fetch, load and transform a day of weather; the summary says what came of it.
+    """Fetch, load, transform and report a day of weather; the summary says what came of it.
 
-    Stations, Alerts -> LoadStations, LoadObservations, LoadAlerts -> Transform -> summary.json.
+    Stations, Alerts -> LoadStations, LoadObservations, LoadAlerts -> Transform -> Report, DbtDocs.
     Every step is done once: run it again after any failure and it goes on where it stopped. Many
     days (--days 365) are fetched and loaded ``[weather] chunk_days`` at a time. Day by day:
 
@@ -31,9 +32,9 @@ class WeatherPipeline(InRanges, DayTask):
         default=1, description="how many days, of which date is the last", positional=False
     )
 
-    def requires(self) -> Transform:
-        """Ask for the marts."""
-        return self.step(Transform)
+    def requires(self) -> list[WeatherTask]:
+        """Ask for what people look at, which asks for the marts."""
+        return [self.step(Report), self.step(DbtDocs)]
 
     def output(self) -> luigi.LocalTarget:
         """Name the summary."""
@@ -44,7 +45,7 @@ class WeatherPipeline(InRanges, DayTask):
         if not super().complete():
             return False
         return not config.weather().verify or all(
-            task.complete() for task in [self.requires(), *self.loads()]
+            task.complete() for task in [self.step(Transform), *self.loads()]
         )
 
     def loads(self) -> list[Load]:
@@ -71,7 +72,9 @@ class WeatherPipeline(InRanges, DayTask):
             "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             "loads": done,
             **totals(done),
-            "transform": read_json(self.requires().path()),
+            "transform": read_json(self.step(Transform).path()),
+            "report": str(self.step(Report).path()),
+            "dbt_docs": str(self.step(DbtDocs).path()),
         }
 
 

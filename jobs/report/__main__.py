@@ -44,6 +44,7 @@ from jobs.targets import write
     help="Folder of DuckDB's extensions, filled when it is empty.",
 )
 def main(
+    *,
     date: dt.datetime,
     catalog_uri: str,
     warehouse: str,
@@ -52,7 +53,7 @@ def main(
     output: Path,
     extensions: Path,
 ) -> None:
-    """Write the weather of a day into one HTML file that needs no network.
+    r"""Write the weather of a day into one HTML file that needs no network.
 
     \b
     python -m jobs.report --date 2013-07-02 --catalog-uri http://127.0.0.1:8181

@@ -6,7 +6,7 @@ import altair as alt
 
 from jobs.report.blocks import NONE, Block, Day, Figure, Section, Table, Words, count, moment, text
 from jobs.report.lake import Lake, Rows
-from jobs.report.scales import FULL
+from jobs.report.scales import FULL, whole_axis
 
 _MOST = 40
 _AREAS = 25
@@ -25,7 +25,7 @@ _ALERTS = """
     from lake.weather.alerts
     where coalesce(onset, effective, sent) < $end
         and coalesce(ends, expires, sent) >= $end - interval 1 day
-        and coalesce(status, 'Actual') = 'Actual'
+        and coalesce(status, 'Actual') in ('Actual', 'Exercise', 'Test')
         and coalesce(message_type, 'Alert') <> 'Cancel'
     order by list_position(['Extreme', 'Severe', 'Moderate', 'Minor'], severity) nulls last,
         begins, alert_id
@@ -60,16 +60,15 @@ def by_area(lake: Lake, day: Day) -> Section:
     states, zones = (lake.ask(_BY_AREA, date=day.date, kind=kind) for kind in ("state", "zone"))
     rows = states if len({row["area"] for row in states}) > 1 or not zones else zones
     if not rows:
-        return Section("alerts-by-area", title, [Words("No area had an alert.", "empty")])
+        return Section("alerts-by-area", title, [Words("No alert counts for any area on this day; test messages never do.", "empty")])
     areas = list(dict.fromkeys(row["area"] for row in rows))
     shown = [row for row in rows if row["area"] in areas[:_AREAS]]
     blocks: list[Block] = [
         Figure(
             "alerts-by-area",
             "Alerts of the day by area",
-            f"Bars of the number of alerts in {count(len(areas), 'area')};"
-            f" most are in {areas[0]}.",
-            _bars(areas[:_AREAS]),
+            f"Bars of the number of alerts in {count(len(areas), 'area')}; most are in {areas[0]}.",
+            _bars(areas[:_AREAS], max(row["all_alerts"] for row in rows)),
             {"areas": shown},
         )
     ]
@@ -87,7 +86,7 @@ def _caption(rows: Rows) -> str:
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     where = row["area_desc"] or ", ".join(row["states"] or []) or NONE
     return (
-        text(row["event"]),
+        text(row["event"]) if row["status"] != "Test" else f"{text(row['event'])} (test)",
         text(row["severity"]),
         moment(row["begins"]),
         moment(row["until"]),
@@ -96,12 +95,12 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _bars(areas: list[str]) -> alt.Chart:
-    return (
+def _bars(areas: list[str], most: int) -> alt.TopLevelMixin:
+    chart: alt.TopLevelMixin = (
         alt.Chart(alt.NamedData("areas"))
         .mark_bar(cornerRadiusEnd=3)
         .encode(
-            x=alt.X("sum(alerts):Q", axis=alt.Axis(title="alerts", tickMinStep=1, format="d")),
+            x=alt.X("sum(alerts):Q", axis=whole_axis("alerts", most)),
             y=alt.Y("area:N", sort=areas, axis=alt.Axis(title=None)),
             color=alt.Color(
                 "severity:N",
@@ -118,3 +117,4 @@ def _bars(areas: list[str]) -> alt.Chart:
         )
         .properties(width=FULL, height=26 * len(areas))
     )
+    return chart

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import altair as alt
 
-Chart = alt.Chart | alt.LayerChart | alt.VConcatChart | alt.HConcatChart
-NONE = "–"
+Chart = alt.TopLevelMixin
+NONE = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Figure:
     chart: Chart
     data: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
-    narrow: bool = False
+    size: Literal["full", "half", "third"] = "full"
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,17 @@ class Day:
 
 def celsius(value: float | None) -> str:
     """Write a temperature in both units."""
-    return NONE if value is None else f"{value:.1f} °C ({value * 9 / 5 + 32:.0f} °F)"
+    return NONE if value is None else _kept(f"{value:.1f} °C", f"({value * 9 / 5 + 32:.0f} °F)")
 
 
 def millimetres(value: float | None) -> str:
     """Write a depth of rain in both units; unknown is not dry."""
-    return NONE if value is None else f"{value:.1f} mm ({value / 25.4:.2f} in)"
+    return NONE if value is None else _kept(f"{value:.1f} mm", f"({value / 25.4:.2f} in)")
 
 
 def speed(value: float | None) -> str:
     """Write a wind speed in both units."""
-    return NONE if value is None else f"{value:.1f} m/s ({value / 0.44704:.0f} mph)"
+    return NONE if value is None else _kept(f"{value:.1f} m/s", f"({value / 0.44704:.0f} mph)")
 
 
 def percent(value: float | None) -> str:
@@ -128,3 +128,8 @@ def count(number: int, noun: str) -> str:
 def text(value: object) -> str:
     """Write anything, with a dash for nothing."""
     return NONE if value is None or value == "" else str(value)
+
+
+def _kept(*parts: str) -> str:
+    """Join parts that each stay on one line."""
+    return " ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)

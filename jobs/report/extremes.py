@@ -57,7 +57,7 @@ def records(lake: Lake, day: Day) -> Section:
             [
                 (
                     row["station_id"],
-                    _NAMES.get(row["record"], row["record"]),
+                    _NAMES[row["record"]],
                     f"{row['value']:.1f} {row['unit']} ({row['value_us']:.1f} {row['unit_us']})",
                     f"{row['days']:,}",
                 )

@@ -3,9 +3,9 @@
 import altair as alt
 
 from jobs import iceberg
-from jobs.report.blocks import Block, Day, Figure, Section, Table, Words, count, moment, text
+from jobs.report.blocks import NONE, Block, Day, Figure, Section, Table, Words, count, moment, text
 from jobs.report.lake import Lake, committed
-from jobs.report.scales import FULL
+from jobs.report.scales import FULL, whole_axis
 
 _RUNS = """
     select task, period, status, started_at, seconds, models_built, tests_passed, tests_failed,
@@ -136,7 +136,9 @@ def freshness(lake: Lake, _: Day) -> Section:
         alt.Chart(alt.NamedData("freshness"))
         .mark_bar(height=26)
         .encode(
-            x=alt.X("stations:Q", axis=alt.Axis(tickMinStep=1, format="d"), stack="zero"),
+            x=alt.X(
+                "stations:Q", axis=whole_axis("stations", sum(row["stations"] for row in rows))
+            ),
             order="order:Q",
             color=alt.Color(
                 "state:N",
@@ -185,6 +187,6 @@ def drift(lake: Lake, _: Day) -> Section:
 
 def _tests(passed: int | None, warned: int | None, failed: int | None) -> str:
     if passed is None:
-        return "–"
+        return NONE
     words = [(passed, "passed"), (warned or 0, "warned"), (failed or 0, "failed")]
     return ", ".join(f"{number} {word}" for number, word in words if number)

@@ -87,7 +87,7 @@ def coverage(lake: Lake, day: Day) -> Section:
     return Section("coverage", title, blocks)
 
 
-def _calendar(rows: Rows) -> alt.Chart:
+def _calendar(rows: Rows) -> alt.TopLevelMixin:
     stations = sorted({row["id"] for row in rows})
     choose = alt.param(
         name="calendar_station",
@@ -100,7 +100,7 @@ def _calendar(rows: Rows) -> alt.Chart:
     scale = alt.Scale(
         range=COLD_TO_WARM, domain=[min(highs), max(*highs, min(highs) + 1)], interpolate="lab"
     )
-    chart = (
+    chart: alt.TopLevelMixin = (
         alt.Chart(alt.NamedData("calendar"))
         .transform_filter("datum.id === calendar_station")
         .mark_rect(cornerRadius=2)
@@ -120,16 +120,17 @@ def _calendar(rows: Rows) -> alt.Chart:
             ],
         )
         .properties(width=FULL, height=24 * months)
+        .add_params(choose)
     )
-    return chart.add_params(choose)
+    return chart
 
 
-def _coverage(rows: Rows) -> alt.Chart:
+def _coverage(rows: Rows) -> alt.TopLevelMixin:
     stations = len({row["id"] for row in rows})
     scale = alt.Scale(
         range=["#c8443c", "#eba94a", "#d9d36b", "#2f9e6e"], domain=[0, 60, 95, 100], type="linear"
     )
-    return (
+    chart: alt.TopLevelMixin = (
         alt.Chart(alt.NamedData("coverage"))
         .mark_rect(cornerRadius=2)
         .encode(
@@ -138,7 +139,8 @@ def _coverage(rows: Rows) -> alt.Chart:
                 axis=alt.Axis(
                     title=None,
                     labelAngle=0,
-                    labelOverlap=True,
+                    labelOverlap="greedy",
+                    labelSeparation=6,
                     labelExpr="slice(datum.value, 5)",
                 ),
                 scale=alt.Scale(padding=0.06),
@@ -158,3 +160,4 @@ def _coverage(rows: Rows) -> alt.Chart:
         )
         .properties(width=FULL, height=max(26, 480 // max(stations, 18)) * stations)
     )
+    return chart

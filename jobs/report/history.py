@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -127,7 +128,7 @@ def _states(lake: Lake, day: Day, snapshots: Sequence[Snapshot]) -> list[Known]:
     spread = sorted({round(step * last / steps) for step in range(steps + 1)})
     for index in spread:
         look(index)
-    gaps = list(zip(spread, spread[1:], strict=False))
+    gaps = list(pairwise(spread))
     while gaps and len(seen) < _LOOKS:
         low, high = gaps.pop(0)
         if high - low > 1 and look(low).state != look(high).state:

@@ -13,7 +13,10 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from jobs import iceberg
-from jobs.transform import EXTENSIONS, install_extensions
+from jobs.transform.running import EXTENSIONS, install_extensions
+
+# What DuckDB may hold at once; beyond it, it spills to disk or says so.
+MEMORY = "1GB"
 
 Rows = list[dict[str, Any]]
 
@@ -61,11 +64,11 @@ def open_lake(uri: str, warehouse: str, token: str, extensions: Path) -> Iterato
     """
     catalog = iceberg.connect(uri, warehouse, token)
     install_extensions(extensions)
-    settings = {"extension_directory": str(extensions), "memory_limit": "1GB", "threads": "2"}
-    with duckdb.connect(config=settings) as connection:
+    settings = f"SET memory_limit = '{MEMORY}'; SET TimeZone = 'UTC'"
+    with duckdb.connect(config={"extension_directory": str(extensions)}) as connection:
         for name in EXTENSIONS:
             connection.load_extension(name)
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(settings)
         connection.execute(f"ATTACH '{_quoted(warehouse)}' AS lake ({_options(uri, token)})")
         yield Lake(connection, catalog, uri)
 

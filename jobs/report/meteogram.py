@@ -79,7 +79,7 @@ def _meteogram(station: str, rows: Rows) -> Figure | Words:
         else "no temperature known"
     )
     source = f"hours-{station}"
-    panels = [make(source) for columns, make in _PANELS if _known(rows, columns)]
+    panels: list[Any] = [make(source) for columns, make in _PANELS if _known(rows, columns)]
     if not panels:
         return Words(f"{station}: reports, but no value in them, in these three days.", "empty")
     chart = alt.vconcat(*panels, spacing=14).resolve_scale(x="shared")
@@ -89,7 +89,7 @@ def _meteogram(station: str, rows: Rows) -> Figure | Words:
         f"Meteogram of {station}, {name}: {span} in {len(rows)} hours.",
         chart,
         {source: [_hour(row) for row in rows]},
-        f"Hours of {zone}. {_unknown(rows)}",
+        f"Hours of {zone}. {_unknown(rows)}".strip(),
     )
 
 
@@ -106,8 +106,10 @@ def _unknown(rows: Rows) -> str:
         if all(row[column] is None for row in rows for column in columns)
     ]
     dry = {row["rain"] for row in rows} - {None} == {0}
+    windy = any(row["direction"] is not None for row in rows)
     return " ".join(
         [
+            *(["Arrows point where the wind blows to."] if windy else []),
             *(["No precipitation was measured."] if dry else []),
             *([f"Not reported: {', '.join(missing)}."] if missing else []),
         ]
@@ -125,10 +127,12 @@ def _chart(source: str) -> alt.Chart:
     return alt.Chart(alt.NamedData(source))
 
 
-def _panel(*layers: alt.Chart, source: str, title: str, height: int, lift: int = 4) -> alt.LayerChart:
+def _panel(
+    *layers: alt.Chart, source: str, title: str, height: int, lift: int = 4
+) -> alt.TopLevelMixin:
     # An unseen rule per hour answers the pointer wherever in the panel it is.
     hover = alt.selection_point(
-        name=f"hour_{title.split()[0].lower()}",
+        name=f"hour_{title.partition(' ')[0].lower()}",
         on="pointerover",
         nearest=True,
         fields=["t"],
@@ -145,12 +149,12 @@ def _panel(*layers: alt.Chart, source: str, title: str, height: int, lift: int =
         )
         .add_params(hover)
     )
-    heading = alt.Title(title, anchor="start", frame="group", offset=lift)
+    heading = alt.Title(title, anchor="start", frame="bounds", offset=lift)
     return alt.layer(*layers, rule).properties(width=FULL, height=height, title=heading)
 
 
-def _temperature(source: str) -> alt.LayerChart:
-    axis = left_axis(BOTH_DEGREES, title=None)
+def _temperature(source: str) -> alt.TopLevelMixin:
+    axis = left_axis(BOTH_DEGREES)
     scale = alt.Scale(zero=False, nice=True)
     lines = [
         _chart(source)
@@ -158,12 +162,12 @@ def _temperature(source: str) -> alt.LayerChart:
         .encode(x=local_time(), y=alt.Y(f"{column}:Q", axis=axis, scale=scale))
         for column, color, dash in (("dewpoint", MOIST, [5, 3]), ("temperature", WARM, [1, 0]))
     ]
-    title = "Temperature (line) and dew point (dashes), °C / °F"
+    title = "Temperature, dew point (dashed), °C / °F"
     return _panel(*lines, source=source, title=title, height=130)
 
 
-def _wind(source: str) -> alt.LayerChart:
-    axis = left_axis(BOTH_SPEEDS, title=None)
+def _wind(source: str) -> alt.TopLevelMixin:
+    axis = left_axis(BOTH_SPEEDS)
     area = (
         _chart(source)
         .mark_area(color=WIND, opacity=0.35, line={"color": WIND})
@@ -185,11 +189,11 @@ def _wind(source: str) -> alt.LayerChart:
             angle=alt.Angle("to:Q", scale=None),
         )
     )
-    title = "Wind (area), gusts (ticks), where it blows to (arrows), m/s / mph"
+    title = "Wind, gusts (ticks), m/s / mph"
     return _panel(area, gusts, arrows, source=source, title=title, height=90, lift=20)
 
 
-def _rain(source: str) -> alt.LayerChart:
+def _rain(source: str) -> alt.TopLevelMixin:
     bars = (
         _chart(source)
         .mark_bar(color=RAIN, binSpacing=0, orient="vertical")
@@ -197,22 +201,22 @@ def _rain(source: str) -> alt.LayerChart:
         .encode(
             x=local_time(),
             x2="until:T",
-            y=alt.Y("rain:Q", axis=left_axis(BOTH_DEPTHS, title=None)),
+            y=alt.Y("rain:Q", axis=left_axis(BOTH_DEPTHS)),
             y2=alt.datum(0),
         )
     )
-    return _panel(bars, source=source, title="Precipitation of each hour, mm / in", height=70)
+    return _panel(bars, source=source, title="Precipitation of the hour, mm / in", height=70)
 
 
-def _pressure(source: str) -> alt.LayerChart:
+def _pressure(source: str) -> alt.TopLevelMixin:
     line = (
         _chart(source)
-        .mark_line(color=PRESSURE, strokeWidth=2)
+        .mark_line(color=PRESSURE, strokeWidth=2, point=alt.OverlayMarkDef(size=9, color=PRESSURE))
         .encode(
             x=local_time(),
             y=alt.Y(
                 "pressure:Q",
-                axis=left_axis("format(datum.value, '.0f')", title=None),
+                axis=left_axis("format(datum.value, '.0f')"),
                 scale=alt.Scale(zero=False),
             ),
         )

@@ -44,12 +44,14 @@
     const names = new Set();
     const spec = filled(charts[key], place.clientWidth, names);
     delete spec.config;
+    if (spec.projection) spec.view = { fill: getComputedStyle(place).getPropertyValue("--paper") };
     if (spec.usermeta?.aspect) spec.height = Math.round(place.clientWidth * spec.usermeta.aspect);
     spec.autosize = { type: spec.vconcat ? "pad" : "fit-x", contains: "padding" };
     if (spec.vconcat) spec.vconcat.forEach((panel) => { panel.width -= 76; });
     spec.padding = { left: 0, right: 4, top: 12, bottom: 4 };
     spec.description = place.dataset.description;
-    spec.datasets = Object.fromEntries([...names].map((name) => [name, datasets[name]]));
+    const shared = [...names].map((name) => [name, datasets[name]]);
+    spec.datasets = { ...spec.datasets, ...Object.fromEntries(shared) };
     drawn.get(place)?.finalize();
     const options = { actions: false, ast: true, config: theme(), renderer: "svg" };
     drawn.set(place, await vegaEmbed(place, spec, options));

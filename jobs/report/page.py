@@ -15,6 +15,9 @@ from markupsafe import Markup
 from jobs.report.blocks import Block, Cards, Day, Figure, Section, Table, Words, long_date
 from jobs.report.places import STATES
 
+# What the page calls, out of all that Vega brings.
+_EMBED = "window.vegaEmbed = vegaEmbed;"
+
 # Sections of one subject share an entry of the menu.
 PARTS = (
     ("The day", ("glance", "map", "meteograms", "extremes", "records")),
@@ -34,7 +37,7 @@ def render(day: Day, sections: Sequence[Section], uri: str) -> str:
     figures = [
         block for section in sections for block in section.blocks if isinstance(block, Figure)
     ]
-    scripts = [vl_convert.javascript_bundle(), _resource("page.js")]
+    scripts = [vl_convert.javascript_bundle(_EMBED), _resource("page.js")]
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -31,6 +31,7 @@ _STATIONS = """
 # Nearer together than this, in degrees, the stations get a map of their region.
 _REGION = 12.0
 _MARGIN = 1.0
+_NAMED = 12
 
 
 def section(lake: Lake, day: Day) -> Section:
@@ -70,7 +71,7 @@ def _temperature(rows: Rows, warm: Rows, data: dict[str, Any]) -> Figure:
         f" {low:.1f} to {high:.1f} °C.",
         _map(rows, alt.Color("mean:Q", scale=scale, legend=legend), "isValid(datum.mean)"),
         data,
-        narrow=True,
+        size="half",
     )
 
 
@@ -86,7 +87,7 @@ def _age(rows: Rows, fresh: Rows, data: dict[str, Any], day: Day) -> Figure:
         _map(rows, alt.Color("age:Q", scale=scale, legend=legend), "isValid(datum.age)"),
         data,
         f"As of {moment(day.end)}, the end of the UTC day.",
-        narrow=True,
+        size="half",
     )
 
 
@@ -96,9 +97,11 @@ def _legend(title: str, labels: str) -> alt.Legend:
     )
 
 
-def _map(rows: Rows, color: alt.Color, known: str) -> alt.LayerChart:
+def _map(rows: Rows, color: alt.Color, known: str) -> alt.TopLevelMixin:
     outline = (
-        alt.Chart(alt.NamedData("states", format=alt.TopoDataFormat(type="topojson", feature="states")))
+        alt.Chart(
+            alt.NamedData("states", format=alt.TopoDataFormat(type="topojson", feature="states"))
+        )
         .mark_geoshape(clip=True)
         .encode(tooltip=alt.value(None))
     )
@@ -121,7 +124,14 @@ def _map(rows: Rows, color: alt.Color, known: str) -> alt.LayerChart:
             ],
         )
     )
-    return alt.layer(outline, points).properties(
+    names = (
+        alt.Chart(alt.NamedData("places"))
+        .transform_filter(known)
+        .mark_text(dx=12, align="left", baseline="middle", fontSize=11, clip=True)
+        .encode(longitude="longitude:Q", latitude="latitude:Q", text="id:N")
+    )
+    layers = [outline, points, *([names] if len(rows) <= _NAMED else [])]
+    return alt.layer(*layers).properties(
         width=FULL, projection=_projection(rows), usermeta={"aspect": 0.66}
     )
 
@@ -135,9 +145,7 @@ def _projection(rows: Rows) -> alt.Projection:
     south, north = (edge(row["latitude"] for row in rows) for edge in (min, max))
     middle = {"expr": "[width / 2, height / 2]"}
     if max(east - west, north - south) > _REGION:
-        return alt.Projection(
-            type="albersUsa", scale={"expr": "width * 1.25"}, translate=middle
-        )
+        return alt.Projection(type="albersUsa", scale={"expr": "width * 1.25"}, translate=middle)
     degrees = max(east - west + 2 * _MARGIN, 2 * (north - south + 2 * _MARGIN))
     return alt.Projection(
         type="mercator",
@@ -153,7 +161,7 @@ def _drawn(row: dict[str, Any]) -> bool:
     mainland = 24 <= latitude <= 50 and -125.5 <= longitude <= -66  # noqa: PLR2004 - a box
     alaska = 51 <= latitude <= 72 and (longitude <= -129 or longitude >= 172)  # noqa: PLR2004
     hawaii = 18 <= latitude <= 23 and -161 <= longitude <= -154  # noqa: PLR2004
-    return mainland or alaska or hawaii
+    return bool(mainland or alaska or hawaii)
 
 
 def _place(row: dict[str, Any]) -> dict[str, Any]:

@@ -24,19 +24,18 @@ LOCAL_HOURS = (
 _EXTENT = 66
 
 
-def left_axis(label: str | None = None, **options: object) -> alt.Axis:
+def left_axis(label: str = "format(datum.value, ',')", title: str | None = None) -> alt.Axis:
     """Make a vertical axis whose room is the same in every chart, so that charts line up."""
-    labels = {} if label is None else {"labelExpr": label}
-    return alt.Axis(minExtent=_EXTENT, maxExtent=_EXTENT, tickCount=5, **labels, **options)
+    return alt.Axis(title=title, labelExpr=label, minExtent=_EXTENT, maxExtent=_EXTENT, tickCount=5)
 
 
-def local_time(name: str = "t", **options: object) -> alt.X:
+def local_time() -> alt.X:
     """Make a horizontal axis of a station's own clock, whatever zone the reader is in."""
-    axis = alt.Axis(
-        labelExpr=LOCAL_HOURS,
-        tickCount=6,
-        labelOverlap=True,
-        title=None,
-        **options,
-    )
-    return alt.X(f"{name}:T", scale=alt.Scale(type="utc"), axis=axis)
+    axis = alt.Axis(title=None, labelExpr=LOCAL_HOURS, tickCount=6, labelOverlap=True)
+    return alt.X("t:T", scale=alt.Scale(type="utc"), axis=axis)
+
+
+def whole_axis(title: str, most: float) -> alt.Axis:
+    """Make an axis of counts, whose ticks are whole numbers."""
+    step = max(1, round(most / 5))
+    return alt.Axis(title=title, values=list(range(0, int(most) + 1, step)), format="d")

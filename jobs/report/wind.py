@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from jobs.report.blocks import Day, Figure, Section, Words, percent
+from jobs.report.blocks import NONE, Block, Day, Figure, Section, Words, percent
 from jobs.report.lake import Lake, Rows
 from jobs.report.scales import FULL
 
@@ -37,26 +37,41 @@ def section(lake: Lake, day: Day) -> Section:
     if not blown:
         return Section("wind", title, [Words("No wind is known in the last 30 days.", "empty")])
     petals = _petals(blown)
-    calm = {
-        row["id"]: percent(
-            100 * sum(r["hours"] for r in found if r["id"] == row["id"] and r["sector"] is None)
-            / row["all_hours"]
-        )
-        for row in blown
-    }  # fmt: skip
-    note = ", ".join(f"{station} {share}" for station, share in sorted(calm.items()))
-    figure = Figure(
-        "wind-rose",
-        "Wind rose",
-        f"Wind rose of {', '.join(sorted(calm))} over {_SPAN} days: share of hours by sixteen"
-        " directions and six classes of speed.",
-        _rose(petals, sorted(calm)),
-        {"wind": petals},
-        f"The {_SPAN} days up to the end of the UTC day; each ring is a share of the station's"
-        f" hours. Calm or of no one direction: {note}.",
-        narrow=True,
+    stations = sorted({row["id"] for row in blown})
+    blocks: list[Block] = [
+        Words(
+            f"The {_SPAN} days up to the end of the UTC day. Each petal is the share of the"
+            " station's hours in which the wind came from there."
+        ),
+        *(_figure(station, found, petals) for station in stations),
+    ]
+    return Section("wind", title, blocks)
+
+
+def _figure(station: str, found: Rows, petals: Rows) -> Figure:
+    own = [petal for petal in petals if petal["id"] == station]
+    edge, step = _rings(max(petal["outer"] for petal in own))
+    rows = [row for row in found if row["id"] == station]
+    still = sum(row["hours"] for row in rows if row["sector"] is None)
+    most = max(own, key=lambda petal: petal["outer"])["direction"]
+    return Figure(
+        f"wind-{station}",
+        station,
+        f"Wind rose of {station} over {_SPAN} days, by sixteen directions and six classes of"
+        f" speed: most often from {most}.",
+        _rose(f"wind-{station}", edge, step),
+        {f"wind-{station}": [{k: v for k, v in p.items() if k != "id"} for p in own]},
+        f"Most often from {most}. Calm or of no one direction:"
+        f" {percent(100 * still / rows[0]['all_hours'])} of {rows[0]['all_hours']:,.0f} hours.",
+        size="third",
     )
-    return Section("wind", title, [figure])
+
+
+def _rings(furthest: float) -> tuple[int, int]:
+    """Choose the outermost ring, and the step from ring to ring, in percent."""
+    steps = (1, 2, 5, 10, 20, 25)
+    step = next((step for step in steps if furthest / step <= 4), 50)  # noqa: PLR2004 - four rings
+    return step * -int(-furthest // step), step
 
 
 def _petals(rows: Rows) -> Rows:
@@ -92,18 +107,11 @@ def _words(number: int) -> str:
     if number == len(_CLASSES):
         return f"over {low:.0f} m/s ({low / 0.44704:.0f} mph)"
     high = bounds[number + 1]
-    return f"{low:.0f}–{high:.0f} m/s ({low / 0.44704:.0f}–{high / 0.44704:.0f} mph)"
+    metric, imperial = (f"{low / unit:.0f}{NONE}{high / unit:.0f}" for unit in (1, 0.44704))
+    return f"{metric} m/s ({imperial} mph)"
 
 
-def _rose(petals: Rows, stations: list[str]) -> alt.LayerChart:
-    choose = alt.param(
-        name="wind_station",
-        value=stations[0],
-        bind=alt.binding_select(options=stations, name="Station "),
-    )
-    furthest = max(petal["outer"] for petal in petals)
-    step = next(step for step in (1, 2, 5, 10, 20, 50) if furthest / step <= 4 or step == 50)  # noqa: PLR2004
-    edge = step * (int(furthest / step) + 1)
+def _rose(source: str, edge: int, step: int) -> alt.TopLevelMixin:
     radius = alt.Scale(domain=[0, edge], range=[0, {"expr": "min(width, height) / 2 - 22"}])
     turn = alt.Scale(domain=[0, 360], range=[0, 6.283185307])
     rings = [{"ring": ring} for ring in range(step, edge + 1, step)]
@@ -111,15 +119,15 @@ def _rose(petals: Rows, stations: list[str]) -> alt.LayerChart:
     circles = (
         alt.Chart(alt.InlineData(rings))
         .mark_arc(fill=None, strokeWidth=1, theta=0, theta2=6.2831853, tooltip=None, stroke="#8886")
-        .encode(radius=alt.Radius("ring:Q", scale=radius))
+        .encode(radius=alt.Radius("ring:Q", scale=radius, stack=None), radius2="ring:Q")
     )
     labels = (
         alt.Chart(alt.InlineData(rings))
         .transform_calculate(label="datum.ring + ' %'", at="11.25")
         .mark_text(fontSize=10, align="left")
         .encode(
-            theta=alt.Theta("at:Q", scale=turn),
-            radius=alt.Radius("ring:Q", scale=radius),
+            theta=alt.Theta("at:Q", scale=turn, stack=None),
+            radius=alt.Radius("ring:Q", scale=radius, stack=None),
             text="label:N",
         )
     )
@@ -131,25 +139,24 @@ def _rose(petals: Rows, stations: list[str]) -> alt.LayerChart:
         )
         .mark_text(fontSize=13, fontWeight="bold", radiusOffset=12)
         .encode(
-            theta=alt.Theta("at:Q", scale=turn),
-            radius=alt.Radius("edge:Q", scale=radius),
+            theta=alt.Theta("at:Q", scale=turn, stack=None),
+            radius=alt.Radius("edge:Q", scale=radius, stack=None),
             text="name:N",
         )
     )
     bars = (
-        alt.Chart(alt.NamedData("wind"))
-        .transform_filter("datum.id === wind_station")
+        alt.Chart(alt.NamedData(source))
         .mark_arc()
         .encode(
-            theta=alt.Theta("from:Q", scale=turn),
+            theta=alt.Theta("from:Q", scale=turn, stack=None),
             theta2="to:Q",
-            radius=alt.Radius("inner:Q", scale=radius),
+            radius=alt.Radius("inner:Q", scale=radius, stack=None),
             radius2="outer:Q",
             color=alt.Color(
                 "speed:N",
                 sort=classes,
                 scale=alt.Scale(domain=classes, range=_COLORS),
-                legend=alt.Legend(title="Wind speed", orient="bottom", columns=2),
+                legend=alt.Legend(title=None, orient="bottom", columns=2),
             ),
             tooltip=[
                 alt.Tooltip("direction:N", title="from"),
@@ -158,8 +165,6 @@ def _rose(petals: Rows, stations: list[str]) -> alt.LayerChart:
             ],
         )
     )
-    return (
-        alt.layer(circles, bars, labels, compass)
-        .properties(width=FULL, usermeta={"aspect": 0.9})
-        .add_params(choose)
+    return alt.layer(circles, bars, labels, compass).properties(
+        width=FULL, usermeta={"aspect": 0.95}
     )

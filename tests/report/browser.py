@@ -73,7 +73,9 @@ class Page:
             if found:
                 return found
             time.sleep(0.05)
-        raise TimeoutError(f"{expression} was not true within {DEADLINE:.0f} s: {self.complaints()}")
+        raise TimeoutError(
+            f"{expression} was not true within {DEADLINE:.0f} s: {self.complaints()}"
+        )
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
         options: dict[str, Any] = {"captureBeyondViewport": True} if whole else {}
@@ -123,7 +125,10 @@ def chromium() -> Iterator[Callable[[], Page]]:
         os.close(to_browser)
         os.close(to_us)
         try:
-            with open(from_us, "wb", buffering=0) as out, open(from_browser, "rb") as answers:
+            with (
+                os.fdopen(from_us, "wb", buffering=0) as out,
+                os.fdopen(from_browser, "rb") as answers,
+            ):
                 yield _pages(out, answers)
         finally:
             process.terminate()
