@@ -12,8 +12,8 @@ from tabulate import tabulate
 from jobs import config
 from jobs.ingestion import checkpoints, describe_loads, totals
 from jobs.load import Load, day_loads
-from jobs.targets import read_json, write, write_json
 from jobs.report.task import Report
+from jobs.targets import read_json, write, write_json
 from jobs.tasks import DayTask, InRanges, WeatherTask, log
 from jobs.transform import DbtDocs, Transform
 
@@ -88,6 +88,8 @@ def describe(summary: dict[str, Any]) -> str:
             describe_loads(summary).rstrip(),
             f"dbt: {len(transform['models'])} models, tests {tests}, {transform['seconds']} s",
             tabulate(marts, ["mart", "rows", "snapshot"], intfmt=""),
+            f"report: {summary['report']}",
+            f"dbt docs: {summary['dbt_docs']}",
             "",
         ]
     )

@@ -3,7 +3,7 @@
 # Everything is in the log, which is standard error.
 LOGGING = """\
 [loggers]
-keys=root,luigi,weather
+keys=root,luigi,weather,client
 
 [logger_root]
 level=INFO
@@ -19,6 +19,12 @@ propagate=0
 qualname=luigi-interface.weather
 level=INFO
 handlers=all,own
+propagate=0
+
+[logger_client]
+qualname=jobs.weather
+level=INFO
+handlers=all
 propagate=0
 
 [handlers]

@@ -19,14 +19,17 @@ import click
 from jobs.demo.logs import LOGGING
 from jobs.demo.servers import DemoError, Server, running, standin
 from jobs.ingestion import WeatherIngestion
-from jobs.maintenance import Maintenance
+
+# M
 from jobs.pipeline import WeatherPipeline
+from jobs.report.task import Report
 from jobs.targets import write
 
-LAST_DAY = dt.date(2013, 7, 4)
+# The week of a heat wave.
+LAST_DAY = dt.date(2013, 7, 19)
 DAYS = 4
 STATIONS = ("KEWR", "KJFK", "KLGA")
-FIRST_HOUR = dt.datetime(2013, 7, 4, 18)  # noqa: DTZ001 - Luigi's hours carry no zone: UTC
+FIRST_HOUR = dt.datetime(2013, 7, 19, 18)  # noqa: DTZ001 - Luigi's hours carry no zone: UTC
 HOURS = 6
 # Of the weather service's answers: refused, failed, cut short. Most are asked for again at once.
 FAULTS = "throttle=0.05,error=0.08,truncate=0.08"
@@ -46,11 +49,13 @@ def chapters() -> list[Chapter]:
     hours = [FIRST_HOUR + dt.timedelta(hours=number) for number in range(HOURS)]
     of_hours = ("RangeHourly", "--of", "WeatherIngestion", "--start", f"{FIRST_HOUR:%Y-%m-%dT%H}")
     until = hours[-1] + dt.timedelta(hours=1)
+    # How far back from now Luigi looks at all.
+    hours_back = str(20 * 366 * 24)
     last = ("--date", f"{LAST_DAY}")
     return [
         Chapter(
             "Hours",
-            (*of_hours, "--stop", f"{until:%Y-%m-%dT%H}"),
+            (*of_hours, "--stop", f"{until:%Y-%m-%dT%H}", "--hours-back", hours_back),
             all(WeatherIngestion(hour=hour).complete() for hour in hours),
         ),
         Chapter(
@@ -58,8 +63,13 @@ def chapters() -> list[Chapter]:
             ("WeatherPipeline", *last, "--days", f"{DAYS}"),
             WeatherPipeline(date=LAST_DAY, days=DAYS).complete(),
         ),
-        Chapter("Maintenance", ("Maintenance", *last), Maintenance(date=LAST_DAY).complete()),
+        # M2
     ]
+
+
+def report() -> Path:
+    """Name the report of the last day."""
+    return WeatherPipeline(date=LAST_DAY, days=DAYS).step(Report).path()
 
 
 def tell(catalog: Server, folder: Path, weather: Path) -> None:
@@ -128,7 +138,9 @@ def _faults(log: Path) -> str:
     """Count the requests that the stand-in spoiled, by its log."""
     lines = [line.split() for line in log.read_text().splitlines()]
     met = Counter(
-        words[3] for words in lines if len(words) == 4 and words[0] == "GET"  # noqa: PLR2004
+        words[3]
+        for words in lines
+        if len(words) == 4 and words[0] == "GET"  # noqa: PLR2004
     )
     names = ", ".join(f"{count} x {name}" for name, count in sorted(met.items())) or "no fault"
     return f"{names}, all asked for again; one kill -9 of the catalog"

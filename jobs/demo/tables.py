@@ -8,13 +8,14 @@ from pyiceberg.catalog import Catalog
 from tabulate import tabulate
 
 from jobs import iceberg
-from jobs.transform import EXTENSIONS, install_extensions
+from jobs.targets import read_json
+from jobs.transform.running import EXTENSIONS, install_extensions
 
 DAILY = """
     select station_id as station, local_date as day, hours_observed as hours,
         temperature_min_c as "min °C", temperature_mean_c as "mean °C",
         temperature_max_c as "max °C", precipitation_mm as "rain mm",
-        wind_speed_mean_mps as "wind m/s", wind_gust_max_mps as "gust m/s"
+        heat_index_max_c as "heat index °C", wind_gust_max_mps as "gust m/s"
     from lake.marts.fct_daily_station_weather
     where local_date between ? and ?
     order by station_id, local_date
@@ -34,6 +35,35 @@ def daily(uri: str, weather: Path, first: dt.date, last: dt.date) -> str:
         found = connection.execute(DAILY, [first, last])
         headers = [column[0] for column in found.description or []]
         return tabulate(found.fetchall(), headers, missingval="-", floatfmt=".1f")
+
+
+def hours(weather: Path) -> str:
+    """Write what each hour's ingestion did as a table."""
+    rows = [
+        [summary["hour"], load["table"], load["rows_in"], load["rows_new"], load["rows_changed"]]
+        for path in sorted(weather.glob("*T*/*/ingestion.json"))
+        for summary in [read_json(path)]
+        for load in summary["loads"]
+    ]
+    return tabulate(rows, ["hour (UTC)", "table", "rows read", "new", "changed"], intfmt="")
+
+
+def runs(catalog: Catalog) -> str:
+    """Write the runs that the pipeline keeps account of as a table."""
+    found = catalog.load_table("weather.pipeline_runs").scan().to_arrow().sort_by("started_at")
+    rows = [
+        [
+            run["task"],
+            run["period"],
+            run["status"],
+            run["models_built"],
+            run["tests_passed"],
+            run["seconds"],
+        ]
+        for run in found.to_pylist()
+    ]
+    headers = ["task", "period", "status", "models", "tests passed", "seconds"]
+    return tabulate(rows, headers, missingval="-", floatfmt=".1f")
 
 
 def snapshots(catalog: Catalog) -> str:
