@@ -1,6 +1,6 @@
 """The weather pipeline: ``luigi --module jobs WeatherPipeline`` finds its tasks here."""
 
-from jobs import config
+from jobs import config, notify
 from jobs.load import LoadObservations, LoadStations
 from jobs.observations import ObservationBatch, Observations
 from jobs.pipeline import WeatherPipeline
@@ -19,3 +19,4 @@ __all__ = [
 
 # Luigi itself looks for luigi.cfg in the working directory, not in its conf/.
 config.read_file()
+notify.listen()

@@ -106,3 +106,9 @@ def stack(tmp_path: Path, weather: str) -> Iterator[Stack]:
     it = Stack(tmp_path / "var", free_port(), free_port(), weather)
     yield it
     it.do("stop")
+
+
+@pytest.fixture
+def port() -> int:
+    """Give a port that nothing listens on."""
+    return free_port()
