@@ -278,3 +278,4 @@ def test_exit_statuses(runs: Runs, wait: Callable[..., Any]) -> None:
     assert runs.run("AsksTooMuch")[0] == 25
     assert runs.run("Sleeps", date="tomorrow")[0] == 40
     assert runs.run("Sleeps", "--no-such-flag")[0] == 2
+    assert runs.do("luigi", "--module", "jobs", "NoSuchTask", "--local-scheduler")[0] == 1
