@@ -1,7 +1,6 @@
 """One build of the marts, from the raw tables to its row in ``weather.pipeline_runs``."""
 
 import datetime as dt
-import json
 import logging
 import uuid
 from dataclasses import dataclass, field
@@ -65,7 +64,8 @@ def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
             "freshness": results.freshness(wanted.state),
             "tables": marts.describe(catalog, wanted.state),
         }
-    finished = _record(catalog, wanted, found, digest, "success", _message(document))
+        message = _message(document)
+        finished = _record(catalog, wanted, digest=digest, status="success", message=message)
     return {**document, "seconds": round((finished - wanted.started_at).total_seconds(), 3)}
 
 
@@ -73,13 +73,13 @@ def _run(catalog: Catalog, wanted: Build, lock: Any, say: Say, digest: str) -> N
     results.results_path(wanted.state).unlink(missing_ok=True)
     last = runs.last_success(catalog, list(TASKS))
     rebuild = last is None or last["details"].get("project") != digest
-    commands = [
-        ["build", "--vars", json.dumps({"rebuild": rebuild})],
-        ["source", "freshness"],
-    ]
-    as_of = wanted.as_of.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not --vars: with other ones dbt parses the whole project again.
+    environment = {
+        "WEATHER_AS_OF": wanted.as_of.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "WEATHER_REBUILD": "true" if rebuild else "",
+    }
     try:
-        run(wanted.state, lock, commands, say, WEATHER_AS_OF=as_of)
+        run(wanted.state, lock, [["build"], ["source", "freshness"]], say, **environment)
     except TransformError:
         failed = results.failures(results.read(wanted.state))
         if failed:
@@ -88,13 +88,9 @@ def _run(catalog: Catalog, wanted: Build, lock: Any, say: Say, digest: str) -> N
 
 
 def _record(
-    catalog: Catalog,
-    wanted: Build,
-    found: list[results.Result],
-    digest: str,
-    status: str,
-    message: str,
+    catalog: Catalog, wanted: Build, *, digest: str, status: str, message: str
 ) -> dt.datetime:
+    found = results.read(wanted.state)
     tests = results.tests(found)
     finished = dt.datetime.now(dt.UTC)
     runs.record(
@@ -119,7 +115,7 @@ def _record(
 def _record_failure(catalog: Catalog, wanted: Build, error: TransformError, digest: str) -> None:
     """Record a failed build; that the catalog may be what failed must not hide the error."""
     try:
-        _record(catalog, wanted, results.read(wanted.state), digest, "failed", str(error)[:2000])
+        _record(catalog, wanted, digest=digest, status="failed", message=str(error)[:2000])
     except (OSError, RESTError) as unreachable:
         log.warning("the failed build could not be recorded: %s", unreachable)
 
