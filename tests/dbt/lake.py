@@ -53,7 +53,8 @@ class Lake:
     def run(self, *arguments: str) -> None:
         """Run a dbt command by hand."""
         with running.alone(self.folder, nothing) as lock:
-            running.run(self.folder, lock, [list(arguments)], nothing)
+            as_of = LONG_AGO.isoformat()
+            running.run(self.folder, lock, [list(arguments)], nothing, WEATHER_AS_OF=as_of)
 
     def rows(self, mart: str, namespace: str = "marts") -> list[Row]:
         return self.catalog.load_table(f"{namespace}.{mart}").scan().to_arrow().to_pylist()
@@ -94,8 +95,8 @@ class Lake:
         }
 
 
-def station(name: str, **more: Any) -> Row:
-    return {"station_id": name, "valid_from": LONG_AGO, "is_current": True, **more}
+def station(station_id: str, **more: Any) -> Row:
+    return {"station_id": station_id, "valid_from": LONG_AGO, "is_current": True, **more}
 
 
 def utc(*parts: int) -> dt.datetime:
