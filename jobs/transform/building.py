@@ -31,7 +31,6 @@ class Build:
     as_of: dt.datetime
     state: Path
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
 
 def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
@@ -46,6 +45,7 @@ def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
     """
     install_extensions(wanted.state / "duckdb-extensions")
     with alone(wanted.state, say) as lock:
+        started = dt.datetime.now(dt.UTC)
         for definition in RAW:
             iceberg.ensure(catalog, definition)
         digest = marts.project_digest()
@@ -53,7 +53,7 @@ def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
         try:
             _run(catalog, wanted, lock, say, digest)
         except TransformError as error:
-            _record_failure(catalog, wanted, error, digest)
+            _record_failure(catalog, wanted, started, error, digest)
             raise
         found = results.read(wanted.state)
         document = {
@@ -65,8 +65,10 @@ def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
             "tables": marts.describe(catalog, wanted.state),
         }
         message = _message(document)
-        finished = _record(catalog, wanted, digest=digest, status="success", message=message)
-    return {**document, "seconds": round((finished - wanted.started_at).total_seconds(), 3)}
+        finished = _record(
+            catalog, wanted, started, digest=digest, status="success", message=message
+        )
+    return {**document, "seconds": round((finished - started).total_seconds(), 3)}
 
 
 def _run(catalog: Catalog, wanted: Build, lock: Any, say: Say, digest: str) -> None:
@@ -88,7 +90,13 @@ def _run(catalog: Catalog, wanted: Build, lock: Any, say: Say, digest: str) -> N
 
 
 def _record(
-    catalog: Catalog, wanted: Build, *, digest: str, status: str, message: str
+    catalog: Catalog,
+    wanted: Build,
+    started: dt.datetime,
+    *,
+    digest: str,
+    status: str,
+    message: str,
 ) -> dt.datetime:
     found = results.read(wanted.state)
     tests = results.tests(found)
@@ -99,7 +107,7 @@ def _record(
         task=wanted.task,
         period=wanted.period,
         status=status,
-        started_at=wanted.started_at,
+        started_at=started,
         finished_at=finished,
         message=message,
         details={"project": digest, "models": results.models(found)},
@@ -112,10 +120,13 @@ def _record(
     return finished
 
 
-def _record_failure(catalog: Catalog, wanted: Build, error: TransformError, digest: str) -> None:
+def _record_failure(
+    catalog: Catalog, wanted: Build, started: dt.datetime, error: TransformError, digest: str
+) -> None:
     """Record a failed build; that the catalog may be what failed must not hide the error."""
     try:
-        _record(catalog, wanted, digest=digest, status="failed", message=str(error)[:2000])
+        message = str(error)[:2000]
+        _record(catalog, wanted, started, digest=digest, status="failed", message=message)
     except (OSError, RESTError) as unreachable:
         log.warning("the failed build could not be recorded: %s", unreachable)
 
