@@ -1,19 +1,25 @@
 """The weather pipeline: ``luigi --module jobs WeatherPipeline`` finds its tasks here."""
 
 from jobs import config, notify
-from jobs.load import LoadObservations, LoadStations
-from jobs.observations import ObservationBatch, Observations
+from jobs.alerts import Alerts
+from jobs.ingestion import WeatherIngestion
+from jobs.load import LoadAlerts, LoadObservations, LoadStations
+from jobs.observations import Observations
 from jobs.pipeline import WeatherPipeline
 from jobs.stations import Stations
-from jobs.transform import Transform
+from jobs.transform import DbtDocs, DbtTransformations, Transform
 
 __all__ = [
+    "Alerts",
+    "DbtDocs",
+    "DbtTransformations",
+    "LoadAlerts",
     "LoadObservations",
     "LoadStations",
-    "ObservationBatch",
     "Observations",
     "Stations",
     "Transform",
+    "WeatherIngestion",
     "WeatherPipeline",
 ]
 

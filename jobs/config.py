@@ -99,6 +99,14 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
     max_attempts = Whole(6, description="tries of one request")
     max_wait = Number(120.0, description="seconds to spend on the tries of one request")
     batch_size = Whole(25, description="stations fetched by one task")
+    trailing_hours = Whole(6, description="hours up to and with the asked one that are read again")
+    history_hours = Number(
+        144.0,
+        description="hours the service keeps observations: older ones are not asked for; 0: no end",
+    )
+    alert_states = Names((), description="states whose alerts are kept; empty: those of states")
+    fetchers = Whole(4, description="batches fetched at once by one process")
+    chunk_days = Whole(30, description="days of a back-fill that are fetched and loaded as one")
     verify = Switch(
         False,
         description="ask the catalog whether tables still are those the checkpoints speak of",
@@ -116,6 +124,13 @@ class catalog(luigi.Config):  # noqa: N801 - the name is the section and the fla
         visibility=ParameterVisibility.PRIVATE,
         description="bearer token, if the catalog asks for one",
     )
+    credential = Text(
+        "",
+        significant=False,
+        visibility=ParameterVisibility.PRIVATE,
+        description="CLIENT_ID:CLIENT_SECRET to get a token for, in the token's stead",
+    )
+    timeout = Number(60.0, description="seconds to wait for an answer of the catalog")
 
 
 class Day(luigi.DateParameter):
@@ -137,6 +152,29 @@ class Day(luigi.DateParameter):
                 f"date {day} is not over in UTC: the last day to load is {yesterday}"
             )
         return day
+
+
+class Hour(luigi.DateHourParameter):
+    """A UTC hour that is over; when none is given, the last one as of the task's making.
+
+    Raises:
+        ParameterException: the hour is not over yet, so a checkpoint would hide its later minutes.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(default=None, **options)  # type: ignore[arg-type]  # None is: not given
+
+    def normalize(self, x: dt.datetime | None) -> dt.datetime:
+        """Fill in the last hour, refuse the running one and the future; hours carry no zone."""
+        now = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
+        last = now - dt.timedelta(hours=1)
+        hour: dt.datetime = super().normalize(last if x is None else x)
+        if hour > last:
+            raise ParameterException(
+                f"hour {hour:%Y-%m-%dT%H} is not over in UTC: the last hour to load is"
+                f" {last:%Y-%m-%dT%H}"
+            )
+        return hour
 
 
 class FromWeather(luigi.Parameter[Any]):

@@ -29,7 +29,8 @@ class Failure:
     @property
     def subject(self) -> str:
         """One line: "LoadObservations 2013-07-02 failed on lake"."""
-        period = self.parameters.get("hour") or self.parameters.get("date") or ""
+        named = (self.parameters.get(name) for name in ("hour", "date", "period"))
+        period = next(filter(None, named), "")
         return " ".join(f"{self.task} {period} {self.what} on {self.host}".split())
 
     @property

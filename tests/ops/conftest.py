@@ -76,6 +76,7 @@ class Stack:
             "WEATHER_BASE_URL": self.weather,
             "WEATHER_DATA_DIR": str(self.state / "weather"),
             "WEATHER_REQUESTS_PER_SECOND": "1000",
+            "WEATHER_HISTORY_HOURS": "0",
             **more,
         }
 

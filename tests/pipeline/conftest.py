@@ -111,6 +111,7 @@ class Pipeline:
             "WEATHER_BASE_URL": self.weather,
             "WEATHER_DATA_DIR": str(self.data),
             "WEATHER_STATIONS": "KEWR,KJFK,KLGA",
+            "WEATHER_HISTORY_HOURS": "0",
             "WEATHER_REQUESTS_PER_SECOND": "1000",
             "WEATHER_TIMEOUT": "2",
             "CATALOG_URI": self.catalog.uri,

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jobs.patience import RateLimit
+from jobs.weather_rate import RateLimit
 
 
 class Clock:

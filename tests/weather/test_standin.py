@@ -21,8 +21,9 @@ import requests
 from click.testing import CliRunner
 
 from jobs.records import Reject, parse_observation, parse_station
-from jobs.standin import Source, airports, main, make_app, running
-from jobs.standin_faults import ANSWER_FAULTS, DATA_FAULTS
+from jobs.standin import Source, airports, make_app, running
+from jobs.standin.__main__ import main
+from jobs.standin.faults import ANSWER_FAULTS, DATA_FAULTS
 
 AGENT = {"User-Agent": "(falcon-catalog tests, tests@example.org)"}
 GEOJSON = "application/geo+json"

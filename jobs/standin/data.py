@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,24 +33,56 @@ class Source:
     """Stations by id, and their observations, newest first.
 
     With `period` each observation is served under its latest recurrence up to now instead of
-    its true time.
+    its true time; a station's observations then span no more than one period.
     """
 
     stations: Mapping[str, Feature]
     observations: Mapping[str, Sequence[Observation]]
     period: timedelta | None = None
 
-    def series(self, station_id: str, now: datetime) -> list[tuple[datetime, Observation]]:
-        """Give a station's observations with the times they are served under, newest first."""
+    def series(
+        self,
+        station_id: str,
+        now: datetime,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> Iterator[tuple[datetime, Observation]]:
+        """Give a station's observations of [start, end] with the times they are served under.
+
+        Newest first. Only those asked for are touched: a station may have millions.
+        """
         held = self.observations.get(station_id, ())
-        if self.period is None:
-            return [(one.time, one) for one in held]
-        shifted = [(one.time + (now - one.time) // self.period * self.period, one) for one in held]
-        return sorted(shifted, key=lambda pair: pair[0], reverse=True)
+        for part, move in self._parts(held, now):
+            yield from _between(part, move, start, end)
+
+    def _parts(
+        self, held: Sequence[Observation], now: datetime
+    ) -> list[tuple[Sequence[Observation], timedelta]]:
+        """Cut a series where its recurrences turn, so that each part moves as one."""
+        if self.period is None or not held:
+            return [(held, timedelta(0))]
+        period = self.period
+        turns = (now - held[0].time) // period
+        pivot = bisect_left(held, x=True, key=lambda one: (now - one.time) // period > turns)
+        older, newer = held[pivot:], held[:pivot]
+        return [(older, (turns + 1) * period), (newer, turns * period)]
 
     def count(self) -> int:
         """Count the observations."""
         return sum(len(held) for held in self.observations.values())
+
+
+def _between(
+    held: Sequence[Observation], move: timedelta, start: datetime | None, end: datetime | None
+) -> Iterator[tuple[datetime, Observation]]:
+    first, last = 0, len(held)
+    if end is not None:
+        first = bisect_left(held, x=True, key=lambda one: one.time + move <= end)
+    if start is not None:
+        last = bisect_left(held, x=True, key=lambda one: one.time + move < start)
+    for index in range(first, last):
+        one = held[index]
+        yield one.time + move, one
 
 
 def recordings(folder: Path) -> Source:

@@ -27,6 +27,13 @@ ANSWER_FAULTS = {
     "null-features": "200 whose features are null: the service's own upstream failed",
 }
 
+# What is wrong with the service for everyone, and for longer than a moment.
+SERVICE_FAULTS = {
+    "bad-station": "500 for every page of /stations with the station in a list's middle on it",
+    "endless-alerts": "/alerts whose next pages are the first page again, for ever",
+    "stale-modified": "a Last-Modified that stays, so 304 whatever came since",
+}
+
 
 class Faults:
     """Choose the faults of each request: scripted ones first, then by chance.
@@ -112,7 +119,7 @@ def names(entry: str) -> frozenset[str]:
 
 
 def _known(name: str) -> str:
-    known = [*ANSWER_FAULTS, *DATA_FAULTS]
+    known = [*ANSWER_FAULTS, *SERVICE_FAULTS, *DATA_FAULTS]
     if name not in known:
         raise ValueError(f"unknown fault {name!r}: choose from {', '.join(known)}")
     return name

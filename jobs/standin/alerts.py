@@ -1,0 +1,311 @@
+"""Alerts made out of the reports by the criteria of the National Weather Service.
+
+They are no alerts the service ever sent, and say so: their status is "Test". An alert is about
+one station's zone, one event and one UTC day; where the event went on from the day before, it is
+an update of that day's alert. Criteria: those of the office at Upton, New York,
+https://www.weather.gov/okx/wwa_definitions, and, for its heat products,
+https://forecast.weather.gov/product.php?site=NWS&issuedby=OKX&product=PNS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from jobs.records import state_of
+from jobs.standin.data import Feature, Source
+from jobs.standin.reports import API
+from jobs.units import convert
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+SENDER = "w-nws.webmaster@noaa.gov"
+# An event still on at this hour goes on past midnight UTC if it is on again before that hour.
+_STILL_ON, _EARLY = 21, 3
+
+# Of the Federal Information Processing Standard 5-2, for the SAME codes of counties.
+_STATES = (
+    "AL01 AK02 AZ04 AR05 CA06 CO08 CT09 DE10 DC11 FL12 GA13 HI15 ID16 IL17 IN18 IA19 KS20 KY21"
+    " LA22 ME23 MD24 MA25 MI26 MN27 MS28 MO29 MT30 NE31 NV32 NH33 NJ34 NM35 NY36 NC37 ND38 OH39"
+    " OK40 OR41 PA42 RI44 SC45 SD46 TN47 TX48 UT49 VT50 VA51 WA53 WV54 WI55 WY56"
+)
+FIPS = {entry[:2]: entry[2:] for entry in _STATES.split()}
+
+
+class Weather(NamedTuple):
+    """What an hour's report says of the things alerts are about; None where it says nothing."""
+
+    heat_index_f: float | None
+    gust_mph: float | None
+    wind_mph: float | None
+    visibility_mi: float | None
+    rain_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """An event, when it is on, and how an alert of it reads. Of a `group` the first one counts."""
+
+    event: str
+    group: str
+    severity: str
+    response: str
+    what: str
+    instruction: str
+    met: Callable[[Weather], bool]
+    zone: str = "forecast"
+
+
+def _over(value: float | None, least: float) -> bool:
+    return value is not None and value >= least
+
+
+# 1048 mph at Newark, on 12 February 2013, is no wind: what MADIS holds impossible is left out.
+_MOST_WIND_MPH = 287.0
+
+CRITERIA = (
+    Criterion(
+        "Excessive Heat Warning",
+        "heat",
+        "Severe",
+        "Execute",
+        "Heat index values of 105 or higher.",
+        "Drink water, stay out of the sun, look after neighbours.",
+        lambda w: _over(w.heat_index_f, 105),
+    ),
+    Criterion(
+        "Heat Advisory",
+        "heat",
+        "Moderate",
+        "Execute",
+        "Heat index values of 100 to 104.",
+        "Drink water and avoid exertion in the sun.",
+        lambda w: _over(w.heat_index_f, 100),
+    ),
+    Criterion(
+        "High Wind Warning",
+        "wind",
+        "Severe",
+        "Prepare",
+        "Sustained winds of 40 mph or more, or gusts of 58 mph or more.",
+        "Stay away from trees and windows.",
+        lambda w: _over(w.wind_mph, 40) or _over(w.gust_mph, 58),
+    ),
+    Criterion(
+        "Wind Advisory",
+        "wind",
+        "Moderate",
+        "Execute",
+        "Sustained winds of 31 mph or more, or gusts of 46 mph or more.",
+        "Fasten what is loose outdoors; take care on bridges.",
+        lambda w: _over(w.wind_mph, 31) or _over(w.gust_mph, 46),
+    ),
+    Criterion(
+        "Dense Fog Advisory",
+        "fog",
+        "Minor",
+        "Execute",
+        "Visibility of a quarter of a mile or less.",
+        "Slow down, and keep the headlights low.",
+        lambda w: w.visibility_mi is not None and w.visibility_mi <= 0.25,  # noqa: PLR2004
+    ),
+    Criterion(
+        "Flood Advisory",
+        "flood",
+        "Minor",
+        "Avoid",
+        # The office names no figure; an inch in an hour is what its statements call heavy.
+        "An inch of rain or more within an hour.",
+        "Do not drive into water.",
+        lambda w: _over(w.rain_in, 1),
+        zone="county",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """A criterion that was met at a station on a UTC day, from `first` to `last`."""
+
+    station: Mapping[str, Any]
+    criterion: Criterion
+    first: datetime
+    last: datetime
+
+    @property
+    def identifier(self) -> str:
+        key = f"{self.station['stationIdentifier']} {self.criterion.event} {self.first.date()}"
+        digest = hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()
+        return f"urn:oid:2.49.0.1.840.0.{digest}.001.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert as the service would send it, when it was sent, and when it changed last."""
+
+    feature: Feature
+    sent: datetime
+    changed: datetime
+
+
+def alerts(
+    source: Source, states: list[str], start: datetime, end: datetime, now: datetime
+) -> list[Alert]:
+    """Make the alerts of some states (all, if none is named) sent in [start, end], newest first.
+
+    One whose event is not over yet at `now` goes on growing.
+    """
+    found = []
+    for station_id, feature in source.stations.items():
+        properties = feature["properties"]
+        if not properties.get("county") or (states and state_of(properties) not in states):
+            continue
+        for day in _days(start, min(end, now)):
+            for event in _events(source, station_id, day, now):
+                if start <= event.first <= end:
+                    before = _events(source, station_id, day - DAY, now)
+                    made = _feature(event, _continued(event, before))
+                    found.append(Alert(made, event.first, event.last))
+    return sorted(found, key=lambda one: (one.sent, one.feature["id"]), reverse=True)
+
+
+def _days(start: datetime, end: datetime) -> Iterator[datetime]:
+    day = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    while day <= end:
+        yield day
+        day += DAY
+
+
+def _events(source: Source, station_id: str, day: datetime, now: datetime) -> list[_Event]:
+    """Find what was on at a station on a UTC day; of a group the first criterion counts."""
+    until = min(day + DAY - timedelta(microseconds=1), now)
+    hours = [
+        (moment, _weather(one.render(moment)["properties"]))
+        for moment, one in source.series(station_id, now, day, until)
+    ]
+    station = source.stations[station_id]["properties"]
+    events: dict[str, _Event] = {}
+    for criterion in CRITERIA:
+        met = [moment for moment, weather in hours if criterion.met(weather)]
+        if met and criterion.group not in events:
+            events[criterion.group] = _Event(station, criterion, met[-1], met[0])
+    return list(events.values())
+
+
+def _continued(event: _Event, before: list[_Event]) -> _Event | None:
+    """Find the alert of the day before that this one goes on from."""
+    for earlier in before:
+        went_on = earlier.last.hour >= _STILL_ON and event.first.hour < _EARLY
+        if earlier.criterion.group == event.criterion.group and went_on:
+            return earlier
+    return None
+
+
+def _weather(properties: Mapping[str, Any]) -> Weather:
+    def read(field: str, unit: str) -> float | None:
+        quantity = properties.get(field)
+        if not isinstance(quantity, dict) or not isinstance(quantity.get("value"), int | float):
+            return None
+        return convert(quantity["value"], str(quantity.get("unitCode")), unit)
+
+    def wind(field: str) -> float | None:
+        speed = read(field, "mi_h-1")
+        return speed if speed is None or speed <= _MOST_WIND_MPH else None
+
+    warmth, humidity = read("temperature", "degF"), read("relativeHumidity", "percent")
+    heat = None if warmth is None or humidity is None else heat_index_f(warmth, humidity)
+    return Weather(
+        heat,
+        wind("windGust"),
+        wind("windSpeed"),
+        read("visibility", "mi"),
+        read("precipitationLastHour", "in"),
+    )
+
+
+def heat_index_f(temperature: float, humidity: float) -> float | None:
+    """Give the heat index (°F) of a temperature (°F) and a relative humidity (%); None below 80 °F.
+
+    Rothfusz' regression with the service's two adjustments,
+    https://www.wpc.ncep.noaa.gov/html/heatindex_equation.shtml.
+    """
+    t, r = temperature, humidity
+    if t < 80:  # noqa: PLR2004 - all these numbers are the formula's
+        return None
+    index = -42.379 + 2.04901523 * t + 10.14333127 * r - 0.22475541 * t * r
+    index += -6.83783e-3 * t * t - 5.481717e-2 * r * r + 1.22874e-3 * t * t * r
+    index += 8.5282e-4 * t * r * r - 1.99e-6 * t * t * r * r
+    if r < 13 and t <= 112:  # noqa: PLR2004
+        index -= (13 - r) / 4 * math.sqrt((17 - abs(t - 95)) / 17)
+    elif r > 85 and t <= 87:  # noqa: PLR2004
+        index += (r - 85) / 10 * (87 - t) / 5
+    return index
+
+
+def _feature(event: _Event, before: _Event | None) -> Feature:
+    station, criterion = event.station, event.criterion
+    zone_url = str(station.get(criterion.zone) or station["county"])
+    county = str(station["county"]).rpartition("/")[2]
+    sent, ends = _local(station, event.first), _local(station, event.last + HOUR)
+    url = f"{API}/alerts/{event.identifier}"
+    head = f"{criterion.event} issued {_spoken(sent)} until {_spoken(ends)} by the stand-in"
+    return {
+        "id": url,
+        "type": "Feature",
+        "geometry": None,
+        "properties": {
+            "@id": url,
+            "@type": "wx:Alert",
+            "id": event.identifier,
+            "areaDesc": str(station.get("name")),
+            "geocode": {
+                "SAME": [f"0{FIPS[county[:2]]}{county[3:]}"] if county[:2] in FIPS else [],
+                "UGC": [zone_url.rpartition("/")[2]],
+            },
+            "affectedZones": [zone_url],
+            "references": [] if before is None else [_reference(before)],
+            "sent": sent.isoformat(),
+            "effective": sent.isoformat(),
+            "onset": sent.isoformat(),
+            "expires": ends.isoformat(),
+            "ends": ends.isoformat(),
+            "status": "Test",
+            "messageType": "Alert" if before is None else "Update",
+            "category": "Met",
+            "severity": criterion.severity,
+            "certainty": "Observed",
+            "urgency": "Immediate",
+            "event": criterion.event,
+            "sender": SENDER,
+            "senderName": "Stand-in of the weather service",
+            "headline": head,
+            "description": f"* WHAT...{criterion.what}\n\n* WHERE...{station.get('name')}.\n\n"
+            f"* WHEN...From {_spoken(sent)} to {_spoken(ends)}, by the reports of"
+            f" {station['stationIdentifier']}.\n\nMade out of past reports: a test, no warning.",
+            "instruction": criterion.instruction,
+            "response": criterion.response,
+            "parameters": {"NWSheadline": [criterion.event.upper()], "BLOCKCHANNEL": ["EAS"]},
+        },
+    }
+
+
+def _reference(before: _Event) -> dict[str, str]:
+    return {
+        "@id": f"{API}/alerts/{before.identifier}",
+        "identifier": before.identifier,
+        "sender": SENDER,
+        "sent": _local(before.station, before.first).isoformat(),
+    }
+
+
+def _local(station: Mapping[str, Any], moment: datetime) -> datetime:
+    return moment.astimezone(ZoneInfo(str(station.get("timeZone") or "UTC")))
+
+
+def _spoken(moment: datetime) -> str:
+    return f"{moment:%B} {moment.day} at {moment:%I:%M%p %Z}".replace(" at 0", " at ")
