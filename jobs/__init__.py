@@ -4,6 +4,7 @@ from jobs import config, notify
 from jobs.alerts import Alerts
 from jobs.ingestion import WeatherIngestion
 from jobs.load import LoadAlerts, LoadObservations, LoadStations
+from jobs.maintenance.task import Maintenance
 from jobs.observations import Observations
 from jobs.pipeline import WeatherPipeline
 from jobs.stations import Stations
@@ -16,6 +17,7 @@ __all__ = [
     "LoadAlerts",
     "LoadObservations",
     "LoadStations",
+    "Maintenance",
     "Observations",
     "Stations",
     "Transform",

@@ -95,31 +95,29 @@ def test_old_snapshots_tags_and_branches_are_reached(lake: Lake) -> None:
         assert lake.rows("ns.t", snapshot_id=snapshot.snapshot_id)
 
 
-def test_what_became_referenced_meanwhile_stays(lake: Lake) -> None:
+@pytest.mark.parametrize("request_number", [2, 3])
+def test_what_became_referenced_meanwhile_stays(lake: Lake, request_number: int) -> None:
+    """The table is asked for when the folder was listed, and again before the deletion."""
     make(lake)
-    table = lake.load("ns.t")
-    table.append(observations(900, 1))
-    fresh = {path for path in lake.files("ns.t") if path.suffix in {".avro", ".parquet"}}
-    age(fresh, 100)
-    litter(lake, 10)
-    head = table.snapshots()[-2].snapshot_id
-    # The table is asked for when the folder was listed, and again before the deletion.
-    asked = []
+    adopted = folder(lake) / "data" / "adopted.parquet"
+    written = next(path for path in lake.files("ns.t") if path.suffix == ".parquet")
+    adopted.write_bytes(written.read_bytes())
+    age({adopted}, 10)
+    left, asked = litter(lake, 10), []
 
-    def commit_late(verb: str, path: str) -> None:
+    def adopt(verb: str, path: str) -> None:
         if verb == "GET" and path.endswith("/tables/t"):
             asked.append(path)
-            if len(asked) == 2:
+            if len(asked) == request_number:
                 lake.wire.before.clear()
-                late = lake.catalog.load_table("ns.t")
-                (path_of(late.location()) / "metadata" / "late.stats").write_bytes(b"PFA1")
-                late.manage_snapshots().create_tag(head, "late").commit()
+                lake.load("ns.t").add_files([f"file://{adopted}"])
 
-    lake.wire.before.append(commit_late)
+    lake.wire.before.append(adopt)
     remove_orphans(lake.catalog, "ns.t", dry_run=False)
-    assert len(asked) == 2
+    assert len(asked) == request_number
     assert not lake.missing("ns.t")
-    assert len(lake.rows("ns.t")) == 31
+    assert len(lake.rows("ns.t")) == 40
+    assert not any(path.exists() for path in left)
 
 
 def test_only_old_metadata_goes_if_asked_so(lake: Lake) -> None:
