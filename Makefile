@@ -26,8 +26,12 @@ TOX := $(PYTHON_IN_VENV) -m tox
 VARIABLES := DATE HOUR DAYS STATIONS STATES
 flag = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
 refuse = $(if $($(1)),$(error `make $@` knows no $(1)=; it takes $(or $(2),none)))
-with = $(foreach name,$(filter-out $(1),$(VARIABLES)),$(call refuse,$(name),$(1)))$(strip \
-	$(foreach name,$(1),$(call flag,$(name))))
+others = $(foreach name,$(filter-out $(1),$(VARIABLES)),$(call refuse,$(name),$(1)))
+with = $(call others,$(1))$(strip $(foreach name,$(1),$(call flag,$(name))))
+# A step's period is an hour or a day.
+period = --period $(or $(HOUR),$(DATE),$(shell date --utc --date=yesterday +%F))
+step = $(call others,DATE HOUR STATIONS STATES)$(strip $(period) \
+	$(call flag,STATIONS) $(call flag,STATES))
 
 NOT_RUNNING = if compgen -G '$(STACK_STATE)/run/*.json' >/dev/null; then \
 	echo "The catalog or luigid may be running: make stop first." >&2; exit 1; fi
@@ -64,14 +68,14 @@ run-dbt: $(VENV)/.has-demo ## Load an hour and build the marts; HOUR, STATIONS, 
 run-pipeline: $(VENV)/.has-demo ## Whole days, to marts and report; DATE, DAYS, STATIONS, STATES
 	@$(STACK) run WeatherPipeline $(call with,DATE DAYS STATIONS STATES)
 
-##@ The steps of a day; each DATE, STATIONS, STATES
+##@ The steps of a day or an hour; each DATE or HOUR, STATIONS, STATES
 fetch-stations: $(VENV)/.has-demo ## Fetch the stations' descriptions
-	@$(STACK) run Stations $(call with,DATE STATIONS STATES)
-fetch-observations: $(VENV)/.has-demo ## Fetch the day's observations
-	@$(STACK) run Observations $(call with,DATE STATIONS STATES)
+	@$(STACK) run Stations $(step)
+fetch-observations: $(VENV)/.has-demo ## Fetch the observations
+	@$(STACK) run Observations $(step)
 load-data: $(VENV)/.has-demo ## Load what was fetched into the lake, fetching what is missing
-	@$(STACK) run LoadStations $(call with,DATE STATIONS STATES)
-	@$(STACK) run LoadObservations $(call with,DATE STATIONS STATES)
+	@$(STACK) run LoadStations $(step)
+	@$(STACK) run LoadObservations $(step)
 fetch-all: fetch-stations fetch-observations ## Fetch all of it, loading nothing
 
 ##@ dbt by hand, on what is loaded

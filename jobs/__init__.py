@@ -1,9 +1,10 @@
 """The weather pipeline: ``luigi --module jobs WeatherPipeline`` finds its tasks here."""
 
-from jobs import config
+from jobs import config, notify
 from jobs.alerts import Alerts
 from jobs.ingestion import WeatherIngestion
 from jobs.load import LoadAlerts, LoadObservations, LoadStations
+from jobs.maintenance.task import Maintenance
 from jobs.observations import Observations
 from jobs.pipeline import WeatherPipeline
 from jobs.report.task import Report
@@ -17,6 +18,7 @@ __all__ = [
     "LoadAlerts",
     "LoadObservations",
     "LoadStations",
+    "Maintenance",
     "Observations",
     "Report",
     "Stations",
@@ -27,3 +29,4 @@ __all__ = [
 
 # Luigi itself looks for luigi.cfg in the working directory, not in its conf/.
 config.read_file()
+notify.listen()

@@ -136,6 +136,31 @@ class catalog(luigi.Config):  # noqa: N801 - the name is the section and the fla
     timeout = Number(60.0, description="seconds to wait for an answer of the catalog")
 
 
+class Words(FromEnvironment):
+    """A comma-separated list of words, kept in their order."""
+
+    def parse(self, x: str) -> tuple[str, ...]:
+        """Split ``"weather, marts"`` into its words."""
+        return tuple(word for word in re.split(r"[,\s]+", x) if word)
+
+    def serialize(self, x: Iterable[str]) -> str:
+        """Join the words with commas."""
+        return ",".join(x)
+
+
+class maintenance(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
+    """What Maintenance does to the pipeline's tables: section [maintenance]."""
+
+    namespaces = Words(("weather", "marts"), description="namespaces whose tables are maintained")
+    target_mb = Whole(128, description="size of compacted files, MB")
+    min_input_files = Whole(5, description="small files of a partition that are worth compacting")
+    memory_mb = Whole(256, description="rows held at once while compacting, MB")
+    snapshot_days = Number(7.0, description="days of history that stay readable")
+    keep_snapshots = Whole(10, description="snapshots that stay, however old")
+    orphan_days = Number(3.0, description="age of files to remove that nothing refers to; >= 1")
+    keep_orphans = Switch(False, description="remove no files but those of expired snapshots")
+
+
 class Day(luigi.DateParameter):
     """A UTC day that is over; when none is given, yesterday as of the task's making.
 

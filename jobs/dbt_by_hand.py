@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from jobs import config
-from jobs.transform import _alone, _environment, install_extensions
+from jobs.transform.running import _environment, alone, install_extensions
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -29,7 +29,7 @@ def main(arguments: tuple[str, ...]) -> None:
     command += ["--project-dir", str(project), "--profiles-dir", str(project)]
     command += ["--target-path", str(state / "dbt" / "target")]
     command += ["--log-path", str(state / "dbt" / "logs")]
-    with _alone(state / "dbt" / "lock", click.echo) as lock:
+    with alone(state, lambda words, _: click.echo(words)) as lock:
         status = subprocess.run(  # noqa: S603 - our own dbt on our own project
             command,
             env=_environment(state),

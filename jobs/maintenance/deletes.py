@@ -15,6 +15,7 @@ from jobs.maintenance.state import State
 
 # The reserved field id of a position delete file's file_path.
 _PATH_ID = 2147483546
+_KEPT = 16
 
 
 class DeleteFiles:
@@ -23,6 +24,8 @@ class DeleteFiles:
     def __init__(self, io: FileIO) -> None:
         self._io = io
         self._paths = lru_cache(maxsize=None)(self._read_paths)
+        # A delete file may be about many data files, which are read one after the other.
+        self._positions = lru_cache(maxsize=_KEPT)(self._read_positions)
 
     def referenced(self, delete: DataFile, known: Container[str]) -> frozenset[str]:
         """Give the normal locations of the data files whose rows a position delete file deletes.
@@ -42,12 +45,15 @@ class DeleteFiles:
         """Give the positions of a data file's rows that any of the delete files deletes."""
         chunks: list[Any] = []
         for delete in deletes:
-            table = self._table(delete.file_path, delete.file_format, ["file_path", "pos"])
+            table = self._positions(delete.file_path, delete.file_format)
             paths = pc.unique(table.column("file_path"))
             spelled = [path for path in paths.to_pylist() if normal(path) == wanted]
             mask = pc.is_in(table.column("file_path"), value_set=pa.array(spelled, paths.type))
             chunks += table.column("pos").cast(pa.int64()).filter(mask).chunks
         return pa.chunked_array(chunks, pa.int64())
+
+    def _read_positions(self, path: str, file_format: FileFormat) -> pa.Table:
+        return self._table(path, file_format, ["file_path", "pos"])
 
     def _read_paths(self, path: str, file_format: FileFormat) -> frozenset[str]:
         column = self._table(path, file_format, ["file_path"]).column("file_path")

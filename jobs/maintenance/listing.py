@@ -1,7 +1,11 @@
 """List what lies in a table's folder."""
 
 import datetime as dt
+import os
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyarrow import fs
 from pyiceberg.io import FileIO
@@ -27,18 +31,33 @@ def list_files(io: FileIO, location: str) -> list[Found]:
     """
     if "?" in location or "#" in location:
         raise RefusedError(f"{location} has a ? or # in it, which not all clients read alike")
-    properties = {**io.properties}
-    arrow = io if isinstance(io, PyArrowFileIO) else PyArrowFileIO(properties)
-    scheme, host, path = PyArrowFileIO.parse_location(location, properties)
+    root = location.rstrip("/")
+    scheme, host, path = PyArrowFileIO.parse_location(root, io.properties)
+    if scheme == "file":
+        return list(_local(root, Path(path)))
+    arrow = io if isinstance(io, PyArrowFileIO) else PyArrowFileIO(io.properties)
     try:
         files = arrow.fs_by_scheme(scheme, host).get_file_info(
             fs.FileSelector(path, recursive=True, allow_not_found=True)
         )
     except (ValueError, OSError) as error:
         raise RefusedError(f"cannot list {location}: {error}") from error
-    root, path = location.rstrip("/"), path.rstrip("/")
     return [
         Found(f"{root}/{info.path.removeprefix(path).lstrip('/')}", info.size or 0, info.mtime)
         for info in files
         if info.type == fs.FileType.File
     ]
+
+
+def _local(root: str, folder: Path) -> Iterator[Found]:
+    """Walk a folder of this machine: Arrow would follow links out of it."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            try:
+                facts = path.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(facts.st_mode):
+                modified = dt.datetime.fromtimestamp(facts.st_mtime, dt.UTC)
+                yield Found(f"{root}/{path.relative_to(folder)}", facts.st_size, modified)

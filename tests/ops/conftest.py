@@ -76,6 +76,7 @@ class Stack:
             "WEATHER_BASE_URL": self.weather,
             "WEATHER_DATA_DIR": str(self.state / "weather"),
             "WEATHER_REQUESTS_PER_SECOND": "1000",
+            "WEATHER_HISTORY_HOURS": "0",
             **more,
         }
 
@@ -106,3 +107,9 @@ def stack(tmp_path: Path, weather: str) -> Iterator[Stack]:
     it = Stack(tmp_path / "var", free_port(), free_port(), weather)
     yield it
     it.do("stop")
+
+
+@pytest.fixture
+def port() -> int:
+    """Give a port that nothing listens on."""
+    return free_port()

@@ -35,7 +35,7 @@ def test_it_starts_once_answers_and_stops(stack: Any) -> None:
 
 def test_it_keeps_everything_in_one_folder(stack: Any) -> None:
     stack.do("start")
-    stack.do("run", "LoadStations", "--date", "2013-07-02")
+    stack.do("run", "LoadStations", "--period", "2013-07-02")
     stack.do("stop")
     found = {path.relative_to(stack.state).as_posix() for path in stack.state.rglob("*")}
     assert {"catalog/catalog.db", "luigi/history.db", "luigi/state.pickle"} <= found
@@ -45,10 +45,10 @@ def test_it_keeps_everything_in_one_folder(stack: Any) -> None:
 
 
 def test_a_run_uses_luigid_where_it_answers_and_does_without_elsewhere(stack: Any) -> None:
-    done = stack.do("run", "Stations", "--date", "2013-07-02")
+    done = stack.do("run", "Stations", "--period", "2013-07-02")
     assert "running without it" in done.stderr
     stack.do("start")
-    done = stack.do("run", "LoadStations", "--date", "2013-07-02")
+    done = stack.do("run", "LoadStations", "--period", "2013-07-02")
     assert f"Watch it at {stack.luigid}" in done.stderr
     assert requests.get(f"{stack.catalog}/v1/namespaces/weather/tables/stations", timeout=30).ok
     assert "LoadStations" in requests.get(f"{stack.luigid}/history", timeout=30).text

@@ -1,6 +1,7 @@
 """The pipeline's systemd units, judged by systemd itself."""
 
 import configparser
+import json
 import os
 import re
 import shlex
@@ -8,10 +9,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 import jobs
+from jobs.standin import airports, make_app, running
 
 UNITS = Path(__file__).parents[2] / "systemd"
 INSTALLED = "/opt/falcon-catalog/venv/bin/python"
@@ -128,6 +132,30 @@ def test_a_service_runs_a_task_of_the_pipeline_once_and_tells_of_failure(kind: s
         known = dict(getattr(jobs, task).get_params())
         assert words[words.index("--param-name") + 1] in known
         assert callable(getattr(jobs, task).bulk_complete)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "shorter", "runs"),
+    [
+        ("ingestion", ("--task-limit 24", "--task-limit 2"), 2),
+        ("pipeline", ("--days-back 6", "--days-back 3"), 2),
+    ],
+)
+def test_what_was_missed_is_caught_up(
+    stack: Any, kind: str, shorter: tuple[str, str], runs: int
+) -> None:
+    stack.do("start")
+    words = command(kind)[4:]
+    line = shlex.join(words).replace(*shorter)
+    line = line.replace("/var/lib/falcon-weather", str(stack.state))
+    with running(make_app(airports(shift_to_now=True))) as weather:
+        settings = {"CATALOG_URI": stack.catalog, "WEATHER_BASE_URL": weather}
+        stack.do("run", *shlex.split(line), **settings)
+    query = {"data": json.dumps({"status": "DONE"})}
+    answer = requests.get(f"{stack.luigid}/api/task_list", params=query, timeout=30)
+    done = [task["name"] for task in answer.json()["response"].values()]
+    assert done.count(words[words.index("--of") + 1]) == runs
 
 
 def test_the_units_run_what_is_installed() -> None:

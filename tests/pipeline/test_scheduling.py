@@ -51,7 +51,7 @@ def test_batches_are_fetched_by_workers_beside_each_other(
     make_pipeline: Callable[..., Any], calm_weather: str, tmp_path: Path
 ) -> None:
     pipeline = make_pipeline(calm_weather, tmp_path, WEATHER_BATCH_SIZE="1")
-    pipeline.ok("LoadObservations", "--date", "2013-07-02", "--workers", "3")
+    pipeline.ok("LoadObservations", "--period", "2013-07-02", "--workers", "3")
     assert len(list(tmp_path.rglob("observations-*.json.gz"))) == 3
     assert pipeline.catalog.connect().load_table("weather.observations").scan().count() == 82
 
@@ -60,10 +60,10 @@ def test_other_stations_of_the_same_day_join_those_there_are(
     make_pipeline: Callable[..., Any], calm_weather: str, tmp_path: Path
 ) -> None:
     pipeline = make_pipeline(calm_weather, tmp_path)
-    pipeline.ok("LoadObservations", "--date", "2013-07-02", "--stations", "KEWR")
-    pipeline.ok("LoadObservations", "--date", "2013-07-02", "--stations", "KJFK,KLGA")
-    pipeline.ok("LoadStations", "--date", "2013-07-02", "--stations", "KJFK")
-    pipeline.ok("LoadStations", "--date", "2013-07-02", "--stations", "KEWR")
+    pipeline.ok("LoadObservations", "--period", "2013-07-02", "--stations", "KEWR")
+    pipeline.ok("LoadObservations", "--period", "2013-07-02", "--stations", "KJFK,KLGA")
+    pipeline.ok("LoadStations", "--period", "2013-07-02", "--stations", "KJFK")
+    pipeline.ok("LoadStations", "--period", "2013-07-02", "--stations", "KEWR")
     catalog = pipeline.catalog.connect()
     assert catalog.load_table("weather.observations").scan().count() == 82
     assert catalog.load_table("weather.stations").scan().count() == 2
@@ -156,7 +156,7 @@ def _assert_shown(tasks: dict[str, Any], luigid: Luigid, data: Path) -> None:
         name: luigid.get("/api/get_task_status_message", task_id=key).json()["response"]
         for key, name in ((key, task["name"]) for key, task in by_id.items())
     }
-    assert messages["Observations"]["statusMessage"].startswith("82 observations of 3 stations")
+    assert "82 new" in messages["LoadObservations"]["statusMessage"]
     progress = luigid.get(
         "/api/get_task_progress_percentage",
         task_id=next(key for key, task in by_id.items() if task["name"] == "LoadObservations"),
@@ -216,7 +216,7 @@ def test_without_luigid_a_run_ends_and_says_so(
     make_pipeline: Callable[..., Any], calm_weather: str, tmp_path: Path, port: int
 ) -> None:
     pipeline = make_pipeline(calm_weather, tmp_path)
-    arguments = ["Stations", "--date", "2013-07-02", "--scheduler-port", str(port)]
+    arguments = ["Stations", "--period", "2013-07-02", "--scheduler-port", str(port)]
     settings = tmp_path / "impatient.cfg"
     settings.write_text(
         (REPOSITORY / "conf" / "luigi.cfg")
