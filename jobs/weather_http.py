@@ -106,14 +106,13 @@ class Service:
         Raises:
             Refused: it leads to another origin.
         """
-        following = urljoin(url, link)
         try:
-            same = origin(following) == self._origin
-        except ValueError:
-            same = False
-        if not same:
-            raise Refused(f"its {what} {following} is on another origin; not followed", url=url)
-        return following
+            following = urljoin(url, link)
+            if origin(following) == self._origin:
+                return following
+        except ValueError:  # no URL at all
+            following = link
+        raise Refused(f"its {what} {following} is on another origin; not followed", url=url)
 
     def get(self, url: str, *, hasty: bool = False) -> dict[str, Any]:
         """Get a feature collection; `hasty` tries no more than twice.

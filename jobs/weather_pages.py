@@ -27,14 +27,23 @@ def identity(feature: Any) -> str:
     return told if isinstance(told, str) else json.dumps(feature, sort_keys=True)
 
 
-def pages(service: Service, path: str, params: Mapping[str, str]) -> Iterator[list[Feature]]:
+def pages(
+    service: Service, path: str, params: Mapping[str, str], *, ends_short: bool = False
+) -> Iterator[list[Feature]]:
     """Follow `pagination.next` until nothing new comes: the service offers it for ever.
+
+    With `ends_short` a first page that is not even half full is the only one. That halves the
+    requests of an hour's reading, where every list is a handful of records.
 
     Raises:
         Refused: a list without end, or one that goes on elsewhere.
         WeatherError: the service failed, for good or too often.
     """
-    yield from _walk(service, service.url(path, _sized(params)), set())
+    for number, page in enumerate(_walk(service, service.url(path, _sized(params)), set())):
+        yield page
+        # Only the first request says how long a page may be: the next links forget it.
+        if ends_short and number == 0 and len(page) < PAGE_SIZE // 2:
+            return
 
 
 def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iterator[list[Feature]]:

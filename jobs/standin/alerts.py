@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -49,7 +50,7 @@ class Weather(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """An event, when it is on, and how an alert of it reads. Of a `group` the first one counts."""
+    """An event, when it is on, and how an alert of it reads; the worst of a `group` comes first."""
 
     event: str
     group: str
@@ -182,19 +183,22 @@ def _days(start: datetime, end: datetime) -> Iterator[datetime]:
 
 
 def _events(source: Source, station_id: str, day: datetime, now: datetime) -> list[_Event]:
-    """Find what was on at a station on a UTC day; of a group the first criterion counts."""
+    """Find what was on at a station on a UTC day; in an hour, of a group the first one counts."""
     until = min(day + DAY - timedelta(microseconds=1), now)
     hours = [
         (moment, _weather(one.render(moment)["properties"]))
         for moment, one in source.series(station_id, now, day, until)
     ]
     station = source.stations[station_id]["properties"]
-    events: dict[str, _Event] = {}
-    for criterion in CRITERIA:
-        met = [moment for moment, weather in hours if criterion.met(weather)]
-        if met and criterion.group not in events:
-            events[criterion.group] = _Event(station, criterion, met[-1], met[0])
-    return list(events.values())
+    met: dict[str, list[tuple[datetime, Criterion]]] = defaultdict(list)
+    for moment, weather in hours:
+        groups: set[str] = set()
+        for criterion in CRITERIA:
+            if criterion.group not in groups and criterion.met(weather):
+                groups.add(criterion.group)
+                met[criterion.event].append((moment, criterion))
+    # Newest first.
+    return [_Event(station, on[0][1], on[-1][0], on[0][0]) for on in met.values()]
 
 
 def _continued(event: _Event, before: list[_Event]) -> _Event | None:

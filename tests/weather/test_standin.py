@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from jobs.records import Reject, parse_observation, parse_station
 from jobs.standin import Source, airports, make_app, running
 from jobs.standin.__main__ import main
-from jobs.standin.faults import ANSWER_FAULTS, DATA_FAULTS
+from jobs.standin.faults import ANSWER_FAULTS, DATA_FAULTS, SERVICE_FAULTS
 
 AGENT = {"User-Agent": "(falcon-catalog tests, tests@example.org)"}
 GEOJSON = "application/geo+json"
@@ -289,7 +289,13 @@ def test_a_hanging_request_does_not_hold_the_stop_back(year: Source) -> None:
         (["--faults", "throttle=much"], "'much' is not a number"),
         (["--faults", "throttle=2"], "between 0 and 1"),
         (["--recordings", "/nowhere"], "does not exist"),
-        (["--recordings", ".", "--shift-to-now"], "not recordings"),
+        (["--recordings", ".", "--shift-to-now"], "not for recordings"),
+        (["--recordings", ".", "--network", "us"], "not for recordings"),
+        (["--years", "0"], "years must be between 1 and 100, not 0"),
+        (["--years", "2", "--shift-to-now"], "the year up to now is one year, not 2"),
+        (["--now", "noon"], "'noon' is not a time"),
+        (["--now", "2013-07-02T14:20", "--shift-to-now"], "choose one"),
+        (["--late", "0.6"], "between 0 and 0.5"),
     ],
 )
 def test_a_wrong_option_is_told_in_one_line(arguments: list[str], told: str) -> None:
@@ -310,5 +316,5 @@ def test_a_taken_port_is_told_in_one_line() -> None:
 
 def test_the_help_names_every_fault_and_shows_how() -> None:
     told = CliRunner().invoke(main, ["--help"]).output
-    assert all(f"  {name} " in told for name in (*ANSWER_FAULTS, *DATA_FAULTS))
+    assert all(f"  {name} " in told for name in (*ANSWER_FAULTS, *SERVICE_FAULTS, *DATA_FAULTS))
     assert "curl" in told
