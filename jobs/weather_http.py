@@ -198,6 +198,8 @@ class Service:
             )
         except requests.RequestException as error:
             raise Unreachable(f"{type(error).__name__}: {error}", url=url) from error
+        except ValueError as error:  # of the library, which looks at where a redirect leads
+            raise Refused(f"it redirects to what is no URL: {error}", url=url) from error
         self._last_id = correlation_id(response)
         self._count(body_bytes=len(response.content))
         log.debug("%s: %d, correlation id %s", url, response.status_code, self._last_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import multiprocessing
 import re
 import socket
 from collections.abc import Callable
@@ -343,7 +344,7 @@ def test_a_redirect_within_the_service_is_followed(connect: Connect, asked: list
 def test_a_redirect_elsewhere_is_not_followed(
     connect: Connect, place: str, asked: list[str]
 ) -> None:
-    with pytest.raises(Refused, match="another origin"):
+    with pytest.raises(Refused, match=r"another origin|no URL"):
         list(connect(serving((302, {"Location": place}, b""))).stations())
     assert len(asked) == 1
 
@@ -429,3 +430,24 @@ def test_a_proxy_of_the_environment_is_not_used_on_this_machine(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     assert len(list(connect(make_app(year), max_attempts=1).stations())) == 3
+
+
+def test_a_fork_gets_connections_of_its_own(connect: Connect, year: Source) -> None:
+    client = connect(make_app(year), max_attempts=1)
+    expected = client.observations("KJFK", DAY, NEXT_DAY)
+    context = multiprocessing.get_context("fork")  # as Luigi's workers do
+    answers = context.SimpleQueue()
+
+    def ask() -> None:
+        answers.put([client.observations("KJFK", DAY, NEXT_DAY) == expected for _ in range(20)])
+
+    processes = [context.Process(target=ask) for _ in range(3)]
+    for process in processes:
+        process.start()
+    found = [client.observations("KJFK", DAY, NEXT_DAY) == expected for _ in range(20)]
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 3
+    for _ in processes:
+        found.extend(answers.get())
+    assert found == [True] * 80

@@ -274,6 +274,34 @@ def test_the_command_prints_its_url_and_stops_when_told(number: signal.Signals) 
             process.kill()
 
 
+def test_the_command_serves_the_country_as_of_another_time() -> None:
+    command = [sys.executable, "-m", "jobs.standin", "--listen", "127.0.0.1:0"]
+    command += ["--network", "us", "--years", "2", "--now", "2012-02-29T12:30"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline().decode()
+            told = re.match(r"Listening on (http://127\.0\.0\.1:\d+) \(2673 stations, \d{8} ", line)
+            assert told, line
+            latest = get(f"{told[1]}/stations/KDEN/observations/latest").json()
+            assert latest["properties"]["timestamp"] == "2012-02-29T12:00:00+00:00"
+        finally:
+            process.terminate()
+            assert process.wait(DEADLINE) == 0
+
+
+def test_an_unchanged_answer_is_a_304(url: str) -> None:
+    there = f"{url}/stations/KJFK/observations"
+    params = {"start": "2013-07-02T00:00:00Z", "end": "2013-07-02T05:00:00Z"}
+    first = get(there, **params)
+    assert first.headers["Last-Modified"] == "Tue, 02 Jul 2013 05:00:00 GMT"
+    for since, status in (("05:00:00", 304), ("06:00:00", 304), ("04:59:59", 200)):
+        asking = AGENT | {"If-Modified-Since": f"Tue, 02 Jul 2013 {since} GMT"}
+        answer = requests.get(there, params=params, headers=asking, timeout=DEADLINE)
+        assert answer.status_code == status
+        assert answer.content == (b"" if status == 304 else first.content)
+
+
 def test_a_hanging_request_does_not_hold_the_stop_back(year: Source) -> None:
     asking = AGENT | {"X-Standin-Faults": "timeout"}
     with running(make_app(year, hang=3600)) as base, pytest.raises(requests.ReadTimeout):
