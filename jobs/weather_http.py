@@ -85,7 +85,9 @@ class Service:
         self._limit = RateLimit(requests_per_second, file=file, sleep=sleep)
         self._cache = AnswerCache(cache) if cache else None
         self._patient = retrying(max_attempts, max_wait, sleep, self._retrying)
-        self._hasty = retrying(min(HASTY_ATTEMPTS, max_attempts), max_wait, sleep, self._retrying)
+        self._hasty = retrying(
+            max_attempts, max_wait, sleep, self._retrying, broken_attempts=HASTY_ATTEMPTS
+        )
         self._lock = threading.Lock()
         self._tally = Tally()
         self._last_id: str | None = None
@@ -115,7 +117,7 @@ class Service:
         raise Refused(f"its {what} {following} is on another origin; not followed", url=url)
 
     def get(self, url: str, *, hasty: bool = False) -> dict[str, Any]:
-        """Get a feature collection; `hasty` tries no more than twice.
+        """Get a feature collection; `hasty` tries what is answered with 500 no more than twice.
 
         Raises:
             WeatherError: the service failed, for good or too often.

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -65,7 +66,7 @@ def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iter
             url = None
         except Unavailable as error:
             offset = _offset(error.url)
-            if error.status != 500 or offset is None:  # noqa: PLR2004
+            if error.status != HTTPStatus.INTERNAL_SERVER_ERROR or offset is None:
                 raise
             found = _Block(service, path, params, error, seen).read(offset)
             fresh = {identity(feature) for feature in found} - seen
@@ -176,7 +177,7 @@ class _Block:
         except BadRequest as error:  # it does not write its cursors like that
             raise self._error from error
         except Unavailable as error:
-            if error.status != 500:  # noqa: PLR2004
+            if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             if size == 1:
                 self._left_out.append(offset)

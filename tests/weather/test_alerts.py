@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from jobs.standin import Faults, Source, airports, make_app
-from jobs.standin.alerts import FIPS, heat_index_f
+from jobs.standin.alerts import FIPS
+from jobs.standin.criteria import heat_index_f
 from jobs.weather import BadRequest, WeatherClient
 
 Connect = Callable[..., WeatherClient]

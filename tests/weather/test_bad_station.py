@@ -47,6 +47,15 @@ def test_the_country_has_many_pages_and_one_bad_station(connect: Connect, states
     assert found == whole[:1336] + whole[1337:]
 
 
+def test_on_a_busy_day_too_only_the_bad_station_is_missing(
+    connect: Connect, states: Source
+) -> None:
+    whole = names(connect(make_app(states)).stations(states=["TX"]))
+    busy = bad(**{"throttle-bare": 0.3, "truncate": 0.2})
+    found = names(connect(make_app(states, busy)).stations(states=["TX"]))
+    assert found == whole[:110] + whole[111:]
+
+
 def test_what_is_left_out_can_be_asked_for_by_its_id(connect: Connect, states: Source) -> None:
     client = connect(make_app(states, bad()), max_attempts=2)
     whole = set(names(connect(make_app(states)).stations(states=["VT"])))

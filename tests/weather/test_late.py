@@ -109,3 +109,12 @@ def test_in_time_is_the_default(connect: Connect, year: Source) -> None:
 def test_a_share_is_at_most_half(year: Source, share: float) -> None:
     with pytest.raises(ValueError, match=r"between 0 and 0\.5"):
         make_app(year, late=share)
+
+
+def test_recorded_answers_stay_as_they_are(recorded: Source, connect: Connect) -> None:
+    (newest, _), *_ = recorded.series("KCNK", START)
+    span = {"start": newest - 100 * HOUR, "end": newest + timedelta(seconds=1)}
+    before = connect(make_app(recorded)).observations("KCNK", **span)
+    early = connect(make_app(recorded, late=0.5)).observations("KCNK", **span)
+    assert early != before
+    assert connect(make_app(recorded)).observations("KCNK", **span) == before
