@@ -1,5 +1,7 @@
 """The weather pipeline: ``luigi --module jobs WeatherPipeline`` finds its tasks here."""
 
+import logging
+
 from jobs import config
 from jobs.alerts import Alerts
 from jobs.ingestion import WeatherIngestion
@@ -21,5 +23,7 @@ __all__ = [
     "WeatherPipeline",
 ]
 
+# The client's lines, with the service's correlation ids, go wherever Luigi's go.
+logging.getLogger("jobs.weather").parent = logging.getLogger("luigi-interface")
 # Luigi itself looks for luigi.cfg in the working directory, not in its conf/.
 config.read_file()

@@ -115,7 +115,10 @@ def fetch(task: WeatherTask, stations: Stations) -> Fetched:
     zones = time_zones(stations)
     batches = _batches(Path(stations.path()).parent, sorted(zones))
     waiting = [batch for batch in batches if not batch.path.exists()]
-    failed = _fetch_batches(task, waiting, zones) if waiting else {}
+    failed: dict[str, str] = {}
+    if waiting:
+        with client().batch(f"{task.task_family} {task.period}"):
+            failed = _fetch_batches(task, waiting, zones)
     files = [path for batch in batches for path in (batch.path, batch.partial) if path.exists()]
     missing = [batch.number for batch in batches if not batch.path.exists()]
     return Fetched(tuple(files), len(batches), failed, tuple(missing))
