@@ -4,7 +4,7 @@ import logging
 
 from jobs import config
 from jobs.alerts import Alerts
-from jobs.ingestion import WeatherIngestion
+from jobs.ingestion import LoadDays, WeatherIngestion
 from jobs.load import LoadAlerts, LoadObservations, LoadStations
 from jobs.observations import Observations
 from jobs.pipeline import WeatherPipeline
@@ -14,6 +14,7 @@ from jobs.transform import Transform
 __all__ = [
     "Alerts",
     "LoadAlerts",
+    "LoadDays",
     "LoadObservations",
     "LoadStations",
     "Observations",
