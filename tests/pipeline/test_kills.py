@@ -29,6 +29,7 @@ RAW += ("weather.schema_drift",)
 # When something was noticed, by which load; and what is made of that.
 NOTICED = {"fetched_at", "first_seen", "load_id", "quarantined_at", "valid_from", "valid_to"}
 NOTICED |= {"described_since", "first_at", "last_at", "station_version_id"}
+NOTICED |= {"dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"}
 
 Content = dict[str, list[str]]
 
