@@ -25,14 +25,9 @@
 
   {{ run_hooks(pre_hooks) }}
 
-  {% if existing is not none and (should_full_refresh() or not iceberg_has_columns(target_relation)) %}
-    {# The drop must be committed before the same name can be made again. #}
-    {% call statement('drop') %}drop table {{ target_relation }}{% endcall %}
-    {{ adapter.commit() }}
-    {% set existing = none %}
-  {% endif %}
+  {%- set anew = existing is none or should_full_refresh() or not iceberg_has_columns(existing) -%}
   {% if partial %}
-    {{ iceberg_find_changed_days(target_relation, existing) }}
+    {{ iceberg_find_changed_days(target_relation, anew) }}
   {% endif %}
 
   {% call statement('fresh') -%}
@@ -40,7 +35,12 @@
   {%- endcall %}
   {{ iceberg_check_contract(fresh) }}
 
-  {% if existing is none %}
+  {% if anew %}
+    {% if existing is not none %}
+      {# The drop must be committed before the same name can be made again. #}
+      {% call statement('drop') %}drop table {{ target_relation }}{% endcall %}
+      {{ adapter.commit() }}
+    {% endif %}
     {% call statement('create') -%}
       create table {{ target_relation }} as select * from {{ fresh }}
     {%- endcall %}
@@ -86,13 +86,13 @@
   {{ adapter.quote(this.identifier ~ '__changed') }}
 {%- endmacro %}
 
-{% macro iceberg_find_changed_days(target, existing) %}
+{% macro iceberg_find_changed_days(target, anew) %}
   {% call statement('changed') -%}
     create or replace temp table {{ changed_days() }} as
     with now_there as (
       select * from {{ ref(config.get('changes_in')) }}
     )
-    {% if existing is none %}
+    {% if anew %}
     select * from now_there
     {% else %}
     , held as (

@@ -109,6 +109,7 @@ def _environment(state: Path) -> dict[str, str]:
         "CATALOG_URI": catalog.uri,
         "CATALOG_WAREHOUSE": catalog.warehouse,
         "CATALOG_TOKEN": catalog.token,
+        "CATALOG_CREDENTIAL": catalog.credential,
         "WEATHER_DUCKDB": str(state / "dbt" / "weather.duckdb"),
         "WEATHER_DUCKDB_EXTENSIONS": str(state / "duckdb-extensions"),
         "DO_NOT_TRACK": "1",

@@ -327,7 +327,7 @@ def test_quarantine_is_counted_by_class_of_reason(lake: Lake) -> None:
         for row in lake.rows("fct_quarantine_overview")
     }
     assert found == {
-        "out of range: temperature": ("value", 2, '{"a": 1}'),
+        "out of range: temperature": ("value", 2, '{"a": 2}'),
         "timestamp … is not an ISO 8601 time with a UTC offset": ("observation", 2, "{}"),
     }
 

@@ -195,6 +195,16 @@ def test_another_set_of_columns_makes_the_table_anew(lake: Lake, project: Path) 
     before = lake.rows("dim_stations")
     with pytest.raises(TransformError, match=r"not those of the contract: .* has more INTEGER"):
         lake.run("run", "--select", "dim_stations")
+    # A contract that is wrong costs nobody the table either.
+    promised = contract.read_text()
+    contract.write_text(
+        promised.replace(
+            "name: elevation_m, data_type: double", "name: height_m, data_type: double", 1
+        )
+    )
+    with pytest.raises(TransformError, match=r"promises height_m DOUBLE"):
+        lake.run("run", "--select", "dim_stations")
+    contract.write_text(promised)
     assert lake.rows("dim_stations") == before
     column = '      - {name: more, data_type: integer, description: "One."}\n'
     after = "      - {name: time_zone,"
