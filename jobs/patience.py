@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
@@ -25,17 +26,23 @@ def retrying(
     max_wait: float,
     sleep: Sleep,
     before_wait: Callable[[float], None] = lambda _: None,
+    *,
+    broken_attempts: int | None = None,
 ) -> Retrying:
     """Make the policy: try transient errors again, at most so often and so long (seconds).
 
-    `before_wait` is told of each wait to come.
+    `before_wait` is told of each wait to come; `broken_attempts` are the tries, if fewer, of what
+    the service answers with 500.
 
     A `Retry-After` that would exceed the whole budget ends it at once: asking earlier is abuse.
     """
 
     def enough(state: RetryCallState) -> bool:
         spent = state.idle_for + state.upcoming_sleep
-        return state.attempt_number >= max_attempts or spent > max_wait
+        error, most = _error(state), max_attempts
+        if broken_attempts and error and error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            most = min(most, broken_attempts)
+        return state.attempt_number >= most or spent > max_wait
 
     def tell(state: RetryCallState) -> None:
         _tell(state)

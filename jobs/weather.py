@@ -147,7 +147,7 @@ class WeatherClient:
         params = _span(start, end)
         found: list[Feature] = []
         path = f"stations/{quote(station_id, safe='')}/observations"
-        for page in pages(self._service, path, params):
+        for page in pages(self._service, path, params, ends_short=True):
             times = [_time(feature) for feature in page]
             found.extend(
                 feature

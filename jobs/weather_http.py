@@ -85,7 +85,9 @@ class Service:
         self._limit = RateLimit(requests_per_second, file=file, sleep=sleep)
         self._cache = AnswerCache(cache) if cache else None
         self._patient = retrying(max_attempts, max_wait, sleep, self._retrying)
-        self._hasty = retrying(min(HASTY_ATTEMPTS, max_attempts), max_wait, sleep, self._retrying)
+        self._hasty = retrying(
+            max_attempts, max_wait, sleep, self._retrying, broken_attempts=HASTY_ATTEMPTS
+        )
         self._lock = threading.Lock()
         self._tally = Tally()
         self._last_id: str | None = None
@@ -106,17 +108,16 @@ class Service:
         Raises:
             Refused: it leads to another origin.
         """
-        following = urljoin(url, link)
         try:
-            same = origin(following) == self._origin
-        except ValueError:
-            same = False
-        if not same:
-            raise Refused(f"its {what} {following} is on another origin; not followed", url=url)
-        return following
+            following = urljoin(url, link)
+            if origin(following) == self._origin:
+                return following
+        except ValueError:  # no URL at all
+            following = link
+        raise Refused(f"its {what} {following} is on another origin; not followed", url=url)
 
     def get(self, url: str, *, hasty: bool = False) -> dict[str, Any]:
-        """Get a feature collection; `hasty` tries no more than twice.
+        """Get a feature collection; `hasty` tries what is answered with 500 no more than twice.
 
         Raises:
             WeatherError: the service failed, for good or too often.
@@ -199,6 +200,8 @@ class Service:
             )
         except requests.RequestException as error:
             raise Unreachable(f"{type(error).__name__}: {error}", url=url) from error
+        except ValueError as error:  # of the library, which looks at where a redirect leads
+            raise Refused(f"it redirects to what is no URL: {error}", url=url) from error
         self._last_id = correlation_id(response)
         self._count(body_bytes=len(response.content))
         log.debug("%s: %d, correlation id %s", url, response.status_code, self._last_id)

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,14 +28,23 @@ def identity(feature: Any) -> str:
     return told if isinstance(told, str) else json.dumps(feature, sort_keys=True)
 
 
-def pages(service: Service, path: str, params: Mapping[str, str]) -> Iterator[list[Feature]]:
+def pages(
+    service: Service, path: str, params: Mapping[str, str], *, ends_short: bool = False
+) -> Iterator[list[Feature]]:
     """Follow `pagination.next` until nothing new comes: the service offers it for ever.
+
+    With `ends_short` a first page that is not even half full is the only one. That halves the
+    requests of an hour's reading, where every list is a handful of records.
 
     Raises:
         Refused: a list without end, or one that goes on elsewhere.
         WeatherError: the service failed, for good or too often.
     """
-    yield from _walk(service, service.url(path, _sized(params)), set())
+    for number, page in enumerate(_walk(service, service.url(path, _sized(params)), set())):
+        yield page
+        # Only the first request says how long a page may be: the next links forget it.
+        if ends_short and number == 0 and len(page) < PAGE_SIZE // 2:
+            return
 
 
 def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iterator[list[Feature]]:
@@ -56,7 +66,7 @@ def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iter
             url = None
         except Unavailable as error:
             offset = _offset(error.url)
-            if error.status != 500 or offset is None:  # noqa: PLR2004
+            if error.status != HTTPStatus.INTERNAL_SERVER_ERROR or offset is None:
                 raise
             found = _Block(service, path, params, error, seen).read(offset)
             fresh = {identity(feature) for feature in found} - seen
@@ -167,7 +177,7 @@ class _Block:
         except BadRequest as error:  # it does not write its cursors like that
             raise self._error from error
         except Unavailable as error:
-            if error.status != 500:  # noqa: PLR2004
+            if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             if size == 1:
                 self._left_out.append(offset)

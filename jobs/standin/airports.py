@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from jobs.standin.calendar import Calendar, Series
 from jobs.standin.data import Source
-from jobs.standin.reports import Place, Report, reports, station
+from jobs.standin.reports import Place, reports, station
 
 # 52 weeks: an hour of the past keeps its time of day, its weekday and nearly its season.
 YEAR = timedelta(days=364)
@@ -64,7 +64,7 @@ def airports(*, shift_to_now: bool = False, years: int = 1) -> Source:
     return Source(
         {place.station_id: station(place) for place in AIRPORTS.values()},
         {
-            place.station_id: series(place, held[origin], years)
+            place.station_id: Series(place, Calendar(held[origin], years))
             for origin, place in AIRPORTS.items()
         },
         YEAR if shift_to_now else None,
@@ -81,15 +81,3 @@ def check(*, shift_to_now: bool, years: int) -> None:
         raise ValueError(f"years must be between 1 and {MAX_YEARS}, not {years}")
     if shift_to_now and years > 1:
         raise ValueError(f"the year up to now is one year, not {years}: give one of the two")
-
-
-def series(place: Place, held: list[Report], years: int, move: timedelta = timedelta(0)) -> Series:
-    """Give a place the reports of an airport, `years` times over, moved in time by `move`.
-
-    What is moved out of the span at one end comes in at the other.
-    """
-    first, last = held[0].time, held[-1].time
-    span = first.replace(year=first.year - years + 1), last
-    # A year more on both sides, for what is moved in.
-    calendar = Calendar(held, span[0].year - 1, last.year + 1)
-    return Series(place, calendar, span, move)

@@ -23,19 +23,24 @@ class Calendar:
 
     Args:
         reports: one calendar year of them, oldest first.
-        first: the earliest year needed.
-        last: the last year needed.
+        years: how many years are served, the last of them this one.
     """
 
-    def __init__(self, reports: Sequence[Report], first: int, last: int) -> None:
-        begin = _new_year(reports[0].time.year)
+    def __init__(self, reports: Sequence[Report], years: int) -> None:
+        first, last = reports[0].time, reports[-1].time
+        self.span = first.replace(year=first.year - years + 1), last
+        begin = _new_year(first.year)
         common = [(report.time - begin, report) for report in reports]
         until = [offset for offset, _ in common]
         cut = bisect_left(until, _LEAP_DAY)
         again = common[bisect_left(until, _LEAP_DAY - DAY) : cut]
         later = [(offset + DAY, report) for offset, report in [*again, *common[cut:]]]
         leap = common[:cut] + later
-        self._years = [(_new_year(y), leap if _leap(y) else common) for y in range(first, last + 1)]
+        # A year more on both sides: what is moved out of the span at one end comes in there.
+        self._years = [
+            (_new_year(year), leap if _leap(year) else common)
+            for year in range(first.year - years, first.year + 2)
+        ]
         self._starts = [0, *accumulate(len(held) for _, held in self._years)]
 
     def __len__(self) -> int:
@@ -51,18 +56,16 @@ class Calendar:
 
 
 class Series(Sequence[Observation]):
-    """What a station serves: the calendar's reports, moved in time, of [start, end]; newest first.
+    """What a station serves: the calendar's reports, moved in time, of its span; newest first.
 
     None is made before it is asked for, so a station may serve any number of years.
     """
 
-    def __init__(
-        self, place: Place, calendar: Calendar, span: tuple[datetime, datetime], move: timedelta
-    ) -> None:
+    def __init__(self, place: Place, calendar: Calendar, move: timedelta = timedelta(0)) -> None:
         self._place = place
         self._calendar = calendar
         self._move = move
-        start, end = span
+        start, end = calendar.span
         everything = range(len(calendar))
         self._places = range(
             bisect_left(everything, x=True, key=lambda n: calendar.at(n)[0] + move >= start),

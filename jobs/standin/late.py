@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zlib import crc32
@@ -10,6 +11,7 @@ from jobs.standin.data import Feature
 
 _PARTS = 10_000
 _LONGEST = 180  # minutes
+_WHOLE_DEGREES = ("temperature", "dewpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Late:
 
     def final(self, station_id: str, time: datetime) -> datetime:
         """Tell when the report of this time is there as it stays."""
+        if not self.share:
+            return time
         drawn = self._draw(station_id, time)
         if drawn >= 2 * self.share * _PARTS:
             return time
@@ -40,6 +44,8 @@ class Late:
 
     def seen(self, station_id: str, time: datetime, when: datetime) -> bool:
         """Tell whether a reader at `when` finds the report at all."""
+        if not self.share:
+            return time <= when
         comes_twice = self._draw(station_id, time) >= self.share * _PARTS
         return time <= when and (comes_twice or self.final(station_id, time) <= when)
 
@@ -48,12 +54,13 @@ class Late:
 
 
 def preliminary(feature: Feature) -> Feature:
-    """Change a report, in place, to what it is before its correction."""
-    for quantity in feature["properties"].values():
-        if isinstance(quantity, dict) and quantity.get("qualityControl"):
+    """Make of a report what it is before its correction."""
+    early = copy.deepcopy(feature)
+    for field, quantity in early["properties"].items():
+        if not isinstance(quantity, dict):
+            continue
+        if quantity.get("qualityControl"):
             quantity["qualityControl"] = "Z"
-    for field in ("temperature", "dewpoint"):
-        quantity = feature["properties"].get(field)
-        if isinstance(quantity, dict) and isinstance(quantity.get("value"), int | float):
+        if field in _WHOLE_DEGREES and isinstance(quantity.get("value"), int | float):
             quantity["value"] = float(round(quantity["value"]))
-    return feature
+    return early

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import multiprocessing
+import re
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -246,13 +249,44 @@ def test_waiting_ends_with_the_budget(connect: Connect, year: Source, waits: lis
     assert 10 < sum(waits) <= 60
 
 
-def test_a_retry_is_logged_with_its_correlation_id(
+def test_each_retry_and_the_failure_are_logged_with_their_correlation_id(
     connect: Connect, year: Source, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.WARNING, "jobs.weather")
-    list(connect(make_app(year, Faults(script=["error"]))).stations())
-    assert "HTTP 500" in caplog.text
-    assert "correlation id" in caplog.text
+    caplog.set_level(logging.INFO, "jobs.weather")
+    app = make_app(year, Faults({"error": 1.0}, in_a_row=1000))
+    with pytest.raises(Unavailable) as caught:
+        connect(app, max_attempts=3).observations("KJFK", DAY, NEXT_DAY)
+    lines = [record.getMessage() for record in caplog.records if record.name == "jobs.weather"]
+    told = [re.search(r"HTTP 500.*correlation id ([0-9a-f]{32})", line) for line in lines]
+    assert [bool(match) for match in told] == [True] * 3
+    assert len({match[1] for match in told if match}) == 3
+    assert lines[-1].endswith("given up after 3 attempt(s)")
+    assert caught.value.correlation_id
+    assert caught.value.correlation_id in lines[-1]
+
+
+def test_a_cdn_page_is_quoted_by_its_reference(connect: Connect, year: Source) -> None:
+    app = make_app(year, Faults({"forbidden": 1.0}, in_a_row=1000))
+    with pytest.raises(Throttled, match=r"reference 18\.5fa71402\.1357\.2013"):
+        connect(app, max_attempts=1).observations("KJFK", DAY, NEXT_DAY)
+
+
+def test_a_batch_is_told_in_one_line(
+    connect: Connect, year: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "jobs.weather")
+    client = connect(make_app(year, Faults(script=["", "throttle"])))
+    list(client.stations())  # before the batch: not counted
+    caplog.clear()
+    with client.batch("batch 7"):
+        for station in ("KEWR", "KJFK", "KLGA"):
+            client.observations(station, DAY, NEXT_DAY)
+        with pytest.raises(NotFound):
+            client.observations("KNOPE", DAY, NEXT_DAY)
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    (line,) = [line for line in told if line.startswith("batch 7: ")]
+    assert "4 requests (0 not modified, 0 tried again, 1 given up), 0.1 MB in " in line
+    assert re.search(r"last correlation id [0-9a-f]{32}$", line)
 
 
 @pytest.mark.parametrize(
@@ -283,6 +317,44 @@ def test_a_next_page_elsewhere_is_not_followed(connect: Connect) -> None:
         list(connect(app).stations())
 
 
+def test_a_list_without_end_is_refused(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    numbers = itertools.count()
+
+    def app(_: Any, start_response: Any) -> list[bytes]:
+        number = next(numbers)
+        status, headers, body = page({"id": str(number)}, following=f"/stations?cursor={number}")
+        start_response(f"{status} OK", list(headers.items()))
+        return [body]
+
+    monkeypatch.setattr("jobs.weather_pages.MAX_PAGES", 20)
+    with pytest.raises(Refused, match="more than 20 pages"):
+        list(connect(app).stations())
+    assert len(asked) == 20
+
+
+def test_a_redirect_within_the_service_is_followed(connect: Connect, asked: list[str]) -> None:
+    app = serving((301, {"Location": "/stations?state=NY"}, b""), page({"id": "a"}))
+    assert [f["id"] for f in connect(app).stations()] == ["a"]
+    assert asked == ["/stations?limit=500", "/stations?state=NY"]
+
+
+@pytest.mark.parametrize("place", ["http://localhost:1/stations", "//[::1", "ftp://127.0.0.1/"])
+def test_a_redirect_elsewhere_is_not_followed(
+    connect: Connect, place: str, asked: list[str]
+) -> None:
+    with pytest.raises(Refused, match=r"another origin|no URL"):
+        list(connect(serving((302, {"Location": place}, b""))).stations())
+    assert len(asked) == 1
+
+
+def test_redirects_in_a_circle_are_refused(connect: Connect, asked: list[str]) -> None:
+    with pytest.raises(Refused, match="more than 3 redirects"):
+        list(connect(serving((307, {"Location": "/stations"}, b""))).stations())
+    assert len(asked) == 4
+
+
 def test_a_next_link_that_comes_again_ends_the_walk(connect: Connect, asked: list[str]) -> None:
     app = serving(
         page({"id": "a"}, following="/stations?cursor=1"),
@@ -303,11 +375,27 @@ def test_a_page_without_news_ends_the_walk(connect: Connect, asked: list[str]) -
 
 
 def test_pages_older_than_the_start_end_the_walk(connect: Connect, asked: list[str]) -> None:
-    hours = [DAY + timedelta(hours=back) for back in (1, 0, -1, -2, -3)]
-    pages = [page(observation(h), following=f"/o?cursor={h.hour}") for h in hours]
-    found = connect(serving(*pages)).observations("KJFK", DAY, NEXT_DAY)
-    assert times(found) == [hours[0].isoformat(), hours[1].isoformat()]
+    minutes = [DAY + timedelta(minutes=300 - number) for number in range(1500)]
+    parts = [minutes[start : start + 300] for start in range(0, 1500, 300)]
+    answers = [page(*map(observation, part), following=f"/o?cursor={part[-1]}") for part in parts]
+    found = connect(serving(*answers)).observations("KJFK", DAY, NEXT_DAY)
+    assert times(found) == [moment.isoformat() for moment in minutes if moment >= DAY]
     assert len(asked) == 3
+
+
+def test_a_short_first_page_is_the_only_one(
+    connect: Connect, year: Source, asked: list[str]
+) -> None:
+    assert len(connect(make_app(year)).observations("KJFK", DAY, NEXT_DAY)) == 24
+    assert len(asked) == 1
+
+
+def test_a_next_page_may_be_short(connect: Connect) -> None:
+    minutes = [DAY + timedelta(minutes=600 - number) for number in range(400)]
+    parts = [minutes[:300], minutes[300:310], minutes[310:]]
+    answers = [page(*map(observation, part), following=f"/o?cursor={part[-1]}") for part in parts]
+    found = connect(serving(*answers, page())).observations("KJFK", DAY, NEXT_DAY)
+    assert len(found) == 400
 
 
 def test_records_without_a_time_are_handed_on(connect: Connect) -> None:
@@ -342,3 +430,24 @@ def test_a_proxy_of_the_environment_is_not_used_on_this_machine(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     assert len(list(connect(make_app(year), max_attempts=1).stations())) == 3
+
+
+def test_a_fork_gets_connections_of_its_own(connect: Connect, year: Source) -> None:
+    client = connect(make_app(year), max_attempts=1)
+    expected = client.observations("KJFK", DAY, NEXT_DAY)
+    context = multiprocessing.get_context("fork")  # as Luigi's workers do
+    answers = context.SimpleQueue()
+
+    def ask() -> None:
+        answers.put([client.observations("KJFK", DAY, NEXT_DAY) == expected for _ in range(20)])
+
+    processes = [context.Process(target=ask) for _ in range(3)]
+    for process in processes:
+        process.start()
+    found = [client.observations("KJFK", DAY, NEXT_DAY) == expected for _ in range(20)]
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 3
+    for _ in processes:
+        found.extend(answers.get())
+    assert found == [True] * 80
