@@ -9,10 +9,12 @@ from jobs.load import LoadAlerts, LoadObservations, LoadStations
 from jobs.observations import Observations
 from jobs.pipeline import WeatherPipeline
 from jobs.stations import Stations
-from jobs.transform import Transform
+from jobs.transform import DbtDocs, DbtTransformations, Transform
 
 __all__ = [
     "Alerts",
+    "DbtDocs",
+    "DbtTransformations",
     "LoadAlerts",
     "LoadDays",
     "LoadObservations",
