@@ -81,8 +81,11 @@ class Load(PeriodTask):
         """Write the checkpoint of a load that is done."""
         checkpoint = _checkpoint(parts, tally, seconds) | more
         write_json(self.path(), checkpoint)
+        what = f"{checkpoint['rows_in']} rows read"
+        if "observations" in more:
+            what = f"{more['observations']} observations of {more['stations']} stations"
         self.say(
-            f"{checkpoint['rows_in']} rows read, {checkpoint['rows_new']} new,"
+            f"{what}, {checkpoint['rows_new']} new,"
             f" {checkpoint['rows_changed']} changed, {checkpoint['rows_rejected']} quarantined"
             f" -> {self.definition.name}",
             100,
