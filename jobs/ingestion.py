@@ -86,6 +86,11 @@ def totals(loads: list[dict[str, Any]]) -> dict[str, Any]:
         "duplicates": sum(load["duplicates"] for load in loads),
         "quarantined": dict(reasons.most_common()),
         "drift": list(drift.values()),
+        "failed_before": {
+            station: error
+            for load in loads
+            for station, error in load.get("failed_before", {}).items()
+        },
         "unavailable": sorted(
             {load["period"] for load in loads if load["status"] == "unavailable"}
         ),
@@ -111,6 +116,8 @@ def describe_loads(summary: dict[str, Any]) -> str:
     ]
     if summary["rows_per_second"]:
         lines.append(f"{summary['rows_per_second']} rows a second")
+    if summary["failed_before"]:
+        lines.append(f"failed at first, and came later: {_list(sorted(summary['failed_before']))}")
     if summary["unavailable"]:
         lines.append(f"unavailable, older than the service keeps: {_list(summary['unavailable'])}")
     if summary["quarantined"]:

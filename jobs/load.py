@@ -85,8 +85,11 @@ class Load(PeriodTask):
         """Write the checkpoint of a load that is done."""
         checkpoint = _checkpoint(parts, tally, seconds) | more
         write_json(self.path(), checkpoint)
+        what = f"{checkpoint['rows_in']} rows read"
+        if "observations" in more:
+            what = f"{more['observations']} observations of {more['stations']} stations"
         self.say(
-            f"{checkpoint['rows_in']} rows read, {checkpoint['rows_new']} new,"
+            f"{what}, {checkpoint['rows_new']} new,"
             f" {checkpoint['rows_changed']} changed, {checkpoint['rows_rejected']} quarantined"
             f" -> {self.definition.name}",
             100,
@@ -198,19 +201,35 @@ class LoadObservations(Load):
         found = fetch(self, self.step(Stations))
         started, tally = time.monotonic(), Tally()
         parts = list(self._load(self.open(), found, tally))
-        found.require_whole()
+        seconds = time.monotonic() - started
+        self._require_whole(found, parts, tally, seconds)
         if not tally.records:
             log.warning("no observations of %s", self.period)
         counts = tally.stations.values()
         self.close(
             parts,
             tally,
-            time.monotonic() - started,
+            seconds,
             stations=len(counts),
             stations_with_observations=sum(count > 0 for count in counts),
             observations=sum(counts),
             batches=found.batches,
+            failed_before=read_json(note)["failed"] if (note := self._note()).exists() else {},
         )
+        note.unlink(missing_ok=True)
+
+    def _note(self) -> Path:
+        """Name the file that tells what is missing as long as something is."""
+        return self.path().with_name("load-observations.incomplete.json")
+
+    def _require_whole(
+        self, found: Fetched, parts: list[iceberg.Loaded], tally: Tally, seconds: float
+    ) -> None:
+        if found.failed_batches:
+            what = {"failed_batches": list(found.failed_batches), "failed": found.failed}
+            note = _checkpoint(parts, tally, seconds) if parts else {}
+            write_json(self._note(), note | what | {"status": "incomplete"})
+        found.require_whole()
 
     def _load(self, catalog: Catalog, found: Fetched, tally: Tally) -> Iterator[iceberg.Loaded]:
         """Load file after file, in one commit unless they are more than fit in memory."""

@@ -153,7 +153,7 @@ def _fetch_batches(
     windows = {
         name: task.period.window(zone, settings.trailing_hours) for name, zone in zones.items()
     }
-    dead = done = 0
+    dead = done = observations = 0
     with ThreadPoolExecutor(max(1, settings.fetchers), "fetch") as pool:
         futures = {pool.submit(_fetch_batch, service, one, windows): one for one in batches}
         for future in as_completed(futures):
@@ -163,27 +163,22 @@ def _fetch_batches(
             failed.update(errors)
             done += 1
             dead = 0 if answers or not errors else dead + 1
-            _tell(task, batch, answers, errors, 100 * done / len(batches))
+            count = sum(len(answer["features"]) for answer in answers)
+            observations += count
+            task.say(
+                f"{done} of {len(batches)} batches, {observations} observations"
+                f" (batch {batch.number}: {count} of {len(answers)} stations"
+                f"{f', {len(errors)} stations failed' if errors else ''})",
+                100 * done / len(batches),
+            )
+            for station, error in errors.items():
+                log.warning("%s: %s", station, error)
             if dead >= _DEAD_BATCHES:
                 pool.shutdown(wait=False, cancel_futures=True)
     for batch in batches:
         if not batch.path.exists() and not failed.keys() & set(batch.members):
             failed.update(dict.fromkeys(batch.members, "not asked for: the service is down"))
     return failed
-
-
-def _tell(
-    task: WeatherTask,
-    batch: _Batch,
-    answers: list[Answer],
-    errors: dict[str, str],
-    percent: float,
-) -> None:
-    count = sum(len(answer["features"]) for answer in answers)
-    message = f"batch {batch.number}: {count} observations of {len(answers)} stations"
-    task.say(f"{message}, {len(errors)} failed" if errors else message, percent)
-    for station, error in errors.items():
-        log.warning("%s: %s", station, error)
 
 
 def _fetch_batch(

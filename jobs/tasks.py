@@ -94,7 +94,10 @@ class PeriodTask(WeatherTask):
 class DayTask(WeatherTask):
     """A step of one day."""
 
-    date = Day(description="the day, YYYY-MM-DD; yesterday in UTC if not given")
+    date = Day(
+        description="the day, YYYY-MM-DD; yesterday in UTC if not given."
+        " Many days, each by itself: RangeDaily --of TASK --start 2026-11-20 --days-back 6"
+    )
 
     @property
     def period(self) -> Period:
@@ -105,7 +108,10 @@ class DayTask(WeatherTask):
 class HourTask(WeatherTask):
     """A step of one hour."""
 
-    hour = Hour(description="the UTC hour, YYYY-MM-DDTHH; the last one that is over if not given")
+    hour = Hour(
+        description="the UTC hour, YYYY-MM-DDTHH; the last one that is over if not given."
+        " Many hours: RangeHourly --of TASK --start 2026-11-20T00 --hours-back 144"
+    )
 
     @property
     def period(self) -> Period:

@@ -123,6 +123,8 @@ class Pipeline:
         """Start a run whose output goes to ``output``, in a process group of its own."""
         command = [sys.executable, "-m", "luigi", "--module", "jobs", *arguments]
         command += ["--scheduler-retry-delay", "1", *["--local-scheduler"] * local]
+        # Another run of the same command, of another test, is no reason to stay away.
+        command += ["--lock-pid-dir", str(self.data / "locks")]
         self.data.mkdir(parents=True, exist_ok=True)
         with self.output.open("wb") as output:
             return subprocess.Popen(

@@ -1,6 +1,7 @@
 """An hour's ingestion: trailing re-reads, broken batches, hours that are gone, ranges of hours."""
 
 import datetime as dt
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any
 import pytest
 from luigi.tools.range import RangeDaily, RangeHourly
 
-from jobs import Transform, WeatherIngestion, WeatherPipeline
+from jobs import Transform, WeatherIngestion, WeatherPipeline, load
 from jobs.standin import airports, make_app, running
-from tests.pipeline.ingesting import HOUR, STATIONS, Service, ingest, summary
+from tests.pipeline.ingesting import HOUR, STATIONS, Service, Settings, ingest, summary
 
 WINDOW = (dt.datetime(2013, 7, 2, 9, tzinfo=dt.UTC), dt.datetime(2013, 7, 2, 15, tzinfo=dt.UTC))
 
@@ -45,9 +46,9 @@ def test_an_hour_brings_its_trailing_window_in_one_commit_a_table(
     count = len(within(records, *WINDOW))
     assert (told["observations"], told["stations"], told["unavailable"]) == (count, 3, [])
     assert told["rows_per_second"] > 0
-    (load,) = [load for load in told["loads"] if load["table"] == OBSERVATIONS]
-    assert (load["rows_in"], load["rows_new"], load["rows_changed"]) == (count, count, 0)
-    assert (load["rows_rejected"], load["duplicates"], load["batches"]) == (0, 0, 1)
+    (one,) = [one for one in told["loads"] if one["table"] == OBSERVATIONS]
+    assert (one["rows_in"], one["rows_new"], one["rows_changed"]) == (count, count, 0)
+    assert (one["rows_rejected"], one["duplicates"], one["batches"]) == (0, 0, 1)
     assert (
         f"{count} observations of 3 stations"
         in WeatherIngestion(hour=HOUR).path().with_suffix(".txt").read_text()
@@ -60,12 +61,12 @@ def test_the_next_hour_reads_again_and_adds_its_own(
     assert ingest()
     assert ingest(HOUR + dt.timedelta(hours=1))
     assert keys(settings) == within(records, WINDOW[0], WINDOW[1] + dt.timedelta(hours=1))
-    (load,) = [
-        load
-        for load in summary(HOUR + dt.timedelta(hours=1))["loads"]
-        if load["table"] == OBSERVATIONS
+    (told,) = [
+        one
+        for one in summary(HOUR + dt.timedelta(hours=1))["loads"]
+        if one["table"] == OBSERVATIONS
     ]
-    assert (load["rows_in"], load["rows_new"], load["rows_changed"]) == (16, 3, 0)
+    assert (told["rows_in"], told["rows_new"], told["rows_changed"]) == (16, 3, 0)
 
 
 def test_late_and_corrected_reports_come_with_the_hours_after(
@@ -80,7 +81,7 @@ def test_late_and_corrected_reports_come_with_the_hours_after(
             clock[0] = dt.datetime(2013, 7, 2, hour + 1, 5, tzinfo=dt.UTC)
             at = dt.datetime(2013, 7, 2, hour)  # noqa: DTZ001
             assert ingest(at)
-            changed += sum(load["rows_changed"] for load in summary(at)["loads"])
+            changed += sum(one["rows_changed"] for one in summary(at)["loads"])
     assert changed > 0, "no report was corrected: the test shows nothing"
     final = within(records, dt.datetime(2013, 7, 2, 4, tzinfo=dt.UTC), WINDOW[1])
     truth = {(r["station_id"], r["observed_at"]): r["temperature_c"] for r in records}
@@ -103,11 +104,18 @@ def test_what_a_failing_service_gave_is_loaded_and_the_rest_is_asked_for_again(
     every = within(records, *WINDOW)
     assert keys(settings) == [key for key in every if key[0] != "KJFK"]
     assert not WeatherIngestion(hour=HOUR).complete()
+    note = WeatherIngestion(hour=HOUR).path().with_name("load-observations.incomplete.json")
+    told = json.loads(note.read_text())
+    assert (told["status"], told["failed_batches"], told["rows_new"]) == ("incomplete", [2], 10)
+    assert "HTTP 500" in told["failed"]["KJFK"]
     service.broken, before = set(), service.observed()
     assert ingest()
     assert keys(settings) == every
     assert service.observed() - before == Counter({"KJFK": 1})
-    assert summary()["stations_with_observations"] == 3
+    told = summary()
+    assert told["stations_with_observations"] == 3
+    assert list(told["failed_before"]) == ["KJFK"]
+    assert not note.exists()
 
 
 def test_a_broken_station_does_not_take_its_batch_with_it(
@@ -153,7 +161,7 @@ def test_an_hour_that_is_gone_is_not_asked_for_and_no_failure(
     assert service.asked == []
     told = summary()
     assert told["unavailable"] == ["2013-07-02T14"]
-    assert {load["status"] for load in told["loads"]} == {"unavailable"}
+    assert {one["status"] for one in told["loads"]} == {"unavailable"}
     (line,) = [r.getMessage() for r in caplog.records if "stays unavailable" in r.getMessage()]
     assert "2013-07-02T14 is older than the 144 hours that the service keeps" in line
     # The marts find their tables all the same.
@@ -251,9 +259,26 @@ def test_an_incomplete_hour_ends_with_a_status_and_one_line(
 
 def test_days_are_loaded_in_chunks(settings: Any) -> None:
     settings(weather_chunk_days=2)
-    periods = [str(load.period) for load in Transform(date=dt.date(2013, 7, 5), days=5).requires()]
+    periods = [str(one.period) for one in Transform(date=dt.date(2013, 7, 5), days=5).requires()]
     assert sorted(set(periods)) == [
         "2013-07-01_2013-07-02",
         "2013-07-03_2013-07-04",
         "2013-07-05",
     ]
+
+
+def test_more_rows_than_fit_in_memory_are_several_commits(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, records: list[dict[str, Any]]
+) -> None:
+    settings(weather_batch_size=1)
+    monkeypatch.setattr(load, "MAX_ROWS", 6)
+    assert ingest()
+    assert keys(settings) == within(records, *WINDOW)
+    assert len(settings.catalog.load_table(OBSERVATIONS).snapshots()) == 2
+    (told,) = [one for one in summary()["loads"] if one["table"] == OBSERVATIONS]
+    assert (told["commits"], told["rows_new"]) == (2, 16)
+    # Without the checkpoints and the ids of the loads nothing is written twice either.
+    for path in WeatherIngestion(hour=HOUR).path().parent.glob("*.json"):
+        path.unlink()
+    assert ingest()
+    assert len(settings.catalog.load_table(OBSERVATIONS).snapshots()) == 2
