@@ -36,7 +36,7 @@ _SLACK = 1.3
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Rewritten:
     group: Group
     files: tuple[DataFile, ...]
@@ -176,11 +176,12 @@ def _write_sorted(source: Rows, order: SortOrder, writer: Writer, memory_bytes: 
     del keys
     sample = next(source.read(schema))
     row_bytes = max(1, sample.nbytes // max(1, sample.num_rows))
-    at_once = max(1, memory_bytes // row_bytes)
+    # Rows picked, and the same rows in order.
+    at_once = max(1, memory_bytes // (2 * row_bytes))
     for start in range(0, len(ranks), at_once):
         offset, picked, places = 0, [], []
         for rows in source.read(schema):
-            here = pa.array(ranks[offset : offset + rows.num_rows])
+            here = ranks.slice(offset, rows.num_rows)
             offset += rows.num_rows
             mask = pc.and_(pc.greater_equal(here, start), pc.less(here, start + at_once))
             picked.append(rows.filter(mask))

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.schema import Schema
@@ -48,9 +47,7 @@ def parse(text: str, schema: Schema) -> SortOrder:
     return SortOrder(*fields)
 
 
-def ranks(
-    keys: Iterable[pa.Table], order: SortOrder, schema: Schema
-) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def ranks(keys: Iterable[pa.Table], order: SortOrder, schema: Schema) -> pa.Array:
     """Give each row's place in a sort order, from tables of just the columns to sort by."""
     table = pa.concat_tables(keys, promote_options="permissive")
     columns, ways = [], []
@@ -64,12 +61,10 @@ def ranks(
         ways += ["descending" if nulls_first else "ascending"]
         ways += ["ascending" if field.direction == SortDirection.ASC else "descending"]
     names = [str(number) for number in range(len(columns))]
-    places = pc.sort_indices(
-        pa.table(columns, names=names), sort_keys=list(zip(names, ways, strict=True))
-    ).to_numpy()
-    found = np.empty(len(places), np.int64)
-    found[places] = np.arange(len(places))
-    return found
+    sorting = list(zip(names, ways, strict=True))
+    places = pc.sort_indices(pa.table(columns, names=names), sort_keys=sorting)
+    # Where each row goes is the inverse of where each place's row comes from.
+    return pc.sort_indices(places)
 
 
 def column_of(table: pa.Table, name: str) -> pa.ChunkedArray:

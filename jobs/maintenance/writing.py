@@ -61,7 +61,7 @@ class Writer:
         self._partition = partition
         self._file_bytes = file_bytes
         self._memory_bytes = memory_bytes
-        self._row_group_bytes = min(_ROW_GROUP_BYTES, memory_bytes)
+        self._row_group_bytes = max(1, min(_ROW_GROUP_BYTES, memory_bytes // 2))
         self._sort_order_id = sort_order_id
         self._schema = sanitize_column_names(state.metadata.schema())
         self._arrow = schema_to_pyarrow(self._schema)
