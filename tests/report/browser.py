@@ -126,8 +126,16 @@ def chromium() -> Iterator[Callable[[], Page]]:
     from_browser, to_us = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, f"{to_browser}", f"{to_us}", PROGRAM, *OPTIONS]
-            + [f"--user-data-dir={profile}"],
+            [
+                sys.executable,
+                "-c",
+                LAUNCH,
+                f"{to_browser}",
+                f"{to_us}",
+                PROGRAM,
+                *OPTIONS,
+                f"--user-data-dir={profile}",
+            ],
             pass_fds=(to_browser, to_us),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.pipeline.conftest import CatalogServer, Pipeline, make_catalog, port, records  # noqa: F401
+from tests.pipeline.conftest import CatalogServer, Pipeline, make_catalog, port, records  # noqa: F401  # fixtures
 from tests.report.browser import PROGRAM, Page, chromium
 from tests.report.story import DAY, tell, weather
 
