@@ -3,7 +3,10 @@
   "use strict";
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const charts = read("charts");
-  const datasets = read("datasets");
+  const rows = ({ columns, rows }) =>
+    rows.map((row) => Object.fromEntries(row.map((value, at) => [columns[at], value])));
+  const datasets = Object.fromEntries(Object.entries(read("datasets"))
+    .map(([name, data]) => [name, data.columns ? rows(data) : data]));
   const places = [...document.querySelectorAll("[data-chart]")];
   const drawn = new Map();
 

@@ -56,11 +56,13 @@ def section(lake: Lake, day: Day) -> Section:
     if fresh and silent:
         blocks.append(Words(f"{count(silent, 'station')} had no report in the last 30 days."))
     if len(found) > len(rows):
-        blocks.append(Words(f"{count(len(found) - len(rows), 'station')} lie outside the map."))
+        outside = len(found) - len(rows)
+        lie = "lies" if outside == 1 else "lie"
+        blocks.append(Words(f"{count(outside, 'station')} {lie} outside the map."))
     return Section("map", title, blocks)
 
 
-def _temperature(rows: Rows, warm: Rows, data: dict[str, Any]) -> Figure:
+def _temperature(rows: Rows, warm: Rows, data: dict[str, Rows]) -> Figure:
     low, high = min(row["mean"] for row in warm), max(row["mean"] for row in warm)
     scale = alt.Scale(range=COLD_TO_WARM, domain=[low, max(high, low + 1)], interpolate="lab")
     legend = _legend("Mean temperature, °C / °F", BOTH_DEGREES)
@@ -75,7 +77,7 @@ def _temperature(rows: Rows, warm: Rows, data: dict[str, Any]) -> Figure:
     )
 
 
-def _age(rows: Rows, fresh: Rows, data: dict[str, Any], day: Day) -> Figure:
+def _age(rows: Rows, fresh: Rows, data: dict[str, Rows], day: Day) -> Figure:
     oldest = max(row["age"] for row in fresh)
     scale = alt.Scale(range=FRESH_TO_OLD, domain=[0, 1, 6, 24], type="linear", clamp=True)
     legend = _legend("Hours since the newest report", "datum.value")
