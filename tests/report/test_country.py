@@ -118,7 +118,7 @@ def test_every_station_is_on_the_map_and_the_page_stays_small(
     # Those of the mainland, and a legend of none.
     assert opened.evaluate(dots) == STATIONS - 1
     text = opened.evaluate("document.querySelector('main').textContent")
-    assert "1 station lies outside the map" in text
+    assert "Not on the map, but elsewhere: 1 station." in text
     assert "270 stations had no report in the last 30 days" in text
     assert f"of {STATIONS:,} stations that lead, warmest first" in text
     assert f"40 of {STATIONS:,}." in text
