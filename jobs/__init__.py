@@ -1,8 +1,10 @@
 """The weather pipeline: ``luigi --module jobs WeatherPipeline`` finds its tasks here."""
 
+import logging
+
 from jobs import config
 from jobs.alerts import Alerts
-from jobs.ingestion import WeatherIngestion
+from jobs.ingestion import LoadDays, WeatherIngestion
 from jobs.load import LoadAlerts, LoadObservations, LoadStations
 from jobs.observations import Observations
 from jobs.pipeline import WeatherPipeline
@@ -15,6 +17,7 @@ __all__ = [
     "DbtDocs",
     "DbtTransformations",
     "LoadAlerts",
+    "LoadDays",
     "LoadObservations",
     "LoadStations",
     "Observations",
@@ -25,5 +28,7 @@ __all__ = [
     "WeatherPipeline",
 ]
 
+# The client's lines, with the service's correlation ids, go wherever Luigi's go.
+logging.getLogger("jobs.weather").parent = logging.getLogger("luigi-interface")
 # Luigi itself looks for luigi.cfg in the working directory, not in its conf/.
 config.read_file()

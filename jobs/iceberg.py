@@ -11,6 +11,7 @@ import itertools
 import logging
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -189,8 +190,10 @@ def ensure(catalog: Catalog, definition: Definition) -> Table:
         table = _create(catalog, definition)
     missing = set(definition.schema.names) - {field.name for field in table.schema().fields}
     if missing:
+        # The rows that there are have no value for them yet, so at first none is required.
+        added = [field.with_nullable(True) for field in definition.schema if field.name in missing]
         with table.update_schema() as update:
-            update.union_by_name(_schema(definition))
+            update.union_by_name(_schema(added))
     if table.properties.get(_RETRIES) != "0":
         with table.transaction() as transaction:
             transaction.set_properties({_RETRIES: "0"})
@@ -208,7 +211,7 @@ def find_load(table: Table, load_id: str) -> Snapshot | None:
 def _create(catalog: Catalog, definition: Definition) -> Table:
     namespace = definition.name.rpartition(".")[0]
     catalog.create_namespace_if_not_exists(namespace)
-    schema = _schema(definition)
+    schema = _schema(definition.schema)
     try:
         return catalog.create_table(
             definition.name,
@@ -220,11 +223,11 @@ def _create(catalog: Catalog, definition: Definition) -> Table:
         return catalog.load_table(definition.name)
 
 
-def _schema(definition: Definition) -> Schema:
+def _schema(columns: Iterable[pa.Field]) -> Schema:
     numbers = itertools.count(_FIRST_FIELD_ID)
     fields = [
         field.with_metadata({**(field.metadata or {}), **_field_id(next(numbers))})
-        for field in definition.schema
+        for field in columns
     ]
     # The elements of lists are numbered behind the columns.
     for place, field in enumerate(fields):

@@ -11,9 +11,9 @@ import luigi
 from tabulate import tabulate
 
 from jobs import config
-from jobs.load import Load, loads
+from jobs.load import Load, day_loads, loads
 from jobs.targets import read_json, write, write_json
-from jobs.tasks import HourTask, InRanges, WeatherTask, log
+from jobs.tasks import DayTask, HourTask, InRanges, WeatherTask, log
 
 
 class WeatherIngestion(InRanges, HourTask):
@@ -49,6 +49,18 @@ class WeatherIngestion(InRanges, HourTask):
         for line in text.splitlines():
             log.info("%s", line)
         self.say(f"done; summary in {self.path()}", 100)
+
+
+class LoadDays(InRanges, DayTask, luigi.WrapperTask):
+    """Fetch and load days, and build no marts: back-fill first, transform once."""
+
+    days = luigi.IntParameter(
+        default=1, description="how many days, of which date is the last", positional=False
+    )
+
+    def requires(self) -> list[Load]:
+        """Ask for the loads, ``[weather] chunk_days`` in each."""
+        return day_loads(self, self.date, self.days)
 
 
 def checkpoints(tasks: Iterable[WeatherTask]) -> list[dict[str, Any]]:

@@ -113,9 +113,13 @@ def fetch(task: WeatherTask, stations: Stations) -> Fetched:
     of a batch that failed is kept in a file of its own, and the next try asks for the rest only.
     """
     zones = time_zones(stations)
-    batches = _batches(Path(stations.path()).parent, sorted(zones))
+    days = (task.period.last - task.period.first).days + 1
+    batches = _batches(Path(stations.path()).parent, sorted(zones), days)
     waiting = [batch for batch in batches if not batch.path.exists()]
-    failed = _fetch_batches(task, waiting, zones) if waiting else {}
+    failed: dict[str, str] = {}
+    if waiting:
+        with client().batch(f"{task.task_family} {task.period}"):
+            failed = _fetch_batches(task, waiting, zones)
     files = [path for batch in batches for path in (batch.path, batch.partial) if path.exists()]
     missing = [batch.number for batch in batches if not batch.path.exists()]
     return Fetched(tuple(files), len(batches), failed, tuple(missing))
@@ -127,8 +131,9 @@ def time_zones(stations: Stations) -> dict[str, str | None]:
     return {row["station_id"]: row["time_zone"] for row in rows if not isinstance(row, Reject)}
 
 
-def _batches(folder: Path, names: list[str]) -> list[_Batch]:
-    size = max(1, weather().batch_size)
+def _batches(folder: Path, names: list[str], days: int) -> list[_Batch]:
+    # Batches of many days have fewer stations: each must fit in memory.
+    size = max(1, weather().batch_size // days)
     batches = []
     for number, start in enumerate(range(0, len(names), size), 1):
         members = tuple(names[start : start + size])

@@ -5,6 +5,7 @@
 
 import datetime as dt
 import functools
+from pathlib import Path
 from typing import Any
 
 import luigi
@@ -25,10 +26,12 @@ def client() -> WeatherClient:
         timeout=settings.timeout,
         max_attempts=settings.max_attempts,
         max_wait=settings.max_wait,
+        cache=Path(settings.data_dir, "answers"),
+        rate_folder=Path(settings.data_dir, "rate"),
     )
 
 
-@functools.cache  # one client, because the rate limit is the process's and not a task's
+@functools.cache  # one client, because it keeps its connections
 def _client(base_url: str, **options: Any) -> WeatherClient:
     return WeatherClient(base_url, **options)
 

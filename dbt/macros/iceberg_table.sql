@@ -12,7 +12,8 @@
   `changes_in` makes it incremental: it names a model of one row per `station_id` and `day` with a
   `reports_fingerprint`, which the table has, too. The query is asked for the days whose fingerprint
   is another, which it finds in changed_days(), and only those days of the table are compared;
-  `day` says how to tell a row's day. With --vars 'rebuild: true' these are all days.
+  `day` says how to tell a row's day. With WEATHER_REBUILD=true, for other
+  models than those that made the table, these are all days.
 #}
 {% materialization iceberg_table, adapter="duckdb" %}
   {%- set key = adapter.quote(config.require('unique_key')) -%}
@@ -103,7 +104,7 @@
       now_there.* exclude (station_id, day)
     from now_there
     full join held on held.station_id = now_there.station_id and held.day = now_there.day
-    {% if not var('rebuild') -%}
+    {% if not env_var('WEATHER_REBUILD', '') -%}
     where held.fingerprint is distinct from now_there.reports_fingerprint
     {%- endif %}
     {% endif %}

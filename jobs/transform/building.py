@@ -1,7 +1,6 @@
 """One build of the marts, from the raw tables to its row in ``weather.pipeline_runs``."""
 
 import datetime as dt
-import json
 import logging
 import uuid
 from dataclasses import dataclass, field
@@ -32,7 +31,6 @@ class Build:
     as_of: dt.datetime
     state: Path
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
 
 def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
@@ -47,6 +45,7 @@ def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
     """
     install_extensions(wanted.state / "duckdb-extensions")
     with alone(wanted.state, say) as lock:
+        started = dt.datetime.now(dt.UTC)
         for definition in RAW:
             iceberg.ensure(catalog, definition)
         digest = marts.project_digest()
@@ -54,7 +53,7 @@ def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
         try:
             _run(catalog, wanted, lock, say, digest)
         except TransformError as error:
-            _record_failure(catalog, wanted, error, digest)
+            _record_failure(catalog, wanted, started, error, digest)
             raise
         found = results.read(wanted.state)
         document = {
@@ -65,21 +64,24 @@ def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
             "freshness": results.freshness(wanted.state),
             "tables": marts.describe(catalog, wanted.state),
         }
-    finished = _record(catalog, wanted, found, digest, "success", _message(document))
-    return {**document, "seconds": round((finished - wanted.started_at).total_seconds(), 3)}
+        message = _message(document)
+        finished = _record(
+            catalog, wanted, started, digest=digest, status="success", message=message
+        )
+    return {**document, "seconds": round((finished - started).total_seconds(), 3)}
 
 
 def _run(catalog: Catalog, wanted: Build, lock: Any, say: Say, digest: str) -> None:
     results.results_path(wanted.state).unlink(missing_ok=True)
     last = runs.last_success(catalog, list(TASKS))
     rebuild = last is None or last["details"].get("project") != digest
-    commands = [
-        ["build", "--vars", json.dumps({"rebuild": rebuild})],
-        ["source", "freshness"],
-    ]
-    as_of = wanted.as_of.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not --vars: with other ones dbt parses the whole project again.
+    environment = {
+        "WEATHER_AS_OF": wanted.as_of.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "WEATHER_REBUILD": "true" if rebuild else "",
+    }
     try:
-        run(wanted.state, lock, commands, say, WEATHER_AS_OF=as_of)
+        run(wanted.state, lock, [["build"], ["source", "freshness"]], say, **environment)
     except TransformError:
         failed = results.failures(results.read(wanted.state))
         if failed:
@@ -90,11 +92,13 @@ def _run(catalog: Catalog, wanted: Build, lock: Any, say: Say, digest: str) -> N
 def _record(
     catalog: Catalog,
     wanted: Build,
-    found: list[results.Result],
+    started: dt.datetime,
+    *,
     digest: str,
     status: str,
     message: str,
 ) -> dt.datetime:
+    found = results.read(wanted.state)
     tests = results.tests(found)
     finished = dt.datetime.now(dt.UTC)
     runs.record(
@@ -103,7 +107,7 @@ def _record(
         task=wanted.task,
         period=wanted.period,
         status=status,
-        started_at=wanted.started_at,
+        started_at=started,
         finished_at=finished,
         message=message,
         details={"project": digest, "models": results.models(found)},
@@ -116,10 +120,13 @@ def _record(
     return finished
 
 
-def _record_failure(catalog: Catalog, wanted: Build, error: TransformError, digest: str) -> None:
+def _record_failure(
+    catalog: Catalog, wanted: Build, started: dt.datetime, error: TransformError, digest: str
+) -> None:
     """Record a failed build; that the catalog may be what failed must not hide the error."""
     try:
-        _record(catalog, wanted, results.read(wanted.state), digest, "failed", str(error)[:2000])
+        message = str(error)[:2000]
+        _record(catalog, wanted, started, digest=digest, status="failed", message=message)
     except (OSError, RESTError) as unreachable:
         log.warning("the failed build could not be recorded: %s", unreachable)
 

@@ -1,5 +1,8 @@
 """Run dbt in a process of its own, one at a time, and follow its progress."""
 
+# Luigi says it is typed, but its methods are not.
+# mypy: allow-untyped-calls
+
 import collections
 import contextlib
 import fcntl
@@ -106,6 +109,7 @@ def _environment(state: Path) -> dict[str, str]:
         "CATALOG_URI": catalog.uri,
         "CATALOG_WAREHOUSE": catalog.warehouse,
         "CATALOG_TOKEN": catalog.token,
+        "CATALOG_CREDENTIAL": catalog.credential,
         "WEATHER_DUCKDB": str(state / "dbt" / "weather.duckdb"),
         "WEATHER_DUCKDB_EXTENSIONS": str(state / "duckdb-extensions"),
         "DO_NOT_TRACK": "1",

@@ -19,6 +19,7 @@ from pyiceberg.catalog import Catalog
 
 from jobs import iceberg
 from jobs.standin import Faults, airports, make_app, running
+from tests.pipeline.ingesting import STATIONS, Service, Settings
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE = 60.0
@@ -228,6 +229,36 @@ def stormy_weather() -> Iterator[str]:
     )
     with running(make_app(airports(), faults)) as url:
         yield url
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """Serve the airports' year behind a door that can be broken."""
+    door = Service(make_app(airports()))
+    with running(door) as url:
+        door.url = url
+        yield door
+
+
+@pytest.fixture
+def settings(
+    make_catalog: Callable[[], CatalogServer],
+    service: Service,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Settings:
+    """Set the pipeline's settings for this process, with a catalog of its own."""
+    change = Settings(monkeypatch, make_catalog())
+    change(
+        weather_base_url=service.url,
+        weather_data_dir=tmp_path,
+        weather_stations=",".join(STATIONS),
+        weather_states="",
+        weather_history_hours=0,
+        weather_requests_per_second=1000,
+        weather_max_attempts=1,
+    )
+    return change
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ select
     count(*) as records,
     min(quarantined_at) as first_at,
     max(quarantined_at) as last_at,
-    -- The same one every time.
-    first(reason order by quarantined_at, reason, raw) as example_reason,
-    first(record_id order by quarantined_at, reason, raw) as example_record_id,
-    first(left(raw, 500) order by quarantined_at, reason, raw) as example_raw
+    -- The same one every time, whenever which was met.
+    first(reason order by reason, raw) as example_reason,
+    first(record_id order by reason, raw) as example_record_id,
+    first(left(raw, 500) order by reason, raw) as example_raw
 from {{ ref('stg_quarantine') }}
 group by kind, reason_class, quarantined_at::date
