@@ -60,7 +60,11 @@ def by_area(lake: Lake, day: Day) -> Section:
     states, zones = (lake.ask(_BY_AREA, date=day.date, kind=kind) for kind in ("state", "zone"))
     rows = states if len({row["area"] for row in states}) > 1 or not zones else zones
     if not rows:
-        return Section("alerts-by-area", title, [Words("No alert counts for any area on this day; test messages never do.", "empty")])
+        return Section(
+            "alerts-by-area",
+            title,
+            [Words("No alert counts for any area on this day; test messages never do.", "empty")],
+        )
     areas = list(dict.fromkeys(row["area"] for row in rows))
     shown = [row for row in rows if row["area"] in areas[:_AREAS]]
     blocks: list[Block] = [

@@ -43,7 +43,7 @@ class Figure:
     title: str
     description: str
     chart: Chart
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     note: str = ""
     size: Literal["full", "half", "third"] = "full"
 

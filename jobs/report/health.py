@@ -132,13 +132,23 @@ def freshness(lake: Lake, _: Day) -> Section:
         for index in [list(_COLORS).index(row["freshness"])]
     ]
     words = ", ".join(f"{row['stations']:,} {row['freshness']}" for row in rows)
-    chart = (
+    figure = Figure(
+        "freshness",
+        "Stations by the age of their newest report",
+        f"Bar of the stations by freshness: {words}.",
+        _bar(sum(row["stations"] for row in rows)),
+        {"freshness": data},
+        f"As of {moment(as_of)}: fresh up to 2 hours, late up to 6, stale up to 48, then silent.",
+    )
+    return Section("freshness", title, [figure])
+
+
+def _bar(stations: int) -> alt.TopLevelMixin:
+    chart: alt.TopLevelMixin = (
         alt.Chart(alt.NamedData("freshness"))
         .mark_bar(height=26)
         .encode(
-            x=alt.X(
-                "stations:Q", axis=whole_axis("stations", sum(row["stations"] for row in rows))
-            ),
+            x=alt.X("stations:Q", axis=whole_axis("stations", stations)),
             order="order:Q",
             color=alt.Color(
                 "state:N",
@@ -149,15 +159,7 @@ def freshness(lake: Lake, _: Day) -> Section:
         )
         .properties(width=FULL, height=44)
     )
-    figure = Figure(
-        "freshness",
-        "Stations by the age of their newest report",
-        f"Bar of the stations by freshness: {words}.",
-        chart,
-        {"freshness": data},
-        f"As of {moment(as_of)}: fresh up to 2 hours, late up to 6, stale up to 48, then silent.",
-    )
-    return Section("freshness", title, [figure])
+    return chart
 
 
 def drift(lake: Lake, _: Day) -> Section:

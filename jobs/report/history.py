@@ -1,6 +1,5 @@
 """This day as we knew it then: the day's rows at earlier snapshots of the observations."""
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,7 +8,18 @@ from typing import Any
 import altair as alt
 from pyiceberg.table.snapshots import Snapshot
 
-from jobs.report.blocks import Block, Day, Figure, Section, Table, Words, celsius, count, moment
+from jobs.report.blocks import (
+    NONE,
+    Block,
+    Day,
+    Figure,
+    Section,
+    Table,
+    Words,
+    celsius,
+    count,
+    moment,
+)
 from jobs.report.lake import Lake, committed
 from jobs.report.scales import FULL, left_axis
 
@@ -41,6 +51,7 @@ _VALUES = (
     "precipitation_last_hour_mm",
     "sea_level_pressure_pa",
 )
+_KINDS = ("added", "corrected", "gone")
 _CHANGES = """
     with old as (select station_id, observed_at, {values} {old}),
         now as (select station_id, observed_at, {values} {now})
@@ -99,15 +110,16 @@ def _lead(snapshots: Sequence[Snapshot], states: Sequence[Known]) -> list[Block]
 
 def _story(lake: Lake, day: Day, states: Sequence[Known]) -> list[Block]:
     if len(states) == 1:
-        return [_table(states)]
-    first, last = states[0], states[-1]
-    changes = _changes(lake, day, first, last)
+        return [_table(states, [])]
+    changes = [_changes(lake, day, *pair) for pair in pairwise(states)]
+    added, corrected, gone = (sum(change[kind] for change in changes) for kind in _KINDS)
+    first = states[0]
     words = (
-        f"Since {moment(committed(first.snapshot))}, when {count(first.rows, 'row')} of the day"
-        f" were known, {count(changes['added'], 'row')} came later,"
-        f" {count(changes['corrected'], 'row')} were corrected and {changes['gone']:,} went."
+        f"At {moment(committed(first.snapshot))} {count(first.rows, 'row')} of the day were known."
+        f" Since then {count(added, 'row')} came, {corrected:,} got other values and {gone:,} went."
+        f" The mean temperature was {celsius(first.mean)}; it is {celsius(states[-1].mean)}."
     )
-    return [Words(words), _figure(states), _table(states)]
+    return [Words(words), _figure(states), _table(states, changes)]
 
 
 def _states(lake: Lake, day: Day, snapshots: Sequence[Snapshot]) -> list[Known]:
@@ -170,7 +182,6 @@ def _figure(states: Sequence[Known]) -> Figure:
         {
             "step": index + 1,
             "time": moment(committed(known.snapshot)),
-            "clock": _clock(committed(known.snapshot), states),
             "rows": known.rows,
             "mean": None if known.mean is None else round(known.mean, 2),
         }
@@ -202,25 +213,20 @@ def _figure(states: Sequence[Known]) -> Figure:
     )
 
 
-def _clock(time: dt.datetime, states: Sequence[Known]) -> str:
-    span = committed(states[-1].snapshot) - committed(states[0].snapshot)
-    return f"{time:%H:%M:%S}" if span < dt.timedelta(days=1) else f"{time:%m-%d %H:%M}"
-
-
-def _table(states: Sequence[Known]) -> Table:
+def _table(states: Sequence[Known], changes: Sequence[dict[str, Any]]) -> Table:
     return Table(
-        "What each of these snapshots knows of the day",
-        ("", "Committed", "Snapshot", "Rows", "Stations", "Mean temperature"),
+        "What each of these snapshots knows of the day, and what it changed",
+        ("", "Committed", "Snapshot", "Rows", "New", "Corrected", "Gone", "Mean temperature"),
         [
             (
                 f"{index}",
                 f"{committed(known.snapshot):%Y-%m-%d %H:%M:%S} UTC",
                 f"{known.snapshot.snapshot_id}",
                 f"{known.rows:,}",
-                f"{known.stations:,}",
+                *(f"{change[kind]:,}" if change else NONE for kind in _KINDS),
                 celsius(known.mean),
             )
-            for index, known in enumerate(states, 1)
+            for index, (known, change) in enumerate(zip(states, [None, *changes], strict=True), 1)
         ],
-        frozenset({"Rows", "Stations"}),
+        frozenset({"Rows", "New", "Corrected", "Gone"}),
     )

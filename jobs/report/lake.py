@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,18 @@ class Lake:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def snapshots(self, table: str) -> list[Snapshot]:
-        """Give the snapshots that the table's present state came through, oldest first."""
+        """Give the snapshots that a reader could meet, up to the present one, oldest first.
+
+        A load that replaces rows makes two in one commit, one without the old rows, one with the
+        new: the first of them was never there to be read.
+        """
         try:
             loaded = self.catalog.load_table(table)
         except NoSuchTableError:
             return []
-        return list(ancestors_of(loaded.current_snapshot(), loaded.metadata))[::-1]
+        newest_first = ancestors_of(loaded.current_snapshot(), loaded.metadata)
+        by_load = groupby(enumerate(newest_first), key=_load)
+        return [next(snapshots)[1] for _, snapshots in by_load][::-1]
 
 
 @contextmanager
@@ -76,6 +83,12 @@ def open_lake(uri: str, warehouse: str, token: str, extensions: Path) -> Iterato
 def committed(snapshot: Snapshot) -> dt.datetime:
     """Give a snapshot's time, UTC."""
     return dt.datetime.fromtimestamp(snapshot.timestamp_ms / 1000, dt.UTC)
+
+
+def _load(numbered: tuple[int, Snapshot]) -> str | int:
+    """Name the load that made a snapshot; what no load made stands alone."""
+    number, snapshot = numbered
+    return (snapshot.summary and snapshot.summary.get(iceberg.LOAD_ID)) or number
 
 
 def _options(uri: str, token: str) -> str:

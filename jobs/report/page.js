@@ -3,7 +3,10 @@
   "use strict";
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const charts = read("charts");
-  const datasets = read("datasets");
+  const rows = ({ columns, rows }) =>
+    rows.map((row) => Object.fromEntries(row.map((value, at) => [columns[at], value])));
+  const datasets = Object.fromEntries(Object.entries(read("datasets"))
+    .map(([name, data]) => [name, data.columns ? rows(data) : data]));
   const places = [...document.querySelectorAll("[data-chart]")];
   const drawn = new Map();
 
@@ -48,7 +51,7 @@
     if (spec.usermeta?.aspect) spec.height = Math.round(place.clientWidth * spec.usermeta.aspect);
     spec.autosize = { type: spec.vconcat ? "pad" : "fit-x", contains: "padding" };
     if (spec.vconcat) spec.vconcat.forEach((panel) => { panel.width -= 76; });
-    spec.padding = { left: 0, right: 4, top: 12, bottom: 4 };
+    spec.padding = { left: spec.vconcat ? 0 : 10, right: 6, top: 12, bottom: 4 };
     spec.description = place.dataset.description;
     const shared = [...names].map((name) => [name, datasets[name]]);
     spec.datasets = { ...spec.datasets, ...Object.fromEntries(shared) };

@@ -52,15 +52,19 @@ def section(lake: Lake, day: Day) -> Section:
         if fresh
         else Words(f"No station reported in the 30 days up to {moment(day.end)}.", "empty"),
     ]
-    silent = len(rows) - len(fresh)
-    if fresh and silent:
-        blocks.append(Words(f"{count(silent, 'station')} had no report in the last 30 days."))
-    if len(found) > len(rows):
-        blocks.append(Words(f"{count(len(found) - len(rows), 'station')} lie outside the map."))
-    return Section("map", title, blocks)
+    left_out = _left_out(len(rows) - len(fresh) if fresh else 0, len(found) - len(rows))
+    return Section("map", title, [*blocks, *left_out])
 
 
-def _temperature(rows: Rows, warm: Rows, data: dict[str, Any]) -> Figure:
+def _left_out(silent: int, outside: int) -> list[Words]:
+    sentences = [
+        f"{count(silent, 'station')} had no report in the last 30 days." if silent else "",
+        f"Not on the map, but elsewhere: {count(outside, 'station')}." if outside else "",
+    ]
+    return [Words(" ".join(filter(None, sentences)))] if any(sentences) else []
+
+
+def _temperature(rows: Rows, warm: Rows, data: dict[str, Rows]) -> Figure:
     low, high = min(row["mean"] for row in warm), max(row["mean"] for row in warm)
     scale = alt.Scale(range=COLD_TO_WARM, domain=[low, max(high, low + 1)], interpolate="lab")
     legend = _legend("Mean temperature, °C / °F", BOTH_DEGREES)
@@ -75,7 +79,7 @@ def _temperature(rows: Rows, warm: Rows, data: dict[str, Any]) -> Figure:
     )
 
 
-def _age(rows: Rows, fresh: Rows, data: dict[str, Any], day: Day) -> Figure:
+def _age(rows: Rows, fresh: Rows, data: dict[str, Rows], day: Day) -> Figure:
     oldest = max(row["age"] for row in fresh)
     scale = alt.Scale(range=FRESH_TO_OLD, domain=[0, 1, 6, 24], type="linear", clamp=True)
     legend = _legend("Hours since the newest report", "datum.value")
@@ -124,16 +128,20 @@ def _map(rows: Rows, color: alt.Color, known: str) -> alt.TopLevelMixin:
             ],
         )
     )
-    names = (
+    layers = [outline, points, *([_names(known)] if len(rows) <= _NAMED else [])]
+    return alt.layer(*layers).properties(
+        width=FULL, projection=_projection(rows), usermeta={"aspect": 0.66}
+    )
+
+
+def _names(known: str) -> alt.Chart:
+    names: alt.Chart = (
         alt.Chart(alt.NamedData("places"))
         .transform_filter(known)
         .mark_text(dx=12, align="left", baseline="middle", fontSize=11, clip=True)
         .encode(longitude="longitude:Q", latitude="latitude:Q", text="id:N")
     )
-    layers = [outline, points, *([names] if len(rows) <= _NAMED else [])]
-    return alt.layer(*layers).properties(
-        width=FULL, projection=_projection(rows), usermeta={"aspect": 0.66}
-    )
+    return names
 
 
 def _size(stations: int) -> int:

@@ -1,5 +1,7 @@
 """A wind rose: how often the wind came from where, and how strong."""
 
+import math
+
 import altair as alt
 
 from jobs.report.blocks import NONE, Block, Day, Figure, Section, Words, percent
@@ -7,6 +9,7 @@ from jobs.report.lake import Lake, Rows
 from jobs.report.scales import FULL
 
 _SPAN = 30
+_TURN = 2 * math.pi
 _SECTORS = 16
 # Upper bounds in m/s; a class above the last.
 _CLASSES = (2.0, 4.0, 6.0, 8.0, 11.0)
@@ -21,18 +24,18 @@ _WIND = """
             and hour_utc >= $end - interval 30 day and hour_utc < $end
     )
     select id, (round(direction / 22.5)::int) % 16 as sector,
-        case when speed < 2 then 0 when speed < 4 then 1 when speed < 6 then 2
-            when speed < 8 then 3 when speed < 11 then 4 else 5 end as class,
+        {speed_class} as class,
         count(*) as hours, sum(count(*)) over (partition by id) as all_hours
     from hours group by id, sector, class
     order by id, sector, class
 """
+_SQL = _WIND.format(speed_class=" + ".join(f"(speed >= {bound})::int" for bound in _CLASSES))
 
 
 def section(lake: Lake, day: Day) -> Section:
     """Draw a rose for one station at a time."""
     title = "Where the wind came from"
-    found = lake.ask(_WIND, stations=list(day.stations), end=day.end)
+    found = lake.ask(_SQL, stations=list(day.stations), end=day.end)
     blown = [row for row in found if row["sector"] is not None]
     if not blown:
         return Section("wind", title, [Words("No wind is known in the last 30 days.", "empty")])
@@ -112,59 +115,58 @@ def _words(number: int) -> str:
 
 
 def _rose(source: str, edge: int, step: int) -> alt.TopLevelMixin:
-    radius = alt.Scale(domain=[0, edge], range=[0, {"expr": "min(width, height) / 2 - 22"}])
-    turn = alt.Scale(domain=[0, 360], range=[0, 6.283185307])
-    rings = [{"ring": ring} for ring in range(step, edge + 1, step)]
-    classes = [_words(number) for number in range(len(_COLORS))]
+    rings = [
+        {"ring": ring, "label": f"{ring} %", "at": 11.25} for ring in range(step, edge + 1, step)
+    ]
+    compass = [{"ring": edge, "label": name, "at": 90 * at} for at, name in enumerate("NESW")]
     circles = (
         alt.Chart(alt.InlineData(rings))
-        .mark_arc(fill=None, strokeWidth=1, theta=0, theta2=6.2831853, tooltip=None, stroke="#8886")
-        .encode(radius=alt.Radius("ring:Q", scale=radius, stack=None), radius2="ring:Q")
+        .mark_arc(fill=None, strokeWidth=1, theta=0, theta2=_TURN, tooltip=None, stroke="#8886")
+        .encode(radius=_out("ring", edge), radius2="ring:Q")
     )
-    labels = (
-        alt.Chart(alt.InlineData(rings))
-        .transform_calculate(label="datum.ring + ' %'", at="11.25")
-        .mark_text(fontSize=10, align="left")
-        .encode(
-            theta=alt.Theta("at:Q", scale=turn, stack=None),
-            radius=alt.Radius("ring:Q", scale=radius, stack=None),
-            text="label:N",
-        )
+    layers = [
+        circles,
+        _petal_chart(source, edge),
+        _texts(rings, edge).mark_text(fontSize=10, align="left"),
+        _texts(compass, edge).mark_text(fontSize=13, fontWeight="bold", radiusOffset=12),
+    ]
+    return alt.layer(*layers).properties(width=FULL, usermeta={"aspect": 0.95})
+
+
+def _petal_chart(source: str, edge: int) -> alt.Chart:
+    classes = [_words(number) for number in range(len(_COLORS))]
+    color = alt.Color(
+        "speed:N",
+        sort=classes,
+        scale=alt.Scale(domain=classes, range=_COLORS),
+        legend=alt.Legend(title=None, orient="bottom", columns=2),
     )
-    compass = (
-        alt.Chart(
-            alt.InlineData(
-                [{"at": 90 * i, "name": name, "edge": edge} for i, name in enumerate("NESW")]
-            )
-        )
-        .mark_text(fontSize=13, fontWeight="bold", radiusOffset=12)
-        .encode(
-            theta=alt.Theta("at:Q", scale=turn, stack=None),
-            radius=alt.Radius("edge:Q", scale=radius, stack=None),
-            text="name:N",
-        )
+    tooltip = [
+        alt.Tooltip("direction:N", title="from"),
+        alt.Tooltip("speed:N"),
+        alt.Tooltip("share:Q", title="% of hours"),
+    ]
+    chart = alt.Chart(alt.NamedData(source)).mark_arc()
+    angles = {"theta": _around("from"), "theta2": "to:Q"}
+    radii = {"radius": _out("inner", edge), "radius2": "outer:Q"}
+    petals: alt.Chart = chart.encode(color=color, tooltip=tooltip, **angles, **radii)
+    return petals
+
+
+def _texts(rows: Rows, edge: int) -> alt.Chart:
+    chart: alt.Chart = alt.Chart(alt.InlineData(rows)).encode(
+        theta=_around("at"), radius=_out("ring", edge), text="label:N"
     )
-    bars = (
-        alt.Chart(alt.NamedData(source))
-        .mark_arc()
-        .encode(
-            theta=alt.Theta("from:Q", scale=turn, stack=None),
-            theta2="to:Q",
-            radius=alt.Radius("inner:Q", scale=radius, stack=None),
-            radius2="outer:Q",
-            color=alt.Color(
-                "speed:N",
-                sort=classes,
-                scale=alt.Scale(domain=classes, range=_COLORS),
-                legend=alt.Legend(title=None, orient="bottom", columns=2),
-            ),
-            tooltip=[
-                alt.Tooltip("direction:N", title="from"),
-                alt.Tooltip("speed:N"),
-                alt.Tooltip("share:Q", title="% of hours"),
-            ],
-        )
-    )
-    return alt.layer(circles, bars, labels, compass).properties(
-        width=FULL, usermeta={"aspect": 0.95}
-    )
+    return chart
+
+
+def _around(name: str) -> alt.Theta:
+    """Turn degrees clockwise from north."""
+    return alt.Theta(f"{name}:Q", scale=alt.Scale(domain=[0, 360], range=[0, _TURN]), stack=None)
+
+
+def _out(name: str, edge: int) -> alt.Radius:
+    """Go outwards from the middle, to the outermost ring, with room for the compass."""
+    room = {"expr": "min(width, height) / 2 - 22"}
+    scale = alt.Scale(domain=[0, edge], range=[0, room])
+    return alt.Radius(f"{name}:Q", scale=scale, stack=None)

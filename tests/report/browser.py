@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,16 @@ from typing import Any
 
 DEADLINE = 60.0
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
+# The protocol's pipes are the file descriptors 3 and 4, by definition.
+LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for place, end in zip((3, 4), ends):
+    os.dup2(end, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+# True once the page says that it has drawn its last chart.
+DRAWN = "document.documentElement?.dataset.drawn"
 # Names lead nowhere and what is asked by address goes to a port that nothing listens on.
 OPTIONS = (
     "--headless=new",
@@ -114,10 +125,17 @@ def chromium() -> Iterator[Callable[[], Page]]:
     to_browser, from_us = os.pipe()
     from_browser, to_us = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        # The protocol's pipes are the file descriptors 3 and 4, by definition.
-        shell = f'exec "$0" "$@" 3<&{to_browser} 4>&{to_us}'
         process = subprocess.Popen(
-            ["/bin/sh", "-c", shell, PROGRAM, *OPTIONS, f"--user-data-dir={profile}"],
+            [
+                sys.executable,
+                "-c",
+                LAUNCH,
+                f"{to_browser}",
+                f"{to_us}",
+                PROGRAM,
+                *OPTIONS,
+                f"--user-data-dir={profile}",
+            ],
             pass_fds=(to_browser, to_us),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
