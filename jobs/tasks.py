@@ -18,6 +18,8 @@ from jobs.periods import Period, PeriodParameter
 # A child of Luigi's own logger: its lines go wherever Luigi's go.
 log = logging.getLogger("luigi-interface.weather")
 
+_FAR = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
+
 Step = TypeVar("Step", bound="WeatherTask")
 
 
@@ -36,8 +38,11 @@ class WeatherTask(luigi.Task):
 
     @property
     def priority(self) -> int:  # type: ignore[override]  # Luigi reads it, nobody writes it
-        """Put earlier periods first."""
-        return -round(self.period.start.timestamp()) // 3600
+        """Put earlier periods first.
+
+        Above 0, because that is what Luigi ranks a step by that it heard of as a requirement.
+        """
+        return round((_FAR - self.period.start) / dt.timedelta(hours=1))
 
     def step(self, kind: type[Step], **changes: Any) -> Step:
         """Give another step of the same period and choice of stations, but for the changes."""

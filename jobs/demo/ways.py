@@ -44,9 +44,10 @@ END
 3. luigid: one more day, watched in a browser at http://127.0.0.1:8082
 
 {bin}/python -m jobs.standin --listen 127.0.0.1:8182 &
-LUIGI_CONFIG_PATH={conf} {bin}/luigid --address 127.0.0.1 --port 8082 &
+LUIGI_CONFIG_PATH={conf} {bin}/python -m jobs.luigid --listen 127.0.0.1:8082 &
 LUIGI_CONFIG_PATH={conf} {bin}/luigi --module jobs WeatherPipeline --date {day} \\
     --weather-base-url http://127.0.0.1:8182 --weather-data-dir {weather} \\
+    --weather-history-hours 0 \\
     --catalog-uri {catalog}
 '''
 
