@@ -108,6 +108,9 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
         description="hours the service keeps observations: older ones are not asked for; 0: no end",
     )
     alert_states = Names((), description="states whose alerts are kept; empty: those of states")
+    alert_statuses = Names(
+        ("ACTUAL",), description="alerts the marts count: Actual, Exercise, System, Test or Draft"
+    )
     fetchers = Whole(4, description="batches fetched at once by one process")
     chunk_days = Whole(30, description="days of a back-fill that are fetched and loaded as one")
     verify = Switch(

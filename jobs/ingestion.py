@@ -13,7 +13,7 @@ from tabulate import tabulate
 from jobs import config
 from jobs.load import Load, day_loads, loads
 from jobs.targets import read_json, write, write_json
-from jobs.tasks import DayTask, HourTask, InRanges, WeatherTask, log
+from jobs.tasks import DayTask, HourTask, InRanges, WeatherTask
 
 
 class WeatherIngestion(InRanges, HourTask):
@@ -46,9 +46,8 @@ class WeatherIngestion(InRanges, HourTask):
         text = describe_loads(summary)
         write(self.path().with_suffix(".txt"), text.encode())
         write_json(self.path(), summary)
-        for line in text.splitlines():
-            log.info("%s", line)
-        self.say(f"done; summary in {self.path()}", 100)
+        headline = text.partition("\n")[0]
+        self.say(f"{headline}; summary in {self.path().with_suffix('.txt')}", 100)
 
 
 class LoadDays(InRanges, DayTask, luigi.WrapperTask):

@@ -119,6 +119,8 @@ def _configure(state: State, uri: str) -> None:
             "WEATHER_STATIONS": ",".join(story.STATIONS),
             "WEATHER_STATES": "",
             "WEATHER_ALERT_STATES": "NJ,NY",
+            # The stand-in marks the alerts that it derives from its records as tests.
+            "WEATHER_ALERT_STATUSES": "Actual,Test",
             # The stand-in's hours are of 2013, and it forgets nothing.
             "WEATHER_HISTORY_HOURS": "0",
             "WEATHER_VERIFY": "true",

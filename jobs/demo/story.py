@@ -21,6 +21,7 @@ from jobs.demo.servers import DemoError, Server, running, standin
 from jobs.ingestion import WeatherIngestion
 
 # M
+from jobs.maintenance.task import Maintenance
 from jobs.pipeline import WeatherPipeline
 from jobs.report.task import Report
 from jobs.targets import write
@@ -63,6 +64,7 @@ def chapters() -> list[Chapter]:
             ("WeatherPipeline", *last, "--days", f"{DAYS}"),
             WeatherPipeline(date=LAST_DAY, days=DAYS).complete(),
         ),
+        Chapter("Maintenance", ("Maintenance", *last), Maintenance(date=LAST_DAY).complete()),
         # M2
     ]
 

@@ -110,6 +110,7 @@ def _environment(state: Path) -> dict[str, str]:
         "CATALOG_WAREHOUSE": catalog.warehouse,
         "CATALOG_TOKEN": catalog.token,
         "CATALOG_CREDENTIAL": catalog.credential,
+        "WEATHER_ALERT_STATUSES": ",".join(config.weather().alert_statuses),
         "WEATHER_DUCKDB": str(state / "dbt" / "weather.duckdb"),
         "WEATHER_DUCKDB_EXTENSIONS": str(state / "duckdb-extensions"),
         "DO_NOT_TRACK": "1",

@@ -1,29 +1,33 @@
 {{ config(unique_key='alert_area_day_id') }}
 
-with actual as (
-    select * from {{ ref('stg_alerts') }} where status = 'Actual'
+with counting as (
+    -- Exercises and tests are no weather, unless [weather] alert_statuses says so.
+    select * from {{ ref('stg_alerts') }}
+    where list_contains(
+        string_split('{{ env_var("WEATHER_ALERT_STATUSES", "ACTUAL") }}', ','), upper(status)
+    )
 ),
 
 -- An alert that a later message updates or cancels ends with that message.
 replaced as (
     select alert_id, min(sent) as replaced_at
-    from (select unnest(replaced_alert_ids) as alert_id, sent from actual)
+    from (select unnest(replaced_alert_ids) as alert_id, sent from counting)
     group by alert_id
 ),
 
 in_force as (
     select
-        actual.*,
-        actual.starts_at as active_from,
+        counting.*,
+        counting.starts_at as active_from,
         -- Without an end of its own a day; never longer than 60, whatever it says.
         least(
-            coalesce(actual.ends_at, actual.starts_at + interval 1 day),
-            actual.starts_at + interval 60 day,
+            coalesce(counting.ends_at, counting.starts_at + interval 1 day),
+            counting.starts_at + interval 60 day,
             replaced.replaced_at
         ) as active_to
-    from actual
-    left join replaced on replaced.alert_id = actual.alert_id
-    where actual.message_type is distinct from 'Cancel'
+    from counting
+    left join replaced on replaced.alert_id = counting.alert_id
+    where counting.message_type is distinct from 'Cancel'
 ),
 
 areas as (
