@@ -92,7 +92,10 @@ def tell(catalog: Server, folder: Path, weather: Path) -> None:
             click.echo(f"\n{chapter.title:<12} luigi --module jobs {command} --local-scheduler\n")
             with _trouble(catalog, weather) if chapter.title == "Hours" else _calm():
                 _run(chapter, service.url, folder)
-    click.echo(f"\nSurvived     {_faults(folder / 'standin.log')}")
+    survived = [_faults(folder / "standin.log")]
+    if todo[0].title == "Hours":
+        survived.append("one kill -9 of the catalog")
+    click.echo(f"\nSurvived     {', '.join(survived)}")
 
 
 def _run(chapter: Chapter, service: str, folder: Path) -> None:
@@ -144,5 +147,5 @@ def _faults(log: Path) -> str:
         for words in lines
         if len(words) == 4 and words[0] == "GET"  # noqa: PLR2004
     )
-    names = ", ".join(f"{count} x {name}" for name, count in sorted(met.items())) or "no fault"
-    return f"{names}, all asked for again; one kill -9 of the catalog"
+    names = " + ".join(f"{count} x {name}" for name, count in sorted(met.items()))
+    return f"{names or 'no spoiled'} answers of the weather service"

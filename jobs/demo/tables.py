@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 from pyiceberg.catalog import Catalog
+from pyiceberg.table.snapshots import Operation, Summary
 from tabulate import tabulate
 
 from jobs import iceberg
@@ -75,7 +76,7 @@ def snapshots(catalog: Catalog) -> str:
             f"{dt.datetime.fromtimestamp(snapshot.timestamp_ms / 1000, dt.UTC):%Y-%m-%d %H:%M:%S}Z",
             summary.operation.value,
             summary.get("added-records", "-"),
-            (summary.get(iceberg.LOAD_ID) or "dbt")[:40],
+            _maker(summary),
         )
         for namespace in ("weather", "marts")
         for name in sorted(".".join(table) for table in catalog.list_tables(namespace))
@@ -84,3 +85,9 @@ def snapshots(catalog: Catalog) -> str:
     ]
     headers = ["table", "snapshot", "committed", "operation", "rows added", "made by"]
     return tabulate(rows, headers, disable_numparse=True, colalign=("left",) * 4 + ("right",))
+
+
+def _maker(summary: Summary) -> str:
+    if summary.operation is Operation.REPLACE:
+        return "maintenance"
+    return (summary.get(iceberg.LOAD_ID) or "dbt")[:40]
