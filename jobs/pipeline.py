@@ -33,8 +33,8 @@ class WeatherPipeline(InRanges, DayTask):
     )
 
     def requires(self) -> list[WeatherTask]:
-        """Ask for what people look at, which asks for the marts."""
-        return [self.step(Report), self.step(DbtDocs)]
+        """Ask for the marts, and for what people look at."""
+        return [self.step(Transform), self.step(Report), self.step(DbtDocs)]
 
     def output(self) -> luigi.LocalTarget:
         """Name the summary."""
