@@ -37,9 +37,10 @@ def shown(state: Path) -> str:
 
 
 def test_hours_days_and_maintenance_are_run_and_shown(shown: str) -> None:
-    for hour in range(18, 24):
-        pattern = rf"^2013-07-19T{hour} +weather\.observations +18 +(3|18) +0$"
-        assert re.search(pattern, shown, re.MULTILINE)
+    # How many rows are new in which hour depends on when the catalog was killed.
+    new = re.findall(r"^2013-07-19T\d\d +weather\.observations +18 +(\d+) +0$", shown, re.MULTILINE)
+    assert sum(map(int, new)) == 18 + 5 * 3
+    assert len(new) == 6
     assert len(re.findall(r"^K\w{3} +2013-07-1[6-9] ", shown, re.MULTILINE)) == 12
     day = r"^KEWR +2013-07-19 +24 +27\.8 +32\.8 +37\.8 +0\.0 +42\.8 "
     assert re.search(day, shown, re.MULTILINE)
@@ -94,7 +95,7 @@ def test_the_ways_to_look_work_after_it_has_stopped(
         server.terminate()
         server.wait(60)
     assert "2013-07-19" in duckdb
-    assert "37.78" in duckdb
+    assert "37.8" in duckdb
     assert "air temperature, degrees Celsius" in pyiceberg
     assert "temperature_qc" in pyiceberg
 
