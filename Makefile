@@ -133,7 +133,8 @@ $(VENV)/.made: .ci/venv
 $(VENV)/.has-demo: $(VENV)/.made pyproject.toml setup.cfg constraints.txt
 	@echo "Installing the catalog and the pipeline into $(VENV), which takes a minute or two …"
 	@$(INSTALL) pip setuptools || $(SORRY)
-	@$(INSTALL) --no-build-isolation --editable '.[jobs,demo]' || $(SORRY)
+	@# setuptools warns of every editable installation that is in a checkout.
+	@PYTHONWARNINGS=ignore $(INSTALL) --no-build-isolation --editable '.[jobs,demo]' || $(SORRY)
 	@touch $@
 
 $(VENV)/.has-tox: $(VENV)/.made constraints.txt
