@@ -1,9 +1,10 @@
 """Waitress's connections, taught Iceberg's error shape and to part politely.
 
-Three things differ from waitress's own. What it refuses itself (a body too large, a request
+Four things differ from waitress's own. What it refuses itself (a body too large, a request
 that is not HTTP) is answered with the catalog's JSON. After a refusal the rest of the body
 is read and thrown away: closing with unread bytes resets the connection, and the client
-would never see why. While the server is stopping, each answer says ``Connection: close``.
+would never see why. An answer without a body (204, 304) leaves the connection open. While the
+server is stopping, each answer says ``Connection: close``.
 """
 
 import contextlib
@@ -36,11 +37,27 @@ _KINDS: dict[int, type[CatalogError]] = {
 class Answer(WSGITask):  # type: ignore[misc] # waitress has no types
     """Run the application for one request."""
 
+    _stays = False
+
     def start(self) -> None:
         """Begin; while the server is stopping, tell the client to come back elsewhere."""
         super().start()
         if getattr(self.channel.server, "stopping", False):
             self.set_close_on_finish()
+
+    def build_response_header(self) -> Any:
+        """Return the header; an answer that has no body needs no end of the connection."""
+        asked = self.request.headers.get("CONNECTION", "").lower()
+        self._stays = self.version == "1.1" and asked != "close" and not self.has_body
+        try:
+            return super().build_response_header()
+        finally:
+            self._stays = False
+
+    def set_close_on_finish(self) -> None:
+        """Close after this answer, but not for the mere lack of a Content-Length."""
+        if not self._stays:
+            super().set_close_on_finish()
 
 
 class Refusal(ErrorTask):  # type: ignore[misc]

@@ -7,7 +7,8 @@ from typing import Any
 import falcon
 import orjson
 
-from falcon_catalog.api.http import body_text, send, send_table
+from falcon_catalog.api.documents import body_text, send_table
+from falcon_catalog.api.http import send
 from falcon_catalog.catalog import idempotency
 from falcon_catalog.catalog.base import Catalog, RetryKey
 from falcon_catalog.errors import BadRequestError, show

@@ -4,18 +4,20 @@ from typing import Any
 
 import falcon
 
-from falcon_catalog.api.http import (
+from falcon_catalog.api.documents import (
     is_unchanged,
-    read_metadata_location,
-    read_object,
-    read_objects,
-    read_page,
     send_commit,
-    send_page,
     send_table,
     send_unchanged,
     table_tag,
     tag_answer,
+)
+from falcon_catalog.api.http import (
+    read_metadata_location,
+    read_object,
+    read_objects,
+    read_page,
+    send_page,
 )
 from falcon_catalog.catalog import commits, tables
 from falcon_catalog.catalog.base import Catalog

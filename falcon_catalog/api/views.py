@@ -2,13 +2,13 @@
 
 import falcon
 
+from falcon_catalog.api.documents import send_view
 from falcon_catalog.api.http import (
     read_metadata_location,
     read_object,
     read_objects,
     read_page,
     send_page,
-    send_view,
 )
 from falcon_catalog.catalog import views
 from falcon_catalog.catalog.base import Catalog
