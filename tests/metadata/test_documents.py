@@ -234,7 +234,7 @@ def test_a_document_changes_nothing_that_it_was_given(make: Any) -> None:
 def test_its_cost_covers_what_it_holds_and_not_much_more(make: Any, shape: str) -> None:
     columns = [make.column(number, f"c{number}") for number in range(1, 2_001)]
     plain = {
-        "empty": lambda: make.table(),
+        "empty": make.table,
         "wide": lambda: make.create(make.request(make.schema(*columns))),
         "open": lambda: make.history(RUN),
         "long": lambda: make.history(6 * RUN),
