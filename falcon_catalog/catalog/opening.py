@@ -4,6 +4,7 @@ from falcon_catalog import rules
 from falcon_catalog.catalog.base import Catalog, CommitCounts
 from falcon_catalog.catalog.documents import Documents
 from falcon_catalog.catalog.planner import Planner, PlanningLimits
+from falcon_catalog.catalog.turns import Turns
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import warehouses
@@ -25,7 +26,8 @@ def open_catalogs(settings: Settings) -> list[Catalog]:
         )
     )
     files = LocalFileIO(durable=settings.store.durability == "full")
-    documents, commits = Documents(settings.cache.documents_bytes), CommitCounts()
+    documents, turns = Documents(settings.cache.documents_bytes), Turns()
+    commits = CommitCounts()
     roots = {settings.warehouse.name: settings.warehouse.location}
     roots |= dict(map(rules.named_location, settings.warehouse.more))
     return [
@@ -41,6 +43,7 @@ def open_catalogs(settings: Settings) -> list[Catalog]:
             keep_reports=settings.metrics.keep_reports,
             planner=planner,
             documents=documents,
+            turns=turns,
             commits=commits,
         )
         for name, location in roots.items()

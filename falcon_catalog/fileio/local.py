@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +21,12 @@ class LocalFileIO:
 
     def __init__(self, *, durable: bool = True) -> None:
         self._durable = durable
+        self._guard = threading.Lock()
+        self.writes = 0
+        """Files that were written. May be read at any time, as all that is counted here."""
+        self.written_bytes = 0
+        self.write_seconds = 0.0
+        """Spent in writing them and in waiting until they were durable."""
 
     def read(self, location: str) -> bytes:
         """Return the content of a file."""
@@ -29,8 +37,13 @@ class LocalFileIO:
 
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file, durable with its folder entry before this returns."""
+        started = time.perf_counter()
         with _unavailable_on_trouble(location):
             _create(local_path(location), pieces, durable=self._durable)
+        with self._guard:
+            self.writes += 1
+            self.written_bytes += sum(map(len, pieces))
+            self.write_seconds += time.perf_counter() - started
 
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
