@@ -58,7 +58,7 @@ class Zipper:
     def add(self, zipped: Zipped) -> None:
         """Append a text that was compressed before."""
         self._blocks += zipped.blocks
-        self._crc = _times(zipped.shift, self._crc) ^ zipped.crc
+        self._crc = _times(zipped.shift, self._crc) ^ zipped.crc if self._length else zipped.crc
         self._length += zipped.length
 
     def zipped(self) -> Zipped:
