@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from functools import cached_property
 
-_LEVEL = 1
+_FAST = 1
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # no name, no time, any system (RFC 1952)
 _LAST_BLOCK = b"\x03\x00"
 _LONGEST_STORED = 0xFFFF
@@ -75,9 +75,9 @@ class Zipper:
         self._length += len(text)
 
 
-def compress(text: bytes) -> bytes:
+def compress(text: bytes, level: int = _FAST) -> bytes:
     """Return a text as deflate blocks that stand for themselves; none of them is the last."""
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(text) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 

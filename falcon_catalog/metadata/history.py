@@ -17,6 +17,7 @@ JSON = dict[str, Any]
 
 RUN = 64
 """Items in a sealed run."""
+_LEVEL = 6  # done once for each run, and sent many times
 
 
 class Run:
@@ -30,7 +31,7 @@ class Run:
     @cached_property
     def zipped(self) -> bytes:
         """The text as deflate blocks."""
-        return compress(self.text)
+        return compress(self.text, _LEVEL)
 
     def items(self) -> list[JSON]:
         """Return the items, read from the text."""
