@@ -65,10 +65,10 @@ class Zipper:
         """Return all that was appended, for joining again."""
         return Zipped(tuple(self._blocks), self._crc, self._length)
 
-    def gzip(self) -> bytes:
-        """Return all that was appended as one gzip member."""
+    def gzip(self) -> list[bytes]:
+        """Return all that was appended as one gzip member, in pieces."""
         end = struct.pack("<II", self._crc, self._length & 0xFFFFFFFF)
-        return b"".join((_HEADER, *self._blocks, _LAST_BLOCK, end))
+        return [_HEADER, *self._blocks, _LAST_BLOCK, end]
 
     def _count(self, text: bytes) -> None:
         self._crc = zlib.crc32(text, self._crc)
