@@ -1,18 +1,21 @@
 """Waitress's connections, taught Iceberg's error shape and to part politely.
 
-Three things differ from waitress's own. What it refuses itself (a body too large, a request
+Four things differ from waitress's own. What it refuses itself (a body too large, a request
 that is not HTTP) is answered with the catalog's JSON. After a refusal the rest of the body
 is read and thrown away: closing with unread bytes resets the connection, and the client
-would never see why. While the server is stopping, each answer says ``Connection: close``.
+would never see why. An answer without a body (204, 304) leaves the connection open. While the
+server is stopping, each answer says ``Connection: close``.
 """
 
 import contextlib
+import io
 import json
 import logging
 import socket
 import time
 from typing import Any
 
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
@@ -25,6 +28,7 @@ from falcon_catalog.errors import (
 )
 
 _log = logging.getLogger(__name__)
+_LONG = 64 * 1024
 _KINDS: dict[int, type[CatalogError]] = {
     400: BadRequestError,
     413: PayloadTooLargeError,
@@ -36,11 +40,27 @@ _KINDS: dict[int, type[CatalogError]] = {
 class Answer(WSGITask):  # type: ignore[misc] # waitress has no types
     """Run the application for one request."""
 
+    _stays = False
+
     def start(self) -> None:
         """Begin; while the server is stopping, tell the client to come back elsewhere."""
         super().start()
         if getattr(self.channel.server, "stopping", False):
             self.set_close_on_finish()
+
+    def build_response_header(self) -> Any:
+        """Return the header; an answer that has no body needs no end of the connection."""
+        asked = self.request.headers.get("CONNECTION", "").lower()
+        self._stays = self.version == "1.1" and asked != "close" and not self.has_body
+        try:
+            return super().build_response_header()
+        finally:
+            self._stays = False
+
+    def set_close_on_finish(self) -> None:
+        """Close after this answer, but not for the mere lack of a Content-Length."""
+        if not self._stays:
+            super().set_close_on_finish()
 
 
 class Refusal(ErrorTask):  # type: ignore[misc]
@@ -79,6 +99,13 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         if self.refused_at is not None and not self.requests:
             return bool(self.total_outbufs_len)
         return bool(self.requests or self.request is not None or self.total_outbufs_len)
+
+    def write_soon(self, data: Any) -> Any:
+        """Send; what is long goes out from where it is, and is not copied to a buffer first."""
+        if isinstance(data, bytes) and len(data) >= _LONG:
+            data = ReadOnlyFileBasedBuffer(io.BytesIO(data))
+            data.prepare()
+        return super().write_soon(data)
 
     def refuse(self) -> None:
         """Take no more requests: what follows is the body of the one being refused."""

@@ -80,6 +80,28 @@ class StoreSettings:
             derived="sqlite:///{state}/catalog.db",
         ),
     )
+    durability: str = field(
+        default="full",
+        metadata=_about(
+            "full: what was acknowledged survives a power cut; relaxed: a power cut may take the"
+            " last seconds' commits, and leave tables whose newest metadata is gone.",
+            rules.one_of("full", "relaxed"),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """What is kept in memory."""
+
+    documents_bytes: int = field(
+        default=128 * MEBIBYTE,
+        metadata=_about(
+            "Memory for the metadata of tables and views that were used last, in bytes, for each"
+            " process.",
+            rules.whole(0, 64 * 1024 * MEBIBYTE),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +229,7 @@ class Settings:
     store: StoreSettings
     warehouse: WarehouseSettings
     server: ServerSettings = field(default_factory=ServerSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -235,6 +258,7 @@ _SECTIONS = {
     "server": ServerSettings,
     "store": StoreSettings,
     "warehouse": WarehouseSettings,
+    "cache": CacheSettings,
     "planning": PlanningSettings,
     "auth": AuthSettings,
     "metrics": MetricsSettings,
