@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_FORMATS = ("text", "json")
 LAST_PORT = 65535
 _WORDS_OF_ROUTES = {"config", "namespaces", "oauth", "tables", "transactions", "views"}
 
@@ -126,6 +127,13 @@ def level(value: object) -> str:
     if name not in LOG_LEVELS:
         raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
     return name
+
+
+def log_format(value: object) -> str:
+    """Accept the name of a way to write a line of the log."""
+    if value not in LOG_FORMATS:
+        raise ValueError(f"must be one of {', '.join(LOG_FORMATS)}")
+    return text(value)
 
 
 def boolean(value: object) -> bool:

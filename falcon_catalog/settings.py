@@ -59,6 +59,34 @@ class ServerSettings:
         default=64 * MEBIBYTE,
         metadata=_about("Largest request body, in bytes.", rules.whole(1024, 1024 * MEBIBYTE)),
     )
+    max_header_bytes: int = field(
+        default=64 * 1024,
+        metadata=_about(
+            "Largest head of a request, its line and headers, in bytes.",
+            rules.whole(1024, 16 * MEBIBYTE),
+        ),
+    )
+    max_connections: int = field(
+        default=1000,
+        metadata=_about(
+            "Connections open at the same time; beyond them the idlest makes room.",
+            rules.whole(1, 100_000),
+        ),
+    )
+    max_queue: int = field(
+        default=256,
+        metadata=_about(
+            "Requests that wait for a thread; beyond them a client is told to come again.",
+            rules.whole(1, 100_000),
+        ),
+    )
+    receive_timeout: int = field(
+        default=60,
+        metadata=_about(
+            "Seconds that a request has to arrive in full, from its first byte.",
+            rules.whole(1, 86400),
+        ),
+    )
     channel_timeout: int = field(
         default=120,
         metadata=_about(
@@ -175,13 +203,20 @@ class AuthSettings:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSettings:
-    """What clients report of their scans and commits."""
+    """What clients report of their scans and commits, and who may read the server's own."""
 
     keep_reports: int = field(
         default=10_000,
         metadata=_about(
             "Reports of scans and commits to keep, the newest of all tables.",
             rules.whole(0, 10_000_000),
+        ),
+    )
+    public: bool = field(
+        default=False,
+        metadata=_about(
+            "Whether /metrics is told to anybody, also where every other request needs a token.",
+            rules.boolean,
         ),
     )
 
@@ -197,6 +232,14 @@ class LogSettings:
             rules.level,
             flag="--log-level",
         ),
+    )
+    format: str = field(
+        default="text",
+        metadata=_about("How a line is written: text (key=value pairs) or json.", rules.log_format),
+    )
+    access: bool = field(
+        default=True,
+        metadata=_about("Whether each request is a line in the log.", rules.boolean),
     )
 
 

@@ -207,6 +207,7 @@ def render_catalog_error(
     """Answer an error in the one shape that the specification has."""
     if error.status >= falcon.http_status_to_code(falcon.HTTP_500):
         _log.error("%s %s id=%s: %s", req.method, req.path, req.context.id, error, exc_info=error)
+    req.context.error = error.type
     resp.status = error.status
     send(resp, error.as_json())
 

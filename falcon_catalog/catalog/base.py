@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from falcon_catalog.catalog.planner import Planner
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.store.database import Database
+from falcon_catalog.telemetry.meters import Meters
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Catalog:
     """The folders in which they may lie, ``location`` among them."""
     planner: Planner
     """Works on the plans of scans that were submitted."""
+    meters: Meters
+    """Counts what is done."""
     allow_overlap: bool = False
     """Whether one table may lie over another."""
     drop_retention_ms: int = 0

@@ -98,6 +98,7 @@ def _commit(catalog: Catalog, changes: Sequence[Change], *, one: bool) -> list[T
         staged = [_stage(catalog, change) for change in changes]
         with contextlib.suppress(_LostSwapError):
             return _publish(catalog, staged, one=one)
+        catalog.meters.retries.add()
         # Writers that lost together must not meet again together.
         time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311
     names = ", ".join(str(change.identifier) for change in changes)

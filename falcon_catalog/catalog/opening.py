@@ -7,15 +7,21 @@ from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import warehouses
 from falcon_catalog.store.database import Database
+from falcon_catalog.telemetry.meters import Meters
 
 
-def open_catalogs(settings: Settings) -> list[Catalog]:
+def open_catalogs(settings: Settings, meters: Meters | None = None) -> list[Catalog]:
     """Return the catalogs of all warehouses, the default one first; they share one database.
+
+    ``meters`` count what is done in them.
 
     Raises:
         StoreError: the database cannot be opened.
     """
+    meters = meters or Meters()
     database = Database.open(settings.store.url)
+    database.time_commit = meters.commit.time
+    database.time_transaction = meters.transaction.time
     planner = Planner(
         PlanningLimits(
             sync_manifests=settings.planning.sync_manifests,
@@ -26,7 +32,7 @@ def open_catalogs(settings: Settings) -> list[Catalog]:
     roots = {settings.warehouse.name: settings.warehouse.location}
     roots |= dict(map(rules.named_location, settings.warehouse.more))
     return [
-        _open_catalog(settings, database, planner, name, location)
+        _open_catalog(settings, database, planner, meters, (name, location))
         for name, location in roots.items()
     ]
 
@@ -37,13 +43,18 @@ def close_catalogs(catalogs: list[Catalog]) -> None:
 
 
 def _open_catalog(
-    settings: Settings, database: Database, planner: Planner, name: str, location: str
+    settings: Settings,
+    database: Database,
+    planner: Planner,
+    meters: Meters,
+    named: tuple[str, str],
 ) -> Catalog:
+    name, location = named
     with database.write() as tx:
         warehouse_id = warehouses.ensure(tx, name)
     return Catalog(
         database=database,
-        files=LocalFileIO(),
+        files=LocalFileIO(time_sync=meters.sync.time),
         warehouse_id=warehouse_id,
         name=name,
         location=location,
@@ -52,4 +63,5 @@ def _open_catalog(
         drop_retention_ms=settings.warehouse.drop_retention * 1000,
         keep_reports=settings.metrics.keep_reports,
         planner=planner,
+        meters=meters,
     )

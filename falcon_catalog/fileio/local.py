@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
@@ -11,6 +11,12 @@ from falcon_catalog.locations import local_path
 
 class LocalFileIO:
     """FileIO for ``file:///x``, ``file:/x`` and ``/x``."""
+
+    def __init__(
+        self, time_sync: Callable[[], contextlib.AbstractContextManager[None]] | None = None
+    ) -> None:
+        """Time each sync of a file's content with ``time_sync``."""
+        self._time_sync = time_sync or contextlib.nullcontext
 
     def read(self, location: str) -> bytes:
         """Return the content of a file."""
@@ -22,7 +28,7 @@ class LocalFileIO:
     def write(self, location: str, content: bytes) -> None:
         """Create a file, durable with its folder entry before this returns."""
         with _unavailable_on_trouble(location):
-            _create(local_path(location), content)
+            _create(local_path(location), content, self._time_sync)
 
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
@@ -43,14 +49,17 @@ def _unavailable_on_trouble(location: str) -> Iterator[None]:
         raise ServiceUnavailableError(f"Cannot write {location}: {error.strerror}") from error
 
 
-def _create(path: str, content: bytes) -> None:
+def _create(
+    path: str, content: bytes, time_sync: Callable[[], contextlib.AbstractContextManager[None]]
+) -> None:
     folder = os.path.dirname(path)  # noqa: PTH120 - a string in, a string out
     _make_directory(folder)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:
             _write_all(descriptor, content)
-            os.fdatasync(descriptor)
+            with time_sync():
+                os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
         _sync_directory(folder)

@@ -8,7 +8,8 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.time_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.time_commit: Callable[[], AbstractContextManager[None]] = nullcontext
         self._local = threading.local()
         self._writing = threading.Lock()
         self._guard = threading.Lock()
@@ -110,7 +113,7 @@ class Database:
                 earlier COMMIT failed and the process must start again. Nothing was changed.
         """
         connection = self._connection()
-        with self._writing:
+        with self.time_transaction(), self._writing:
             self.check_writable()
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -169,7 +172,8 @@ class Database:
 
     def _commit(self, connection: sqlite3.Connection) -> None:
         try:
-            connection.execute("COMMIT")
+            with self.time_commit():
+                connection.execute("COMMIT")
         except BaseException as error:
             passing = getattr(error, "sqlite_errorcode", None) in _PASSING
             if not passing and not connection.in_transaction:
