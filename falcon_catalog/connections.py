@@ -170,13 +170,23 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
         An idle connection is closed by waitress. Called from the loop.
         """
-        if self.total_outbufs_len and time.time() > self.last_activity + self.adj.channel_timeout:
+        if self._is_stuck():
             _log.info("connection cut", extra={"reason": "its client does not read the answer"})
             self.handle_close()
         elif self.requests:
             self._arriving_since = time.monotonic()  # what follows is not read meanwhile
         elif self.request is not None and time.monotonic() > self._arriving_since + arrival:
             self._refuse_slow(arrival)
+
+    def _is_stuck(self) -> bool:
+        # While a thread has the lock, it is sending.
+        if not self.total_outbufs_len or not self.outbuf_lock.acquire(blocking=False):
+            return False
+        try:
+            still = time.time() - self.last_activity
+            return bool(self.total_outbufs_len and still > self.adj.channel_timeout)
+        finally:
+            self.outbuf_lock.release()
 
     def _refuse_slow(self, arrival: float) -> None:
         with self.requests_lock:

@@ -31,7 +31,7 @@ from falcon_catalog.telemetry.meters import Meters
 _log = logging.getLogger(__name__)
 _BACKLOG = 1024
 _TURN_SECONDS = 1.0
-_IDLE_SECONDS = 5.0
+_IDLE_SECONDS = 1.0
 
 
 class Application(Protocol):
@@ -171,11 +171,8 @@ class Loop:
         connections = self._connections()
         for connection in connections:
             connection.check_pace(self._settings.receive_timeout)
-        idle = [one for one in connections if one.connected and not one.busy]
-        if full and idle:
-            oldest = min(idle, key=lambda one: float(one.last_activity))
-            if oldest.last_activity < time.time() - _IDLE_SECONDS:
-                oldest.handle_close()  # makes room for somebody who has something to ask
+        if full:
+            _make_room(connections)
 
     def _connections(self) -> list[Connection]:
         return [one for one in list(self._map.values()) if isinstance(one, Connection)]
@@ -186,6 +183,15 @@ class Loop:
             if not connection.busy:
                 connection.handle_close()
         return sum(connection.busy for connection in connections)
+
+
+def _make_room(connections: list[Connection]) -> None:
+    """Close some connections that nobody asks anything on, the idlest first."""
+    before = time.time() - _IDLE_SECONDS
+    idle = [one for one in connections if not one.busy and one.last_activity < before]
+    idle.sort(key=lambda one: float(one.last_activity))
+    for connection in idle[: 1 + len(connections) // 10]:
+        connection.handle_close()
 
 
 @contextlib.contextmanager
