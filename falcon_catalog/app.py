@@ -11,6 +11,7 @@ from falcon_catalog.api.config import ConfigResource
 from falcon_catalog.api.credentials import CredentialsResource, SignResource
 from falcon_catalog.api.dropped import DroppedResource, UndropResource
 from falcon_catalog.api.functions import FunctionResource, FunctionsResource
+from falcon_catalog.api.limits import Limits
 from falcon_catalog.api.management import ManagedFunctionResource, MetricsReportsResource
 from falcon_catalog.api.metrics import MetricsResource
 from falcon_catalog.api.middleware import Authentication, Names, with_raw_path
@@ -199,7 +200,7 @@ def _middleware(
     # Who asks comes before all that is looked up: a stranger learns of nothing.
     guards = [Authentication(realm, settings.metrics.public)] if settings.auth.required else []
     log = RequestLog(dict(_operations()), meters, access=settings.log.access)
-    return [log, *guards, Names(warehouses), Retries(meters)]
+    return [log, *guards, Limits(settings.limits), Names(warehouses), Retries(meters)]
 
 
 def _with_converters(path: str) -> str:

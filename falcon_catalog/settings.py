@@ -97,6 +97,63 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What one request may ask for."""
+
+    json_depth: int = field(
+        default=220,
+        metadata=_about(
+            "Levels of arrays and objects inside each other in a request's JSON.",
+            rules.whole(16, 240),  # the JSON library writes 254, answers wrap what they are given
+        ),
+    )
+    json_values: int = field(
+        default=2_000_000,
+        metadata=_about("Values in a request's JSON.", rules.whole(1000, 1_000_000_000)),
+    )
+    table_changes: int = field(
+        default=1000,
+        metadata=_about("Tables changed in one transaction.", rules.whole(1, 100_000)),
+    )
+    updates: int = field(
+        default=10_000,
+        metadata=_about("Updates in a commit to one table or view.", rules.whole(1, 1_000_000)),
+    )
+    requirements: int = field(
+        default=10_000,
+        metadata=_about("Requirements of a commit to one table.", rules.whole(1, 1_000_000)),
+    )
+    properties: int = field(
+        default=10_000,
+        metadata=_about("Properties set or removed at once.", rules.whole(1, 1_000_000)),
+    )
+    property_characters: int = field(
+        default=4 * MEBIBYTE,
+        metadata=_about(
+            "Characters of the names and values of properties set at once.",
+            rules.whole(1, 1024 * MEBIBYTE),
+        ),
+    )
+    columns: int = field(
+        default=10_000,
+        metadata=_about(
+            "Columns of a schema that is added, nested ones included.", rules.whole(1, 1_000_000)
+        ),
+    )
+    schema_depth: int = field(
+        default=64,
+        metadata=_about(
+            "Structs, lists and maps inside each other in a schema that is added.",
+            rules.whole(1, 70),  # three levels of JSON each
+        ),
+    )
+    page_size: int = field(
+        default=1000,
+        metadata=_about("Entries in one page of a list.", rules.whole(1, 1_000_000)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSettings:
     """Where the catalog's rows are."""
 
@@ -250,6 +307,7 @@ class Settings:
     store: StoreSettings
     warehouse: WarehouseSettings
     server: ServerSettings = field(default_factory=ServerSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -276,6 +334,7 @@ class Setting:
 
 _SECTIONS = {
     "server": ServerSettings,
+    "limits": LimitSettings,
     "store": StoreSettings,
     "warehouse": WarehouseSettings,
     "planning": PlanningSettings,

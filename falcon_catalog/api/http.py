@@ -10,6 +10,7 @@ import falcon
 import orjson
 from falcon.routing import BaseConverter
 
+from falcon_catalog.api.limits import check_body, check_depth, check_text
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.errors import (
     BadRequestError,
@@ -30,7 +31,6 @@ from falcon_catalog.identifiers import (
 )
 
 _log = logging.getLogger(__name__)
-_MAX_PAGE_SIZE = 1000
 _UNLIMITED = -1
 
 T = TypeVar("T")
@@ -83,17 +83,20 @@ def read_object(req: falcon.Request) -> dict[str, Any]:
     """Return the request's JSON object.
 
     Raises:
-        BadRequestError: the body is empty, is not JSON, or is not an object.
+        BadRequestError: the body is empty, is not JSON, is not an object, or asks for too much.
     """
     body = req.bounded_stream.read()
     if not body:
         raise BadRequestError("Invalid request body: it is empty, a JSON object is expected")
+    check_text(req.context.limits, body)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequestError(f"Invalid request body: it is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise BadRequestError("Invalid request body: it is not a JSON object")
+    check_depth(req.context.limits, body, value)
+    check_body(req.context.limits, value)
     return value
 
 
@@ -133,7 +136,8 @@ def read_page(req: falcon.Request, *, always: bool = False) -> Page:
     if token is None and not always:
         return Page(None, _UNLIMITED)
     after = read_page_token(token) if token else None
-    return Page(after, min(int(size or _MAX_PAGE_SIZE), _MAX_PAGE_SIZE) + 1)
+    most: int = req.context.limits.page_size
+    return Page(after, min(int(size or most), most) + 1)
 
 
 def send_page(
