@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import ServiceUnavailableError
 
 from tests.catalog.serving import Server, serving
 from tests.server.conftest import DEADLINE
@@ -182,3 +184,23 @@ def test_what_was_refused_was_not_done_and_what_was_not_is_kept(small: Server) -
     names = [levels[0] for levels in small.ok("GET", "/v1/namespaces")["namespaces"]]
     assert sorted(names) == [f"n{number}" for number in range(5)]
     assert create(small, "refused").status_code == 200
+
+
+def test_pyiceberg_is_told_and_its_commit_was_not_done(small: Server) -> None:
+    small.namespace("ns")
+    small.table("t")
+    table = RestCatalog("test", uri=small.url).load_table("ns.t")
+    with (
+        ThreadPoolExecutor(5) as pool,
+        closing(sqlite3.connect(small.folder / "catalog.db", isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        taken = [pool.submit(create, small, f"n{number}") for number in range(5)]
+        wait_until(lambda: counted(small.url, "requests_queued") == 3)
+        with pytest.raises(ServiceUnavailableError, match="SlowDownException"):
+            table.transaction().set_properties(k="v").commit_transaction()
+        other.execute("COMMIT")
+        assert [one.result().status_code for one in taken] == [200] * 5
+    assert "k" not in table.refresh().properties
+    table.transaction().set_properties(k="v").commit_transaction()
+    assert table.refresh().properties["k"] == "v"
