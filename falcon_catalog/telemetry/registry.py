@@ -1,5 +1,6 @@
 """Metrics that belong together: made, polled, and written in Prometheus's text format."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -29,7 +30,8 @@ class Registry:
     def __init__(self) -> None:
         self._cells = Cells()
         self._families: list[Family] = []
-        self._polled: list[tuple[Number, Callable[[], float]]] = []
+        self._polled: list[Callable[[], None]] = []
+        self._refreshing = threading.Lock()
 
     def open(self, processes: int) -> None:
         """Make room for what was added, for each process; nothing can be added after."""
@@ -37,6 +39,7 @@ class Registry:
 
     def take(self, row: int) -> None:
         """Count for one of several processes; what the one before it left unfinished is gone."""
+        self._refreshing = threading.Lock()
         self._cells.take(row)
         for family in self._families:
             if family.about.kind == "gauge" and isinstance(family, Number):
@@ -66,13 +69,28 @@ class Registry:
         return self._added(Histogram(about, self._cells, bounds, series))
 
     def poll(self, metric: Number, value: Callable[[], float]) -> None:
-        """Set a metric of this process from ``value()`` whenever ``refresh`` is called."""
-        self._polled.append((metric, value))
+        """Let a metric of this process follow ``value()`` whenever ``refresh`` is called.
+
+        A counter grows by what the value has grown: it begins where a dead process left it.
+        """
+        if metric.about.kind == "gauge":
+            self._polled.append(lambda: metric.set(value()))
+            return
+        last = 0.0
+
+        def follow() -> None:
+            nonlocal last
+            now = value()
+            metric.add(amount=now - last)
+            last = now
+
+        self._polled.append(follow)
 
     def refresh(self) -> None:
         """Read what is polled; called each second, so that another process can tell it, too."""
-        for metric, value in self._polled:
-            metric.set(value())
+        with self._refreshing:
+            for follow in self._polled:
+                follow()
 
     def descriptions(self) -> list[Description]:
         """Return what is told, in the order in which it is told."""

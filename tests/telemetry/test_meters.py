@@ -146,11 +146,27 @@ def test_processes_are_added_up_and_a_successor_goes_on() -> None:
 
 def test_what_is_polled_is_read_when_it_is_told() -> None:
     meters = Meters()
-    cached = [7.0]
-    meters.poll(meters.cache_bytes, lambda: cached[0])
-    assert read(meters)["falcon_catalog_cache_bytes", ()] == 7
-    cached[0] = 9
-    assert read(meters)["falcon_catalog_cache_bytes", ()] == 9
+    used, hits = [7.0], [5.0]
+    meters.poll(meters.cache_bytes, lambda: used[0])
+    meters.poll(meters.cache_hits, lambda: hits[0])
+    for used[0], hits[0] in ((7, 5), (9, 6), (2, 6)):
+        samples = read(meters)
+        assert samples["falcon_catalog_cache_bytes", ()] == used[0]
+        assert samples["falcon_catalog_cache_hits_total", ()] == hits[0]
+
+
+def test_a_polled_counter_goes_on_where_a_dead_process_left_it() -> None:
+    meters = Meters(processes=2)
+
+    def work() -> None:
+        meters.take(1)
+        meters.poll(meters.cache_hits, lambda: 3)
+        meters.refresh()
+        meters.refresh()
+
+    for expected in (3, 6):
+        in_a_child(work)
+        assert read(meters)["falcon_catalog_cache_hits_total", ()] == expected
 
 
 def test_a_timed_block_counts_also_when_it_fails() -> None:
