@@ -4,7 +4,8 @@ Some things differ from waitress's own. What it refuses itself (a body too large
 that is not HTTP) is answered with the catalog's JSON. After a refusal the rest of the body
 is read and thrown away: closing with unread bytes resets the connection, and the client
 would never see why. A request has a time to arrive in, whatever trickles, and an answer must
-make progress. While the server is stopping, each answer says ``Connection: close``.
+make progress. An answer without a body (204, 304) leaves the connection open. While the server
+is stopping, each answer says ``Connection: close``.
 """
 
 import contextlib
@@ -55,11 +56,27 @@ class _TooSlowError(Error):  # type: ignore[misc] # waitress has no types
 class Answer(WSGITask):  # type: ignore[misc]
     """Run the application for one request."""
 
+    _stays = False
+
     def start(self) -> None:
         """Begin; while the server is stopping, tell the client to come back elsewhere."""
         super().start()
         if getattr(self.channel.server, "stopping", False):
             self.set_close_on_finish()
+
+    def build_response_header(self) -> Any:
+        """Return the header; an answer that has no body needs no end of the connection."""
+        asked = self.request.headers.get("CONNECTION", "").lower()
+        self._stays = self.version == "1.1" and asked != "close" and not self.has_body
+        try:
+            return super().build_response_header()
+        finally:
+            self._stays = False
+
+    def set_close_on_finish(self) -> None:
+        """Close after this answer, but not for the mere lack of a Content-Length."""
+        if not self._stays:
+            super().set_close_on_finish()
 
 
 class _JsonTask(Task):  # type: ignore[misc]

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-LOG_FORMATS = ("text", "json")
 LAST_PORT = 65535
 _WORDS_OF_ROUTES = {"config", "namespaces", "oauth", "tables", "transactions", "views"}
 
@@ -129,11 +128,16 @@ def level(value: object) -> str:
     return name
 
 
-def log_format(value: object) -> str:
-    """Accept the name of a way to write a line of the log."""
-    if value not in LOG_FORMATS:
-        raise ValueError(f"must be one of {', '.join(LOG_FORMATS)}")
-    return text(value)
+def one_of(*words: str) -> Callable[[object], str]:
+    """Return the rule that accepts one of these words, in any case."""
+
+    def accept(value: object) -> str:
+        word = text(value).lower()
+        if word not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return word
+
+    return accept
 
 
 def boolean(value: object) -> bool:

@@ -165,6 +165,28 @@ class StoreSettings:
             derived="sqlite:///{state}/catalog.db",
         ),
     )
+    durability: str = field(
+        default="full",
+        metadata=_about(
+            "full: what was acknowledged survives a power cut; relaxed: a power cut may take the"
+            " last seconds' commits, and leave tables whose newest metadata is gone.",
+            rules.one_of("full", "relaxed"),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """What is kept in memory."""
+
+    documents_bytes: int = field(
+        default=128 * MEBIBYTE,
+        metadata=_about(
+            "Memory for the metadata of tables and views that were used last, in bytes, for each"
+            " process.",
+            rules.whole(0, 64 * 1024 * MEBIBYTE),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +314,9 @@ class LogSettings:
     )
     format: str = field(
         default="text",
-        metadata=_about("How a line is written: text (key=value pairs) or json.", rules.log_format),
+        metadata=_about(
+            "How a line is written: text (key=value pairs) or json.", rules.one_of("text", "json")
+        ),
     )
     access: bool = field(
         default=True,
@@ -308,6 +332,7 @@ class Settings:
     warehouse: WarehouseSettings
     server: ServerSettings = field(default_factory=ServerSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -337,6 +362,7 @@ _SECTIONS = {
     "limits": LimitSettings,
     "store": StoreSettings,
     "warehouse": WarehouseSettings,
+    "cache": CacheSettings,
     "planning": PlanningSettings,
     "auth": AuthSettings,
     "metrics": MetricsSettings,

@@ -13,9 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from falcon_catalog.catalog import files, idempotency, namespaces, placement
+from falcon_catalog.catalog import files, idempotency, loading, namespaces, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import TABLE, Kind
 from falcon_catalog.errors import (
@@ -26,6 +24,7 @@ from falcon_catalog.errors import (
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import is_inside, key
 from falcon_catalog.metadata import table as metadata_builder
+from falcon_catalog.metadata.document import Document
 from falcon_catalog.store import tabulars
 from falcon_catalog.store.database import OutcomeUnknownError, Transaction
 
@@ -55,11 +54,14 @@ class _Staged:
     row: tabulars.TabularRow | None
     """The row to swap; None when there is to be a new one."""
     base: JSON | None
-    metadata: JSON
-    text: bytes
+    document: Document
     metadata_location: str
     from_create: bool = False
     """Whether a direct create asks, not the commit of a staged one: other error, same deed."""
+
+    @property
+    def metadata(self) -> JSON:
+        return self.document.metadata
 
     @property
     def unchanged(self) -> bool:
@@ -98,7 +100,7 @@ def _commit(catalog: Catalog, changes: Sequence[Change], *, one: bool) -> list[T
         staged = [_stage(catalog, change) for change in changes]
         with contextlib.suppress(_LostSwapError):
             return _publish(catalog, staged, one=one)
-        catalog.meters.retries.add()
+        catalog.commits.add(retries=1)
         # Writers that lost together must not meet again together.
         time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311
     names = ", ".join(str(change.identifier) for change in changes)
@@ -131,8 +133,10 @@ def _publish(catalog: Catalog, staged: Sequence[_Staged], *, one: bool) -> list[
                 if not _all_published(catalog, staged):
                     raise
         for table in staged:
+            if table.row is not None and not table.unchanged:
+                loading.replace(catalog, table.row, table.metadata_location, table.document)
             _delete_old_metadata(catalog, table)
-    return [Table(table.text, table.metadata_location) for table in staged]
+    return [Table(table.document, table.metadata_location) for table in staged]
 
 
 def _check_distinct(changes: Sequence[Change]) -> None:
@@ -145,44 +149,40 @@ def _check_distinct(changes: Sequence[Change]) -> None:
 
 def _stage(catalog: Catalog, change: Change) -> _Staged:
     """Compute the next state of a table or view from its present one."""
-    with catalog.database.read() as tx:
-        row = tabulars.find(tx, catalog.warehouse_id, change.identifier)
-        now = tx.now
-        if _creates(change):
-            namespaces.require(tx, catalog, change.identifier.namespace)
+    view = catalog.database.glance()
+    row = tabulars.find(view, catalog.warehouse_id, change.identifier)
     if _creates(change) and not _is_created(row, change):
+        namespaces.require(catalog.database.glance(), catalog, change.identifier.namespace)
         if row is not None:
             raise _cannot_create(row.kind, change.identifier)
-        metadata = metadata_builder.apply(None, change.updates, now_ms=now)
+        metadata = metadata_builder.apply(None, change.updates, now_ms=view.now)
         placement.check_metadata(catalog, metadata)
         return _first_state(change.kind, change.identifier, metadata, from_create=False)
     if row is None or row.kind != change.kind.name:
         raise change.kind.missing(change.identifier)
-    return _next_state(catalog, change, row, now)
+    return _next_state(catalog, change, row, view.now)
 
 
 def _next_state(catalog: Catalog, change: Change, row: tabulars.TabularRow, now: int) -> _Staged:
-    text = files.read_text(catalog.files, row.metadata_location)
-    base = orjson.loads(text)
-    metadata = base
+    document = loading.load(catalog, row, change.kind)
+    base = metadata = document.metadata
     if not _creates(change):
         metadata = change.kind.advance(
             base, change.requirements, change.updates, now, row.metadata_location
         )
     if metadata is base:
-        return _Staged(change.kind, change.identifier, row, base, base, text, row.metadata_location)
+        return _Staged(change.kind, change.identifier, row, base, document, row.metadata_location)
     placement.check_metadata(catalog, metadata)
     location = placement.new_metadata_location(metadata, row.metadata_location)
-    text = orjson.dumps(metadata)
-    return _Staged(change.kind, change.identifier, row, base, metadata, text, location)
+    return _Staged(change.kind, change.identifier, row, base, Document(metadata), location)
 
 
 def _first_state(
     kind: Kind, identifier: TableIdentifier, metadata: JSON, *, from_create: bool
 ) -> _Staged:
     location = placement.new_metadata_location(metadata, None)
-    text = orjson.dumps(metadata)
-    return _Staged(kind, identifier, None, None, metadata, text, location, from_create=from_create)
+    document = Document(metadata)
+    return _Staged(kind, identifier, None, None, document, location, from_create=from_create)
 
 
 def _creates(change: Change) -> bool:
@@ -223,7 +223,7 @@ def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[None]:
             if not table.unchanged:
                 if table.row is None and table.kind is TABLE:
                     catalog.files.prepare_table(table.metadata["location"])
-                files.write(catalog.files, table.metadata_location, table.text)
+                files.write(catalog.files, table.metadata_location, table.document)
                 written.append(table.metadata_location)
         yield
     except OutcomeUnknownError:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from falcon_catalog.store.database import Database, OutcomeUnknownError
+from falcon_catalog.store.transaction import OutcomeUnknownError
+from falcon_catalog.store.writer import Writer
 from tests.catalog.serving import Server
 
 T = "/v1/namespaces/ns/tables/t"
@@ -258,13 +259,13 @@ class TestUnknownOutcome:
         self, ns: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ns.table("t")
-        commit = Database._commit
+        commit = Writer._store
 
-        def commit_then_fail(database: Database, connection: Any) -> None:
-            commit(database, connection)
+        def commit_then_fail(writer: Writer, connection: Any) -> None:
+            commit(writer, connection)
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        monkeypatch.setattr(Database, "_commit", commit_then_fail)
+        monkeypatch.setattr(Writer, "_store", commit_then_fail)
         assert ns.ok("POST", T, {"updates": [set_properties(a="b")]})["metadata"]["properties"]["a"]
 
     def test_not_to_be_seen_is_unknown_and_keeps_the_file(
@@ -272,11 +273,11 @@ class TestUnknownOutcome:
     ) -> None:
         ns.table("t")
 
-        def fail(_database: Database, connection: Any) -> None:
+        def fail(_writer: Writer, connection: Any) -> None:
             connection.execute("ROLLBACK")
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        monkeypatch.setattr(Database, "_commit", fail)
+        monkeypatch.setattr(Writer, "_store", fail)
         status, kind, _ = ns.fails("POST", T, {"updates": [set_properties(a="b")]})
         assert (status, kind) == (500, "CommitStateUnknownException")
         files = sorted(metadata_files(ns), key=lambda file: file.name)

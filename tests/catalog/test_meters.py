@@ -65,6 +65,21 @@ class TestMetrics:
             count = f"falcon_catalog_{name}_seconds_count"
             assert after[count] > before[count], name
 
+    def test_the_cache_is_told(self, ns: Server) -> None:
+        ns.table("t")
+        before = metrics(ns)
+        for _ in range(3):
+            ns.ok("GET", T)
+        after = metrics(ns)
+        asked = [
+            after[f"falcon_catalog_cache_{what}_total"]
+            - before[f"falcon_catalog_cache_{what}_total"]
+            for what in ("hits", "misses")
+        ]
+        assert sum(asked) == 3
+        assert asked[0] >= 2
+        assert after["falcon_catalog_cache_bytes"] > 0
+
     def test_a_lost_swap_is_a_retry(self, ns: Server) -> None:
         ns.table("t")
         with ThreadPoolExecutor(4) as pool:

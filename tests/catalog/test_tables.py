@@ -183,7 +183,8 @@ class TestLoad:
     def test_what_the_client_has_is_not_sent_again(self, ns: Server) -> None:
         ns.table("t")
         tag = ns.call("GET", T).headers["ETag"]
-        for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        assert tag.startswith('W/"')  # one for the plain and the compressed answer
+        for known in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
             answer = ns.call("GET", T, headers={"If-None-Match": known})
             assert (answer.status_code, answer.content) == (304, b"")
             assert answer.headers["ETag"] == tag

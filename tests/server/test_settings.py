@@ -35,6 +35,8 @@ WRITTEN = {
     "warehouse.drop_retention": 3600,
     "warehouse.more": ("archive=file:///a", "b=file:///b"),
     "warehouse.allow_overlap": True,
+    "store.durability": "relaxed",
+    "cache.documents_bytes": 0,
     "planning.sync_manifests": 3,
     "planning.page_files": 10,
     "planning.keep_seconds": 60,
