@@ -1,9 +1,11 @@
 """Which requests wait for a thread: not without end, and never who asks for the server's health."""
 
+import time
 from typing import Any
 
 from waitress.task import ThreadedTaskDispatcher
 
+from falcon_catalog.settings import ServerSettings
 from falcon_catalog.telemetry.meters import Meters
 
 _ALWAYS = frozenset({"/health/live", "/health/ready", "/metrics"})
@@ -15,14 +17,15 @@ class Admission(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has no
     A thread of their own answers what an operator asks for, and what is refused anyway.
     """
 
-    def __init__(self, threads: int, longest: int, meters: Meters) -> None:
-        """Start ``threads``; at most ``longest`` requests wait for them."""
+    def __init__(self, settings: ServerSettings, meters: Meters) -> None:
+        """Start the threads."""
         super().__init__()
         self.meters = meters
-        self._longest = longest
+        self.longest_wait = settings.max_wait
+        self._longest = settings.max_queue
         self._side = ThreadedTaskDispatcher()
         self._side.set_thread_count(1)
-        self.set_thread_count(threads)
+        self.set_thread_count(settings.threads)
 
     @property
     def waiting(self) -> int:
@@ -38,6 +41,7 @@ class Admission(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has no
         elif self.waiting >= self._longest:
             task.turn_away()
         else:
+            task.waits_since = time.monotonic()
             super().add_task(task)
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:  # noqa: FBT001, FBT002 - waitress's signature

@@ -128,13 +128,21 @@ class Overload(_JsonTask):
         self.tell(error, "503 Service Unavailable", ("Retry-After", str(_RETRY_AFTER)))
 
 
+def _task(connection: "Connection", request: Any) -> Task:
+    """Return what to do about a request whose turn it is: who waited too long may have left."""
+    if connection.end_wait() > connection.server.task_dispatcher.longest_wait:
+        return Overload(connection, request)
+    return Answer(connection, request)
+
+
 class Connection(HTTPChannel):  # type: ignore[misc]
     """One client's connection."""
 
-    task_class = Answer
+    task_class = staticmethod(_task)
     error_task_class = Refusal
     request: Any = None  # the one that is arriving
     close_when_flushed: bool = False
+    waits_since: float | None = None  # monotonic seconds, of the request whose turn is next
     refused_at: float | None = None  # monotonic seconds
     _arriving_since = 0.0  # monotonic seconds, while a part of a request is here
     _parting = False
@@ -170,6 +178,11 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     def meters(self) -> Meters:
         """The server's metrics."""
         return self.server.task_dispatcher.meters  # type: ignore[no-any-return]
+
+    def end_wait(self) -> float:
+        """Return for how many seconds the request whose turn it is has waited for a thread."""
+        since, self.waits_since = self.waits_since, None
+        return time.monotonic() - since if since is not None else 0.0
 
     def turn_away(self) -> None:
         """Answer 503 to every request that is here; the caller holds ``requests_lock``."""

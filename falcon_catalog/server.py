@@ -111,7 +111,7 @@ class Loop:
         self._map: dict[int, Any] = {}
         self._meters = meters or Meters()
         self._tended = time.monotonic()
-        admission = Admission(settings.threads, settings.max_queue, self._meters)
+        admission = Admission(settings, self._meters)
         create_server(
             app,
             map=self._map,

@@ -80,6 +80,14 @@ class ServerSettings:
             rules.whole(1, 100_000),
         ),
     )
+    max_wait: int = field(
+        default=30,
+        metadata=_about(
+            "Seconds that a request waits for a thread; when its turn comes later, its client is"
+            " told to come again.",
+            rules.whole(1, 86400),
+        ),
+    )
     receive_timeout: int = field(
         default=60,
         metadata=_about(

@@ -158,6 +158,26 @@ def test_requests_in_one_breath_are_each_answered(gates: Gates, connect: Any) ->
     assert gates.server.stop() == 0
 
 
+def test_who_waited_too_long_is_not_kept_at_work_for(
+    tmp_path: Path, program: Any, connect: Any
+) -> None:
+    gates = Gates(tmp_path, program("127.0.0.1:0", "threads=1", "max_wait=1"))
+    first, second = connect(gates.port), connect(gates.port)
+    first.sendall(gates.request())
+    assert gates.server.line() == "entered"
+    second.sendall(gates.request())
+    wait_until(lambda: counted(gates.url, "requests_queued") == 1)
+    late = time.monotonic() + 1.5
+    wait_until(lambda: counted(gates.url, "requests_queued") == 1 and time.monotonic() > late)
+    gates.open(1)
+    assert read_answer(first)[1] == b"done"
+    head, body = read_answer(second)
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 1\r\n" in head
+    assert json.loads(body)["error"]["type"] == "SlowDownException"
+    assert gates.server.stop() == 0  # and nobody waits at the gate
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Any:
     with serving(tmp_path, server__threads=2, server__max_queue=3) as server:

@@ -16,6 +16,7 @@ WRITTEN = {
     "server.max_header_bytes": 2048,
     "server.max_connections": 5,
     "server.max_queue": 3,
+    "server.max_wait": 6,
     "server.receive_timeout": 8,
     "server.channel_timeout": 7,
     "limits.json_depth": 100,
