@@ -96,15 +96,26 @@ def commit_all(catalog: Catalog, changes: Sequence[Change]) -> None:
 
 
 def _commit(catalog: Catalog, changes: Sequence[Change], *, one: bool) -> list[Table]:
+    try:
+        committed = _try_again_and_again(catalog, changes, one=one)
+    except CommitFailedError:
+        catalog.commits.add(conflicts=1)
+        raise
+    catalog.commits.add(stored=1)
+    return committed
+
+
+def _try_again_and_again(catalog: Catalog, changes: Sequence[Change], *, one: bool) -> list[Table]:
+    names = [(catalog.warehouse_id, change.identifier) for change in changes]
     for attempt in range(_ATTEMPTS):
-        staged = [_stage(catalog, change) for change in changes]
-        with contextlib.suppress(_LostSwapError):
+        with contextlib.suppress(_LostSwapError), catalog.turns.of(names):
+            staged = [_stage(catalog, change) for change in changes]
             return _publish(catalog, staged, one=one)
         catalog.commits.add(retries=1)
         # Writers that lost together must not meet again together.
         time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311
-    names = ", ".join(str(change.identifier) for change in changes)
-    raise CommitFailedError(f"Cannot commit: {names} changed {_ATTEMPTS} times meanwhile")
+    told = ", ".join(str(change.identifier) for change in changes)
+    raise CommitFailedError(f"Cannot commit: {told} changed {_ATTEMPTS} times meanwhile")
 
 
 def create(

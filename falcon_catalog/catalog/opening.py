@@ -4,6 +4,7 @@ from falcon_catalog import rules
 from falcon_catalog.catalog.base import Catalog, CommitCounts
 from falcon_catalog.catalog.documents import Documents
 from falcon_catalog.catalog.planner import Planner, PlanningLimits
+from falcon_catalog.catalog.turns import Turns
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import warehouses
@@ -32,11 +33,9 @@ def open_catalogs(settings: Settings, meters: Meters | None = None) -> list[Cata
     )
     durable = settings.store.durability == "full"
     files = LocalFileIO(durable=durable, time_sync=meters.sync.time)
-    documents, commits = Documents(settings.cache.documents_bytes), CommitCounts()
-    meters.poll(meters.cache_hits, lambda: documents.hits)
-    meters.poll(meters.cache_misses, lambda: documents.misses)
-    meters.poll(meters.cache_bytes, lambda: documents.used_bytes)
-    meters.poll(meters.retries, lambda: commits.retries)
+    documents, turns = Documents(settings.cache.documents_bytes), Turns()
+    commits = CommitCounts()
+    _count(meters, documents, commits)
     roots = {settings.warehouse.name: settings.warehouse.location}
     roots |= dict(map(rules.named_location, settings.warehouse.more))
     return [
@@ -52,6 +51,7 @@ def open_catalogs(settings: Settings, meters: Meters | None = None) -> list[Cata
             keep_reports=settings.metrics.keep_reports,
             planner=planner,
             documents=documents,
+            turns=turns,
             commits=commits,
         )
         for name, location in roots.items()
@@ -61,6 +61,13 @@ def open_catalogs(settings: Settings, meters: Meters | None = None) -> list[Cata
 def close_catalogs(catalogs: list[Catalog]) -> None:
     """Close what they share; nothing may be running in them."""
     catalogs[0].close()
+
+
+def _count(meters: Meters, documents: Documents, commits: CommitCounts) -> None:
+    meters.poll(meters.cache_hits, lambda: documents.hits)
+    meters.poll(meters.cache_misses, lambda: documents.misses)
+    meters.poll(meters.cache_bytes, lambda: documents.used_bytes)
+    meters.poll(meters.retries, lambda: commits.retries)
 
 
 def _warehouse_id(database: Database, name: str) -> int:

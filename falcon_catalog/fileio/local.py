@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +27,12 @@ class LocalFileIO:
         """Time each sync of a file's content with ``time_sync``."""
         self._durable = durable
         self._time_sync = time_sync
+        self._guard = threading.Lock()
+        self.writes = 0
+        """Files that were written. May be read at any time, as all that is counted here."""
+        self.written_bytes = 0
+        self.write_seconds = 0.0
+        """Spent in writing them and in waiting until they were durable."""
 
     def read(self, location: str) -> bytes:
         """Return the content of a file."""
@@ -35,8 +43,13 @@ class LocalFileIO:
 
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file, durable with its folder entry before this returns."""
+        started = time.perf_counter()
         with _unavailable_on_trouble(location):
             _create(local_path(location), pieces, self._sync if self._durable else None)
+        with self._guard:
+            self.writes += 1
+            self.written_bytes += sum(map(len, pieces))
+            self.write_seconds += time.perf_counter() - started
 
     def _sync(self, descriptor: int) -> None:
         with self._time_sync():

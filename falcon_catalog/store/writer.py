@@ -216,6 +216,9 @@ class Writer:
                 connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             self._broken = f"ROLLBACK failed: {error}"
+            # Without it, what was not rolled back would keep other processes waiting.
+            connection.close()
+            self._connection = None
         finally:
             if self._lock is not None:
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
