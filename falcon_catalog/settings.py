@@ -109,10 +109,10 @@ class LimitSettings:
     """What one request may ask for."""
 
     json_depth: int = field(
-        default=220,
+        default=1024,  # filters of scans are deep: a chain of n terms has n levels
         metadata=_about(
             "Levels of arrays and objects inside each other in a request's JSON.",
-            rules.whole(16, 240),  # the JSON library writes 254, answers wrap what they are given
+            rules.whole(16, 1024),  # more the JSON library does not read
         ),
     )
     json_values: int = field(

@@ -295,7 +295,7 @@ def test_bad_metadata_is_refused_and_says_why(
         lambda inner: {"type": "struct", "fields": [{"name": "a", "type": inner}]},
     ],
 )
-@pytest.mark.parametrize(("levels", "message"), [(70, ""), (95, "nested deeper than")])
+@pytest.mark.parametrize(("levels", "message"), [(75, ""), (95, "nested deeper than")])
 def test_a_type_that_is_too_deep_is_refused(
     ns: Server, wrap: Callable[[Any], Any], levels: int, message: str
 ) -> None:
