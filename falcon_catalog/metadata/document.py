@@ -17,9 +17,9 @@ JSON = dict[str, Any]
 # Lists that grow with each commit, and the field by which their items are looked up.
 _HISTORIES: dict[str, str | None] = {"snapshots": "snapshot-id", "snapshot-log": None}
 
-# What memory holds for a byte of text: as text and parsed, or as text, zipped and ids.
-_PARSED_COST = 6
-_SEALED_COST = 1.4
+# What memory holds for a byte of text: as text, zipped and parsed, or as text, zipped and ids.
+_PARSED_COST = 8
+_SEALED_COST = 1.6
 _LEAST_COST = 4096
 
 
@@ -36,6 +36,7 @@ class Document:
         }
         """As read from JSON, but for its histories, which are sequences of another kind."""
         self._sections = tuple(_sections(self.metadata))
+        self._last_gzip: tuple[object, bytes] = (None, b"")
         self.length = sum(map(_length, self._sections))
         """Bytes of the text."""
 
@@ -60,12 +61,19 @@ class Document:
         return b"".join((before, *self.pieces(), after))
 
     def gzip(self, before: bytes = b"", after: bytes = b"") -> bytes:
-        """Return the text, put between two others, as one gzip member."""
-        zipper = Zipper()
-        zipper.add_stored(before)
-        zipper.add(self._zipped)
-        zipper.add_stored(after)
-        return zipper.gzip()
+        """Return the text, put between two others, as one gzip member.
+
+        The last one is remembered: a table is loaded more often than it changes.
+        """
+        around, gzip = self._last_gzip
+        if around != (before, after):
+            zipper = Zipper()
+            zipper.add_stored(before)
+            zipper.add(self._zipped)
+            zipper.add_stored(after)
+            gzip = zipper.gzip()
+            self._last_gzip = ((before, after), gzip)
+        return gzip
 
     @cached_property
     def _zipped(self) -> Zipped:

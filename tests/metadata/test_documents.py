@@ -48,6 +48,7 @@ def check(document: Document, plain: dict[str, Any]) -> None:
     assert all(document.pieces())
     assert orjson.loads(document.text(BEFORE, AFTER)) == {"metadata": plain, "config": {}}
     assert unzip_one_member(document.gzip(BEFORE, AFTER)) == document.text(BEFORE, AFTER)
+    assert document.gzip(BEFORE, AFTER) is document.gzip(BEFORE, AFTER)
     assert unzip_one_member(document.gzip()) == gzip.decompress(document.gzip()) == document.text()
     for key in ("snapshots", "snapshot-log"):
         assert list(document.metadata[key]) == plain[key]
