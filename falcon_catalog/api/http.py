@@ -9,6 +9,7 @@ import falcon
 import orjson
 from falcon.routing import BaseConverter
 
+from falcon_catalog.api.limits import check_body, check_depth, check_text
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import (
     BadRequestError,
@@ -29,7 +30,6 @@ from falcon_catalog.identifiers import (
 )
 
 _log = logging.getLogger(__name__)
-_MAX_PAGE_SIZE = 1000
 _UNLIMITED = -1
 
 T = TypeVar("T")
@@ -82,17 +82,20 @@ def read_object(req: falcon.Request) -> dict[str, Any]:
     """Return the request's JSON object.
 
     Raises:
-        BadRequestError: the body is empty, is not JSON, or is not an object.
+        BadRequestError: the body is empty, is not JSON, is not an object, or asks for too much.
     """
     body = req.bounded_stream.read()
     if not body:
         raise BadRequestError("Invalid request body: it is empty, a JSON object is expected")
+    check_text(req.context.limits, body)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequestError(f"Invalid request body: it is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise BadRequestError("Invalid request body: it is not a JSON object")
+    check_depth(req.context.limits, body, value)
+    check_body(req.context.limits, value)
     return value
 
 
@@ -132,7 +135,8 @@ def read_page(req: falcon.Request, *, always: bool = False) -> Page:
     if token is None and not always:
         return Page(None, _UNLIMITED)
     after = read_page_token(token) if token else None
-    return Page(after, min(int(size or _MAX_PAGE_SIZE), _MAX_PAGE_SIZE) + 1)
+    most: int = req.context.limits.page_size
+    return Page(after, min(int(size or most), most) + 1)
 
 
 def send_page(
@@ -170,6 +174,7 @@ def render_catalog_error(
     """Answer an error in the one shape that the specification has."""
     if error.status >= falcon.http_status_to_code(falcon.HTTP_500):
         _log.error("%s %s id=%s: %s", req.method, req.path, req.context.id, error, exc_info=error)
+    req.context.error = error.type
     resp.status = error.status
     send(resp, error.as_json())
 

@@ -9,15 +9,21 @@ from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import warehouses
 from falcon_catalog.store.database import Database
+from falcon_catalog.telemetry.meters import Meters
 
 
-def open_catalogs(settings: Settings) -> list[Catalog]:
+def open_catalogs(settings: Settings, meters: Meters | None = None) -> list[Catalog]:
     """Return the catalogs of all warehouses, the default one first; they share one database.
+
+    ``meters`` count what is done in them.
 
     Raises:
         StoreError: the database cannot be opened.
     """
+    meters = meters or Meters()
     database = Database.open(settings.store.url, settings.store.durability)
+    database.time_transaction = meters.transaction.time
+    database.writer.time_commit = meters.commit.time
     planner = Planner(
         PlanningLimits(
             sync_manifests=settings.planning.sync_manifests,
@@ -25,9 +31,11 @@ def open_catalogs(settings: Settings) -> list[Catalog]:
             keep_ms=settings.planning.keep_seconds * 1000,
         )
     )
-    files = LocalFileIO(durable=settings.store.durability == "full")
+    durable = settings.store.durability == "full"
+    files = LocalFileIO(durable=durable, time_sync=meters.sync.time)
     documents, turns = Documents(settings.cache.documents_bytes), Turns()
     commits = CommitCounts()
+    _count(meters, documents, commits)
     roots = {settings.warehouse.name: settings.warehouse.location}
     roots |= dict(map(rules.named_location, settings.warehouse.more))
     return [
@@ -53,6 +61,13 @@ def open_catalogs(settings: Settings) -> list[Catalog]:
 def close_catalogs(catalogs: list[Catalog]) -> None:
     """Close what they share; nothing may be running in them."""
     catalogs[0].close()
+
+
+def _count(meters: Meters, documents: Documents, commits: CommitCounts) -> None:
+    meters.poll(meters.cache_hits, lambda: documents.hits)
+    meters.poll(meters.cache_misses, lambda: documents.misses)
+    meters.poll(meters.cache_bytes, lambda: documents.used_bytes)
+    meters.poll(meters.retries, lambda: commits.retries)
 
 
 def _warehouse_id(database: Database, name: str) -> int:

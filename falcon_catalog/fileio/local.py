@@ -4,11 +4,13 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
 from falcon_catalog.locations import local_path
+
+Timing = contextlib.AbstractContextManager[None]
 
 _MOST_PIECES = 1024  # that one writev takes, on Linux
 
@@ -19,8 +21,12 @@ class LocalFileIO:
     Unless it is ``durable``, a file is there once it was written, but may not outlive a power cut.
     """
 
-    def __init__(self, *, durable: bool = True) -> None:
+    def __init__(
+        self, *, durable: bool = True, time_sync: Callable[[], Timing] = contextlib.nullcontext
+    ) -> None:
+        """Time each sync of a file's content with ``time_sync``."""
         self._durable = durable
+        self._time_sync = time_sync
         self._guard = threading.Lock()
         self.writes = 0
         """Files that were written. May be read at any time, as all that is counted here."""
@@ -39,11 +45,15 @@ class LocalFileIO:
         """Create a file, durable with its folder entry before this returns."""
         started = time.perf_counter()
         with _unavailable_on_trouble(location):
-            _create(local_path(location), pieces, durable=self._durable)
+            _create(local_path(location), pieces, self._sync if self._durable else None)
         with self._guard:
             self.writes += 1
             self.written_bytes += sum(map(len, pieces))
             self.write_seconds += time.perf_counter() - started
+
+    def _sync(self, descriptor: int) -> None:
+        with self._time_sync():
+            os.fdatasync(descriptor)
 
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
@@ -64,18 +74,18 @@ def _unavailable_on_trouble(location: str) -> Iterator[None]:
         raise ServiceUnavailableError(f"Cannot write {location}: {error.strerror}") from error
 
 
-def _create(path: str, pieces: Sequence[bytes], *, durable: bool) -> None:
+def _create(path: str, pieces: Sequence[bytes], sync: Callable[[int], None] | None) -> None:
     folder = os.path.dirname(path)  # noqa: PTH120 - a string in, a string out
     _make_directory(folder)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:
             _write_all(descriptor, pieces)
-            if durable:
-                os.fdatasync(descriptor)
+            if sync:
+                sync(descriptor)
         finally:
             os.close(descriptor)
-        if durable:
+        if sync:
             _sync_directory(folder)
     except BaseException:
         # Nobody can point at this file yet, so removing the torso is safe.

@@ -7,7 +7,8 @@ one at a time, those that come together in one transaction (``store/writer.py``)
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.store.migrate import SchemaTooNewError, migrate
@@ -31,6 +32,7 @@ class Database:
 
     def __init__(self, path: Path, durability: str = "full") -> None:
         self.path = path
+        self.time_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
         self.writer = Writer(self.connect, Path(f"{path}-lock"))
         self._synchronous = _SYNCHRONOUS[durability]
         self._local = threading.local()
@@ -90,7 +92,7 @@ class Database:
             ServiceUnavailableError: another process holds the database, the disk is full, or an
                 earlier COMMIT failed and the process must start again. Nothing was changed.
         """
-        with self.writer.change() as tx:
+        with self.time_transaction(), self.writer.change() as tx:
             yield tx
 
     def check(self) -> None:

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.errors import ServiceUnavailableError
@@ -41,6 +42,7 @@ class Writer:
     """Makes all changes of this process. What it counts may be read at any time."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], lock_path: Path) -> None:
+        self.time_commit: Callable[[], AbstractContextManager[None]] = nullcontext
         self._connect = connect
         self._lock_path = lock_path
         self._turn = threading.Lock()
@@ -195,7 +197,8 @@ class Writer:
 
     def _store(self, connection: sqlite3.Connection) -> None:
         try:
-            connection.execute("COMMIT")
+            with self.time_commit():
+                connection.execute("COMMIT")
         except BaseException as error:
             passing = getattr(error, "sqlite_errorcode", None) in _PASSING
             # SQLite keeps a transaction open only when it surely has not committed it.

@@ -13,7 +13,22 @@ WRITTEN = {
     "server.threads": 9,
     "server.shutdown_timeout": 1,
     "server.max_body_bytes": 4096,
+    "server.max_header_bytes": 2048,
+    "server.max_connections": 5,
+    "server.max_queue": 3,
+    "server.max_wait": 6,
+    "server.receive_timeout": 8,
     "server.channel_timeout": 7,
+    "limits.json_depth": 100,
+    "limits.json_values": 1001,
+    "limits.table_changes": 2,
+    "limits.updates": 3,
+    "limits.requirements": 4,
+    "limits.properties": 5,
+    "limits.property_characters": 6,
+    "limits.columns": 7,
+    "limits.schema_depth": 8,
+    "limits.page_size": 9,
     "store.url": "sqlite:////tmp/other.db",
     "warehouse.location": "file:///tmp/other",
     "warehouse.name": "lake",
@@ -29,7 +44,10 @@ WRITTEN = {
     "auth.required": True,
     "auth.token_lifetime": 60,
     "metrics.keep_reports": 0,
+    "metrics.public": True,
     "log.level": "WARNING",
+    "log.format": "json",
+    "log.access": False,
 }
 
 
@@ -135,6 +153,7 @@ def test_a_slash_at_the_end_of_a_location_does_not_count() -> None:
         *(("auth.required", v) for v in ("yes", 1, 0, "")),
         *(("auth.token_lifetime", v) for v in (0, 2**32)),
         *(("log.level", v) for v in ("loud", "", 10)),
+        *(("log.format", v) for v in ("yaml", "", 10, ["text"])),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place_and_the_rule(key: str, value: object) -> None:
