@@ -141,6 +141,13 @@ class UnsupportedOperationError(CatalogError):
     type = "UnsupportedOperationException"
 
 
+class RequestTimeoutError(CatalogError):
+    """The request took too long to arrive. Nothing of it was looked at."""
+
+    status = 408
+    type = "RequestTimeoutException"
+
+
 class AlreadyExistsError(CatalogError):
     """The name is taken."""
 

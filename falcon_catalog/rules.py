@@ -128,6 +128,18 @@ def level(value: object) -> str:
     return name
 
 
+def one_of(*words: str) -> Callable[[object], str]:
+    """Return the rule that accepts one of these words, in any case."""
+
+    def accept(value: object) -> str:
+        word = text(value).lower()
+        if word not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return word
+
+    return accept
+
+
 def boolean(value: object) -> bool:
     """Accept true and false."""
     named = {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else value

@@ -22,13 +22,16 @@ from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 
 from falcon_catalog import systemd
+from falcon_catalog.admission import Admission
 from falcon_catalog.connections import Connection
 from falcon_catalog.rules import listen_address
 from falcon_catalog.settings import ServerSettings
+from falcon_catalog.telemetry.meters import Meters
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 1024
-_CONNECTION_LIMIT = 1000
+_TURN_SECONDS = 1.0
+_IDLE_SECONDS = 1.0
 
 
 class Application(Protocol):
@@ -48,7 +51,12 @@ class ServerError(Exception):
     """The server cannot start; the message is one line, fit for a terminal."""
 
 
-def serve(app: Application, settings: ServerSettings, announce: Callable[[str], object]) -> bool:
+def serve(
+    app: Application,
+    settings: ServerSettings,
+    announce: Callable[[str], object],
+    meters: Meters | None = None,
+) -> bool:
     """Serve ``app`` until SIGTERM or SIGINT, then finish what is in flight and close ``app``.
 
     Args:
@@ -56,6 +64,7 @@ def serve(app: Application, settings: ServerSettings, announce: Callable[[str], 
             too long is still at work in it.
         settings: where to listen and how long to wait.
         announce: told ``Listening on URL`` once requests are served.
+        meters: counts what the application does not see.
 
     Returns:
         Whether everything in flight was answered. A second signal does not wait for that:
@@ -67,7 +76,7 @@ def serve(app: Application, settings: ServerSettings, announce: Callable[[str], 
     unfinished = 0
     try:
         with _listening(settings.listen) as sockets:
-            loop = Loop(app, settings, sockets)
+            loop = Loop(app, settings, sockets, meters)
             where = " and ".join(_url(sock) for sock in sockets)
             with _stopping_on_signals(loop), _watched(loop, app):
                 app.ready()
@@ -89,19 +98,28 @@ class Loop:
     """Waitress's event loop over some listening sockets, driven by hand."""
 
     def __init__(
-        self, app: Application, settings: ServerSettings, sockets: list[socket.socket]
+        self,
+        app: Application,
+        settings: ServerSettings,
+        sockets: list[socket.socket],
+        meters: Meters | None = None,
     ) -> None:
         # Waitress warns of each request that waits for a thread, which is no trouble.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._stopping = False
+        self._settings = settings
         self._map: dict[int, Any] = {}
+        self._meters = meters or Meters()
+        self._tended = time.monotonic()
+        admission = Admission(settings, self._meters)
         create_server(
             app,
             map=self._map,
+            _dispatcher=admission,
             sockets=sockets,
-            threads=settings.threads,
             backlog=_BACKLOG,
-            connection_limit=_CONNECTION_LIMIT,
+            connection_limit=settings.max_connections + 2 * len(sockets),  # a socket, its trigger
+            max_request_header_size=settings.max_header_bytes,
             channel_timeout=settings.channel_timeout,
             max_request_body_size=settings.max_body_bytes + 1,  # waitress refuses at the limit
             ident="falcon-catalog",
@@ -109,11 +127,14 @@ class Loop:
         self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for listener in self._listeners:
             listener.channel_class = Connection
+        self._meters.poll(self._meters.queued, lambda: admission.waiting)
+        self._meters.poll(self._meters.connections, lambda: len(self._connections()))
 
     def run(self) -> None:
         """Serve until ``stop`` is called."""
         while not self._stopping:
-            wasyncore.poll2(1.0, self._map)
+            wasyncore.poll2(_TURN_SECONDS, self._map)
+            self._tend()
 
     def stop(self) -> None:
         """Make ``run`` return; safe in a signal handler."""
@@ -139,12 +160,38 @@ class Loop:
         self._listeners[0].task_dispatcher.shutdown(timeout=0 if busy else 5)
         return busy
 
+    def _tend(self) -> None:
+        """Each second, look after the connections; when there are too many, more often."""
+        full = any(listener.in_connection_overflow for listener in self._listeners)
+        now = time.monotonic()
+        if not full and now < self._tended + _TURN_SECONDS:
+            return
+        self._tended = now
+        self._meters.refresh()
+        connections = self._connections()
+        for connection in connections:
+            connection.check_pace(self._settings.receive_timeout)
+        if full:
+            _make_room(connections)
+
+    def _connections(self) -> list[Connection]:
+        return [one for one in list(self._map.values()) if isinstance(one, Connection)]
+
     def _close_idle(self) -> int:
-        connections = [one for one in self._map.values() if isinstance(one, Connection)]
+        connections = self._connections()
         for connection in connections:
             if not connection.busy:
                 connection.handle_close()
         return sum(connection.busy for connection in connections)
+
+
+def _make_room(connections: list[Connection]) -> None:
+    """Close some connections that nobody asks anything on, the idlest first."""
+    before = time.time() - _IDLE_SECONDS
+    idle = [one for one in connections if not one.busy and one.last_activity < before]
+    idle.sort(key=lambda one: float(one.last_activity))
+    for connection in idle[: 1 + len(connections) // 10]:
+        connection.handle_close()
 
 
 @contextlib.contextmanager

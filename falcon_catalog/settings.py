@@ -59,12 +59,105 @@ class ServerSettings:
         default=64 * MEBIBYTE,
         metadata=_about("Largest request body, in bytes.", rules.whole(1024, 1024 * MEBIBYTE)),
     )
+    max_header_bytes: int = field(
+        default=64 * 1024,
+        metadata=_about(
+            "Largest head of a request, its line and headers, in bytes.",
+            rules.whole(1024, 16 * MEBIBYTE),
+        ),
+    )
+    max_connections: int = field(
+        default=1000,
+        metadata=_about(
+            "Connections open at the same time; beyond them the idlest makes room.",
+            rules.whole(1, 100_000),
+        ),
+    )
+    max_queue: int = field(
+        default=256,
+        metadata=_about(
+            "Requests that wait for a thread; beyond them a client is told to come again.",
+            rules.whole(1, 100_000),
+        ),
+    )
+    max_wait: int = field(
+        default=30,
+        metadata=_about(
+            "Seconds that a request waits for a thread; when its turn comes later, its client is"
+            " told to come again.",
+            rules.whole(1, 86400),
+        ),
+    )
+    receive_timeout: int = field(
+        default=60,
+        metadata=_about(
+            "Seconds that a request has to arrive in full, from its first byte.",
+            rules.whole(1, 86400),
+        ),
+    )
     channel_timeout: int = field(
         default=120,
         metadata=_about(
             "Seconds after which a connection that neither sends nor receives is closed.",
             rules.whole(1, 86400),
         ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What one request may ask for."""
+
+    json_depth: int = field(
+        default=1024,  # filters of scans are deep: a chain of n terms has n levels
+        metadata=_about(
+            "Levels of arrays and objects inside each other in a request's JSON.",
+            rules.whole(16, 1024),  # more the JSON library does not read
+        ),
+    )
+    json_values: int = field(
+        default=2_000_000,
+        metadata=_about("Values in a request's JSON.", rules.whole(1000, 1_000_000_000)),
+    )
+    table_changes: int = field(
+        default=1000,
+        metadata=_about("Tables changed in one transaction.", rules.whole(1, 100_000)),
+    )
+    updates: int = field(
+        default=10_000,
+        metadata=_about("Updates in a commit to one table or view.", rules.whole(1, 1_000_000)),
+    )
+    requirements: int = field(
+        default=10_000,
+        metadata=_about("Requirements of a commit to one table.", rules.whole(1, 1_000_000)),
+    )
+    properties: int = field(
+        default=10_000,
+        metadata=_about("Properties set or removed at once.", rules.whole(1, 1_000_000)),
+    )
+    property_characters: int = field(
+        default=4 * MEBIBYTE,
+        metadata=_about(
+            "Characters of the names and values of properties set at once.",
+            rules.whole(1, 1024 * MEBIBYTE),
+        ),
+    )
+    columns: int = field(
+        default=10_000,
+        metadata=_about(
+            "Columns of a schema that is added, nested ones included.", rules.whole(1, 1_000_000)
+        ),
+    )
+    schema_depth: int = field(
+        default=64,
+        metadata=_about(
+            "Structs, lists and maps inside each other in a schema that is added.",
+            rules.whole(1, 70),  # three levels of JSON each
+        ),
+    )
+    page_size: int = field(
+        default=1000,
+        metadata=_about("Entries in one page of a list.", rules.whole(1, 1_000_000)),
     )
 
 
@@ -78,6 +171,28 @@ class StoreSettings:
             rules.store_url,
             flag="--store",
             derived="sqlite:///{state}/catalog.db",
+        ),
+    )
+    durability: str = field(
+        default="full",
+        metadata=_about(
+            "full: what was acknowledged survives a power cut; relaxed: a power cut may take the"
+            " last seconds' commits, and leave tables whose newest metadata is gone.",
+            rules.one_of("full", "relaxed"),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """What is kept in memory."""
+
+    documents_bytes: int = field(
+        default=128 * MEBIBYTE,
+        metadata=_about(
+            "Memory for the metadata of tables and views that were used last, in bytes, for each"
+            " process.",
+            rules.whole(0, 64 * 1024 * MEBIBYTE),
         ),
     )
 
@@ -175,13 +290,20 @@ class AuthSettings:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSettings:
-    """What clients report of their scans and commits."""
+    """What clients report of their scans and commits, and who may read the server's own."""
 
     keep_reports: int = field(
         default=10_000,
         metadata=_about(
             "Reports of scans and commits to keep, the newest of all tables.",
             rules.whole(0, 10_000_000),
+        ),
+    )
+    public: bool = field(
+        default=False,
+        metadata=_about(
+            "Whether /metrics is told to anybody, also where every other request needs a token.",
+            rules.boolean,
         ),
     )
 
@@ -198,6 +320,16 @@ class LogSettings:
             flag="--log-level",
         ),
     )
+    format: str = field(
+        default="text",
+        metadata=_about(
+            "How a line is written: text (key=value pairs) or json.", rules.one_of("text", "json")
+        ),
+    )
+    access: bool = field(
+        default=True,
+        metadata=_about("Whether each request is a line in the log.", rules.boolean),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +339,8 @@ class Settings:
     store: StoreSettings
     warehouse: WarehouseSettings
     server: ServerSettings = field(default_factory=ServerSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -233,8 +367,10 @@ class Setting:
 
 _SECTIONS = {
     "server": ServerSettings,
+    "limits": LimitSettings,
     "store": StoreSettings,
     "warehouse": WarehouseSettings,
+    "cache": CacheSettings,
     "planning": PlanningSettings,
     "auth": AuthSettings,
     "metrics": MetricsSettings,

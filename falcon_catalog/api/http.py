@@ -1,6 +1,5 @@
-"""HTTP in the specification's manner: bodies, errors, names in URLs, pages, tags."""
+"""HTTP in the specification's manner: bodies, errors, names in URLs, pages."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -10,7 +9,8 @@ import falcon
 import orjson
 from falcon.routing import BaseConverter
 
-from falcon_catalog.catalog.base import Catalog, Table
+from falcon_catalog.api.limits import check_body, check_depth, check_text
+from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
@@ -30,7 +30,6 @@ from falcon_catalog.identifiers import (
 )
 
 _log = logging.getLogger(__name__)
-_MAX_PAGE_SIZE = 1000
 _UNLIMITED = -1
 
 T = TypeVar("T")
@@ -83,17 +82,20 @@ def read_object(req: falcon.Request) -> dict[str, Any]:
     """Return the request's JSON object.
 
     Raises:
-        BadRequestError: the body is empty, is not JSON, or is not an object.
+        BadRequestError: the body is empty, is not JSON, is not an object, or asks for too much.
     """
     body = req.bounded_stream.read()
     if not body:
         raise BadRequestError("Invalid request body: it is empty, a JSON object is expected")
+    check_text(req.context.limits, body)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequestError(f"Invalid request body: it is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise BadRequestError("Invalid request body: it is not a JSON object")
+    check_depth(req.context.limits, body, value)
+    check_body(req.context.limits, value)
     return value
 
 
@@ -133,7 +135,8 @@ def read_page(req: falcon.Request, *, always: bool = False) -> Page:
     if token is None and not always:
         return Page(None, _UNLIMITED)
     after = read_page_token(token) if token else None
-    return Page(after, min(int(size or _MAX_PAGE_SIZE), _MAX_PAGE_SIZE) + 1)
+    most: int = req.context.limits.page_size
+    return Page(after, min(int(size or most), most) + 1)
 
 
 def send_page(
@@ -161,44 +164,8 @@ def send(resp: falcon.Response, body: object) -> None:
 def send_text(resp: falcon.Response, text: bytes) -> None:
     """Answer a body that is JSON text already."""
     resp.content_type = falcon.MEDIA_JSON
+    resp.delete_header("Content-Encoding")
     resp.data = text
-
-
-def send_table(resp: falcon.Response, table: Table, *, tag: falcon.ETag | None = None) -> None:
-    """Answer a LoadTableResult; the metadata's text goes out as it lies on disk."""
-    if table.metadata_location is not None:
-        resp.etag = tag or table_tag(table.metadata_location)
-    send_text(resp, _load_result(table))
-
-
-def send_view(resp: falcon.Response, view: Table) -> None:
-    """Answer a LoadViewResult; of views the specification has no tags."""
-    send_text(resp, _load_result(view))
-
-
-def _load_result(loaded: Table) -> bytes:
-    text = b'"metadata":' + loaded.metadata + b',"config":{}}'
-    if loaded.metadata_location is None:
-        return b"{" + text
-    return b'{"metadata-location":' + orjson.dumps(loaded.metadata_location) + b"," + text
-
-
-def commit_result(committed: Table) -> bytes:
-    """Return the text of a CommitTableResponse or an UnregisterTableResult."""
-    location = orjson.dumps(committed.metadata_location)
-    return b'{"metadata-location":' + location + b',"metadata":' + committed.metadata + b"}"
-
-
-def table_tag(metadata_location: str, snapshots: str = "all") -> falcon.ETag:
-    """Return the tag of a table's state in one representation."""
-    seed = f"{snapshots}\0{metadata_location}".encode()
-    return falcon.ETag(hashlib.blake2b(seed, digest_size=16).hexdigest())
-
-
-def is_unchanged(req: falcon.Request, tag: falcon.ETag) -> bool:
-    """Tell whether the client has the state of this tag already (RFC 9110, weakly compared)."""
-    known = req.if_none_match or []
-    return any(etag == "*" or str(etag) == str(tag) for etag in known)
 
 
 def render_catalog_error(
@@ -207,6 +174,7 @@ def render_catalog_error(
     """Answer an error in the one shape that the specification has."""
     if error.status >= falcon.http_status_to_code(falcon.HTTP_500):
         _log.error("%s %s id=%s: %s", req.method, req.path, req.context.id, error, exc_info=error)
+    req.context.error = error.type
     resp.status = error.status
     send(resp, error.as_json())
 

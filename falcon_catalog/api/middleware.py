@@ -1,9 +1,6 @@
-"""What happens around every request: its raw path, its id, who asks, its warehouse, its log."""
+"""What happens around every request: its raw path, who asks, its warehouse."""
 
-import logging
 import re
-import time
-import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,11 +12,9 @@ from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.errors import NotAuthenticatedError
 from falcon_catalog.identifiers import TableIdentifier
 
-_access = logging.getLogger("falcon_catalog.access")
 _ABSOLUTE_FORM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 # Told to anybody, also where tokens are required: there one gets a token, and is it alive?
 _OPEN_PATHS = frozenset({"/v1/oauth/tokens", "/health/live", "/health/ready"})
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
 
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -44,46 +39,16 @@ def with_raw_path(app: WSGIApp) -> WSGIApp:
     return raw_path_app
 
 
-class RequestLog:
-    """Give each request an id, and each answer one line in the access log."""
-
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Take the caller's X-Request-Id, or draw one."""
-        given = req.get_header("X-Request-Id") or ""
-        req.context.id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
-        req.context.started = time.perf_counter()
-        resp.set_header("X-Request-Id", req.context.id)
-
-    def process_response(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        _resource: object,
-        _succeeded: bool,  # noqa: FBT001 - Falcon's signature
-    ) -> None:
-        """Write the line: who asked is no secret, what they sent is not logged."""
-        milliseconds = (time.perf_counter() - req.context.started) * 1000
-        principal = getattr(req.context, "principal", None)
-        _access.info(
-            "%s %s %s %.1f ms id=%s",
-            req.method,
-            req.path,
-            resp.status_code,
-            milliseconds,
-            req.context.id,
-            extra={"principal": principal} if principal else None,
-        )
-
-
 class Authentication:
     """Refuse who has no valid token, whatever they ask for."""
 
-    def __init__(self, realm: Realm) -> None:
+    def __init__(self, realm: Realm, public_metrics: bool) -> None:  # noqa: FBT001 - a setting
         self._realm = realm
+        self._open = _OPEN_PATHS | ({"/metrics"} if public_metrics else set())
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Note who asks; a route need not exist to be refused."""
-        if req.path in _OPEN_PATHS:
+        if req.path in self._open:
             return
         scheme, _, token = (req.auth or "").partition(" ")
         resp.set_header("WWW-Authenticate", 'Bearer realm="falcon-catalog"')

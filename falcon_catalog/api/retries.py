@@ -7,10 +7,12 @@ from typing import Any
 import falcon
 import orjson
 
-from falcon_catalog.api.http import send, send_table
+from falcon_catalog.api.documents import body_text, send_table
+from falcon_catalog.api.http import send
 from falcon_catalog.catalog import idempotency
 from falcon_catalog.catalog.base import Catalog, RetryKey
 from falcon_catalog.errors import BadRequestError, show
+from falcon_catalog.telemetry.meters import Meters
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # Answers without an effect are kept only while they are small: doing such a request again
@@ -24,6 +26,9 @@ JSON = dict[str, Any]
 
 class Retries:
     """Middleware: give the verbs the request's key, and recall what it was answered before."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
 
     def process_resource(
         self,
@@ -44,7 +49,8 @@ class Retries:
         retry = RetryKey(key.lower(), request)
         answer = idempotency.recall(catalog, retry)
         if answer is not None:
-            _answer_again(resp, catalog, answer)
+            self._meters.replays.add()
+            _answer_again(req, resp, catalog, answer)
             resp.complete = True
             return
         req.context.retry = (catalog, retry)
@@ -66,10 +72,11 @@ class Retries:
             return
         answer: JSON = {"status": resp.status_code}
         if body:
-            answer["body"] = orjson.loads(body)
+            answer["body"] = orjson.loads(body_text(resp))
         earlier = idempotency.conclude_alone(catalog, retry, answer)
         if earlier is not None:
-            _answer_again(resp, catalog, earlier)
+            self._meters.replays.add()
+            _answer_again(req, resp, catalog, earlier)
 
 
 def _is_final(status: int, retry: RetryKey) -> bool:
@@ -79,11 +86,13 @@ def _is_final(status: int, retry: RetryKey) -> bool:
     return 400 <= status < 500 and status not in _NOT_FINAL  # noqa: PLR2004
 
 
-def _answer_again(resp: falcon.Response, catalog: Catalog, answer: JSON) -> None:
+def _answer_again(
+    req: falcon.Request, resp: falcon.Response, catalog: Catalog, answer: JSON
+) -> None:
     """Answer as before; a table or view as its metadata was then."""
     resp.status = answer.get("status", 200 if answer else 204)
     if location := answer.get("metadata-location"):
-        send_table(resp, idempotency.state_then(catalog, location))
+        send_table(req, resp, idempotency.state_then(catalog, location))
     elif "body" in answer:
         send(resp, answer["body"])
     else:

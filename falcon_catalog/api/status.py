@@ -1,10 +1,11 @@
-"""Health: is the process alive, and may traffic be sent to it."""
+"""For who watches the server: is it alive, may traffic be sent to it, and its metrics."""
 
 from collections.abc import Callable
 
 import falcon
 
 from falcon_catalog.api.http import send
+from falcon_catalog.telemetry.meters import CONTENT_TYPE, Meters
 
 
 class LiveResource:
@@ -25,3 +26,15 @@ class ReadyResource:
         """Answer 200 when requests can be served, else an error."""
         self._check()
         send(resp, {"status": "ready"})
+
+
+class MetersResource:
+    """``/metrics``: everything that is measured, for Prometheus."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer Prometheus's text format."""
+        resp.content_type = CONTENT_TYPE
+        resp.data = self._meters.text().encode()

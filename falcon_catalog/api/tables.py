@@ -4,20 +4,24 @@ from typing import Any
 
 import falcon
 
-from falcon_catalog.api.http import (
-    commit_result,
+from falcon_catalog.api.documents import (
     is_unchanged,
+    send_commit,
+    send_table,
+    send_unchanged,
+    table_tag,
+    tag_answer,
+)
+from falcon_catalog.api.http import (
     read_metadata_location,
     read_object,
     read_objects,
     read_page,
     send_page,
-    send_table,
-    send_text,
-    table_tag,
 )
 from falcon_catalog.catalog import commits, tables
 from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.documents import Snapshots
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import Namespace, TableIdentifier, check_name
 
@@ -46,7 +50,7 @@ class TablesResource:
         self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
     ) -> None:
         """Create a table, or stage its creation."""
-        send_table(resp, tables.create(catalog, namespace, read_object(req)))
+        send_table(req, resp, tables.create(catalog, namespace, read_object(req)))
 
 
 class TableResource:
@@ -64,13 +68,12 @@ class TableResource:
     ) -> None:
         """Load a table, unless the client has its present state."""
         snapshots = _read_snapshots(req)
-        metadata_location = tables.locate(catalog, identifier)
-        tag = table_tag(metadata_location, snapshots)
+        row = tables.find(catalog, identifier)
+        tag = table_tag(row.metadata_location, snapshots)
         if is_unchanged(req, tag):
-            resp.etag = tag
-            resp.status = falcon.HTTP_304
+            send_unchanged(resp, tag)
             return
-        send_table(resp, tables.load(catalog, metadata_location, snapshots), tag=tag)
+        send_table(req, resp, tables.load(catalog, row, snapshots), tag=tag)
 
     def on_head(
         self,
@@ -95,8 +98,8 @@ class TableResource:
         """Commit updates to a table, or create the table that was staged."""
         change = _read_change(read_object(req), identifier)
         committed = commits.commit(catalog, change)
-        resp.etag = table_tag(str(committed.metadata_location))
-        send_text(resp, commit_result(committed))
+        tag_answer(resp, table_tag(str(committed.metadata_location)))
+        send_commit(req, resp, committed)
 
     def on_delete(
         self,
@@ -119,7 +122,7 @@ class UnregisterTableResource:
 
     def on_post(
         self,
-        _req: falcon.Request,
+        req: falcon.Request,
         resp: falcon.Response,
         *,
         catalog: Catalog,
@@ -127,7 +130,7 @@ class UnregisterTableResource:
     ) -> None:
         """Give a table up for another catalog to register."""
         given_up = tables.unregister(catalog, identifier)
-        send_text(resp, commit_result(given_up))
+        send_commit(req, resp, given_up)
 
 
 class RenameTableResource:
@@ -157,7 +160,7 @@ class RegisterTableResource:
         location, overwrite = read_metadata_location(body), body.get("overwrite", False)
         if not isinstance(overwrite, bool):
             raise BadRequestError(f"Invalid overwrite: {show(overwrite)} is not true or false")
-        send_table(resp, tables.register(catalog, identifier, location, overwrite=overwrite))
+        send_table(req, resp, tables.register(catalog, identifier, location, overwrite=overwrite))
 
 
 class TransactionResource:
@@ -184,7 +187,7 @@ def _read_change(body: dict[str, Any], of: TableIdentifier | None) -> commits.Ch
     )
 
 
-def _read_snapshots(req: falcon.Request) -> tables.Snapshots:
+def _read_snapshots(req: falcon.Request) -> Snapshots:
     value = req.get_param("snapshots") or "all"
     if value == "all":
         return "all"

@@ -2,13 +2,13 @@
 
 import falcon
 
+from falcon_catalog.api.documents import send_view
 from falcon_catalog.api.http import (
     read_metadata_location,
     read_object,
     read_objects,
     read_page,
     send_page,
-    send_view,
 )
 from falcon_catalog.catalog import views
 from falcon_catalog.catalog.base import Catalog
@@ -38,7 +38,7 @@ class ViewsResource:
         self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
     ) -> None:
         """Create a view."""
-        send_view(resp, views.create(catalog, namespace, read_object(req)))
+        send_view(req, resp, views.create(catalog, namespace, read_object(req)))
 
 
 class ViewResource:
@@ -48,14 +48,14 @@ class ViewResource:
 
     def on_get(
         self,
-        _req: falcon.Request,
+        req: falcon.Request,
         resp: falcon.Response,
         *,
         catalog: Catalog,
         identifier: TableIdentifier,
     ) -> None:
         """Load a view. Through which views it is reached (``referenced-by``) changes nothing."""
-        send_view(resp, views.load(catalog, identifier))
+        send_view(req, resp, views.load(catalog, identifier))
 
     def on_head(
         self,
@@ -81,7 +81,7 @@ class ViewResource:
         body = read_object(req)
         requirements = read_objects(body, "requirements", required=False)
         updates = read_objects(body, "updates", required=True)
-        send_view(resp, views.replace(catalog, identifier, requirements, updates))
+        send_view(req, resp, views.replace(catalog, identifier, requirements, updates))
 
     def on_delete(
         self,
@@ -120,4 +120,4 @@ class RegisterViewResource:
         """Add a view that exists as a file."""
         body = read_object(req)
         identifier = TableIdentifier(namespace, check_name(body.get("name"), "view"))
-        send_view(resp, views.register(catalog, identifier, read_metadata_location(body)))
+        send_view(req, resp, views.register(catalog, identifier, read_metadata_location(body)))

@@ -1,9 +1,13 @@
 """One warehouse's catalog: what every verb works with."""
 
+import threading
 from dataclasses import dataclass
 
+from falcon_catalog.catalog.documents import Documents
 from falcon_catalog.catalog.planner import Planner
+from falcon_catalog.catalog.turns import Turns
 from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.metadata.document import Document
 from falcon_catalog.store.database import Database
 
 
@@ -21,6 +25,12 @@ class Catalog:
     """The folders in which they may lie, ``location`` among them."""
     planner: Planner
     """Works on the plans of scans that were submitted."""
+    documents: Documents
+    """Metadata files kept in memory, those of all warehouses of a server."""
+    turns: Turns
+    """Keeps commits to one table from overtaking each other."""
+    commits: "CommitCounts"
+    """What commits came to, those of all warehouses of a server."""
     allow_overlap: bool = False
     """Whether one table may lie over another."""
     drop_retention_ms: int = 0
@@ -36,6 +46,26 @@ class Catalog:
         self.database.close()
 
 
+class CommitCounts:
+    """What commits came to since the start. May be read at any time."""
+
+    def __init__(self) -> None:
+        self.stored = 0
+        """Commits of one table or of many."""
+        self.conflicts = 0
+        """Commits that were refused because of another."""
+        self.retries = 0
+        """Attempts that another commit overtook, and that were made again."""
+        self._guard = threading.Lock()
+
+    def add(self, *, stored: int = 0, conflicts: int = 0, retries: int = 0) -> None:
+        """Count what one request came to."""
+        with self._guard:
+            self.stored += stored
+            self.conflicts += conflicts
+            self.retries += retries
+
+
 @dataclass(slots=True)
 class RetryKey:
     """The Idempotency-Key of one request, and whether its success is stored."""
@@ -49,7 +79,7 @@ class RetryKey:
 class Table:
     """A table or view as a client loads it."""
 
-    metadata: bytes
-    """The metadata as JSON text."""
+    document: Document
+    """The metadata, and its text."""
     metadata_location: str | None
     """None while the create of a table is only staged."""

@@ -10,14 +10,12 @@ import logging
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from falcon_catalog.catalog import files, idempotency, namespaces, placement
+from falcon_catalog.catalog import files, idempotency, loading, namespaces, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import TABLE, Kind
+from falcon_catalog.catalog.staging import Change, Staged, cannot_create, first_state, stage
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
@@ -35,35 +33,7 @@ _log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a client asks of one table or view: requirements that must hold, then updates."""
-
-    identifier: TableIdentifier
-    requirements: Sequence[JSON]
-    updates: Sequence[JSON]
-    kind: Kind = TABLE
-
-
-@dataclass(frozen=True, slots=True)
-class _Staged:
-    """The next state of a table or view, not yet pointed at."""
-
-    kind: Kind
-    identifier: TableIdentifier
-    row: tabulars.TabularRow | None
-    """The row to swap; None when there is to be a new one."""
-    base: JSON | None
-    metadata: JSON
-    text: bytes
-    metadata_location: str
-    from_create: bool = False
-    """Whether a direct create asks, not the commit of a staged one: other error, same deed."""
-
-    @property
-    def unchanged(self) -> bool:
-        return self.metadata is self.base
+__all__ = ["Change", "commit", "commit_all", "create"]
 
 
 class _LostSwapError(Exception):
@@ -94,14 +64,26 @@ def commit_all(catalog: Catalog, changes: Sequence[Change]) -> None:
 
 
 def _commit(catalog: Catalog, changes: Sequence[Change], *, one: bool) -> list[Table]:
+    try:
+        committed = _try_again_and_again(catalog, changes, one=one)
+    except CommitFailedError:
+        catalog.commits.add(conflicts=1)
+        raise
+    catalog.commits.add(stored=1)
+    return committed
+
+
+def _try_again_and_again(catalog: Catalog, changes: Sequence[Change], *, one: bool) -> list[Table]:
+    names = [(catalog.warehouse_id, change.identifier) for change in changes]
     for attempt in range(_ATTEMPTS):
-        staged = [_stage(catalog, change) for change in changes]
-        with contextlib.suppress(_LostSwapError):
+        with contextlib.suppress(_LostSwapError), catalog.turns.of(names):
+            staged = [stage(catalog, change) for change in changes]
             return _publish(catalog, staged, one=one)
+        catalog.commits.add(retries=1)
         # Writers that lost together must not meet again together.
         time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311
-    names = ", ".join(str(change.identifier) for change in changes)
-    raise CommitFailedError(f"Cannot commit: {names} changed {_ATTEMPTS} times meanwhile")
+    told = ", ".join(str(change.identifier) for change in changes)
+    raise CommitFailedError(f"Cannot commit: {told} changed {_ATTEMPTS} times meanwhile")
 
 
 def create(
@@ -109,11 +91,11 @@ def create(
 ) -> Table:
     """Add a table or view with this metadata, its first metadata file written."""
     placement.check_metadata(catalog, metadata)
-    first = _first_state(kind, identifier, metadata, from_create=True)
+    first = first_state(kind, identifier, metadata, from_create=True)
     return _publish(catalog, [first], one=True)[0]
 
 
-def _publish(catalog: Catalog, staged: Sequence[_Staged], *, one: bool) -> list[Table]:
+def _publish(catalog: Catalog, staged: Sequence[Staged], *, one: bool) -> list[Table]:
     """Write the staged files, then swap all pointers in one transaction.
 
     ``one`` says that the client is answered with the state, and so is its retry.
@@ -130,8 +112,10 @@ def _publish(catalog: Catalog, staged: Sequence[_Staged], *, one: bool) -> list[
                 if not _all_published(catalog, staged):
                     raise
         for table in staged:
+            if table.row is not None and not table.unchanged:
+                loading.replace(catalog, table.row, table.metadata_location, table.document)
             _delete_old_metadata(catalog, table)
-    return [Table(table.text, table.metadata_location) for table in staged]
+    return [Table(table.document, table.metadata_location) for table in staged]
 
 
 def _check_distinct(changes: Sequence[Change]) -> None:
@@ -142,79 +126,8 @@ def _check_distinct(changes: Sequence[Change]) -> None:
         seen.add(change.identifier)
 
 
-def _stage(catalog: Catalog, change: Change) -> _Staged:
-    """Compute the next state of a table or view from its present one."""
-    with catalog.database.read() as tx:
-        row = tabulars.find(tx, catalog.warehouse_id, change.identifier)
-        now = tx.now
-        if _creates(change):
-            namespaces.require(tx, catalog, change.identifier.namespace)
-    if _creates(change) and not _is_created(row, change):
-        if row is not None:
-            raise _cannot_create(row.kind, change.identifier)
-        metadata = metadata_builder.apply(None, change.updates, now_ms=now)
-        placement.check_metadata(catalog, metadata)
-        return _first_state(change.kind, change.identifier, metadata, from_create=False)
-    if row is None or row.kind != change.kind.name:
-        raise change.kind.missing(change.identifier)
-    return _next_state(catalog, change, row, now)
-
-
-def _next_state(catalog: Catalog, change: Change, row: tabulars.TabularRow, now: int) -> _Staged:
-    text = files.read_text(catalog.files, row.metadata_location)
-    base = orjson.loads(text)
-    metadata = base
-    if not _creates(change):
-        metadata = change.kind.advance(
-            base, change.requirements, change.updates, now, row.metadata_location
-        )
-    if metadata is base:
-        return _Staged(change.kind, change.identifier, row, base, base, text, row.metadata_location)
-    placement.check_metadata(catalog, metadata)
-    location = placement.new_metadata_location(metadata, row.metadata_location)
-    text = orjson.dumps(metadata)
-    return _Staged(change.kind, change.identifier, row, base, metadata, text, location)
-
-
-def _first_state(
-    kind: Kind, identifier: TableIdentifier, metadata: JSON, *, from_create: bool
-) -> _Staged:
-    location = placement.new_metadata_location(metadata, None)
-    text = orjson.dumps(metadata)
-    return _Staged(kind, identifier, None, None, metadata, text, location, from_create=from_create)
-
-
-def _creates(change: Change) -> bool:
-    """Tell whether this is the commit of a staged create, which only tables have."""
-    if change.kind is not TABLE:
-        return False
-    creates = any(item.get("type") == "assert-create" for item in change.requirements)
-    if creates:
-        metadata_builder.check_requirements(None, change.requirements)
-    return creates
-
-
-def _is_created(row: tabulars.TabularRow | None, change: Change) -> bool:
-    """Tell whether this very create was committed before and only its answer was lost.
-
-    The uuid was drawn when the create was staged, so no other create can carry it.
-    """
-    if row is None or row.kind != "table":
-        return False
-    return any(
-        update.get("action") == "assign-uuid" and str(update.get("uuid")).lower() == row.uuid
-        for update in change.updates
-    )
-
-
-def _cannot_create(by: tabulars.Kind, identifier: TableIdentifier) -> CatalogError:
-    if by == TABLE.name:
-        return CommitFailedError("Requirement failed: table already exists")
-    return TABLE.name_taken(by, identifier)
-
-
 @contextlib.contextmanager
-def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[None]:
+def _files_of(catalog: Catalog, staged: Iterable[Staged]) -> Iterator[None]:
     """Write the new metadata files; take them back when the commit surely failed."""
     written: list[str] = []
     try:
@@ -222,18 +135,18 @@ def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[None]:
             if not table.unchanged:
                 if table.row is None and table.kind is TABLE:
                     catalog.files.prepare_table(table.metadata["location"])
-                files.write(catalog.files, table.metadata_location, table.text)
+                files.write(catalog.files, table.metadata_location, table.document)
                 written.append(table.metadata_location)
         yield
-    except OutcomeUnknownError:
-        raise
+    except (OutcomeUnknownError, MemoryError):
+        raise  # where memory ran out, it may have run out after the swap
     except BaseException:
         for location in written:
             _delete_quietly(catalog, location)
         raise
 
 
-def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
+def _point(tx: Transaction, catalog: Catalog, table: Staged) -> None:
     """Set one pointer, or raise and so undo the whole transaction."""
     location = table.metadata["location"]
     uuid = table.kind.uuid_of(table.metadata)
@@ -241,7 +154,7 @@ def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
         namespace = namespaces.require(tx, catalog, table.identifier.namespace)
         row = tabulars.find(tx, catalog.warehouse_id, table.identifier)
         if row is not None:
-            create_error = table.kind.name_taken if table.from_create else _cannot_create
+            create_error = table.kind.name_taken if table.from_create else cannot_create
             raise create_error(row.kind, table.identifier)
         placement.check_free(tx, catalog, location, besides=None)
         tabulars.insert(
@@ -267,7 +180,7 @@ def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
         raise _LostSwapError
 
 
-def _all_published(catalog: Catalog, staged: Iterable[_Staged]) -> bool:
+def _all_published(catalog: Catalog, staged: Iterable[Staged]) -> bool:
     """Look with fresh eyes whether a commit of unknown outcome is stored after all."""
     with catalog.database.fresh_read() as tx:
         for table in staged:
@@ -277,7 +190,7 @@ def _all_published(catalog: Catalog, staged: Iterable[_Staged]) -> bool:
     return True
 
 
-def _delete_old_metadata(catalog: Catalog, table: _Staged) -> None:
+def _delete_old_metadata(catalog: Catalog, table: Staged) -> None:
     """Delete metadata files that fell out of the log, where the table asks for that.
 
     Views have no such log.

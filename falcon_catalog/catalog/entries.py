@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import orjson
-
-from falcon_catalog.catalog import files, idempotency, kinds, namespaces, placement
+from falcon_catalog.catalog import files, idempotency, kinds, loading, namespaces, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import Kind
 from falcon_catalog.errors import AlreadyExistsError, CommitFailedError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.locations import key
+from falcon_catalog.metadata.document import Document
 from falcon_catalog.store import dropped, tabulars
 from falcon_catalog.store.database import Transaction
 
@@ -21,10 +20,9 @@ def names(catalog: Catalog, kind: Kind, namespace: Namespace, page: Page) -> lis
         return tabulars.names(tx, row.id, kind.name, page)
 
 
-def locate(catalog: Catalog, kind: Kind, identifier: TableIdentifier) -> str:
-    """Return the location of the current metadata file of a table or view that must exist."""
-    with catalog.database.read() as tx:
-        return kinds.require(tx, catalog, identifier, kind).metadata_location
+def find(catalog: Catalog, kind: Kind, identifier: TableIdentifier) -> tabulars.TabularRow:
+    """Return the row of a table or view that must exist, found with one statement."""
+    return kinds.require(catalog.database.glance(), catalog, identifier, kind)
 
 
 def place(
@@ -101,10 +99,10 @@ def unregister(catalog: Catalog, kind: Kind, identifier: TableIdentifier) -> Tab
     """Give a table up as it stands, for another catalog to register; nothing of it is deleted."""
     with catalog.database.write() as tx:
         row = kinds.require(tx, catalog, identifier, kind)
-        text = files.read_text(catalog.files, row.metadata_location)
+        document = loading.load(catalog, row, kind)
         tabulars.delete(tx, row.id)
         idempotency.conclude(tx, catalog, {"metadata-location": row.metadata_location})
-    return Table(text, row.metadata_location)
+    return Table(document, row.metadata_location)
 
 
 def register(
@@ -149,7 +147,7 @@ def register(
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
         dropped.forget_uuid(tx, catalog.warehouse_id, kind.uuid_of(metadata))
         idempotency.conclude(tx, catalog, {"metadata-location": metadata_location})
-    return Table(orjson.dumps(metadata), metadata_location)
+    return Table(Document(metadata), metadata_location)
 
 
 def _replaceable(

@@ -1,6 +1,5 @@
 """Metadata files: JSON text, plain or gzipped as their name says."""
 
-import gzip
 import zlib
 from typing import Any
 
@@ -8,6 +7,7 @@ import orjson
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.metadata.document import Document
 
 # A metadata file has no business unfolding to more than this.
 _MAX_UNZIPPED_BYTES = 1 << 30
@@ -36,10 +36,10 @@ def read(files: FileIO, location: str) -> dict[str, Any]:
     return metadata
 
 
-def write(files: FileIO, location: str, text: bytes) -> None:
+def write(files: FileIO, location: str, document: Document) -> None:
     """Create a metadata file, durable before this returns."""
     zipped = location.endswith(".gz.metadata.json")
-    files.write(location, gzip.compress(text, 1) if zipped else text)
+    files.write(location, *(document.gzip_pieces() if zipped else document.pieces()))
 
 
 def _unzip(content: bytes, location: str) -> bytes:

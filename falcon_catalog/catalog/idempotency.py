@@ -17,6 +17,7 @@ from falcon_catalog.errors import (
     CommitStateUnknownError,
     NotFoundError,
 )
+from falcon_catalog.metadata.document import Document
 from falcon_catalog.store import idempotency as rows
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.idempotency import Receipt
@@ -71,7 +72,7 @@ def state_then(catalog: Catalog, metadata_location: str) -> Table:
             no answer may deny that.
     """
     try:
-        return Table(files.read_text(catalog.files, metadata_location), metadata_location)
+        return Table(Document(files.read(catalog.files, metadata_location)), metadata_location)
     except NotFoundError as error:
         raise CommitStateUnknownError(
             f"The request was done before, but {metadata_location} is gone since"

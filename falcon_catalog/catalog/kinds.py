@@ -32,6 +32,8 @@ class Kind:
     """Apply (base, requirements, updates, milliseconds, base's location); no change: base."""
     validate: Callable[[JSON], JSON]
     """Check and complete metadata that somebody else wrote."""
+    complete: Callable[[JSON], JSON]
+    """Fill in what metadata in the catalog may leave out."""
     missing_error: type[CatalogError]
 
     def uuid_of(self, metadata: JSON) -> str:
@@ -83,5 +85,14 @@ def _advance_view(
     return view_metadata.apply(base, updates, now_ms=now_ms)
 
 
-TABLE = Kind("table", "table-uuid", _advance_table, table_metadata.validate, NoSuchTableError)
-VIEW = Kind("view", "view-uuid", _advance_view, view_metadata.validate, NoSuchViewError)
+TABLE = Kind(
+    "table",
+    "table-uuid",
+    _advance_table,
+    table_metadata.validate,
+    table_metadata.complete,
+    NoSuchTableError,
+)
+VIEW = Kind(
+    "view", "view-uuid", _advance_view, view_metadata.validate, lambda view: view, NoSuchViewError
+)

@@ -1,21 +1,29 @@
 """Open what the settings name: one store, and the catalog of each warehouse in it."""
 
 from falcon_catalog import rules
-from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.base import Catalog, CommitCounts
+from falcon_catalog.catalog.documents import Documents
 from falcon_catalog.catalog.planner import Planner, PlanningLimits
+from falcon_catalog.catalog.turns import Turns
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import warehouses
 from falcon_catalog.store.database import Database
+from falcon_catalog.telemetry.meters import Meters
 
 
-def open_catalogs(settings: Settings) -> list[Catalog]:
+def open_catalogs(settings: Settings, meters: Meters | None = None) -> list[Catalog]:
     """Return the catalogs of all warehouses, the default one first; they share one database.
+
+    ``meters`` count what is done in them.
 
     Raises:
         StoreError: the database cannot be opened.
     """
-    database = Database.open(settings.store.url)
+    meters = meters or Meters()
+    database = Database.open(settings.store.url, settings.store.durability)
+    database.time_transaction = meters.transaction.time
+    database.writer.time_commit = meters.commit.time
     planner = Planner(
         PlanningLimits(
             sync_manifests=settings.planning.sync_manifests,
@@ -23,10 +31,29 @@ def open_catalogs(settings: Settings) -> list[Catalog]:
             keep_ms=settings.planning.keep_seconds * 1000,
         )
     )
+    durable = settings.store.durability == "full"
+    files = LocalFileIO(durable=durable, time_sync=meters.sync.time)
+    documents, turns = Documents(settings.cache.documents_bytes), Turns()
+    commits = CommitCounts()
+    _count(meters, documents, commits)
     roots = {settings.warehouse.name: settings.warehouse.location}
     roots |= dict(map(rules.named_location, settings.warehouse.more))
     return [
-        _open_catalog(settings, database, planner, name, location)
+        Catalog(
+            database=database,
+            files=files,
+            warehouse_id=_warehouse_id(database, name),
+            name=name,
+            location=location,
+            allowed_locations=(location, *settings.warehouse.allowed_locations),
+            allow_overlap=settings.warehouse.allow_overlap,
+            drop_retention_ms=settings.warehouse.drop_retention * 1000,
+            keep_reports=settings.metrics.keep_reports,
+            planner=planner,
+            documents=documents,
+            turns=turns,
+            commits=commits,
+        )
         for name, location in roots.items()
     ]
 
@@ -36,20 +63,13 @@ def close_catalogs(catalogs: list[Catalog]) -> None:
     catalogs[0].close()
 
 
-def _open_catalog(
-    settings: Settings, database: Database, planner: Planner, name: str, location: str
-) -> Catalog:
+def _count(meters: Meters, documents: Documents, commits: CommitCounts) -> None:
+    meters.poll(meters.cache_hits, lambda: documents.hits)
+    meters.poll(meters.cache_misses, lambda: documents.misses)
+    meters.poll(meters.cache_bytes, lambda: documents.used_bytes)
+    meters.poll(meters.retries, lambda: commits.retries)
+
+
+def _warehouse_id(database: Database, name: str) -> int:
     with database.write() as tx:
-        warehouse_id = warehouses.ensure(tx, name)
-    return Catalog(
-        database=database,
-        files=LocalFileIO(),
-        warehouse_id=warehouse_id,
-        name=name,
-        location=location,
-        allowed_locations=(location, *settings.warehouse.allowed_locations),
-        allow_overlap=settings.warehouse.allow_overlap,
-        drop_retention_ms=settings.warehouse.drop_retention * 1000,
-        keep_reports=settings.metrics.keep_reports,
-        planner=planner,
-    )
+        return warehouses.ensure(tx, name)

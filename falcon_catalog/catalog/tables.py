@@ -1,20 +1,19 @@
 """The verbs of tables, commits aside."""
 
 import uuid
-from typing import Any, Literal
+from typing import Any
 
-import orjson
-
-from falcon_catalog.catalog import commits, entries, files, kinds, placement
+from falcon_catalog.catalog import commits, entries, loading, placement
 from falcon_catalog.catalog.base import Catalog, Table
+from falcon_catalog.catalog.documents import Snapshots
 from falcon_catalog.catalog.kinds import TABLE
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import table as metadata_builder
+from falcon_catalog.metadata.document import Document
 from falcon_catalog.store import tabulars
 
 JSON = dict[str, Any]
-Snapshots = Literal["all", "refs"]
 
 
 def list_(catalog: Catalog, namespace: Namespace, page: Page) -> list[str]:
@@ -52,7 +51,7 @@ def create(catalog: Catalog, namespace: Namespace, request: JSON) -> Table:
         return commits.create(catalog, identifier, metadata)
     placement.check_metadata(catalog, metadata)
     catalog.files.prepare_table(location)
-    return Table(orjson.dumps(metadata), None)
+    return Table(Document(metadata), None)
 
 
 def locate(catalog: Catalog, identifier: TableIdentifier) -> str:
@@ -70,27 +69,21 @@ def find(catalog: Catalog, identifier: TableIdentifier) -> tabulars.TabularRow:
     Raises:
         NoSuchTableError: no table has this name.
     """
-    with catalog.database.read() as tx:
-        return kinds.require(tx, catalog, identifier, TABLE)
+    return entries.find(catalog, TABLE, identifier)
 
 
-def load(catalog: Catalog, metadata_location: str, snapshots: Snapshots = "all") -> Table:
-    """Return the table whose current metadata file this is.
+def load(catalog: Catalog, row: tabulars.TabularRow, snapshots: Snapshots = "all") -> Table:
+    """Return a table.
 
     Args:
         catalog: where.
-        metadata_location: what ``locate`` returned.
+        row: what ``find`` returned.
         snapshots: "refs" leaves out those that no branch or tag names.
 
     Raises:
         NotFoundError: the file is gone.
     """
-    metadata = files.read(catalog.files, metadata_location)
-    # A registered file of another writer may leave out what DuckDB cannot do without.
-    shown = metadata_builder.complete(metadata)
-    if snapshots == "refs":
-        shown = metadata_builder.filter_snapshots_to_refs(shown)
-    return Table(orjson.dumps(shown), metadata_location)
+    return Table(loading.load(catalog, row, TABLE, snapshots), row.metadata_location)
 
 
 def drop(catalog: Catalog, identifier: TableIdentifier, *, purge: bool) -> None:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from falcon_catalog.catalog import commits, entries, files
+from falcon_catalog.catalog import commits, entries, loading
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import VIEW
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
@@ -48,7 +48,7 @@ def locate(catalog: Catalog, identifier: TableIdentifier) -> str:
     Raises:
         NoSuchViewError: no view has this name.
     """
-    return entries.locate(catalog, VIEW, identifier)
+    return entries.find(catalog, VIEW, identifier).metadata_location
 
 
 def load(catalog: Catalog, identifier: TableIdentifier) -> Table:
@@ -58,8 +58,8 @@ def load(catalog: Catalog, identifier: TableIdentifier) -> Table:
         NoSuchViewError: no view has this name.
         NotFoundError: its metadata file is gone.
     """
-    metadata_location = locate(catalog, identifier)
-    return Table(files.read_text(catalog.files, metadata_location), metadata_location)
+    row = entries.find(catalog, VIEW, identifier)
+    return Table(loading.load(catalog, row, VIEW), row.metadata_location)
 
 
 def replace(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from falcon_catalog import logs
-from falcon_catalog.app import create_app
+from falcon_catalog.app import create_app, new_meters
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
 from falcon_catalog.server import serve
 from falcon_catalog.settings import SETTINGS, prepare
@@ -32,9 +32,11 @@ def serve_command(config: Path | None, **flags: Any) -> None:
     """
     with told_in_one_line():
         settings = read(config, flags)
-        logs.configure(settings.log.level)
+        logs.configure(settings.log.level, settings.log.format)
         prepare(settings)
-        finished = serve(create_app(settings), settings.server, announce=click.echo)
+        meters = new_meters()
+        app = create_app(settings, meters)
+        finished = serve(app, settings.server, announce=click.echo, meters=meters)
     if not finished:
         raise Stopped("stopped before every request was answered")
 

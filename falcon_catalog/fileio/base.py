@@ -14,8 +14,8 @@ class FileIO(Protocol):
             BadRequestError: the location cannot name a file here.
         """
 
-    def write(self, location: str, content: bytes) -> None:
-        """Create a file that outlives a power cut once this returns.
+    def write(self, location: str, *pieces: bytes) -> None:
+        """Create a file of these pieces that outlives a power cut once this returns.
 
         Raises:
             ServiceUnavailableError: the file is there already and was left alone, or could

@@ -1,9 +1,10 @@
 """Table metadata while updates are applied to it: the state between a base and its successor."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from falcon_catalog.metadata.history import History
 from falcon_catalog.metadata.readers import JSON
 
 FIRST_PARTITION_ID = 1000
@@ -112,6 +113,8 @@ def counters(version: int) -> JSON:
     return started
 
 
-def find(items: list[JSON], key: str, value: object) -> JSON | None:
+def find(items: Sequence[JSON], key: str, value: object) -> JSON | None:
     """Return the first item whose ``key`` is ``value``."""
+    if isinstance(items, History):
+        return next(iter(items.with_values(key, (value,))), None)
     return next((item for item in items if item[key] == value), None)

@@ -10,6 +10,7 @@ from typing import Any
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.complete import complete
 from falcon_catalog.metadata.draft import Draft, find
+from falcon_catalog.metadata.history import plus, with_values
 from falcon_catalog.metadata.readers import (
     JSON,
     as_integer,
@@ -103,7 +104,8 @@ def _set_main(draft: Draft, snapshot: JSON) -> None:
     else:
         timestamp_ms = max(draft.now_ms, last_ms)
     draft.put("current-snapshot-id", snapshot_id)
-    draft.put("snapshot-log", [*log, {"snapshot-id": snapshot_id, "timestamp-ms": timestamp_ms}])
+    entry = {"snapshot-id": snapshot_id, "timestamp-ms": timestamp_ms}
+    draft.put("snapshot-log", plus(log, entry))
 
 
 def remove_ref(draft: Draft, update: Mapping[str, Any]) -> None:
@@ -128,7 +130,7 @@ def filter_snapshots_to_refs(metadata: JSON) -> JSON:
     full = complete(metadata)
     at = {ref["snapshot-id"] for ref in full["refs"].values()}
     return full | {
-        key: [item for item in full[key] if item["snapshot-id"] in at]
+        key: with_values(full[key], "snapshot-id", at)
         for key in ("snapshots", "statistics", "partition-statistics")
     }
 

@@ -15,6 +15,7 @@ from falcon_catalog.metadata.draft import (
     Draft,
     find,
 )
+from falcon_catalog.metadata.history import plus, with_values
 from falcon_catalog.metadata.readers import (
     JSON,
     array_of,
@@ -90,7 +91,7 @@ def add(draft: Draft, update: Mapping[str, Any]) -> None:
         _take_sequence_number(draft, snapshot)
     if draft.version >= ROW_LINEAGE_VERSION:
         _take_row_ids(draft, snapshot)
-    draft.put("snapshots", [*draft.meta["snapshots"], snapshot])
+    draft.put("snapshots", plus(draft.meta["snapshots"], snapshot))
     draft.added_snapshots.add(snapshot_id)
     draft.snapshot_ms = max(draft.snapshot_ms, snapshot["timestamp-ms"])
 
@@ -134,7 +135,8 @@ def remove(draft: Draft, update: Mapping[str, Any]) -> None:
     """Apply ``remove-snapshots``: with them go their statistics and the refs that point there."""
     where = "remove-snapshots update"
     ids = set(required(update, "snapshot-ids", array_of(as_long), where))
-    gone = {known["snapshot-id"] for known in draft.meta["snapshots"]} & ids
+    known = with_values(draft.meta["snapshots"], "snapshot-id", ids)
+    gone = {snapshot["snapshot-id"] for snapshot in known}
     if not gone:
         return
     for key in ("snapshots", "statistics", "partition-statistics"):

@@ -1,77 +1,56 @@
 """The catalog's memory: one SQLite file, its connections and its transactions.
 
-WAL with ``synchronous=FULL``: a commit that was acknowledged survives a power cut. Every
-change runs in ``BEGIN IMMEDIATE``, one at a time.
+WAL with ``synchronous=FULL``: a commit that was acknowledged survives a power cut. Changes run
+one at a time, those that come together in one transaction (``store/writer.py``).
 """
 
 import contextlib
 import sqlite3
 import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
-from falcon_catalog.errors import CommitStateUnknownError, ServiceUnavailableError
 from falcon_catalog.store.migrate import SchemaTooNewError, migrate
+from falcon_catalog.store.transaction import (
+    OutcomeUnknownError,
+    StoreError,
+    Transaction,
+    now_ms,
+)
+from falcon_catalog.store.writer import Writer
+
+__all__ = ["Database", "OutcomeUnknownError", "StoreError", "Transaction"]
 
 _SCHEME = "sqlite:///"
 _BUSY_TIMEOUT_MS = 10_000
-# Errors that end by themselves, and after which nothing of the transaction is stored.
-_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
-
-
-class StoreError(Exception):
-    """The database cannot be opened; the message says which and why."""
-
-
-class OutcomeUnknownError(CommitStateUnknownError):
-    """COMMIT itself failed: its rows may be there, now or after the next recovery."""
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """A running transaction, with the one time that everything in it happens at."""
-
-    connection: sqlite3.Connection
-    now: int
-    """Milliseconds since 1970-01-01 UTC."""
-
-    def one(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any | None:
-        """Return the first row, or None."""
-        return self.connection.execute(sql, parameters).fetchone()
-
-    def all(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
-        """Return every row."""
-        return self.connection.execute(sql, parameters).fetchall()
-
-    def change(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
-        """Run one statement and return how many rows it changed."""
-        return self.connection.execute(sql, parameters).rowcount
+_SYNCHRONOUS = {"relaxed": 1, "full": 2}  # SQLite's NORMAL and FULL
 
 
 class Database:
-    """One SQLite file. Safe to use from many threads: each has a connection of its own."""
+    """One SQLite file. Safe to use from many threads: each reads over a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, durability: str = "full") -> None:
         self.path = path
+        self.time_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.writer = Writer(self.connect, Path(f"{path}-lock"))
+        self._synchronous = _SYNCHRONOUS[durability]
         self._local = threading.local()
-        self._writing = threading.Lock()
         self._guard = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
-        self._broken: str | None = None
 
     @classmethod
-    def open(cls, url: str) -> "Database":
+    def open(cls, url: str, durability: str = "full") -> "Database":
         """Open ``sqlite:///PATH``, made and migrated as needed.
+
+        With ``relaxed`` durability a power cut may take the last commits, though acknowledged.
 
         Raises:
             StoreError: the file cannot be opened, is no database, or is too new.
         """
         if not url.startswith(_SCHEME):
             raise StoreError(f"store url {url!r}: only sqlite:///PATH is supported")
-        database = cls(Path(url.removeprefix(_SCHEME)))
+        database = cls(Path(url.removeprefix(_SCHEME)), durability)
         try:
             database.path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
@@ -89,16 +68,20 @@ class Database:
         connection = self._connection()
         connection.execute("BEGIN")
         try:
-            yield Transaction(connection, _now())
+            yield Transaction(connection, now_ms())
         finally:
             if connection.in_transaction:
                 connection.execute("COMMIT")
+
+    def glance(self) -> Transaction:
+        """Return a view for one statement, which needs no transaction around it."""
+        return Transaction(self._connection(), now_ms())
 
     @contextlib.contextmanager
     def fresh_read(self) -> Iterator[Transaction]:
         """See the database over a new connection, one that no failure has touched."""
         with contextlib.closing(self.connect()) as connection:
-            yield Transaction(connection, _now())
+            yield Transaction(connection, now_ms())
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -109,31 +92,12 @@ class Database:
             ServiceUnavailableError: another process holds the database, the disk is full, or an
                 earlier COMMIT failed and the process must start again. Nothing was changed.
         """
-        connection = self._connection()
-        with self._writing:
-            self.check_writable()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield Transaction(connection, _now())
-                self._commit(connection)
-            except BaseException as error:
-                # SQLite keeps a transaction open only when it surely has not committed it.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                if getattr(error, "sqlite_errorcode", None) in _PASSING:
-                    raise ServiceUnavailableError(
-                        f"The database cannot take changes now: {error}. Nothing was changed"
-                    ) from error
-                raise
-
-    def check_writable(self) -> None:
-        """Raise ServiceUnavailableError when a failed COMMIT made further changes unsafe."""
-        if self._broken is not None:
-            raise ServiceUnavailableError(f"No changes until the server restarts: {self._broken}")
+        with self.time_transaction(), self.writer.change() as tx:
+            yield tx
 
     def check(self) -> None:
         """Raise an error unless the database answers and takes changes."""
-        self.check_writable()
+        self.writer.check_writable()
         with self.read() as tx:
             tx.one("SELECT count(*) FROM warehouses")
 
@@ -144,15 +108,17 @@ class Database:
         )
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
-        if (mode, connection.execute("PRAGMA synchronous").fetchone()[0]) != ("wal", 2):
+        synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+        if (mode, synchronous) != ("wal", self._synchronous):
             connection.close()
             raise sqlite3.OperationalError("the file system does not support write-ahead logging")
         return connection
 
     def close(self) -> None:
         """Close every connection; the last one folds the log into the database file."""
+        self.writer.close()
         with self._guard:
             for connection in self._connections:
                 connection.close()
@@ -166,19 +132,3 @@ class Database:
             with self._guard:
                 self._connections.append(connection)
         return connection
-
-    def _commit(self, connection: sqlite3.Connection) -> None:
-        try:
-            connection.execute("COMMIT")
-        except BaseException as error:
-            passing = getattr(error, "sqlite_errorcode", None) in _PASSING
-            if not passing and not connection.in_transaction:
-                # The log may hold the whole commit although its sync failed: a later recovery
-                # would bring it back. Until then no change may build on either answer.
-                self._broken = str(error)
-                raise OutcomeUnknownError(f"COMMIT failed: {error}") from error
-            raise
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -19,12 +19,14 @@ class TabularRow:
     uuid: str
     metadata_location: str
     location_key: str
+    created_at: int
+    """Milliseconds since 1970-01-01 UTC."""
 
 
 def find(tx: Transaction, warehouse_id: int, identifier: TableIdentifier) -> TabularRow | None:
     """Return the row of a name, table or view, or None."""
     row = tx.one(
-        "SELECT t.id, t.kind, t.uuid, t.metadata_location, t.location_key"
+        "SELECT t.id, t.kind, t.uuid, t.metadata_location, t.location_key, t.created_at"
         " FROM namespaces n JOIN tabulars t ON t.namespace_id = n.id"
         " WHERE n.warehouse_id = ? AND n.path = ? AND t.name = ?",
         (warehouse_id, identifier.namespace.path, identifier.name),

@@ -88,7 +88,7 @@ def serving(
     loaded = load(None, {}, flags)
     app = create_app(loaded)
     listener = socket.create_server(("127.0.0.1", 0))
-    loop = Loop(around(app), loaded.server, [listener])
+    loop = Loop(around(app), loaded.server, [listener], app.meters)
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from falcon_catalog.store.database import Database, OutcomeUnknownError
-from tests.catalog.serving import Server
+from falcon_catalog.store.transaction import OutcomeUnknownError
+from falcon_catalog.store.writer import Writer
+from tests.catalog.serving import Server, serving
 
 T = "/v1/namespaces/ns/tables/t"
 TRANSACTION = "/v1/transactions/commit"
@@ -241,6 +242,61 @@ class TestAtOnce:
         assert statuses == [200] + [409] * 7
         assert len(ns.ok("GET", T)["metadata"]["snapshots"]) == 1
 
+    def test_who_is_overtaken_by_another_server_tries_again(
+        self, ns: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ns.table("t")
+        catalog = ns.app._catalogs[0]
+        write = catalog.files.write
+        with serving(ns.folder) as other:
+
+            def overtaken(location: str, *pieces: bytes) -> None:
+                monkeypatch.undo()
+                other.ok("POST", T, {"updates": [set_properties(theirs="first")]})
+                write(location, *pieces)
+
+            monkeypatch.setattr(catalog.files, "write", overtaken)
+            changed = ns.ok("POST", T, {"updates": [set_properties(ours="second")]})
+        assert (
+            changed["metadata"]["properties"] | {"theirs": "first", "ours": "second"}
+            == (changed["metadata"]["properties"])
+        )
+        assert (catalog.commits.stored, catalog.commits.retries) == (1, 1)
+        assert len(metadata_files(ns)) == 3  # the overtaken attempt took its own back
+
+    def test_writers_of_several_servers_all_succeed(self, ns: Server) -> None:
+        ns.table("t")
+        with serving(ns.folder) as other:
+
+            def write(writer: int) -> None:
+                server = (ns, other)[writer % 2]
+                for number in range(5):
+                    server.ok(
+                        "POST", T, {"updates": [set_properties(**{f"k{writer}": str(number)})]}
+                    )
+
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(write, range(4)))
+            assert other.ok("GET", T) == ns.ok("GET", T)
+        metadata = ns.ok("GET", T)["metadata"]
+        assert {metadata["properties"][f"k{writer}"] for writer in range(4)} == {"4"}
+        assert len(metadata["metadata-log"]) == 20
+        assert len(metadata_files(ns)) == 21
+
+    def test_commits_are_counted(self, ns: Server) -> None:
+        ns.table("t")
+        wrong = {"type": "assert-ref-snapshot-id", "ref": "main", "snapshot-id": 1}
+        ns.fails("POST", T, {"requirements": [wrong], "updates": []})
+        for name in ("a", "b"):
+            ns.ok("POST", T, {"updates": [set_properties(**{name: "x"})]})
+        catalog = ns.app._catalogs[0]
+        counts = catalog.commits
+        assert (counts.stored, counts.conflicts, counts.retries) == (2, 1, 0)
+        assert catalog.files.writes == 3
+        assert catalog.files.written_bytes == sum(f.stat().st_size for f in metadata_files(ns))
+        assert catalog.files.write_seconds > 0
+        assert catalog.database.writer.sync_seconds > 0
+
     def test_creators_of_one_name(self, ns: Server) -> None:
         body = {"name": "t", "schema": {"type": "struct", "fields": []}}
         with ThreadPoolExecutor(8) as pool:
@@ -258,13 +314,13 @@ class TestUnknownOutcome:
         self, ns: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ns.table("t")
-        commit = Database._commit
+        commit = Writer._store
 
-        def commit_then_fail(database: Database, connection: Any) -> None:
-            commit(database, connection)
+        def commit_then_fail(writer: Writer, connection: Any) -> None:
+            commit(writer, connection)
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        monkeypatch.setattr(Database, "_commit", commit_then_fail)
+        monkeypatch.setattr(Writer, "_store", commit_then_fail)
         assert ns.ok("POST", T, {"updates": [set_properties(a="b")]})["metadata"]["properties"]["a"]
 
     def test_not_to_be_seen_is_unknown_and_keeps_the_file(
@@ -272,11 +328,11 @@ class TestUnknownOutcome:
     ) -> None:
         ns.table("t")
 
-        def fail(_database: Database, connection: Any) -> None:
+        def fail(_writer: Writer, connection: Any) -> None:
             connection.execute("ROLLBACK")
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        monkeypatch.setattr(Database, "_commit", fail)
+        monkeypatch.setattr(Writer, "_store", fail)
         status, kind, _ = ns.fails("POST", T, {"updates": [set_properties(a="b")]})
         assert (status, kind) == (500, "CommitStateUnknownException")
         files = sorted(metadata_files(ns), key=lambda file: file.name)

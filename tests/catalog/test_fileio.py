@@ -1,3 +1,5 @@
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,34 @@ def test_a_table_finds_its_folders(tmp_path: Path) -> None:
 def test_another_scheme_is_refused() -> None:
     with pytest.raises(BadRequestError, match="s3"):
         files.read("s3://bucket/key")
+
+
+def test_a_file_may_come_in_very_many_pieces(tmp_path: Path) -> None:
+    pieces = [bytes([number % 251]) * (number % 7) for number in range(5_000)]
+    files.write(f"{tmp_path}/x", *pieces)
+    assert (tmp_path / "x").read_bytes() == b"".join(pieces)
+
+
+def test_a_write_that_is_cut_short_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(descriptor: int, pieces: Sequence[bytes]) -> int:
+        return os.write(descriptor, b"".join(pieces)[:5])
+
+    monkeypatch.setattr("os.writev", short)
+    files.write(f"{tmp_path}/x", b"abc", b"defg", b"hij")
+    assert (tmp_path / "x").read_bytes() == b"abcdefghij"
+
+
+def test_without_durability_nothing_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fdatasync", synced.append)
+    monkeypatch.setattr("os.fsync", synced.append)
+    (tmp_path / "m").mkdir()
+    LocalFileIO(durable=False).write(f"{tmp_path}/m/x", b"abc")
+    assert (tmp_path / "m" / "x").read_bytes() == b"abc"
+    assert synced == []
+    files.write(f"{tmp_path}/m/y", b"abc")
+    assert len(synced) == 2

@@ -103,8 +103,8 @@ class TestCreate:
         assert ns.table("t")["metadata"]["location"] != first
         assert ns.ok("GET", "/v1/namespaces/ns/tables/old")["metadata"]["location"] == first
 
-    @pytest.mark.parametrize(("depth", "status"), [(79, 200), (82, 400), (1000, 400)])
-    def test_a_schema_is_as_deep_as_can_be_written_or_refused(
+    @pytest.mark.parametrize(("depth", "status"), [(65, 200), (66, 400), (1000, 400)])
+    def test_a_schema_is_as_deep_as_allowed_or_refused(
         self, ns: Server, depth: int, status: int
     ) -> None:
         kind: Any = "int"
@@ -136,10 +136,11 @@ class TestPlacement:
     @pytest.mark.parametrize("key", ["write.metadata.path", "write.data.path"])
     def test_no_property_sends_writers_outside(self, ns: Server, key: str) -> None:
         ns.table("t")
-        assert ns.fails("POST", T, set_properties(**{key: "/tmp/x"}))[0] == 403
-        body = {"name": "u", "schema": EMPTY, "properties": {key: "/tmp/x"}}
+        outside = ns.folder / "outside"
+        assert ns.fails("POST", T, set_properties(**{key: str(outside)}))[0] == 403
+        body = {"name": "u", "schema": EMPTY, "properties": {key: str(outside)}}
         assert ns.fails("POST", "/v1/namespaces/ns/tables", body)[0] == 403
-        assert not Path("/tmp/x").exists()
+        assert not outside.exists()
 
     def test_no_commit_moves_a_table_outside_or_over_another(self, ns: Server) -> None:
         other = ns.table("other")["metadata"]["location"]
@@ -183,7 +184,8 @@ class TestLoad:
     def test_what_the_client_has_is_not_sent_again(self, ns: Server) -> None:
         ns.table("t")
         tag = ns.call("GET", T).headers["ETag"]
-        for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        assert tag.startswith('W/"')  # one for the plain and the compressed answer
+        for known in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
             answer = ns.call("GET", T, headers={"If-None-Match": known})
             assert (answer.status_code, answer.content) == (304, b"")
             assert answer.headers["ETag"] == tag

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from falcon_catalog.store.database import Database, OutcomeUnknownError
+from falcon_catalog.store.transaction import OutcomeUnknownError
+from falcon_catalog.store.writer import Writer
 from tests.catalog.serving import SCHEMA, Server
 
 VIEWS = "/v1/namespaces/ns/views"
@@ -415,13 +416,13 @@ class TestUnknownOutcome:
         self, ns: Server, monkeypatch: pytest.MonkeyPatch, write: Callable[[Server], Any]
     ) -> None:
         make(ns)
-        commit = Database._commit
+        commit = Writer._store
 
-        def commit_then_fail(database: Database, connection: Any) -> None:
-            commit(database, connection)
+        def commit_then_fail(writer: Writer, connection: Any) -> None:
+            commit(writer, connection)
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        monkeypatch.setattr(Database, "_commit", commit_then_fail)
+        monkeypatch.setattr(Writer, "_store", commit_then_fail)
         assert write(ns).status_code == 200
 
     @pytest.mark.parametrize("write", WRITES)
@@ -430,11 +431,11 @@ class TestUnknownOutcome:
     ) -> None:
         make(ns)
 
-        def fail(_database: Database, connection: Any) -> None:
+        def fail(_writer: Writer, connection: Any) -> None:
             connection.execute("ROLLBACK")
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        monkeypatch.setattr(Database, "_commit", fail)
+        monkeypatch.setattr(Writer, "_store", fail)
         answer = write(ns)
         assert answer.status_code == 500
         assert answer.json()["error"]["type"] == "CommitStateUnknownException"

@@ -13,6 +13,7 @@ from falcon_catalog.app import MANAGEMENT_ROUTES
 from falcon_catalog.cli import main
 from falcon_catalog.engines import ENGINES, Address
 from falcon_catalog.settings import SETTINGS, Setting, load
+from falcon_catalog.telemetry.meters import Meters
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(
@@ -96,6 +97,15 @@ def test_the_management_api_is_documented() -> None:
     told = re.findall(r"(?m)^\| `([A-Z]+ /management/\S+)` \|", read("docs/management.md"))
     there = [f"{verb} {path}" for path, (_, verbs) in MANAGEMENT_ROUTES.items() for verb in verbs]
     assert told == there
+
+
+def test_every_metric_is_documented() -> None:
+    written = re.findall(r"(?m)^\| `((?:falcon_catalog|process)_\w+)` .*$", read("docs/metrics.md"))
+    lines = [line for line in read("docs/metrics.md").splitlines() if line.startswith("| `")]
+    for about in Meters().descriptions():
+        labels = ", ".join(f"`{label}`" for label in about.labels)
+        assert f"| `{about.name}` | {about.kind} | {labels} | {about.help} |" in lines
+    assert written == [about.name for about in Meters().descriptions()]
 
 
 def test_the_pipelines_settings_are_documented() -> None:

@@ -2,8 +2,9 @@
 
 Run as ``python program.py LISTEN [KEY=VALUE …]`` with keys of ``ServerSettings``. Its paths:
 ``/gate?NAME`` tells "entered" on stdout and answers when somebody writes to the fifo NAME,
-``/big?BYTES`` answers that many bytes, ``/echo`` answers the length of the body, ``/fail``
-raises. A file named in FAILING makes ``ready`` raise while it exists.
+``/big?BYTES`` answers that many bytes, ``/echo`` answers the length of the body, ``/metrics``
+tells what the server counts, ``/health/live`` is always told, ``/fail`` raises. A file named in
+FAILING makes ``ready`` raise while it exists.
 """
 
 import os
@@ -17,9 +18,13 @@ import click
 from falcon_catalog import logs
 from falcon_catalog.server import ServerError, serve
 from falcon_catalog.settings import ServerSettings
+from falcon_catalog.telemetry.meters import Meters
 
 
 class Program:
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
@@ -32,6 +37,10 @@ class Program:
                 body = b"x" * int(query)
             case "/echo":
                 body = str(len(environ["wsgi.input"].read())).encode()
+            case "/metrics":
+                body = self._meters.text().encode()
+            case "/health/live":
+                body = b"live"
             case _:
                 raise RuntimeError("a secret that belongs in the log only")
         start_response("200 OK", [("Content-Length", str(len(body)))])
@@ -49,8 +58,11 @@ def main() -> int:
     logs.configure("INFO")
     listen, *pairs = sys.argv[1:]
     settings = {key: int(value) for key, value in (pair.split("=") for pair in pairs)}
+    meters = Meters()
     try:
-        finished = serve(Program(), ServerSettings(listen=listen, **settings), click.echo)
+        finished = serve(
+            Program(meters), ServerSettings(listen=listen, **settings), click.echo, meters
+        )
     except ServerError as error:
         click.echo(str(error), err=True)
         return 1

@@ -47,7 +47,7 @@ def test_the_database_opens_clean_after_the_end(cli: Any, tmp_path: Path, number
     assert created.status_code == 200, created.text
     server.signal(number)
     assert server.status() == 0
-    assert [path.name for path in tmp_path.glob("c.db*")] == ["c.db"]  # no log left to recover
+    assert not list(tmp_path.glob("c.db-wal"))  # no log left to recover
     with sqlite3.connect(tmp_path / "c.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()

@@ -1,0 +1,90 @@
+"""The record of each request: an id, a line in the access log, its part of the metrics."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+
+from falcon_catalog.telemetry.meters import OTHER, Meters
+
+_access = logging.getLogger("falcon_catalog.access")
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
+
+
+class RequestLog:
+    """Give each request an id, and count and log each answer."""
+
+    def __init__(
+        self, operations: Mapping[tuple[str, str], str], meters: Meters, *, access: bool
+    ) -> None:
+        """Know the operation of each route's template and verb, and whether there is a log."""
+        self._operations = operations
+        self._meters = meters
+        self._logs = access
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Take the caller's X-Request-Id, or draw one."""
+        given = req.get_header("X-Request-Id") or ""
+        req.context.id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+        req.context.started = time.perf_counter()
+        resp.set_header("X-Request-Id", req.context.id)
+
+    def process_resource(
+        self,
+        req: falcon.Request,
+        _resp: falcon.Response,
+        _resource: object,
+        params: dict[str, Any],
+    ) -> None:
+        """Keep what the route names, for the log; later middleware fills it in."""
+        req.context.params = params
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        _resource: object,
+        _succeeded: bool,  # noqa: FBT001 - Falcon's signature
+    ) -> None:
+        """Count the answer and write its line."""
+        seconds = time.perf_counter() - req.context.started
+        operation = self._operations.get((req.uri_template or "", req.method))
+        size = len(resp.data or b"")
+        self._meters.answered(operation, resp.status_code, seconds, size)
+        if self._logs and _access.isEnabledFor(logging.INFO):
+            # Made by hand: Logger.info looks up its caller, which takes longer than the rest.
+            line = logging.LogRecord(_access.name, logging.INFO, "", 0, "", None, None)
+            line.msg = f"{req.method} {req.path}"
+            line.pairs = {
+                "id": req.context.id,
+                "operation": operation or OTHER,
+                "status": resp.status_code,
+                "ms": round(seconds * 1000, 2),
+                "bytes": size,
+                **_named(req),
+            }
+            _access.handle(line)
+
+
+def _named(req: falcon.Request) -> dict[str, object]:
+    """Return what a request names and who sent it; what they sent is not logged."""
+    context, named = req.context, getattr(req.context, "params", {})
+    pairs: dict[str, object] = {}
+    if "catalog" in named:
+        pairs["warehouse"] = named["catalog"].name
+    if "identifier" in named:
+        pairs["namespace"] = str(named["identifier"].namespace)
+        pairs["table"] = named["identifier"].name
+    elif "namespace" in named:
+        pairs["namespace"] = str(named["namespace"])
+    if "function" in named:
+        pairs["table"] = named["function"]
+    if principal := getattr(context, "principal", None):
+        pairs["principal"] = principal
+    if error := getattr(context, "error", None):
+        pairs["error"] = error
+    return pairs

@@ -1,0 +1,145 @@
+"""What a request may ask for at once: refused early, before anything is looked up or written.
+
+The specification has no limits. These keep one request from holding the server, and are far
+beyond what engines send.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.settings import LimitSettings
+
+_PARTS = ("element", "key", "value")
+
+JSON = dict[str, Any]
+
+
+class Limits:
+    """Middleware: give each request the limits that it is read with."""
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self._limits = limits
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        """Make them known to who reads the body or the page."""
+        req.context.limits = self._limits
+
+
+def check_text(limits: LimitSettings, text: bytes) -> None:
+    """Refuse JSON of too many values before it is read: small ones grow twentyfold in memory.
+
+    Commas inside texts count, too: no price worth paying to tell them apart.
+
+    Raises:
+        BadRequestError: there are too many.
+    """
+    if len(text) <= limits.json_values:
+        return  # as almost always
+    if sum(map(text.count, (b",", b"[", b"{"))) > limits.json_values:
+        raise BadRequestError(
+            f"Invalid request body: it has more than {limits.json_values} values (commas and"
+            " brackets are counted)"
+        )
+
+
+def check_depth(limits: LimitSettings, text: bytes, value: JSON) -> None:
+    """Refuse JSON whose arrays and objects are nested too deeply.
+
+    Raises:
+        BadRequestError: they are.
+    """
+    if text.count(b"{") + text.count(b"[") <= limits.json_depth:
+        return  # as almost always
+    level: list[JSON | list[Any]] = [value]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > limits.json_depth:
+            raise BadRequestError(
+                "Invalid request body: its arrays and objects are nested deeper than"
+                f" {limits.json_depth} levels"
+            )
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+
+
+def check_body(limits: LimitSettings, body: JSON) -> None:
+    """Refuse a body that asks for too much at once, wherever it has what commits and creates have.
+
+    What is of another shape than the specification's is left to who reads it.
+
+    Raises:
+        BadRequestError: it does; the message says what and how much is allowed.
+    """
+    _check_length(body, "table-changes", limits.table_changes)
+    changes = body.get("table-changes")
+    for change in (body, *(changes if isinstance(changes, list) else ())):
+        if isinstance(change, dict):
+            _check_change(limits, change)
+
+
+def _check_change(limits: LimitSettings, change: JSON) -> None:
+    _check_length(change, "updates", limits.updates)
+    _check_length(change, "requirements", limits.requirements)
+    _check_length(change, "removals", limits.properties)
+    updates = change.get("updates")
+    for part in (change, *(updates if isinstance(updates, list) else ())):
+        if isinstance(part, dict):
+            _check_schema(limits, part.get("schema"))
+            _check_properties(limits, part.get("properties"))
+            _check_properties(limits, part.get("updates"))
+            _check_length(part, "removals", limits.properties)
+
+
+def _check_length(of: Mapping[str, Any], name: str, most: int) -> None:
+    value = of.get(name)
+    if isinstance(value, list) and len(value) > most:
+        raise BadRequestError(f"Invalid {name}: {len(value)} at once, at most {most} are allowed")
+
+
+def _check_properties(limits: LimitSettings, properties: object) -> None:
+    if not isinstance(properties, dict):
+        return
+    if len(properties) > limits.properties:
+        raise BadRequestError(
+            f"Invalid properties: {len(properties)} at once, at most {limits.properties} are"
+            " allowed"
+        )
+    size = sum(len(k) + (len(v) if isinstance(v, str) else 0) for k, v in properties.items())
+    if size > limits.property_characters:
+        raise BadRequestError(
+            f"Invalid properties: {size} characters, at most {limits.property_characters} are"
+            " allowed"
+        )
+
+
+def _check_schema(limits: LimitSettings, schema: object) -> None:
+    """Count the columns and levels of a schema whose types nobody has looked at yet."""
+    level, depth, columns = [schema], 0, 0
+    while level := [kind for kind in level if isinstance(kind, dict)]:
+        if depth > limits.schema_depth:
+            raise BadRequestError(
+                f"Invalid schema: its types are nested deeper than {limits.schema_depth} levels"
+            )
+        level = [inner for kind in level for inner in _inside(kind)]
+        columns += len(level)
+        if columns > limits.columns:
+            raise BadRequestError(
+                f"Invalid schema: more than {limits.columns} columns, nested ones included"
+            )
+        depth += 1
+
+
+def _inside(kind: JSON) -> list[object]:
+    """Return the types of the columns right inside a struct, a list or a map."""
+    fields = kind.get("fields")
+    if isinstance(fields, list):
+        return [field.get("type") if isinstance(field, dict) else None for field in fields]
+    return [kind[part] for part in _PARTS if part in kind]

@@ -1,0 +1,35 @@
+"""The document of a table's or view's present state: from memory, or read from its file."""
+
+from falcon_catalog.catalog import files
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.documents import Key, Snapshots
+from falcon_catalog.catalog.kinds import Kind
+from falcon_catalog.metadata.document import Document
+from falcon_catalog.metadata.table import filter_snapshots_to_refs
+from falcon_catalog.store.tabulars import TabularRow
+
+
+def load(catalog: Catalog, row: TabularRow, kind: Kind, snapshots: Snapshots = "all") -> Document:
+    """Return the document that a row points at; ``refs``: only the snapshots refs are at.
+
+    Raises:
+        NotFoundError: the metadata file is gone.
+        BadRequestError: it is not what its name says.
+    """
+    key = Key(row.metadata_location, row.created_at, snapshots)
+    document = catalog.documents.get(key)
+    if document is None:
+        if snapshots == "refs":
+            full = load(catalog, row, kind)
+            document = Document(filter_snapshots_to_refs(full.metadata))
+        else:
+            # A registered file of another writer may leave out what DuckDB cannot do without.
+            document = Document(kind.complete(files.read(catalog.files, row.metadata_location)))
+        catalog.documents.put(key, document)
+    return document
+
+
+def replace(catalog: Catalog, row: TabularRow, metadata_location: str, new: Document) -> None:
+    """Keep the document of a row's next state instead of that of its last one."""
+    catalog.documents.forget(row.metadata_location, row.created_at)
+    catalog.documents.put(Key(metadata_location, row.created_at), new)

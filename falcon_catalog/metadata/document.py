@@ -1,0 +1,112 @@
+"""A metadata file in memory: what is computed with, and its text, plain and compressed.
+
+Two versions of a table's document share the text of the history that they have in common.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from falcon_catalog.metadata.deflate import Zipped, Zipper
+from falcon_catalog.metadata.history import History, Sealed
+
+JSON = dict[str, Any]
+
+# Lists that grow with each commit, and the field by which their items are looked up.
+_HISTORIES: dict[str, str | None] = {"snapshots": "snapshot-id", "snapshot-log": None}
+
+# What memory holds for a byte of text: as text, zipped and parsed, or as text, zipped and ids.
+_PARSED_COST = 8
+_SEALED_COST = 1.7
+_LEAST_COST = 4096
+
+
+class Document:
+    """The metadata of one table or view, and its text. Immutable, but for what it remembers."""
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        """Take metadata; neither it nor anything in it may change from now on."""
+        self.metadata: JSON = {
+            key: History.of(value, _HISTORIES[key])
+            if key in _HISTORIES and isinstance(value, list)
+            else value
+            for key, value in metadata.items()
+        }
+        """As read from JSON, but for its histories, which are sequences of another kind."""
+        self._sections = tuple(_sections(self.metadata))
+        self._last_gzip: tuple[object, bytes] = (None, b"")
+        self.length = sum(map(_length, self._sections))
+        """Bytes of the text."""
+
+    @property
+    def cost(self) -> int:
+        """Estimate the bytes of memory that this holds, what is yet to be zipped included."""
+        sealed = sum(part.length for part in self._sections if isinstance(part, Sealed))
+        return int(_LEAST_COST + _PARSED_COST * (self.length - sealed) + _SEALED_COST * sealed)
+
+    def pieces(self) -> list[bytes]:
+        """Return the text in pieces."""
+        pieces: list[bytes] = []
+        for section in self._sections:
+            if isinstance(section, Sealed):
+                pieces += [run.text for run in section.runs]
+            else:
+                pieces.append(section)
+        return pieces
+
+    def text(self, before: bytes = b"", after: bytes = b"") -> bytes:
+        """Return the text, put between two others."""
+        return b"".join((before, *self.pieces(), after))
+
+    def gzip_pieces(self) -> list[bytes]:
+        """Return the text as one gzip member, in pieces."""
+        zipper = Zipper()
+        zipper.add(self._zipped)
+        return zipper.gzip()
+
+    def gzip(self, before: bytes = b"", after: bytes = b"") -> bytes:
+        """Return the text, put between two others, as one gzip member.
+
+        The last one is remembered: a table is loaded more often than it changes.
+        """
+        around, gzip = self._last_gzip
+        if around != (before, after):
+            zipper = Zipper()
+            zipper.add_stored(before)
+            zipper.add(self._zipped)
+            zipper.add_stored(after)
+            gzip = b"".join(zipper.gzip())
+            self._last_gzip = ((before, after), gzip)
+        return gzip
+
+    @cached_property
+    def _zipped(self) -> Zipped:
+        zipper = Zipper()
+        for section in self._sections:
+            if isinstance(section, Sealed):
+                zipper.add(section.zipped)
+            else:
+                zipper.add_text(section)
+        return zipper.zipped()
+
+
+def _sections(metadata: Mapping[str, Any]) -> list[bytes | Sealed]:
+    """Return the text: the histories last, their sealed runs apart from all the rest."""
+    sections: list[bytes | Sealed] = []
+    rest = {key: value for key, value in metadata.items() if not isinstance(value, History)}
+    text = orjson.dumps(rest)[:-1]
+    for key, value in metadata.items():
+        if isinstance(value, History):
+            text += b"" if text == b"{" else b","
+            text += orjson.dumps(key) + b":["
+            if value.sealed.runs:
+                sections += (text, value.sealed)
+                text = b""
+            text += value.open_text() + b"]"
+    return [*sections, text + b"}"]
+
+
+def _length(section: bytes | Sealed) -> int:
+    return section.length if isinstance(section, Sealed) else len(section)

@@ -1,0 +1,42 @@
+"""What runs in the database: transactions, and how they can fail."""
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from falcon_catalog.errors import CommitStateUnknownError
+
+
+class StoreError(Exception):
+    """The database cannot be opened; the message says which and why."""
+
+
+class OutcomeUnknownError(CommitStateUnknownError):
+    """COMMIT itself failed: its rows may be there, now or after the next recovery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A running transaction, with the one time that everything in it happens at."""
+
+    connection: sqlite3.Connection
+    now: int
+    """Milliseconds since 1970-01-01 UTC."""
+
+    def one(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any | None:
+        """Return the first row, or None."""
+        return self.connection.execute(sql, parameters).fetchone()
+
+    def all(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+        """Return every row."""
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def change(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
+        """Run one statement and return how many rows it changed."""
+        return self.connection.execute(sql, parameters).rowcount
+
+
+def now_ms() -> int:
+    """Return the milliseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""What the server measures of itself: counted in memory that its processes share."""

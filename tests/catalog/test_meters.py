@@ -1,0 +1,235 @@
+"""What a running catalog tells of itself: /metrics and the access log."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from falcon_catalog import logs
+from falcon_catalog.app import MANAGEMENT_ROUTES, ROUTES
+from falcon_catalog.catalog import principals
+from tests.catalog.serving import Server
+
+SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "rest-catalog-open-api.yaml"
+Start = Callable[..., Server]
+T = "/v1/namespaces/ns/tables/t"
+
+
+def metrics(server: Server) -> dict[str, float]:
+    """Return the samples, named as Prometheus shows them."""
+    answer = server.call("GET", "/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return {
+        sample.name + "".join(f" {value}" for value in sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def set_property(value: str) -> dict[str, object]:
+    return {"updates": [{"action": "set-properties", "updates": {"k": value}}]}
+
+
+class TestMetrics:
+    def test_requests_are_counted_by_operation_and_status(self, ns: Server) -> None:
+        ns.table("t")
+        ns.ok("GET", T)
+        ns.ok("GET", "/v1/default/namespaces/ns/tables/t")
+        ns.fails("GET", "/v1/namespaces/ns/tables/none")
+        ns.fails("GET", "/no/such/route")
+        ns.ok("POST", T, set_property("v"))
+        ns.fails("POST", T, {**set_property("w"), "requirements": [{"type": "assert-create"}]})
+        seen = metrics(ns)
+        name = "falcon_catalog_requests_total"
+        assert seen[f"{name} loadTable 200"] == 2
+        assert seen[f"{name} loadTable 404"] == 1
+        assert seen[f"{name} createNamespace 200"] == 1
+        assert seen[f"{name} other 404"] == 1
+        assert seen[f"{name} updateTable 409"] == 1
+        assert seen["falcon_catalog_request_seconds_count loadTable"] == 3
+        assert seen["falcon_catalog_response_bytes_total loadTable"] > 500
+        assert seen["falcon_catalog_commits_total updateTable"] == 1
+        assert seen["falcon_catalog_commit_conflicts_total updateTable"] == 1
+
+    def test_the_store_and_the_disk_are_timed(self, ns: Server) -> None:
+        before = metrics(ns)
+        ns.table("t")
+        after = metrics(ns)
+        for name in ("store_transaction", "store_commit", "file_sync"):
+            count = f"falcon_catalog_{name}_seconds_count"
+            assert after[count] > before[count], name
+
+    def test_the_cache_is_told(self, ns: Server) -> None:
+        ns.table("t")
+        before = metrics(ns)
+        for _ in range(3):
+            ns.ok("GET", T)
+        after = metrics(ns)
+        asked = [
+            after[f"falcon_catalog_cache_{what}_total"]
+            - before[f"falcon_catalog_cache_{what}_total"]
+            for what in ("hits", "misses")
+        ]
+        assert sum(asked) == 3
+        assert asked[0] >= 2
+        assert after["falcon_catalog_cache_bytes"] > 0
+
+    def test_a_lost_swap_is_a_retry(self, start: Start) -> None:
+        servers = [start(), start()]  # of one store: neither waits for the other's turn
+        servers[0].namespace("ns")
+        servers[0].table("t")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda n: servers[n % 2].ok("POST", T, set_property(str(n))), range(60)))
+        seen = [metrics(server) for server in servers]
+        assert sum(one["falcon_catalog_commits_total updateTable"] for one in seen) == 60
+        assert sum(one["falcon_catalog_commit_retries_total"] for one in seen) > 0
+
+    def test_a_replay_is_counted(self, ns: Server) -> None:
+        ns.table("t")
+        key = {"Idempotency-Key": "00000000-0000-0000-0000-000000000001"}
+        for _ in range(3):
+            ns.ok("POST", T, set_property("v"), headers=key)
+        assert metrics(ns)["falcon_catalog_idempotent_replays_total"] == 2
+
+    def test_who_asks_is_in_flight_and_connected(self, server: Server) -> None:
+        seen = metrics(server)
+        assert seen["falcon_catalog_requests_in_flight"] == 1
+        assert seen["falcon_catalog_connections"] >= 1
+        assert seen["falcon_catalog_requests_queued"] == 0
+
+    def test_no_label_has_a_client_s_word(self, server: Server) -> None:
+        server.namespace("secretspace")
+        body = {"name": "secrettable", "schema": {"type": "struct", "fields": []}}
+        server.ok("POST", "/v1/namespaces/secretspace/tables", body)
+        server.call("GET", "/v1/secretwarehouse/namespaces")
+        assert "secret" not in server.call("GET", "/metrics").text
+
+    def test_a_token_is_needed_where_tokens_are(self, start: Start) -> None:
+        server = start(auth__required=True)
+        assert server.fails("GET", "/metrics")[:2] == (401, "NotAuthorizedException")
+        secret = principals.add(server.app._catalogs[0].database, "prometheus")
+        token = requests.post(
+            f"{server.url}/v1/oauth/tokens",
+            data={"grant_type": "client_credentials"},
+            auth=("prometheus", secret),
+            timeout=30,
+        ).json()["access_token"]
+        answer = server.call("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+        assert 'operation="other",status="401"' in answer.text
+
+    def test_they_can_be_public(self, start: Start) -> None:
+        server = start(auth__required=True, metrics__public=True)
+        assert server.call("GET", "/metrics").status_code == 200
+        assert server.fails("GET", "/v1/config")[0] == 401
+
+
+class TestOperations:
+    def test_they_are_named_as_in_the_specification(self) -> None:
+        if not SPECIFICATION.exists():
+            pytest.skip("the OpenAPI document is not beside this checkout")
+        yaml = pytest.importorskip("yaml")
+        paths = yaml.safe_load(SPECIFICATION.read_text())["paths"]
+        for path, (_, verbs) in ROUTES.items():
+            for verb, operation in verbs.items():
+                assert paths[path][verb.lower()]["operationId"] == operation
+
+    def test_no_name_means_two_things(self) -> None:
+        named = [*ROUTES.values(), *MANAGEMENT_ROUTES.values()]
+        names = [operation for _, verbs in named for operation in verbs.values()]
+        assert len(names) == len(set(names))
+
+
+class Lines(logging.Handler):
+    """Keeps what a formatter makes of the access log."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.setFormatter(logs.FORMATTERS[form]())
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@pytest.fixture
+def access() -> Iterator[logging.Logger]:
+    """The access log, told in full and left as it was."""
+    logger = logging.getLogger("falcon_catalog.access")
+    level, handlers = logger.level, list(logger.handlers)
+    logger.setLevel(logging.INFO)
+    yield logger
+    logger.setLevel(level)
+    logger.handlers = handlers
+
+
+class TestAccessLog:
+    def test_each_request_is_one_line_of_json(self, ns: Server, access: logging.Logger) -> None:
+        ns.table("t")
+        kept = Lines("json")
+        access.addHandler(kept)
+        size = len(ns.call("GET", T, headers={"X-Request-Id": "mine"}).content)
+        ns.fails("GET", "/v1/namespaces/ns/tables/none%20such")
+        ns.call("GET", "/v1/namespaces/a%1Fb")
+        ns.call("PUT", '/who"knows')
+        loaded, missing, nested, unknown = map(json.loads, kept.lines)
+        milliseconds = loaded.pop("ms")
+        assert 0 < milliseconds < 60_000
+        assert loaded.pop("time")
+        assert loaded == {
+            "level": "info",
+            "logger": "falcon_catalog.access",
+            "message": f"GET {T}",
+            "id": "mine",
+            "operation": "loadTable",
+            "status": 200,
+            "bytes": size,
+            "warehouse": "default",
+            "namespace": "ns",
+            "table": "t",
+        }
+        assert missing["table"] == "none such"
+        assert missing["error"] == "NoSuchTableException"
+        assert nested["namespace"] == "a.b"
+        assert unknown["operation"] == "other"
+        assert unknown["status"] == 404
+
+    def test_each_request_is_one_line_of_pairs(self, ns: Server, access: logging.Logger) -> None:
+        kept = Lines("text")
+        access.addHandler(kept)
+        ns.fails("GET", "/v1/namespaces/ns/tables/a%22%20b%0A", headers={"X-Request-Id": "mine"})
+        ns.fails("GET", "/v1/namespaces/ns/tables/none%20such", headers={"X-Request-Id": "mine"})
+        assert len(kept.lines) == 2
+        line = kept.lines[1]
+        assert " id=mine operation=loadTable status=404 ms=" in line
+        assert line.endswith(
+            ' warehouse=default namespace=ns table="none such" error=NoSuchTableException'
+        )
+        assert all(one.isprintable() for one in kept.lines)
+
+    def test_who_asked_is_told(self, start: Start, access: logging.Logger) -> None:
+        server = start(auth__required=True)
+        secret = principals.add(server.app._catalogs[0].database, "etl")
+        form = {"grant_type": "client_credentials"}
+        url = f"{server.url}/v1/oauth/tokens"
+        answer = requests.post(url, data=form, auth=("etl", secret), timeout=30).json()
+        kept = Lines("json")
+        access.addHandler(kept)
+        token = answer["access_token"]
+        server.ok("GET", "/v1/namespaces", headers={"Authorization": f"Bearer {token}"})
+        assert json.loads(kept.lines[0])["principal"] == "etl"
+        assert token not in kept.lines[0]
+
+    def test_it_can_be_left_out(self, start: Start, access: logging.Logger) -> None:
+        server = start(log__access=False)
+        kept = Lines("json")
+        access.addHandler(kept)
+        server.ok("GET", "/v1/namespaces")
+        assert kept.lines == []
+        assert metrics(server)["falcon_catalog_requests_total listNamespaces 200"] == 1

@@ -1,0 +1,316 @@
+"""Changes that come together: one transaction, and yet each is whole and has its own end."""
+
+import fcntl
+import random
+import resource
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from falcon_catalog.errors import ServiceUnavailableError
+from falcon_catalog.store.database import Database, OutcomeUnknownError, Transaction
+from falcon_catalog.store.writer import Writer
+
+Work = Callable[[Transaction], Any]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Any:
+    one = Database.open(f"sqlite:///{tmp_path}/catalog.db")
+    with one.write() as tx:
+        tx.change("CREATE TABLE marks (name TEXT PRIMARY KEY)")
+    yield one
+    one.close()
+
+
+def mark(name: str) -> Work:
+    return lambda tx: tx.change("INSERT INTO marks VALUES (?)", (name,))
+
+
+def fail(name: str) -> Work:
+    def work(tx: Transaction) -> None:
+        mark(name)(tx)
+        raise KeyError(name)
+
+    return work
+
+
+def marks(path: Path) -> set[str]:
+    """Return what is stored, seen over a connection that knows nothing."""
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    found = {row[0] for row in connection.execute("SELECT name FROM marks")}
+    connection.close()
+    return found
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def together(database: Database, *works: Work) -> list[BaseException | None]:
+    """Make changes in one batch, in this order; return what each of them raised."""
+    writer, raised = database.writer, [None] * len(works)  # type: list[BaseException | None]
+    entered, go_on = threading.Event(), threading.Event()
+
+    def make(place: int) -> None:
+        try:
+            with database.write() as tx:
+                if place == 0:
+                    entered.set()
+                    go_on.wait(20)
+                works[place](tx)
+        except BaseException as error:  # noqa: BLE001 - it is what is asked for
+            raised[place] = error
+
+    threads = []
+    for place in range(len(works)):
+        threads.append(threading.Thread(target=make, args=(place,)))
+        threads[-1].start()
+        if place == 0:
+            assert entered.wait(20)
+        else:
+            until(lambda: writer._waiting == len(threads) - 1)
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    return raised
+
+
+def test_they_share_one_transaction(database: Database) -> None:
+    batches = database.writer.batches
+    assert together(database, *(mark(str(n)) for n in range(6))) == [None] * 6
+    assert marks(database.path) == set("012345")
+    assert database.writer.batches == batches + 1
+    assert database.writer.largest_batch == 6
+
+
+def test_one_that_is_refused_takes_back_its_own_alone(database: Database) -> None:
+    raised = together(database, mark("a"), fail("b"), mark("c"), mark("a"), fail("d"), mark("e"))
+    assert [type(error) for error in raised if error] == [
+        KeyError,
+        sqlite3.IntegrityError,
+        KeyError,
+    ]
+    assert [error is None for error in raised] == [True, False, True, False, False, True]
+    assert marks(database.path) == {"a", "c", "e"}
+
+
+def test_a_batch_of_refusals_stores_nothing_and_syncs_nothing(database: Database) -> None:
+    wal = Path(f"{database.path}-wal").stat().st_size
+    batches = database.writer.batches
+    raised = together(database, fail("a"), fail("b"))
+    assert [type(error) for error in raised] == [KeyError, KeyError]
+    assert (marks(database.path), database.writer.batches) == (set(), batches)
+    assert Path(f"{database.path}-wal").stat().st_size == wal
+
+
+def test_no_batch_grows_without_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falcon_catalog.store.writer._LARGEST_BATCH", 3)
+    assert together(database, *(mark(str(n)) for n in range(8))) == [None] * 8
+    assert database.writer.largest_batch == 3
+    assert len(marks(database.path)) == 8
+
+
+def test_an_unknown_end_is_unknown_to_all(database: Database) -> None:
+    wal = Path(f"{database.path}-wal").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(tx: Transaction) -> None:
+        mark("b")(tx)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (wal + 100, hard))
+
+    try:
+        raised = together(database, mark("a"), fail("refused"), fill, mark("c"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [type(error) for error in raised] == [
+        OutcomeUnknownError,
+        ServiceUnavailableError,
+        OutcomeUnknownError,
+        OutcomeUnknownError,
+    ]
+    assert len({id(error) for error in raised}) == 4
+    assert marks(database.path) in (set(), {"a", "b", "c"})
+    with pytest.raises(ServiceUnavailableError, match="restarts"), database.write():
+        pass
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_where_sqlite_takes_back_all_nothing_is_acknowledged(
+    database: Database, place: int
+) -> None:
+    def roll_back(tx: Transaction) -> None:
+        mark("x")(tx)
+        tx.change("INSERT OR ROLLBACK INTO marks VALUES ('x')")
+
+    works = [mark("a"), mark("b")]
+    works.insert(place, roll_back)
+    raised = together(database, *works)
+    stored = {
+        name
+        for name, error in zip("ab", raised[:place] + raised[place + 1 :], strict=True)
+        if not error
+    }
+    assert isinstance(raised[place], sqlite3.IntegrityError)
+    assert [type(error) for error in raised[:place]] == [ServiceUnavailableError] * place
+    assert marks(database.path) == stored
+    assert together(database, mark("later")) == [None]
+
+
+def test_a_full_disk_refuses_those_it_hits_and_no_lie_is_told(database: Database) -> None:
+    with database.read() as tx:
+        pages = tx.one("PRAGMA page_count")[0]
+
+    def fill(tx: Transaction) -> None:
+        tx.one(f"PRAGMA max_page_count = {pages}")
+        tx.change("INSERT INTO marks VALUES (hex(zeroblob(1000000)))")
+
+    raised = together(database, mark("a"), fill, mark("c"))
+    assert isinstance(raised[1], ServiceUnavailableError)
+    assert marks(database.path) == {n for n, error in zip("axc", raised, strict=True) if not error}
+    with database.write() as tx:
+        tx.one("PRAGMA max_page_count = 1000000")
+        mark("later")(tx)
+
+
+def test_who_gives_up_waiting_leaves_no_change_behind_uncommitted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was waited for, and does not come: whoever waits for the commit then makes it."""
+    monkeypatch.setattr(database.writer, "_waiting", 1)
+    with database.write() as tx:
+        mark("a")(tx)
+    assert marks(database.path) == {"a"}
+
+
+def test_who_waits_too_long_is_told_to_come_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("falcon_catalog.store.writer._LONGEST_WAIT_SECONDS", 0.05)
+    refused: list[BaseException] = []
+
+    def late() -> None:
+        try:
+            with database.write() as tx:
+                mark("late")(tx)
+        except ServiceUnavailableError as error:
+            refused.append(error)
+
+    with database.write() as tx:
+        mark("a")(tx)
+        thread = threading.Thread(target=late)
+        thread.start()
+        thread.join(20)
+    assert "Nothing was changed" in str(refused[0])
+    assert marks(database.path) == {"a"}
+
+
+def test_a_failed_rollback_ends_all_changes(database: Database) -> None:
+    class Stubborn(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if sql.startswith("ROLLBACK"):
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(sql, *parameters)
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            database.path, isolation_level=None, check_same_thread=False, factory=Stubborn
+        )
+
+    writer = Writer(connect, Path(f"{database.path}-lock"))
+    with pytest.raises(ServiceUnavailableError, match="disk I/O"), writer.change() as tx:  # noqa: PT012
+        mark("a")(tx)
+        raise KeyError
+    with pytest.raises(ServiceUnavailableError, match="ROLLBACK failed"), writer.change():
+        pass
+    writer.close()
+    assert marks(database.path) == set()
+    assert together(database, mark("by another process")) == [None]
+
+
+def test_what_is_acknowledged_is_what_is_stored(database: Database) -> None:
+    stored: set[str] = set()
+
+    def work(worker: int) -> None:
+        draw = random.Random(worker)  # noqa: S311
+        for number in range(60):
+            name = f"{worker}.{number}"
+            try:
+                with database.write() as tx:
+                    mark(name)(tx)
+                    if draw.random() < 0.3:
+                        raise KeyError
+                stored.add(name)
+            except KeyError:
+                pass
+            else:
+                with database.read() as tx:
+                    assert tx.one("SELECT 1 FROM marks WHERE name = ?", (name,))
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert marks(database.path) == stored
+    assert database.writer.changes == len(stored) + 1
+    assert database.writer.batches < database.writer.changes
+
+
+def test_processes_take_turns_and_lose_nothing(database: Database) -> None:
+    program = """
+import sys, threading
+from falcon_catalog.store.database import Database
+database = Database.open(sys.argv[1])
+def work(worker):
+    for number in range(40):
+        with database.write() as tx:
+            tx.change("INSERT INTO marks VALUES (?)", (f"{sys.argv[2]}.{worker}.{number}",))
+threads = [threading.Thread(target=work, args=(worker,)) for worker in range(3)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+database.close()
+"""
+    command = [sys.executable, "-c", program, f"sqlite:///{database.path}"]
+    processes = [subprocess.Popen([*command, str(number)]) for number in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert len(marks(database.path)) == 4 * 3 * 40
+
+
+def test_the_lock_between_processes_is_free_between_changes(database: Database) -> None:
+    with database.write() as tx:
+        mark("a")(tx)
+        with (
+            Path(f"{database.path}-lock").open("rb") as lock,
+            pytest.raises(BlockingIOError),
+        ):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for refused in (KeyError, None):
+        try:
+            with database.write():
+                if refused:
+                    raise refused
+        except KeyError:
+            pass
+        with Path(f"{database.path}-lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_relaxed_durability_is_asked_of_sqlite(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path}/catalog.db", "relaxed")
+    with database.read() as tx:
+        assert tx.one("PRAGMA synchronous") == (1,)
+    with database.write() as tx:
+        assert tx.one("PRAGMA synchronous") == (1,)
+    database.close()
