@@ -9,8 +9,10 @@ import click
 from falcon_catalog import logs
 from falcon_catalog.app import create_app, new_meters
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
+from falcon_catalog.rules import store_path
 from falcon_catalog.server import serve
 from falcon_catalog.settings import SETTINGS, prepare
+from falcon_catalog.store import tenancy
 from falcon_catalog.store.database import Database
 
 
@@ -34,9 +36,10 @@ def serve_command(config: Path | None, **flags: Any) -> None:
         settings = read(config, flags)
         logs.configure(settings.log.level, settings.log.format)
         prepare(settings)
-        meters = new_meters()
-        app = create_app(settings, meters)
-        finished = serve(app, settings.server, announce=click.echo, meters=meters)
+        with tenancy.shared(store_path(settings.store.url)):
+            meters = new_meters()
+            app = create_app(settings, meters)
+            finished = serve(app, settings.server, announce=click.echo, meters=meters)
     if not finished:
         raise Stopped("stopped before every request was answered")
 
@@ -55,7 +58,8 @@ def migrate(config: Path | None, **flags: Any) -> None:
     with told_in_one_line():
         settings = read(config, flags)
         prepare(settings)
-        Database.open(settings.store.url).close()
+        with tenancy.shared(store_path(settings.store.url)):
+            Database.open(settings.store.url).close()
     click.echo(f"{settings.store.url} is up to date")
 
 
