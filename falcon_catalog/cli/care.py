@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,29 +132,33 @@ def _tell_of_restore(done: Restored) -> None:
         click.echo(f"Was unreadable when the backup was made: {location}")
 
 
-_REPAIRS = "\n\n".join(f"\b\n{name}\n    {told}" for name, told in EXPLAINED.items())
+def _listed(repairs: dict[str, str]) -> str:
+    """Write the repairs as a paragraph that click leaves as it is."""
+    indented = [
+        textwrap.indent(f"{name}\n{textwrap.indent(textwrap.fill(told, 76), '    ')}", "  ")
+        for name, told in repairs.items()
+    ]
+    return "\b\nRepairs:\n" + "\n".join(indented)
 
 
 @click.command(
     help=f"""Check the catalog: database, metadata files and logs against each other.
 
-    Looks at a served catalog or at a stopped one and changes nothing, unless --repair asks for
-    it: each repair sees for itself that it is needed, is one transaction, and says what it did.
-    What is found, and what can be repaired, is printed with the exact name to give.
+Looks at a served catalog or at a stopped one and changes nothing, unless --repair asks for it:
+each repair sees for itself that it is needed, is one transaction, and says what it did. What is
+found, and what can be repaired, is printed with the exact name to give.
 
-    Status 0: clean, but for notes. 1: something was found. 2: it could not look, or a repair was
-    refused.
+Status 0: clean, but for notes. 1: something was found. 2: it could not look, or a repair was
+refused.
 
-    \b
-    Examples:
-        falcon-catalog doctor
-        falcon-catalog doctor --deep --json | jq '.findings[].what'
-        falcon-catalog doctor --repair repoint=17
+\b
+Examples:
+    falcon-catalog doctor
+    falcon-catalog doctor --deep --json | jq '.findings[].what'
+    falcon-catalog doctor --repair repoint=17
 
-    Repairs:
-
-    {_REPAIRS}
-    """
+{_listed(EXPLAINED)}
+"""
 )
 @click.option("--deep", is_flag=True, help="Look at every manifest, and for every data file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
