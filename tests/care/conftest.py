@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ from tests.server.conftest import cli, start
 __all__ = ["cli", "start"]
 
 DAY = 24 * 60 * 60
+TIMEOUT = 60
+# A table that deletes its metadata files as soon as it can.
+FORGETFUL = {
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "1",
+}
 
 
 @dataclass
@@ -92,6 +99,45 @@ def commit(server: Server, name: str, **properties: str) -> None:
     """Commit properties to a table of the namespace ``ns``."""
     update = {"action": "set-properties", "updates": properties}
     server.ok("POST", f"/v1/namespaces/ns/tables/{name}", {"updates": [update]})
+
+
+class Stop:
+    """A file whose reader waits until the test lets it go on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._content = path.read_bytes()
+        self._pipe = -1
+        path.unlink()
+        os.mkfifo(path)
+
+    def wait(self) -> None:
+        """Wait until somebody reads."""
+        wait_for(self._open)
+
+    def go_on(self) -> None:
+        """Give the reader the content."""
+        os.write(self._pipe, self._content)
+        os.close(self._pipe)
+
+    def remove(self) -> None:
+        """Put the file back as it was."""
+        self.path.unlink()
+        self.path.write_bytes(self._content)
+
+    def _open(self) -> bool:
+        try:
+            self._pipe = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return False  # nobody reads yet
+        return True
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture

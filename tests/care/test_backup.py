@@ -1,12 +1,10 @@
 """Backups of a catalog that is written to, and what comes back from them."""
 
 import json
-import os
 import signal
 import sqlite3
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -21,15 +19,11 @@ from pyiceberg.catalog import load_catalog
 
 from falcon_catalog.care import backup as backups
 from falcon_catalog.store import tenancy
-from tests.care.conftest import Care, commit
+from tests.care.conftest import FORGETFUL, Care, Stop, commit, wait_for
 from tests.care.test_doctor import rows
 from tests.catalog.serving import SCHEMA, Server, serving
 
 TIMEOUT = 60
-FORGETFUL = {
-    "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "1",
-}
 
 
 def test_a_backup_is_whole_and_for_the_owner_only(server: Server, care: Care) -> None:
@@ -92,32 +86,16 @@ def test_a_damaged_database_makes_no_backup(care: Care) -> None:
     assert not list(care.folder.glob("*one*"))
 
 
-@contextmanager
-def stopped_at(path: Path) -> Iterator[bytes]:
-    """Let whoever reads a file wait until its content is written again, by the test."""
-    content = path.read_bytes()
-    path.unlink()
-    os.mkfifo(path)
-    yield content
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_a_backup_that_was_killed_is_none(server: Server, care: Care, cli: Any) -> None:
-    with stopped_at(care.pointer("b")) as content:
-        process = cli("backup", str(care.folder / "one"), *care.flags)
-        wait_for(lambda: list(care.folder.glob(".one.partial-*/files/**/*.json")))
-        process.signal(signal.SIGKILL)
-        process.status()
-        care.pointer("b").unlink()
-        care.pointer("b").write_bytes(content)
+    stop = Stop(care.pointer("b"))
+    process = cli("backup", str(care.folder / "one"), *care.flags)
+    stop.wait()
+    process.signal(signal.SIGKILL)
+    process.status()
+    stop.remove()
     assert not (care.folder / "one").exists()
     (torso,) = care.folder.glob(".one.partial-*")
+    assert list(torso.glob("files/**/*.json"))
     status, _, err = care.run("restore", str(torso))
     assert status == 2
     assert "or one that was not finished: manifest.json is missing" in err
@@ -129,16 +107,15 @@ def test_a_file_that_is_deleted_meanwhile_moves_the_moment(
     server: Server, care: Care, cli: Any
 ) -> None:
     server.table("forgetful", properties=FORGETFUL)
-    waiting = care.pointer("b")
-    with stopped_at(waiting) as content:
-        process = cli("backup", str(care.folder / "one"), *care.flags)
-        wait_for(lambda: list(care.folder.glob(".one.partial-*/files/**/*.json")))
-        old = care.pointer("forgetful")
-        for number in range(3):
-            commit(server, "forgetful", n=str(number))
-        assert not old.exists()
-        waiting.write_bytes(content)
-        assert process.status() == 0, process.errors
+    old = care.pointer("forgetful")
+    stop = Stop(care.pointer("b"))
+    process = cli("backup", str(care.folder / "one"), *care.flags)
+    stop.wait()
+    for number in range(3):
+        commit(server, "forgetful", n=str(number))
+    assert not old.exists()
+    stop.go_on()
+    assert process.status() == 0, process.errors
     assert any("going on from a later moment" in line for line in process.errors)
     assert care.backup_of("forgetful", care.folder / "one")["properties"]["n"] == "2"
 

@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,16 @@ import pytest
 import requests
 from pyiceberg.catalog import load_catalog
 
-from tests.care.conftest import Care, age, commit
+from tests.care.conftest import (
+    FORGETFUL,
+    TIMEOUT,
+    Care,
+    Stop,
+    age,
+    commit,
+    wait_for,
+)
 from tests.catalog.serving import SCHEMA, Server, serving
-
-TIMEOUT = 60
 
 
 def table(care: Care, name: str) -> tuple[str, int]:
@@ -383,9 +388,7 @@ def test_a_busy_catalog_gives_no_false_alarm(serve: Callable[[], Any], care: Car
     for thread in threads:
         thread.start()
     try:
-        deadline = time.monotonic() + TIMEOUT
-        while care.sql("SELECT count(*) FROM tabulars")[0][0] < 8 and time.monotonic() < deadline:
-            pass
+        wait_for(lambda: problems or care.sql("SELECT count(*) FROM tabulars")[0][0] >= 8)
         looks = [care.doctor("--deep") for _ in range(4)]
     finally:
         done.set()
@@ -401,14 +404,26 @@ def test_a_busy_catalog_gives_no_false_alarm(serve: Callable[[], Any], care: Car
     assert {one["check"] for one in findings} <= {"newer-metadata", "unclaimed-folder"}, findings
 
 
+def test_what_changes_while_it_is_looked_at_is_looked_at_again(
+    server: Server, care: Care, cli: Any
+) -> None:
+    server.table("forgetful", properties=FORGETFUL)
+    old = care.pointer("forgetful")
+    stop = Stop(care.pointer("b"))
+    process = cli("doctor", "--json", *care.flags)
+    stop.wait()
+    for number in range(3):
+        commit(server, "forgetful", n=str(number))
+    assert not old.exists()
+    stop.go_on()
+    assert process.status() == 0
+    assert json.loads("".join(iter(process.line, None)))["findings"] == []
+
+
 def keep_writing(url: str, number: int, done: threading.Event) -> None:
     """Create, commit, rename and drop; old metadata goes as soon as it can."""
-    properties = {
-        "write.metadata.delete-after-commit.enabled": "true",
-        "write.metadata.previous-versions-max": "1",
-    }
     for kept in range(2):
-        body = {"name": f"t{number}{kept}", "schema": SCHEMA, "properties": properties}
+        body = {"name": f"t{number}{kept}", "schema": SCHEMA, "properties": FORGETFUL}
         post(url, "/v1/namespaces/ns/tables", body)
     turn = 0
     while not done.is_set():
