@@ -60,7 +60,7 @@ def backup(path: Path, destination: Path, tell: Tell) -> Manifest:
         tell("verifying")
         verify(folder, made)
         copies.write_private(folder / manifest.NAME, made.text())
-        copies.sync_folders(folder)
+        copies.sync_tree(folder)
         folder.rename(destination)
     copies.sync(destination.parent)
     return made
@@ -194,4 +194,3 @@ def _copy_database(source: sqlite3.Connection, path: Path, tell: Tell) -> None:
 
     with contextlib.closing(sqlite3.connect(path)) as target:
         source.backup(target, pages=_PAGES, progress=progress)
-    copies.sync(path)

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from falcon_catalog.care.backup import Tell, verify
 from falcon_catalog.care.manifest import Copy, Manifest
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import is_inside, local_path
-from falcon_catalog.store import survey, tenancy
+from falcon_catalog.store import ownership, survey, tenancy
 from falcon_catalog.store.database import StoreError, Transaction
 
 _BESIDE = ("", "-wal", "-shm", "-journal")  # a log left behind would be played into the new one
@@ -93,15 +94,21 @@ def _check_locations(told: Manifest, target: Target) -> None:
 
 
 def _add_files(source: Path, told: Manifest, tell: Tell) -> tuple[int, list[str]]:
-    added, differing = 0, []
-    for copy in told.files:
+    """Put back the files that are missing; return how many, and those that differ."""
+
+    def add(copy: Copy) -> bool:
         path = Path(local_path(copy.location))
-        if copies.add_file(path, (source / copy.path).read_bytes()):
-            added += 1
-        elif not _is_same(path, copy):
-            differing.append(copy.location)
-    tell(f"{added} of {len(told.files)} metadata files were missing, and are back")
-    return added, differing
+        return copies.add_file(path, (source / copy.path).read_bytes())
+
+    with ThreadPoolExecutor(copies.SYNCS_AT_ONCE) as pool:
+        added = list(pool.map(add, told.files))
+    differing = [
+        copy.location
+        for copy, is_new in zip(told.files, added, strict=True)
+        if not (is_new or _is_same(Path(local_path(copy.location)), copy))
+    ]
+    tell(f"{sum(added)} of {len(added)} metadata files were missing, and are back")
+    return sum(added), differing
 
 
 def _is_same(path: Path, copy: Copy) -> bool:
@@ -113,6 +120,7 @@ def _copy_database(source: Path, told: Manifest, path: Path) -> Path:
     new = path.with_name(f".{path.name}.restored")
     new.unlink(missing_ok=True)
     copies.write_private(new, (source / told.database.path).read_bytes())
+    ownership.inherit(new)
     return new
 
 

@@ -96,9 +96,9 @@ def restore_command(source: Path, config: Path | None, *, replace: bool, **flags
 
     \b
     Example:
-        systemctl stop falcon-catalog
+        systemctl stop catalog.socket catalog.service
         falcon-catalog restore --replace /srv/backups/catalog-2026-01-31
-        systemctl start falcon-catalog
+        systemctl start catalog.socket catalog.service
     """
     with _status_2():
         settings = read(config, flags)

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from falcon_catalog.store import ownership
 from falcon_catalog.store.database import StoreError
 
 _LOOK_MS = 200
@@ -62,6 +63,7 @@ def _locked(path: Path, how: int, otherwise: str) -> Iterator[None]:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
         descriptor = os.open(_lock_path(path), flags, 0o600)
+        ownership.inherit(_lock_path(path))
     except OSError as error:
         raise StoreError(f"store {path}: {error}") from error
     try:

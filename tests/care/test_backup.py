@@ -1,6 +1,7 @@
 """Backups of a catalog that is written to, and what comes back from them."""
 
 import json
+import os
 import signal
 import sqlite3
 import stat
@@ -348,6 +349,18 @@ def test_it_goes_nowhere_but_where_the_settings_allow(care: Care, stopped: Path)
     assert status == 1
     assert "newer-metadata" in out
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for others")
+def test_what_root_restores_belongs_to_the_servers_user(care: Care, stopped: Path) -> None:
+    for path in [*care.folder.glob("catalog.db*"), *care.folder.glob("warehouse/**/0*.json")]:
+        path.unlink()
+    for path in [care.folder, *care.folder.glob("warehouse/**/")]:
+        os.chown(path, 12345, 12346)
+    assert care.run("restore", str(stopped))[0] == 0
+    made = [*care.folder.glob("catalog.db*"), *care.folder.glob("warehouse/**/0*.json")]
+    assert len(made) > 3
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(12345, 12346)}
 
 
 def read(server: Server) -> list[tuple[int, str]]:
