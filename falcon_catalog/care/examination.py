@@ -8,7 +8,7 @@ from pathlib import Path
 
 from falcon_catalog import rules
 from falcon_catalog.care import folders, looking, pointers, rows
-from falcon_catalog.care.findings import SEVERITIES, Finding
+from falcon_catalog.care.findings import SEVERITIES, Finding, counted
 from falcon_catalog.care.folders import MetadataFile
 from falcon_catalog.care.pointers import Ages, Examined
 from falcon_catalog.errors import CatalogError
@@ -90,7 +90,7 @@ def roots(settings: Settings) -> dict[str, str]:
 def ages(scope: Scope) -> Ages:
     """Return what is too young to be judged: nothing, where no server can be writing it."""
     now = looking.now_ms()
-    settled = now - _SETTLED_MS if tenancy.is_in_use(scope.path) else now + DAY_MS
+    settled = now - _SETTLED_MS if tenancy.may_be_in_use(scope.path) else now + DAY_MS
     return Ages(settled=settled, orphaned=min(settled, now - scope.older_than_ms))
 
 
@@ -177,5 +177,4 @@ def _unclaimed(tx: Transaction, scope: Scope, report: Report) -> None:
 
 
 def _sum(found: list[MetadataFile]) -> str:
-    plural = "" if len(found) == 1 else "s"
-    return f"{len(found)} metadata file{plural}, {sum(file.bytes for file in found)} bytes"
+    return f"{counted(len(found), 'metadata file')}, {sum(file.bytes for file in found)} bytes"

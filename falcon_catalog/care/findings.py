@@ -38,6 +38,11 @@ class Finding:
         return {**asdict(self), **asdict(CHECKS[self.check])}
 
 
+def counted(count: int, what: str) -> str:
+    """Write a number and what it counts."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 _RESTORE = "Restore a backup with falcon-catalog restore, after a copy of the damaged files."
 _NEEDED = "Nobody can load or commit to it."
 _BRING_BACK = (

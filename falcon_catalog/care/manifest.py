@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from falcon_catalog.store.database import StoreError
@@ -59,8 +59,8 @@ def read(folder: Path) -> Manifest:
         return Manifest(
             **{
                 **document,
-                "database": Copy(**document["database"]),
-                "files": tuple(Copy(**file) for file in document["files"]),
+                "database": _copy(document["database"]),
+                "files": tuple(map(_copy, document["files"])),
                 "unreadable": tuple(document["unreadable"]),
             }
         )
@@ -70,3 +70,11 @@ def read(folder: Path) -> Manifest:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} is damaged: {error!r}") from error
+
+
+def _copy(told: dict[str, Any]) -> Copy:
+    copy = Copy(**told)
+    path = PurePosixPath(copy.path)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{copy.path} is outside the backup")
+    return copy

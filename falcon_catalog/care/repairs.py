@@ -6,6 +6,7 @@ from pathlib import Path
 
 from falcon_catalog.care import folders, looking, pointers
 from falcon_catalog.care.examination import DAY_MS, Scope, Tell, examine
+from falcon_catalog.care.findings import counted
 from falcon_catalog.catalog import files
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
@@ -207,7 +208,7 @@ def _delete_orphans(scope: Scope, tell: Tell) -> list[str]:
             for file in deleted:
                 Path(file.path).unlink(missing_ok=True)
         size = sum(file.bytes for file in deleted)
-        lines.append(f"{pointer}: {len(deleted)} metadata files deleted, {size} bytes")
+        lines.append(f"{pointer}: {counted(len(deleted), 'metadata file')} deleted, {size} bytes")
     return lines or ["there are no orphans to delete"]
 
 

@@ -14,7 +14,7 @@ from tabulate import tabulate
 from falcon_catalog import rules
 from falcon_catalog.care.backup import backup
 from falcon_catalog.care.examination import DAY_MS, Report, Scope, examine, roots
-from falcon_catalog.care.findings import CHECKS, SEVERITIES, Finding
+from falcon_catalog.care.findings import CHECKS, SEVERITIES, Finding, counted
 from falcon_catalog.care.repairs import EXPLAINED, repair
 from falcon_catalog.care.restore import Restored, Target, restore
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, utc, with_settings
@@ -66,14 +66,14 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
         settings = read(config, flags)
         made = backup(rules.store_path(settings.store.url), destination, _tell)
     size = made.database.bytes + sum(copy.bytes for copy in made.files)
+    files = counted(len(made.files), "metadata file")
     click.echo(
-        f"{destination}: the catalog at {utc(made.moment)} UTC, {len(made.files)} metadata files,"
-        f" {size} bytes, verified"
+        f"{destination}: the catalog at {utc(made.moment)} UTC, {files}, {size} bytes, verified"
     )
     if made.unreadable:
         raise Stopped(
-            f"the backup is made, but {len(made.unreadable)} metadata files could not be read,"
-            f" such as {made.unreadable[0]}: look with falcon-catalog doctor"
+            f"the backup is made, but {counted(len(made.unreadable), 'metadata file')} could not be"
+            f" read, such as {made.unreadable[0]}: look with falcon-catalog doctor"
         )
 
 
@@ -125,7 +125,7 @@ def _tell_of_restore(done: Restored) -> None:
     if done.aside:
         click.echo(f"The store that was there is in {done.aside}")
     if done.postponed:
-        click.echo(f"{done.postponed} purges wait longer: see falcon-catalog dropped")
+        click.echo(f"Put off: {counted(done.postponed, 'purge')}; see falcon-catalog dropped")
     for location in done.differing:
         click.echo(f"Left alone, as it differs from the backup's: {location}")
     for location in done.manifest.unreadable:
@@ -209,8 +209,8 @@ def _print(report: Report) -> None:
         click.echo(tabulate([_row(one) for one in found[:_SHOWN]], ("where", "what", "repair")))
         if len(found) > _SHOWN:
             click.echo(f"and {len(found) - _SHOWN} more; --json prints all")
-    counted = Counter(finding.severity for finding in report.findings)
-    sums = [f"{counted[severity]} {severity}s" for severity in SEVERITIES]
+    severities = Counter(finding.severity for finding in report.findings)
+    sums = [counted(severities[severity], severity) for severity in SEVERITIES]
     looked = ", ".join(f"{count} {what}" for what, count in report.counts.items())
     click.echo(f"\n{'Clean' if report.clean else 'Not clean'}: {', '.join(sums)} ({looked})")
 

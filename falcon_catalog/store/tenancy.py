@@ -42,8 +42,17 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def is_in_use(path: Path) -> bool:
-    """Tell whether a server or another command is at work on a store; changes nothing."""
+def may_be_in_use(path: Path) -> bool:
+    """Tell whether somebody may be at work on a store; changes nothing.
+
+    Who stops in order folds SQLite's log away: one that holds something is in use, or was left
+    by who was killed.
+    """
+    log = Path(f"{path}-wal")
+    return _is_locked(path) or (log.exists() and log.stat().st_size > 0)
+
+
+def _is_locked(path: Path) -> bool:
     try:
         descriptor = os.open(_lock_path(path), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -176,11 +176,12 @@ def changes(names: list[str], turn: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("moments", [5, 0], ids=["free", "commits-wait"])
 def test_beside_eight_writing_clients(
-    server: Server, care: Care, monkeypatch: pytest.MonkeyPatch, moments: int
+    serve: Callable[[], Any], care: Care, monkeypatch: pytest.MonkeyPatch, moments: int
 ) -> None:
     # Without a free moment the last resort is taken at once: commits wait.
     monkeypatch.setattr(backups, "_MOMENTS", moments)
-    writers = Writers(server.url)
+    writers = Writers(serve().url())
+    writers.post("/v1/namespaces", {"namespace": ["ns"]})
     with writers.working():
         for number in range(3):
             target = care.folder / f"backup{number}"
@@ -272,7 +273,7 @@ def test_what_is_younger_than_the_backup_is_told_and_brought_back(
     assert status == 1
     assert "warning: newer-metadata" in out
     assert f"--repair repoint={care.row_id('a')}@{newest}" in out
-    assert "1 purges wait longer" in out
+    assert "Put off: 1 purge; see falcon-catalog dropped" in out
     (aside,) = care.folder.glob("catalog.db.replaced-*")
     with closing(sqlite3.connect(aside / "catalog.db")) as old:
         assert old.execute("SELECT * FROM tabulars").fetchall() == before
@@ -335,6 +336,17 @@ def test_no_server_starts_while_a_store_is_replaced(
         assert "is in use" in care.run("restore", "--replace", str(stopped))[2]
         assert care.run("maintain")[0] == 1
     assert care.run("maintain")[0] == 0
+
+
+def test_a_manifest_that_names_files_outside_is_refused(care: Care, stopped: Path) -> None:
+    path = stopped / "manifest.json"
+    told = json.loads(path.read_bytes())
+    for outside in (str(care.store), "files/../../catalog.db"):
+        told["files"][0]["path"] = outside
+        path.write_text(json.dumps(told), encoding="utf-8")
+        status, _, err = care.run("restore", "--replace", str(stopped))
+        assert status == 2
+        assert f"{outside} is outside the backup" in err
 
 
 def test_it_goes_nowhere_but_where_the_settings_allow(care: Care, stopped: Path) -> None:
