@@ -88,7 +88,7 @@ def _trouble(pointer: Pointer, check: str, what: str) -> Finding:
 
 
 def _findings(pointer: Pointer, metadata: JSON, *, deep: bool) -> Iterator[Finding]:
-    if pointer.place == "living" and key(metadata["location"]) != pointer.location_key:
+    if pointer.place == "living" and _key(metadata["location"]) != pointer.location_key:
         what = f"the row has {pointer.location_key}, the metadata {metadata['location']}"
         repair = f"repoint={pointer.id}@{pointer.metadata_location}"
         yield Finding("location-mismatch", str(pointer), what, repair)
@@ -101,6 +101,14 @@ def _findings(pointer: Pointer, metadata: JSON, *, deep: bool) -> Iterator[Findi
     yield from contents.missing(pointer, "history-missing", log)
     if deep:
         yield from contents.examine(pointer, metadata)
+
+
+def _key(location: str) -> str | None:
+    """Return a location in its comparable form; None for one that no table can have here."""
+    try:
+        return key(location)
+    except CatalogError:
+        return None
 
 
 def _reached(pointer: Pointer, metadata: JSON) -> Iterator[str]:

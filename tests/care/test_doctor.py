@@ -121,6 +121,15 @@ class TestTheMetadataFile:
         assert care.found() == []
 
     @pytest.mark.usefixtures("server")
+    def test_that_says_it_lies_where_nothing_can(self, care: Care) -> None:
+        subject, row = table(care, "a")
+        metadata = json.loads(care.pointer("a").read_bytes())
+        care.pointer("a").write_text(json.dumps({**metadata, "location": "s3://b/a"}), "utf-8")
+        repair = f"repoint={row}@file://{care.pointer('a')}"
+        assert care.found() == [("location-mismatch", subject, repair)]
+        assert care.run("doctor", "--repair", repair)[0] == 2
+
+    @pytest.mark.usefixtures("server")
     def test_of_which_several_may_be_the_one_before(self, care: Care) -> None:
         row, newest = care.row_id("a"), care.pointer("a")
         before = sorted(newest.parent.iterdir())[-2]
