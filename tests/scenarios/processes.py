@@ -52,9 +52,10 @@ class Process:
         self.process.stdout.close()
 
     @contextmanager
-    def failing(self, inject: str, path: Path) -> Iterator[None]:
-        """Make system calls on a file fail, as strace's ``inject=`` says."""
-        tracer = _strace("-P", str(path), "-e", f"inject={inject}", "-p", str(self.process.pid))
+    def failing(self, inject: str, path: Path | None = None) -> Iterator[None]:
+        """Make system calls fail, as strace's ``inject=`` says; only those on a file, if given."""
+        only = ["-P", str(path)] if path else []
+        tracer = _strace(*only, "-e", f"inject={inject}", "-p", str(self.process.pid))
         with subprocess.Popen(tracer, stderr=subprocess.PIPE, text=True) as strace:
             assert strace.stderr is not None
             assert "attached" in strace.stderr.readline()
