@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, check_memory
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.metadata.document import Document
 
@@ -30,6 +30,7 @@ def read(files: FileIO, location: str) -> dict[str, Any]:
     try:
         metadata = orjson.loads(read_text(files, location))
     except orjson.JSONDecodeError as error:
+        check_memory(error)
         raise BadRequestError(f"Metadata file {location} is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise BadRequestError(f"Metadata file {location} is not a JSON object")
@@ -51,6 +52,7 @@ def _unzip(content: bytes, location: str) -> bytes:
             unzipper = zlib.decompressobj(wbits=31)
             text += unzipper.decompress(rest, _MAX_UNZIPPED_BYTES + 1 - len(text))
     except zlib.error as error:
+        check_memory(error)
         raise BadRequestError(f"Metadata file {location} is not valid gzip: {error}") from error
     if len(text) > _MAX_UNZIPPED_BYTES:
         raise BadRequestError(f"Metadata file {location} is larger than {_MAX_UNZIPPED_BYTES} B")
