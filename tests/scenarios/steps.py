@@ -97,7 +97,9 @@ def reached(table: Table) -> set[Path]:
         found.add(snapshot.manifest_list)
         for manifest in snapshot.manifests(table.io):
             found.add(manifest.manifest_path)
-            found |= {entry.data_file.file_path for entry in manifest.fetch_manifest_entry(table.io)}
+            found |= {
+                entry.data_file.file_path for entry in manifest.fetch_manifest_entry(table.io)
+            }
     return {path_of(location) for location in found}
 
 
@@ -132,7 +134,12 @@ def wait_for(condition: Callable[[], Any]) -> None:
 
 def flags(folder: Path) -> list[str]:
     """Return what tells a command which catalog to work on."""
-    return ["--store", f"sqlite:///{folder}/catalog.db", "--warehouse", f"file://{folder}/warehouse"]
+    return [
+        "--store",
+        f"sqlite:///{folder}/catalog.db",
+        "--warehouse",
+        f"file://{folder}/warehouse",
+    ]
 
 
 def command(*arguments: str) -> list[str]:

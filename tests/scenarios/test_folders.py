@@ -170,17 +170,20 @@ class TestPurges:
         ):
             body = {"name": name, "metadata-location": f"file://{path}"}
             assert ns.fails("POST", REGISTER, body)[0] == status
-        assert ns.fails(
-            "POST",
-            "/v1/namespaces/none/register",
-            {"name": "u", "metadata-location": f"file://{known}"},
-        )[0] == 404
+        assert (
+            ns.fails(
+                "POST",
+                "/v1/namespaces/none/register",
+                {"name": "u", "metadata-location": f"file://{known}"},
+            )[0]
+            == 404
+        )
         assert {path: path.read_bytes() for path in files_below(folder)} == before
 
     SPELLINGS: tuple[Callable[[Path], str], ...] = (
         lambda path: f"file://{path}",
         lambda path: f"file:{path}",
-        lambda path: str(path),
+        str,
         lambda path: f"file://localhost{path}/",
         lambda path: f"FILE://{path}",
         lambda path: f"file:///{path}//",

@@ -153,7 +153,7 @@ class TestClients:
         self.whole(filled, [1, 2])
 
     @pytest.fixture
-    def duck(self, filled: Server, proxy: Proxy, pool: Pool) -> Iterator[Duck]:
+    def duck(self, proxy: Proxy, pool: Pool) -> Iterator[Duck]:
         with pool.connection() as connection:
             duck = Duck(connection)
             duck(

@@ -288,5 +288,3 @@ class TestTransactions:
         assert ns.fails("POST", TRANSACTION, self.body())[0] == 409
         for each in "ab":
             assert ns.ok("GET", f"{TABLES}/{each}") == before[each]
-
-

@@ -156,7 +156,8 @@ class TestTheMetadataFile:
 class TestTheSwap:
     """The transaction is refused as a whole: the new file is taken back."""
 
-    def test_another_was_first(self, ns: Server, table: Any) -> None:
+    def test_another_was_first(self, ns: Server) -> None:
+        ns.table("t")
         ns.ok("POST", T, append(2, parent=None))
         assert ns.fails("POST", T, append(1, parent=None))[:2] == CONFLICT
         assert len(metadata_files(ns)) == 2
@@ -301,8 +302,9 @@ class TestAfterTheCommit:
 
     @pytest.mark.parametrize("damage", [b"", b"{", b"\x1f\x8b\x08\x00"])
     def test_a_retry_whose_old_answer_is_damaged_is_not_refused(
-        self, ns: Server, table: Any, damage: bytes
+        self, ns: Server, damage: bytes
     ) -> None:
+        ns.table("t")
         body = append(1, parent=None)
         done = ns.ok("POST", T, body, headers=KEY)
         ns.ok("POST", T, append(2, parent=1))
