@@ -13,7 +13,7 @@ def rows() -> dict[int, str]:
     return {int(number): text for number, text in ROW.findall(page)}
 
 
-def tests() -> set[str]:
+def known() -> set[str]:
     files = (REPOSITORY / "tests/scenarios").glob("test_*.py")
     return {name for file in files for name in TEST.findall(file.read_text(encoding="utf-8"))}
 
@@ -26,7 +26,7 @@ def test_each_is_tested_by_what_exists() -> None:
     environments = (REPOSITORY / "tox.ini").read_text(encoding="utf-8")
     for number, text in rows().items():
         named = re.findall(r"`(test_\w+)`", text)
-        assert set(named) <= tests(), number
+        assert set(named) <= known(), number
         own = [name for name in named if name.startswith(f"test_{number:02}_")]
         environment = re.search(r"`tox -e (\w+)`", text)
         if environment:
@@ -36,6 +36,6 @@ def test_each_is_tested_by_what_exists() -> None:
 
 
 def test_each_test_of_a_scenario_is_in_its_row() -> None:
-    for name in tests():
+    for name in known():
         if match := re.match(r"test_(\d\d)_", name):
             assert f"`{name}`" in rows()[int(match[1])], name

@@ -90,8 +90,7 @@ class Processes:
         trace: TracebackType | None,
     ) -> None:
         for each in self._started:
-            if each.process.poll() is None:
-                each.kill()
+            each.kill()
         self._stack.close()
 
     def start(self) -> Process:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pyiceberg.catalog.rest import RestCatalog
 
 from falcon_catalog.cli import main
@@ -25,7 +26,6 @@ from tests.scenarios.steps import (
     path_of,
     rows,
 )
-from click.testing import CliRunner
 
 REGISTER = "/v1/namespaces/ns/register"
 
