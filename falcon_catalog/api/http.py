@@ -19,6 +19,7 @@ from falcon_catalog.errors import (
     NoSuchRouteError,
     NoSuchWarehouseError,
     PayloadTooLargeError,
+    check_memory,
     show,
 )
 from falcon_catalog.identifiers import (
@@ -91,6 +92,7 @@ def read_object(req: falcon.Request) -> dict[str, Any]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        check_memory(error)
         raise BadRequestError(f"Invalid request body: it is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise BadRequestError("Invalid request body: it is not a JSON object")

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, check_memory
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.metadata.document import Document
 
@@ -30,6 +30,7 @@ def read(files: FileIO, location: str) -> dict[str, Any]:
     try:
         metadata = orjson.loads(read_text(files, location))
     except orjson.JSONDecodeError as error:
+        check_memory(error)
         raise BadRequestError(f"Metadata file {location} is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise BadRequestError(f"Metadata file {location} is not a JSON object")
@@ -45,14 +46,15 @@ def write(files: FileIO, location: str, document: Document) -> None:
 def _unzip(content: bytes, location: str) -> bytes:
     try:
         unzipper = zlib.decompressobj(wbits=31)
-        text = unzipper.decompress(content, _MAX_UNZIPPED_BYTES)
-        while unzipper.eof and unzipper.unused_data:
+        text = unzipper.decompress(content, _MAX_UNZIPPED_BYTES + 1)
+        while unzipper.eof and unzipper.unused_data and len(text) <= _MAX_UNZIPPED_BYTES:
             rest = unzipper.unused_data
             unzipper = zlib.decompressobj(wbits=31)
-            text += unzipper.decompress(rest, _MAX_UNZIPPED_BYTES)
+            text += unzipper.decompress(rest, _MAX_UNZIPPED_BYTES + 1 - len(text))
     except zlib.error as error:
+        check_memory(error)
         raise BadRequestError(f"Metadata file {location} is not valid gzip: {error}") from error
-    if unzipper.unconsumed_tail or len(text) > _MAX_UNZIPPED_BYTES:
+    if len(text) > _MAX_UNZIPPED_BYTES:
         raise BadRequestError(f"Metadata file {location} is larger than {_MAX_UNZIPPED_BYTES} B")
     if not unzipper.eof:
         raise BadRequestError(f"Metadata file {location} is cut short")

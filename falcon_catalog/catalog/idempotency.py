@@ -68,14 +68,14 @@ def state_then(catalog: Catalog, metadata_location: str) -> Table:
     """Return the table or view as the request left it.
 
     Raises:
-        CommitStateUnknownError: its metadata file is gone by now. The request was done, and
-            no answer may deny that.
+        CommitStateUnknownError: its metadata file is gone by now, or damaged. The request was
+            done, and no answer may deny that.
     """
     try:
         return Table(Document(files.read(catalog.files, metadata_location)), metadata_location)
-    except NotFoundError as error:
+    except (NotFoundError, BadRequestError) as error:
         raise CommitStateUnknownError(
-            f"The request was done before, but {metadata_location} is gone since"
+            f"The request was done before, but what it wrote cannot be read: {error}"
         ) from error
 
 

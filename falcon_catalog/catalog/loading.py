@@ -1,9 +1,14 @@
 """The document of a table's or view's present state: from memory, or read from its file."""
 
+from typing import Any
+
+import orjson
+
 from falcon_catalog.catalog import files
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.documents import Key, Snapshots
 from falcon_catalog.catalog.kinds import Kind
+from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.table import filter_snapshots_to_refs
 from falcon_catalog.store.tabulars import TabularRow
@@ -24,9 +29,22 @@ def load(catalog: Catalog, row: TabularRow, kind: Kind, snapshots: Snapshots = "
             document = Document(filter_snapshots_to_refs(full.metadata))
         else:
             # A registered file of another writer may leave out what DuckDB cannot do without.
-            document = Document(kind.complete(files.read(catalog.files, row.metadata_location)))
+            metadata = kind.complete(files.read(catalog.files, row.metadata_location))
+            document = document_of(metadata, row.metadata_location)
         catalog.documents.put(key, document)
     return document
+
+
+def document_of(metadata: dict[str, Any], metadata_location: str) -> Document:
+    """Return the document of metadata that was read from a file.
+
+    Raises:
+        BadRequestError: what somebody else put into it is nested too deep to be served.
+    """
+    try:
+        return Document(metadata)
+    except orjson.JSONEncodeError as error:
+        raise BadRequestError(f"Metadata file {metadata_location}: {error}") from error
 
 
 def replace(catalog: Catalog, row: TabularRow, metadata_location: str, new: Document) -> None:
