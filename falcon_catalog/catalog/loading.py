@@ -23,7 +23,10 @@ def load(catalog: Catalog, row: TabularRow, kind: Kind, snapshots: Snapshots = "
     """
     key = Key(row.metadata_location, row.created_at, snapshots)
     document = catalog.documents.get(key)
-    if document is None:
+    if document is not None:
+        # What each process remembers must not decide whether a broken table is told.
+        catalog.files.require(row.metadata_location)
+    else:
         if snapshots == "refs":
             full = load(catalog, row, kind)
             document = Document(filter_snapshots_to_refs(full.metadata))

@@ -39,7 +39,12 @@ class LocalFileIO:
         try:
             return Path(local_path(location)).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise NotFoundError(f"Failed to open input stream for file: {location}") from error
+            raise _missing(location) from error
+
+    def require(self, location: str) -> None:
+        """Do nothing if there is such a file."""
+        if not os.path.isfile(local_path(location)):  # noqa: PTH113 - on each load's way
+            raise _missing(location)
 
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file, durable with its folder entry before this returns."""
@@ -64,6 +69,10 @@ class LocalFileIO:
         with _unavailable_on_trouble(location):
             for folder in ("metadata", "data"):
                 _make_directory(f"{local_path(location)}/{folder}")
+
+
+def _missing(location: str) -> NotFoundError:
+    return NotFoundError(f"Failed to open input stream for file: {location}")
 
 
 @contextlib.contextmanager
