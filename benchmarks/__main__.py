@@ -33,12 +33,18 @@ def _goals(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     "--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON here, too."
 )
 @click.option(
+    "--style",
+    type=click.Choice(["simple", "github"]),
+    default="simple",
+    help="How the table is written: for a terminal, or for a page of Markdown.",
+)
+@click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
     default=_CACHE,
     help="Where large fixtures stay between runs. [var/bench]",
 )
-def main(goals: list[str], quick: bool, file: Path | None, cache: Path) -> None:  # noqa: FBT001
+def main(goals: list[str], quick: bool, file: Path | None, style: str, cache: Path) -> None:  # noqa: FBT001
     """Measure what docs/performance.md promises, beside a bare waitress and a naive catalog."""
     _say(f"load generator: {wrk.path() or 'our own client; wrk would spend less'}")
     if (busy := os.getloadavg()[0]) > _BUSY_LOAD:
@@ -49,8 +55,8 @@ def main(goals: list[str], quick: bool, file: Path | None, cache: Path) -> None:
     try:
         lines = _measured(Bench(folder, cache.resolve(), quick), goals)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    click.echo(report.as_table(lines))
+        shutil.rmtree(folder, ignore_errors=True)  # a measurement may have failed in the middle
+    click.echo(report.as_table(lines, style))
     told = ", ".join(f"{name} {value}" for name, value in report.machine().items())
     click.echo(f"\nAfter {time.monotonic() - started:.0f} s, with {told}")
     if file is not None:
@@ -62,6 +68,8 @@ def _measured(bench: Bench, goals: list[str]) -> list[Line]:
     for name in goals:
         started = time.monotonic()
         lines += GOALS[name](bench)
+        # What was written should not be in the next one's way.
+        shutil.rmtree(bench.folder, ignore_errors=True)
         _say(f"{name}: measured in {time.monotonic() - started:.0f} s")
     return lines
 

@@ -27,7 +27,7 @@ class Bench:
     @property
     def rounds(self) -> int:
         """How often each cell is measured."""
-        return 2 if self.quick else 5
+        return 2 if self.quick else 7
 
     @property
     def seconds(self) -> int:

@@ -15,7 +15,7 @@ from benchmarks.tables import Table, open_namespace, put
 
 Cells = dict[str, Callable[[], Sample]]
 SIZES = (1, 100, 1000, 10_000)
-_COMMITS = 20  # in a round
+_COMMITS = 30  # in a round
 _NAIVE_COMMITS = {1: 20, 100: 20, 1000: 5, 10_000: 2}
 # Commits are spread over several tables, so that a short history stays short.
 _TABLES = {1: 20, 100: 5, 1000: 2, 10_000: 1}
@@ -79,7 +79,7 @@ def durability(bench: Bench) -> list[Line]:
             settings = {"store.durability": kind}
             ours = stack.enter_context(servers.ours(place, settings=settings))
             open_namespace(ours)
-            cells[kind] = _appending(ours, 1, "none", 2 * _COMMITS)
+            cells[kind] = _appending(ours, 1, "none", _COMMITS)
         found = interleave(bench.rounds, cells)
     return [
         Line(

@@ -78,7 +78,7 @@ def put(server: Server, name: str, snapshots: int, *, codec: str = "none") -> Ta
     """
     location = server.folder / "warehouse" / f"{NAMESPACE}-{name}"
     table = Table(name, f"file://{location}", snapshots)
-    file = write_metadata(location, metadata(table, codec=codec))
+    file = write_metadata(location / "metadata", metadata(table, codec=codec))
     register = {"name": name, "metadata-location": f"file://{file}", "overwrite": False}
     with Connection(server.address) as connection:
         path = f"/v1/namespaces/{NAMESPACE}/register"
@@ -94,11 +94,10 @@ def open_namespace(server: Server) -> None:
         connection.ask(Request("/v1/namespaces", (), body))
 
 
-def write_metadata(location: Path, content: dict[str, Any]) -> Path:
-    """Write a table's first metadata file, and return its path."""
-    file = location / "metadata" / f"00000-{uuid.uuid4()}.metadata.json"
-    file.parent.mkdir(parents=True)
-    (location / "data").mkdir()
+def write_metadata(folder: Path, content: dict[str, Any]) -> Path:
+    """Write a table's first metadata file into a folder, and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"00000-{uuid.uuid4()}.metadata.json"
     file.write_bytes(orjson.dumps(content))
     return file
 
