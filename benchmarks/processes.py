@@ -16,6 +16,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _START_SECONDS = 120
 _STOP_SECONDS = 60
 _USER_TICKS, _SYSTEM_TICKS = 11, 12  # in /proc/PID/stat after the name, counted from 0
+_ROOT = Path(__file__).resolve().parent.parent
 _READY = "Listening on http://"
 
 
@@ -48,6 +49,8 @@ def running(
     """Run a module that says ``Listening on http://…``; its log is a file in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     clean = {key: value for key, value in os.environ.items() if not key.startswith("CATALOG_")}
+    # The benchmarks are in no package, so the server must be told where they are.
+    paths = [*filter(None, [clean.get("PYTHONPATH")]), str(_ROOT)]
     with (folder / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", module, *arguments],
@@ -55,7 +58,7 @@ def running(
             stderr=log,
             text=True,
             cwd=folder,
-            env={**clean, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environ},
+            env={**clean, "PYTHONPATH": os.pathsep.join(paths), **environ},
         )
         try:
             yield Server(name, process.pid, _address(process, folder / f"{name}.log"), folder)
