@@ -3,6 +3,7 @@
 import datetime as dt
 import functools
 import gc
+import gzip
 import json
 import random
 import statistics
@@ -18,13 +19,17 @@ from pyiceberg.catalog.rest import RestCatalog
 from benchmarks import servers
 from benchmarks.bench import Bench
 from benchmarks.rounds import Line, interleave, quotients
-from jobs.records import Reject, dedupe_observations, parse_observation
-from jobs.schemas import OBSERVATION_SCHEMA, QUANTITIES, qc_column
+from jobs.observations import answers_of
+from jobs.ranges import RANGES
+from jobs.reading import Tally, read_observations
+from jobs.schemas import QUANTITIES, Quantity, qc_column
+from jobs.tables import FETCHED_AT, OBSERVATIONS
+from jobs.targets import write_json
 from jobs.units import DECIMALS, UNITS
 
 _FIRST = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _SERVICE = "https://api.weather.gov/stations"
-_UNITS = {"windSpeed": "wmoUnit:km_h-1", "windGust": "wmoUnit:km_h-1"}
+_GAPS = 0.3  # of the values
 _STATIONS = 500
 
 
@@ -35,14 +40,15 @@ def goal(bench: Bench) -> list[Line]:
 
 def _parsing(bench: Bench) -> list[Line]:
     features = 500 if bench.quick else 5000
-    document = json.dumps(_features(features)).encode()
+    file = bench.place("parsing") / "observations.json.gz"
+    write_json(file, _answers(features))
     ways = {"ours": _as_the_pipeline_does, "loop": _row_by_row}
-    first, second = (parse(document) for parse in ways.values())
+    first, second = (read(file) for read in ways.values())
     if not first.equals(second):
         raise ValueError("the pipeline and the row loop do not read the same")
     cells = {
-        name: functools.partial(_rows_a_second, functools.partial(parse, document), features)
-        for name, parse in ways.items()
+        name: functools.partial(_rows_a_second, functools.partial(read, file), features)
+        for name, read in ways.items()
     }
     found = interleave(bench.rounds, cells)
     return [
@@ -56,37 +62,40 @@ def _parsing(bench: Bench) -> list[Line]:
     ]
 
 
-def _as_the_pipeline_does(document: bytes) -> pa.Table:
-    parsed = [parse_observation(feature) for feature in json.loads(document)["features"]]
-    rows = dedupe_observations(row for row in parsed if not isinstance(row, Reject))
-    return pa.Table.from_pylist(rows, schema=OBSERVATION_SCHEMA)
+def _as_the_pipeline_does(file: Path) -> pa.Table:
+    (answers,) = answers_of([file])
+    return read_observations(answers, Tally())
 
 
-def _row_by_row(document: bytes) -> pa.Table:
-    """Make the same table in the plainest way, which trusts every record to be whole."""
+def _row_by_row(file: Path) -> pa.Table:
+    """Make the same table in the plainest way, which trusts every record and checks nothing."""
     rows: dict[tuple[str, dt.datetime], dict[str, Any]] = {}
-    for feature in json.loads(document)["features"]:
-        properties = feature["properties"]
-        row = {
-            "station_id": properties["stationId"],
-            "observed_at": dt.datetime.fromisoformat(properties["timestamp"]),
-        }
-        for quantity in QUANTITIES:
-            measured = properties[quantity.field]
-            row[quantity.column] = _converted(measured, quantity.unit)
-            row[qc_column(quantity.column)] = measured["qualityControl"].removeprefix("qc:")
-        row["text_description"] = properties["textDescription"] or None
-        row["raw_message"] = properties["rawMessage"] or None
-        for column, name in (
-            ("present_weather", "presentWeather"),
-            ("cloud_layers", "cloudLayers"),
-        ):
-            row[column] = json.dumps(properties[name], separators=(",", ":"))
-        row["longitude"], row["latitude"] = feature["geometry"]["coordinates"]
-        row["elevation_m"] = _converted(properties["elevation"], "m")
-        rows[row["station_id"], row["observed_at"]] = row
+    for answer in json.loads(gzip.decompress(file.read_bytes())):
+        fetched_at = dt.datetime.fromisoformat(answer[FETCHED_AT])
+        for feature in answer["features"]:
+            row = _row(feature)
+            rows[row["station_id"], row["observed_at"]] = {**row, FETCHED_AT: fetched_at}
     ordered = [rows[key] for key in sorted(rows)]
-    return pa.Table.from_pylist(ordered, schema=OBSERVATION_SCHEMA)
+    return pa.Table.from_pylist(ordered, schema=OBSERVATIONS.schema)
+
+
+def _row(feature: dict[str, Any]) -> dict[str, Any]:
+    properties = feature["properties"]
+    row: dict[str, Any] = {
+        "station_id": properties["stationId"],
+        "observed_at": dt.datetime.fromisoformat(properties["timestamp"]),
+    }
+    for quantity in QUANTITIES:
+        measured = properties[quantity.field]
+        row[quantity.column] = _converted(measured, quantity.unit)
+        row[qc_column(quantity.column)] = measured["qualityControl"].removeprefix("qc:")
+    row["text_description"] = properties["textDescription"] or None
+    row["raw_message"] = properties["rawMessage"] or None
+    row["present_weather"] = json.dumps(properties["presentWeather"], separators=(",", ":"))
+    row["cloud_layers"] = json.dumps(properties["cloudLayers"], separators=(",", ":"))
+    row["longitude"], row["latitude"] = feature["geometry"]["coordinates"]
+    row["elevation_m"] = _converted(properties["elevation"], "m")
+    return row
 
 
 def _converted(measured: dict[str, Any], to: str) -> float | None:
@@ -99,18 +108,22 @@ def _converted(measured: dict[str, Any], to: str) -> float | None:
     return float(round(value, DECIMALS) + 0.0)
 
 
-def _features(number: int) -> dict[str, Any]:
-    """Return observations as the weather service writes them, the same each time."""
+def _answers(number: int) -> list[dict[str, Any]]:
+    """Return observations as the weather service sends them and a batch keeps them."""
     drawn = random.Random(13)  # noqa: S311 - weather, not secrets
-    return {
-        "type": "FeatureCollection",
-        "features": [_feature(drawn, one) for one in range(number)],
-    }
+    hours = number // _STATIONS or 1
+    return [
+        {
+            "station_id": f"K{station:03d}",
+            FETCHED_AT: _FIRST.isoformat(),
+            "features": [_feature(drawn, f"K{station:03d}", hour) for hour in range(hours)],
+        }
+        for station in range(number // hours)
+    ]
 
 
-def _feature(drawn: random.Random, number: int) -> dict[str, Any]:
-    station = f"K{number % _STATIONS:03d}"
-    moment = (_FIRST + dt.timedelta(hours=number // _STATIONS)).isoformat()
+def _feature(drawn: random.Random, station: str, hour: int) -> dict[str, Any]:
+    moment = (_FIRST + dt.timedelta(hours=hour)).isoformat()
     url = f"{_SERVICE}/{station}"
     place = [round(drawn.uniform(-120, -70), 4), round(drawn.uniform(25, 48), 4)]
     return {
@@ -129,15 +142,19 @@ def _feature(drawn: random.Random, number: int) -> dict[str, Any]:
             "textDescription": drawn.choice(("Clear", "Cloudy", "Light Rain")),
             "icon": None,
             "presentWeather": [],
-            **{each.field: _measured(drawn, each.field, each.unit) for each in QUANTITIES},
+            **{each.field: _measured(drawn, each) for each in QUANTITIES},
             "cloudLayers": [{"base": {"unitCode": "wmoUnit:m", "value": 1520}, "amount": "FEW"}],
         },
     }
 
 
-def _measured(drawn: random.Random, name: str, unit: str) -> dict[str, Any]:
-    value = None if drawn.random() < 0.3 else round(drawn.uniform(0, 50), 1)  # noqa: PLR2004
-    code = _UNITS.get(name, f"wmoUnit:{unit}")
+def _measured(drawn: random.Random, quantity: Quantity) -> dict[str, Any]:
+    low, high = RANGES[quantity.column]
+    share = drawn.uniform(0.4, 0.5) if quantity.field == "dewpoint" else drawn.uniform(0.6, 0.8)
+    value = None if drawn.random() < _GAPS else round(low + share * (high - low), 1)
+    code = f"wmoUnit:{quantity.unit}"
+    if quantity.unit == "m_s-1":  # the service tells wind in km/h
+        value, code = None if value is None else round(value * 3.6, 1), "wmoUnit:km_h-1"
     return {"unitCode": code, "value": value, "qualityControl": "qc:V"}
 
 
