@@ -163,28 +163,32 @@ def drive(
         started = time.perf_counter()
         for number, stream in enumerate(streams):
             connection = stack.enter_context(Connection(address))
-            _ask_next(selector, connection, (number, iter(stream)))
+            _ask_next(selector, _Asker(number, connection, iter(stream)))
         while selector.get_map():
             for key, _ in selector.select(_PATIENCE_SECONDS):
-                answer = key.fileobj.receive()  # type: ignore[union-attr]
+                asker: _Asker = key.data
+                answer = asker.connection.receive()
                 if answer is None:
                     continue
-                selector.unregister(key.fileobj)
-                _note(driven, key.data[0], answer, passed_over)
+                selector.unregister(key.fd)  # its connection may have been opened again
+                _note(driven, asker.number, answer, passed_over)
                 if time.perf_counter() - started < seconds:
-                    _ask_next(selector, key.fileobj, key.data)  # type: ignore[arg-type]
+                    _ask_next(selector, asker)
         driven.seconds = time.perf_counter() - started
     return driven
 
 
-def _ask_next(
-    selector: selectors.BaseSelector, connection: Connection, of: tuple[int, Iterator[Request]]
-) -> None:
-    request = next(of[1], None)
+class _Asker(NamedTuple):
+    number: int
+    connection: Connection
+    requests: Iterator[Request]
+
+
+def _ask_next(selector: selectors.BaseSelector, asker: _Asker) -> None:
+    request = next(asker.requests, None)
     if request is not None:
-        connection.send(request.wire())
-        # A connection that was opened again has another number.
-        selector.register(connection, selectors.EVENT_READ, of)
+        asker.connection.send(request.wire())
+        selector.register(asker.connection, selectors.EVENT_READ, asker)
 
 
 def _note(driven: Driven, number: int, answer: Answer, passed_over: Sequence[int]) -> None:

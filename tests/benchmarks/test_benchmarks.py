@@ -135,6 +135,24 @@ def test_a_sample_tells_rate_and_cost() -> None:
     assert (sample.rate, sample.cpu_us, sample.p50_ms) == (2.0, 250.0, 2.0)
 
 
+def test_connections_that_are_closed_after_each_answer_are_opened_again() -> None:
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def answer() -> None:
+            for _ in range(6):
+                with listener.accept()[0] as peer:
+                    peer.settimeout(10)
+                    if peer.recv(1000):
+                        peer.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        stack.callback(thread.join, 10)
+        driven = drive(listener.getsockname(), [[Request("/")] * 5], 10)
+    assert (driven.statuses, len(driven.latencies[0])) == ({204: 5}, 5)
+
+
 def test_answers_in_pieces_are_put_together_and_closed_connections_opened_again() -> None:
     answers = [
         [b"HTTP/1.1 200 OK\r\nContent-Le", b'ngth: 5\r\nETag: "x"\r\n\r\nhe', b"llo"],
