@@ -1,6 +1,5 @@
 """``python -m benchmarks``: measure, print one table, and write it as JSON."""
 
-import os
 import shutil
 import tempfile
 import time
@@ -47,8 +46,11 @@ def _goals(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 def main(goals: list[str], quick: bool, file: Path | None, style: str, cache: Path) -> None:  # noqa: FBT001
     """Measure what docs/performance.md promises, beside a bare waitress and a naive catalog."""
     _say(f"load generator: {wrk.path() or 'our own client; wrk would spend less'}")
-    if (busy := os.getloadavg()[0]) > _BUSY_LOAD:
-        _say(f"other programs are at work here (load {busy:.1f}): trust nothing but ratios")
+    machine = report.machine()
+    if machine["load before"] > _BUSY_LOAD:
+        _say(
+            f"other programs are at work here: load {machine['load before']}; wait for them to end"
+        )
     started = time.monotonic()
     cache.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache)).resolve()
@@ -57,10 +59,10 @@ def main(goals: list[str], quick: bool, file: Path | None, style: str, cache: Pa
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a measurement may have failed in the middle
     click.echo(report.as_table(lines, style))
-    told = ", ".join(f"{name} {value}" for name, value in report.machine().items())
+    told = ", ".join(f"{name} {value}" for name, value in machine.items())
     click.echo(f"\nAfter {time.monotonic() - started:.0f} s, with {told}")
     if file is not None:
-        file.write_bytes(orjson.dumps(report.as_json(lines), option=orjson.OPT_INDENT_2))
+        file.write_bytes(orjson.dumps(report.as_json(lines, machine), option=orjson.OPT_INDENT_2))
 
 
 def _measured(bench: Bench, goals: list[str]) -> list[Line]:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -18,21 +18,22 @@ _FEW, _MANY = 10, 1000
 
 
 def machine() -> dict[str, Any]:
-    """Return what the numbers were measured with."""
+    """Return what the numbers are measured with, and how busy it is now."""
     packages = ("falcon", "waitress", "pyiceberg", "orjson", "pyarrow")
     return {
         "falcon-catalog": __version__,
         "python": platform.python_version(),
         "processors": os.cpu_count(),
+        "load before": round(os.getloadavg()[0], 1),
         "load generator": "wrk" if wrk.path() else "benchmarks.client",
         **{name: version(name) for name in packages},
     }
 
 
-def as_json(lines: Sequence[Line]) -> dict[str, Any]:
+def as_json(lines: Sequence[Line], machine: Mapping[str, Any]) -> dict[str, Any]:
     """Return the whole report: of each line the values of all rounds, too."""
     return {
-        "machine": machine(),
+        "machine": dict(machine),
         "lines": [{**asdict(one), "measured": one.measured, "met": one.met} for one in lines],
     }
 
