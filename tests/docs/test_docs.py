@@ -152,7 +152,9 @@ def test_every_room_of_the_house_is_in_the_architecture() -> None:
     package = REPOSITORY / "falcon_catalog"
     rooms = [path.name + "/" for path in package.iterdir() if (path / "__init__.py").is_file()]
     rooms += [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
-    rooms += [f"{name}/" for name in ("jobs", "dbt", "conf", "systemd", "tests", "docs")]
+    rooms += [
+        f"{name}/" for name in ("jobs", "dbt", "conf", "systemd", "benchmarks", "tests", "docs")
+    ]
     assert [room for room in rooms if room not in page] == []
     for name in re.findall(r"\b(\w+\.py)\b", page):
         assert list(REPOSITORY.glob(f"falcon_catalog/**/{name}")) or list(
