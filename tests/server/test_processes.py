@@ -221,7 +221,7 @@ def test_one_that_cannot_start_ends_the_start(program: Any, tmp_path: Path) -> N
     assert server.line() is None
     assert server.status() == 1
     assert any("RuntimeError: not to be made" in line for line in server.errors)
-    assert server.errors[-1] == "A process ended before it was ready; its log says why"
+    assert server.errors[-1] == "A process ended before it was ready: the log says why"
 
 
 def test_many_that_cannot_start_again_end_the_server(program: Any, tmp_path: Path) -> None:
