@@ -1,7 +1,9 @@
 """Changes that come together: one transaction, and yet each is whole and has its own end."""
 
 import fcntl
+import os
 import random
+import re
 import resource
 import sqlite3
 import subprocess
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store.database import Database, OutcomeUnknownError, Transaction
+from falcon_catalog.store.database import Database, Doubt, OutcomeUnknownError, Transaction
 from falcon_catalog.store.writer import Writer
 
 Work = Callable[[Transaction], Any]
@@ -314,3 +316,38 @@ def test_relaxed_durability_is_asked_of_sqlite(tmp_path: Path) -> None:
     with database.write() as tx:
         assert tx.one("PRAGMA synchronous") == (1,)
     database.close()
+
+
+def test_where_one_process_doubts_none_goes_on(database: Database) -> None:
+    doubt = Doubt()
+    url = f"sqlite:///{database.path}"
+    failing, waiting = (Database.open(url, doubt=doubt) for _ in range(2))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    waits = re.compile(rf"-> FLOCK +ADVISORY +WRITE +{os.getpid()} ")
+    refused: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            with waiting.write() as tx:
+                mark("later")(tx)
+        except ServiceUnavailableError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=wait)
+    try:
+        with pytest.raises(OutcomeUnknownError), failing.write() as tx:  # noqa: PT012
+            mark("doubtful")(tx)
+            thread.start()  # it waits for the lock between processes
+            until(lambda: bool(waits.search(Path("/proc/locks").read_text())))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    thread.join()
+    assert "another process failed" in str(refused[0])
+    for one in (failing, waiting):
+        with pytest.raises(ServiceUnavailableError, match="restarts"):
+            one.check()
+        one.close()
+    doubt.settle()
+    assert together(database, mark("after")) == [None]
+    assert "later" not in marks(database.path)
