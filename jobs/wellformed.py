@@ -130,11 +130,6 @@ class _Columns:
         """Doubt the rows where something does not hold; where it is null there is no value."""
         self.sure = pc.and_(self.sure, pc.fill_null(holds, True))
 
-    def _require_each(self, known: Callable[[Any], bool], given: Sequence[Any]) -> None:
-        odd = {value for value in set(given) if value is not None and not known(value)}
-        if odd:
-            self.require(pa.array([value not in odd for value in given], pa.bool_()))
-
     def key(self) -> None:
         """Read the stations and the times."""
         named = list(zip(self._given("stationId"), self._given("station"), strict=True))
@@ -163,12 +158,8 @@ class _Columns:
         ):
             texts = [text or None for text in self._given(name)]
             self.values[column] = pa.array(texts, pa.string())
-        weather = [bytes(raw) for raw in self._given("presentWeather")]
-        clouds = [bytes(raw) for raw in self._given("cloudLayers")]
-        self._require_each(lambda raw: clouds_are_known(json.loads(raw)), clouds)
-        for column, raws in (("present_weather", weather), ("cloud_layers", clouds)):
-            arrays = _each(lambda raw: as_array(json.loads(raw)), raws)
-            self.values[column] = pa.array(arrays, pa.string())
+        self._array("presentWeather", "present_weather", lambda _: True)
+        self._array("cloudLayers", "cloud_layers", clouds_are_known)
 
     def place(self, geometries: Sequence[Any]) -> None:
         """Read the position and the height."""
@@ -180,6 +171,15 @@ class _Columns:
             self.require(pc.less_equal(pc.abs(column), most))
             self.values[name] = column
         self.values["elevation_m"] = self._measured(self._measures("elevation"), "m")
+
+    def _array(self, name: str, column: str, known: Callable[[Any], bool]) -> None:
+        def read(raw: bytes) -> tuple[str | None, bool]:
+            value = json.loads(raw)
+            return as_array(value), known(value)
+
+        found = _each(read, map(bytes, self._given(name)))
+        self.values[column] = pa.array([text for text, _ in found], pa.string())
+        self.require(pa.array([sure for _, sure in found], pa.bool_()))
 
     def _given(self, name: str) -> list[Any]:
         return list(map(attrgetter(name), self._properties))

@@ -230,6 +230,14 @@ def _float(value: float) -> float:
         return float("inf")
 
 
+def test_numbers_of_any_size_are_rounded_as_python_rounds_them() -> None:
+    values = [sign * 0.1 * 3.1**power for power in range(-30, 200) for sign in (1, -1)]
+    found = wellformed._rounded(pa.array(values)).to_pylist()
+    sure = [(one, round(value, 6)) for one, value in zip(found, values, strict=True) if one]
+    assert len(sure) > 20
+    assert [one for one, _ in sure] == [rounded for _, rounded in sure]
+
+
 def test_a_value_to_a_tenth_is_converted_fast() -> None:
     """The careful reader is for the odd ones: none of these is left to it."""
     tenths = pa.array([one / 10 for one in range(-900, 600)])
