@@ -269,13 +269,13 @@ class TestTransactions:
     def test_27_a_transaction_whose_kth_file_cannot_be_written_changes_none(
         self, ns: Server, before: dict[str, Any], name: str
     ) -> None:
-        folder = path_of(before[name]["metadata"]["location"]) / "metadata"
-        folder.rename(folder.with_name("away"))
-        folder.write_bytes(b"a file where a folder was")
+        folder = path_of(before[name]["metadata"]["location"]) / "elsewhere"
+        folder.write_bytes(b"a file where a folder is to be")
         body = self.body()
+        (change,) = [one for one in body["table-changes"] if one["identifier"]["name"] == name]
+        change["updates"].append(set_properties(**{"write.metadata.path": f"file://{folder}"}))
         assert ns.fails("POST", TRANSACTION, body)[0] == 503
         folder.unlink()
-        folder.with_name("away").rename(folder)
         for each, table in before.items():
             assert ns.ok("GET", f"{TABLES}/{each}") == table
         assert len(metadata_files(ns)) == 3

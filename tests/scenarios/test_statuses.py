@@ -5,7 +5,6 @@ The table of docs/durability.md, "What an error means", row by row.
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,12 +99,11 @@ class TestTheMetadataFile:
     """It cannot be written: 503, and nothing of it is left."""
 
     def test_30_its_folder_is_no_folder(self, ns: Server, table: Any) -> None:
-        folder = path_of(table["metadata-location"]).parent
-        away = shutil.move(folder, ns.folder / "away")
-        folder.write_bytes(b"a file where a folder was")
-        assert ns.fails("POST", T, append(1, parent=None), headers=KEY)[:2] == UNAVAILABLE
+        folder = path_of(table["metadata"]["location"]) / "elsewhere"
+        folder.write_bytes(b"a file where a folder is to be")
+        change = {"updates": [set_properties(**{"write.metadata.path": f"file://{folder}"})]}
+        assert ns.fails("POST", T, change, headers=KEY)[:2] == UNAVAILABLE
         folder.unlink()
-        shutil.move(away, folder)
         stays(ns, table)
 
     @pytest.fixture
