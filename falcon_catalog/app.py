@@ -153,6 +153,10 @@ class CatalogApp:
         """Raise an error unless requests can be served."""
         self._catalogs[0].database.check()
 
+    def failure(self) -> str | None:
+        """Return why only a new process can take changes again, or None."""
+        return self._catalogs[0].database.writer.broken
+
     def close(self) -> None:
         """Stop what works in the background, close the database; no request may be running."""
         self._housekeeper.stop()

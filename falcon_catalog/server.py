@@ -35,13 +35,16 @@ _IDLE_SECONDS = 1.0
 
 
 class Application(Protocol):
-    """What is served: WSGI, and two more verbs."""
+    """What is served: WSGI, and three more verbs."""
 
     def __call__(self, environ: dict[str, Any], start_response: Any, /) -> Iterable[bytes]:
         """Answer one request."""
 
     def ready(self) -> None:
         """Raise when requests cannot be served."""
+
+    def failure(self) -> str | None:
+        """Return why the process must end and start again, or None."""
 
     def close(self) -> None:
         """Let go of everything held open."""
@@ -59,6 +62,8 @@ def serve(
 ) -> bool:
     """Serve ``app`` until SIGTERM or SIGINT, then finish what is in flight and close ``app``.
 
+    An ``app`` that fails ends it in the same way, with an error: its supervisor starts it again.
+
     Args:
         app: the application; closed before the function returns, unless a request that took
             too long is still at work in it.
@@ -71,9 +76,11 @@ def serve(
         it ends the process.
 
     Raises:
-        ServerError: the address cannot be listened on, or a socket handed over is unusable.
+        ServerError: the address cannot be listened on, a socket handed over is unusable, or
+            ``app`` failed.
     """
     unfinished = 0
+    failure = None
     try:
         with _listening(settings.listen) as sockets:
             loop = Loop(app, settings, sockets, meters)
@@ -83,7 +90,9 @@ def serve(
                 gc.freeze()  # what lives now lives on: spare each collection the walk over it
                 announce(f"Listening on {where}")
                 systemd.notify(os.environ, READY="1", STATUS=f"Listening on {where}")
-                loop.run()
+                loop.run(app.failure)
+                if failure := app.failure():
+                    _log.critical("stopping, to be started again: %s", failure)
                 systemd.notify(os.environ, STOPPING="1", STATUS="Finishing what is in flight")
                 unfinished = loop.drain(settings.shutdown_timeout)
     finally:
@@ -91,6 +100,8 @@ def serve(
             app.close()
     if unfinished:
         _log.error("stopped with requests unanswered", extra={"connections": unfinished})
+    if failure:
+        raise ServerError(failure)
     return not unfinished
 
 
@@ -130,9 +141,9 @@ class Loop:
         self._meters.poll(self._meters.queued, lambda: admission.waiting)
         self._meters.poll(self._meters.connections, lambda: len(self._connections()))
 
-    def run(self) -> None:
-        """Serve until ``stop`` is called."""
-        while not self._stopping:
+    def run(self, failure: Callable[[], str | None] = lambda: None) -> None:
+        """Serve until ``stop`` is called, or ``failure`` returns one."""
+        while not self._stopping and failure() is None:
             wasyncore.poll2(_TURN_SECONDS, self._map)
             self._tend()
 

@@ -52,7 +52,8 @@ class Writer:
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
         self._batch: _Batch | None = None
-        self._broken: str | None = None
+        self.broken: str | None = None
+        """Why no change may be made before a new process has recovered the database."""
         self.changes = 0
         """Changes that were stored."""
         self.batches = 0
@@ -85,8 +86,8 @@ class Writer:
 
     def check_writable(self) -> None:
         """Raise ServiceUnavailableError when a failed COMMIT made further changes unsafe."""
-        if self._broken is not None:
-            raise ServiceUnavailableError(f"No changes until the server restarts: {self._broken}")
+        if self.broken is not None:
+            raise ServiceUnavailableError(f"No changes until the server restarts: {self.broken}")
 
     def close(self) -> None:
         """Close the connection and the lock; no change may be under way."""
@@ -202,7 +203,7 @@ class Writer:
             if not passing and not connection.in_transaction:
                 # The log may hold the whole commit although its sync failed: a later recovery
                 # would bring it back. Until then no change may build on either answer.
-                self._broken = str(error)
+                self.broken = str(error)
                 raise OutcomeUnknownError(f"COMMIT failed: {error}") from error
             raise
 
@@ -215,7 +216,7 @@ class Writer:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         except sqlite3.Error as error:
-            self._broken = f"ROLLBACK failed: {error}"
+            self.broken = f"ROLLBACK failed: {error}"
             # Without it, what was not rolled back would keep other processes waiting.
             connection.close()
             self._connection = None

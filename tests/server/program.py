@@ -50,6 +50,9 @@ class Program:
         if os.path.exists(os.environ.get("FAILING", "")):  # noqa: PTH110 - the empty name too
             raise RuntimeError("not ready")
 
+    def failure(self) -> str | None:
+        return None
+
     def close(self) -> None:
         click.echo("closed")
 
