@@ -36,7 +36,7 @@ class Catalog:
 
     @property
     def store(self) -> Path:
-        return self.folder / "catalog.db"
+        return self.folder / "store/catalog.db"
 
     @property
     def pid(self) -> int:
@@ -65,7 +65,7 @@ class Catalog:
         return {
             "CATALOG_SERVER_LISTEN": f"127.0.0.1:{self.port}",
             "CATALOG_STORE_URL": f"sqlite:///{self.store}",
-            "CATALOG_WAREHOUSE_LOCATION": f"file://{self.folder}/warehouse",
+            "CATALOG_WAREHOUSE_LOCATION": f"file://{self.folder}/lake/warehouse",
             "CATALOG_LOG_LEVEL": "WARNING",
             **self._environ,
         }

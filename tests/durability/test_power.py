@@ -117,7 +117,7 @@ def lost(recording: Recording, remains: Remains, answered: dict[str, int], folde
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for path in remains.files:
-        if Path(path).parent == Path(recording.root) and not path.endswith(("-shm", "-lock")):
+        if path.startswith(f"{recording.root}/store/") and not path.endswith(("-shm", "-lock")):
             (folder / Path(path).name).write_bytes(remains.read(path))
     if not any(answered.values()) and not (folder / "catalog.db").exists():
         return ""
