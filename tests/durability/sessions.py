@@ -38,7 +38,7 @@ class State:
         return State(spaces, store.tables())
 
 
-@dataclass(frozen=True)
+@dataclass
 class Step:
     """One operation: what is asked, and what it makes of the state."""
 
@@ -49,16 +49,16 @@ class Step:
     after: State
     key: str = ""
     stages: bool = False
-    """Whether the table is staged first."""
+    """Whether the table must be staged before."""
 
     def send(self, client: Client) -> Answer:
-        body = self.body
+        """Ask for it, the same each time."""
         if self.stages:
-            staged = client.ask("POST", wire.table("", self.path.split("/")[3]), body)
+            staged = client.ask("POST", wire.table("", self.path.split("/")[3]), self.body)
             if not staged.done:
                 return staged
-            body = wire.staged_commit(staged.body, self.op)
-        return client.ask(self.verb, self.path, body, key=self.key, mark=self.op)
+            self.body, self.stages = wire.staged_commit(staged.body, self.op), False
+        return client.ask(self.verb, self.path, self.body, key=self.key, mark=self.op)
 
 
 class Session:

@@ -43,7 +43,7 @@ def at_snapshot(snapshot_id: int | None) -> JSON:
     return {"type": "assert-ref-snapshot-id", "ref": "main", "snapshot-id": snapshot_id}
 
 
-def appended(metadata: JSON, snapshot_id: int) -> tuple[JSON, ...]:
+def appended(metadata: JSON, snapshot_id: int, op: str) -> tuple[JSON, ...]:
     """Return the updates that put a snapshot on top of the one that ``metadata`` is at."""
     parent = metadata.get("current-snapshot-id")
     snapshot = {
@@ -51,7 +51,7 @@ def appended(metadata: JSON, snapshot_id: int) -> tuple[JSON, ...]:
         "sequence-number": metadata["last-sequence-number"] + 1,
         "timestamp-ms": metadata["last-updated-ms"],
         "manifest-list": f"{metadata['location']}/metadata/snap-{snapshot_id}.avro",
-        "summary": {"operation": "append"},
+        "summary": {"operation": "append", "op": op},
         "schema-id": 0,
         **({} if parent in (None, -1) else {"parent-snapshot-id": parent}),
     }
