@@ -270,6 +270,8 @@ def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
         placement.check_free(tx, catalog, location, besides=table.row.id)
     if not tabulars.swap(
         tx,
+        catalog.warehouse_id,
+        table.identifier,
         table.row.id,
         old=table.row.metadata_location,
         new=table.metadata_location,
