@@ -239,7 +239,8 @@ def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[None]:
         yield
     except OutcomeUnknownError:
         raise
-    except BaseException:
+    except (CatalogError, _LostSwapError):
+        # Refused before COMMIT. Anything else may have come after it: then the files stay.
         for location in written:
             _delete_quietly(catalog, location)
         raise
@@ -283,12 +284,15 @@ def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
 
 def _all_published(catalog: Catalog, staged: Iterable[_Staged]) -> bool:
     """Look with fresh eyes whether a commit of unknown outcome is stored after all."""
-    with catalog.database.fresh_read() as tx:
-        for table in staged:
-            row = tabulars.find(tx, catalog.warehouse_id, table.identifier)
-            if row is None or row.metadata_location != table.metadata_location:
-                return False
-    return True
+    try:
+        with catalog.database.fresh_read() as tx:
+            found = [tabulars.find(tx, catalog.warehouse_id, table.identifier) for table in staged]
+    except Exception:  # noqa: BLE001 - who cannot look knows as little as before
+        _log.exception("cannot look what a failed COMMIT has stored")
+        return False
+    return [row and row.metadata_location for row in found] == [
+        table.metadata_location for table in staged
+    ]
 
 
 def _delete_old_metadata(catalog: Catalog, table: _Staged) -> None:

@@ -42,6 +42,8 @@ class LocalFileIO:
             return Path(local_path(location)).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFoundError(f"Failed to open input stream for file: {location}") from error
+        except OSError as error:
+            raise ServiceUnavailableError(f"Cannot read {location}: {error.strerror}") from error
 
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file, durable with its folder entry before this returns."""
