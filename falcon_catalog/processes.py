@@ -139,9 +139,7 @@ class _Parent:
             systemd.notify(os.environ, READY="1", STATUS=self._where)
             self._status, self._fed = self._where, time.monotonic()
         status = self._where if serving == all_ else f"{self._where}: {serving} of {all_} processes"
-        if self._children.unready:
-            status = f"Not ready: {self._children.unready}"
-        if status != self._status:
+        if status != self._status and not self._children.unready:
             self._status = status
             systemd.notify(os.environ, STATUS=status)
         self._feed_watchdog()
@@ -151,9 +149,12 @@ class _Parent:
         now = time.monotonic()
         if not self._watchdog or now < self._fed + self._watchdog / 2:
             return
+        self._fed = now
         if self._children.retiring or self._children.last_well > now - self._watchdog / 2:
-            self._fed = now
             systemd.notify(os.environ, WATCHDOG="1")
+        elif self._children.unready:
+            systemd.notify(os.environ, STATUS=f"Not ready: {self._children.unready}")
+            self._status = ""
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
