@@ -44,6 +44,7 @@ from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.settings import Settings
+from falcon_catalog.store.database import Database, Doubt
 from falcon_catalog.telemetry.meters import Meters
 
 _NAMESPACE = "/v1/{prefix}/namespaces/{namespace}"
@@ -153,9 +154,9 @@ class CatalogApp:
         """Raise an error unless requests can be served."""
         self._catalogs[0].database.check()
 
-    def failure(self) -> str | None:
-        """Return why only a new process can take changes again, or None."""
-        return self._catalogs[0].database.writer.broken
+    def lost(self) -> bool:
+        """Say whether a COMMIT failed, in this process or another: nobody may build on that."""
+        return bool(self._catalogs[0].database.writer.doubt)
 
     def close(self) -> None:
         """Stop what works in the background, close the database; no request may be running."""
@@ -190,12 +191,41 @@ def new_meters(processes: int = 1) -> Meters:
     return Meters(sorted({operation for _, operation in _operations()}), processes)
 
 
-def create_app(settings: Settings, meters: Meters | None = None) -> CatalogApp:
+def create_app(
+    settings: Settings, meters: Meters | None = None, doubt: Doubt | None = None
+) -> CatalogApp:
     """Make the application that serves what the settings name. Raises as ``open_catalogs``."""
     meters = meters or new_meters()
-    catalogs = open_catalogs(settings, meters)
+    catalogs = open_catalogs(settings, meters, doubt)
     realm = Realm.of(catalogs[0].database, settings.auth.token_lifetime)
     return CatalogApp(catalogs, realm, settings, meters)
+
+
+class CatalogService:
+    """A catalog that several processes serve: what they share, made before they are forked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.meters = new_meters(settings.server.processes)
+        self._settings = settings
+        self._doubt = Doubt()
+
+    def prepare(self) -> None:
+        """Open the store, migrated and recovered as needed, and close it. Nobody has it open.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        store = self._settings.store
+        Database.open(store.url, store.durability).close()
+        self._doubt.settle()
+
+    def make(self) -> CatalogApp:
+        """Open the catalog for one process. Raises as ``create_app``."""
+        return create_app(self._settings, self.meters, self._doubt)
+
+    def lost(self) -> bool:
+        """Say whether a COMMIT of any process failed, and all must open the store anew."""
+        return bool(self._doubt)
 
 
 def _middleware(

@@ -32,7 +32,7 @@ def _about(
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """How the process listens and ends."""
+    """How requests are served, and for how long they wait at the end."""
 
     listen: str = field(
         default="127.0.0.1:8181",
@@ -41,6 +41,23 @@ class ServerSettings:
             " Sockets handed over by systemd come before it.",
             rules.listen,
             flag="--listen",
+        ),
+    )
+    processes: int = field(
+        default=1,
+        metadata=_about(
+            "Processes that serve requests, kept alive by one more if there are several; with as"
+            " many as processors, each has one. The other settings here are of each process.",
+            rules.whole(1, 64),
+            flag="--processes",
+        ),
+    )
+    worker_timeout: int = field(
+        default=30,
+        metadata=_about(
+            "Seconds without a sign of life after which one of several processes is killed and"
+            " replaced.",
+            rules.whole(1, 3600),
         ),
     )
     threads: int = field(

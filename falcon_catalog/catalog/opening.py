@@ -8,20 +8,22 @@ from falcon_catalog.catalog.turns import Turns
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import warehouses
-from falcon_catalog.store.database import Database
+from falcon_catalog.store.database import Database, Doubt
 from falcon_catalog.telemetry.meters import Meters
 
 
-def open_catalogs(settings: Settings, meters: Meters | None = None) -> list[Catalog]:
+def open_catalogs(
+    settings: Settings, meters: Meters | None = None, doubt: Doubt | None = None
+) -> list[Catalog]:
     """Return the catalogs of all warehouses, the default one first; they share one database.
 
-    ``meters`` count what is done in them.
+    ``meters`` count what is done in them. Processes that work together share a ``doubt``.
 
     Raises:
         StoreError: the database cannot be opened.
     """
     meters = meters or Meters()
-    database = Database.open(settings.store.url, settings.store.durability)
+    database = Database.open(settings.store.url, settings.store.durability, doubt)
     database.time_transaction = meters.transaction.time
     database.writer.time_commit = meters.commit.time
     planner = Planner(

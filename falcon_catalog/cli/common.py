@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.server import ServerError
+from falcon_catalog.listening import ServerError
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
 from falcon_catalog.store.database import StoreError
 

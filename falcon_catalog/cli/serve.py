@@ -1,16 +1,18 @@
 """``falcon-catalog serve``, ``migrate`` and ``config show``."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from falcon_catalog import logs
-from falcon_catalog.app import create_app, new_meters
+from falcon_catalog.app import CatalogService
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
+from falcon_catalog.processes import serve_processes
 from falcon_catalog.server import serve
-from falcon_catalog.settings import SETTINGS, prepare
+from falcon_catalog.settings import SETTINGS, Settings, prepare
 from falcon_catalog.store.database import Database
 
 
@@ -34,11 +36,17 @@ def serve_command(config: Path | None, **flags: Any) -> None:
         settings = read(config, flags)
         logs.configure(settings.log.level, settings.log.format)
         prepare(settings)
-        meters = new_meters()
-        app = create_app(settings, meters)
-        finished = serve(app, settings.server, announce=click.echo, meters=meters)
+        finished = run(settings, click.echo)
     if not finished:
         raise Stopped("stopped before every request was answered")
+
+
+def run(settings: Settings, announce: Callable[[str], object]) -> bool:
+    """Serve from as many processes as the settings name; return as ``serve`` does."""
+    service = CatalogService(settings)
+    if settings.server.processes > 1:
+        return serve_processes(service, settings.server, announce, service.meters)
+    return serve(service.make(), settings.server, announce, service.meters)
 
 
 @click.command()

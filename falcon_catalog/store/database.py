@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.folders import Folders
+from falcon_catalog.store.doubt import Doubt
 from falcon_catalog.store.migrate import SchemaTooNewError, migrate
 from falcon_catalog.store.transaction import (
     OutcomeUnknownError,
@@ -21,7 +22,7 @@ from falcon_catalog.store.transaction import (
 )
 from falcon_catalog.store.writer import Writer
 
-__all__ = ["Database", "OutcomeUnknownError", "StoreError", "Transaction"]
+__all__ = ["Database", "Doubt", "OutcomeUnknownError", "StoreError", "Transaction"]
 
 _SCHEME = "sqlite:///"
 _BUSY_TIMEOUT_MS = 10_000
@@ -31,27 +32,28 @@ _SYNCHRONOUS = {"relaxed": 1, "full": 2}  # SQLite's NORMAL and FULL
 class Database:
     """One SQLite file. Safe to use from many threads: each reads over a connection of its own."""
 
-    def __init__(self, path: Path, durability: str = "full") -> None:
+    def __init__(self, path: Path, durability: str = "full", doubt: Doubt | None = None) -> None:
         self.path = path
         self.time_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
-        self.writer = Writer(self.connect, Path(f"{path}-lock"))
+        self.writer = Writer(self.connect, Path(f"{path}-lock"), doubt)
         self._synchronous = _SYNCHRONOUS[durability]
         self._local = threading.local()
         self._guard = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
 
     @classmethod
-    def open(cls, url: str, durability: str = "full") -> "Database":
+    def open(cls, url: str, durability: str = "full", doubt: Doubt | None = None) -> "Database":
         """Open ``sqlite:///PATH``, made and migrated as needed.
 
         With ``relaxed`` durability a power cut may take the last commits, though acknowledged.
+        Processes that work together share a ``doubt``.
 
         Raises:
             StoreError: the file cannot be opened, is no database, or is too new.
         """
         if not url.startswith(_SCHEME):
             raise StoreError(f"store url {url!r}: only sqlite:///PATH is supported")
-        database = cls(Path(url.removeprefix(_SCHEME)), durability)
+        database = cls(Path(url.removeprefix(_SCHEME)), durability, doubt)
         try:
             Folders().make(str(database.path.parent.absolute()))
             with contextlib.suppress(FileExistsError):
@@ -59,6 +61,8 @@ class Database:
                 database.path.touch(mode=0o600, exist_ok=False)
             with contextlib.closing(database.connect()) as connection:
                 migrate(connection)
+                # What recovery brought back may be in the log's memory alone, if its sync failed.
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except (OSError, sqlite3.Error, SchemaTooNewError) as error:
             raise StoreError(f"store {database.path}: {error}") from error
         return database

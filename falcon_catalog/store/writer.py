@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.errors import ServiceUnavailableError
+from falcon_catalog.store.doubt import Doubt
 from falcon_catalog.store.transaction import OutcomeUnknownError, Transaction, now_ms
 
 _LARGEST_BATCH = 64
@@ -47,7 +48,13 @@ class _Batch:
 class Writer:
     """Makes all changes of this process. What it counts may be read at any time."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], lock_path: Path) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        lock_path: Path,
+        doubt: Doubt | None = None,
+    ) -> None:
+        self.doubt = doubt or Doubt()
         self.time_commit: Callable[[], AbstractContextManager[None]] = nullcontext
         self._connect = connect
         self._lock_path = lock_path
@@ -58,8 +65,7 @@ class Writer:
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
         self._batch: _Batch | None = None
-        self.broken: str | None = None
-        """Why no change may be made before a new process has recovered the database."""
+        self._broken: str | None = None
         self.changes = 0
         """Changes that were stored."""
         self.batches = 0
@@ -92,8 +98,9 @@ class Writer:
 
     def check_writable(self) -> None:
         """Raise ServiceUnavailableError when a failed COMMIT made further changes unsafe."""
-        if self.broken is not None:
-            raise ServiceUnavailableError(f"No changes until the server restarts: {self.broken}")
+        if self._broken is not None or self.doubt:
+            reason = self._broken or "a COMMIT of another process failed"
+            raise ServiceUnavailableError(f"No changes until the server restarts: {reason}")
 
     def close(self) -> None:
         """Close the connection and the lock; no change may be under way."""
@@ -143,6 +150,7 @@ class Writer:
         started = time.perf_counter()
         lock = self._lock_processes()
         try:
+            self.check_writable()  # once more: who had the lock before us may have raised a doubt
             connection.execute("BEGIN IMMEDIATE")
         except BaseException:
             fcntl.flock(lock, fcntl.LOCK_UN)
@@ -209,9 +217,14 @@ class Writer:
             if not passing and not connection.in_transaction:
                 # The log may hold the whole commit although its sync failed: a later recovery
                 # would bring it back. Until then no change may build on either answer.
-                self.broken = str(error)
+                self._give_up(str(error))
                 raise OutcomeUnknownError(f"COMMIT failed: {error}") from error
             raise
+
+    def _give_up(self, reason: str) -> None:
+        """Change nothing more, here and in other processes; the lock between them is still held."""
+        self._broken = reason
+        self.doubt.arise()
 
     def _end(
         self, batch: _Batch, connection: sqlite3.Connection, failure: BaseException | None
@@ -222,7 +235,7 @@ class Writer:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         except sqlite3.Error as error:
-            self.broken = f"ROLLBACK failed: {error}"
+            self._give_up(f"ROLLBACK failed: {error}")
             # Without it, what was not rolled back would keep other processes waiting.
             connection.close()
             self._connection = None

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from waitress import wasyncore
 
 from falcon_catalog.app import CatalogApp, create_app
-from falcon_catalog.server import Loop
+from falcon_catalog.loop import Loop
 from falcon_catalog.settings import load
+from tests import several
 
 
 @dataclass
@@ -22,7 +24,14 @@ class Server:
 
     url: str
     folder: Path
-    app: CatalogApp
+    own_app: CatalogApp | None = None
+
+    @property
+    def app(self) -> CatalogApp:
+        """The application, where it is in this process."""
+        if self.own_app is None:
+            pytest.skip("looks into the server, which is in processes of its own here")
+        return self.own_app
 
     @property
     def warehouse(self) -> Path:
@@ -74,7 +83,7 @@ SCHEMA = {
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, around: Callable[[Any], Any] = lambda app: app, **settings: object
+    folder: Path, around: Callable[[Any], Any] | None = None, **settings: object
 ) -> Iterator[Server]:
     """Serve the catalog of a folder; settings are named ``planning__page_files`` and so on.
 
@@ -86,9 +95,13 @@ def serving(
         **{key.replace("__", "."): value for key, value in settings.items()},
     }
     loaded = load(None, {}, flags)
+    if around is None and int(settings.get("server__processes", several.PROCESSES)) > 1:
+        with several.serving(flags) as url:
+            yield Server(url, folder)
+        return
     app = create_app(loaded)
     listener = socket.create_server(("127.0.0.1", 0))
-    loop = Loop(around(app), loaded.server, [listener], app.meters)
+    loop = Loop(around(app) if around else app, loaded.server, [listener], app.meters)
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:

@@ -425,7 +425,7 @@ class TestSecrets:
         ]  # fmt: skip
         locked.server.app._catalogs[
             0
-        ].database.writer.broken = "disk I/O error"  # a failure with its traceback
+        ].database.writer._broken = "disk I/O error"  # a failure with its traceback
         failed = locked.server.call(
             "POST", "/v1/namespaces", {"namespace": ["a"]}, headers=bearer(token)
         )

@@ -1,10 +1,11 @@
 """A process that serves a small application the way the catalog is served.
 
-Run as ``python program.py LISTEN [KEY=VALUE …]`` with keys of ``ServerSettings``. Its paths:
+Run as ``python program.py LISTEN [KEY=VALUE …]`` with keys of ``ServerSettings``; unless told
+otherwise, of as many processes as TEST_PROCESSES says. Its paths:
 ``/gate?NAME`` tells "entered" on stdout and answers when somebody writes to the fifo NAME,
 ``/big?BYTES`` answers that many bytes, ``/echo`` answers the length of the body, ``/metrics``
 tells what the server counts, ``/health/live`` is always told, ``/fail`` raises. A file named in
-FAILING makes ``ready`` raise while it exists.
+FAILING makes ``ready`` raise while it exists; one named in UNMAKEABLE, ``Service.make``.
 """
 
 import os
@@ -16,7 +17,9 @@ from typing import Any
 import click
 
 from falcon_catalog import logs
-from falcon_catalog.server import ServerError, serve
+from falcon_catalog.listening import ServerError
+from falcon_catalog.processes import serve_processes
+from falcon_catalog.server import serve
 from falcon_catalog.settings import ServerSettings
 from falcon_catalog.telemetry.meters import Meters
 
@@ -50,22 +53,41 @@ class Program:
         if os.path.exists(os.environ.get("FAILING", "")):  # noqa: PTH110 - the empty name too
             raise RuntimeError("not ready")
 
-    def failure(self) -> str | None:
-        return None
+    def lost(self) -> bool:
+        return False
 
     def close(self) -> None:
         click.echo("closed")
 
 
+class Service:
+    def __init__(self, processes: int) -> None:
+        self.meters = Meters((), processes)
+
+    def prepare(self) -> None:
+        pass
+
+    def make(self) -> Program:
+        if os.path.exists(os.environ.get("UNMAKEABLE", "")):  # noqa: PTH110 - the empty name too
+            raise RuntimeError("not to be made")
+        return Program(self.meters)
+
+    def lost(self) -> bool:
+        return False
+
+
 def main() -> int:
     logs.configure("INFO")
     listen, *pairs = sys.argv[1:]
-    settings = {key: int(value) for key, value in (pair.split("=") for pair in pairs)}
-    meters = Meters()
+    values = {"processes": int(os.environ.get("TEST_PROCESSES", "1"))}
+    values |= {key: int(value) for key, value in (pair.split("=") for pair in pairs)}
+    settings = ServerSettings(listen=listen, **values)
+    service = Service(settings.processes)
     try:
-        finished = serve(
-            Program(meters), ServerSettings(listen=listen, **settings), click.echo, meters
-        )
+        if settings.processes > 1:
+            finished = serve_processes(service, settings, click.echo, service.meters)
+        else:
+            finished = serve(service.make(), settings, click.echo, service.meters)
     except ServerError as error:
         click.echo(str(error), err=True)
         return 1

@@ -10,6 +10,8 @@ from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load, pre
 
 WRITTEN = {
     "server.listen": "[::1]:0",
+    "server.processes": 2,
+    "server.worker_timeout": 5,
     "server.threads": 9,
     "server.shutdown_timeout": 1,
     "server.max_body_bytes": 4096,
