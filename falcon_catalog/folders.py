@@ -13,7 +13,9 @@ class Folders:
     about to sync it still, or was killed before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, sync: bool = True) -> None:
+        """Leave out the syncs if told: then folders are there, but may not outlive a power cut."""
+        self._syncs = sync
         self._durable: set[str] = set()
 
     def make(self, path: str) -> None:
@@ -37,9 +39,10 @@ class Folders:
             with contextlib.suppress(FileExistsError):
                 if not os.path.isdir(folder):  # noqa: PTH112 - where mkdir itself may be forbidden
                     os.mkdir(folder)  # noqa: PTH102
-            # Who may not read a folder has made nothing in it.
-            with contextlib.suppress(PermissionError):
-                sync(os.path.dirname(folder))  # noqa: PTH120
+            if self._syncs:
+                # Who may not read a folder has made nothing in it.
+                with contextlib.suppress(PermissionError):
+                    sync(os.path.dirname(folder))  # noqa: PTH120
             self._durable.add(folder)
 
 

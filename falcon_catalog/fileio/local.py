@@ -28,7 +28,7 @@ class LocalFileIO:
         """Time each sync of a file's content with ``time_sync``."""
         self._durable = durable
         self._time_sync = time_sync
-        self._folders = folders.Folders()
+        self._folders = folders.Folders(sync=durable)
         self._guard = threading.Lock()
         self.writes = 0
         """Files that were written. May be read at any time, as all that is counted here."""
