@@ -4,23 +4,26 @@ from collections.abc import Callable
 
 import pytest
 
-_TOLD = pytest.StashKey[list[str]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_TOLD] = []
+_TOLD = "what was tried"
 
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Return a function that puts a line under the name of the test into the summary."""
-    name = request.node.name
-    return lambda line: request.config.stash[_TOLD].append(f"{name}: {line}")
+    told = request.node.user_properties
+    return lambda line: told.append((_TOLD, f"{request.node.name}: {line}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    told = terminalreporter.config.stash[_TOLD]
-    if told:
-        terminalreporter.section("what was tried")
-    for line in told:
+    lines = [
+        line
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, line in report.user_properties
+        if name == _TOLD
+    ]
+    if lines:
+        terminalreporter.section(_TOLD)
+    for line in sorted(lines):
         terminalreporter.line(line)

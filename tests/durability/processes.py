@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from falcon_catalog.settings import SETTINGS
+import pytest
+
 from tests.server.conftest import Running
 
 DEADLINE = 60.0  # seconds for what should happen at once
-CAN_FORK = any(setting.key == "server.processes" for setting in SETTINGS)
+SEED = int(os.environ.get("DURABILITY_SEED", "1"))
+SCALE = float(os.environ.get("DURABILITY_SCALE", "1"))
+PROCESSES = (pytest.param(1, id="one"), pytest.param(3, id="several"))
 
 
 class Catalog:

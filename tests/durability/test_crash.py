@@ -23,22 +23,15 @@ from tests.durability.hammers import (
     states_of,
 )
 from tests.durability.linear import broken_chains
-from tests.durability.processes import CAN_FORK, Catalog
+from tests.durability.processes import PROCESSES, SCALE, SEED, Catalog
 from tests.durability.store import Store
 
-SEED = int(os.environ.get("DURABILITY_SEED", "1"))
-SCALE = float(os.environ.get("DURABILITY_SCALE", "1"))
 KILLS = max(1, round(50 * SCALE))
 
-several = pytest.mark.skipif(
-    not CAN_FORK, reason="there is no setting server.processes: the server is one process"
-)
 
-
-@pytest.fixture(params=[1, pytest.param(3, marks=several)], ids=["one", "several"])
+@pytest.fixture(params=PROCESSES)
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
-    settings = {"server__processes": request.param} if CAN_FORK else {}
-    catalog = Catalog(tmp_path, **settings)
+    catalog = Catalog(tmp_path, server__processes=request.param)
     yield catalog
     catalog.kill()
 
@@ -48,6 +41,7 @@ def test_kills_lose_nothing_acknowledged(catalog: Catalog, tell: Callable[[str],
     chance = random.Random(SEED)
     catalog.start()
     prepare(catalog)
+    alone = 0
     crowd, chains = Crowd(catalog), Chains()
     loners = [Loner(crowd, f"s{number}", SEED) for number in range(4)]
     rivals = [Rival(crowd, f"r{number}", SEED) for number in range(4)]
@@ -59,6 +53,7 @@ def test_kills_lose_nothing_acknowledged(catalog: Catalog, tell: Callable[[str],
             crowd.wait_for_answers(chance.randrange(1, 40))
             if chance.random() < 0.3 and (workers := children(catalog.pid)):
                 os.kill(chance.choice(workers), signal.SIGKILL)
+                alone += 1
                 crowd.wait_for_answers(chance.randrange(1, 20))
             crowd.halt()
             catalog.kill()
@@ -77,12 +72,14 @@ def test_kills_lose_nothing_acknowledged(catalog: Catalog, tell: Callable[[str],
     examine(catalog, loners, chains)
     writes = [write for rival in rivals for write in rival.writes]
     reads = [read for rival in rivals for read in rival.reads]
-    outcomes = [write.outcome for write in writes]
-    repeated = sum(one.repeated for one in [*loners, *rivals])
+    outcomes = ", ".join(
+        f"{sum(write.outcome == outcome for write in writes)} {outcome}"
+        for outcome in ("done", "refused", "unknown")
+    )
     tell(
-        f"seed {SEED}: {KILLS} kills, {crowd.answered} effects acknowledged, of shared tables"
-        f" {outcomes.count('done')} done, {outcomes.count('refused')} refused,"
-        f" {outcomes.count('unknown')} unknown, {len(reads)} reads; {repeated} repeated by key"
+        f"seed {SEED}: {KILLS} kills and {alone} of a worker alone, {crowd.answered} effects"
+        f" acknowledged; shared tables: {outcomes}, {len(reads)} reads;"
+        f" {sum(one.repeated for one in [*loners, *rivals])} repeated by key"
     )
     assert not broken_chains(chains.versions, writes, reads)
     served_as_stored(catalog)

@@ -4,7 +4,6 @@ strace writes down what the server asks of the kernel and what it answers to its
 replayed to the states a power cut may leave, and each is opened as SQLite opens it after one.
 """
 
-import os
 import random
 import shutil
 import sqlite3
@@ -17,16 +16,14 @@ from pathlib import Path
 import pytest
 
 from tests.durability.disk import DROPPED, KEPT, Disk, Remains, by_chance
-from tests.durability.processes import Catalog, wait_for, why_no_strace
+from tests.durability.processes import PROCESSES, SCALE, SEED, Catalog, wait_for, why_no_strace
 from tests.durability.sessions import Session, State
 from tests.durability.store import Store
 from tests.durability.syscalls import Event, events, tracing
 
-SEED = int(os.environ.get("DURABILITY_SEED", "1"))
-SCALE = float(os.environ.get("DURABILITY_SCALE", "1"))
 SESSIONS = 4
 STEPS = 100
-STATES = round(3000 * SCALE)
+STATES = round(2000 * SCALE)
 CONTROL_STATES = 600
 
 pytestmark = pytest.mark.skipif(bool(why_no_strace()), reason=why_no_strace())
@@ -63,7 +60,8 @@ def record(folder: Path, **settings: object) -> Recording:
         assert catalog.stop() == 0
     finally:
         catalog.kill()
-    wait_for(lambda: "+++ exited" in log.read_text()[-200:], "strace's last line")
+    last = f"{catalog.pid} +++ exited with 0 +++"
+    wait_for(lambda: last in log.read_text()[-1000:], "strace's last line")
     assert all(len(made) == STEPS + 1 for made in states.values())
     return Recording(str(root), list(events(log)), states)
 
@@ -152,9 +150,18 @@ def losses(
     return looked, wrong
 
 
+@pytest.mark.parametrize("processes", PROCESSES)
 def test_a_power_cut_loses_nothing_acknowledged(
-    recording: Recording, scratch: Path, tell: Callable[[str], None]
+    processes: int,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    scratch: Path,
+    tell: Callable[[str], None],
 ) -> None:
+    if processes == 1:
+        recording = request.getfixturevalue("recording")
+    else:
+        recording = record(tmp_path, server__processes=processes)
     looked, wrong = losses(recording, scratch, count=STATES)
     tell(f"seed {SEED}: {len(recording.events)} events, {looked} states, {len(wrong)} wrong")
     assert looked > STATES / 4

@@ -1,7 +1,6 @@
 """Clients race for a few names: what all of them were told can have happened in one order."""
 
 import functools
-import os
 import random
 import threading
 import time
@@ -12,20 +11,14 @@ import pytest
 
 from tests.durability import wire
 from tests.durability.linear import UNKNOWN, Op, linearizable
-from tests.durability.processes import CAN_FORK, Answer, Catalog, Client, wait_for
+from tests.durability.processes import PROCESSES, SCALE, SEED, Answer, Catalog, Client, wait_for
 
-SEED = int(os.environ.get("DURABILITY_SEED", "1"))
-SCALE = float(os.environ.get("DURABILITY_SCALE", "1"))
 HISTORIES = max(1, round(10 * SCALE))
 CLIENTS = 6
 OPS = 70  # of each client in each history
 NAMES = ("a", "b", "c")
 
 Names = frozenset[tuple[str, str]]
-
-several = pytest.mark.skipif(
-    not CAN_FORK, reason="there is no setting server.processes: the server is one process"
-)
 
 
 def apply(names: Names, op: Op) -> tuple[Names, ...]:
@@ -113,10 +106,9 @@ def _told(kind: str, answer: Answer) -> str:
     return "unknown"
 
 
-@pytest.fixture(params=[1, pytest.param(3, marks=several)], ids=["one", "several"])
+@pytest.fixture(params=PROCESSES)
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
-    settings = {"server__processes": request.param} if CAN_FORK else {}
-    catalog = Catalog(tmp_path, **settings)
+    catalog = Catalog(tmp_path, server__processes=request.param)
     catalog.start()
     client = catalog.client()
     client.ok("POST", wire.namespace(), {"namespace": ["ns"]})
