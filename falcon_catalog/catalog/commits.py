@@ -134,12 +134,13 @@ def _publish(catalog: Catalog, staged: Sequence[_Staged], *, one: bool) -> list[
     """
     answer = {"metadata-location": staged[0].metadata_location} if one else {}
     if not all(table.unchanged for table in staged):
-        with _files_of(catalog, staged):
+        with _files_of(catalog, staged) as new_files:
             try:
                 with catalog.database.write() as tx:
                     for table in staged:
                         _point(tx, catalog, table)
                     idempotency.conclude(tx, catalog, answer)
+                    new_files.pointed_at = True
             except OutcomeUnknownError:
                 if not _all_published(catalog, staged):
                     raise
@@ -225,24 +226,34 @@ def _cannot_create(by: tabulars.Kind, identifier: TableIdentifier) -> CatalogErr
     return TABLE.name_taken(by, identifier)
 
 
+@dataclass(slots=True)
+class _Files:
+    """The metadata files of a commit."""
+
+    written: list[str]
+    pointed_at: bool = False
+    """Whether a transaction was complete that points at them: it may be stored."""
+
+
 @contextlib.contextmanager
-def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[None]:
+def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[_Files]:
     """Write the new metadata files; take them back when the commit surely failed."""
-    written: list[str] = []
+    new = _Files([])
     try:
         for table in staged:
             if not table.unchanged:
                 if table.row is None and table.kind is TABLE:
                     catalog.files.prepare_table(table.metadata["location"])
                 files.write(catalog.files, table.metadata_location, table.document)
-                written.append(table.metadata_location)
-        yield
+                new.written.append(table.metadata_location)
+        yield new
     except OutcomeUnknownError:
         raise
-    except (CatalogError, _LostSwapError):
-        # Refused before COMMIT. Anything else may have come after it: then the files stay.
-        for location in written:
-            _delete_quietly(catalog, location)
+    except BaseException as error:
+        # Once they are pointed at, only a refusal says that the transaction was not stored.
+        if not new.pointed_at or isinstance(error, CatalogError):
+            for location in new.written:
+                _delete_quietly(catalog, location)
         raise
 
 
