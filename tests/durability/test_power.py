@@ -5,6 +5,7 @@ replayed to the states a power cut may leave, and each is opened as SQLite opens
 """
 
 import random
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -22,7 +23,8 @@ from tests.durability.store import Store
 from tests.durability.syscalls import Event, events, tracing
 
 SESSIONS = 4
-STEPS = 100
+LIVES = 2
+STEPS = 50  # of each session in each life
 STATES = round(2000 * SCALE)
 CONTROL_STATES = 600
 
@@ -39,42 +41,47 @@ class Recording:
 
 
 def record(folder: Path, **settings: object) -> Recording:
-    """Let sessions work on a traced server, from its first start to its end."""
-    log = folder / "strace"
+    """Let sessions work on a traced server, from its first start to its second end."""
     root = folder / "state"
     root.mkdir()
     catalog = Catalog(root, **settings)
-    states: dict[str, list[State]] = {}
+    sessions = [Session(f"s{number}", SEED) for number in range(SESSIONS)]
+    states = {session.name: [session.state] for session in sessions}
+    happened: list[Event] = []
     try:
-        catalog.start(*tracing(log))
-        threads = []
-        for number in range(SESSIONS):
-            session = Session(f"s{number}", SEED)
-            states[session.name] = [session.state]
-            told = (catalog, session, states[session.name])
-            threads.append(threading.Thread(target=_work, args=told))
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert catalog.stop() == 0
+        for life in range(LIVES):
+            log = folder / f"strace{life}"
+            catalog.start(*tracing(log))
+            threads = [
+                threading.Thread(target=_work, args=(catalog, session, states[session.name]))
+                for session in sessions
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert catalog.stop() == 0
+            _wait_for_end(log, catalog.pid)
+            happened += events(log)
     finally:
         catalog.kill()
-    last = f"{catalog.pid} +++ exited with 0 +++"
-    wait_for(lambda: last in log.read_text()[-1000:], "strace's last line")
-    assert all(len(made) == STEPS + 1 for made in states.values())
-    return Recording(str(root), list(events(log)), states)
+    assert all(len(made) == LIVES * STEPS + 1 for made in states.values())
+    return Recording(str(root), happened, states)
+
+
+def _wait_for_end(log: Path, pid: int) -> None:
+    last = re.compile(rf"^{pid} +\+\+\+ exited with 0", re.MULTILINE)  # narrow ones are padded
+    wait_for(lambda: last.search(log.read_text()[-1000:]) is not None, "strace's last line")
 
 
 def _work(catalog: Catalog, session: Session, states: list[State]) -> None:
-    client = catalog.client()
-    for _ in range(STEPS):
-        step = session.next()
-        answer = step.send(client)
-        assert answer.done, (step, answer)
-        session.state = step.after
-        states.append(step.after)
-    client.close()
+    with catalog.client() as client:
+        for _ in range(STEPS):
+            step = session.next()
+            answer = step.send(client)
+            assert answer.done, (step, answer)
+            session.state = step.after
+            states.append(step.after)
 
 
 @pytest.fixture(scope="module")
