@@ -1,5 +1,6 @@
 """Changes that come together: one transaction, and yet each is whole and has its own end."""
 
+import contextlib
 import fcntl
 import random
 import resource
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,26 @@ def test_no_batch_grows_without_end(database: Database, monkeypatch: pytest.Monk
 
 
 def test_an_unknown_end_is_unknown_to_all(database: Database) -> None:
+    @contextlib.contextmanager
+    def failing() -> Iterator[None]:
+        yield
+        raise MemoryError("too little of it")
+
+    database.writer.time_commit = failing
+    raised = together(database, mark("a"), fail("refused"), mark("b"), mark("c"))
+    assert [type(error) for error in raised] == [
+        OutcomeUnknownError,
+        ServiceUnavailableError,
+        OutcomeUnknownError,
+        OutcomeUnknownError,
+    ]
+    assert len({id(error) for error in raised}) == 4
+    assert marks(database.path) in (set(), {"a", "b", "c"})
+    with pytest.raises(ServiceUnavailableError, match="restarts"), database.write():
+        pass
+
+
+def test_a_log_that_cannot_be_written_refuses_all_of_a_batch(database: Database) -> None:
     wal = Path(f"{database.path}-wal").stat().st_size
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -134,16 +155,10 @@ def test_an_unknown_end_is_unknown_to_all(database: Database) -> None:
         raised = together(database, mark("a"), fail("refused"), fill, mark("c"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [type(error) for error in raised] == [
-        OutcomeUnknownError,
-        ServiceUnavailableError,
-        OutcomeUnknownError,
-        OutcomeUnknownError,
-    ]
-    assert len({id(error) for error in raised}) == 4
-    assert marks(database.path) in (set(), {"a", "b", "c"})
-    with pytest.raises(ServiceUnavailableError, match="restarts"), database.write():
-        pass
+    assert [type(error) for error in raised] == [ServiceUnavailableError] * 4
+    assert marks(database.path) == set()
+    assert together(database, mark("d")) == [None]
+    assert marks(database.path) == {"d"}
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -20,6 +20,7 @@ class Store:
 
     def __init__(self, path: Path, read: Read = read_file) -> None:
         self.read = read
+        self._parsed: dict[str, dict[str, Any]] = {}
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA busy_timeout = 60000")
             connection.execute("BEGIN")
@@ -45,8 +46,9 @@ class Store:
         return {name: location for name, _, location, _ in self.rows}
 
     def metadata(self, location: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.read(location))
-        return content
+        if location not in self._parsed:
+            self._parsed[location] = json.loads(self.read(location))
+        return self._parsed[location]
 
     def tables(self) -> dict[str, str]:
         """Return the operation that made each table's present version."""

@@ -25,8 +25,8 @@ from tests.durability.syscalls import Event, events, tracing
 SESSIONS = 4
 LIVES = 2
 STEPS = 50  # of each session in each life
-STATES = round(2000 * SCALE)
-CONTROL_STATES = 600
+STATES = round(1500 * SCALE)
+CONTROL_STATES = 300
 
 pytestmark = pytest.mark.skipif(bool(why_no_strace()), reason=why_no_strace())
 
