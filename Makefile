@@ -5,7 +5,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test constraints clean
+.PHONY: help setup start stop status demo run-weather run-dbt run-pipeline fetch-stations \
+	fetch-observations load-data fetch-all dbt-run dbt-test dbt-docs dbt-all lint format test \
+	constraints clean clean-data
 
 VENV := .venv
 PYTHON_IN_VENV := $(VENV)/bin/python
@@ -14,16 +16,86 @@ INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check 
 SORRY := { echo "falcon-catalog: packages could not be installed; pip says why above. \
 	Is the package index reachable, and is there room on the disk?" >&2; exit 1; }
 
-help: ## Say what can be made
-	@echo "Usage: make TARGET"
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+# Where `make start` and the demo keep things.
+STACK_STATE ?= var
+STACK := $(PYTHON_IN_VENV) -m jobs.stack
+DBT := $(PYTHON_IN_VENV) -m jobs.dbt_by_hand
+TOX := $(PYTHON_IN_VENV) -m tox
 
+# $(call with,HOUR STATIONS): flags of those that are set; others that are set are an error.
+VARIABLES := DATE HOUR DAYS STATIONS STATES
+flag = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
+refuse = $(if $($(1)),$(error `make $@` knows no $(1)=; it takes $(or $(2),none)))
+others = $(foreach name,$(filter-out $(1),$(VARIABLES)),$(call refuse,$(name),$(1)))
+with = $(call others,$(1))$(strip $(foreach name,$(1),$(call flag,$(name))))
+# A step's period is an hour or a day.
+period = --period $(or $(HOUR),$(DATE),$(shell date --utc --date=yesterday +%F))
+step = $(call others,DATE HOUR STATIONS STATES)$(strip $(period) \
+	$(call flag,STATIONS) $(call flag,STATES))
+
+NOT_RUNNING = if compgen -G '$(STACK_STATE)/run/*.json' >/dev/null; then \
+	echo "The catalog or luigid may be running: make stop first." >&2; exit 1; fi
+
+help: ## Say what can be made
+	@echo "Usage: make TARGET [VARIABLE=value …]"
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-20s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '%s\n' '' 'Variables, of the targets that name them' \
+		'  DATE=2013-07-02     the day, in UTC; yesterday if not given' \
+		'  HOUR=2013-07-02T14  the hour, in UTC; the last one if not given' \
+		'  DAYS=7              how many days, of which DATE is the last' \
+		'  STATIONS=KJFK,KLGA  stations to read; STATES=NY,NJ all of a state' \
+		'  YES=1               answers the question of clean-data'
+
+##@ Begin
+setup: $(VENV)/.has-demo ## Install the catalog and the pipeline into .venv
 demo: $(VENV)/.has-demo ## Fill a lakehouse in var/demo with real weather, and show it
 	@$(PYTHON_IN_VENV) -m jobs.demo
 
-test: $(VENV)/.has-tox ## Check style, types, import contracts, and run every test
-	@$(PYTHON_IN_VENV) -m tox run -e lint,types,floors,docs,py
+##@ Serve
+start: $(VENV)/.has-demo ## Start the catalog and luigid in the background, and say where
+	@$(STACK) start
+stop: $(VENV)/.has-demo ## Stop them, in order
+	@$(STACK) stop
+status: $(VENV)/.has-demo ## Say what runs where, since when and how well
+	@$(STACK) status
 
+##@ Run, watched in luigid if it runs
+run-weather: $(VENV)/.has-demo ## Fetch and load an hour of weather; HOUR, STATIONS, STATES
+	@$(STACK) run WeatherIngestion $(call with,HOUR STATIONS STATES)
+run-dbt: $(VENV)/.has-demo ## Load an hour and build the marts; HOUR, STATIONS, STATES
+	@$(STACK) run DbtTransformations $(call with,HOUR STATIONS STATES)
+run-pipeline: $(VENV)/.has-demo ## Whole days, to marts and report; DATE, DAYS, STATIONS, STATES
+	@$(STACK) run WeatherPipeline $(call with,DATE DAYS STATIONS STATES)
+
+##@ The steps of a day or an hour; each DATE or HOUR, STATIONS, STATES
+fetch-stations: $(VENV)/.has-demo ## Fetch the stations' descriptions
+	@$(STACK) run Stations $(step)
+fetch-observations: $(VENV)/.has-demo ## Fetch the observations
+	@$(STACK) run Observations $(step)
+load-data: $(VENV)/.has-demo ## Load what was fetched into the lake, fetching what is missing
+	@$(STACK) run LoadStations $(step)
+	@$(STACK) run LoadObservations $(step)
+fetch-all: fetch-stations fetch-observations ## Fetch all of it, loading nothing
+
+##@ dbt by hand, on what is loaded
+dbt-run: $(VENV)/.has-demo ## Build the marts
+	@$(DBT) run $(call with)
+dbt-test: $(VENV)/.has-demo ## Test the marts
+	@$(DBT) test $(call with)
+dbt-docs: $(VENV)/.has-demo ## Write the marts' documentation, one page to open
+	@$(DBT) docs generate --static $(call with)
+dbt-all: $(VENV)/.has-demo ## Build and test in dbt's order, then write the documentation
+	@$(DBT) build $(call with)
+	@$(DBT) docs generate --static
+
+##@ Develop
+test: $(VENV)/.has-tox ## Check style, types, import contracts, and run every test
+	@$(TOX) run -e lint,types,floors,docs,py
+lint: $(VENV)/.has-tox ## Check style, types and import contracts
+	@$(TOX) run -e lint,types,floors
+format: $(VENV)/.has-tox ## Put the code into its form, and mend what can be mended
+	@$(TOX) exec -e lint -- bash -c 'ruff format && ruff check --fix'
 # The one way to take newer versions: make constraints, make test, commit both.
 constraints: $(VENV)/.has-uv ## Write constraints.txt anew, with the newest versions allowed
 	@{ echo "# Every version, direct and transitive, that was tested together."; \
@@ -33,10 +105,26 @@ constraints: $(VENV)/.has-uv ## Write constraints.txt anew, with the newest vers
 	       --extra dev --extra jobs --extra demo pyproject.toml; } > $(VENV)/constraints.new
 	@mv $(VENV)/constraints.new constraints.txt
 
-clean: ## Remove all that was made: environments, caches, and var/ with the demo's lakehouse
-	rm -rf $(VENV) .tox var build dist *.egg-info dbt/target dbt/logs dbt/.user.yml
+##@ Clean
+clean: ## Remove environments, caches and the demo; the lakehouse of make start stays
+	@$(NOT_RUNNING)
+	rm -rf $(VENV) .tox '$(STACK_STATE)/demo' build dist *.egg-info
+	rm -rf dbt/target dbt/logs dbt/.user.yml
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+clean-data: ## Delete the lakehouse, the raw weather and the demo; asks first
+	@$(NOT_RUNNING)
+	@cd '$(STACK_STATE)' 2>/dev/null || { echo "Nothing to delete: no $(STACK_STATE)."; exit 0; }; \
+	data=$$(find . -mindepth 1 -maxdepth 1 \( -name catalog -o -name luigi -o -name weather \
+	    -o -name demo -o -name run \) -printf '%f\n' | sort); \
+	[ -n "$$data" ] || { echo "Nothing to delete in $(STACK_STATE)."; exit 0; }; \
+	echo "In $$PWD:"; du -sh -- $$data; \
+	if [ "$(YES)" != 1 ]; then \
+	    [ -t 0 ] || { echo "Nobody to ask: make clean-data YES=1 deletes it." >&2; exit 1; }; \
+	    read -r -p "Delete all of it? [y/N] " answer; \
+	    [[ "$$answer" == [yY]* ]] || { echo "Nothing was deleted."; exit 0; }; \
+	fi; \
+	rm -rf -- $$data; echo "Deleted."
 
 $(VENV)/.made: .ci/venv
 	@.ci/venv $(VENV)
@@ -45,7 +133,8 @@ $(VENV)/.made: .ci/venv
 $(VENV)/.has-demo: $(VENV)/.made pyproject.toml setup.cfg constraints.txt
 	@echo "Installing the catalog and the pipeline into $(VENV), which takes a minute or two …"
 	@$(INSTALL) pip setuptools || $(SORRY)
-	@$(INSTALL) --no-build-isolation --editable '.[jobs,demo]' || $(SORRY)
+	@# setuptools warns of every editable installation that is in a checkout.
+	@PYTHONWARNINGS=ignore $(INSTALL) --no-build-isolation --editable '.[jobs,demo]' || $(SORRY)
 	@touch $@
 
 $(VENV)/.has-tox: $(VENV)/.made constraints.txt

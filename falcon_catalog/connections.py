@@ -9,12 +9,14 @@ is stopping, each answer says ``Connection: close``.
 """
 
 import contextlib
+import io
 import json
 import logging
 import socket
 import time
 from typing import Any
 
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import ErrorTask, Task, WSGITask
 from waitress.utilities import Error
@@ -31,6 +33,7 @@ from falcon_catalog.errors import (
 from falcon_catalog.telemetry.meters import Meters
 
 _log = logging.getLogger(__name__)
+_LONG = 64 * 1024
 _KINDS: dict[int, type[CatalogError]] = {
     400: BadRequestError,
     408: RequestTimeoutError,
@@ -153,6 +156,13 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         if self.refused_at is not None and not self.requests:
             return bool(self.total_outbufs_len)
         return bool(self.requests or self.request is not None or self.total_outbufs_len)
+
+    def write_soon(self, data: Any) -> Any:
+        """Send; what is long goes out from where it is, and is not copied to a buffer first."""
+        if isinstance(data, bytes) and len(data) >= _LONG:
+            data = ReadOnlyFileBasedBuffer(io.BytesIO(data))
+            data.prepare()
+        return super().write_soon(data)
 
     def refuse(self) -> None:
         """Take no more requests: what follows is the body of the one being refused."""

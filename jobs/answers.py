@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from typing import Any
 
 import requests
@@ -18,6 +20,8 @@ from jobs.weather_errors import (
     WeatherError,
 )
 
+# The CDN's page has no correlation id; this is what its own operators ask for.
+_CDN_REFERENCE = re.compile(r"Reference\s*#\s*([0-9a-z.]{4,80})", re.IGNORECASE)
 _THROTTLES = frozenset({429, 503, 504})
 
 
@@ -43,7 +47,9 @@ def failure(url: str, response: requests.Response) -> WeatherError:
 
 def _detail(response: requests.Response, *, html: bool) -> str:
     if html and response.status_code == requests.codes.forbidden:
-        return "a web page of the CDN: too many requests, or a User-Agent it blocks"
+        told = _CDN_REFERENCE.search(unescape(response.text))
+        quoted = f" (its reference {told[1]})" if told else ""
+        return f"a web page of the CDN: too many requests, or a User-Agent it blocks{quoted}"
     problem = _problem(response)
     parts = [
         str(problem.get("detail") or problem.get("title") or response.reason or "no reason given")
@@ -63,7 +69,7 @@ def _problem(response: requests.Response) -> dict[str, Any]:
 
 def correlation_id(response: requests.Response) -> str | None:
     """Return the id that names this request in the service's own logs."""
-    header = response.headers.get("X-Correlation-Id")
+    header = response.headers.get("X-Correlation-Id") or response.headers.get("X-Request-Id")
     if header or response.ok:
         return header
     told = _problem(response).get("correlationId")

@@ -15,6 +15,7 @@ from typing import Any
 
 import luigi
 import luigi.configuration
+import luigi.interface
 from luigi.parameter import ParameterException, ParameterVisibility
 
 _NAME = re.compile(r"[A-Z0-9_-]{2,32}")
@@ -93,11 +94,25 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
     stations = Names((), description="stations to read, such as KJFK,KLGA")
     data_dir = Text("var/weather", description="folder of raw files, checkpoints and dbt's state")
     dbt_dir = Text("", description="folder of dbt_project.yml; empty: dbt/ beside the package")
+    report_stations = Names(
+        (), description="stations the report looks closer at; none: those that stand out"
+    )
     requests_per_second = Number(5.0, description="rate limit of one process")
     timeout = Number(30.0, description="seconds to wait for an answer")
     max_attempts = Whole(6, description="tries of one request")
     max_wait = Number(120.0, description="seconds to spend on the tries of one request")
     batch_size = Whole(25, description="stations fetched by one task")
+    trailing_hours = Whole(6, description="hours up to and with the asked one that are read again")
+    history_hours = Number(
+        144.0,
+        description="hours the service keeps observations: older ones are not asked for; 0: no end",
+    )
+    alert_states = Names((), description="states whose alerts are kept; empty: those of states")
+    alert_statuses = Names(
+        ("ACTUAL",), description="alerts the marts count: Actual, Exercise, System, Test or Draft"
+    )
+    fetchers = Whole(4, description="batches fetched at once by one process")
+    chunk_days = Whole(30, description="days of a back-fill that are fetched and loaded as one")
     verify = Switch(
         False,
         description="ask the catalog whether tables still are those the checkpoints speak of",
@@ -115,6 +130,38 @@ class catalog(luigi.Config):  # noqa: N801 - the name is the section and the fla
         visibility=ParameterVisibility.PRIVATE,
         description="bearer token, if the catalog asks for one",
     )
+    credential = Text(
+        "",
+        significant=False,
+        visibility=ParameterVisibility.PRIVATE,
+        description="CLIENT_ID:CLIENT_SECRET to get a token for, in the token's stead",
+    )
+    timeout = Number(60.0, description="seconds to wait for an answer of the catalog")
+
+
+class Words(FromEnvironment):
+    """A comma-separated list of words, kept in their order."""
+
+    def parse(self, x: str) -> tuple[str, ...]:
+        """Split ``"weather, marts"`` into its words."""
+        return tuple(word for word in re.split(r"[,\s]+", x) if word)
+
+    def serialize(self, x: Iterable[str]) -> str:
+        """Join the words with commas."""
+        return ",".join(x)
+
+
+class maintenance(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
+    """What Maintenance does to the pipeline's tables: section [maintenance]."""
+
+    namespaces = Words(("weather", "marts"), description="namespaces whose tables are maintained")
+    target_mb = Whole(128, description="size of compacted files, MB")
+    min_input_files = Whole(5, description="small files of a partition that are worth compacting")
+    memory_mb = Whole(256, description="rows held at once while compacting, MB")
+    snapshot_days = Number(7.0, description="days of history that stay readable")
+    keep_snapshots = Whole(10, description="snapshots that stay, however old")
+    orphan_days = Number(3.0, description="age of files to remove that nothing refers to; >= 1")
+    keep_orphans = Switch(False, description="remove no files but those of expired snapshots")
 
 
 class Day(luigi.DateParameter):
@@ -136,6 +183,29 @@ class Day(luigi.DateParameter):
                 f"date {day} is not over in UTC: the last day to load is {yesterday}"
             )
         return day
+
+
+class Hour(luigi.DateHourParameter):
+    """A UTC hour that is over; when none is given, the last one as of the task's making.
+
+    Raises:
+        ParameterException: the hour is not over yet, so a checkpoint would hide its later minutes.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(default=None, **options)  # type: ignore[arg-type]  # None is: not given
+
+    def normalize(self, x: dt.datetime | None) -> dt.datetime:
+        """Fill in the last hour, refuse the running one and the future; hours carry no zone."""
+        now = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
+        last = now - dt.timedelta(hours=1)
+        hour: dt.datetime = super().normalize(last if x is None else x)
+        if hour > last:
+            raise ParameterException(
+                f"hour {hour:%Y-%m-%dT%H} is not over in UTC: the last hour to load is"
+                f" {last:%Y-%m-%dT%H}"
+            )
+        return hour
 
 
 class FromWeather(luigi.Parameter[Any]):
@@ -179,6 +249,12 @@ def dbt_dir() -> Path:
 
 def read_file() -> None:
     """Add ``conf/luigi.cfg`` to Luigi's files, unless another one was named or is here."""
+    # Luigi reads these where it needs them, and warns that nobody does.
+    luigi.interface.core.ignore_unconsumed |= {
+        "rpc_connect_timeout",
+        "rpc_retry_attempts",
+        "rpc_retry_wait",
+    }
     path = Path("conf", "luigi.cfg")
     if "LUIGI_CONFIG_PATH" not in os.environ and not Path("luigi.cfg").exists() and path.exists():
         luigi.configuration.add_config_path(str(path))

@@ -6,15 +6,18 @@ new. PyIceberg's own commit retries are off, because they would apply a change c
 rows to the new ones: after a lost race the whole load starts over from a fresh look.
 """
 
+import datetime as dt
+import itertools
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import requests
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import (
@@ -31,25 +34,18 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from pyiceberg.transforms import DayTransform
+from requests.adapters import HTTPAdapter
+
+from jobs.merging import Definition, Difference, compare
 
 log = logging.getLogger("luigi-interface.weather")
 
 LOAD_ID = "weather.load-id"
+_RETRIES = "commit.retry.num-retries"
+_TIMEOUT = "weather.request-timeout"
 _TRIES = 20
 _FIRST_FIELD_ID = 1
 _FIRST_PARTITION_ID = 1000
-
-
-@dataclass(frozen=True)
-class Definition:
-    """What a table is: its columns, its key and which of two rows of one key stays."""
-
-    name: str
-    doc: str
-    schema: pa.Schema
-    key: tuple[str, ...]
-    prefer: Literal["fullest", "newest", "oldest"]
-    partition_by_day: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,23 +61,68 @@ class Loaded:
     rows_new: int
     rows_changed: int
 
-
-@dataclass(frozen=True)
-class _Difference:
-    new: pa.Table
-    changed: pa.Table
-    kept: pa.Table
+    @classmethod
+    def nothing(cls, table: Table, load_id: str) -> "Loaded":
+        """Say that there was nothing to load into a table."""
+        return _loaded(table, table.current_snapshot(), load_id)
 
 
-def connect(uri: str, warehouse: str, token: str = "") -> Catalog:
+class CatalogUnreachableError(requests.ConnectionError):
+    """The catalog gave no answer; the message is one line that names it."""
+
+
+class _PatientAdapter(HTTPAdapter):
+    """Send requests that end: with an answer, or within the timeout with one clear line."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        super().__init__()
+
+    def send(self, request: requests.PreparedRequest, *rest: Any, **options: Any) -> Any:
+        """Send a request."""
+        options["timeout"] = options.get("timeout") or self._timeout
+        try:
+            return super().send(request, *rest, **options)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            parts = urlsplit(str(request.url))
+            raise CatalogUnreachableError(
+                f"the catalog at {parts.scheme}://{parts.netloc} does not answer"
+                f" ({_reason(error, self._timeout)}): is it running, and is [catalog] uri right?",
+                request=request,
+            ) from error
+
+
+class _Catalog(RestCatalog):
+    """PyIceberg's own catalog, whose requests end: it has no property for that.
+
+    The headers are the one step before the session asks for its first token.
+    """
+
+    def _config_headers(self, session: requests.Session) -> None:
+        super()._config_headers(session)
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _PatientAdapter(float(self.properties[_TIMEOUT])))
+
+
+def connect(
+    uri: str, warehouse: str, token: str = "", credential: str = "", timeout: float = 60.0
+) -> Catalog:
     """Connect to an Iceberg REST catalog.
 
+    With a credential, CLIENT_ID:CLIENT_SECRET, it asks the catalog for tokens (getToken of the
+    REST specification, grant type client_credentials), and for another when one has expired.
+
     Raises:
-        requests.ConnectionError: nothing listens at the URL.
+        CatalogUnreachableError: nothing listens at the URL, or does not answer in time.
+        pyiceberg.exceptions.OAuthError: the catalog does not know the credential.
     """
-    return RestCatalog(
-        "weather", uri=uri, warehouse=warehouse, **({"token": token} if token else {})
-    )
+    properties = {"uri": uri, "warehouse": warehouse, _TIMEOUT: str(timeout)}
+    if credential:
+        properties["credential"] = credential
+        properties["oauth2-server-uri"] = f"{uri.rstrip('/')}/v1/oauth/tokens"
+    elif token:
+        properties["token"] = token
+    return _Catalog("weather", **properties)
 
 
 def load(
@@ -90,7 +131,7 @@ def load(
     rows: pa.Table,
     *,
     load_id: str,
-    scope: str | None = None,
+    scope: str | BooleanExpression | None = None,
 ) -> Loaded:
     """Merge rows, unique by the table's key, into a table; safe to repeat and to race.
 
@@ -109,27 +150,36 @@ def load(
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(random.uniform(0, min(2.0, 0.1 * 2**attempt)))  # noqa: S311 - only jitter
-        table = ensure(catalog, definition)
-        earlier = find_load(table, load_id)
-        if earlier is not None:
-            return _loaded(table, earlier, load_id, rows, committed=False)
-        stored = table.scan(row_filter=scope or AlwaysTrue()).to_arrow()
-        difference = _compare(definition, stored, rows)
-        if not difference.new.num_rows and not difference.changed.num_rows:
-            return _loaded(table, table.current_snapshot(), load_id, rows, committed=False)
         try:
-            _commit(table, difference, load_id, scope or AlwaysTrue())
+            return _attempt(catalog, definition, rows, load_id, scope)
         except (CommitFailedException, CommitStateUnknownException, ValidationException) as error:
             # Lost, or perhaps not lost at all: the next look at the table tells.
             log.info("%s: %s; looking again", definition.name, error)
             lost = error
-            continue
-        return _loaded(
-            table, table.current_snapshot(), load_id, rows, committed=True, difference=difference
-        )
     raise CommitFailedException(
         f"{definition.name}: lost {_TRIES} races for load {load_id}"
     ) from lost
+
+
+def _attempt(
+    catalog: Catalog,
+    definition: Definition,
+    rows: pa.Table,
+    load_id: str,
+    scope: str | BooleanExpression | None,
+) -> Loaded:
+    table = ensure(catalog, definition)
+    earlier = find_load(table, load_id)
+    if earlier is not None or not rows.num_rows:
+        return _loaded(table, earlier or table.current_snapshot(), load_id, rows.num_rows)
+    covered = scope or AlwaysTrue()
+    stored = table.scan(row_filter=covered).to_arrow()
+    difference = compare(definition, stored, rows, _since(table))
+    if not difference.empty:
+        _commit(table, difference, load_id, covered)
+    if definition.prefer == "versions":
+        _require(table, definition)
+    return _loaded(table, table.current_snapshot(), load_id, rows.num_rows, difference)
 
 
 def ensure(catalog: Catalog, definition: Definition) -> Table:
@@ -140,8 +190,13 @@ def ensure(catalog: Catalog, definition: Definition) -> Table:
         table = _create(catalog, definition)
     missing = set(definition.schema.names) - {field.name for field in table.schema().fields}
     if missing:
+        # The rows that there are have no value for them yet, so at first none is required.
+        added = [field.with_nullable(True) for field in definition.schema if field.name in missing]
         with table.update_schema() as update:
-            update.union_by_name(_schema(definition))
+            update.union_by_name(_schema(added))
+    if table.properties.get(_RETRIES) != "0":
+        with table.transaction() as transaction:
+            transaction.set_properties({_RETRIES: "0"})
     return table
 
 
@@ -156,24 +211,34 @@ def find_load(table: Table, load_id: str) -> Snapshot | None:
 def _create(catalog: Catalog, definition: Definition) -> Table:
     namespace = definition.name.rpartition(".")[0]
     catalog.create_namespace_if_not_exists(namespace)
-    schema = _schema(definition)
+    schema = _schema(definition.schema)
     try:
         return catalog.create_table(
             definition.name,
             schema,
             partition_spec=_partition_spec(definition, schema),
-            properties={"comment": definition.doc, "commit.retry.num-retries": "0"},
+            properties={"comment": definition.doc, _RETRIES: "0"},
         )
     except TableAlreadyExistsError:
         return catalog.load_table(definition.name)
 
 
-def _schema(definition: Definition) -> Schema:
+def _schema(columns: Iterable[pa.Field]) -> Schema:
+    numbers = itertools.count(_FIRST_FIELD_ID)
     fields = [
-        field.with_metadata({**(field.metadata or {}), b"PARQUET:field_id": str(number).encode()})
-        for number, field in enumerate(definition.schema, _FIRST_FIELD_ID)
+        field.with_metadata({**(field.metadata or {}), **_field_id(next(numbers))})
+        for field in columns
     ]
+    # The elements of lists are numbered behind the columns.
+    for place, field in enumerate(fields):
+        if pa.types.is_list(field.type):
+            element = field.type.value_field.with_metadata(_field_id(next(numbers)))
+            fields[place] = field.with_type(pa.list_(element))
     return pyarrow_to_schema(pa.schema(fields))
+
+
+def _field_id(number: int) -> dict[bytes, bytes]:
+    return {b"PARQUET:field_id": str(number).encode()}
 
 
 def _partition_spec(definition: Definition, schema: Schema) -> PartitionSpec:
@@ -186,60 +251,16 @@ def _partition_spec(definition: Definition, schema: Schema) -> PartitionSpec:
     )
 
 
-def _compare(definition: Definition, stored: pa.Table, rows: pa.Table) -> _Difference:
-    place = {key: index for index, key in enumerate(_keys(stored, definition.key))}
-    places = pa.array([place.get(key) for key in _keys(rows, definition.key)], pa.int64())
-    known = pc.is_valid(places)
-    # Columns that only the stored table has stay as they are wherever a row stays.
-    old = stored.take(places.filter(known))
-    now = rows.filter(known)
-    better = pc.and_(pc.invert(_same(old, now)), _preferred(definition, old, now))
-    replaced = places.filter(known).filter(better)
-    gone = pc.is_in(pa.array(range(stored.num_rows), pa.int64()), value_set=replaced)
-    return _Difference(
-        new=rows.filter(pc.invert(known)),
-        changed=now.filter(better),
-        kept=stored.filter(pc.invert(gone)),
-    )
-
-
-def _keys(table: pa.Table, key: Sequence[str]) -> list[tuple[Any, ...]]:
-    return list(zip(*(table.column(name).to_pylist() for name in key), strict=True))
-
-
-def _same(old: pa.Table, now: pa.Table) -> pa.Array:
-    same = pa.array([True] * now.num_rows, pa.bool_())
-    for name in now.column_names:
-        left, right = old.column(name).cast(now.schema.field(name).type), now.column(name)
-        both_null = pc.and_(pc.is_null(left), pc.is_null(right))
-        equal = pc.or_(pc.fill_null(pc.equal(left, right), False), both_null)
-        same = pc.and_(same, equal.combine_chunks())
-    return same
-
-
-def _preferred(definition: Definition, old: pa.Table, now: pa.Table) -> pa.Array:
-    if definition.prefer == "fullest":
-        return pc.greater_equal(_filled(now, now.column_names), _filled(old, now.column_names))
-    return pa.array([definition.prefer == "newest"] * now.num_rows, pa.bool_())
-
-
-def _filled(table: pa.Table, columns: Sequence[str]) -> pa.Array:
-    filled = pa.array([0] * table.num_rows, pa.int64())
-    for name in columns:
-        valid = pc.cast(pc.is_valid(table.column(name)), pa.int64())
-        filled = pc.add(filled, valid.combine_chunks())
-    return filled
-
-
 def _commit(
-    table: Table, difference: _Difference, load_id: str, scope: str | BooleanExpression
+    table: Table, difference: Difference, load_id: str, scope: str | BooleanExpression
 ) -> None:
     properties = {LOAD_ID: load_id}
-    fresh = pa.concat_tables([difference.new, difference.changed])
     if not difference.changed.num_rows:
-        table.append(_as_stored(table, fresh), snapshot_properties=properties)
+        table.append(_as_stored(table, difference.new), snapshot_properties=properties)
         return
-    rows = pa.concat_tables([difference.kept, fresh], promote_options="permissive")
+    rows = pa.concat_tables(
+        [difference.kept, difference.new, difference.changed], promote_options="permissive"
+    )
     table.overwrite(_as_stored(table, rows), overwrite_filter=scope, snapshot_properties=properties)
 
 
@@ -255,22 +276,52 @@ def _as_stored(table: Table, rows: pa.Table) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
+def _require(table: Table, definition: Definition) -> None:
+    """Make columns that were added to an older table, and are filled by now, required."""
+    optional = {field.name for field in table.schema().fields if not field.required}
+    late = [field.name for field in definition.schema if not field.nullable]
+    late = [name for name in late if name in optional]
+    if late:
+        with table.update_schema(allow_incompatible_changes=True) as update:
+            for name in late:
+                update.update_column(name, required=True)
+
+
+def _since(table: Table) -> dt.datetime | None:
+    """Tell when the table got its first rows, as far as it knows."""
+    snapshots = table.metadata.snapshots
+    if not snapshots:
+        return None
+    first = min(snapshot.timestamp_ms for snapshot in snapshots)
+    return dt.datetime.fromtimestamp(first / 1000, dt.UTC)
+
+
 def _loaded(
     table: Table,
     snapshot: Snapshot | None,
     load_id: str,
-    rows: pa.Table,
-    *,
-    committed: bool,
-    difference: _Difference | None = None,
+    rows_in: int = 0,
+    difference: Difference | None = None,
 ) -> Loaded:
     return Loaded(
         table=".".join(table.name()),
         table_uuid=str(table.metadata.table_uuid),
         snapshot_id=snapshot.snapshot_id if snapshot is not None else None,
         load_id=load_id,
-        committed=committed,
-        rows_in=rows.num_rows,
+        committed=difference is not None and not difference.empty,
+        rows_in=rows_in,
         rows_new=difference.new.num_rows if difference else 0,
         rows_changed=difference.changed.num_rows if difference else 0,
     )
+
+
+def _reason(error: BaseException, timeout: float) -> str:
+    """Find the operating system's word in a chain of errors."""
+    if isinstance(error, requests.ReadTimeout | requests.ConnectTimeout):
+        return f"nothing within {timeout:g} s"
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror.lower()
+        found = found.__cause__ or found.__context__
+    return type(error).__name__

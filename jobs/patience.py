@@ -1,13 +1,12 @@
-"""Be a polite client: a rate limit shared by threads, and waits between attempts."""
+"""Try again, politely: how long to wait between attempts, and how often."""
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
@@ -22,56 +21,38 @@ THROTTLE_SECONDS = 5.0
 _BACKOFF = wait_random_exponential(multiplier=2, min=1, max=60)
 
 
-class RateLimit:
-    """A token bucket: a second's worth of requests at once, then `per_second` of them.
-
-    Threads may share one; each waits for its own turn outside the lock.
-    """
-
-    def __init__(
-        self,
-        per_second: float,
-        *,
-        sleep: Sleep = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        if not per_second > 0:
-            raise ValueError(f"requests_per_second must be above 0, not {per_second}")
-        self._rate = per_second
-        self._burst = max(1.0, per_second)
-        self._tokens = self._burst
-        self._sleep = sleep
-        self._clock = clock
-        self._filled_at = clock()
-        self._lock = threading.Lock()
-
-    def take(self) -> None:
-        """Take one token, waiting until it is there."""
-        with self._lock:
-            now = self._clock()
-            gained = (now - self._filled_at) * self._rate
-            self._tokens = min(self._burst, self._tokens + gained) - 1
-            self._filled_at = now
-            delay = -self._tokens / self._rate
-        if delay > 0:
-            self._sleep(delay)
-
-
-def retrying(max_attempts: int, max_wait: float, sleep: Sleep) -> Retrying:
+def retrying(
+    max_attempts: int,
+    max_wait: float,
+    sleep: Sleep,
+    before_wait: Callable[[float], None] = lambda _: None,
+    *,
+    broken_attempts: int | None = None,
+) -> Retrying:
     """Make the policy: try transient errors again, at most so often and so long (seconds).
+
+    `before_wait` is told of each wait to come; `broken_attempts` are the tries, if fewer, of what
+    the service answers with 500.
 
     A `Retry-After` that would exceed the whole budget ends it at once: asking earlier is abuse.
     """
 
     def enough(state: RetryCallState) -> bool:
         spent = state.idle_for + state.upcoming_sleep
-        return state.attempt_number >= max_attempts or spent > max_wait
+        error, most = _error(state), max_attempts
+        if broken_attempts and error and error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            most = min(most, broken_attempts)
+        return state.attempt_number >= most or spent > max_wait
+
+    def tell(state: RetryCallState) -> None:
+        _tell(state)
+        before_wait(state.upcoming_sleep)
 
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, WeatherError) and error.transient),
         wait=_wait,
         stop=enough,
-        before_sleep=_tell,
+        before_sleep=tell,
         sleep=sleep,
         reraise=True,
     )

@@ -10,25 +10,31 @@ import luigi
 from tabulate import tabulate
 
 from jobs import config
-from jobs.load import LoadObservations
-from jobs.observations import Observations
+from jobs.ingestion import checkpoints, describe_loads, totals
+from jobs.load import Load, day_loads
+from jobs.report.task import Report
 from jobs.targets import read_json, write, write_json
-from jobs.tasks import WeatherTask, log
-from jobs.transform import Transform
+from jobs.tasks import DayTask, InRanges, WeatherTask, log
+from jobs.transform import DbtDocs, Transform
 
 
-class WeatherPipeline(luigi.task.MixinNaiveBulkComplete, WeatherTask):
-    """Fetch, load and transform a day of weather; the summary says what came of it.
+class WeatherPipeline(InRanges, DayTask):
+    """Fetch, load, transform and report a day of weather; the summary says what came of it.
 
-    Stations -> Observations -> LoadStations, LoadObservations -> Transform -> summary.json.
-    Every step is done once: run it again after any failure and it goes on where it stopped.
+    Stations, Alerts -> LoadStations, LoadObservations, LoadAlerts -> Transform -> Report, DbtDocs.
+    Every step is done once: run it again after any failure and it goes on where it stopped. Many
+    days (--days 365) are fetched and loaded ``[weather] chunk_days`` at a time. Day by day:
+
+        luigi --module jobs RangeDaily --of WeatherPipeline --start 2026-11-18 --days-back 6
     """
 
-    days = luigi.IntParameter(default=1, description="how many days, of which date is the last")
+    days = luigi.IntParameter(
+        default=1, description="how many days, of which date is the last", positional=False
+    )
 
-    def requires(self) -> Transform:
-        """Ask for the marts."""
-        return self.step(Transform)
+    def requires(self) -> list[WeatherTask]:
+        """Ask for the marts, and for what people look at."""
+        return [self.step(Transform), self.step(Report), self.step(DbtDocs)]
 
     def output(self) -> luigi.LocalTarget:
         """Name the summary."""
@@ -38,10 +44,13 @@ class WeatherPipeline(luigi.task.MixinNaiveBulkComplete, WeatherTask):
         """Say whether the summary is there and, if asked to verify, what it speaks of too."""
         if not super().complete():
             return False
-        transform = self.requires()
         return not config.weather().verify or all(
-            task.complete() for task in [transform, *transform.requires()]
+            task.complete() for task in [self.step(Transform), *self.loads()]
         )
+
+    def loads(self) -> list[Load]:
+        """Give the loads that the marts are made from."""
+        return day_loads(self, self.date, self.days)
 
     def run(self) -> None:
         """Gather the checkpoints into a summary, for machines and for people."""
@@ -54,52 +63,33 @@ class WeatherPipeline(luigi.task.MixinNaiveBulkComplete, WeatherTask):
         self.say(f"done; summary in {self.path()}", 100)
 
     def _summary(self) -> dict[str, Any]:
-        transform = self.requires()
+        done = checkpoints(self.loads())
         return {
             "date": self.date.isoformat(),
             "days": self.days,
             "states": list(self.states),
-            "stations": list(self.stations),
+            "stations_chosen": list(self.stations),
             "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "fetched": {
-                f"{task.date}": read_json(task.step(Observations).path())
-                for task in transform.requires()
-                if isinstance(task, LoadObservations)
-            },
-            "loads": [
-                {"date": f"{task.date}", **read_json(task.path())} for task in transform.requires()
-            ],
-            "transform": read_json(transform.path()),
+            "loads": done,
+            **totals(done),
+            "transform": read_json(self.step(Transform).path()),
+            "report": str(self.step(Report).path()),
+            "dbt_docs": str(self.step(DbtDocs).path()),
         }
 
 
 def describe(summary: dict[str, Any]) -> str:
     """Write a summary for people."""
-    fetched = summary["fetched"].values()
-    loads = [
-        [
-            load["date"],
-            load["table"],
-            load["rows_in"],
-            load["rows_new"],
-            load["rows_changed"],
-            load["rows_rejected"],
-            load["snapshot_id"],
-            load["seconds"],
-        ]
-        for load in summary["loads"]
-    ]
     transform = summary["transform"]
     marts = [[mart["table"], mart["rows"], mart["snapshot_id"]] for mart in transform["tables"]]
     tests = ", ".join(f"{count} {status}" for status, count in transform["tests"].items() if count)
-    stations = max(day["stations"] for day in fetched)
-    headers = ["day", "table", "rows", "new", "changed", "rejected", "snapshot", "seconds"]
     return "\n".join(
         [
-            f"{sum(day['observations'] for day in fetched)} observations of {stations} stations",
-            tabulate(loads, headers, intfmt=""),
+            describe_loads(summary).rstrip(),
             f"dbt: {len(transform['models'])} models, tests {tests}, {transform['seconds']} s",
             tabulate(marts, ["mart", "rows", "snapshot"], intfmt=""),
+            f"report: {summary['report']}",
+            f"dbt docs: {summary['dbt_docs']}",
             "",
         ]
     )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast
 from urllib.parse import unquote
 
+from jobs.drift import unknown
 from jobs.schemas import (
     OBSERVATION_SCHEMA,
     QUANTITIES,
@@ -19,7 +20,7 @@ from jobs.schemas import (
     StationRow,
     qc_column,
 )
-from jobs.units import convert, number
+from jobs.units import UNITS, convert, number, unit_name
 
 __all__ = [
     "OBSERVATION_SCHEMA",
@@ -37,7 +38,7 @@ __all__ = [
     "unreadable_values",
 ]
 
-Kind = Literal["station", "observation"]
+Kind = Literal["station", "observation", "alert", "value"]
 Json = Mapping[str, Any]
 
 _STATION_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -57,32 +58,38 @@ class Reject:
     raw_json: str
 
 
+def reject(kind: Kind, record: Any, reason: str) -> Reject:
+    """Put a record aside, as received, with the reason."""
+    known = record if isinstance(record, dict) else {}
+    record_id = as_text(_record_id(known, properties_of(known)))
+    raw = json.dumps(record, default=repr, separators=(",", ":"))
+    return Reject(record_id=record_id, kind=kind, reason=_clean(reason), raw_json=raw)
+
+
 def parse_station(feature: Any) -> StationRow | Reject:
     """Read one station feature (GeoJSON, or JSON-LD with its properties at the top)."""
     if not isinstance(feature, dict):
-        return _reject("station", feature, f"not a JSON object: {type(feature).__name__}")
-    properties = _properties(feature)
+        return reject("station", feature, f"not a JSON object: {type(feature).__name__}")
+    properties = properties_of(feature)
     station_id = _first_id(
-        properties.get("stationIdentifier"), _last_segment(_record_id(feature, properties))
+        properties.get("stationIdentifier"), last_segment(_record_id(feature, properties))
     )
     if station_id is None:
-        return _reject(
-            "station", feature, "no station id: stationIdentifier and id name no station"
-        )
+        return reject("station", feature, "no station id: stationIdentifier and id name no station")
     longitude, latitude = _position(feature)
     return StationRow(
         station_id=station_id,
-        name=_text(properties.get("name")),
+        name=as_text(properties.get("name")),
         state=state_of(properties),
-        time_zone=_text(properties.get("timeZone")),
+        time_zone=as_text(properties.get("timeZone")),
         longitude=longitude,
         latitude=latitude,
         elevation_m=_measure(properties.get("elevation"), "m"),
-        county=_last_segment(properties.get("county")),
-        forecast_zone=_last_segment(properties.get("forecast")),
-        fire_weather_zone=_last_segment(properties.get("fireWeatherZone")),
-        provider=_text(properties.get("provider")),
-        sub_provider=_text(properties.get("subProvider")),
+        county=last_segment(properties.get("county")),
+        forecast_zone=last_segment(properties.get("forecast")),
+        fire_weather_zone=last_segment(properties.get("fireWeatherZone")),
+        provider=as_text(properties.get("provider")),
+        sub_provider=as_text(properties.get("subProvider")),
     )
 
 
@@ -93,15 +100,15 @@ def parse_observation(feature: Any) -> ObservationRow | Reject:
     unit is unknown becomes null; `unreadable_values` names such values.
     """
     if not isinstance(feature, dict):
-        return _reject("observation", feature, f"not a JSON object: {type(feature).__name__}")
-    properties = _properties(feature)
+        return reject("observation", feature, f"not a JSON object: {type(feature).__name__}")
+    properties = properties_of(feature)
     station_id = station_of(feature)
     if station_id is None:
-        return _reject("observation", feature, "no station id: stationId and station name none")
+        return reject("observation", feature, "no station id: stationId and station name none")
     observed_at = observation_time(feature)
     if observed_at is None:
         given = properties.get("timestamp")
-        return _reject(
+        return reject(
             "observation",
             feature,
             "no timestamp"
@@ -113,12 +120,13 @@ def parse_observation(feature: Any) -> ObservationRow | Reject:
         raw = properties.get(quantity.field)
         row[quantity.column] = _measure(raw, quantity.unit)
         row[qc_column(quantity.column)] = _quality(raw)
-    row["text_description"] = _text(properties.get("textDescription"))
-    row["raw_message"] = _text(properties.get("rawMessage"))
+    row["text_description"] = as_text(properties.get("textDescription"))
+    row["raw_message"] = as_text(properties.get("rawMessage"))
     row["present_weather"] = _array(properties.get("presentWeather"))
     row["cloud_layers"] = _array(properties.get("cloudLayers"))
     row["longitude"], row["latitude"] = _position(feature)
     row["elevation_m"] = _measure(properties.get("elevation"), "m")
+    row["other_properties"] = _others(properties)
     return cast("ObservationRow", row)
 
 
@@ -131,7 +139,7 @@ def unreadable_values(feature: Any) -> list[str]:
         return []
     found = []
     for quantity in QUANTITIES:
-        raw = _properties(feature).get(quantity.field)
+        raw = properties_of(feature).get(quantity.field)
         given = raw.get("value") if isinstance(raw, dict) else raw
         if given is not None and _measure(raw, quantity.unit) is None:
             unit = raw.get("unitCode") if isinstance(raw, dict) else None
@@ -159,33 +167,55 @@ def observation_time(feature: Json) -> datetime | None:
 
     Where `timestamp` cannot be read the record's own URL is asked: it ends with the time.
     """
-    properties = _properties(feature)
+    properties = properties_of(feature)
     own_url = _record_id(feature, properties)
     _, found, tail = own_url.rpartition("/observations/") if own_url else ("", "", "")
-    return _time(properties.get("timestamp")) or (_time(unquote(tail)) if found else None)
+    return as_time(properties.get("timestamp")) or (as_time(unquote(tail)) if found else None)
 
 
 def station_of(feature: Json) -> str | None:
     """Return the id of the station an observation is of, or None when it names none."""
-    properties = _properties(feature)
+    properties = properties_of(feature)
     own_url = _record_id(feature, properties)
     head, found, _ = own_url.rpartition("/observations/") if own_url else ("", "", "")
     return _first_id(
         properties.get("stationId"),
-        _last_segment(properties.get("station")),
-        _last_segment(head) if found else None,
+        last_segment(properties.get("station")),
+        last_segment(head) if found else None,
     )
+
+
+def last_segment(url: Any) -> str | None:
+    """Give the last part of a URL's path: the identifier it ends with."""
+    return as_text(url.rstrip("/").rpartition("/")[2]) if isinstance(url, str) else None
+
+
+def as_text(raw: Any) -> str | None:
+    """Read a text that is not empty; None for everything else."""
+    return _clean(raw) if isinstance(raw, str) and raw else None
+
+
+def as_time(raw: Any) -> datetime | None:
+    """Read an ISO 8601 time with a UTC offset, in UTC; None for everything else."""
+    if not isinstance(raw, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(raw)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def properties_of(feature: Json) -> Json:
+    """Give a record's properties: GeoJSON's, or the record itself where it is JSON-LD."""
+    properties = feature.get("properties", feature)
+    return properties if isinstance(properties, dict) else {}
 
 
 def state_of(properties: Json) -> str | None:
     """Return the two-letter state of a station, told by its county zone (…/county/AZC005 → AZ)."""
-    zone = _ZONE_ID.fullmatch(_last_segment(properties.get("county")) or "")
+    zone = _ZONE_ID.fullmatch(last_segment(properties.get("county")) or "")
     return zone[1] if zone else None
-
-
-def _properties(feature: Json) -> Json:
-    properties = feature.get("properties", feature)
-    return properties if isinstance(properties, dict) else {}
 
 
 def _record_id(feature: Json, properties: Json) -> str | None:
@@ -195,13 +225,6 @@ def _record_id(feature: Json, properties: Json) -> str | None:
     return None
 
 
-def _reject(kind: Kind, record: Any, reason: str) -> Reject:
-    known = record if isinstance(record, dict) else {}
-    record_id = _text(_record_id(known, _properties(known)))
-    raw = json.dumps(record, default=repr, separators=(",", ":"))
-    return Reject(record_id=record_id, kind=kind, reason=_clean(reason), raw_json=raw)
-
-
 def _first_id(*candidates: Any) -> str | None:
     for candidate in candidates:
         if isinstance(candidate, str) and _STATION_ID.fullmatch(candidate):
@@ -209,17 +232,26 @@ def _first_id(*candidates: Any) -> str | None:
     return None
 
 
-def _last_segment(url: Any) -> str | None:
-    return _text(url.rstrip("/").rpartition("/")[2]) if isinstance(url, str) else None
-
-
 def _clean(text: str) -> str:
     # JSON can carry half of a surrogate pair, which no UTF-8 column can.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _text(raw: Any) -> str | None:
-    return _clean(raw) if isinstance(raw, str) and raw else None
+def _others(properties: Json) -> str | None:
+    """Keep what no column holds, and quantities whose unit nobody knows: a later reader may."""
+    others = unknown(properties)
+    for quantity in QUANTITIES:
+        raw = properties.get(quantity.field)
+        if isinstance(raw, dict) and raw.get("value") is not None and not _known_unit(raw):
+            others[quantity.field] = raw
+    if not others:
+        return None
+    return _clean(json.dumps(others, default=repr, separators=(",", ":"), sort_keys=True))
+
+
+def _known_unit(raw: Json) -> bool:
+    code = raw.get("unitCode")
+    return isinstance(code, str) and unit_name(code) in UNITS
 
 
 def _array(raw: Any) -> str | None:
@@ -228,16 +260,6 @@ def _array(raw: Any) -> str | None:
     try:
         return json.dumps(raw, default=repr, separators=(",", ":"), allow_nan=False)
     except ValueError:  # NaN and Infinity, which Python reads and JSON does not know
-        return None
-
-
-def _time(raw: Any) -> datetime | None:
-    if not isinstance(raw, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(raw)
-        return moment.astimezone(UTC) if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
         return None
 
 
@@ -250,7 +272,7 @@ def _measure(raw: Any, unit: str) -> float | None:
 
 def _quality(raw: Any) -> str | None:
     flag = raw.get("qualityControl") if isinstance(raw, dict) else None
-    return _text(flag.removeprefix("qc:")) if isinstance(flag, str) else None
+    return as_text(flag.removeprefix("qc:")) if isinstance(flag, str) else None
 
 
 def _position(feature: Json) -> tuple[float | None, float | None]:

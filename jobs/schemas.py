@@ -127,12 +127,59 @@ OBSERVATION_SCHEMA = pa.schema(
         _text("present_weather", "present weather phenomena, a JSON array"),
         _text("cloud_layers", "cloud layers, a JSON array of base (metres) and amount"),
         *_PLACE,
+        _text("other_properties", "properties that no column holds, a JSON object"),
+    ]
+)
+
+ALERT_TEXTS = {
+    "event": ("event", "what it warns of, e.g. Heat Advisory"),
+    "status": ("status", "Actual, Exercise, System, Test or Draft"),
+    "message_type": ("messageType", "Alert, Update or Cancel"),
+    "category": ("category", "CAP category, e.g. Met"),
+    "severity": ("severity", "Extreme, Severe, Moderate, Minor or Unknown"),
+    "certainty": ("certainty", "Observed, Likely, Possible, Unlikely or Unknown"),
+    "urgency": ("urgency", "Immediate, Expected, Future, Past or Unknown"),
+    "response": ("response", "what to do, e.g. Prepare"),
+    "sender_name": ("senderName", "the office that sent it"),
+    "headline": ("headline", "one line"),
+    "description": ("description", "what is to be expected"),
+    "instruction": ("instruction", "what people should do"),
+    "area_desc": ("areaDesc", "the area in words"),
+}
+ALERT_TIMES = {
+    "sent": "when it was sent, UTC",
+    "effective": "when the message takes effect, UTC",
+    "onset": "when the event is expected to begin, UTC",
+    "expires": "when the message expires, UTC",
+    "ends": "when the event is expected to end, UTC",
+}
+
+
+def _names(name: str, doc: str) -> pa.Field:
+    return _column(name, pa.list_(pa.string()), doc)
+
+
+ALERT_SCHEMA = pa.schema(
+    [
+        _text("alert_id", "the alert's own identifier; key", required=True),
+        *(_text(name, doc) for name, (_, doc) in ALERT_TEXTS.items()),
+        *(
+            _column(name, pa.timestamp("us", "UTC"), doc, required=name == "sent")
+            for name, doc in ALERT_TIMES.items()
+        ),
+        _names("zones", "zones and counties, e.g. NYZ178"),
+        _names("same_codes", "SAME codes of the counties, e.g. 036081"),
+        _names("references", "identifiers of the alerts it updates or replaces"),
+        _names("states", "two-letter states and marine areas, from the zones"),
+        _text("geometry", "the area as GeoJSON, where it is not that of the zones"),
     ]
 )
 
 QUARANTINE_SCHEMA = pa.schema(
     [
-        _text("kind", "what the record should have been: station or observation", required=True),
+        _text(
+            "kind", "what could not be read: station, observation, alert, or value", required=True
+        ),
         _text("record_id", "the record's own identifier, where it has a readable one"),
         _text("reason", "why it could not be read", required=True),
         _text("raw", "the record as received, JSON", required=True),
@@ -201,3 +248,4 @@ class ObservationRow(TypedDict):
     longitude: float | None
     latitude: float | None
     elevation_m: float | None
+    other_properties: str | None

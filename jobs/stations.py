@@ -3,14 +3,16 @@
 # Luigi says it is typed, but its methods are not.
 # mypy: allow-untyped-calls
 
+import datetime as dt
 import functools
+from pathlib import Path
 from typing import Any
 
 import luigi
 
 from jobs.config import weather
 from jobs.targets import read_json, write_json
-from jobs.tasks import WeatherTask, log
+from jobs.tasks import PeriodTask, log
 from jobs.weather import WeatherClient
 
 
@@ -24,15 +26,17 @@ def client() -> WeatherClient:
         timeout=settings.timeout,
         max_attempts=settings.max_attempts,
         max_wait=settings.max_wait,
+        cache=Path(settings.data_dir, "answers"),
+        rate_folder=Path(settings.data_dir, "rate"),
     )
 
 
-@functools.cache  # one client, because the rate limit is the process's and not a task's
+@functools.cache  # one client, because it keeps its connections
 def _client(base_url: str, **options: Any) -> WeatherClient:
     return WeatherClient(base_url, **options)
 
 
-class Stations(WeatherTask):
+class Stations(PeriodTask):
     """Fetch the chosen stations: ``stations.json.gz``, a GeoJSON FeatureCollection as received."""
 
     def output(self) -> luigi.LocalTarget:
@@ -52,13 +56,27 @@ class Stations(WeatherTask):
                 f"the weather service knows no station for [weather] states={','.join(self.states)}"
                 f" stations={','.join(self.stations)}"
             )
-        write_json(self.path(), {"type": "FeatureCollection", "features": features})
+        write_json(
+            self.path(),
+            {
+                "type": "FeatureCollection",
+                "fetched_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+                "features": features,
+            },
+        )
         self.say(f"{len(features)} stations")
 
     def features(self) -> list[dict[str, Any]]:
         """Read the stations back."""
         features: list[dict[str, Any]] = read_json(self.path())["features"]
         return features
+
+    def fetched_at(self) -> dt.datetime:
+        """Tell when they were fetched, UTC; of a file without that word, when it was written."""
+        told = read_json(self.path()).get("fetched_at")
+        if told is None:
+            return dt.datetime.fromtimestamp(self.path().stat().st_mtime, dt.UTC)
+        return dt.datetime.fromisoformat(told)
 
     def _fetch(self, service: WeatherClient) -> list[dict[str, Any]]:
         # The service would give the stations that are in one of the states AND named.

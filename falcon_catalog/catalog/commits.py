@@ -16,6 +16,7 @@ from typing import Any
 from falcon_catalog.catalog import files, idempotency, loading, namespaces, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import TABLE, Kind
+from falcon_catalog.catalog.staging import Change, Staged, cannot_create, first_state, stage
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
@@ -24,7 +25,6 @@ from falcon_catalog.errors import (
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import is_inside, key
 from falcon_catalog.metadata import table as metadata_builder
-from falcon_catalog.metadata.document import Document
 from falcon_catalog.store import tabulars
 from falcon_catalog.store.database import OutcomeUnknownError, Transaction
 
@@ -34,38 +34,7 @@ _log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a client asks of one table or view: requirements that must hold, then updates."""
-
-    identifier: TableIdentifier
-    requirements: Sequence[JSON]
-    updates: Sequence[JSON]
-    kind: Kind = TABLE
-
-
-@dataclass(frozen=True, slots=True)
-class _Staged:
-    """The next state of a table or view, not yet pointed at."""
-
-    kind: Kind
-    identifier: TableIdentifier
-    row: tabulars.TabularRow | None
-    """The row to swap; None when there is to be a new one."""
-    base: JSON | None
-    document: Document
-    metadata_location: str
-    from_create: bool = False
-    """Whether a direct create asks, not the commit of a staged one: other error, same deed."""
-
-    @property
-    def metadata(self) -> JSON:
-        return self.document.metadata
-
-    @property
-    def unchanged(self) -> bool:
-        return self.metadata is self.base
+__all__ = ["Change", "commit", "commit_all", "create"]
 
 
 class _LostSwapError(Exception):
@@ -109,7 +78,7 @@ def _try_again_and_again(catalog: Catalog, changes: Sequence[Change], *, one: bo
     names = [(catalog.warehouse_id, change.identifier) for change in changes]
     for attempt in range(_ATTEMPTS):
         with contextlib.suppress(_LostSwapError), catalog.turns.of(names):
-            staged = [_stage(catalog, change) for change in changes]
+            staged = [stage(catalog, change) for change in changes]
             return _publish(catalog, staged, one=one)
         catalog.commits.add(retries=1)
         # Writers that lost together must not meet again together.
@@ -123,11 +92,11 @@ def create(
 ) -> Table:
     """Add a table or view with this metadata, its first metadata file written."""
     placement.check_metadata(catalog, metadata)
-    first = _first_state(kind, identifier, metadata, from_create=True)
+    first = first_state(kind, identifier, metadata, from_create=True)
     return _publish(catalog, [first], one=True)[0]
 
 
-def _publish(catalog: Catalog, staged: Sequence[_Staged], *, one: bool) -> list[Table]:
+def _publish(catalog: Catalog, staged: Sequence[Staged], *, one: bool) -> list[Table]:
     """Write the staged files, then swap all pointers in one transaction.
 
     ``one`` says that the client is answered with the state, and so is its retry.
@@ -159,73 +128,6 @@ def _check_distinct(changes: Sequence[Change]) -> None:
         seen.add(change.identifier)
 
 
-def _stage(catalog: Catalog, change: Change) -> _Staged:
-    """Compute the next state of a table or view from its present one."""
-    view = catalog.database.glance()
-    row = tabulars.find(view, catalog.warehouse_id, change.identifier)
-    if _creates(change) and not _is_created(row, change):
-        namespaces.require(catalog.database.glance(), catalog, change.identifier.namespace)
-        if row is not None:
-            raise _cannot_create(row.kind, change.identifier)
-        metadata = metadata_builder.apply(None, change.updates, now_ms=view.now)
-        placement.check_metadata(catalog, metadata)
-        return _first_state(change.kind, change.identifier, metadata, from_create=False)
-    if row is None or row.kind != change.kind.name:
-        raise change.kind.missing(change.identifier)
-    return _next_state(catalog, change, row, view.now)
-
-
-def _next_state(catalog: Catalog, change: Change, row: tabulars.TabularRow, now: int) -> _Staged:
-    document = loading.load(catalog, row, change.kind)
-    base = metadata = document.metadata
-    if not _creates(change):
-        metadata = change.kind.advance(
-            base, change.requirements, change.updates, now, row.metadata_location
-        )
-    if metadata is base:
-        return _Staged(change.kind, change.identifier, row, base, document, row.metadata_location)
-    placement.check_metadata(catalog, metadata)
-    location = placement.new_metadata_location(metadata, row.metadata_location)
-    return _Staged(change.kind, change.identifier, row, base, Document(metadata), location)
-
-
-def _first_state(
-    kind: Kind, identifier: TableIdentifier, metadata: JSON, *, from_create: bool
-) -> _Staged:
-    location = placement.new_metadata_location(metadata, None)
-    document = Document(metadata)
-    return _Staged(kind, identifier, None, None, document, location, from_create=from_create)
-
-
-def _creates(change: Change) -> bool:
-    """Tell whether this is the commit of a staged create, which only tables have."""
-    if change.kind is not TABLE:
-        return False
-    creates = any(item.get("type") == "assert-create" for item in change.requirements)
-    if creates:
-        metadata_builder.check_requirements(None, change.requirements)
-    return creates
-
-
-def _is_created(row: tabulars.TabularRow | None, change: Change) -> bool:
-    """Tell whether this very create was committed before and only its answer was lost.
-
-    The uuid was drawn when the create was staged, so no other create can carry it.
-    """
-    if row is None or row.kind != "table":
-        return False
-    return any(
-        update.get("action") == "assign-uuid" and str(update.get("uuid")).lower() == row.uuid
-        for update in change.updates
-    )
-
-
-def _cannot_create(by: tabulars.Kind, identifier: TableIdentifier) -> CatalogError:
-    if by == TABLE.name:
-        return CommitFailedError("Requirement failed: table already exists")
-    return TABLE.name_taken(by, identifier)
-
-
 @dataclass(slots=True)
 class _Files:
     """The metadata files of a commit."""
@@ -236,7 +138,7 @@ class _Files:
 
 
 @contextlib.contextmanager
-def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[_Files]:
+def _files_of(catalog: Catalog, staged: Iterable[Staged]) -> Iterator[_Files]:
     """Write the new metadata files; take them back when the commit surely failed."""
     new = _Files([])
     try:
@@ -257,7 +159,7 @@ def _files_of(catalog: Catalog, staged: Iterable[_Staged]) -> Iterator[_Files]:
         raise
 
 
-def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
+def _point(tx: Transaction, catalog: Catalog, table: Staged) -> None:
     """Set one pointer, or raise and so undo the whole transaction."""
     location = table.metadata["location"]
     uuid = table.kind.uuid_of(table.metadata)
@@ -265,7 +167,7 @@ def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
         namespace = namespaces.require(tx, catalog, table.identifier.namespace)
         row = tabulars.find(tx, catalog.warehouse_id, table.identifier)
         if row is not None:
-            create_error = table.kind.name_taken if table.from_create else _cannot_create
+            create_error = table.kind.name_taken if table.from_create else cannot_create
             raise create_error(row.kind, table.identifier)
         placement.check_free(tx, catalog, location, besides=None)
         tabulars.insert(
@@ -293,7 +195,7 @@ def _point(tx: Transaction, catalog: Catalog, table: _Staged) -> None:
         raise _LostSwapError
 
 
-def _all_published(catalog: Catalog, staged: Iterable[_Staged]) -> bool:
+def _all_published(catalog: Catalog, staged: Iterable[Staged]) -> bool:
     """Look with fresh eyes whether a commit of unknown outcome is stored after all."""
     try:
         with catalog.database.fresh_read() as tx:
@@ -306,7 +208,7 @@ def _all_published(catalog: Catalog, staged: Iterable[_Staged]) -> bool:
     ]
 
 
-def _delete_old_metadata(catalog: Catalog, table: _Staged) -> None:
+def _delete_old_metadata(catalog: Catalog, table: Staged) -> None:
     """Delete metadata files that fell out of the log, where the table asks for that.
 
     Views have no such log.

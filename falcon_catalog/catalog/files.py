@@ -51,7 +51,7 @@ def parse(text: bytes, what: str) -> Any:
 def write(files: FileIO, location: str, document: Document) -> None:
     """Create a metadata file, durable before this returns."""
     zipped = location.endswith(".gz.metadata.json")
-    files.write(location, *([document.gzip()] if zipped else document.pieces()))
+    files.write(location, *(document.gzip_pieces() if zipped else document.pieces()))
 
 
 def _unzip(content: bytes, location: str) -> bytes:

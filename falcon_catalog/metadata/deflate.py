@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from functools import cached_property
 
-_LEVEL = 1
+_FAST = 1
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # no name, no time, any system (RFC 1952)
 _LAST_BLOCK = b"\x03\x00"
 _LONGEST_STORED = 0xFFFF
@@ -58,26 +58,26 @@ class Zipper:
     def add(self, zipped: Zipped) -> None:
         """Append a text that was compressed before."""
         self._blocks += zipped.blocks
-        self._crc = _times(zipped.shift, self._crc) ^ zipped.crc
+        self._crc = _times(zipped.shift, self._crc) ^ zipped.crc if self._length else zipped.crc
         self._length += zipped.length
 
     def zipped(self) -> Zipped:
         """Return all that was appended, for joining again."""
         return Zipped(tuple(self._blocks), self._crc, self._length)
 
-    def gzip(self) -> bytes:
-        """Return all that was appended as one gzip member."""
+    def gzip(self) -> list[bytes]:
+        """Return all that was appended as one gzip member, in pieces."""
         end = struct.pack("<II", self._crc, self._length & 0xFFFFFFFF)
-        return b"".join((_HEADER, *self._blocks, _LAST_BLOCK, end))
+        return [_HEADER, *self._blocks, _LAST_BLOCK, end]
 
     def _count(self, text: bytes) -> None:
         self._crc = zlib.crc32(text, self._crc)
         self._length += len(text)
 
 
-def compress(text: bytes) -> bytes:
+def compress(text: bytes, level: int = _FAST) -> bytes:
     """Return a text as deflate blocks that stand for themselves; none of them is the last."""
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(text) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 

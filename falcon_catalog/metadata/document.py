@@ -19,7 +19,7 @@ _HISTORIES: dict[str, str | None] = {"snapshots": "snapshot-id", "snapshot-log":
 
 # What memory holds for a byte of text: as text, zipped and parsed, or as text, zipped and ids.
 _PARSED_COST = 8
-_SEALED_COST = 1.6
+_SEALED_COST = 1.7
 _LEAST_COST = 4096
 
 
@@ -60,6 +60,12 @@ class Document:
         """Return the text, put between two others."""
         return b"".join((before, *self.pieces(), after))
 
+    def gzip_pieces(self) -> list[bytes]:
+        """Return the text as one gzip member, in pieces."""
+        zipper = Zipper()
+        zipper.add(self._zipped)
+        return zipper.gzip()
+
     def gzip(self, before: bytes = b"", after: bytes = b"") -> bytes:
         """Return the text, put between two others, as one gzip member.
 
@@ -71,7 +77,7 @@ class Document:
             zipper.add_stored(before)
             zipper.add(self._zipped)
             zipper.add_stored(after)
-            gzip = zipper.gzip()
+            gzip = b"".join(zipper.gzip())
             self._last_gzip = ((before, after), gzip)
         return gzip
 

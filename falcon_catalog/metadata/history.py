@@ -17,6 +17,7 @@ JSON = dict[str, Any]
 
 RUN = 64
 """Items in a sealed run."""
+_LEVEL = 6  # done once for each run, and sent many times
 
 
 class Run:
@@ -24,37 +25,55 @@ class Run:
 
     def __init__(self, items: Sequence[JSON], key: str | None) -> None:
         self.text = orjson.dumps(items)[1:-1] + b","
-        self.values = None if key is None else frozenset(item[key] for item in items)
+        self.values = frozenset() if key is None else frozenset(item[key] for item in items)
         """What the items have in the field that they are looked up by."""
 
     @cached_property
     def zipped(self) -> bytes:
         """The text as deflate blocks."""
-        return compress(self.text)
+        return compress(self.text, _LEVEL)
 
     def items(self) -> list[JSON]:
         """Return the items, read from the text."""
         items: list[JSON] = orjson.loads(b"[" + self.text[:-1] + b"]")
         return items
 
-    def may_hold(self, values: Collection[object]) -> bool:
-        """Tell whether an item may have one of the values, in the field of the look-up."""
-        return self.values is None or not self.values.isdisjoint(values)
-
 
 class Sealed:
     """The runs of a history, with the checksum of their text."""
 
-    def __init__(self, runs: tuple[Run, ...] = (), crc: int = 0, length: int = 0) -> None:
+    def __init__(
+        self,
+        runs: tuple[Run, ...] = (),
+        crc: int = 0,
+        length: int = 0,
+        values: frozenset[object] = frozenset(),
+    ) -> None:
         self.runs = runs
         self.crc = crc
         self.length = length
         """Bytes of text."""
+        self.values = values
+        """What the items of all runs have in the field that they are looked up by."""
 
-    def plus(self, run: Run) -> "Sealed":
-        """Return these runs and one more."""
-        crc = zlib.crc32(run.text, self.crc)
-        return Sealed((*self.runs, run), crc, self.length + len(run.text))
+    def plus(self, *runs: Run) -> "Sealed":
+        """Return these runs and some more."""
+        crc = self.crc
+        for run in runs:
+            crc = zlib.crc32(run.text, crc)
+        return Sealed(
+            (*self.runs, *runs),
+            crc,
+            self.length + sum(len(run.text) for run in runs),
+            self.values.union(*(run.values for run in runs)),
+        )
+
+    def with_values(self, key: str, values: Collection[object]) -> Iterator[JSON]:
+        """Yield the items that have one of the values, in the field that they are looked up by."""
+        if not self.values.isdisjoint(values):
+            for run in self.runs:
+                if not run.values.isdisjoint(values):
+                    yield from _with_values(run.items(), key, values)
 
     @cached_property
     def zipped(self) -> Zipped:
@@ -80,14 +99,8 @@ class History(Sequence[JSON]):
         if isinstance(items, History):
             return items
         count = max(0, (len(items) - 1) // RUN)
-        sealed = Sealed()
-        if count:
-            runs = [Run(items[at * RUN : (at + 1) * RUN], key) for at in range(count)]
-            crc = 0
-            for run in runs:
-                crc = zlib.crc32(run.text, crc)
-            sealed = Sealed(tuple(runs), crc, sum(len(run.text) for run in runs))
-        return cls(sealed, tuple(items[count * RUN :]), key)
+        runs = (Run(items[at * RUN : (at + 1) * RUN], key) for at in range(count))
+        return cls(Sealed().plus(*runs), tuple(items[count * RUN :]), key)
 
     def __len__(self) -> int:
         return len(self.sealed.runs) * RUN + len(self.opened)
@@ -118,11 +131,12 @@ class History(Sequence[JSON]):
 
     def with_values(self, key: str, values: Collection[object]) -> list[JSON]:
         """Return the items that have one of the values in the field ``key``."""
-        found: list[JSON] = []
-        for run in self.sealed.runs:
-            if key != self.key or run.may_hold(values):
-                found += _with_values(run.items(), key, values)
-        return found + _with_values(self.opened, key, values)
+        if key != self.key:
+            return _with_values(self, key, values)
+        return [
+            *self.sealed.with_values(key, values),
+            *_with_values(self.opened, key, values),
+        ]
 
     def open_text(self) -> bytes:
         """Return the open items as text, a comma between each two."""

@@ -68,10 +68,12 @@ def as_array(value: object, where: str) -> list[Any]:
 
 def as_texts(value: object, where: str) -> dict[str, str]:
     """Return the value as a dict if it is an object whose values are all strings."""
-    return {
-        as_text(key, f"{where}, a key"): as_text(text, f"{where}, value of {show(key)}")
-        for key, text in as_object(value, where).items()
-    }
+    source = as_object(value, where)
+    for key, text in source.items():
+        if not (isinstance(key, str) and isinstance(text, str)):
+            as_text(key, f"{where}, a key")
+            as_text(text, f"{where}, value of {show(key)}")
+    return dict(source)
 
 
 def required(

@@ -92,8 +92,11 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - raised again once the batch has ended
             refusal = error
             self._undo(batch, connection, error)
-        self._leave(batch, connection)
-        self._await(batch, connection)
+        try:
+            self._leave(batch, connection)
+            self._await(batch, connection)
+        except BaseException as error:
+            raise OutcomeUnknownError(f"Interrupted before the end of COMMIT: {error!r}") from error
         _conclude(batch, refusal)
 
     def check_writable(self) -> None:
@@ -174,7 +177,7 @@ class Writer:
                 connection.execute("ROLLBACK TO change")
                 connection.execute("RELEASE change")
                 return
-        except sqlite3.Error as error:
+        except BaseException as error:  # noqa: BLE001 - out of memory is none of SQLite's errors
             refusal = error
         self._end(batch, connection, refusal)
 
@@ -234,7 +237,7 @@ class Writer:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-        except sqlite3.Error as error:
+        except BaseException as error:  # noqa: BLE001 - as above
             self._give_up(f"ROLLBACK failed: {error}")
             # Without it, what was not rolled back would keep other processes waiting.
             connection.close()

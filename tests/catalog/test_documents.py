@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -339,6 +340,34 @@ class TestCompression:
         answer = connection.getresponse()
         assert (answer.status, answer.headers["Connection"]) == (204, "close")
         connection.close()
+
+
+class TestLongAnswers:
+    def test_a_slow_reader_gets_all_of_several_answers(self, ns: Server) -> None:
+        shown = long_table(ns, 2 * RUN, filler="é" * 400_000)
+        host, port = urlsplit(ns.url).netloc.split(":")
+        request = f"GET {T} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect((host, int(port)))
+            sock.settimeout(30)
+            sock.sendall(request * 2)  # the second arrives while the first is being answered
+            with sock.makefile("rb") as stream:
+                for _ in range(2):
+                    headers = http.client.parse_headers(stream) if stream.readline() else None
+                    assert headers is not None
+                    body = bytearray()
+                    while len(body) < int(headers["Content-Length"]):
+                        body += stream.read(min(50_000, int(headers["Content-Length"]) - len(body)))
+                    assert json.loads(body) == shown
+
+    def test_a_reader_who_leaves_early_takes_nobody_along(self, ns: Server) -> None:
+        shown = long_table(ns, 2 * RUN, filler="x" * 3_000_000)
+        for _ in range(8):
+            with socket.create_connection(urlsplit(ns.url).netloc.split(":")) as sock:
+                sock.sendall(f"GET {T} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                sock.recv(10)
+        assert ns.ok("GET", T) == shown
 
 
 class TestZippedFiles:

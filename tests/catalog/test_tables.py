@@ -136,10 +136,11 @@ class TestPlacement:
     @pytest.mark.parametrize("key", ["write.metadata.path", "write.data.path"])
     def test_no_property_sends_writers_outside(self, ns: Server, key: str) -> None:
         ns.table("t")
-        assert ns.fails("POST", T, set_properties(**{key: "/tmp/x"}))[0] == 403
-        body = {"name": "u", "schema": EMPTY, "properties": {key: "/tmp/x"}}
+        outside = ns.folder / "outside"
+        assert ns.fails("POST", T, set_properties(**{key: str(outside)}))[0] == 403
+        body = {"name": "u", "schema": EMPTY, "properties": {key: str(outside)}}
         assert ns.fails("POST", "/v1/namespaces/ns/tables", body)[0] == 403
-        assert not Path("/tmp/x").exists()
+        assert not outside.exists()
 
     def test_no_commit_moves_a_table_outside_or_over_another(self, ns: Server) -> None:
         other = ns.table("other")["metadata"]["location"]

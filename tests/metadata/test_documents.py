@@ -49,6 +49,7 @@ def check(document: Document, plain: dict[str, Any]) -> None:
     assert orjson.loads(document.text(BEFORE, AFTER)) == {"metadata": plain, "config": {}}
     assert unzip_one_member(document.gzip(BEFORE, AFTER)) == document.text(BEFORE, AFTER)
     assert document.gzip(BEFORE, AFTER) is document.gzip(BEFORE, AFTER)
+    assert unzip_one_member(b"".join(document.gzip_pieces())) == document.text()
     assert unzip_one_member(document.gzip()) == gzip.decompress(document.gzip()) == document.text()
     for key in ("snapshots", "snapshot-log"):
         assert list(document.metadata[key]) == plain[key]
@@ -211,7 +212,7 @@ class TestDeflate:
             else:
                 getattr(zipper, f"add_{way}")(text)
         whole = b"".join(texts)
-        assert unzip_one_member(zipper.gzip()) == gzip.decompress(zipper.gzip()) == whole
+        assert unzip_one_member(b"".join(zipper.gzip())) == whole
 
     def test_checksums_of_long_texts_are_joined_right(self) -> None:
         joined = Zipper()

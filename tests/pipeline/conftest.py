@@ -19,6 +19,7 @@ from pyiceberg.catalog import Catalog
 
 from jobs import iceberg
 from jobs.standin import Faults, airports, make_app, running
+from tests.pipeline.ingesting import STATIONS, Service, Settings
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE = 60.0
@@ -111,6 +112,7 @@ class Pipeline:
             "WEATHER_BASE_URL": self.weather,
             "WEATHER_DATA_DIR": str(self.data),
             "WEATHER_STATIONS": "KEWR,KJFK,KLGA",
+            "WEATHER_HISTORY_HOURS": "0",
             "WEATHER_REQUESTS_PER_SECOND": "1000",
             "WEATHER_TIMEOUT": "2",
             "CATALOG_URI": self.catalog.uri,
@@ -121,6 +123,8 @@ class Pipeline:
         """Start a run whose output goes to ``output``, in a process group of its own."""
         command = [sys.executable, "-m", "luigi", "--module", "jobs", *arguments]
         command += ["--scheduler-retry-delay", "1", *["--local-scheduler"] * local]
+        # Another run of the same command, of another test, is no reason to stay away.
+        command += ["--lock-pid-dir", str(self.data / "locks")]
         self.data.mkdir(parents=True, exist_ok=True)
         with self.output.open("wb") as output:
             return subprocess.Popen(
@@ -227,6 +231,36 @@ def stormy_weather() -> Iterator[str]:
     )
     with running(make_app(airports(), faults)) as url:
         yield url
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """Serve the airports' year behind a door that can be broken."""
+    door = Service(make_app(airports()))
+    with running(door) as url:
+        door.url = url
+        yield door
+
+
+@pytest.fixture
+def settings(
+    make_catalog: Callable[[], CatalogServer],
+    service: Service,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Settings:
+    """Set the pipeline's settings for this process, with a catalog of its own."""
+    change = Settings(monkeypatch, make_catalog())
+    change(
+        weather_base_url=service.url,
+        weather_data_dir=tmp_path,
+        weather_stations=",".join(STATIONS),
+        weather_states="",
+        weather_history_hours=0,
+        weather_requests_per_second=1000,
+        weather_max_attempts=1,
+    )
+    return change
 
 
 @pytest.fixture(scope="session")

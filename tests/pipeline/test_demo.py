@@ -36,11 +36,31 @@ def shown(state: Path) -> str:
     return done.stdout
 
 
-def test_the_daily_mart_and_the_snapshots_are_shown(shown: str) -> None:
-    assert len(re.findall(r"^K\w{3} +2013-07-0[1-4] ", shown, re.MULTILINE)) == 12
-    assert re.search(r"^KJFK +2013-07-02 +24 +22\.0 +23\.2 +25\.6 +6\.", shown, re.MULTILINE)
+def test_hours_days_and_maintenance_are_run_and_shown(shown: str) -> None:
+    # How many rows are new in which hour depends on when the catalog was killed.
+    new = re.findall(r"^2013-07-19T\d\d +weather\.observations +18 +(\d+) +0$", shown, re.MULTILINE)
+    assert sum(map(int, new)) == 18 + 5 * 3
+    assert len(new) == 6
+    assert len(re.findall(r"^K\w{3} +2013-07-1[6-9] ", shown, re.MULTILINE)) == 12
+    day = r"^KEWR +2013-07-19 +24 +27\.8 +32\.8 +37\.8 +0\.0 +42\.8 "
+    assert re.search(day, shown, re.MULTILINE)
     assert re.search(r"^marts\.fct_daily_station_weather +\d+ .* append +15 ", shown, re.MULTILINE)
-    assert "weather.observations/2013-07-02/" in shown
+    assert re.search(r"^Transform +2013-07-19 +success ", shown, re.MULTILINE)
+    assert re.search(r"^Maintenance +2013-07-19 +success ", shown, re.MULTILINE)
+    assert "weather.observations/2013-07-19T23/" in shown
+
+
+def test_faults_are_survived(shown: str) -> None:
+    assert "Kill -9 of the catalog" in shown
+    (line,) = re.findall(r"^Survived +(.*)$", shown, re.MULTILINE)
+    assert re.search(r"\d+ x (error|throttle|truncate)", line)
+
+
+def test_the_report_is_a_page_of_the_day(shown: str) -> None:
+    (path,) = re.findall(r"^  (\S+report\.html)$", shown, re.MULTILINE)
+    page = Path(path).read_text()
+    assert "2013-07-19" in page or "19 July 2013" in page
+    assert "Heat" in page
 
 
 def test_a_second_run_finds_everything_done(shown: str, state: Path) -> None:
@@ -74,8 +94,8 @@ def test_the_ways_to_look_work_after_it_has_stopped(
     finally:
         server.terminate()
         server.wait(60)
-    assert "2013-07-04" in duckdb
-    assert "27.178" in duckdb
+    assert "2013-07-19" in duckdb
+    assert "37.8" in duckdb
     assert "air temperature, degrees Celsius" in pyiceberg
     assert "temperature_qc" in pyiceberg
 

@@ -187,3 +187,74 @@ def race(
         thread.join(120)
     assert len(loaded) == len(inputs), "a loader failed"
     return loaded
+
+
+def test_racing_loaders_that_correct_the_same_rows_end_with_the_last_word(
+    catalog_server: Any, definition: Definition
+) -> None:
+    """Of equally full rows the one fetched last stays, in whatever order they are loaded."""
+    stamped = replace(
+        definition,
+        schema=pa.schema([*SCHEMA, pa.field("fetched_at", pa.timestamp("us", "UTC"))]),
+        stamp="fetched_at",
+    )
+    first = dt.datetime(2013, 7, 2, tzinfo=dt.UTC)
+    inputs = []
+    for number in (3, 1, 5, 0, 4, 2):
+        times = pa.array([first + dt.timedelta(hours=number)] * 12, pa.timestamp("us", "UTC"))
+        table = rows(range(12), float(number)).append_column("fetched_at", times)
+        inputs.append((f"load {number}", table.cast(stamped.schema)))
+    race(catalog_server, stamped, inputs)
+    found = stored(catalog_server.connect(), stamped)
+    assert found == dict.fromkeys(range(12), (5.0, None))
+
+
+def test_an_older_word_of_equal_fullness_changes_nothing(
+    catalog: Catalog, definition: Definition
+) -> None:
+    stamped = replace(
+        definition,
+        schema=pa.schema([*SCHEMA, pa.field("fetched_at", pa.timestamp("us", "UTC"))]),
+        stamp="fetched_at",
+    )
+
+    def load(hour: int, value: float) -> iceberg.Loaded:
+        time = pa.array([dt.datetime(2013, 7, 3, hour, tzinfo=dt.UTC)], pa.timestamp("us", "UTC"))
+        table = rows([1], value).append_column("fetched_at", time).cast(stamped.schema)
+        return iceberg.load(catalog, stamped, table, load_id=f"{hour} {value}")
+
+    assert load(10, 1.0).committed
+    assert load(12, 2.0).committed
+    assert not load(11, 3.0).committed
+    # The same said again later is no news.
+    assert not load(13, 2.0).committed
+    assert stored(catalog, stamped) == {1: (2.0, None)}
+
+
+def test_a_load_after_its_id_has_expired_changes_nothing(
+    catalog: Catalog, definition: Definition
+) -> None:
+    iceberg.load(catalog, definition, rows(range(5)), load_id="first")
+    iceberg.load(catalog, definition, rows(range(3, 8), 2.0), load_id="second")
+    table = catalog.load_table(definition.name)
+    head = table.current_snapshot()
+    assert head is not None
+    expired = [one.snapshot_id for one in table.snapshots() if one.snapshot_id != head.snapshot_id]
+    table.maintenance.expire_snapshots().by_ids(expired).commit()
+    before = stored(catalog, definition)
+    assert iceberg.find_load(catalog.load_table(definition.name), "first") is None
+    # Without a word on when rows were fetched the load is the newest word on those it shares.
+    again = iceberg.load(catalog, definition, rows(range(3)), load_id="first")
+    assert not again.committed
+    assert stored(catalog, definition) == before
+
+
+def test_a_table_of_others_gets_the_retries_switched_off(
+    catalog: Catalog, definition: Definition
+) -> None:
+    iceberg.load(catalog, definition, rows([1]), load_id="first")
+    with catalog.load_table(definition.name).transaction() as transaction:
+        transaction.remove_properties("commit.retry.num-retries")
+    iceberg.load(catalog, definition, rows([2]), load_id="second")
+    properties = catalog.load_table(definition.name).properties
+    assert properties["commit.retry.num-retries"] == "0"

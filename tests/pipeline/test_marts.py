@@ -1,77 +1,15 @@
 """What dbt makes of awkward observations, and what it writes when little or nothing changed."""
 
-import datetime as dt
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
-from jobs import iceberg, transform
-from jobs.load import OBSERVATIONS, QUARANTINE, STATIONS
-
-Observe = dict[str, Any]
-
-
-class Lake:
-    """Raw tables in a catalog of their own, and dbt builds of them."""
-
-    def __init__(self, server: Any, folder: Path) -> None:
-        self.catalog = server.connect()
-        self.folder = folder
-        self._loads = 0
-        iceberg.ensure(self.catalog, QUARANTINE)
-        transform.install_extensions(folder / "duckdb-extensions")
-
-    def load(self, definition: iceberg.Definition, rows: Sequence[dict[str, Any]]) -> None:
-        self._loads += 1
-        table = pa.Table.from_pylist(list(rows), schema=definition.schema)
-        iceberg.load(self.catalog, definition, table, load_id=str(self._loads))
-
-    def build(self) -> list[dict[str, Any]]:
-        (self.folder / "dbt").mkdir(exist_ok=True)
-        with (self.folder / "dbt" / "lock").open("wb") as lock:
-            return transform._build(self.folder, lock)
-
-    def rows(self, mart: str) -> list[dict[str, Any]]:
-        return self.catalog.load_table(f"marts.{mart}").scan().to_arrow().to_pylist()
-
-    def days(self, station: str) -> dict[str, dict[str, Any]]:
-        return {
-            str(row["local_date"]): row
-            for row in self.rows("fct_daily_station_weather")
-            if row["station_id"] == station
-        }
-
-    def hour(self, station: str, hour: dt.datetime) -> dict[str, Any]:
-        (row,) = [
-            row
-            for row in self.rows("fct_observations_hourly")
-            if row["station_id"] == station and row["hour_utc"] == hour
-        ]
-        return row
-
-    def state(self) -> dict[str, tuple[str, int]]:
-        tables = [self.catalog.load_table(name) for name in self.catalog.list_tables("marts")]
-        return {
-            table.name()[-1]: (str(table.metadata.table_uuid), len(table.snapshots()))
-            for table in tables
-        }
-
-
-def utc(*parts: int) -> dt.datetime:
-    return dt.datetime(*parts, tzinfo=dt.UTC)
-
-
-def at(station: str, time: dt.datetime, **values: Any) -> Observe:
-    return {"station_id": station, "observed_at": time, **values}
-
-
-def hours(station: str, start: dt.datetime, count: int, **values: Any) -> list[Observe]:
-    return [at(station, start + dt.timedelta(hours=n), **values) for n in range(count)]
-
+from jobs import runs
+from jobs.transform import TransformError
+from tests.dbt.lake import Lake, at, hours, utc
 
 ZONES = {
     "NYC": "America/New_York",
@@ -126,8 +64,8 @@ def lake(make_catalog: Callable[[], Any], tmp_path_factory: pytest.TempPathFacto
         patch.setenv("CATALOG_URI", server.uri)
         patch.setenv("CATALOG_WAREHOUSE", "default")
         made = Lake(server, folder)
-        made.load(STATIONS, [{"station_id": id_, "time_zone": zone} for id_, zone in ZONES.items()])
-        made.load(OBSERVATIONS, ROWS)
+        made.describe(**ZONES)
+        made.observe(*ROWS)
         made.build()
         yield made
 
@@ -195,20 +133,42 @@ def test_every_station_is_in_the_dimension(lake: Lake) -> None:
     assert rows["SILENT"]["last_observed_at"] is None
 
 
+def test_an_hour_without_a_report_is_a_gap_of_nulls(lake: Lake) -> None:
+    reported = lake.hour("NYC", utc(2013, 8, 1, 13))
+    assert (reported["is_gap"], reported["observations"]) == (False, 1)
+    gap = lake.hour("NYC", utc(2013, 8, 1, 14))
+    assert (gap.pop("is_gap"), gap.pop("observations")) == (True, 0)
+    names = {"station_hour_id", "station_id", "hour_utc", "local_time", "local_date"}
+    assert {name for name, value in gap.items() if value is not None} == {
+        *names,
+        "reports_fingerprint",
+    }
+    grid = [row for row in lake.rows("fct_observations_hourly") if row["station_id"] == "NYC"]
+    first, last = utc(2013, 3, 10, 5), utc(2013, 11, 4, 4)
+    assert len(grid) == (last - first).total_seconds() / 3600 + 1
+    assert {row["station_id"] for row in lake.rows("fct_observations_hourly")} == {
+        "NYC",
+        "HNL",
+        "GUM",
+        "NONE",
+        "ODD",
+    }
+
+
 def test_building_again_commits_nothing_and_a_change_only_itself(lake: Lake) -> None:
     before = lake.state()
-    models = {
-        result["unique_id"].rpartition(".")[2]: result["message"]
-        for result in lake.build()
-        if result["unique_id"].startswith("model.weather.fct")
-    }
-    assert set(models.values()) == {"unchanged"}
+    again = lake.build()
+    assert {
+        model["message"] for name, model in again["models"].items() if name in lake.state()
+    } == {"unchanged", "OK"}
+    assert not sum(model["rows_changed"] for model in again["models"].values())
     assert lake.state() == before
 
-    daily = {row["station_day_id"]: row for row in lake.rows("fct_daily_station_weather")}
-    lake.load(OBSERVATIONS, [at("NYC", utc(2013, 5, 1, 17), temperature_c=16.0)])
-    lake.build()
-    after = {row["station_day_id"]: row for row in lake.rows("fct_daily_station_weather")}
+    daily = lake.keyed("fct_daily_station_weather", "station_day_id")
+    lake.observe(at("NYC", utc(2013, 5, 1, 17), temperature_c=16.0))
+    changed = lake.build()["models"]
+    assert changed["fct_daily_station_weather"]["message"] == "1 rows in, 1 out"
+    after = lake.keyed("fct_daily_station_weather", "station_day_id")
     assert after.pop("NYC|2013-05-01")["temperature_max_c"] == 16.0
     daily.pop("NYC|2013-05-01")
     assert after == daily
@@ -219,40 +179,58 @@ def test_building_again_commits_nothing_and_a_change_only_itself(lake: Lake) -> 
     assert table.current_snapshot().summary["added-records"] == "1"
 
 
-def test_another_set_of_columns_makes_the_table_anew(
-    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = tmp_path / "dbt"
-    shutil.copytree(Path(__file__).parents[2] / "dbt", project)
-    model = project / "models" / "marts" / "dim_stations.sql"
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a copy of the dbt project, which the pipeline uses."""
+    folder = tmp_path / "dbt"
+    shutil.copytree(Path(__file__).parents[2] / "dbt", folder)
+    monkeypatch.setenv("WEATHER_DBT_DIR", str(folder))
+    return folder
+
+
+def test_another_set_of_columns_makes_the_table_anew(lake: Lake, project: Path) -> None:
+    marts = project / "models" / "marts"
+    model, contract = marts / "dim_stations.sql", marts / "stations.yml"
     model.write_text(model.read_text().replace("stations.state,", "stations.state, 1 as more,"))
-    monkeypatch.setenv("WEATHER_DBT_DIR", str(project))
     before = lake.rows("dim_stations")
-    lake.build()
-    after = lake.rows("dim_stations")
-    assert {row.pop("more") for row in after} == {1}
-    assert sorted(map(str, after)) == sorted(map(str, before))
-    monkeypatch.delenv("WEATHER_DBT_DIR")
-    lake.build()
-    assert sorted(map(str, lake.rows("dim_stations"))) == sorted(map(str, before))
+    with pytest.raises(TransformError, match=r"not those of the contract: .* has more INTEGER"):
+        lake.run("run", "--select", "dim_stations")
+    # A contract that is wrong costs nobody the table either.
+    promised = contract.read_text()
+    contract.write_text(
+        promised.replace(
+            "name: elevation_m, data_type: double", "name: height_m, data_type: double", 1
+        )
+    )
+    with pytest.raises(TransformError, match=r"promises height_m DOUBLE"):
+        lake.run("run", "--select", "dim_stations")
+    contract.write_text(promised)
+    assert lake.rows("dim_stations") == before
+    column = '      - {name: more, data_type: integer, description: "One."}\n'
+    after = "      - {name: time_zone,"
+    contract.write_text(contract.read_text().replace(after, column + after, 1))
+    lake.run("run", "--select", "dim_stations")
+    found = lake.rows("dim_stations")
+    assert {row.pop("more") for row in found} == {1}
+    assert sorted(map(str, found)) == sorted(map(str, before))
 
 
-def test_a_failing_test_is_named(
-    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = tmp_path / "dbt"
-    shutil.copytree(Path(__file__).parents[2] / "dbt", project)
+def test_a_failing_test_is_named_and_recorded(lake: Lake, project: Path) -> None:
     (project / "data-tests" / "no_station_is_silent.sql").write_text(
         "select station_id from {{ ref('dim_stations') }} where observations = 0"
     )
-    monkeypatch.setenv("WEATHER_DBT_DIR", str(project))
-    with pytest.raises(transform.TransformError, match=r"no_station_is_silent: Got 1 result"):
-        lake.build()
+    with pytest.raises(TransformError, match=r"no_station_is_silent: Got 1 result") as failure:
+        lake.build(run_id="a-failing-run")
+    (run,) = [r for r in lake.rows("pipeline_runs", "weather") if r["run_id"] == "a-failing-run"]
+    assert (run["status"], run["message"]) == ("failed", str(failure.value))
+    assert (run["task"], run["period"], run["tests_failed"]) == ("Transform", "2013-07-02", 1)
+    assert run["tests_passed"] > 1
+    last = runs.last_success(lake.catalog, ["Transform"])
+    assert last is not None
+    assert last["run_id"] != "a-failing-run"
 
 
 def test_a_token_is_sent_by_way_of_a_secret(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATALOG_TOKEN", "a-token")
-    before = lake.state()
-    assert lake.build()
-    assert lake.state() == before
+    lake.run("run", "--select", "dim_station_history")
     assert "a-token" not in (lake.folder / "dbt" / "logs" / "dbt.log").read_text()

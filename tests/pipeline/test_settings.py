@@ -12,6 +12,8 @@ from luigi.cmdline_parser import CmdlineParser
 from luigi.parameter import ParameterException
 
 from jobs import config
+from jobs.ingestion import WeatherIngestion
+from jobs.periods import Period
 from jobs.pipeline import WeatherPipeline
 from jobs.stations import Stations
 
@@ -70,13 +72,13 @@ def test_an_empty_variable_empties_a_list_only(
 @pytest.mark.usefixtures("file")
 def test_a_name_that_is_none_is_refused_by_name() -> None:
     with pytest.raises(ParameterException, match=r"'K JFK'.*stations.*such as NY or KJFK"):
-        Stations(stations=("K JFK",))
+        Stations(period=Period.of_day(YESTERDAY), stations=("K JFK",))
 
 
 @pytest.mark.usefixtures("file")
 def test_no_choice_of_stations_is_told_with_the_setting() -> None:
     with pytest.raises(ValueError, match=r"\[weather\] stations .*--weather-stations"):
-        Stations(date=YESTERDAY).output()
+        Stations(period=Period.of_day(YESTERDAY)).output()
 
 
 @pytest.mark.usefixtures("file")
@@ -100,9 +102,31 @@ def test_a_day_that_is_not_over_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("file")
+def test_hour_is_the_last_one_that_is_over() -> None:
+    now = dt.datetime.now(dt.UTC)
+    hour = WeatherIngestion().hour.replace(tzinfo=dt.UTC)
+    # The clock may have struck in between.
+    assert dt.timedelta(hours=1) <= dt.datetime.now(dt.UTC) - hour <= dt.timedelta(hours=2)
+    running = now.replace(minute=0, second=0, microsecond=0, tzinfo=None) + dt.timedelta(hours=1)
+    with pytest.raises(ParameterException, match=f"hour {running:%Y-%m-%dT%H} is not over"):
+        WeatherIngestion(hour=running)
+
+
+@pytest.mark.usefixtures("file")
+@pytest.mark.parametrize("day_or_hour", ["2999-01-01", "2999-01-01T00", "2013-07-01_2999-01-01"])
+def test_a_period_that_is_not_over_is_refused(day_or_hour: str) -> None:
+    with pytest.raises(ParameterException, match=f"period {day_or_hour} is not over"):
+        Stations(period=Period.parse(day_or_hour))
+
+
+@pytest.mark.usefixtures("file")
 def test_other_stations_are_other_work(tmp_path: Path) -> None:
     def path(**choice: tuple[str, ...]) -> str:
-        return Stations(date=YESTERDAY, data_dir=str(tmp_path), **choice).output().path
+        return (
+            Stations(period=Period.of_day(YESTERDAY), data_dir=str(tmp_path), **choice)
+            .output()
+            .path
+        )
 
     paths = {
         path(stations=("KJFK",)),
@@ -117,12 +141,13 @@ def test_other_stations_are_other_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("file")
-def test_the_token_is_no_ones_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CATALOG_TOKEN", "s3cret")
+@pytest.mark.parametrize("name", ["token", "credential"])
+def test_secrets_are_no_ones_business(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"CATALOG_{name.upper()}", "me:s3cret")
     settings = config.catalog()
-    assert settings.token == "s3cret"  # noqa: S105 - not one
+    assert getattr(settings, name) == "me:s3cret"
     assert "s3cret" not in repr(settings)
-    assert "token" not in settings.to_str_params(only_public=True)
+    assert name not in settings.to_str_params(only_public=True)
 
 
 @pytest.mark.usefixtures("file")

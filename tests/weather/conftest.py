@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.standin import Source, airports, recordings, running
+from jobs.standin import Source, airports, network, recordings, running
 from jobs.weather import WeatherClient
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "nws"
@@ -20,6 +20,11 @@ Connect = Callable[..., WeatherClient]
 @pytest.fixture(scope="session")
 def year() -> Source:
     return airports()
+
+
+@pytest.fixture(scope="session")
+def states() -> Source:
+    return network()
 
 
 @pytest.fixture(scope="session")

@@ -1,60 +1,26 @@
-"""The client against the real stand-in, over a socket, on good and bad days."""
+"""The client against the real stand-in, over a socket: what is asked for and what comes."""
 
 from __future__ import annotations
 
-import json
-import logging
-import socket
+import multiprocessing
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
-from jobs.standin import Faults, Source, make_app
+from jobs.standin import Source, make_app
 from jobs.weather import (
     BadRequest,
     NotFound,
-    Refused,
-    Throttled,
-    Unavailable,
-    Unreachable,
-    Unreadable,
     WeatherClient,
-    WeatherError,
 )
+from tests.weather.handmade import observation, page, serving, times
 
 Connect = Callable[..., WeatherClient]
 
 DAY = datetime(2013, 7, 2, tzinfo=UTC)
 NEXT_DAY = DAY + timedelta(days=1)
-
-
-def serving(*answers: tuple[int, dict[str, str], bytes]) -> Any:
-    """Serve these answers one after the other, the last one for ever."""
-    left = list(answers)
-
-    def app(_: Any, start_response: Any) -> list[bytes]:
-        status, headers, body = left.pop(0) if len(left) > 1 else left[0]
-        start_response(f"{status} Whatever", list(headers.items()))
-        return [body]
-
-    return app
-
-
-def page(*features: Any, following: str | None = None) -> tuple[int, dict[str, str], bytes]:
-    pagination = {"pagination": {"next": following}} if following else {}
-    body = {"type": "FeatureCollection", "features": list(features)} | pagination
-    return 200, {"Content-Type": "application/geo+json"}, json.dumps(body).encode()
-
-
-def observation(moment: datetime) -> dict[str, Any]:
-    return {"id": f"o/{moment.isoformat()}", "properties": {"timestamp": moment.isoformat()}}
-
-
-def times(features: list[dict[str, Any]]) -> list[str]:
-    return [feature["properties"]["timestamp"] for feature in features]
 
 
 def test_stations_of_states(connect: Connect, year: Source) -> None:
@@ -154,162 +120,6 @@ def test_a_bad_request_is_not_repeated_and_names_the_parameter(
     assert len(asked) == 1
 
 
-ANSWERS = {
-    "forbidden": Throttled,
-    "throttle": Throttled,
-    "throttle-bare": Throttled,
-    "unavailable": Throttled,
-    "unavailable-bare": Throttled,
-    "error": Unavailable,
-    "truncate": Unreachable,
-    "timeout": Unreachable,
-    "null-features": Unreadable,
-}
-
-
-@pytest.mark.parametrize("fault", ANSWERS)
-def test_a_fault_that_passes_is_sat_out(
-    connect: Connect, year: Source, fault: str, asked: list[str], waits: list[float]
-) -> None:
-    app = make_app(year, Faults(script=[fault, fault]), hang=30)
-    client = connect(app, timeout=1.0 if fault == "timeout" else 20)
-    assert len(client.observations("KJFK", DAY, NEXT_DAY)) == 24
-    assert asked[0] == asked[1] == asked[2]
-    assert len(waits) == 2
-    least = 5 if fault in {"forbidden", "throttle-bare", "unavailable-bare"} else 1
-    assert all(wait >= least for wait in waits)
-
-
-@pytest.mark.parametrize("fault", ANSWERS)
-def test_a_fault_that_stays_is_raised(
-    connect: Connect, year: Source, fault: str, asked: list[str], waits: list[float]
-) -> None:
-    app = make_app(year, Faults({fault: 1.0}, in_a_row=1000), hang=30)
-    client = connect(app, max_attempts=3, timeout=1.0 if fault == "timeout" else 20)
-    with pytest.raises(ANSWERS[fault]) as caught:
-        client.observations("KJFK", DAY, NEXT_DAY)
-    assert (len(asked), len(waits)) == (3, 2)
-    assert caught.value.__notes__ == ["given up after 3 attempt(s)"]
-
-
-def test_a_dead_service_is_unreachable(waits: list[float]) -> None:
-    with socket.socket() as bound:  # bound but not listening: connections are refused
-        bound.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        client = WeatherClient(url, user_agent="t", max_attempts=2, sleep=waits.append)
-        with client, pytest.raises(Unreachable, match="no answer"):
-            client.observations("KJFK", DAY, NEXT_DAY)
-    assert len(waits) == 1
-
-
-def limited(retry_after: str) -> Any:
-    return serving((429, {"Retry-After": retry_after}, b""), page())
-
-
-def test_retry_after_in_seconds_is_honoured(connect: Connect, waits: list[float]) -> None:
-    assert list(connect(limited("90")).stations()) == []
-    assert waits == [90.0]
-
-
-def test_retry_after_as_a_date_is_honoured(connect: Connect, waits: list[float]) -> None:
-    moment = datetime.now(UTC) + timedelta(seconds=100)
-    assert list(connect(limited(format_datetime(moment, usegmt=True))).stations()) == []
-    assert 60 < waits[0] <= 100
-
-
-@pytest.mark.parametrize("odd", ["soon", "-5", "Mon, 99 Foo 2013"])
-def test_an_unreadable_retry_after_is_as_none(
-    connect: Connect, waits: list[float], odd: str
-) -> None:
-    assert list(connect(limited(odd)).stations()) == []
-    assert 5 <= waits[0] <= 70
-
-
-def test_a_retry_after_in_the_past_means_soon(connect: Connect, waits: list[float]) -> None:
-    assert list(connect(limited("Tue, 02 Jul 2013 00:00:00 GMT")).stations()) == []
-    assert 1 <= waits[0] <= 3
-
-
-def test_a_retry_after_beyond_the_budget_ends_it(
-    connect: Connect, asked: list[str], waits: list[float]
-) -> None:
-    with pytest.raises(Throttled) as caught:
-        list(connect(limited("3600")).stations())
-    assert caught.value.retry_after == 3600
-    assert (len(asked), waits) == (1, [])
-
-
-def test_waiting_ends_with_the_budget(connect: Connect, year: Source, waits: list[float]) -> None:
-    app = make_app(year, Faults({"throttle-bare": 1.0}, in_a_row=1000))
-    with pytest.raises(Throttled):
-        list(connect(app, max_attempts=1000, max_wait=60.0).stations())
-    assert 10 < sum(waits) <= 60
-
-
-def test_a_retry_is_logged_with_its_correlation_id(
-    connect: Connect, year: Source, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING, "jobs.weather")
-    list(connect(make_app(year, Faults(script=["error"]))).stations())
-    assert "HTTP 500" in caplog.text
-    assert "correlation id" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        ((200, {}, b"<html>"), Unreadable),
-        ((200, {}, b"[]"), Unreadable),
-        ((200, {}, b"\xff\xfe"), Unreadable),
-        ((200, {}, b'{"features": {}}'), Unreadable),
-        ((502, {}, b"bad gateway"), Unavailable),
-        ((504, {}, b""), Throttled),
-        ((403, {"Content-Type": "application/problem+json"}, b'{"title": "No"}'), Refused),
-        ((204, {}, b""), Refused),
-        ((410, {}, b"[]"), Refused),
-    ],
-)
-def test_each_odd_answer_has_its_error(
-    connect: Connect, answer: tuple[int, dict[str, str], bytes], error: type[WeatherError]
-) -> None:
-    with pytest.raises(error) as caught:
-        list(connect(serving(answer), max_attempts=2).stations())
-    assert type(caught.value) is error
-
-
-def test_a_next_page_elsewhere_is_not_followed(connect: Connect) -> None:
-    app = serving(page({"id": "a"}, following="http://localhost:1/stations?cursor=x"))
-    with pytest.raises(Refused, match="another origin"):
-        list(connect(app).stations())
-
-
-def test_a_next_link_that_comes_again_ends_the_walk(connect: Connect, asked: list[str]) -> None:
-    app = serving(
-        page({"id": "a"}, following="/stations?cursor=1"),
-        page({"id": "b"}, following="/stations?cursor=1"),
-    )
-    assert [f["id"] for f in connect(app).stations()] == ["a", "b"]
-    assert len(asked) == 2
-
-
-def test_a_page_without_news_ends_the_walk(connect: Connect, asked: list[str]) -> None:
-    app = serving(
-        page({"id": "a"}, {"id": "b"}, following="/stations?cursor=1"),
-        page({"id": "b"}, {"id": "c"}, following="/stations?cursor=2"),
-        page({"id": "c"}, {"id": "a"}, following="/stations?cursor=3"),
-    )
-    assert [f["id"] for f in connect(app).stations()] == ["a", "b", "c"]
-    assert len(asked) == 3
-
-
-def test_pages_older_than_the_start_end_the_walk(connect: Connect, asked: list[str]) -> None:
-    hours = [DAY + timedelta(hours=back) for back in (1, 0, -1, -2, -3)]
-    pages = [page(observation(h), following=f"/o?cursor={h.hour}") for h in hours]
-    found = connect(serving(*pages)).observations("KJFK", DAY, NEXT_DAY)
-    assert times(found) == [hours[0].isoformat(), hours[1].isoformat()]
-    assert len(asked) == 3
-
-
 def test_records_without_a_time_are_handed_on(connect: Connect) -> None:
     odd: list[Any] = [{"id": "x"}, None, 7, {"properties": {"timestamp": "yesterday"}}]
     app = serving(page(*odd, observation(DAY)))
@@ -342,3 +152,24 @@ def test_a_proxy_of_the_environment_is_not_used_on_this_machine(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     assert len(list(connect(make_app(year), max_attempts=1).stations())) == 3
+
+
+def test_a_fork_gets_connections_of_its_own(connect: Connect, year: Source) -> None:
+    client = connect(make_app(year), max_attempts=1)
+    expected = client.observations("KJFK", DAY, NEXT_DAY)
+    context = multiprocessing.get_context("fork")  # as Luigi's workers do
+    answers = context.SimpleQueue()
+
+    def ask() -> None:
+        answers.put([client.observations("KJFK", DAY, NEXT_DAY) == expected for _ in range(20)])
+
+    processes = [context.Process(target=ask) for _ in range(3)]
+    for process in processes:
+        process.start()
+    found = [client.observations("KJFK", DAY, NEXT_DAY) == expected for _ in range(20)]
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 3
+    for _ in processes:
+        found.extend(answers.get())
+    assert found == [True] * 80

@@ -18,7 +18,7 @@ from jobs.records import (
     unreadable_values,
 )
 from jobs.standin import Faults, Source, make_app
-from jobs.standin_faults import ANSWER_FAULTS, DATA_FAULTS, parse, spoil
+from jobs.standin.faults import ANSWER_FAULTS, DATA_FAULTS, parse, spoil
 from jobs.weather import WeatherClient
 
 Connect = Callable[..., WeatherClient]

@@ -21,8 +21,9 @@ import requests
 from click.testing import CliRunner
 
 from jobs.records import Reject, parse_observation, parse_station
-from jobs.standin import Source, airports, main, make_app, running
-from jobs.standin_faults import ANSWER_FAULTS, DATA_FAULTS
+from jobs.standin import Source, airports, make_app, running
+from jobs.standin.__main__ import main
+from jobs.standin.faults import ANSWER_FAULTS, DATA_FAULTS, SERVICE_FAULTS
 
 AGENT = {"User-Agent": "(falcon-catalog tests, tests@example.org)"}
 GEOJSON = "application/geo+json"
@@ -273,6 +274,34 @@ def test_the_command_prints_its_url_and_stops_when_told(number: signal.Signals) 
             process.kill()
 
 
+def test_the_command_serves_the_country_as_of_another_time() -> None:
+    command = [sys.executable, "-m", "jobs.standin", "--listen", "127.0.0.1:0"]
+    command += ["--network", "us", "--years", "2", "--now", "2012-02-29T12:30"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline().decode()
+            told = re.match(r"Listening on (http://127\.0\.0\.1:\d+) \(2673 stations, \d{8} ", line)
+            assert told, line
+            latest = get(f"{told[1]}/stations/KDEN/observations/latest").json()
+            assert latest["properties"]["timestamp"] == "2012-02-29T12:00:00+00:00"
+        finally:
+            process.terminate()
+            assert process.wait(DEADLINE) == 0
+
+
+def test_an_unchanged_answer_is_a_304(url: str) -> None:
+    there = f"{url}/stations/KJFK/observations"
+    params = {"start": "2013-07-02T00:00:00Z", "end": "2013-07-02T05:00:00Z"}
+    first = get(there, **params)
+    assert first.headers["Last-Modified"] == "Tue, 02 Jul 2013 05:00:00 GMT"
+    for since, status in (("05:00:00", 304), ("06:00:00", 304), ("04:59:59", 200)):
+        asking = AGENT | {"If-Modified-Since": f"Tue, 02 Jul 2013 {since} GMT"}
+        answer = requests.get(there, params=params, headers=asking, timeout=DEADLINE)
+        assert answer.status_code == status
+        assert answer.content == (b"" if status == 304 else first.content)
+
+
 def test_a_hanging_request_does_not_hold_the_stop_back(year: Source) -> None:
     asking = AGENT | {"X-Standin-Faults": "timeout"}
     with running(make_app(year, hang=3600)) as base, pytest.raises(requests.ReadTimeout):
@@ -288,7 +317,13 @@ def test_a_hanging_request_does_not_hold_the_stop_back(year: Source) -> None:
         (["--faults", "throttle=much"], "'much' is not a number"),
         (["--faults", "throttle=2"], "between 0 and 1"),
         (["--recordings", "/nowhere"], "does not exist"),
-        (["--recordings", ".", "--shift-to-now"], "not recordings"),
+        (["--recordings", ".", "--shift-to-now"], "not for recordings"),
+        (["--recordings", ".", "--network", "us"], "not for recordings"),
+        (["--years", "0"], "years must be between 1 and 100, not 0"),
+        (["--years", "2", "--shift-to-now"], "the year up to now is one year, not 2"),
+        (["--now", "noon"], "'noon' is not a time"),
+        (["--now", "2013-07-02T14:20", "--shift-to-now"], "choose one"),
+        (["--late", "0.6"], "between 0 and 0.5"),
     ],
 )
 def test_a_wrong_option_is_told_in_one_line(arguments: list[str], told: str) -> None:
@@ -309,5 +344,5 @@ def test_a_taken_port_is_told_in_one_line() -> None:
 
 def test_the_help_names_every_fault_and_shows_how() -> None:
     told = CliRunner().invoke(main, ["--help"]).output
-    assert all(f"  {name} " in told for name in (*ANSWER_FAULTS, *DATA_FAULTS))
+    assert all(f"  {name} " in told for name in (*ANSWER_FAULTS, *SERVICE_FAULTS, *DATA_FAULTS))
     assert "curl" in told

@@ -1,6 +1,6 @@
 select
     station_id,
-    name as station_name,
+    station_name,
     state,
     time_zone,
     -- An unknown or missing zone must not stop every other station's days.
@@ -13,5 +13,7 @@ select
     forecast_zone,
     fire_weather_zone,
     provider,
-    sub_provider
-from {{ source('weather', 'stations') }}
+    sub_provider,
+    valid_from
+from {{ ref('stg_station_history') }}
+where is_current

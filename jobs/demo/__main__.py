@@ -1,0 +1,142 @@
+"""Show the whole house: catalog, pipeline, marts, maintenance and report, on real observations.
+
+``python -m jobs.demo`` is what ``make demo`` runs. It starts the catalog and the stand-in of the
+weather service on free ports, runs the pipeline, shows what it made and stops what it started.
+The state stays in ``var/demo``: a second run finds everything done.
+"""
+
+import datetime as dt
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import click
+import duckdb
+from requests import RequestException
+
+from jobs import iceberg
+from jobs.demo import servers, story, tables
+from jobs.demo.servers import DemoError
+from jobs.demo.ways import ways
+
+# Mostly DuckDB's extensions.
+SPACE = 250 << 20
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the demo keeps things."""
+
+    folder: Path
+
+    @property
+    def store(self) -> str:
+        """URL of the catalog's database."""
+        return f"sqlite:///{self.folder / 'catalog.db'}"
+
+    @property
+    def warehouse(self) -> str:
+        """URL of the tables' folder."""
+        return f"file://{self.folder / 'warehouse'}"
+
+    @property
+    def weather(self) -> Path:
+        """The pipeline's data_dir."""
+        return self.folder / "weather"
+
+
+@click.command()
+@click.option(
+    "--state",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("var/demo"),
+    show_default=True,
+    help="Folder of everything the demo makes.",
+)
+@click.option(
+    "--listen",
+    default="127.0.0.1:0",
+    show_default=True,
+    help="Where the catalog listens meanwhile; port 0 takes a free one.",
+)
+def main(folder: Path, listen: str) -> None:
+    """Fill an Iceberg lakehouse with real weather and show it."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        _demo(State(folder.resolve()), listen)
+    except BrokenPipeError:
+        raise  # who reads our output has seen enough
+    except (DemoError, OSError, duckdb.Error, RequestException) as error:
+        line = " ".join(str(error).split())
+        raise click.ClickException(f"the demo stopped: {line}") from None
+
+
+def _demo(state: State, listen: str) -> None:
+    started = time.monotonic()
+    state.folder.mkdir(parents=True, exist_ok=True)
+    _require_space(state)
+    server = servers.catalog(state.store, state.warehouse, listen, state.folder / "catalog.log")
+    with servers.running(server):
+        click.echo(f"Catalog      {server.url}   (state in {state.folder})")
+        _configure(state, server.url)
+        story.tell(server, state.folder, state.weather)
+        _show(state, server.url)
+    next_day = story.LAST_DAY + dt.timedelta(days=1)
+    click.echo(ways(state.store, state.warehouse, state.weather, next_day))
+    click.echo(f"Done in {time.monotonic() - started:.0f} s. What was started is stopped again.")
+
+
+def _show(state: State, uri: str) -> None:
+    catalog = iceberg.connect(uri, "default")
+    first = story.LAST_DAY - dt.timedelta(days=story.DAYS - 1)
+    mart = tables.daily(uri, state.weather, first, story.LAST_DAY)
+    click.echo(f"\nThe hours ingested\n\n{tables.hours(state.weather)}")
+    click.echo(f"\nThe daily mart, marts.fct_daily_station_weather\n\n{mart}")
+    click.echo(f"\nThe snapshots that made it\n\n{tables.snapshots(catalog)}")
+    click.echo(f"\nThe runs, weather.pipeline_runs\n\n{tables.runs(catalog)}")
+    report = story.report()
+    click.echo(f"\nThe report, one file to open in a browser\n\n  {report}")
+
+
+def _require_space(state: State) -> None:
+    free = shutil.disk_usage(state.folder).free
+    if not state.weather.exists() and free < SPACE:
+        raise DemoError(
+            f"{state.folder} has {free >> 20} MB free, and the demo needs {SPACE >> 20} MB"
+        )
+
+
+def _configure(state: State, uri: str) -> None:
+    """Set the pipeline's settings, for this process and the ones it starts."""
+    os.environ.update(
+        {
+            "WEATHER_DATA_DIR": str(state.weather),
+            "WEATHER_STATIONS": ",".join(story.STATIONS),
+            "WEATHER_STATES": "",
+            "WEATHER_ALERT_STATES": "NJ,NY",
+            # The stand-in marks the alerts that it derives from its records as tests.
+            "WEATHER_ALERT_STATUSES": "Actual,Test",
+            # The stand-in's hours are of 2013, and it forgets nothing.
+            "WEATHER_HISTORY_HOURS": "0",
+            "WEATHER_VERIFY": "true",
+            "WEATHER_REQUESTS_PER_SECOND": "50",
+            # Everything is on this machine, whatever proxy leads out of it.
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+            "CATALOG_URI": uri,
+            "CATALOG_WAREHOUSE": "default",
+        }
+    )
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

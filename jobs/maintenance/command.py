@@ -1,0 +1,285 @@
+"""Maintain tables of any Iceberg REST catalog from the command line."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, RESTError
+from requests import RequestException
+
+from jobs.maintenance.compaction import compact
+from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError, RefusedError
+from jobs.maintenance.expiry import expire_snapshots
+from jobs.maintenance.manifests import rewrite_manifests
+from jobs.maintenance.options import age, size
+from jobs.maintenance.orphans import old_metadata, remove_orphans
+from jobs.maintenance.planning import Plan
+from jobs.maintenance.printing import as_table
+from jobs.maintenance.results import Result, as_json
+
+_FAILURES = (
+    LostRaceError,
+    NoSuchTableError,
+    OutcomeUnknownError,
+    RefusedError,
+    RESTError,
+    RequestException,
+)
+
+
+@dataclass(frozen=True)
+class _Session:
+    """The options that all commands share."""
+
+    properties: Mapping[str, str]
+    catalog_name: str | None
+    as_json: bool
+    quiet: bool
+
+    def connect(self) -> Catalog:
+        if self.catalog_name:
+            return load_catalog(self.catalog_name, **self.properties)
+        return RestCatalog("maintenance", **self.properties)
+
+    def say(self, message: str) -> None:
+        if not self.quiet:
+            click.echo(message, err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--catalog-uri", metavar="URL", help="The REST catalog.  [http://127.0.0.1:8181]")
+@click.option("--warehouse", metavar="NAME", help="Its warehouse.")
+@click.option("--token", metavar="TEXT", envvar="CATALOG_TOKEN", help="A bearer token.")
+@click.option(
+    "--credential",
+    metavar="ID:SECRET",
+    envvar="CATALOG_CREDENTIAL",
+    help="OAuth2 client credentials.",
+)
+@click.option("-p", "--property", "extra", multiple=True, metavar="KEY=VALUE", help="Any property.")
+@click.option(
+    "--catalog", "catalog_name", metavar="NAME", help="A catalog that PyIceberg knows by name."
+)
+@click.option("--json", "json_", is_flag=True, help="Print results as JSON, not as a table.")
+@click.option("--quiet", is_flag=True, help="No lines of progress.")
+@click.pass_context
+def main(
+    context: click.Context,
+    /,
+    *,
+    extra: tuple[str, ...],
+    catalog_name: str | None,
+    json_: bool,
+    quiet: bool,
+    catalog_uri: str | None,
+    **given: str | None,
+) -> None:
+    """Keep Iceberg tables fast and small, in any REST catalog, beside running writers.
+
+    TABLES are names such as weather.observations; weather.* is every table of a namespace.
+
+    \b
+    A night's work on a busy table, in this order:
+      compact             small files and deleted rows -> few full files
+      rewrite-manifests   many manifests -> few, sorted by partition
+      expire-snapshots    old snapshots go, and the files only they reached
+      old-metadata        metadata files no longer in the log go      (--delete)
+      remove-orphans      what failed writers left behind goes        (--delete)
+
+    \b
+    For example:
+      python -m jobs.maintenance --catalog-uri http://127.0.0.1:8181 compact weather.observations
+      python -m jobs.maintenance --catalog prod expire-snapshots --older-than 7d 'sales.*'
+      python -m jobs.maintenance remove-orphans 'weather.*'           (shows, deletes nothing)
+
+    The catalog is --catalog-uri, or a name of ~/.pyiceberg.yaml (--catalog). Exit status: 0 done,
+    1 an operation failed, 2 wrong usage.
+    """
+    properties = {key: value for key, value in {"uri": catalog_uri, **given}.items() if value}
+    for pair in extra:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise click.UsageError(f"--property {pair!r} must be KEY=VALUE")
+        properties[key] = value
+    if not catalog_name:
+        properties.setdefault("uri", "http://127.0.0.1:8181")
+    context.obj = _Session(properties, catalog_name, json_, quiet)
+
+
+_tables = click.argument("tables", nargs=-1, required=True)
+_branch = click.option("--branch", default="main", show_default=True, help="Branch to work on.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+
+
+def _careful(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of commands that delete what nothing refers to."""
+    options = [
+        click.option("--delete", is_flag=True, help="Delete; without it nothing is changed."),
+        click.option(
+            "--older-than", type=age, default="3d", show_default=True, help="Only of this age."
+        ),
+        click.option(
+            "--allow-young", is_flag=True, help="Allow an age below 24h: only when nobody writes."
+        ),
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), options, command)
+
+
+@main.command("compact")
+@_tables
+@click.option(
+    "--target-size", "target_bytes", type=size, help="Size of new files.  [table's, or 512M]"
+)
+@click.option(
+    "--min-input-files",
+    default=Plan.min_input_files,
+    show_default=True,
+    help="Rewrite fewer small files only if they fill a new one.",
+)
+@click.option(
+    "--delete-files",
+    default=Plan.delete_files,
+    show_default=True,
+    help="Rewrite a file with this many delete files, whatever its size.",
+)
+@click.option(
+    "--delete-ratio",
+    default=Plan.delete_ratio,
+    show_default=True,
+    help="Rewrite a file with this part of its rows deleted, whatever its size.",
+)
+@click.option("--all", "rewrite_all", is_flag=True, help="Rewrite every file.")
+@click.option("--sort", metavar="TEXT", help="As in 'city, seen_at desc nulls last'.")
+@click.option(
+    "--memory",
+    "memory_bytes",
+    type=size,
+    default=f"{Plan.memory_bytes >> 20}M",
+    show_default=True,
+    help="Rows held at once.",
+)
+@click.option(
+    "--groups-per-commit",
+    default=Plan.groups_per_commit,
+    show_default=True,
+    help="Files written before they are committed; fewer lose less when others interfere.",
+)
+@_branch
+@_dry_run
+@click.pass_obj
+def _compact(session: _Session, /, *, tables: tuple[str, ...], branch: str, **options: Any) -> None:
+    """Write small files, and files with deleted rows, together into full ones.
+
+    Files are packed by partition to the target size and written sorted, by --sort or the table's
+    own sort order; position deletes are applied. The rows stay the same (a 'replace' snapshot).
+    A group whose files another writer changes meanwhile is planned again.
+    """
+    try:
+        plan = Plan(**options)
+    except RefusedError as error:
+        raise click.UsageError(str(error)) from error
+    _run(session, tables, compact, plan=plan, branch=branch)
+
+
+@main.command("rewrite-manifests")
+@_tables
+@click.option(
+    "--target-size", "target_bytes", type=size, help="Size of a manifest.  [table's, or 8M]"
+)
+@_branch
+@_dry_run
+@click.pass_obj
+def _rewrite_manifests(session: _Session, /, *, tables: tuple[str, ...], **options: Any) -> None:
+    """Write few manifests, sorted by partition, instead of many: scans are planned faster.
+
+    Data files and delete files stay as they are. Nothing is done when there would not be fewer.
+    """
+    _run(session, tables, rewrite_manifests, **options)
+
+
+@main.command("expire-snapshots")
+@_tables
+@click.option(
+    "--older-than",
+    type=age,
+    help="Age of snapshots.  [history.expire.max-snapshot-age-ms, or 5d]",
+)
+@click.option(
+    "--keep-last", type=int, help="Of each branch.  [history.expire.min-snapshots-to-keep, or 1]"
+)
+@click.option("--keep-files", is_flag=True, help="Delete no files.")
+@_dry_run
+@click.pass_obj
+def _expire_snapshots(session: _Session, /, *, tables: tuple[str, ...], **options: Any) -> None:
+    """Expire old snapshots and delete the files that only they reached.
+
+    Branches, tags and their own retention are respected. Expired snapshots cannot be read any
+    more: time travel ends at the oldest one kept.
+    """
+    _run(session, tables, expire_snapshots, **options)
+
+
+@main.command("remove-orphans")
+@_tables
+@_careful
+@click.pass_obj
+def _remove_orphans(
+    session: _Session, /, *, tables: tuple[str, ...], delete: bool, **options: Any
+) -> None:
+    """Show, or --delete, files in a table's folder that nothing of the table reaches.
+
+    Crashed and failed writers leave them. No file of any snapshot, of the metadata log or of
+    statistics is ever deleted, nor a young one, nor any in a folder that overlaps another
+    table's.
+    """
+    _run(session, tables, remove_orphans, dry_run=not delete, **options)
+
+
+@main.command("old-metadata")
+@_tables
+@_careful
+@click.pass_obj
+def _old_metadata(
+    session: _Session, /, *, tables: tuple[str, ...], delete: bool, **options: Any
+) -> None:
+    """Show, or --delete, metadata files that are no longer in the metadata log.
+
+    The log keeps write.metadata.previous-versions-max of them (100, if not set).
+    """
+    _run(session, tables, old_metadata, dry_run=not delete, **options)
+
+
+def _run(
+    session: _Session, tables: tuple[str, ...], operation: Callable[..., Result], **options: Any
+) -> None:
+    """Run an operation on each table, print what came of it, exit with 1 if any failed."""
+    try:
+        catalog = session.connect()
+        names = [name for pattern in tables for name in _expand(catalog, pattern)]
+    except (*_FAILURES, NoSuchNamespaceError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    results, failed = [], False
+    for name in names:
+        try:
+            results.append(operation(catalog, name, say=session.say, **options))
+        except _FAILURES as error:
+            failed = True
+            click.echo(f"{name}: {error}", err=True)
+    if session.as_json:
+        click.echo(json.dumps([as_json(result) for result in results], indent=2))
+    elif results:
+        click.echo(as_table(results))
+    sys.exit(1 if failed else 0)
+
+
+def _expand(catalog: Catalog, pattern: str) -> list[str]:
+    """Give the tables of ``namespace.*``, or the one that is named."""
+    if not pattern.endswith(".*"):
+        return [pattern]
+    return sorted(".".join(name) for name in catalog.list_tables(pattern.removesuffix(".*")))

@@ -1,0 +1,107 @@
+"""Which data files a delete file is about, and which of their rows it deletes."""
+
+from collections.abc import Container, Iterable
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry
+
+from jobs.maintenance.locations import normal
+from jobs.maintenance.state import State
+
+# The reserved field id of a position delete file's file_path.
+_PATH_ID = 2147483546
+_KEPT = 16
+
+
+class DeleteFiles:
+    """Reads position delete files; the answers of recent questions are kept."""
+
+    def __init__(self, io: FileIO) -> None:
+        self._io = io
+        self._paths = lru_cache(maxsize=None)(self._read_paths)
+        # A delete file may be about many data files, which are read one after the other.
+        self._positions = lru_cache(maxsize=_KEPT)(self._read_positions)
+
+    def referenced(self, delete: DataFile, known: Container[str]) -> frozenset[str]:
+        """Give the normal locations of the data files whose rows a position delete file deletes.
+
+        Its bounds tell if they name one file that is known; bounds may be cut short by the
+        writer, so anything else is looked up in the file itself.
+        """
+        lower = (delete.lower_bounds or {}).get(_PATH_ID)
+        upper = (delete.upper_bounds or {}).get(_PATH_ID)
+        if lower and lower == upper:
+            path = normal(lower.decode(errors="replace"))
+            if path in known:
+                return frozenset([path])
+        return self._paths(delete.file_path, delete.file_format)
+
+    def positions(self, deletes: Iterable[DataFile], wanted: str) -> pa.ChunkedArray:
+        """Give the positions of a data file's rows that any of the delete files deletes."""
+        chunks: list[Any] = []
+        for delete in deletes:
+            table = self._positions(delete.file_path, delete.file_format)
+            paths = pc.unique(table.column("file_path"))
+            spelled = [path for path in paths.to_pylist() if normal(path) == wanted]
+            mask = pc.is_in(table.column("file_path"), value_set=pa.array(spelled, paths.type))
+            chunks += table.column("pos").cast(pa.int64()).filter(mask).chunks
+        return pa.chunked_array(chunks, pa.int64())
+
+    def _read_positions(self, path: str, file_format: FileFormat) -> pa.Table:
+        return self._table(path, file_format, ["file_path", "pos"])
+
+    def _read_paths(self, path: str, file_format: FileFormat) -> frozenset[str]:
+        column = self._table(path, file_format, ["file_path"]).column("file_path")
+        return frozenset(normal(name) for name in pc.unique(column).to_pylist())
+
+    def _table(self, path: str, file_format: FileFormat, columns: list[str]) -> pa.Table:
+        if file_format != FileFormat.PARQUET:
+            raise NotImplementedError(f"position deletes in {file_format.value}: {path}")
+        with self._io.new_input(path).open() as source:
+            return pq.read_table(source, columns=columns)
+
+
+def positional(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+    """Pick the position deletes among delete files' entries."""
+    kind = DataFileContent.POSITION_DELETES
+    return [entry for entry in entries if entry.data_file.content == kind]
+
+
+def by_data_file(state: State, files: DeleteFiles) -> dict[str, list[DataFile]]:
+    """Give the position delete files of every data file that has some."""
+    found: dict[str, list[DataFile]] = {}
+    for entry in positional(state.deletes.values()):
+        for path in files.referenced(entry.data_file, state.data):
+            data = state.data.get(path)
+            if data is not None and (data.sequence_number or 0) <= (entry.sequence_number or 0):
+                found.setdefault(path, []).append(entry.data_file)
+    return found
+
+
+def under_equality_deletes(state: State) -> set[str]:
+    """Give the data files that an equality delete file may delete rows of."""
+    equality = [
+        entry
+        for entry in state.deletes.values()
+        if entry.data_file.content == DataFileContent.EQUALITY_DELETES
+    ]
+    return {
+        path
+        for path, data in state.data.items()
+        if any(
+            (data.sequence_number or 0) < (delete.sequence_number or 0)
+            and _shares_partition(data.data_file, delete.data_file)
+            for delete in equality
+        )
+    }
+
+
+def _shares_partition(data: DataFile, delete: DataFile) -> bool:
+    return not len(delete.partition) or (
+        data.spec_id == delete.spec_id and data.partition == delete.partition
+    )

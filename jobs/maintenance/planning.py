@@ -1,0 +1,162 @@
+"""Which files to write together into new ones."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pyiceberg.manifest import DataFile, FileFormat, ManifestEntry
+from pyiceberg.table import TableProperties
+from pyiceberg.typedef import Record
+from pyiceberg.utils.bin_packing import ListPacker
+from pyiceberg.utils.properties import property_as_int
+
+from jobs.maintenance.deletes import DeleteFiles, by_data_file, under_equality_deletes
+from jobs.maintenance.errors import RefusedError
+from jobs.maintenance.locations import normal
+from jobs.maintenance.results import Skipped
+from jobs.maintenance.state import State
+
+_LOOKBACK = 32
+_READABLE = {FileFormat.PARQUET, FileFormat.ORC}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compact, and how.
+
+    A data file is a candidate when it is smaller than ``small`` times the target size, larger
+    than ``large`` times it, or has ``delete_files`` delete files or more, or ``delete_ratio`` of
+    its rows deleted. Candidates of a partition are packed into groups of about the target size; a
+    group is rewritten when it has ``min_input_files`` files, fills a new file, or has a file that
+    is too large or has too many deletes. Files of older partition specs are packed together.
+    """
+
+    target_bytes: int | None = None
+    """Size of new files; None: the table's ``write.target-file-size-bytes``, else 512 MB."""
+    min_input_files: int = 5
+    small: float = 0.75
+    large: float = 1.8
+    delete_files: int = 5
+    delete_ratio: float = 0.1
+    rewrite_all: bool = False
+    sort: str | None = None
+    """``"station_id, observed_at desc nulls last"``; None: the table's sort order, if any."""
+    memory_bytes: int = 512 << 20
+    """About how much of a group's rows may be held at once."""
+    groups_per_commit: int = 100
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("target_bytes", "min_input_files", "delete_files", "groups_per_commit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise RefusedError(f"{name} must be 1 or more, not {value}")
+        if not 0 < self.small < self.large:
+            raise RefusedError(f"small ({self.small}) must be between 0 and large ({self.large})")
+        if not self.delete_ratio > 0:
+            raise RefusedError(f"delete_ratio must be more than 0, not {self.delete_ratio}")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Data files to write together, with their position delete files by data file."""
+
+    files: tuple[ManifestEntry, ...]
+    deletes: Mapping[str, tuple[DataFile, ...]]
+    partition: Record | None
+    """The partition all rows are in; None: the rows go to partitions of the current spec."""
+
+    @property
+    def bytes(self) -> int:
+        """Sum the files."""
+        return sum(entry.data_file.file_size_in_bytes for entry in self.files)
+
+
+def target(state: State, plan: Plan) -> int:
+    """Give the size that new files should have, in bytes."""
+    return (
+        plan.target_bytes
+        or property_as_int(
+            state.metadata.properties,
+            TableProperties.WRITE_TARGET_FILE_SIZE_BYTES,
+            TableProperties.WRITE_TARGET_FILE_SIZE_BYTES_DEFAULT,
+        )
+        or TableProperties.WRITE_TARGET_FILE_SIZE_BYTES_DEFAULT
+    )
+
+
+def groups(
+    state: State, plan: Plan, delete_files: DeleteFiles
+) -> tuple[list[Group], list[Skipped]]:
+    """Pack a table's candidates; also say what had to be left as it is."""
+    deletes = by_data_file(state, delete_files)
+    readable, skipped = _readable(state)
+    by_partition: dict[Record | None, list[ManifestEntry]] = defaultdict(list)
+    for path, entry in readable.items():
+        file = entry.data_file
+        if _is_candidate(file, deletes.get(path, ()), plan, target(state, plan)):
+            is_current = file.spec_id == state.metadata.default_spec_id
+            by_partition[file.partition if is_current else None].append(entry)
+    found = []
+    for partition, entries in by_partition.items():
+        packer: ListPacker[ManifestEntry] = ListPacker(target(state, plan), _LOOKBACK, False)
+        in_order = sorted(entries, key=lambda entry: entry.sequence_number or 0)
+        for packed in packer.pack(in_order, lambda entry: entry.data_file.file_size_in_bytes):
+            group = _group(packed, deletes, partition)
+            if _is_worth_it(group, plan, target(state, plan)):
+                found.append(group)
+    return found, skipped
+
+
+def _readable(state: State) -> tuple[dict[str, ManifestEntry], list[Skipped]]:
+    equality = under_equality_deletes(state)
+    readable, formats = {}, set()
+    for path, entry in state.data.items():
+        if entry.data_file.file_format not in _READABLE:
+            formats.add(entry.data_file.file_format.value)
+        elif path not in equality:
+            readable[path] = entry
+    skipped = [
+        Skipped(f"data files in {name}", "PyIceberg cannot read this format")
+        for name in sorted(formats)
+    ]
+    if equality:
+        why = "equality deletes apply to them, which PyIceberg cannot read"
+        skipped.append(Skipped(f"{len(equality)} data files", why))
+    return readable, skipped
+
+
+def _is_candidate(file: DataFile, deletes: Iterable[DataFile], plan: Plan, size: int) -> bool:
+    small = file.file_size_in_bytes < plan.small * size
+    large = file.file_size_in_bytes > plan.large * size
+    return plan.rewrite_all or small or large or _is_riddled(file, tuple(deletes), plan)
+
+
+def _is_riddled(file: DataFile, deletes: tuple[DataFile, ...], plan: Plan) -> bool:
+    rows = sum(delete.record_count for delete in deletes)
+    many = len(deletes) >= plan.delete_files
+    return many or (bool(deletes) and rows >= plan.delete_ratio * file.record_count)
+
+
+def _is_worth_it(group: Group, plan: Plan, size: int) -> bool:
+    if plan.rewrite_all or len(group.files) >= plan.min_input_files:
+        return len(group.files) > 1 or plan.rewrite_all
+    fills_a_file = len(group.files) > 1 and group.bytes >= plan.small * size
+    return fills_a_file or any(
+        entry.data_file.file_size_in_bytes > plan.large * size
+        or _is_riddled(entry.data_file, group.deletes.get(entry.data_file.file_path, ()), plan)
+        for entry in group.files
+    )
+
+
+def _group(
+    entries: list[ManifestEntry],
+    deletes: Mapping[str, list[DataFile]],
+    partition: Record | None,
+) -> Group:
+    paths = [entry.data_file.file_path for entry in entries]
+    return Group(
+        files=tuple(entries),
+        deletes={path: tuple(deletes[normal(path)]) for path in paths if normal(path) in deletes},
+        partition=partition,
+    )

@@ -1,0 +1,58 @@
+"""The files that a table's metadata reaches."""
+
+from collections.abc import Iterable, Iterator
+
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import DataFileContent, ManifestFile
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
+
+from jobs.maintenance.locations import normal
+
+Files = dict[str, tuple[str, int]]
+"""Kind and bytes by normal location; bytes are 0 where no metadata tells."""
+
+
+def of_snapshots(io: FileIO, snapshots: Iterable[Snapshot]) -> Files:
+    """Give the manifest lists, manifests and live files of snapshots."""
+    files: Files = {}
+    for snapshot in snapshots:
+        files[normal(snapshot.manifest_list)] = ("manifest lists", 0)
+        for manifest in snapshot.manifests(io):
+            path = normal(manifest.manifest_path)
+            if path not in files:
+                files[path] = ("manifests", manifest.manifest_length)
+                files.update(_live(io, manifest))
+    return files
+
+
+def _live(io: FileIO, manifest: ManifestFile) -> Iterator[tuple[str, tuple[str, int]]]:
+    for entry in manifest.fetch_manifest_entry(io, discard_deleted=True):
+        file = entry.data_file
+        kind = "data files" if file.content == DataFileContent.DATA else "delete files"
+        yield normal(file.file_path), (kind, file.file_size_in_bytes)
+
+
+def statistics(metadata: TableMetadata, *, snapshots: set[int] | None = None) -> Files:
+    """Give the statistics files, of some snapshots or of all."""
+    return {
+        normal(file.statistics_path): ("statistics files", file.file_size_in_bytes)
+        for file in [*metadata.statistics, *metadata.partition_statistics]
+        if snapshots is None or file.snapshot_id in snapshots
+    }
+
+
+def metadata_files(table: Table) -> Files:
+    """Give the current metadata file and those of the metadata log."""
+    paths = [table.metadata_location, *(e.metadata_file for e in table.metadata.metadata_log)]
+    return {normal(path): ("metadata files", 0) for path in paths if path}
+
+
+def everything(table: Table) -> Files:
+    """Give every file that a table needs."""
+    return {
+        **of_snapshots(table.io, table.metadata.snapshots),
+        **statistics(table.metadata),
+        **metadata_files(table),
+    }

@@ -1,0 +1,131 @@
+"""What a branch of a table holds at one moment."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import DataFileContent, ManifestContent, ManifestEntry, ManifestFile
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
+
+from jobs.maintenance.errors import RefusedError
+from jobs.maintenance.locations import normal
+from jobs.maintenance.results import Size
+
+MAX_WRITABLE_VERSION = 2
+
+
+class Reader:
+    """Reads manifests, each once: a manifest that was written never changes."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, list[ManifestEntry]] = {}
+
+    def live(self, io: FileIO, manifest: ManifestFile) -> list[ManifestEntry]:
+        """Give the entries of the files that a manifest does not call deleted."""
+        path = manifest.manifest_path
+        if path not in self._entries:
+            self._entries[path] = manifest.fetch_manifest_entry(io, discard_deleted=True)
+        return self._entries[path]
+
+
+@dataclass(frozen=True)
+class State:
+    """The head of a branch: its manifests and its live files, by normal location."""
+
+    table: Table
+    branch: str
+    snapshot: Snapshot | None
+    manifests: tuple[ManifestFile, ...] = ()
+    data: dict[str, ManifestEntry] = field(default_factory=dict)
+    deletes: dict[str, ManifestEntry] = field(default_factory=dict)
+
+    @property
+    def metadata(self) -> TableMetadata:
+        """Give the table's metadata."""
+        return self.table.metadata
+
+    def sizes(self) -> dict[str, Size]:
+        """Count the live files."""
+        return {
+            "data files": size(entry for entry in self.data.values()),
+            "delete files": size(entry for entry in self.deletes.values()),
+        }
+
+
+def size(entries: Iterable[ManifestEntry]) -> Size:
+    """Sum entries' files."""
+    lengths = [entry.data_file.file_size_in_bytes for entry in entries]
+    return Size(len(lengths), sum(lengths))
+
+
+def look(catalog: Catalog, name: str, branch: str, reader: Reader) -> State:
+    """Load a table afresh and read what a branch of it holds.
+
+    Raises:
+        NoSuchTableError: there is no such table.
+        RefusedError: the table has no such branch.
+    """
+    table = catalog.load_table(name)
+    snapshot = head(table, branch)
+    if snapshot is None:
+        return State(table, branch, None)
+    manifests = tuple(snapshot.manifests(table.io))
+    data: dict[str, ManifestEntry] = {}
+    deletes: dict[str, ManifestEntry] = {}
+    for manifest in manifests:
+        for entry in reader.live(table.io, manifest):
+            is_data = entry.data_file.content == DataFileContent.DATA
+            files = data if is_data else deletes
+            files[normal(entry.data_file.file_path)] = entry
+    return State(table, branch, snapshot, manifests, data, deletes)
+
+
+def head(table: Table, branch: str) -> Snapshot | None:
+    """Give a branch's snapshot; None for the main branch of a table that has none yet.
+
+    Raises:
+        RefusedError: the table has no such branch.
+    """
+    snapshot = table.metadata.snapshot_by_name(branch)
+    if snapshot is None and branch != "main":
+        names = ", ".join(sorted(table.metadata.refs)) or "none"
+        raise RefusedError(f"{spell(table)} has no branch {branch!r}; its refs: {names}")
+    return snapshot
+
+
+def unwritable(table: Table) -> str | None:
+    """Say why PyIceberg cannot write this table's manifests without loss, or None if it can."""
+    version = table.metadata.format_version
+    if version > MAX_WRITABLE_VERSION:
+        return (
+            f"format version {version}: PyIceberg cannot write its manifests, and rewriting would"
+            " lose the rows' lineage"
+        )
+    return None
+
+
+def spell(table: Table) -> str:
+    """Write a table's name with dots."""
+    return ".".join(table.name())
+
+
+def schema_of(metadata: TableMetadata, spec: PartitionSpec) -> Schema:
+    """Find the newest schema that has every source column of a spec, one since dropped included."""
+    sources = {field.source_id for field in spec.fields}
+    newest_first: Iterator[Schema] = iter(
+        [metadata.schema(), *sorted(metadata.schemas, key=lambda s: -s.schema_id)]
+    )
+    for schema in newest_first:
+        if sources <= set(schema.field_ids):
+            return schema
+    return metadata.schema()
+
+
+def is_deletes(manifest: ManifestFile) -> bool:
+    """Say whether a manifest lists delete files."""
+    return manifest.content == ManifestContent.DELETES

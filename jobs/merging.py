@@ -1,0 +1,177 @@
+"""Merge rows into those that a table has: which are new, which are better, which stay.
+
+Every merge is a pure function of the stored rows and the new ones, and repeating it changes
+nothing: that, and not any bookkeeping, is what makes a load safe to repeat.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+VALID_FROM, VALID_TO, IS_CURRENT = "valid_from", "valid_to", "is_current"
+_VALIDITY = (VALID_FROM, VALID_TO, IS_CURRENT)
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a table is: its columns, its key and which of two rows of one key stays.
+
+    `prefer` is "fullest" (the row with the most values, of equals the one with the later stamp),
+    "newest" (the later stamp), "oldest" (what is stored stays) or "versions" (a changed row
+    closes the open one and opens another: a slowly changing dimension, type 2). `stamp` names
+    the column that tells when a row was fetched; it is no part of what the row says.
+    """
+
+    name: str
+    doc: str
+    schema: pa.Schema
+    key: tuple[str, ...]
+    prefer: Literal["fullest", "newest", "oldest", "versions"]
+    partition_by_day: str | None = None
+    stamp: str | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a merge does: rows to add, rows to write anew, and stored rows beside them."""
+
+    new: pa.Table
+    changed: pa.Table
+    kept: pa.Table
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self.new.num_rows and not self.changed.num_rows
+
+
+def compare(
+    definition: Definition, stored: pa.Table, rows: pa.Table, since: dt.datetime | None = None
+) -> Difference:
+    """Compare rows, unique by the definition's key, with stored ones.
+
+    `since` dates the stored versions of a table from before it had versions.
+    """
+    if definition.prefer == "versions":
+        return _versions(definition, stored, rows, since)
+    places = _places(definition.key, stored, rows)
+    known = pc.is_valid(places)
+    # Columns that only the stored table has stay as they are wherever a row stays.
+    old = stored.take(places.filter(known))
+    now = rows.filter(known)
+    better = pc.and_(pc.invert(_same(definition, old, now)), _preferred(definition, old, now))
+    replaced = places.filter(known).filter(better)
+    return Difference(
+        new=rows.filter(pc.invert(known)),
+        changed=now.filter(better),
+        kept=_without(stored, replaced),
+    )
+
+
+def _places(key: Sequence[str], stored: pa.Table, rows: pa.Table) -> pa.Array:
+    """Find each row's stored row by its key: an index, or null."""
+    types = [rows.schema.field(name).type for name in key]
+    left = rows.select(key).append_column("row", pa.array(range(rows.num_rows), pa.int64()))
+    right = pa.table(
+        [
+            *(stored.column(name).cast(kind) for name, kind in zip(key, types, strict=True)),
+            pa.array(range(stored.num_rows), pa.int64()),
+        ],
+        names=[*key, "place"],
+    )
+    joined = left.join(right, keys=list(key), join_type="left outer")
+    return joined.sort_by("row").column("place").combine_chunks()
+
+
+def _without(table: pa.Table, places: pa.Array) -> pa.Table:
+    gone = pc.is_in(pa.array(range(table.num_rows), pa.int64()), value_set=places)
+    return table.filter(pc.invert(gone))
+
+
+def _same(definition: Definition, old: pa.Table, now: pa.Table) -> pa.Array:
+    same = pa.array([True] * now.num_rows, pa.bool_())
+    for name in _said(definition, now):
+        left = _comparable(old.column(name).cast(now.schema.field(name).type))
+        right = _comparable(now.column(name))
+        both_null = pc.and_(pc.is_null(left), pc.is_null(right))
+        equal = pc.or_(pc.fill_null(pc.equal(left, right), False), both_null)
+        same = pc.and_(same, equal.combine_chunks())
+    return same
+
+
+def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    # Arrow compares no lists.
+    return pc.binary_join(column, _SEPARATOR) if pa.types.is_list(column.type) else column
+
+
+def _said(definition: Definition, table: pa.Table) -> list[str]:
+    return [name for name in table.column_names if name != definition.stamp]
+
+
+def _preferred(definition: Definition, old: pa.Table, now: pa.Table) -> pa.Array:
+    if definition.prefer == "oldest":
+        return pa.array([False] * now.num_rows, pa.bool_())
+    later = _later(definition.stamp, old, now)
+    if definition.prefer == "newest":
+        return later
+    columns = _said(definition, now)
+    left, right = _filled(now, columns), _filled(old, columns)
+    return pc.or_(pc.greater(left, right), pc.and_(pc.equal(left, right), later))
+
+
+def _later(stamp: str | None, old: pa.Table, now: pa.Table) -> pa.Array:
+    """Tell which rows are not older than the stored ones; without stamps the new ones are newer."""
+    if stamp is None or stamp not in now.column_names:
+        return pa.array([True] * now.num_rows, pa.bool_())
+    new = now.column(stamp)
+    later = pc.greater_equal(new, old.column(stamp).cast(new.type))
+    return pc.fill_null(later, True).combine_chunks()
+
+
+def _filled(table: pa.Table, columns: Sequence[str]) -> pa.Array:
+    filled = pa.array([0] * table.num_rows, pa.int64())
+    for name in columns:
+        valid = pc.cast(pc.is_valid(table.column(name)), pa.int64())
+        filled = pc.add(filled, valid.combine_chunks())
+    return filled
+
+
+def _versions(
+    definition: Definition, stored: pa.Table, rows: pa.Table, since: dt.datetime | None
+) -> Difference:
+    """Open a version for what is new or says something else, and close the one before.
+
+    A value that is not told stays as it was. Words older than the open version change nothing.
+    """
+    open_rows: dict[Any, dict[str, Any]] = {}
+    changed: dict[int, dict[str, Any]] = {}
+    held = stored.to_pylist()
+    for place, row in enumerate(held):
+        if row.get(VALID_FROM) is None:
+            row |= {VALID_FROM: since, VALID_TO: None, IS_CURRENT: True}
+            changed[place] = row
+        if row[IS_CURRENT]:
+            open_rows[row[definition.key[0]]] = {**row, "place": place}
+    said = [name for name in rows.column_names if name not in _VALIDITY]
+    new = []
+    for row in rows.to_pylist():
+        before = open_rows.get(row[definition.key[0]])
+        if before is None:
+            new.append(row)
+            continue
+        told = {name: before[name] if row[name] is None else row[name] for name in said}
+        if row[VALID_FROM] <= before[VALID_FROM] or all(told[n] == before[n] for n in said):
+            continue
+        place = before["place"]
+        changed[place] = {**held[place], VALID_TO: row[VALID_FROM], IS_CURRENT: False}
+        new.append({**row, **told})
+    return Difference(
+        new=pa.Table.from_pylist(new, schema=rows.schema),
+        changed=pa.Table.from_pylist(list(changed.values()), schema=stored.schema),
+        kept=_without(stored, pa.array(list(changed), pa.int64())),
+    )

@@ -1,0 +1,159 @@
+"""The ways a message goes out, each within a bounded time, none of them raising."""
+
+# Luigi says it is typed, but its methods are not.
+# mypy: allow-untyped-calls
+
+import json
+import os
+import re
+import shlex
+import signal
+import smtplib
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable
+from email.message import EmailMessage
+from typing import Any
+from urllib.parse import urlsplit
+
+import luigi
+import requests
+from luigi.notifications import email, smtp
+from luigi.parameter import ParameterVisibility
+
+from jobs.config import Number, Text
+from jobs.notify.message import Failure
+
+
+class notify(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
+    """Who is told of failures: section [notify]."""
+
+    slack_webhook = Text(
+        "",
+        significant=False,
+        visibility=ParameterVisibility.PRIVATE,
+        description='URL that takes a POST of {"text": …}, such as an incoming webhook of Slack',
+    )
+    command = Text("", description="program and arguments; reads the failure as JSON from stdin")
+    email_to = Text("", description="addresses, with commas between them")
+    smtp_password = Text(
+        "",
+        significant=False,
+        visibility=ParameterVisibility.PRIVATE,
+        description="password of [smtp] username",
+    )
+    timeout = Number(10.0, description="seconds for each of them to take the message")
+
+
+Way = Callable[[Failure, notify], None]
+
+
+def ways(settings: notify) -> dict[str, Way]:
+    """Give the ways that are set up, by name."""
+    known: dict[str, tuple[str, Way]] = {
+        "slack_webhook": (settings.slack_webhook, post),
+        "command": (settings.command, run),
+        "email_to": (settings.email_to, mail),
+    }
+    return {name: way for name, (value, way) in known.items() if value}
+
+
+def send(failure: Failure, settings: notify) -> dict[str, str]:
+    """Tell everybody at the same time; gives what went wrong, by way.
+
+    It returns within ``timeout`` seconds, whatever the other ends do.
+    """
+    outcomes: dict[str, str] = {}
+    threads = {
+        name: threading.Thread(
+            target=_try, args=(name, way, failure, settings, outcomes), daemon=True
+        )
+        for name, way in ways(settings).items()
+    }
+    for thread in threads.values():
+        thread.start()
+    # A little more than each may take, so that its own word comes first.
+    for name, thread in threads.items():
+        thread.join(settings.timeout + 1)
+        if thread.is_alive():
+            outcomes[name] = f"no answer within {settings.timeout:g} s"
+    return {name: problem for name, problem in outcomes.items() if problem}
+
+
+def post(failure: Failure, settings: notify) -> None:
+    """POST the text as JSON.
+
+    Raises:
+        requests.RequestException: the URL cannot be reached, or answers with an error.
+    """
+    # Slack reads &, < and > as its own: https://docs.slack.dev/messaging/formatting-message-text
+    text = failure.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    answer = requests.post(settings.slack_webhook, json={"text": text}, timeout=settings.timeout)
+    answer.raise_for_status()
+
+
+def run(failure: Failure, settings: notify) -> None:
+    """Run the command with the failure as JSON on its standard input.
+
+    Raises:
+        OSError: it cannot be run.
+        subprocess.SubprocessError: it fails, or takes too long, and is killed.
+    """
+    with subprocess.Popen(  # noqa: S603 - the settings name it
+        shlex.split(settings.command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            process.communicate(json.dumps(failure.as_json()).encode(), settings.timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, settings.command)
+
+
+def mail(failure: Failure, settings: notify) -> None:
+    """Mail the text, through the server of [smtp], from the sender of [email].
+
+    Raises:
+        OSError: the server cannot be reached, or not be trusted.
+        smtplib.SMTPException: it does not take the message.
+    """
+    message = EmailMessage()
+    message["Subject"] = failure.subject
+    message["From"] = email().sender
+    message["To"] = ", ".join(part for part in re.split(r"[,\s]+", settings.email_to) if part)
+    message.set_content(failure.text)
+    server: Any = smtp()
+    kind = smtplib.SMTP_SSL if server.ssl else smtplib.SMTP
+    with kind(server.host, server.port, timeout=settings.timeout) as connection:
+        connection.ehlo()
+        if not (server.ssl or server.no_tls) and connection.has_extn("starttls"):
+            connection.starttls(context=ssl.create_default_context())
+        password = settings.smtp_password or server.password
+        if server.username and password:
+            connection.login(server.username, password)
+        connection.send_message(message)
+
+
+def _try(name: str, way: Way, failure: Failure, settings: notify, outcomes: dict[str, str]) -> None:
+    try:
+        way(failure, settings)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+        outcomes[name] = f"{type(error).__name__}: {_without_secret(str(error), settings)}"
+    else:
+        outcomes[name] = ""
+
+
+def _without_secret(words: str, settings: notify) -> str:
+    """Take out the webhook's URL, which whoever knows it can post to, and its path."""
+    url = settings.slack_webhook
+    address = urlsplit(url)
+    for secret in (url, url.partition(address.netloc)[2], address.path):
+        if len(secret) > 1:
+            words = words.replace(secret, "…")
+    return " ".join(words.split())

@@ -1,0 +1,111 @@
+"""Luigi's events, of which failures are told: once a task and run, when it is given up."""
+
+# Luigi says it is typed, but its methods are not.
+# mypy: allow-untyped-calls
+
+import atexit
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import luigi
+from luigi.scheduler import scheduler
+from luigi.worker import worker
+
+from jobs.notify.channels import notify, send, ways
+from jobs.notify.ledger import Ledger
+from jobs.notify.message import Failure, log_place, quoted_correlation
+
+log = logging.getLogger("luigi-interface.notify")
+
+# The failures of a run that have a message of their own; the others share one, at its end.
+MESSAGES = 5
+
+
+def listen() -> None:
+    """Tell of the failures of this process's tasks from now on."""
+    ledger = Ledger()
+    on = luigi.Task.event_handler
+
+    @on(luigi.Event.SUCCESS)  # type: ignore[untyped-decorator]
+    def _(task: luigi.Task) -> None:
+        ledger.done(task.task_id)
+
+    @on(luigi.Event.FAILURE)  # type: ignore[untyped-decorator]
+    def _(task: luigi.Task, error: BaseException) -> None:
+        _quietly(lambda: _tried(ledger, task, "failed", f"{type(error).__name__}: {error}"))
+
+    @on(luigi.Event.PROCESS_FAILURE)  # type: ignore[untyped-decorator]
+    def _(task: luigi.Task, error: str) -> None:
+        _quietly(lambda: _tried(ledger, task, "died", error))
+
+    @on(luigi.Event.TIMEOUT)  # type: ignore[untyped-decorator]
+    def _(task: luigi.Task, error: str) -> None:
+        _quietly(lambda: _tried(ledger, task, "took too long", error))
+
+    @on(luigi.Event.BROKEN_TASK)  # type: ignore[untyped-decorator]
+    def _(task: luigi.Task, error: BaseException) -> None:
+        text = f"{type(error).__name__}: {error}"
+        _quietly(lambda: _given_up(ledger, task, _failure(task, "cannot be scheduled", text)))
+
+    @on(luigi.Event.DEPENDENCY_MISSING)  # type: ignore[untyped-decorator]
+    def _(task: luigi.Task) -> None:
+        text = "its data are not there, or to look for them failed: the log says which"
+        _quietly(lambda: _given_up(ledger, task, _failure(task, "is missing", text)))
+
+    atexit.register(_quietly, lambda: _tell_the_rest(ledger))
+
+
+def _tried(ledger: Ledger, task: luigi.Task, what: str, error: str) -> None:
+    failure = _failure(task, what, error)
+    attempts = ledger.failed(task.task_id, failure)
+    limit = task.retry_count if task.retry_count is not None else scheduler().retry_count
+    if attempts >= limit or not worker().keep_alive:
+        _given_up(ledger, task, replace(failure, attempts=attempts))
+
+
+def _given_up(ledger: Ledger, task: luigi.Task, failure: Failure) -> None:
+    settings = notify()
+    if not ways(settings) or ledger.was_told(task.task_id):
+        return
+    if ledger.messages() >= MESSAGES:
+        ledger.failed(task.task_id, failure)
+        return
+    ledger.told(task.task_id)
+    _send(failure, settings)
+
+
+def _tell_the_rest(ledger: Ledger) -> None:
+    """Tell of what was not tried again before the run ended, and of what was too much."""
+    settings, rest = notify(), list(ledger.untold().values()) if ledger.is_mine else []
+    if not rest or not ways(settings):
+        return
+    if len(rest) == 1:
+        _send(rest[0], settings)
+        return
+    tasks = "\n".join(f"{failure.subject}: {failure.error}" for failure in rest)
+    _send(Failure(f"{len(rest)} more steps", "failed", tasks, log=log_place()), settings)
+
+
+def _failure(task: luigi.Task, what: str, error: str) -> Failure:
+    return Failure(
+        task=task.task_family,
+        what=what,
+        error=error,
+        parameters=task.to_str_params(only_public=True),
+        log=log_place(),
+        correlation_id=quoted_correlation(error),
+    )
+
+
+def _send(failure: Failure, settings: notify) -> None:
+    for way, problem in send(failure, settings).items():
+        log.error("[notify] %s did not take the message %r: %s", way, failure.subject, problem)
+
+
+def _quietly(tell: Callable[[], None]) -> None:
+    """Go on whatever happens: a message is no reason for a run to fail."""
+    try:
+        tell()
+    except Exception:
+        log.exception("[notify] the message could not be made")

@@ -1,0 +1,72 @@
+"""What failed and what was told in one run, over all of its processes.
+
+Luigi runs tasks in processes that it forks, one for each try, and forgets with them what they
+knew. They share a file without a name, which each line is added to whole.
+"""
+
+import fcntl
+import json
+import os
+from dataclasses import asdict
+from typing import Any
+
+from jobs.notify.message import Failure
+
+
+class Ledger:
+    """The run's failures. It belongs to the process that made it and those forked from it."""
+
+    def __init__(self) -> None:
+        self._file = os.memfd_create("failures")
+        # Lines of processes that write at once follow each other.
+        fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)
+        self._owner = os.getpid()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this process is the one that began it."""
+        return os.getpid() == self._owner
+
+    def failed(self, task_id: str, failure: Failure) -> int:
+        """Note a failure; says how many there were of the task since it last succeeded."""
+        self._add(task_id, "failed", **asdict(failure))
+        count = 0
+        for line in self._lines():
+            if line["task_id"] == task_id and line["word"] != "told":
+                count = count + 1 if line["word"] == "failed" else 0
+        return count
+
+    def done(self, task_id: str) -> None:
+        """Note that a task succeeded after all."""
+        self._add(task_id, "done")
+
+    def told(self, task_id: str) -> None:
+        """Note that somebody was told of a task."""
+        self._add(task_id, "told")
+
+    def was_told(self, task_id: str) -> bool:
+        """Say whether somebody was told of a task."""
+        return any(line["task_id"] == task_id for line in self._lines() if line["word"] == "told")
+
+    def messages(self) -> int:
+        """Count the tasks that somebody was told of."""
+        return sum(line["word"] == "told" for line in self._lines())
+
+    def untold(self) -> dict[str, Failure]:
+        """Give the last failure of each task that nobody was told of and that was not done."""
+        found: dict[str, Failure] = {}
+        for line in self._lines():
+            task_id, word = line.pop("task_id"), line.pop("word")
+            if word == "failed":
+                found[task_id] = Failure(**line)
+            else:
+                found.pop(task_id, None)
+        return {task: failure for task, failure in found.items() if not self.was_told(task)}
+
+    def _add(self, task_id: str, word: str, **more: Any) -> None:
+        line = json.dumps({"task_id": task_id, "word": word, **more}) + "\n"
+        os.write(self._file, line.encode())
+
+    def _lines(self) -> list[dict[str, Any]]:
+        data = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        return [json.loads(line) for line in data.splitlines()]

@@ -1,0 +1,124 @@
+"""What was warned of on the day: the alerts, and where they were in force."""
+
+from typing import Any
+
+import altair as alt
+
+from jobs.report.blocks import NONE, Block, Day, Figure, Section, Table, Words, count, moment, text
+from jobs.report.lake import Lake, Rows
+from jobs.report.scales import FULL, whole_axis
+
+_MOST = 40
+_AREAS = 25
+_COLORS = {
+    "Extreme": "#a3203f",
+    "Severe": "#dd5a2b",
+    "Moderate": "#e5a13a",
+    "Minor": "#4f9d8a",
+    "Unknown": "#8a8f98",
+}
+
+_ALERTS = """
+    select event, severity, urgency, headline, area_desc, states, status, message_type,
+        coalesce(onset, effective, sent) as begins, coalesce(ends, expires) as until,
+        count(*) over () as alerts
+    from lake.weather.alerts
+    where coalesce(onset, effective, sent) < $end
+        and coalesce(ends, expires, sent) >= $end - interval 1 day
+        and coalesce(status, 'Actual') in ('Actual', 'Exercise', 'Test')
+        and coalesce(message_type, 'Alert') <> 'Cancel'
+    order by list_position(['Extreme', 'Severe', 'Moderate', 'Minor'], severity) nulls last,
+        begins, alert_id
+    limit 40
+"""
+_BY_AREA = """
+    select area, event, alerts, severity, round(active_hours, 1) as hours,
+        sum(alerts) over (partition by area) as all_alerts
+    from lake.marts.fct_alerts_by_area
+    where day_utc = $date and area_kind = $kind
+    order by all_alerts desc, area, event
+"""
+
+
+def section(lake: Lake, day: Day) -> Section:
+    """List the alerts in force at any time of the UTC day."""
+    rows = lake.ask(_ALERTS, end=day.end)
+    title = "Alerts"
+    if not rows:
+        return Section("alerts", title, [Words("No alert was in force on this day.", "empty")])
+    table = Table(
+        _caption(rows),
+        ("Event", "Severity", "From", "Until", "Where", "Headline"),
+        [_row(row) for row in rows],
+    )
+    return Section("alerts", title, [table])
+
+
+def by_area(lake: Lake, day: Day) -> Section:
+    """Draw how many alerts each state, or of one state each zone, had on the day."""
+    title = "Alerts by area"
+    states, zones = (lake.ask(_BY_AREA, date=day.date, kind=kind) for kind in ("state", "zone"))
+    rows = states if len({row["area"] for row in states}) > 1 or not zones else zones
+    if not rows:
+        return Section(
+            "alerts-by-area",
+            title,
+            [Words("No alert counts for any area on this day; test messages never do.", "empty")],
+        )
+    areas = list(dict.fromkeys(row["area"] for row in rows))
+    shown = [row for row in rows if row["area"] in areas[:_AREAS]]
+    blocks: list[Block] = [
+        Figure(
+            "alerts-by-area",
+            "Alerts of the day by area",
+            f"Bars of the number of alerts in {count(len(areas), 'area')}; most are in {areas[0]}.",
+            _bars(areas[:_AREAS], max(row["all_alerts"] for row in rows)),
+            {"areas": shown},
+        )
+    ]
+    if len(areas) > _AREAS:
+        blocks.append(Words(f"The {_AREAS} areas with most alerts, of {len(areas):,}."))
+    return Section("alerts-by-area", title, blocks)
+
+
+def _caption(rows: Rows) -> str:
+    whole = rows[0]["alerts"]
+    known = count(whole, "alert") + " in force on the day (UTC), the most severe first"
+    return known if whole <= _MOST else f"{known}; {_MOST} are shown"
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    where = row["area_desc"] or ", ".join(row["states"] or []) or NONE
+    return (
+        text(row["event"]) if row["status"] != "Test" else f"{text(row['event'])} (test)",
+        text(row["severity"]),
+        moment(row["begins"]),
+        moment(row["until"]),
+        where if len(where) <= 160 else where[:159] + "…",  # noqa: PLR2004 - a few lines
+        text(row["headline"]),
+    )
+
+
+def _bars(areas: list[str], most: int) -> alt.TopLevelMixin:
+    chart: alt.TopLevelMixin = (
+        alt.Chart(alt.NamedData("areas"))
+        .mark_bar(cornerRadiusEnd=3)
+        .encode(
+            x=alt.X("sum(alerts):Q", axis=whole_axis("alerts", most)),
+            y=alt.Y("area:N", sort=areas, axis=alt.Axis(title=None)),
+            color=alt.Color(
+                "severity:N",
+                scale=alt.Scale(domain=list(_COLORS), range=list(_COLORS.values())),
+                legend=alt.Legend(title="Severity", orient="bottom", columns=3),
+            ),
+            tooltip=[
+                alt.Tooltip("area:N"),
+                alt.Tooltip("event:N"),
+                alt.Tooltip("severity:N"),
+                alt.Tooltip("alerts:Q"),
+                alt.Tooltip("hours:Q", title="hours in force"),
+            ],
+        )
+        .properties(width=FULL, height=26 * len(areas))
+    )
+    return chart

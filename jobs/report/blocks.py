@@ -1,0 +1,135 @@
+"""What a section of the report is made of, and how values are written."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import altair as alt
+
+Chart = alt.TopLevelMixin
+NONE = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph: an empty state, or what to know about what follows."""
+
+    text: str
+    kind: Literal["note", "empty", "missing"] = "note"
+
+
+@dataclass(frozen=True)
+class Card:
+    """A headline figure."""
+
+    label: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Headline figures side by side."""
+
+    cards: Sequence[Card]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart: what it is called, what it shows for who cannot see it, and its rows by name."""
+
+    name: str
+    title: str
+    description: str
+    chart: Chart
+    data: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    note: str = ""
+    size: Literal["full", "half", "third"] = "full"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headers; columns named in ``numbers`` are set flush right."""
+
+    caption: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: frozenset[str] = frozenset()
+
+
+Block = Words | Cards | Figure | Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the report."""
+
+    name: str
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Day:
+    """The day a report is of, and the stations it looks closer at."""
+
+    date: dt.date
+    stations: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> dt.datetime:
+        """The end of the UTC day."""
+        after = self.date + dt.timedelta(days=1)
+        return dt.datetime.combine(after, dt.time(), dt.UTC)
+
+    def before(self, days: int) -> dt.date:
+        """Give the date some days earlier."""
+        return self.date - dt.timedelta(days=days)
+
+
+def celsius(value: float | None) -> str:
+    """Write a temperature in both units."""
+    return NONE if value is None else _kept(f"{value:.1f} °C", f"({value * 9 / 5 + 32:.0f} °F)")
+
+
+def millimetres(value: float | None) -> str:
+    """Write a depth of rain in both units; unknown is not dry."""
+    return NONE if value is None else _kept(f"{value:.1f} mm", f"({value / 25.4:.2f} in)")
+
+
+def speed(value: float | None) -> str:
+    """Write a wind speed in both units."""
+    return NONE if value is None else _kept(f"{value:.1f} m/s", f"({value / 0.44704:.0f} mph)")
+
+
+def percent(value: float | None) -> str:
+    """Write a percentage; only what is whole is called 100 %."""
+    if value is None:
+        return NONE
+    return f"{min(value, 99.9):.1f} %" if value < 100 else "100 %"  # noqa: PLR2004 - of a hundred
+
+
+def moment(value: dt.datetime | None) -> str:
+    """Write a time in UTC, to the minute."""
+    return NONE if value is None else f"{value.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def long_date(value: dt.date) -> str:
+    """Write a date in words."""
+    return f"{value:%A} {value.day} {value:%B %Y}"
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def text(value: object) -> str:
+    """Write anything, with a dash for nothing."""
+    return NONE if value is None or value == "" else str(value)
+
+
+def _kept(*parts: str) -> str:
+    """Join parts that each stay on one line."""
+    return " ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)

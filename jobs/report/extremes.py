@@ -1,0 +1,93 @@
+"""The day's extremes as a table: the stations that lead, and any record of theirs."""
+
+from typing import Any
+
+from jobs.report.blocks import Block, Day, Section, Table, Words, celsius, millimetres, speed, text
+from jobs.report.headline import EXTREMES, daily, extreme
+from jobs.report.lake import Lake, Rows
+
+# How many stations lead each list; all are shown when they are few.
+_LEADING = 4
+_FEW = 12
+
+_RECORDS = """
+    select station_id, record, value, unit, value_us, unit_us, days,
+        strftime(local_date, '%Y-%m-%d') as day
+    from lake.marts.fct_station_records
+    where period = 'all' and local_date = $date and days >= 30
+    order by station_id, record
+"""
+_NAMES = {
+    "highest_max": "highest maximum",
+    "lowest_max": "lowest maximum",
+    "highest_min": "highest minimum",
+    "lowest_min": "lowest minimum",
+    "wettest_day": "wettest day",
+    "strongest_gust": "strongest gust",
+}
+
+
+def section(lake: Lake, day: Day) -> Section:
+    """List the leading stations."""
+    title = "Extremes of the day"
+    rows = daily(lake, day)
+    if not rows:
+        return Section("extremes", title, [Words("No station reported on this day.", "empty")])
+    shown = rows if len(rows) <= _FEW else _leading(rows)
+    shown = sorted(shown, key=lambda row: -(row["temperature_max_c"] or -1e9))
+    standouts = {kind: extreme(rows, kind) for kind in EXTREMES}
+    table = Table(
+        "All stations of the day, warmest first"
+        if len(shown) == len(rows)
+        else f"The {len(shown)} of {len(rows):,} stations that lead, warmest first",
+        ("Station", "Highest", "Lowest", "Mean", "Precipitation", "Strongest wind", "Hours", "Is"),
+        [_row(row, standouts) for row in shown],
+        frozenset({"Highest", "Lowest", "Mean", "Precipitation", "Strongest wind", "Hours"}),
+    )
+    return Section("extremes", title, [table])
+
+
+def records(lake: Lake, day: Day) -> Section:
+    """List the records that were set on the day."""
+    found = lake.ask(_RECORDS, date=day.date)
+    blocks: list[Block] = [
+        Table(
+            "The most extreme of all days held, for stations with at least 30",
+            ("Station", "Record", "Value", "Of days"),
+            [
+                (
+                    row["station_id"],
+                    _NAMES[row["record"]],
+                    f"{row['value']:.1f} {row['unit']} ({row['value_us']:.1f} {row['unit_us']})",
+                    f"{row['days']:,}",
+                )
+                for row in found[:30]
+            ],
+            frozenset({"Value", "Of days"}),
+        )
+        if found
+        else Words("No station with 30 days or more set a record on this day.", "empty")
+    ]
+    return Section("records", "Records set", blocks)
+
+
+def _leading(rows: Rows) -> Rows:
+    kept: dict[str, dict[str, Any]] = {}
+    for column, sign in EXTREMES.values():
+        known = [row for row in rows if row[column] is not None]
+        known.sort(key=lambda row: -sign * row[column])
+        kept.update((row["station_id"], row) for row in known[:_LEADING])
+    return list(kept.values())
+
+
+def _row(row: dict[str, Any], standouts: dict[str, dict[str, Any] | None]) -> tuple[str, ...]:
+    return (
+        f"{row['station_id']} · {text(row['station_name'])}",
+        celsius(row["temperature_max_c"]),
+        celsius(row["temperature_min_c"]),
+        celsius(row["temperature_mean_c"]),
+        millimetres(row["precipitation_mm"]),
+        speed(row["wind_max_mps"]),
+        f"{row['hours_observed']} of {row['hours_in_day']}",
+        ", ".join(kind for kind, found in standouts.items() if found is row),
+    )

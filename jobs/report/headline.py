@@ -1,0 +1,103 @@
+"""The figures of the day, and the stations worth a closer look."""
+
+from typing import Any
+
+from jobs.report.blocks import (
+    Card,
+    Cards,
+    Day,
+    Section,
+    Words,
+    celsius,
+    millimetres,
+    percent,
+    speed,
+)
+from jobs.report.lake import Lake, Rows
+
+CLOSER = 4
+
+_DAILY = """
+    select daily.*, stations.station_name
+    from lake.marts.fct_daily_station_weather as daily
+    left join lake.marts.dim_stations as stations using (station_id)
+    where local_date = $date
+    order by station_id
+"""
+# What makes a station stand out, and whether the highest or the lowest value does.
+EXTREMES = {
+    "warmest": ("temperature_max_c", 1),
+    "coldest": ("temperature_min_c", -1),
+    "wettest": ("precipitation_mm", 1),
+    "windiest": ("wind_max_mps", 1),
+}
+
+
+def daily(lake: Lake, day: Day) -> Rows:
+    """Give the day's rows of the daily mart; ``wind_max_mps`` is the gust or the strongest wind."""
+    rows = lake.ask(_DAILY, date=day.date)
+    for row in rows:
+        winds = [row["wind_gust_max_mps"], row["wind_speed_max_mps"]]
+        row["wind_max_mps"] = max((wind for wind in winds if wind is not None), default=None)
+    return rows
+
+
+def extreme(rows: Rows, kind: str) -> dict[str, Any] | None:
+    """Find the row that stands out: the warmest, coldest, wettest or windiest."""
+    column, sign = EXTREMES[kind]
+    known = [row for row in rows if row[column] is not None]
+    if kind == "wettest":
+        known = [row for row in known if row[column] > 0]
+    return max(known, key=lambda row: sign * row[column], default=None)
+
+
+def closer(lake: Lake, day: Day) -> tuple[str, ...]:
+    """Choose the stations of the meteograms: those that stand out, then the most complete."""
+    rows = daily(lake, day)
+    found = [row for kind in EXTREMES if (row := extreme(rows, kind))]
+    fullest = sorted(rows, key=lambda row: (-row["hours_observed"], row["station_id"]))
+    names = dict.fromkeys(row["station_id"] for row in [*found, *fullest])
+    return tuple(sorted(list(names)[:CLOSER]))
+
+
+def section(lake: Lake, day: Day) -> Section:
+    """Say how the day was in eight figures."""
+    rows = daily(lake, day)
+    title = "The day at a glance"
+    if not rows:
+        return Section("glance", title, [Words(f"No station reported on {day.date}.", "empty")])
+    expected = sum(row["hours_in_day"] for row in rows)
+    covered = 100 * sum(row["hours_observed"] for row in rows) / expected
+    (known,) = lake.ask("select count(*) as stations from lake.marts.dim_stations")
+    reports = sum(row["observations"] for row in rows)
+    means = [row["temperature_mean_c"] for row in rows if row["temperature_mean_c"] is not None]
+    cards = [
+        Card("Stations", f"{len(rows):,}", f"reported, of {known['stations']:,} known"),
+        Card("Observations", f"{reports:,}", "reports of the day"),
+        Card("Coverage", percent(covered), "of the stations' hours have a report"),
+        Card("Mean temperature", celsius(sum(means) / len(means) if means else None)),
+        *(_standout(rows, kind) for kind in EXTREMES),
+    ]
+    return Section("glance", title, [Cards(cards), *_caution(rows)])
+
+
+def _standout(rows: Rows, kind: str) -> Card:
+    row = extreme(rows, kind)
+    if row is None:
+        return Card(kind.capitalize(), "none", "no rain was measured" if kind == "wettest" else "")
+    write = {"wettest": millimetres, "windiest": speed}.get(kind, celsius)
+    name = row["station_name"] or "name unknown"
+    return Card(kind.capitalize(), write(row[EXTREMES[kind][0]]), f"{row['station_id']} · {name}")
+
+
+def _caution(rows: Rows) -> list[Words]:
+    partial = sum(not row["is_complete"] for row in rows)
+    days = "Days are the stations' own, in their own time zones."
+    if not partial:
+        return [Words(f"{days} Every hour of every station has a report.")]
+    return [
+        Words(
+            f"{days} {partial:,} of {len(rows):,} stations have hours without a report; where the"
+            " next UTC day is not loaded yet, that is the evening."
+        )
+    ]

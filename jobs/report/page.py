@@ -1,0 +1,103 @@
+"""One HTML file of everything: words, tables, charts, their data and the code that draws them."""
+
+import base64
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from jobs.report.blocks import Block, Cards, Day, Figure, Section, Table, Words, long_date
+from jobs.report.lake import Rows
+from jobs.report.places import STATES
+
+# What the page calls, out of all that Vega brings.
+_EMBED = "window.vegaEmbed = vegaEmbed;"
+
+# Sections of one subject share an entry of the menu.
+PARTS = (
+    ("The day", ("glance", "map", "meteograms", "extremes", "records")),
+    ("Alerts", ("alerts", "alerts-by-area")),
+    ("The year", ("calendar", "wind")),
+    ("Time travel", ("history",)),
+    ("The data", ("coverage", "freshness", "quarantine", "runs", "loads", "drift")),
+)
+
+
+def render(day: Day, sections: Sequence[Section], uri: str) -> str:
+    """Write the page: no byte of it comes from the network, and no text of it can run.
+
+    Scripts are named by their digests in the page's own content security policy, so that nothing
+    that slipped into a text would be run, and nothing is ever fetched.
+    """
+    figures = [
+        block for section in sections for block in section.blocks if isinstance(block, Figure)
+    ]
+    scripts = [vl_convert.javascript_bundle(_EMBED), _resource("page.js")]
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.tests.update(
+        {kind.__name__.lower(): _is(kind) for kind in (Words, Cards, Figure, Table)}
+    )
+    return environment.from_string(_resource("page.html.j2")).render(
+        date=day.date.isoformat(),
+        day=long_date(day.date),
+        built=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        uri=uri,
+        parts=_parts(sections),
+        style=Markup(_resource("page.css")),  # noqa: S704 - our own file
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own file and Vega
+        policy=_policy(scripts),
+        charts=_json({figure.name: figure.chart.to_dict() for figure in figures}),
+        datasets=_json(_datasets(figures)),
+    )
+
+
+def _parts(sections: Sequence[Section]) -> list[dict[str, Any]]:
+    by_name = {section.name: section for section in sections}
+    return [
+        {"title": title, "sections": [by_name[name] for name in names if name in by_name]}
+        for title, names in PARTS
+    ]
+
+
+def _datasets(figures: Sequence[Figure]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for figure in figures:
+        found.update({name: _columns(rows) for name, rows in figure.data.items()})
+    if "places" in found:
+        found["states"] = json.loads(STATES.read_text())
+    return found
+
+
+def _columns(rows: Rows) -> dict[str, Any]:
+    """Name the columns once instead of in every row; the page's script undoes it."""
+    return {"columns": list(rows[0]), "rows": [list(row.values()) for row in rows]}
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    digests = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
+    ]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
+
+
+def _json(value: Any) -> Markup:
+    """Write JSON that cannot end the element it stands in."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 - escaped here
+
+
+def _is(kind: type[Block]) -> Any:
+    return lambda block: isinstance(block, kind)
+
+
+def _resource(name: str) -> str:
+    return files("jobs.report").joinpath(name).read_text(encoding="utf-8")

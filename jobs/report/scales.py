@@ -1,0 +1,41 @@
+"""Colours and axes that several charts share; what depends on light or dark is the page's."""
+
+import altair as alt
+
+COLD_TO_WARM = ["#2c5fa8", "#5b9bd5", "#9fd0e8", "#fbe3a2", "#f9b25f", "#e8683c", "#b3202c"]
+FRESH_TO_OLD = ["#2f9e6e", "#b8c94a", "#f2a93b", "#d9503f"]
+RAIN = "#3f83e0"
+WARM = "#e2574c"
+MOIST = "#2a9d8f"
+WIND = "#5b7fb5"
+GUST = "#b79a3f"
+PRESSURE = "#9467bd"
+
+# The page puts the width of the chart's place where a chart says this.
+FULL = "container"
+
+BOTH_DEGREES = "format(datum.value, '.0f') + '° / ' + format(datum.value * 1.8 + 32, '.0f') + '°'"
+BOTH_SPEEDS = "format(datum.value, '.0f') + ' / ' + format(datum.value / 0.44704, '.0f')"
+BOTH_DEPTHS = "format(datum.value, '.1~f') + ' / ' + format(datum.value / 25.4, '.2~f')"
+LOCAL_HOURS = (
+    "utchours(datum.value) === 0 ? utcFormat(datum.value, '%a %-d %b')"
+    " : utcFormat(datum.value, '%H:%M')"
+)
+_EXTENT = 66
+
+
+def left_axis(label: str = "format(datum.value, ',')", title: str | None = None) -> alt.Axis:
+    """Make a vertical axis whose room is the same in every chart, so that charts line up."""
+    return alt.Axis(title=title, labelExpr=label, minExtent=_EXTENT, maxExtent=_EXTENT, tickCount=5)
+
+
+def local_time() -> alt.X:
+    """Make a horizontal axis of a station's own clock, whatever zone the reader is in."""
+    axis = alt.Axis(title=None, labelExpr=LOCAL_HOURS, tickCount=6, labelOverlap=True)
+    return alt.X("t:T", scale=alt.Scale(type="utc"), axis=axis)
+
+
+def whole_axis(title: str, most: float) -> alt.Axis:
+    """Make an axis of counts, whose ticks are whole numbers."""
+    step = max(1, round(most / 5))
+    return alt.Axis(title=title, values=list(range(0, int(most) + 1, step)), format="d")

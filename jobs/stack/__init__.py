@@ -1,0 +1,1 @@
+"""The catalog and luigid as background processes: ``python -m jobs.stack``."""

@@ -1,0 +1,67 @@
+"""The tables dbt makes: their documentation in the lake, and what they are after a build."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.table import Table
+
+from jobs import config
+
+
+def describe(catalog: Catalog, state: Path) -> list[dict[str, Any]]:
+    """Write the descriptions into the tables and say what these are; absent ones are left out."""
+    found = []
+    for name, docs in sorted(_columns(state).items()):
+        try:
+            table = catalog.load_table(name)
+        except NoSuchTableError:
+            continue
+        found.append(_state(_document(table, docs)))
+    return found
+
+
+def project_digest() -> str:
+    """Give a digest of everything the marts are computed by: models and macros."""
+    digest = hashlib.sha256()
+    project = config.dbt_dir()
+    for path in sorted(project.rglob("*")):
+        if path.suffix in {".sql", ".yml"} and path.is_file() and "target" not in path.parts:
+            digest.update(str(path.relative_to(project)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _columns(state: Path) -> dict[str, dict[str, str]]:
+    """Give the columns' descriptions of every model and snapshot that is a table in the lake."""
+    manifest = json.loads((state / "dbt" / "target" / "manifest.json").read_text())
+    return {
+        f"{node['schema']}.{node['alias']}": {
+            name: column["description"] for name, column in node["columns"].items()
+        }
+        for node in manifest["nodes"].values()
+        if node["resource_type"] in {"model", "snapshot"} and node["database"] == "lake"
+    }
+
+
+def _document(table: Table, docs: dict[str, str]) -> Table:
+    """Write the descriptions into the table's schema, where DuckDB has no way to."""
+    fields = {field.name: field.doc for field in table.schema().fields}
+    changed = {name: doc for name, doc in docs.items() if name in fields and fields[name] != doc}
+    if changed:
+        with table.update_schema() as update:
+            for name, doc in changed.items():
+                update.update_column(name, doc=doc)
+    return table
+
+
+def _state(table: Table) -> dict[str, Any]:
+    snapshot = table.current_snapshot()
+    return {
+        "table": ".".join(table.name()),
+        "table_uuid": str(table.metadata.table_uuid),
+        "snapshot_id": snapshot.snapshot_id if snapshot else None,
+        "rows": table.scan().count(),
+    }

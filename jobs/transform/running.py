@@ -1,0 +1,146 @@
+"""Run dbt in a process of its own, one at a time, and follow its progress."""
+
+# Luigi says it is typed, but its methods are not.
+# mypy: allow-untyped-calls
+
+import collections
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import duckdb
+import duckdb_extensions
+
+from jobs import config
+
+EXTENSIONS = ("httpfs", "avro", "iceberg")
+
+# The log's events that tell of something done.
+_DONE = frozenset(["LogModelResult", "LogTestResult", "LogSnapshotResult", "LogNodeResult"])
+
+# Words of progress, and the percentage of the whole where it is known.
+Say = Callable[[str, float | None], None]
+
+
+class TransformError(Exception):
+    """dbt failed; the message names the models and tests that did, or its last words."""
+
+
+def install_extensions(folder: Path) -> None:
+    """Put DuckDB's extensions from their wheels into a folder; those that are there stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(config={"extension_directory": str(folder)}) as connection:
+        for name in EXTENSIONS:
+            duckdb_extensions.import_extension(name, con=connection)
+
+
+@contextlib.contextmanager
+def alone(state: Path, say: Say) -> Iterator[IO[bytes]]:
+    """Hold the lock of dbt's DuckDB file, which knows one writing process only.
+
+    dbt inherits the lock: when this process is killed, the next run waits for the orphan.
+    """
+    path = state / "dbt" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another dbt build is running (lock {path}): waiting for its end", None)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
+def run(
+    state: Path,
+    lock: IO[bytes],
+    commands: Iterable[list[str]],
+    say: Say,
+    **environment: str,
+) -> None:
+    """Run dbt commands, one after the other until one fails, on the project of the settings.
+
+    Args:
+        state: the folder of the pipeline's files; dbt's own go to ``dbt/`` in it.
+        lock: the lock that the process inherits.
+        commands: lists of arguments, such as ``["source", "freshness"]``.
+        say: told of every model and test that is done.
+        environment: more variables for the project.
+
+    Raises:
+        TransformError: dbt ended with an error; the message has its last words.
+    """
+    folder = state / "dbt"
+    arguments = json.dumps([[*command, *_places(folder)] for command in commands])
+    process = subprocess.Popen(  # noqa: S603 - our own dbt on our own project
+        # -P: the program's folder holds modules of other names than its own.
+        [sys.executable, "-P", str(Path(__file__).with_name("commands.py")), arguments],
+        env={**_environment(state), **environment},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        pass_fds=(lock.fileno(),),
+    )
+    with process:
+        words = _follow(process.stdout or [], say)
+    if process.returncode:
+        last = "; ".join(words) or "no word of why"
+        raise TransformError(f"dbt ended with {process.returncode}: {last} ({folder}/logs/dbt.log)")
+
+
+def _places(folder: Path) -> list[str]:
+    project = str(config.dbt_dir())
+    places = ["--project-dir", project, "--profiles-dir", project]
+    places += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
+    return [*places, "--log-format", "json", "--log-format-file", "text"]
+
+
+def _environment(state: Path) -> dict[str, str]:
+    catalog = config.catalog()
+    return {
+        **os.environ,
+        "CATALOG_URI": catalog.uri,
+        "CATALOG_WAREHOUSE": catalog.warehouse,
+        "CATALOG_TOKEN": catalog.token,
+        "CATALOG_CREDENTIAL": catalog.credential,
+        "WEATHER_ALERT_STATUSES": ",".join(config.weather().alert_statuses),
+        "WEATHER_DUCKDB": str(state / "dbt" / "weather.duckdb"),
+        "WEATHER_DUCKDB_EXTENSIONS": str(state / "duckdb-extensions"),
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _follow(lines: Iterable[str], say: Say) -> list[str]:
+    """Tell of what dbt's log says is done; give its last words, the errors before all others."""
+    last: collections.deque[str] = collections.deque(maxlen=1)
+    errors: collections.deque[str] = collections.deque(maxlen=3)
+    for line in lines:
+        event = _event(line)
+        words = " ".join(str(event["info"]["msg"]).split())
+        if words:
+            (errors if event["info"].get("level") == "error" else last).append(words)
+        data = event.get("data", {})
+        if event["info"].get("name") in _DONE and data.get("total"):
+            done, total = int(data["index"]), int(data["total"])
+            say(f"dbt: {done} of {total}, {_name(data)}", 100 * done / total)
+    return list(errors or last)
+
+
+def _event(line: str) -> dict[str, Any]:
+    """Read a line of the log; what is not JSON, such as a traceback, is its own message."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    return event if isinstance(event, dict) and "info" in event else {"info": {"msg": line}}
+
+
+def _name(data: dict[str, Any]) -> str:
+    return str(data.get("node_info", {}).get("node_name", ""))

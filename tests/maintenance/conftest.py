@@ -1,0 +1,39 @@
+"""A real catalog on a socket, with PyIceberg and DuckDB attached to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from duckdb_extensions import import_extension
+from pyiceberg.catalog.rest import RestCatalog
+
+from tests.catalog.serving import serving
+from tests.maintenance.lake import Lake, Wire
+
+
+@pytest.fixture(scope="session")
+def duckdb_config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """DuckDB's extensions from their wheels; nothing is downloaded."""
+    folder = tmp_path_factory.mktemp("extensions")
+    config = {"extension_directory": str(folder), "autoinstall_known_extensions": "false"}
+    with duckdb.connect(config=config) as database:
+        for name in ("avro", "httpfs", "iceberg"):
+            import_extension(name, con=database)
+    return config
+
+
+@pytest.fixture
+def lake(tmp_path: Path, duckdb_config: dict[str, str]) -> Iterator[Lake]:
+    wire = Wire()
+    with serving(tmp_path, wire.around) as server:
+        catalog = RestCatalog("lake", uri=server.url, warehouse="default")
+        catalog.create_namespace("ns")
+        with duckdb.connect(config=duckdb_config) as duck:
+            duck.execute("LOAD iceberg; SET TimeZone = 'UTC'")
+            duck.execute(
+                f"ATTACH 'default' AS lake (TYPE iceberg, ENDPOINT '{server.url}',"
+                " AUTHORIZATION_TYPE 'none')"
+            )
+            yield Lake(server.url, server.warehouse, catalog, wire, duck)
+        catalog.close()

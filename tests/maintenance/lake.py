@@ -1,0 +1,134 @@
+"""A catalog with tables to maintain, and what their files and readers say of them."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.types import DoubleType, LongType, NestedField, StringType
+
+from jobs.maintenance.reach import everything
+
+Rows = list[tuple[Any, ...]]
+DAY = 24 * 60 * 60
+
+
+@dataclass
+class Wire:
+    """What becomes of requests on their way to the catalog, and of answers on their way back."""
+
+    before: list[Callable[[str, str], None]] = field(default_factory=list)
+    """Called with verb and path of each request before it is served."""
+    lose: Callable[[str, str], bool] = lambda _verb, _path: False
+    """Whether the answer to a request is lost, which was served."""
+
+    def around(self, app: Any) -> Callable[..., Any]:
+        def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            verb, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+            for hook in list(self.before):
+                hook(verb, path)
+            if not self.lose(verb, path):
+                return app(environ, start_response)
+            for _ in app(environ, lambda *_: None):
+                pass
+            start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
+            return [b"the answer is lost"]
+
+        return wrapped
+
+
+def is_commit(verb: str, path: str) -> bool:
+    """Say whether a request is a commit to one table."""
+    return verb == "POST" and "/tables/" in path
+
+
+@dataclass
+class Lake:
+    """A running catalog and its clients."""
+
+    url: str
+    warehouse: Path
+    catalog: RestCatalog
+    wire: Wire
+    duck: duckdb.DuckDBPyConnection
+
+    def load(self, name: str) -> Table:
+        return self.catalog.load_table(name)
+
+    def rows(self, name: str, **options: Any) -> Rows:
+        """Read a table with PyIceberg, sorted."""
+        return in_order(self.load(name).scan(**options).to_arrow().to_pylist())
+
+    def duck_rows(self, name: str) -> Rows:
+        """Read a table with DuckDB, sorted."""
+        return in_order(self.sql(f"SELECT * FROM lake.{name}").to_arrow_table().to_pylist())
+
+    def ids(self, name: str) -> list[int]:
+        """Read a table's ids with PyIceberg and with DuckDB, which must agree."""
+        assert self.rows(name) == self.duck_rows(name)
+        return sorted(row[0] for row in self.rows(name))
+
+    def sql(self, statement: str) -> duckdb.DuckDBPyConnection:
+        return self.duck.execute(statement)
+
+    def files(self, name: str) -> set[Path]:
+        """List what lies in a table's folder."""
+        folder = path_of(self.load(name).location())
+        return {path for path in folder.rglob("*") if path.is_file()}
+
+    def missing(self, name: str) -> set[str]:
+        """Name the files that the table needs and that are not there."""
+        return {path for path in everything(self.load(name)) if not Path(path).exists()}
+
+    def unreferenced(self, name: str) -> set[Path]:
+        """List the files in the table's folder that nothing of the table reaches."""
+        needed = {Path(path) for path in everything(self.load(name))}
+        return self.files(name) - needed
+
+
+def path_of(location: str) -> Path:
+    return Path(location.removeprefix("file://"))
+
+
+def in_order(rows: list[dict[str, Any]]) -> Rows:
+    """Sort rows, whatever is in them."""
+    return sorted((tuple(row.values()) for row in rows), key=repr)
+
+
+def age(paths: set[Path], days: float) -> None:
+    """Make files look as if they had been written some days ago."""
+    for path in paths:
+        then = path.stat().st_mtime - days * DAY
+        os.utime(path, (then, then))
+
+
+SCHEMA = Schema(
+    NestedField(1, "id", LongType(), required=False),
+    NestedField(2, "station", StringType(), required=False),
+    NestedField(3, "temperature", DoubleType(), required=False),
+)
+"""What ``observations`` makes."""
+
+
+def observations(first: int, count: int) -> pa.Table:
+    """Make rows of weather-like data; each has an id of its own."""
+    ids = range(first, first + count)
+    return pa.table(
+        {
+            "id": pa.array(ids, pa.int64()),
+            "station": pa.array([f"K{'ABC'[i % 3]}" for i in ids], pa.string()),
+            "temperature": pa.array([None if i % 7 == 0 else i / 2 for i in ids], pa.float64()),
+        }
+    )
+
+
+def append_each(table: Table, batches: int, rows: int = 10, first: int = 0) -> None:
+    """Append rows in commits of their own."""
+    for number in range(batches):
+        table.append(observations(first + number * rows, rows))

@@ -1,0 +1,112 @@
+"""The pipeline's own maintenance, run by luigi."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.maintenance.lake import SCHEMA, Lake, append_each, path_of
+
+DAY = "2013-07-02"
+
+
+@pytest.fixture
+def tables(lake: Lake) -> Lake:
+    """Tables as the pipeline leaves them: many small files, DuckDB's deletes in the marts."""
+    for namespace in ("weather", "marts"):
+        lake.catalog.create_namespace(namespace)
+    append_each(lake.catalog.create_table("weather.observations", SCHEMA), 6)
+    append_each(lake.catalog.create_table("weather.quarantine", SCHEMA), 1)
+    lake.sql("CREATE TABLE lake.marts.fct AS SELECT range AS id, range % 3 AS kind FROM range(30)")
+    for kind in range(3):
+        lake.sql("BEGIN")
+        lake.sql(f"DELETE FROM lake.marts.fct WHERE kind = {kind}")
+        lake.sql(f"INSERT INTO lake.marts.fct SELECT range, {kind} FROM range({kind + 1})")
+        lake.sql("COMMIT")
+    return lake
+
+
+def run(lake: Lake, data: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("WEATHER_", "CATALOG_", "LUIGI_", "MAINTENANCE_"))
+    }
+    environment = {
+        **inherited,
+        "LUIGI_CONFIG_PATH": str(Path(__file__).parents[2] / "conf" / "luigi.cfg"),
+        "WEATHER_DATA_DIR": str(data),
+        "WEATHER_STATIONS": "KJFK",
+        "CATALOG_URI": lake.url,
+        "MAINTENANCE_KEEP_SNAPSHOTS": "1",
+        **settings,
+    }
+    command = [sys.executable, "-m", "luigi", "--module", "jobs", "Maintenance", "--date", DAY]
+    command += ["--local-scheduler", "--scheduler-retry-count", "1"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def checkpoint(data: Path) -> Path:
+    return data / DAY / "KJFK" / "maintenance.json"
+
+
+def test_every_table_is_maintained_once_a_day(tables: Lake, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    before = {name: tables.rows(name) for name in ("weather.observations", "marts.fct")}
+    done = run(tables, data, MAINTENANCE_SNAPSHOT_DAYS="0")
+    assert done.returncode == 0, done.stderr
+    for name, rows in before.items():
+        assert tables.rows(name) == tables.duck_rows(name) == rows
+        assert len(list(tables.load(name).scan().plan_files())) == 1
+        assert len(tables.load(name).snapshots()) == 1
+        assert not tables.missing(name)
+    written = json.loads(checkpoint(data).read_text())
+    assert written["tables"] == ["marts.fct", "weather.observations", "weather.quarantine"]
+    compacted = {
+        result["table"]: result["after"]["data files"]["files"]
+        for result in written["results"]
+        if result["operation"] == "compact"
+    }
+    assert compacted == {"marts.fct": 1, "weather.observations": 1}
+    assert "tables changed" in written["message"]
+    assert "expire-snapshots" in checkpoint(data).with_suffix(".txt").read_text()
+    (row,) = tables.load("weather.pipeline_runs").scan().to_arrow().to_pylist()
+    assert (row["task"], row["period"], row["status"]) == ("Maintenance", DAY, "success")
+    assert json.loads(row["details"])["results"]
+    again = run(tables, data)
+    assert again.returncode == 0
+    assert len(tables.load("weather.pipeline_runs").scan().to_arrow()) == 1
+
+
+def test_history_within_the_setting_stays_readable(tables: Lake, tmp_path: Path) -> None:
+    first = tables.load("weather.observations").snapshots()[0].snapshot_id
+    done = run(tables, tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    assert len(tables.rows("weather.observations", snapshot_id=first)) == 10
+
+
+def test_a_table_that_fails_does_not_stop_the_others(tables: Lake, tmp_path: Path) -> None:
+    broken = tables.load("marts.fct")
+    snapshot = broken.current_snapshot()
+    assert snapshot is not None
+    path_of(snapshot.manifest_list).unlink()
+    done = run(tables, tmp_path / "data")
+    assert done.returncode == 30, done.stderr
+    assert "compact marts.fct: FileNotFoundError" in done.stderr
+    assert not checkpoint(tmp_path / "data").exists()
+    assert len(list(tables.load("weather.observations").scan().plan_files())) == 1
+    rows = tables.load("weather.pipeline_runs").scan().to_arrow().to_pylist()
+    assert {row["status"] for row in rows} == {"failed"}
+    assert "compact marts.fct" in rows[0]["message"]
+
+
+def test_a_table_that_is_refused_is_left_with_a_word(tables: Lake, tmp_path: Path) -> None:
+    with tables.load("weather.quarantine").transaction() as change:
+        change.set_properties({"gc.enabled": "false"})
+    done = run(tables, tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    written = json.loads(checkpoint(tmp_path / "data").read_text())
+    assert "gc.enabled=false" in written["skipped"]["expire-snapshots weather.quarantine"]
