@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,6 +72,11 @@ class Catalog:
             "CATALOG_LOG_LEVEL": "WARNING",
             **self._environ,
         }
+
+    def workers(self) -> list[int]:
+        """Return the processes that it has started."""
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in listed.split()]
 
     def kill(self) -> None:
         """End all its processes at once, as the kernel does when memory is short."""
@@ -195,27 +200,22 @@ def why_no_strace() -> str:
     return "" if tried.returncode == 0 else f"strace may not trace here: {tried.stderr.strip()}"
 
 
-@dataclass
 class Tracer:
-    """strace on a process that runs already: what it injects begins and ends with a block."""
+    """strace on processes that run already: what it injects begins and ends with a block."""
 
-    pid: int
-    arguments: Sequence[str]
-    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    def __init__(self, arguments: Sequence[str], *pids: int) -> None:
+        self._pids = pids
+        self._command = ["strace", "-f", *arguments, *(f"--attach={pid}" for pid in pids)]
 
     def __enter__(self) -> Self:
-        self._log = open(f"/proc/self/fd/{os.memfd_create('strace')}", "w+")  # noqa: PTH123
-        command = ["strace", "-f", *self.arguments, "-p", str(self.pid)]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=self._log, env=dict(self.environ)
-        )
+        self._log = os.fdopen(os.memfd_create("strace"), "w+")
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=self._log)
         wait_for(self._attached, "strace to attach")
         return self
 
     def _attached(self) -> bool:
         assert self._process.poll() is None, self.told()
-        threads = len(os.listdir(f"/proc/{self.pid}/task"))  # noqa: PTH208
-        return self.told().count("attached") >= threads or f"with {threads} threads" in self.told()
+        return all(f"Process {pid} attached" in self.told() for pid in self._pids)
 
     def told(self) -> str:
         """Return what strace has written so far."""

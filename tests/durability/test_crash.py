@@ -51,7 +51,7 @@ def test_kills_lose_nothing_acknowledged(catalog: Catalog, tell: Callable[[str],
         for _ in range(KILLS):
             crowd.go()
             crowd.wait_for_answers(chance.randrange(1, 40))
-            if chance.random() < 0.3 and (workers := children(catalog.pid)):
+            if chance.random() < 0.3 and (workers := catalog.workers()):
                 os.kill(chance.choice(workers), signal.SIGKILL)
                 alone += 1
                 crowd.wait_for_answers(chance.randrange(1, 20))
@@ -83,11 +83,6 @@ def test_kills_lose_nothing_acknowledged(catalog: Catalog, tell: Callable[[str],
     )
     assert not broken_chains(chains.versions, writes, reads)
     served_as_stored(catalog)
-
-
-def children(pid: int) -> list[int]:
-    """Return the processes that another one has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def examine(catalog: Catalog, loners: list[Loner], chains: Chains) -> None:

@@ -88,7 +88,7 @@ def test_a_fault_is_told_and_lived_through(
     needed = [one.prepare(client) for one in asked]
     count, told = 0, []
     for one, need in zip(asked, needed, strict=True):
-        with Tracer(catalog.pid, fault(injected, path=path)) as tracer:
+        with Tracer(fault(injected, path=path), catalog.pid) as tracer:
             answer = one.ask(client, need)
             count += tracer.injected()
         one.judge(answer, Store(catalog.store))
@@ -108,7 +108,7 @@ def test_a_failed_sync_of_the_database_ends_the_process(
     """The log may hold what was not acknowledged: only a recovery decides."""
     one = requests("f")[kind]
     need = one.prepare(client)
-    with Tracer(catalog.pid, fault("fdatasync:error=EIO", path=Path(f"{catalog.store}-wal"))):
+    with Tracer(fault("fdatasync:error=EIO", path=Path(f"{catalog.store}-wal")), catalog.pid):
         answer = one.ask(client, need)
         assert (answer.status, answer.kind) == (500, "CommitStateUnknownException")
         assert catalog.ended() == 1
@@ -122,6 +122,34 @@ def test_a_failed_sync_of_the_database_ends_the_process(
 
 
 @traced
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_failed_sync_of_one_process_makes_all_start_anew(
+    tmp_path: Path, kind: str, tell: Callable[[str], None]
+) -> None:
+    catalog = served(tmp_path, server__processes=3)
+    try:
+        one = requests("f")[kind]
+        with catalog.client() as client:
+            need = one.prepare(client)
+            before, parent = set(catalog.workers()), catalog.pid
+            injected = fault("fdatasync:error=EIO", path=Path(f"{catalog.store}-wal"))
+            with Tracer(injected, *before):
+                answer = one.ask(client, need)
+                assert (answer.status, answer.kind) == (500, "CommitStateUnknownException")
+        wait_for(lambda: not before & set(catalog.workers()), "other workers")
+        with catalog.client() as client:
+            wait_for(lambda: client.ask("GET", "/health/ready").done, "a worker that serves")
+        works(catalog, "after")
+        store = Store(catalog.store)
+        one.judge(answer, store)
+        tell("done after all" if one.happened(store) else "not done")
+        assert catalog.pid == parent
+        assert catalog.stop() == 0
+    finally:
+        catalog.kill()
+
+
+@traced
 @pytest.mark.parametrize("kind", WRITING)
 def test_nothing_is_deleted_when_nobody_can_look_what_was_stored(
     catalog: Catalog, client: Client, kind: str
@@ -131,7 +159,7 @@ def test_nothing_is_deleted_when_nobody_can_look_what_was_stored(
     need = one.prepare(client)
     before = set(catalog.folder.glob("lake/**/*.metadata.json"))
     told = fault("fdatasync:error=EIO", "openat:error=EMFILE", path=Path(f"{catalog.store}-wal"))
-    with Tracer(catalog.pid, [*told, "-P", str(catalog.store)]):
+    with Tracer([*told, "-P", str(catalog.store)], catalog.pid):
         answer = one.ask(client, need)
         assert (answer.status, answer.kind) == (500, "CommitStateUnknownException")
         assert catalog.ended() == 1
@@ -150,7 +178,7 @@ def test_reads_are_answered_while_a_sync_takes_long(tmp_path: Path) -> None:
         with (
             catalog.client() as client,
             catalog.client() as other,
-            Tracer(catalog.pid, injected) as tracer,
+            Tracer(injected, catalog.pid) as tracer,
         ):
             writing = threading.Thread(target=lambda: answers.append(one.ask(client, need)))
             writing.start()
