@@ -156,7 +156,7 @@ class CatalogApp:
 
     def lost(self) -> bool:
         """Say whether a COMMIT failed, in this process or another: nobody may build on that."""
-        return bool(self._catalogs[0].database.writer.doubt)
+        return self._catalogs[0].database.writer.doubt.open
 
     def close(self) -> None:
         """Stop what works in the background, close the database; no request may be running."""
@@ -225,7 +225,7 @@ class CatalogService:
 
     def lost(self) -> bool:
         """Say whether a COMMIT of any process failed, and all must open the store anew."""
-        return bool(self._doubt)
+        return self._doubt.open
 
 
 def _middleware(

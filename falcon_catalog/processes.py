@@ -104,7 +104,7 @@ class _Parent:
         elif self._service.lost():
             self._renew()
         elif stillborn and not self._announced:
-            self._stop("A process ended before it was ready; its log says why")
+            self._stop("A process ended before it was ready: the log says why")
         elif stillborn >= _MOST_STILLBORN:
             self._stop(f"Gave up: {stillborn} processes in a row ended before they were ready")
 

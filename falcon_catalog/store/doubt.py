@@ -14,7 +14,9 @@ class Doubt:
     def __init__(self) -> None:
         self._cell = mmap.mmap(-1, 1)
 
-    def __bool__(self) -> bool:
+    @property
+    def open(self) -> bool:
+        """Whether it stands."""
         return self._cell[0] != 0
 
     def arise(self) -> None:

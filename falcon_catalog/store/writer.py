@@ -54,7 +54,7 @@ class Writer:
         lock_path: Path,
         doubt: Doubt | None = None,
     ) -> None:
-        self.doubt = doubt or Doubt()
+        self.doubt = doubt if doubt is not None else Doubt()
         self.time_commit: Callable[[], AbstractContextManager[None]] = nullcontext
         self._connect = connect
         self._lock_path = lock_path
@@ -101,7 +101,7 @@ class Writer:
 
     def check_writable(self) -> None:
         """Raise ServiceUnavailableError when a failed COMMIT made further changes unsafe."""
-        if self._broken is not None or self.doubt:
+        if self._broken is not None or self.doubt.open:
             reason = self._broken or "a COMMIT of another process failed"
             raise ServiceUnavailableError(f"No changes until the server restarts: {reason}")
 

@@ -146,6 +146,7 @@ class TestMemory:
             assert cold.ok("GET", T) == ns.ok("GET", T)
 
     def test_a_load_needs_no_file_once_it_was_read(self, ns: Server) -> None:
+        assert ns.app  # one process, that is: each has a memory of its own
         location = ns.table("t")["metadata-location"]
         shown = ns.ok("GET", T)
         Path(location.removeprefix("file://")).unlink()

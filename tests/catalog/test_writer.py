@@ -2,7 +2,9 @@
 
 import contextlib
 import fcntl
+import os
 import random
+import re
 import resource
 import sqlite3
 import subprocess
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store.database import Database, OutcomeUnknownError, Transaction
+from falcon_catalog.store.database import Database, Doubt, OutcomeUnknownError, Transaction
 from falcon_catalog.store.writer import Writer
 
 Work = Callable[[Transaction], Any]
@@ -123,13 +125,15 @@ def test_no_batch_grows_without_end(database: Database, monkeypatch: pytest.Monk
     assert len(marks(database.path)) == 8
 
 
-def test_an_unknown_end_is_unknown_to_all(database: Database) -> None:
-    @contextlib.contextmanager
-    def failing() -> Iterator[None]:
-        yield
-        raise MemoryError("too little of it")
+@contextlib.contextmanager
+def ending_badly() -> Iterator[None]:
+    """Let a COMMIT fail at its very end."""
+    yield
+    raise MemoryError("too little of it")
 
-    database.writer.time_commit = failing
+
+def test_an_unknown_end_is_unknown_to_all(database: Database) -> None:
+    database.writer.time_commit = ending_badly
     raised = together(database, mark("a"), fail("refused"), mark("b"), mark("c"))
     assert [type(error) for error in raised] == [
         OutcomeUnknownError,
@@ -329,3 +333,34 @@ def test_relaxed_durability_is_asked_of_sqlite(tmp_path: Path) -> None:
     with database.write() as tx:
         assert tx.one("PRAGMA synchronous") == (1,)
     database.close()
+
+
+def test_where_one_process_doubts_none_goes_on(database: Database) -> None:
+    doubt = Doubt()
+    url = f"sqlite:///{database.path}"
+    failing, waiting = (Database.open(url, doubt=doubt) for _ in range(2))
+    failing.writer.time_commit = ending_badly
+    waits = re.compile(rf"-> FLOCK +ADVISORY +WRITE +{os.getpid()} ")
+    refused: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            with waiting.write() as tx:
+                mark("later")(tx)
+        except ServiceUnavailableError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=wait)
+    with pytest.raises(OutcomeUnknownError), failing.write() as tx:  # noqa: PT012
+        mark("doubtful")(tx)
+        thread.start()  # it waits for the lock between processes
+        until(lambda: bool(waits.search(Path("/proc/locks").read_text())))
+    thread.join()
+    assert "another process failed" in str(refused[0])
+    for one in (failing, waiting):
+        with pytest.raises(ServiceUnavailableError, match="restarts"):
+            one.check()
+        one.close()
+    doubt.settle()
+    assert together(database, mark("after")) == [None]
+    assert "later" not in marks(database.path)

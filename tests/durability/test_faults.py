@@ -145,6 +145,7 @@ def test_a_failed_sync_of_one_process_makes_all_start_anew(
         tell("done after all" if one.happened(store) else "not done")
         assert catalog.pid == parent
         assert catalog.stop() == 0
+        assert any("all processes close the store" in line for line in catalog.errors)
     finally:
         catalog.kill()
 

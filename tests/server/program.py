@@ -4,8 +4,9 @@ Run as ``python program.py LISTEN [KEY=VALUE …]`` with keys of ``ServerSetting
 otherwise, of as many processes as TEST_PROCESSES says. Its paths:
 ``/gate?NAME`` tells "entered" on stdout and answers when somebody writes to the fifo NAME,
 ``/big?BYTES`` answers that many bytes, ``/echo`` answers the length of the body, ``/metrics``
-tells what the server counts, ``/health/live`` is always told, ``/fail`` raises. A file named in
-FAILING makes ``ready`` raise while it exists; one named in UNMAKEABLE, ``Service.make``.
+tells what the server counts, ``/health/live`` is always told, ``/pid`` answers whose it is,
+``/fail`` raises. A file named in FAILING makes ``ready`` raise while it exists; one named in
+UNMAKEABLE, ``Service.make``.
 """
 
 import os
@@ -44,6 +45,8 @@ class Program:
                 body = self._meters.text().encode()
             case "/health/live":
                 body = b"live"
+            case "/pid":
+                body = str(os.getpid()).encode()
             case _:
                 raise RuntimeError("a secret that belongs in the log only")
         start_response("200 OK", [("Content-Length", str(len(body)))])
