@@ -115,7 +115,14 @@ def _swap(database: Database, number: int, counts: list[int], until: float) -> N
         new = f"file:///nowhere/t{number}/metadata/{counts[number]}-{until}.json"
         with database.write() as tx:
             swapped = tabulars.swap(
-                tx, row.id, old=old, new=new, location_key=row.location_key, uuid=row.uuid
+                tx,
+                1,
+                identifier,
+                row.id,
+                old=old,
+                new=new,
+                location_key=row.location_key,
+                uuid=row.uuid,
             )
         if not swapped:
             raise RuntimeError("somebody else changed the benchmark's table")

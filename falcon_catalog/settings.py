@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from falcon_catalog import rules
+from falcon_catalog.folders import Folders
 
 MEBIBYTE = 1024 * 1024
 
@@ -467,6 +468,7 @@ def prepare(settings: Settings) -> None:
     Raises:
         SettingsError: one cannot be made or written.
     """
+    folders = Folders()
     roots = [root for _, root in map(rules.named_location, settings.warehouse.more)]
     directories = [
         ("store.url", rules.store_path(settings.store.url).parent),
@@ -475,7 +477,7 @@ def prepare(settings: Settings) -> None:
     ]
     for key, directory in directories:
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            folders.make(str(directory.absolute()))
             with tempfile.TemporaryFile(dir=directory):
                 pass
         except OSError as error:

@@ -94,14 +94,7 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
         other = tabulars.overlapping(tx, location_key, besides=row_id)
         if other and not scope.settings.warehouse.allow_overlap:
             raise RepairError(f"{metadata['location']} is in use by another table: {other}")
-        tabulars.swap(
-            tx,
-            row_id,
-            old=pointer.metadata_location,
-            new=new,
-            location_key=location_key,
-            uuid=pointer.uuid,
-        )
+        tabulars.repoint(tx, row_id, new, location_key)
         lost = _lost_snapshots(pointer, metadata)
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"
 

@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from falcon_catalog.catalog import files, idempotency, loading, namespaces, placement
@@ -102,12 +103,13 @@ def _publish(catalog: Catalog, staged: Sequence[Staged], *, one: bool) -> list[T
     """
     answer = {"metadata-location": staged[0].metadata_location} if one else {}
     if not all(table.unchanged for table in staged):
-        with _files_of(catalog, staged):
+        with _files_of(catalog, staged) as new_files:
             try:
                 with catalog.database.write() as tx:
                     for table in staged:
                         _point(tx, catalog, table)
                     idempotency.conclude(tx, catalog, answer)
+                    new_files.pointed_at = True
             except OutcomeUnknownError:
                 if not _all_published(catalog, staged):
                     raise
@@ -126,23 +128,34 @@ def _check_distinct(changes: Sequence[Change]) -> None:
         seen.add(change.identifier)
 
 
+@dataclass(slots=True)
+class _Files:
+    """The metadata files of a commit."""
+
+    written: list[str]
+    pointed_at: bool = False
+    """Whether a transaction was complete that points at them: it may be stored."""
+
+
 @contextlib.contextmanager
-def _files_of(catalog: Catalog, staged: Iterable[Staged]) -> Iterator[None]:
+def _files_of(catalog: Catalog, staged: Iterable[Staged]) -> Iterator[_Files]:
     """Write the new metadata files; take them back when the commit surely failed."""
-    written: list[str] = []
+    new = _Files([])
     try:
         for table in staged:
             if not table.unchanged:
                 if table.row is None and table.kind is TABLE:
                     catalog.files.prepare_table(table.metadata["location"])
                 files.write(catalog.files, table.metadata_location, table.document)
-                written.append(table.metadata_location)
-        yield
-    except (OutcomeUnknownError, MemoryError):
-        raise  # where memory ran out, it may have run out after the swap
-    except BaseException:
-        for location in written:
-            _delete_quietly(catalog, location)
+                new.written.append(table.metadata_location)
+        yield new
+    except OutcomeUnknownError:
+        raise
+    except BaseException as error:
+        # Once they are pointed at, only a refusal says that the transaction was not stored.
+        if not new.pointed_at or isinstance(error, CatalogError):
+            for location in new.written:
+                _delete_quietly(catalog, location)
         raise
 
 
@@ -171,6 +184,8 @@ def _point(tx: Transaction, catalog: Catalog, table: Staged) -> None:
         placement.check_free(tx, catalog, location, besides=table.row.id)
     if not tabulars.swap(
         tx,
+        catalog.warehouse_id,
+        table.identifier,
         table.row.id,
         old=table.row.metadata_location,
         new=table.metadata_location,
@@ -182,12 +197,15 @@ def _point(tx: Transaction, catalog: Catalog, table: Staged) -> None:
 
 def _all_published(catalog: Catalog, staged: Iterable[Staged]) -> bool:
     """Look with fresh eyes whether a commit of unknown outcome is stored after all."""
-    with catalog.database.fresh_read() as tx:
-        for table in staged:
-            row = tabulars.find(tx, catalog.warehouse_id, table.identifier)
-            if row is None or row.metadata_location != table.metadata_location:
-                return False
-    return True
+    try:
+        with catalog.database.fresh_read() as tx:
+            found = [tabulars.find(tx, catalog.warehouse_id, table.identifier) for table in staged]
+    except Exception:  # noqa: BLE001 - who cannot look knows as little as before
+        _log.exception("cannot look what a failed COMMIT has stored")
+        return False
+    return [row and row.metadata_location for row in found] == [
+        table.metadata_location for table in staged
+    ]
 
 
 def _delete_old_metadata(catalog: Catalog, table: Staged) -> None:

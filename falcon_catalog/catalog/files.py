@@ -27,14 +27,24 @@ def read_text(files: FileIO, location: str) -> bytes:
 
 def read(files: FileIO, location: str) -> dict[str, Any]:
     """Return a metadata file's JSON object."""
-    try:
-        metadata = orjson.loads(read_text(files, location))
-    except orjson.JSONDecodeError as error:
-        check_memory(error)
-        raise BadRequestError(f"Metadata file {location} is not JSON: {error}") from error
+    metadata = parse(read_text(files, location), f"Metadata file {location}")
     if not isinstance(metadata, dict):
         raise BadRequestError(f"Metadata file {location} is not a JSON object")
     return metadata
+
+
+def parse(text: bytes, what: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        BadRequestError: it is not JSON; the message begins with ``what``.
+        ServiceUnavailableError: there is too little memory to tell.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        check_memory(error)
+        raise BadRequestError(f"{what} is not JSON: {error}") from error
 
 
 def write(files: FileIO, location: str, document: Document) -> None:

@@ -13,9 +13,9 @@ from falcon_catalog.catalog import files
 from falcon_catalog.catalog.base import Catalog, RetryKey, Table
 from falcon_catalog.errors import (
     BadRequestError,
+    CatalogError,
     CommitFailedError,
     CommitStateUnknownError,
-    NotFoundError,
 )
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.store import idempotency as rows
@@ -68,14 +68,14 @@ def state_then(catalog: Catalog, metadata_location: str) -> Table:
     """Return the table or view as the request left it.
 
     Raises:
-        CommitStateUnknownError: its metadata file is gone by now, or damaged. The request was
-            done, and no answer may deny that.
+        CommitStateUnknownError: its metadata file cannot be read by now. The request was done,
+            and no answer may deny that.
     """
     try:
         return Table(Document(files.read(catalog.files, metadata_location)), metadata_location)
-    except (NotFoundError, BadRequestError) as error:
+    except CatalogError as error:
         raise CommitStateUnknownError(
-            f"The request was done before, but what it wrote cannot be read: {error}"
+            f"The request was done before, but its state cannot be told any more: {error}"
         ) from error
 
 

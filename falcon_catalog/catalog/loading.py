@@ -8,7 +8,7 @@ from falcon_catalog.catalog import files
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.documents import Key, Snapshots
 from falcon_catalog.catalog.kinds import Kind
-from falcon_catalog.errors import BadRequestError
+from falcon_catalog.errors import BadRequestError, NotFoundError
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.table import filter_snapshots_to_refs
 from falcon_catalog.store.tabulars import TabularRow
@@ -18,8 +18,8 @@ def load(catalog: Catalog, row: TabularRow, kind: Kind, snapshots: Snapshots = "
     """Return the document that a row points at; ``refs``: only the snapshots refs are at.
 
     Raises:
-        NotFoundError: the metadata file is gone.
-        BadRequestError: it is not what its name says.
+        NotFoundError: the metadata file is gone, or is not what its name says.
+        ServiceUnavailableError: it cannot be read now.
     """
     key = Key(row.metadata_location, row.created_at, snapshots)
     document = catalog.documents.get(key)
@@ -32,7 +32,7 @@ def load(catalog: Catalog, row: TabularRow, kind: Kind, snapshots: Snapshots = "
             document = Document(filter_snapshots_to_refs(full.metadata))
         else:
             # A registered file of another writer may leave out what DuckDB cannot do without.
-            metadata = kind.complete(files.read(catalog.files, row.metadata_location))
+            metadata = kind.complete(_read(catalog, row.metadata_location))
             document = document_of(metadata, row.metadata_location)
         catalog.documents.put(key, document)
     return document
@@ -48,6 +48,14 @@ def document_of(metadata: dict[str, Any], metadata_location: str) -> Document:
         return Document(metadata)
     except orjson.JSONEncodeError as error:
         raise BadRequestError(f"Metadata file {metadata_location}: {error}") from error
+
+
+def _read(catalog: Catalog, metadata_location: str) -> dict[str, Any]:
+    try:
+        return files.read(catalog.files, metadata_location)
+    except BadRequestError as error:
+        # No client's request is bad because a file was damaged.
+        raise NotFoundError(str(error)) from error
 
 
 def replace(catalog: Catalog, row: TabularRow, metadata_location: str, new: Document) -> None:

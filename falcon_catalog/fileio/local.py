@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from falcon_catalog import folders
 from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
 from falcon_catalog.locations import local_path
 
@@ -27,6 +28,7 @@ class LocalFileIO:
         """Time each sync of a file's content with ``time_sync``."""
         self._durable = durable
         self._time_sync = time_sync
+        self._folders = folders.Folders(sync=durable)
         self._guard = threading.Lock()
         self.writes = 0
         """Files that were written. May be read at any time, as all that is counted here."""
@@ -36,21 +38,21 @@ class LocalFileIO:
 
     def read(self, location: str) -> bytes:
         """Return the content of a file."""
-        try:
+        with _found(location):
             return Path(local_path(location)).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise _missing(location) from error
 
     def require(self, location: str) -> None:
         """Do nothing if there is such a file."""
-        if not os.path.isfile(local_path(location)):  # noqa: PTH113 - on each load's way
-            raise _missing(location)
+        with _found(location):
+            os.stat(local_path(location))  # noqa: PTH116 - on each load's way
 
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file, durable with its folder entry before this returns."""
         started = time.perf_counter()
         with _unavailable_on_trouble(location):
-            _create(local_path(location), pieces, self._sync if self._durable else None)
+            path = local_path(location)
+            self._folders.make(os.path.dirname(path))  # noqa: PTH120 - a string in, a string out
+            _create(path, pieces, self._sync if self._durable else None)
         with self._guard:
             self.writes += 1
             self.written_bytes += sum(map(len, pieces))
@@ -68,11 +70,17 @@ class LocalFileIO:
         """Make ``metadata/`` and ``data/``: DuckDB writes into them without making them."""
         with _unavailable_on_trouble(location):
             for folder in ("metadata", "data"):
-                _make_directory(f"{local_path(location)}/{folder}")
+                self._folders.make(f"{local_path(location)}/{folder}")
 
 
-def _missing(location: str) -> NotFoundError:
-    return NotFoundError(f"Failed to open input stream for file: {location}")
+@contextlib.contextmanager
+def _found(location: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise NotFoundError(f"Failed to open input stream for file: {location}") from error
+    except OSError as error:
+        raise ServiceUnavailableError(f"Cannot read {location}: {error.strerror}") from error
 
 
 @contextlib.contextmanager
@@ -84,8 +92,6 @@ def _unavailable_on_trouble(location: str) -> Iterator[None]:
 
 
 def _create(path: str, pieces: Sequence[bytes], sync: Callable[[int], None] | None) -> None:
-    folder = os.path.dirname(path)  # noqa: PTH120 - a string in, a string out
-    _make_directory(folder)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:
@@ -95,7 +101,7 @@ def _create(path: str, pieces: Sequence[bytes], sync: Callable[[int], None] | No
         finally:
             os.close(descriptor)
         if sync:
-            _sync_directory(folder)
+            folders.sync(os.path.dirname(path))  # noqa: PTH120
     except BaseException:
         # Nobody can point at this file yet, so removing the torso is safe.
         with contextlib.suppress(OSError):
@@ -111,23 +117,3 @@ def _write_all(descriptor: int, pieces: Sequence[bytes]) -> None:
             view = memoryview(b"".join(batch))[written:]
             while view:
                 view = view[os.write(descriptor, view) :]
-
-
-def _make_directory(path: str) -> None:
-    """Make a folder and those around it, each entry durable."""
-    missing = []
-    while not os.path.isdir(path):  # noqa: PTH112
-        missing.append(path)
-        path = os.path.dirname(path)  # noqa: PTH120
-    for folder in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder)  # noqa: PTH102
-        _sync_directory(os.path.dirname(folder))  # noqa: PTH120
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from falcon_catalog.folders import Folders
 from falcon_catalog.store.doubt import Doubt
 from falcon_catalog.store.migrate import SchemaTooNewError, migrate
 from falcon_catalog.store.transaction import (
@@ -54,7 +55,7 @@ class Database:
             raise StoreError(f"store url {url!r}: only sqlite:///PATH is supported")
         database = cls(Path(url.removeprefix(_SCHEME)), durability, doubt)
         try:
-            database.path.parent.mkdir(parents=True, exist_ok=True)
+            Folders().make(str(database.path.parent.absolute()))
             with contextlib.suppress(FileExistsError):
                 # It will hold the key that signs tokens: for the owner's eyes only.
                 database.path.touch(mode=0o600, exist_ok=False)

@@ -67,6 +67,8 @@ def insert(
 
 def swap(
     tx: Transaction,
+    warehouse_id: int,
+    identifier: TableIdentifier,
     tabular_id: int,
     *,
     old: str,
@@ -74,13 +76,28 @@ def swap(
     location_key: str,
     uuid: str,
 ) -> bool:
-    """Point at ``new`` if ``old`` is still the pointer: the compare-and-swap of a commit."""
+    """Point at ``new`` if ``old`` is still the pointer: the compare-and-swap of a commit.
+
+    The name must be the same, too: what was renamed meanwhile is no longer what was asked for.
+    """
     changed = tx.change(
         "UPDATE tabulars SET metadata_location = ?, location_key = ?, uuid = ?, updated_at = ?"
-        " WHERE id = ? AND metadata_location = ?",
-        (new, location_key, uuid, tx.now, tabular_id, old),
+        " WHERE id = ? AND metadata_location = ? AND name = ? AND namespace_id ="
+        " (SELECT id FROM namespaces WHERE warehouse_id = ? AND path = ?)",
+        (
+            *(new, location_key, uuid, tx.now, tabular_id, old),
+            *(identifier.name, warehouse_id, identifier.namespace.path),
+        ),
     )
     return changed == 1
+
+
+def repoint(tx: Transaction, tabular_id: int, metadata_location: str, location_key: str) -> None:
+    """Point at another metadata file, whatever the pointer is; the caller has read it here."""
+    tx.change(
+        "UPDATE tabulars SET metadata_location = ?, location_key = ?, updated_at = ? WHERE id = ?",
+        (metadata_location, location_key, tx.now, tabular_id),
+    )
 
 
 def move(tx: Transaction, tabular_id: int, namespace_id: int, name: str) -> None:

@@ -25,7 +25,13 @@ _LARGEST_BATCH = 64
 _LONGEST_WAIT_SECONDS = 10.0
 _LOOK_AGAIN_SECONDS = 0.2
 # Errors that end by themselves, and after which nothing of the transaction is stored.
-_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    # The last part of a transaction that is written is the one that makes it count.
+    sqlite3.SQLITE_IOERR_WRITE,
+}
 
 
 class _Batch:

@@ -78,5 +78,9 @@ def test_without_durability_nothing_is_synced(
     LocalFileIO(durable=False).write(f"{tmp_path}/m/x", b"abc")
     assert (tmp_path / "m" / "x").read_bytes() == b"abc"
     assert synced == []
+    files = LocalFileIO()
     files.write(f"{tmp_path}/m/y", b"abc")
+    assert len(synced) > 2  # the first time with every folder around it
+    synced.clear()
+    files.write(f"{tmp_path}/m/z", b"abc")
     assert len(synced) == 2

@@ -1,10 +1,12 @@
 """The store on real SQLite files, faults included."""
 
+import contextlib
 import resource
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -86,20 +88,20 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         Database.open(f"sqlite:///{tmp_path}/catalog.db")
 
 
-def test_a_commit_that_fails_on_disk_is_unknown_and_stops_later_changes(
+def test_a_commit_that_fails_at_its_end_is_unknown_and_stops_later_changes(
     database: Database,
 ) -> None:
-    with database.write() as tx:
-        warehouses.ensure(tx, "before")
-    wal = Path(f"{database.path}-wal").stat().st_size
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with pytest.raises(OutcomeUnknownError, match="disk I/O error"):  # noqa: PT012
-        try:
-            with database.write() as tx:
-                warehouses.ensure(tx, "a")
-                resource.setrlimit(resource.RLIMIT_FSIZE, (wal + 100, hard))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    @contextlib.contextmanager
+    def failing() -> Iterator[None]:
+        yield
+        raise MemoryError("too little of it")
+
+    database.writer.time_commit = failing
+    with (
+        pytest.raises(OutcomeUnknownError, match="too little of it"),
+        database.write() as tx,
+    ):
+        warehouses.ensure(tx, "a")
     with (
         pytest.raises(ServiceUnavailableError, match="until the server restarts"),
         database.write(),
@@ -107,6 +109,25 @@ def test_a_commit_that_fails_on_disk_is_unknown_and_stops_later_changes(
         pass
     with pytest.raises(ServiceUnavailableError):
         database.check()
+
+
+def test_a_log_that_cannot_be_written_is_unavailable_and_unchanged(database: Database) -> None:
+    with database.write() as tx:
+        warehouses.ensure(tx, "before")
+    wal = Path(f"{database.path}-wal").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.raises(ServiceUnavailableError, match="Nothing was changed"):  # noqa: PT012
+        try:
+            with database.write() as tx:
+                warehouses.ensure(tx, "a")
+                resource.setrlimit(resource.RLIMIT_FSIZE, (wal + 100, hard))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    database.check()
+    with database.write() as tx:
+        warehouses.ensure(tx, "after")
+    with database.fresh_read() as tx:
+        assert tx.all("SELECT name FROM warehouses ORDER BY id") == [("before",), ("after",)]
 
 
 def test_a_commit_that_breaks_a_constraint_is_known_to_have_failed(database: Database) -> None:

@@ -1,5 +1,6 @@
 """Changes that come together: one transaction, and yet each is whole and has its own end."""
 
+import contextlib
 import fcntl
 import os
 import random
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,29 @@ def test_no_batch_grows_without_end(database: Database, monkeypatch: pytest.Monk
     assert len(marks(database.path)) == 8
 
 
+@contextlib.contextmanager
+def ending_badly() -> Iterator[None]:
+    """Let a COMMIT fail at its very end."""
+    yield
+    raise MemoryError("too little of it")
+
+
 def test_an_unknown_end_is_unknown_to_all(database: Database) -> None:
+    database.writer.time_commit = ending_badly
+    raised = together(database, mark("a"), fail("refused"), mark("b"), mark("c"))
+    assert [type(error) for error in raised] == [
+        OutcomeUnknownError,
+        ServiceUnavailableError,
+        OutcomeUnknownError,
+        OutcomeUnknownError,
+    ]
+    assert len({id(error) for error in raised}) == 4
+    assert marks(database.path) in (set(), {"a", "b", "c"})
+    with pytest.raises(ServiceUnavailableError, match="restarts"), database.write():
+        pass
+
+
+def test_a_log_that_cannot_be_written_refuses_all_of_a_batch(database: Database) -> None:
     wal = Path(f"{database.path}-wal").stat().st_size
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -136,16 +159,10 @@ def test_an_unknown_end_is_unknown_to_all(database: Database) -> None:
         raised = together(database, mark("a"), fail("refused"), fill, mark("c"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [type(error) for error in raised] == [
-        OutcomeUnknownError,
-        ServiceUnavailableError,
-        OutcomeUnknownError,
-        OutcomeUnknownError,
-    ]
-    assert len({id(error) for error in raised}) == 4
-    assert marks(database.path) in (set(), {"a", "b", "c"})
-    with pytest.raises(ServiceUnavailableError, match="restarts"), database.write():
-        pass
+    assert [type(error) for error in raised] == [ServiceUnavailableError] * 4
+    assert marks(database.path) == set()
+    assert together(database, mark("d")) == [None]
+    assert marks(database.path) == {"d"}
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
@@ -322,7 +339,7 @@ def test_where_one_process_doubts_none_goes_on(database: Database) -> None:
     doubt = Doubt()
     url = f"sqlite:///{database.path}"
     failing, waiting = (Database.open(url, doubt=doubt) for _ in range(2))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    failing.writer.time_commit = ending_badly
     waits = re.compile(rf"-> FLOCK +ADVISORY +WRITE +{os.getpid()} ")
     refused: list[BaseException] = []
 
@@ -334,14 +351,10 @@ def test_where_one_process_doubts_none_goes_on(database: Database) -> None:
             refused.append(error)
 
     thread = threading.Thread(target=wait)
-    try:
-        with pytest.raises(OutcomeUnknownError), failing.write() as tx:  # noqa: PT012
-            mark("doubtful")(tx)
-            thread.start()  # it waits for the lock between processes
-            until(lambda: bool(waits.search(Path("/proc/locks").read_text())))
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(OutcomeUnknownError), failing.write() as tx:  # noqa: PT012
+        mark("doubtful")(tx)
+        thread.start()  # it waits for the lock between processes
+        until(lambda: bool(waits.search(Path("/proc/locks").read_text())))
     thread.join()
     assert "another process failed" in str(refused[0])
     for one in (failing, waiting):

@@ -83,7 +83,7 @@ class TestBeforeTheWrite:
         text = path.read_bytes()
         for content, expected in (
             (None, (404, "NotFoundException")),
-            (text[:-9], (400, "BadRequestException")),
+            (text[:-9], (404, "NotFoundException")),
         ):
             if content is None:
                 path.unlink()

@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import signal
 import threading
 import uuid
@@ -188,46 +187,3 @@ def test_counters_go_on_where_a_dead_process_left_them(two: Together) -> None:
     assert two.counted("requests_total") >= before
     assert two.counted("processes") == 2
     assert two.server.stop() == 0
-
-
-def break_commits(together: Together) -> None:
-    """Let the next commit of any process fail while it is written to the log."""
-    most = (together.folder / "catalog.db-wal").stat().st_size + 100
-    for worker in workers(together.server):
-        _, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
-        resource.prlimit(worker, resource.RLIMIT_FSIZE, (most, hard))
-
-
-def test_after_a_failed_commit_all_open_the_store_anew(two: Together) -> None:
-    first, _ = two.sessions()
-    before = workers(two.server)
-    break_commits(two)
-    answer = two.ask(first, "POST", "/v1/namespaces", json={"namespace": ["unknown"]})
-    assert answer.status_code == 500
-    assert answer.json()["error"]["type"] == "CommitStateUnknownException"
-    until(lambda: len(workers(two.server)) == 2 and not workers(two.server) & before)
-    third, fourth = two.sessions()
-    seen = [two.ask(one, "GET", "/v1/namespaces").json() for one in (third, fourth)]
-    assert seen[0] == seen[1]
-    for one, name in ((third, "a"), (fourth, "b")):
-        assert two.ask(one, "POST", "/v1/namespaces", json={"namespace": [name]}).ok
-        assert two.ask(one, "GET", TABLE).ok
-    assert two.server.stop() == 0
-    assert any("all processes close the store" in line for line in two.server.errors)
-
-
-def test_after_a_failed_commit_a_process_alone_ends(serve: Serve) -> None:
-    alone = serve(1)
-    requests.post(f"{alone.url}/v1/namespaces", json={"namespace": ["a"]}, timeout=TIMEOUT)
-    most = (alone.folder / "catalog.db-wal").stat().st_size + 100
-    pid = alone.server.process.pid
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-    body = {"namespace": ["unknown"]}
-    answer = requests.post(f"{alone.url}/v1/namespaces", json=body, timeout=TIMEOUT)
-    assert answer.status_code == 500
-    assert answer.json()["error"]["type"] == "CommitStateUnknownException"
-    assert alone.server.status() == 1
-    assert "a COMMIT failed" in alone.server.errors[-1]
-    again = serve(1)
-    assert requests.get(f"{again.url}/v1/namespaces/a", timeout=TIMEOUT).ok
-    assert again.server.stop() == 0

@@ -1,0 +1,249 @@
+"""Writers that hammer a catalog which is killed and started again, and remember what they saw."""
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tests.durability import wire
+from tests.durability.linear import UNKNOWN, Read, Write
+from tests.durability.processes import Answer, Catalog, Client, wait_for
+from tests.durability.sessions import Session, State, Step
+from tests.durability.store import Store
+
+SHARED = ("h0", "h1", "h2")
+
+
+class Crowd:
+    """Threads that work while the catalog is up, and wait at a gate while it is not."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.answered = 0
+        """Acknowledged effects so far."""
+        self.failure: BaseException | None = None
+        self._up = threading.Event()
+        self._over = False
+        self._guard = threading.Lock()
+        self._parked = 0
+        self._threads: list[threading.Thread] = []
+        self._clients: list[Client] = []
+
+    def client(self) -> Client:
+        """Return a connection that is closed in the end."""
+        self._clients.append(self.catalog.client())
+        return self._clients[-1]
+
+    def add(self, work: Callable[[], None]) -> None:
+        """Let ``work`` be done again and again, in a thread of its own."""
+        thread = threading.Thread(target=self._run, args=(work,))
+        self._threads.append(thread)
+        thread.start()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            while self.wait_until_up():
+                work()
+        except BaseException as error:  # noqa: BLE001 - told by who waits for this thread
+            self.failure = error
+
+    def wait_until_up(self) -> bool:
+        """Wait while the catalog is down; return False when it is over."""
+        if not self._up.is_set():
+            with self._guard:
+                self._parked += 1
+            self._up.wait()
+            with self._guard:
+                self._parked -= 1
+        return not self._over
+
+    def count(self) -> None:
+        with self._guard:
+            self.answered += 1
+
+    def go(self) -> None:
+        self._up.set()
+
+    def wait_for_answers(self, count: int) -> None:
+        """Wait until so many more effects were acknowledged."""
+        until = self.answered + count
+        wait_for(lambda: self.failure is not None or self.answered >= until, "answers")
+        self.check()
+
+    def halt(self) -> None:
+        """Let nobody begin anything new."""
+        self._up.clear()
+
+    def wait_until_parked(self) -> None:
+        threads = len(self._threads)
+        wait_for(lambda: self.failure is not None or self._parked == threads, "writers to wait")
+        self.check()
+
+    def check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def end(self) -> None:
+        self._over = True
+        self._up.set()
+        for thread in self._threads:
+            thread.join()
+        for client in self._clients:
+            client.close()
+
+
+class Loner:
+    """Works through a session; after a cut-off answer it asks again, or looks what was done."""
+
+    def __init__(self, crowd: Crowd, name: str, seed: int) -> None:
+        self.session = Session(name, seed)
+        self.step: Step | None = None
+        """What was begun and not yet known."""
+        self.repeated = 0
+        self._crowd = crowd
+        self._client = crowd.client()
+
+    def work(self) -> None:
+        step = self.step or self.session.next()
+        if self.step is not None and not step.key:
+            found = State.of(Store(self._crowd.catalog.store)).seen(self.session.name)
+            self._conclude(done=found == step.after)
+            return
+        self.repeated += self.step is not None
+        self.step = step
+        answer = step.send(self._client)
+        assert answer.done or answer.unknown or answer.status == 503, (step, answer)
+        if answer.done:
+            self._crowd.count()
+            self._conclude(done=True)
+        elif answer.refused:
+            self._conclude(done=False)
+
+    def _conclude(self, *, done: bool) -> None:
+        assert self.step is not None
+        if done:
+            self.session.state = self.step.after
+        self.step = None
+
+    def wrong(self, found: State) -> str:
+        """Say what is wrong with what a store holds of this session, or nothing."""
+        seen = found.seen(self.session.name)
+        allowed = [self.session.state] + ([self.step.after] if self.step else [])
+        return "" if seen in allowed else f"{allowed} expected, {seen} found, {self.step}"
+
+
+class Rival:
+    """Commits to tables that others commit to, too, and writes down what it was told."""
+
+    def __init__(self, crowd: Crowd, name: str, seed: int) -> None:
+        self.name = name
+        self.writes: list[Write] = []
+        self.reads: list[Read] = []
+        self.repeated = 0
+        self._crowd = crowd
+        self._client = crowd.client()
+        self._chance = random.Random(f"{seed} {name}")
+        self._drawn = 0
+
+    def work(self) -> None:
+        self._drawn += 1
+        op = f"{self.name}-{self._drawn}"
+        kind = self._chance.choice(("commit", "swap", "swap", "transaction", "read"))
+        if kind == "transaction":
+            names = tuple(self._chance.sample(SHARED, self._chance.choice((2, 3))))
+            body = {"table-changes": [wire.part(name, op) for name in names]}
+            self._write(op, names, "/v1/transactions/commit", body)
+            return
+        name = self._chance.choice(SHARED)
+        if kind == "commit":
+            self._write(op, (name,), wire.table(name), wire.change(op))
+            return
+        metadata = self._read(name)
+        if metadata is not None and kind == "swap":
+            self._swap(op, name, metadata)
+
+    def _read(self, name: str) -> Any:
+        began = time.monotonic()
+        answer = self._client.ask("GET", wire.table(name))
+        if not answer.done:
+            return None
+        location = answer.body["metadata-location"]
+        self.reads.append(Read(name, location, began, time.monotonic()))
+        return answer.body["metadata"]
+
+    def _swap(self, op: str, name: str, metadata: Any) -> None:
+        at = metadata.get("current-snapshot-id")
+        at = None if at in (None, -1) else at
+        snapshot = uuid.uuid5(uuid.NAMESPACE_OID, op).int >> 66
+        updates = wire.appended(metadata, snapshot, op)
+        body = wire.change(op, *updates, requirements=(wire.at_snapshot(at),))
+        expected = next(
+            (
+                one["summary"]["op"]
+                for one in metadata.get("snapshots", ())
+                if one["snapshot-id"] == at
+            ),
+            "none",
+        )
+        self._write(op, (name,), wire.table(name), body, expected=expected)
+
+    def _write(
+        self, op: str, tables: tuple[str, ...], path: str, body: object, *, expected: str = ""
+    ) -> None:
+        keyed = self._chance.random() < 0.5
+        key = str(uuid.uuid5(uuid.NAMESPACE_OID, op)) if keyed else ""
+        began = time.monotonic()
+        answer = self._client.ask("POST", path, body, key=key)
+        while keyed and answer.unknown and self._crowd.wait_until_up():
+            self.repeated += 1
+            answer = self._client.ask("POST", path, body, key=key)
+        outcome = "done" if answer.done else "refused" if answer.refused else "unknown"
+        assert answer.status in (200, 204, 409, 503, 500, None), answer
+        ended = UNKNOWN if answer.unknown else time.monotonic()
+        location = _location(answer)
+        self.writes.append(Write(op, tables, outcome, began, ended, location, expected))
+        if answer.done:
+            self._crowd.count()
+
+
+def _location(answer: Answer) -> str:
+    return answer.body["metadata-location"] if answer.done and answer.body else ""
+
+
+class Chains:
+    """The versions of the shared tables, followed as they grow."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, list[tuple[str, str]]] = {name: [] for name in SHARED}
+
+    def follow(self, store: Store) -> None:
+        """Add what came since the last look; it must go on from there."""
+        pointers = store.pointers()
+        for name, versions in self.versions.items():
+            location = pointers[f"ns.{name}"]
+            metadata = store.metadata(location)
+            chain = [entry["metadata-file"] for entry in metadata["metadata-log"]] + [location]
+            if versions:
+                last = versions[-1][0]
+                assert last in chain, f"{name} does not go on from {last}"
+                chain = chain[chain.index(last) + 1 :]
+            versions += [(one, store.metadata(one)["properties"]["op"]) for one in chain]
+
+
+def prepare(catalog: Catalog) -> None:
+    """Make the shared tables."""
+    client = catalog.client()
+    client.ok("POST", wire.namespace(), {"namespace": ["ns"]})
+    for name in SHARED:
+        body = wire.creation(name, "start")
+        body["properties"]["write.metadata.previous-versions-max"] = "200"
+        client.ok("POST", wire.table(""), body)
+    client.close()
+
+
+def states_of(loners: Sequence[Loner], store: Store) -> list[str]:
+    """Return what is wrong with what a store holds of the sessions."""
+    found = State.of(store)
+    return [said for said in (loner.wrong(found) for loner in loners) if said]
