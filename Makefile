@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: help setup start stop status demo run-weather run-dbt run-pipeline fetch-stations \
 	fetch-observations load-data fetch-all dbt-run dbt-test dbt-docs dbt-all lint format test \
-	constraints clean clean-data
+	bench constraints clean clean-data
 
 VENV := .venv
 PYTHON_IN_VENV := $(VENV)/bin/python
@@ -92,6 +92,8 @@ dbt-all: $(VENV)/.has-demo ## Build and test in dbt's order, then write the docu
 ##@ Develop
 test: $(VENV)/.has-tox ## Check style, types, import contracts, and run every test
 	@$(TOX) run -e lint,types,floors,docs,py
+bench: $(VENV)/.has-tox ## Measure the catalog's speed beside a bare waitress and a naive catalog
+	@$(TOX) run -e bench -- --json var/bench/report.json
 lint: $(VENV)/.has-tox ## Check style, types and import contracts
 	@$(TOX) run -e lint,types,floors
 format: $(VENV)/.has-tox ## Put the code into its form, and mend what can be mended

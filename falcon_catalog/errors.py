@@ -200,6 +200,19 @@ class ServiceUnavailableError(CatalogError):
     type = "SlowDownException"
 
 
+_OUT_OF_MEMORY = ("Not enough memory", "Error -4 ")  # orjson's words, and zlib's
+
+
+def check_memory(error: Exception) -> None:
+    """Raise ServiceUnavailableError when a reader failed for want of memory.
+
+    Readers of JSON and gzip tell so in the text of the error that is otherwise the reader's
+    verdict on what it read. A 4xx would tell a writer that its commit never happened.
+    """
+    if any(words in str(error) for words in _OUT_OF_MEMORY):
+        raise ServiceUnavailableError("The server is out of memory. Nothing was done") from error
+
+
 class OAuthError(CatalogError):
     """A request for a token is refused. Source: RFC 6749, section 5.2.
 

@@ -213,6 +213,14 @@ class CacheSettings:
             rules.whole(0, 64 * 1024 * MEBIBYTE),
         ),
     )
+    manifests_bytes: int = field(
+        default=64 * MEBIBYTE,
+        metadata=_about(
+            "Memory for the manifests that scans were planned over last, in bytes, for each"
+            " process.",
+            rules.whole(0, 64 * 1024 * MEBIBYTE),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

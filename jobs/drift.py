@@ -20,10 +20,10 @@ _EXAMPLE_LENGTH = 200
 _ENVELOPE = frozenset({"@context", "@id", "@type", "geometry", "id", "properties", "type"})
 _QUANTITY_FIELDS = frozenset(quantity.field for quantity in QUANTITIES)
 _QUANTITY_KEYS = frozenset({"unitCode", "value", "maxValue", "minValue", "qualityControl"})
-_QC_CODES = frozenset("ZCSVXQGBT")
+QC_CODES = frozenset("ZCSVXQGBT")
 _CLOUD_AMOUNTS = frozenset({"OVC", "BKN", "SCT", "FEW", "SKC", "CLR", "VV"})
 
-_TEXTS = {
+TEXTS = {
     "observation": frozenset(
         {"station", "stationId", "stationName", "timestamp", "rawMessage", "textDescription"}
     ),
@@ -32,12 +32,12 @@ _TEXTS = {
         | {"provider", "subProvider"}
     ),
 }
-_KNOWN = {
+KNOWN = {
     "observation": _ENVELOPE
     | _QUANTITY_FIELDS
-    | _TEXTS["observation"]
+    | TEXTS["observation"]
     | {"elevation", "icon", "presentWeather", "cloudLayers"},
-    "station": _ENVELOPE | _TEXTS["station"] | {"elevation", "distance", "bearing"},
+    "station": _ENVELOPE | TEXTS["station"] | {"elevation", "distance", "bearing"},
 }
 
 
@@ -54,10 +54,10 @@ def notice(
 ) -> Iterator[tuple[Drift, Any]]:
     """Give what is new in a record, each with the value as an example."""
     where = f"{kind}.properties"
-    for name in properties.keys() - _KNOWN[kind]:
+    for name in properties.keys() - KNOWN[kind]:
         value = properties[name]
         yield Drift("new_field", f"{where}.{name}", type_name(value)), value
-    for name in _TEXTS[kind] & properties.keys():
+    for name in TEXTS[kind] & properties.keys():
         value = properties[name]
         if value is not None and not isinstance(value, str):
             yield Drift("type", f"{where}.{name}", type_name(value)), value
@@ -69,7 +69,22 @@ def notice(
 
 def unknown(properties: Json) -> dict[str, Any]:
     """Give an observation's properties that no column holds."""
-    return {name: properties[name] for name in sorted(properties.keys() - _KNOWN["observation"])}
+    return {name: properties[name] for name in sorted(properties.keys() - KNOWN["observation"])}
+
+
+def unit_is_known(code: str) -> bool:
+    """Tell whether a unit code is one that values are converted from."""
+    return unit_name(code) in UNITS
+
+
+def flag_is_known(flag: str) -> bool:
+    """Tell whether a quality-control flag is one of MADIS."""
+    return flag.removeprefix("qc:") in QC_CODES
+
+
+def clouds_are_known(layers: Any) -> bool:
+    """Tell whether nothing is new in an observation's cloud layers."""
+    return not any(_clouds("", layers))
 
 
 def example(value: Any) -> str:
@@ -97,9 +112,9 @@ def _quantity(path: str, value: Any) -> Iterator[tuple[Drift, Any]]:
     for name in value.keys() - _QUANTITY_KEYS:
         yield Drift("new_field", f"{path}.{name}", type_name(value[name])), value
     unit, flag = value.get("unitCode"), value.get("qualityControl")
-    if isinstance(unit, str) and unit_name(unit) not in UNITS:
+    if isinstance(unit, str) and not unit_is_known(unit):
         yield Drift("new_unit", path, unit), value
-    if isinstance(flag, str) and flag.removeprefix("qc:") not in _QC_CODES:
+    if isinstance(flag, str) and not flag_is_known(flag):
         yield Drift("new_code", f"{path}.qualityControl", flag), value
 
 

@@ -76,11 +76,11 @@ def compare(
 def _places(key: Sequence[str], stored: pa.Table, rows: pa.Table) -> pa.Array:
     """Find each row's stored row by its key: an index, or null."""
     types = [rows.schema.field(name).type for name in key]
-    left = rows.select(key).append_column("row", pa.array(range(rows.num_rows), pa.int64()))
+    left = rows.select(key).append_column("row", pa.arange(0, rows.num_rows, 1))
     right = pa.table(
         [
             *(stored.column(name).cast(kind) for name, kind in zip(key, types, strict=True)),
-            pa.array(range(stored.num_rows), pa.int64()),
+            pa.arange(0, stored.num_rows, 1),
         ],
         names=[*key, "place"],
     )
@@ -89,12 +89,12 @@ def _places(key: Sequence[str], stored: pa.Table, rows: pa.Table) -> pa.Array:
 
 
 def _without(table: pa.Table, places: pa.Array) -> pa.Table:
-    gone = pc.is_in(pa.array(range(table.num_rows), pa.int64()), value_set=places)
+    gone = pc.is_in(pa.arange(0, table.num_rows, 1), value_set=places)
     return table.filter(pc.invert(gone))
 
 
 def _same(definition: Definition, old: pa.Table, now: pa.Table) -> pa.Array:
-    same = pa.array([True] * now.num_rows, pa.bool_())
+    same = pa.repeat(pa.scalar(True), now.num_rows)
     for name in _said(definition, now):
         left = _comparable(old.column(name).cast(now.schema.field(name).type))
         right = _comparable(now.column(name))
@@ -115,30 +115,31 @@ def _said(definition: Definition, table: pa.Table) -> list[str]:
 
 def _preferred(definition: Definition, old: pa.Table, now: pa.Table) -> pa.Array:
     if definition.prefer == "oldest":
-        return pa.array([False] * now.num_rows, pa.bool_())
+        return pa.repeat(pa.scalar(False), now.num_rows)
     later = _later(definition.stamp, old, now)
     if definition.prefer == "newest":
         return later
     columns = _said(definition, now)
-    left, right = _filled(now, columns), _filled(old, columns)
+    left, right = filled(now, columns), filled(old, columns)
     return pc.or_(pc.greater(left, right), pc.and_(pc.equal(left, right), later))
 
 
 def _later(stamp: str | None, old: pa.Table, now: pa.Table) -> pa.Array:
     """Tell which rows are not older than the stored ones; without stamps the new ones are newer."""
     if stamp is None or stamp not in now.column_names:
-        return pa.array([True] * now.num_rows, pa.bool_())
+        return pa.repeat(pa.scalar(True), now.num_rows)
     new = now.column(stamp)
     later = pc.greater_equal(new, old.column(stamp).cast(new.type))
     return pc.fill_null(later, True).combine_chunks()
 
 
-def _filled(table: pa.Table, columns: Sequence[str]) -> pa.Array:
-    filled = pa.array([0] * table.num_rows, pa.int64())
+def filled(table: pa.Table, columns: Sequence[str]) -> pa.Array:
+    """Count each row's values, over columns."""
+    count = pa.repeat(pa.scalar(0, pa.int64()), table.num_rows)
     for name in columns:
         valid = pc.cast(pc.is_valid(table.column(name)), pa.int64())
-        filled = pc.add(filled, valid.combine_chunks())
-    return filled
+        count = pc.add(count, valid.combine_chunks())
+    return count
 
 
 def _versions(

@@ -13,6 +13,7 @@ from typing import Any
 
 import luigi
 
+from jobs.batches import RawAnswer, read_batch
 from jobs.config import weather
 from jobs.periods import Window, served
 from jobs.records import Reject, parse_station
@@ -221,8 +222,6 @@ def _ask(service: WeatherClient, station: str, window: Window) -> Answer:
         return {**asked, "features": [], "error": str(error)}
 
 
-def answers_of(files: Iterable[Path]) -> Iterable[list[Answer]]:
+def answers_of(files: Iterable[Path]) -> Iterable[list[RawAnswer]]:
     """Read batches' files back, one at a time: a day of every station does not fit in memory."""
-    for path in files:
-        answers: list[Answer] = read_json(path)
-        yield answers
+    return map(read_batch, files)

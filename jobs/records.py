@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 from urllib.parse import unquote
 
-from jobs.drift import unknown
+from jobs.drift import unit_is_known, unknown
 from jobs.schemas import (
     OBSERVATION_SCHEMA,
     QUANTITIES,
@@ -20,7 +20,7 @@ from jobs.schemas import (
     StationRow,
     qc_column,
 )
-from jobs.units import UNITS, convert, number, unit_name
+from jobs.units import convert, number
 
 __all__ = [
     "OBSERVATION_SCHEMA",
@@ -29,7 +29,6 @@ __all__ = [
     "ObservationRow",
     "Reject",
     "StationRow",
-    "dedupe_observations",
     "observation_time",
     "parse_observation",
     "parse_station",
@@ -44,8 +43,8 @@ Json = Mapping[str, Any]
 _STATION_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _ZONE_ID = re.compile(r"([A-Z]{2})[CZ][0-9]{3}")
 _WKT_POINT = re.compile(r"\s*POINT\s*\(\s*(\S+)\s+(\S+)\s*\)\s*", re.IGNORECASE)
-_MAX_LATITUDE = 90.0
-_MAX_LONGITUDE = 180.0
+MAX_LATITUDE = 90.0
+MAX_LONGITUDE = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +121,8 @@ def parse_observation(feature: Any) -> ObservationRow | Reject:
         row[qc_column(quantity.column)] = _quality(raw)
     row["text_description"] = as_text(properties.get("textDescription"))
     row["raw_message"] = as_text(properties.get("rawMessage"))
-    row["present_weather"] = _array(properties.get("presentWeather"))
-    row["cloud_layers"] = _array(properties.get("cloudLayers"))
+    row["present_weather"] = as_array(properties.get("presentWeather"))
+    row["cloud_layers"] = as_array(properties.get("cloudLayers"))
     row["longitude"], row["latitude"] = _position(feature)
     row["elevation_m"] = _measure(properties.get("elevation"), "m")
     row["other_properties"] = _others(properties)
@@ -147,21 +146,6 @@ def unreadable_values(feature: Any) -> list[str]:
     return found
 
 
-def dedupe_observations(rows: Iterable[ObservationRow]) -> list[ObservationRow]:
-    """Keep one row per station and time, sorted by them.
-
-    The row with the most values wins; of equals the later one: the service sends the same hour
-    again, corrected, and at times with less in it.
-    """
-    best: dict[tuple[str, datetime], ObservationRow] = {}
-    for row in rows:
-        key = (row["station_id"], row["observed_at"])
-        held = best.get(key)
-        if held is None or _filled(row) >= _filled(held):
-            best[key] = row
-    return [best[key] for key in sorted(best)]
-
-
 def observation_time(feature: Json) -> datetime | None:
     """Return an observation's time in UTC, or None when it has no readable one.
 
@@ -178,11 +162,14 @@ def station_of(feature: Json) -> str | None:
     properties = properties_of(feature)
     own_url = _record_id(feature, properties)
     head, found, _ = own_url.rpartition("/observations/") if own_url else ("", "", "")
-    return _first_id(
-        properties.get("stationId"),
-        last_segment(properties.get("station")),
-        last_segment(head) if found else None,
+    return station_among(properties.get("stationId"), properties.get("station")) or (
+        _first_id(last_segment(head)) if found else None
     )
+
+
+def station_among(station_id: Any, url: Any) -> str | None:
+    """Read a station's id, told by itself or else as the end of the station's URL."""
+    return _first_id(station_id, last_segment(url))
 
 
 def last_segment(url: Any) -> str | None:
@@ -251,10 +238,11 @@ def _others(properties: Json) -> str | None:
 
 def _known_unit(raw: Json) -> bool:
     code = raw.get("unitCode")
-    return isinstance(code, str) and unit_name(code) in UNITS
+    return isinstance(code, str) and unit_is_known(code)
 
 
-def _array(raw: Any) -> str | None:
+def as_array(raw: Any) -> str | None:
+    """Write a list as JSON; None for everything else, and for what JSON cannot say."""
     if not isinstance(raw, list):
         return None
     try:
@@ -271,8 +259,12 @@ def _measure(raw: Any, unit: str) -> float | None:
 
 
 def _quality(raw: Any) -> str | None:
-    flag = raw.get("qualityControl") if isinstance(raw, dict) else None
-    return as_text(flag.removeprefix("qc:")) if isinstance(flag, str) else None
+    return as_flag(raw.get("qualityControl")) if isinstance(raw, dict) else None
+
+
+def as_flag(raw: Any) -> str | None:
+    """Read a quality-control flag, with the prefix of former years or without."""
+    return as_text(raw.removeprefix("qc:")) if isinstance(raw, str) else None
 
 
 def _position(feature: Json) -> tuple[float | None, float | None]:
@@ -286,10 +278,6 @@ def _position(feature: Json) -> tuple[float | None, float | None]:
     longitude, latitude = number(pair[0]), number(pair[1])
     if longitude is None or latitude is None:
         return None, None
-    if abs(longitude) > _MAX_LONGITUDE or abs(latitude) > _MAX_LATITUDE:
+    if abs(longitude) > MAX_LONGITUDE or abs(latitude) > MAX_LATITUDE:
         return None, None
     return longitude, latitude
-
-
-def _filled(row: ObservationRow) -> int:
-    return sum(value is not None for value in row.values())

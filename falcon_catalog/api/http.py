@@ -10,7 +10,6 @@ import orjson
 from falcon.routing import BaseConverter
 
 from falcon_catalog.api.limits import check_body, check_depth, check_text
-from falcon_catalog.catalog import files
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import (
     BadRequestError,
@@ -20,6 +19,7 @@ from falcon_catalog.errors import (
     NoSuchRouteError,
     NoSuchWarehouseError,
     PayloadTooLargeError,
+    check_memory,
     show,
 )
 from falcon_catalog.identifiers import (
@@ -90,7 +90,11 @@ def read_object(req: falcon.Request) -> dict[str, Any]:
     if not body:
         raise BadRequestError("Invalid request body: it is empty, a JSON object is expected")
     check_text(req.context.limits, body)
-    value = files.parse(body, "Invalid request body: it")
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        check_memory(error)
+        raise BadRequestError(f"Invalid request body: it is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise BadRequestError("Invalid request body: it is not a JSON object")
     check_depth(req.context.limits, body, value)

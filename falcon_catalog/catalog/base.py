@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from falcon_catalog.catalog.documents import Documents
 from falcon_catalog.catalog.planner import Planner
+from falcon_catalog.catalog.planning.kept import Manifests
 from falcon_catalog.catalog.turns import Turns
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.metadata.document import Document
@@ -27,6 +28,8 @@ class Catalog:
     """Works on the plans of scans that were submitted."""
     documents: Documents
     """Metadata files kept in memory, those of all warehouses of a server."""
+    manifests: Manifests
+    """Manifests kept in memory, those of all warehouses of a server."""
     turns: Turns
     """Keeps commits to one table from overtaking each other."""
     commits: "CommitCounts"

@@ -182,10 +182,10 @@ def _point(tx: Transaction, catalog: Catalog, table: Staged) -> None:
         return
     if key(location) != table.row.location_key:
         placement.check_free(tx, catalog, location, besides=table.row.id)
-    if not tabulars.swap(
+    # What was renamed meanwhile is no longer what was asked for.
+    named = tabulars.is_named(tx, table.row.id, catalog.warehouse_id, table.identifier)
+    if not named or not tabulars.swap(
         tx,
-        catalog.warehouse_id,
-        table.identifier,
         table.row.id,
         old=table.row.metadata_location,
         new=table.metadata_location,
@@ -218,13 +218,14 @@ def _delete_old_metadata(catalog: Catalog, table: Staged) -> None:
     if table.kind is not TABLE or table.base is None or table.unchanged or wanted != "true":
         return
     for location in metadata_builder.dropped_metadata_files(table.base, table.metadata):
-        # A log may name anything; only what lies in the table's own folder is its own.
-        if is_inside(location, table.base["location"]):
-            _delete_quietly(catalog, location)
+        _delete_quietly(catalog, location, inside=table.base["location"])
 
 
-def _delete_quietly(catalog: Catalog, location: str) -> None:
+def _delete_quietly(catalog: Catalog, location: str, inside: str | None = None) -> None:
+    """Delete a file, or leave it: what else was asked is done, and no trouble here may deny it."""
     try:
-        catalog.files.delete(location)
+        # A log may name anything; only what lies in the table's own folder is its own.
+        if inside is None or is_inside(location, inside):
+            catalog.files.delete(location)
     except (OSError, CatalogError) as error:
         _log.warning("left metadata file %s behind: %s", location, error)

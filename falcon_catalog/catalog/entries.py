@@ -8,7 +8,6 @@ from falcon_catalog.catalog.kinds import Kind
 from falcon_catalog.errors import AlreadyExistsError, CommitFailedError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.locations import key
-from falcon_catalog.metadata.document import Document
 from falcon_catalog.store import dropped, tabulars
 from falcon_catalog.store.database import Transaction
 
@@ -127,6 +126,7 @@ def register(
     placement.check_allowed(catalog, metadata_location)
     metadata = kind.validate(files.read(catalog.files, metadata_location))
     placement.check_metadata(catalog, metadata)
+    document = loading.document_of(metadata, metadata_location)
     with catalog.database.write() as tx:
         namespace = namespaces.require(tx, catalog, identifier.namespace)
         old = _replaceable(tx, catalog, kind, identifier, overwrite=overwrite)
@@ -147,7 +147,7 @@ def register(
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
         dropped.forget_uuid(tx, catalog.warehouse_id, kind.uuid_of(metadata))
         idempotency.conclude(tx, catalog, {"metadata-location": metadata_location})
-    return Table(Document(metadata), metadata_location)
+    return Table(document, metadata_location)
 
 
 def _replaceable(

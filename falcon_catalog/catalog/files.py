@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.errors import BadRequestError, ServiceUnavailableError
+from falcon_catalog.errors import BadRequestError, check_memory
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.metadata.document import Document
 
@@ -27,25 +27,14 @@ def read_text(files: FileIO, location: str) -> bytes:
 
 def read(files: FileIO, location: str) -> dict[str, Any]:
     """Return a metadata file's JSON object."""
-    metadata = parse(read_text(files, location), f"Metadata file {location}")
+    try:
+        metadata = orjson.loads(read_text(files, location))
+    except orjson.JSONDecodeError as error:
+        check_memory(error)
+        raise BadRequestError(f"Metadata file {location} is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise BadRequestError(f"Metadata file {location} is not a JSON object")
     return metadata
-
-
-def parse(text: bytes, what: str) -> Any:
-    """Return the value of a JSON text.
-
-    Raises:
-        BadRequestError: it is not JSON; the message begins with ``what``.
-        ServiceUnavailableError: there is too little memory to tell.
-    """
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        if error.msg.startswith("Not enough memory"):
-            raise ServiceUnavailableError(f"{what} cannot be read: {error.msg}") from error
-        raise BadRequestError(f"{what} is not JSON: {error}") from error
 
 
 def write(files: FileIO, location: str, document: Document) -> None:
@@ -57,14 +46,15 @@ def write(files: FileIO, location: str, document: Document) -> None:
 def _unzip(content: bytes, location: str) -> bytes:
     try:
         unzipper = zlib.decompressobj(wbits=31)
-        text = unzipper.decompress(content, _MAX_UNZIPPED_BYTES)
-        while unzipper.eof and unzipper.unused_data:
+        text = unzipper.decompress(content, _MAX_UNZIPPED_BYTES + 1)
+        while unzipper.eof and unzipper.unused_data and len(text) <= _MAX_UNZIPPED_BYTES:
             rest = unzipper.unused_data
             unzipper = zlib.decompressobj(wbits=31)
-            text += unzipper.decompress(rest, _MAX_UNZIPPED_BYTES)
+            text += unzipper.decompress(rest, _MAX_UNZIPPED_BYTES + 1 - len(text))
     except zlib.error as error:
+        check_memory(error)
         raise BadRequestError(f"Metadata file {location} is not valid gzip: {error}") from error
-    if unzipper.unconsumed_tail or len(text) > _MAX_UNZIPPED_BYTES:
+    if len(text) > _MAX_UNZIPPED_BYTES:
         raise BadRequestError(f"Metadata file {location} is larger than {_MAX_UNZIPPED_BYTES} B")
     if not unzipper.eof:
         raise BadRequestError(f"Metadata file {location} is cut short")

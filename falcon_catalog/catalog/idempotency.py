@@ -68,14 +68,14 @@ def state_then(catalog: Catalog, metadata_location: str) -> Table:
     """Return the table or view as the request left it.
 
     Raises:
-        CommitStateUnknownError: its metadata file cannot be read by now. The request was done,
-            and no answer may deny that.
+        CommitStateUnknownError: its metadata file cannot be read by now. The request was
+            done, and no answer may deny that.
     """
     try:
         return Table(Document(files.read(catalog.files, metadata_location)), metadata_location)
     except CatalogError as error:
         raise CommitStateUnknownError(
-            f"The request was done before, but its state cannot be told any more: {error}"
+            f"The request was done before, but what it wrote cannot be read: {error}"
         ) from error
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import orjson
+
 from falcon_catalog.catalog import files
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.documents import Key, Snapshots
@@ -21,23 +23,39 @@ def load(catalog: Catalog, row: TabularRow, kind: Kind, snapshots: Snapshots = "
     """
     key = Key(row.metadata_location, row.created_at, snapshots)
     document = catalog.documents.get(key)
-    if document is None:
+    if document is not None:
+        # What each process remembers must not decide whether a broken table is told.
+        catalog.files.require(row.metadata_location)
+    else:
         if snapshots == "refs":
             full = load(catalog, row, kind)
             document = Document(filter_snapshots_to_refs(full.metadata))
         else:
             # A registered file of another writer may leave out what DuckDB cannot do without.
-            document = Document(kind.complete(_read(catalog, row.metadata_location)))
+            document = _read(catalog, kind, row.metadata_location)
         catalog.documents.put(key, document)
     return document
 
 
-def _read(catalog: Catalog, metadata_location: str) -> dict[str, Any]:
+def _read(catalog: Catalog, kind: Kind, metadata_location: str) -> Document:
     try:
-        return files.read(catalog.files, metadata_location)
+        metadata = kind.complete(files.read(catalog.files, metadata_location))
+        return document_of(metadata, metadata_location)
     except BadRequestError as error:
         # No client's request is bad because a file was damaged.
         raise NotFoundError(str(error)) from error
+
+
+def document_of(metadata: dict[str, Any], metadata_location: str) -> Document:
+    """Return the document of metadata that was read from a file.
+
+    Raises:
+        BadRequestError: what somebody else put into it is nested too deep to be served.
+    """
+    try:
+        return Document(metadata)
+    except orjson.JSONEncodeError as error:
+        raise BadRequestError(f"Metadata file {metadata_location}: {error}") from error
 
 
 def replace(catalog: Catalog, row: TabularRow, metadata_location: str, new: Document) -> None:

@@ -4,6 +4,7 @@ from falcon_catalog import rules
 from falcon_catalog.catalog.base import Catalog, CommitCounts
 from falcon_catalog.catalog.documents import Documents
 from falcon_catalog.catalog.planner import Planner, PlanningLimits
+from falcon_catalog.catalog.planning.kept import Manifests
 from falcon_catalog.catalog.turns import Turns
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings
@@ -37,7 +38,9 @@ def open_catalogs(
     files = LocalFileIO(durable=durable, time_sync=meters.sync.time)
     documents, turns = Documents(settings.cache.documents_bytes), Turns()
     commits = CommitCounts()
+    manifests = Manifests(settings.cache.manifests_bytes)
     _count(meters, documents, commits)
+    _count_manifests(meters, manifests)
     roots = {settings.warehouse.name: settings.warehouse.location}
     roots |= dict(map(rules.named_location, settings.warehouse.more))
     return [
@@ -53,6 +56,7 @@ def open_catalogs(
             keep_reports=settings.metrics.keep_reports,
             planner=planner,
             documents=documents,
+            manifests=manifests,
             turns=turns,
             commits=commits,
         )
@@ -70,6 +74,12 @@ def _count(meters: Meters, documents: Documents, commits: CommitCounts) -> None:
     meters.poll(meters.cache_misses, lambda: documents.misses)
     meters.poll(meters.cache_bytes, lambda: documents.used_bytes)
     meters.poll(meters.retries, lambda: commits.retries)
+
+
+def _count_manifests(meters: Meters, manifests: Manifests) -> None:
+    meters.poll(meters.manifest_hits, lambda: manifests.hits)
+    meters.poll(meters.manifest_misses, lambda: manifests.misses)
+    meters.poll(meters.manifest_bytes, lambda: manifests.used_bytes)
 
 
 def _warehouse_id(database: Database, name: str) -> int:

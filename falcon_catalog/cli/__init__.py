@@ -7,7 +7,7 @@ that stands in the way with one line and status 1.
 import click
 
 from falcon_catalog import __version__, engines
-from falcon_catalog.cli import dropped, principals, serve
+from falcon_catalog.cli import care, dropped, principals, serve
 from falcon_catalog.conformance import command as conformance
 
 
@@ -35,6 +35,9 @@ for _command in (
     dropped.dropped,
     dropped.undrop_command,
     dropped.maintain,
+    care.backup_command,
+    care.restore_command,
+    care.doctor,
     principals.principals_group,
     conformance.command,
     engines.command,

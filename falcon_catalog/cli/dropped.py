@@ -13,7 +13,9 @@ from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
 from falcon_catalog.cli.common import read, told_in_one_line, utc, with_settings
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
+from falcon_catalog.rules import store_path
 from falcon_catalog.settings import Settings
+from falcon_catalog.store import tenancy
 
 
 @click.command()
@@ -81,8 +83,11 @@ def maintain(config: Path | None, **flags: Any) -> None:
 
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[list[Catalog]]:
-    catalogs = open_catalogs(settings)
-    try:
-        yield catalogs
-    finally:
-        close_catalogs(catalogs)
+    path = store_path(settings.store.url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tenancy.shared(path):
+        catalogs = open_catalogs(settings)
+        try:
+            yield catalogs
+        finally:
+            close_catalogs(catalogs)

@@ -9,6 +9,8 @@ import click
 
 from falcon_catalog.catalog import principals
 from falcon_catalog.cli.common import read, told_in_one_line, utc, with_settings
+from falcon_catalog.rules import store_path
+from falcon_catalog.store import tenancy
 from falcon_catalog.store.database import Database
 
 
@@ -20,8 +22,10 @@ def principals_group() -> None:
 @contextlib.contextmanager
 def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
     with told_in_one_line():
-        database = Database.open(read(config, flags).store.url)
-        with contextlib.closing(database):
+        url = read(config, flags).store.url
+        path = store_path(url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tenancy.shared(path), contextlib.closing(Database.open(url)) as database:
             yield database
 
 

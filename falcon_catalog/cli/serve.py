@@ -11,8 +11,10 @@ from falcon_catalog import logs
 from falcon_catalog.app import CatalogService
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
 from falcon_catalog.processes import serve_processes
+from falcon_catalog.rules import store_path
 from falcon_catalog.server import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
+from falcon_catalog.store import tenancy
 from falcon_catalog.store.database import Database
 
 
@@ -36,7 +38,9 @@ def serve_command(config: Path | None, **flags: Any) -> None:
         settings = read(config, flags)
         logs.configure(settings.log.level, settings.log.format)
         prepare(settings)
-        finished = run(settings, click.echo)
+        # Workers are forks, and hold the lock with this process.
+        with tenancy.shared(store_path(settings.store.url)):
+            finished = run(settings, click.echo)
     if not finished:
         raise Stopped("stopped before every request was answered")
 
@@ -63,7 +67,8 @@ def migrate(config: Path | None, **flags: Any) -> None:
     with told_in_one_line():
         settings = read(config, flags)
         prepare(settings)
-        Database.open(settings.store.url).close()
+        with tenancy.shared(store_path(settings.store.url)):
+            Database.open(settings.store.url).close()
     click.echo(f"{settings.store.url} is up to date")
 
 

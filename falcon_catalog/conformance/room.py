@@ -165,9 +165,11 @@ class Room:
     def _forget_snapshots(self, levels: Levels, name: str) -> None:
         """Remove made-up snapshots, whose files nobody who purges will find."""
         table = Made(levels, name, {})
-        snapshots = self.load(table)["metadata"].get("snapshots") or []
-        if ids := [snapshot["snapshot-id"] for snapshot in snapshots]:
-            self.commit(table, [{"action": "remove-snapshots", "snapshot-ids": ids}])
+        metadata = self.load(table)["metadata"]
+        refs = metadata.get("refs") or {}
+        if ids := [snapshot["snapshot-id"] for snapshot in metadata.get("snapshots") or []]:
+            removals = [{"action": "remove-snapshot-ref", "ref-name": name} for name in refs]
+            self.commit(table, [*removals, {"action": "remove-snapshots", "snapshot-ids": ids}])
 
     def _names(self, operation: str, levels: Levels) -> list[str]:
         return [

@@ -14,6 +14,13 @@ class FileIO(Protocol):
             BadRequestError: the location cannot name a file here.
         """
 
+    def require(self, location: str) -> None:
+        """Do nothing if there is such a file.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file of these pieces that outlives a power cut once this returns.
 

@@ -41,9 +41,14 @@ class LocalFileIO:
         try:
             return Path(local_path(location)).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise NotFoundError(f"Failed to open input stream for file: {location}") from error
+            raise _missing(location) from error
         except OSError as error:
             raise ServiceUnavailableError(f"Cannot read {location}: {error.strerror}") from error
+
+    def require(self, location: str) -> None:
+        """Do nothing if there is such a file."""
+        if not os.path.isfile(local_path(location)):  # noqa: PTH113 - on each load's way
+            raise _missing(location)
 
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file, durable with its folder entry before this returns."""
@@ -70,6 +75,10 @@ class LocalFileIO:
         with _unavailable_on_trouble(location):
             for folder in ("metadata", "data"):
                 self._folders.make(f"{local_path(location)}/{folder}")
+
+
+def _missing(location: str) -> NotFoundError:
+    return NotFoundError(f"Failed to open input stream for file: {location}")
 
 
 @contextlib.contextmanager

@@ -49,6 +49,8 @@ class Draft:
     last_added_order: int | None = None
     added_snapshots: set[int] = field(default_factory=set)
     main_heads: set[int] = field(default_factory=set)
+    bereft: dict[str, JSON] = field(default_factory=dict)
+    """Refs whose snapshot was removed, and that the request itself neither moved nor removed."""
 
     @property
     def version(self) -> int:

@@ -7,7 +7,7 @@ follow ``SnapshotRef`` and ``TableMetadata.Builder`` of Apache Iceberg's Java li
 from collections.abc import Mapping
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError, show
+from falcon_catalog.errors import BadRequestError, CommitFailedError, show
 from falcon_catalog.metadata.complete import complete
 from falcon_catalog.metadata.draft import Draft, find
 from falcon_catalog.metadata.history import plus, with_values
@@ -84,6 +84,7 @@ def set_ref(draft: Draft, update: Mapping[str, Any]) -> None:
     if snapshot is None:
         raise BadRequestError(f"Cannot set {name} to unknown snapshot: {ref['snapshot-id']}")
     draft.put("refs", {**draft.meta["refs"], name: ref})
+    draft.bereft.pop(name, None)
     if name == MAIN:
         _set_main(draft, snapshot)
 
@@ -110,7 +111,9 @@ def _set_main(draft: Draft, snapshot: JSON) -> None:
 
 def remove_ref(draft: Draft, update: Mapping[str, Any]) -> None:
     """Apply ``remove-snapshot-ref``; an absent ref is already gone."""
-    drop(draft, required(update, "ref-name", as_text, "remove-snapshot-ref update"))
+    name = required(update, "ref-name", as_text, "remove-snapshot-ref update")
+    draft.bereft.pop(name, None)
+    drop(draft, name)
 
 
 def drop(draft: Draft, name: str) -> None:
@@ -120,6 +123,18 @@ def drop(draft: Draft, name: str) -> None:
         draft.put("refs", {other: ref for other, ref in refs.items() if other != name})
         if name == MAIN:
             draft.remove("current-snapshot-id")
+
+
+def check_bereft(draft: Draft) -> None:
+    """Refuse to take a ref away unasked: it may have come since the writer looked.
+
+    Java's client always says which refs go; PyIceberg's expiry requires nothing of any ref.
+    """
+    for name, ref in draft.bereft.items():
+        raise CommitFailedError(
+            f"Cannot remove snapshot {ref['snapshot-id']}: {ref['type']} {name} is at it, and "
+            "the commit does not remove or move it"
+        )
 
 
 def filter_snapshots_to_refs(metadata: JSON) -> JSON:

@@ -132,7 +132,10 @@ def _take_row_ids(draft: Draft, snapshot: JSON) -> None:
 
 
 def remove(draft: Draft, update: Mapping[str, Any]) -> None:
-    """Apply ``remove-snapshots``: with them go their statistics and the refs that point there."""
+    """Apply ``remove-snapshots``: with them go their statistics.
+
+    Refs that are at them must go too, or move on, by an update of the same request.
+    """
     where = "remove-snapshots update"
     ids = set(required(update, "snapshot-ids", array_of(as_long), where))
     known = with_values(draft.meta["snapshots"], "snapshot-id", ids)
@@ -144,4 +147,5 @@ def remove(draft: Draft, update: Mapping[str, Any]) -> None:
     for name, ref in draft.meta["refs"].items():
         if ref["snapshot-id"] in gone:
             references.drop(draft, name)
+            draft.bereft[name] = ref
     draft.snapshots_removed = True

@@ -137,7 +137,8 @@ def apply(
 
     Raises:
         BadRequestError: an update is unknown, malformed or breaks a rule.
-        CommitFailedError: a snapshot's sequence number or first row id is stale.
+        CommitFailedError: a snapshot's sequence number or first row id is stale, or one is
+            removed that a ref is at, which is not removed with it.
     """
     named = actions(updates, UPDATES)
     if base is None:
@@ -169,6 +170,7 @@ def _finish(draft: Draft, base: JSON | None, metadata_location: str | None) -> J
         _check_created(draft)
     if draft.creating or draft.layout_changed:
         _check_layout(draft)
+    references.check_bereft(draft)
     references.settle_log(draft)
     if base is not None and metadata_location is not None:
         keep = properties.previous_versions_max(meta["properties"])

@@ -42,6 +42,12 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
     return pending
 
 
+def difference(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
+    """Return the scripts that the database has not seen, and those that only it has seen."""
+    scripts, applied = _scripts(), _applied(connection)
+    return [s for s in scripts if s not in applied], [a for a in applied if a not in scripts]
+
+
 def _applied(connection: sqlite3.Connection) -> list[str]:
     """Return the names of the scripts that the database has seen, from sqlite-utils' own table."""
     there = connection.execute(

@@ -67,8 +67,6 @@ def insert(
 
 def swap(
     tx: Transaction,
-    warehouse_id: int,
-    identifier: TableIdentifier,
     tabular_id: int,
     *,
     old: str,
@@ -76,20 +74,25 @@ def swap(
     location_key: str,
     uuid: str,
 ) -> bool:
-    """Point at ``new`` if ``old`` is still the pointer: the compare-and-swap of a commit.
-
-    The name must be the same, too: what was renamed meanwhile is no longer what was asked for.
-    """
+    """Point at ``new`` if ``old`` is still the pointer: the compare-and-swap of a commit."""
     changed = tx.change(
         "UPDATE tabulars SET metadata_location = ?, location_key = ?, uuid = ?, updated_at = ?"
-        " WHERE id = ? AND metadata_location = ? AND name = ? AND namespace_id ="
-        " (SELECT id FROM namespaces WHERE warehouse_id = ? AND path = ?)",
-        (
-            *(new, location_key, uuid, tx.now, tabular_id, old),
-            *(identifier.name, warehouse_id, identifier.namespace.path),
-        ),
+        " WHERE id = ? AND metadata_location = ?",
+        (new, location_key, uuid, tx.now, tabular_id, old),
     )
     return changed == 1
+
+
+def is_named(
+    tx: Transaction, tabular_id: int, warehouse_id: int, identifier: TableIdentifier
+) -> bool:
+    """Tell whether a table or view still has a name."""
+    row = tx.one(
+        "SELECT 1 FROM tabulars t JOIN namespaces n ON n.id = t.namespace_id"
+        " WHERE t.id = ? AND t.name = ? AND n.warehouse_id = ? AND n.path = ?",
+        (tabular_id, identifier.name, warehouse_id, identifier.namespace.path),
+    )
+    return row is not None
 
 
 def move(tx: Transaction, tabular_id: int, namespace_id: int, name: str) -> None:

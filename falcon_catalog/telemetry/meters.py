@@ -94,6 +94,11 @@ class Meters:
         self.cache_hits = make.counter("cache_hits_total", "Documents found in the cache.")
         self.cache_misses = make.counter("cache_misses_total", "Documents read from their files.")
         self.cache_bytes = make.gauge("cache_bytes", "Size of the cached documents.")
+        self.manifest_hits = make.counter("manifest_hits_total", "Manifests found in the cache.")
+        self.manifest_misses = make.counter(
+            "manifest_misses_total", "Manifests read from their files."
+        )
+        self.manifest_bytes = make.gauge("manifest_bytes", "Size of the cached manifests.")
 
     def _count_store(self) -> None:
         make = self._registry

@@ -55,13 +55,14 @@ def commit(
     for deletes in (False, True):
         some = [file for file in files if (file.content != DataFileContent.DATA) is deletes]
         if some:
-            manifests.append(_manifest(table, some, spec or table.spec(), snapshot_id))
+            manifests.append(manifest_of(table, some, spec or table.spec(), snapshot_id))
     return commit_manifests(server, table, manifests, snapshot_id)
 
 
-def _manifest(
+def manifest_of(
     table: Table, files: Sequence[DataFile], spec: PartitionSpec, snapshot_id: int
 ) -> ManifestFile:
+    """Write a manifest that a commit is to add."""
     deletes = files[0].content != DataFileContent.DATA
     writer_of = DeleteManifestWriter if deletes else ManifestWriterV2
     path = f"{table.location()}/metadata/{uuid.uuid4()}-m0.avro"

@@ -145,13 +145,14 @@ class TestMemory:
             assert len(documents(cold)) == 0
             assert cold.ok("GET", T) == ns.ok("GET", T)
 
-    def test_a_load_needs_no_file_once_it_was_read(self, ns: Server) -> None:
-        assert ns.app  # one process, that is: each has a memory of its own
-        location = ns.table("t")["metadata-location"]
-        shown = ns.ok("GET", T)
-        Path(location.removeprefix("file://")).unlink()
+    def test_a_file_that_is_gone_is_told_whatever_is_remembered(self, ns: Server) -> None:
+        path = Path(ns.table("t")["metadata-location"].removeprefix("file://"))
+        shown, text = ns.ok("GET", T), path.read_bytes()
+        path.unlink()
+        for method, body in (("GET", None), ("POST", set_properties(a="b"))):
+            assert ns.fails(method, T, body)[:2] == (404, "NotFoundException")
+        path.write_bytes(text)
         assert ns.ok("GET", T) == shown
-        assert ns.ok("POST", T, set_properties(a="b"))["metadata"]["properties"]["a"] == "b"
 
     def test_a_commit_lets_go_of_what_it_supersedes(self, ns: Server) -> None:
         ns.table("t")

@@ -10,6 +10,8 @@ import pytest
 
 from falcon_catalog import __version__
 from falcon_catalog.app import MANAGEMENT_ROUTES
+from falcon_catalog.care.findings import CHECKS
+from falcon_catalog.care.repairs import EXPLAINED
 from falcon_catalog.cli import main
 from falcon_catalog.engines import ENGINES, Address
 from falcon_catalog.settings import SETTINGS, Setting, load
@@ -88,9 +90,19 @@ def test_flags_that_the_pages_use_exist() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
         for line in re.findall(
-            r"(?m)falcon-catalog (?:serve|migrate|config show|principals)\b[^`\n]*", text
+            r"(?m)falcon-catalog (?:serve|migrate|config show|principals|backup|restore|doctor)\b"
+            r"[^`\n]*",
+            text,
         ):
             assert set(re.findall(r"(?<=\s)--[a-z-]+", line)) <= known, f"{page}: {line}"
+
+
+def test_what_the_doctor_finds_and_repairs_is_documented() -> None:
+    page = read("docs/durability.md")
+    told = re.findall(r"(?m)^\| `([a-z-]+)` \| (error|warning|note) \| (.+) \|$", page)
+    assert told == [(name, check.severity, check.why) for name, check in CHECKS.items()]
+    repairs = re.findall(r"(?m)^\| `([^`]+)` \| ([^|]+) \|$", page)
+    assert dict(repairs) == EXPLAINED
 
 
 def test_the_management_api_is_documented() -> None:
@@ -140,7 +152,9 @@ def test_every_room_of_the_house_is_in_the_architecture() -> None:
     package = REPOSITORY / "falcon_catalog"
     rooms = [path.name + "/" for path in package.iterdir() if (path / "__init__.py").is_file()]
     rooms += [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
-    rooms += [f"{name}/" for name in ("jobs", "dbt", "conf", "systemd", "tests", "docs")]
+    rooms += [
+        f"{name}/" for name in ("jobs", "dbt", "conf", "systemd", "benchmarks", "tests", "docs")
+    ]
     assert [room for room in rooms if room not in page] == []
     for name in re.findall(r"\b(\w+\.py)\b", page):
         assert list(REPOSITORY.glob(f"falcon_catalog/**/{name}")) or list(

@@ -163,7 +163,11 @@ class History:
         if not known or self.plain:
             return []
         ids = self.draw(st.lists(st.sampled_from(known), max_size=2))
-        return [{"action": "remove-snapshots", "snapshot-ids": ids}]
+        at_them = [name for name, ref in self.meta["refs"].items() if ref["snapshot-id"] in ids]
+        return [
+            {"action": "remove-snapshots", "snapshot-ids": ids},
+            *({"action": "remove-snapshot-ref", "ref-name": name} for name in at_them),
+        ]
 
     def commit(self) -> Updates:
         """Draw one commit, apply it, and return its updates."""

@@ -166,7 +166,7 @@ def statistics(snapshot_id: int) -> dict[str, Any]:
     }
 
 
-def test_removed_snapshots_take_refs_statistics_and_older_history_along(make: Any) -> None:
+def test_removed_snapshots_take_statistics_and_older_history_along(make: Any) -> None:
     base = make.apply(
         make.history(3),
         make.set_ref("old", 2, "tag"),
@@ -183,7 +183,11 @@ def test_removed_snapshots_take_refs_statistics_and_older_history_along(make: An
             for n in (2, 3)
         ),
     )
-    new = make.apply(base, {"action": "remove-snapshots", "snapshot-ids": [2, 55]})
+    new = make.apply(
+        base,
+        {"action": "remove-snapshots", "snapshot-ids": [2, 55]},
+        {"action": "remove-snapshot-ref", "ref-name": "old"},
+    )
     assert [snapshot["snapshot-id"] for snapshot in new["snapshots"]] == [1, 3]
     assert set(new["refs"]) == {"main"}
     assert [entry["snapshot-id"] for entry in new["snapshot-log"]] == [3]
@@ -193,10 +197,29 @@ def test_removed_snapshots_take_refs_statistics_and_older_history_along(make: An
 
 
 def test_removing_the_current_snapshot_leaves_none(make: Any) -> None:
-    new = make.apply(make.history(2), {"action": "remove-snapshots", "snapshot-ids": [2]})
+    new = make.apply(
+        make.history(2),
+        {"action": "remove-snapshot-ref", "ref-name": "main"},
+        {"action": "remove-snapshots", "snapshot-ids": [2]},
+    )
     assert "current-snapshot-id" not in new
     assert new["refs"] == {}
     assert new["snapshot-log"] == []
+
+
+def test_a_ref_goes_only_when_it_is_told_to(make: Any) -> None:
+    """It may have come since the writer looked, who then would take it unseen."""
+    base = make.apply(make.history(3), make.set_ref("kept", 1, "tag"))
+    removal = {"action": "remove-snapshots", "snapshot-ids": [1]}
+    with pytest.raises(CommitFailedError, match="tag kept is at it"):
+        make.apply(base, removal)
+    main = {"action": "remove-snapshots", "snapshot-ids": [3]}
+    with pytest.raises(CommitFailedError, match="branch main is at it"):
+        make.apply(base, main)
+    moved = make.apply(base, removal, make.set_ref("kept", 2, "tag"))
+    assert moved["refs"]["kept"]["snapshot-id"] == 2
+    rolled_back = make.apply(base, make.set_ref("main", 2), main)
+    assert rolled_back["current-snapshot-id"] == 2
 
 
 def test_removing_unknown_snapshots_is_no_change(make: Any) -> None:

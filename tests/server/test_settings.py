@@ -40,6 +40,7 @@ WRITTEN = {
     "warehouse.allow_overlap": True,
     "store.durability": "relaxed",
     "cache.documents_bytes": 0,
+    "cache.manifests_bytes": 0,
     "planning.sync_manifests": 3,
     "planning.page_files": 10,
     "planning.keep_seconds": 60,

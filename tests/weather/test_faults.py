@@ -13,13 +13,13 @@ import pytest
 from jobs.records import (
     ObservationRow,
     Reject,
-    dedupe_observations,
     parse_observation,
     unreadable_values,
 )
 from jobs.standin import Faults, Source, make_app
 from jobs.standin.faults import ANSWER_FAULTS, DATA_FAULTS, parse, spoil
 from jobs.weather import WeatherClient
+from tests.weather.carefully import dedupe_observations
 
 Connect = Callable[..., WeatherClient]
 

@@ -18,12 +18,12 @@ from jobs.records import (
     ObservationRow,
     Reject,
     StationRow,
-    dedupe_observations,
     parse_observation,
     parse_station,
     unreadable_values,
 )
 from jobs.schemas import QUANTITIES
+from tests.weather.carefully import dedupe_observations
 
 URL = "https://api.weather.gov/stations"
 NOON = "2024-02-20T12:00:00+00:00"

@@ -124,7 +124,7 @@ def _read(content: bytes, location: str, fields: Any) -> tuple[Any, list[Any]]:
             if not content.endswith(avro.header.sync):
                 raise BadRequestError(f"Avro file {location} is cut short")
             return avro, [_plain(row) for row in avro]
-    except BadRequestError:
+    except (BadRequestError, MemoryError):
         raise
     except Exception as error:
         # Whatever a damaged file does to the reader, it is the file that is wrong.

@@ -11,6 +11,7 @@ from typing import Any
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.placement import check_allowed
 from falcon_catalog.catalog.planning import iceberg, values
+from falcon_catalog.catalog.planning.kept import Key
 from falcon_catalog.catalog.planning.transforms import result_type
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata.types import Type
@@ -136,12 +137,7 @@ def read(catalog: Catalog, manifest: Manifest) -> Iterator[ContentFile]:
     Raises:
         NotFoundError, ForbiddenError, BadRequestError: as ``read_list``.
     """
-    content = _content(catalog, manifest.path)
-    if len(content) < manifest.length:  # at a block's end nothing else would show it
-        raise BadRequestError(
-            f"Manifest {manifest.path} is cut short: {len(content)} of {manifest.length} bytes"
-        )
-    found = iceberg.read_manifest(content, manifest.path)
+    found = _entries(catalog, manifest)
     positions = {field_id: at for at, field_id in enumerate(found.partition_ids)}
     next_row_id = manifest.first_row_id
     for entry, raw in found.rows:
@@ -163,6 +159,21 @@ def read(catalog: Catalog, manifest: Manifest) -> Iterator[ContentFile]:
             is_added=entry[0] == _ADDED,
             first_row_id=first_row_id,
         )
+
+
+def _entries(catalog: Catalog, manifest: Manifest) -> iceberg.Entries:
+    check_allowed(catalog, manifest.path)
+    key = Key(manifest.path, manifest.length)
+    found = catalog.manifests.get(key)
+    if found is None:
+        content = _content(catalog, manifest.path)
+        if len(content) < manifest.length:  # at a block's end nothing else would show it
+            raise BadRequestError(
+                f"Manifest {manifest.path} is cut short: {len(content)} of {manifest.length} bytes"
+            )
+        found = iceberg.read_manifest(content, manifest.path)
+        catalog.manifests.put(key, found)
+    return found
 
 
 def _partition(spec: Spec, found: tuple[Any, ...], positions: Mapping[int, int]) -> tuple[Any, ...]:

@@ -146,7 +146,7 @@ def adds_snapshots(room: Room) -> None:
 
 
 def names_snapshots(room: Room) -> None:
-    """Set and remove branches and tags; snapshots that go take theirs along."""
+    """Set and remove branches and tags, and remove snapshots together with theirs."""
     made = room.table()
     _metadata(room, made, *appending(made, 1))
     metadata = _metadata(
@@ -156,7 +156,10 @@ def names_snapshots(room: Room) -> None:
     metadata = _metadata(room, made, {"action": "remove-snapshot-ref", "ref-name": "b"})
     expect_equal(sorted(metadata["refs"]), ["a", "main"], "the refs")
     metadata = _metadata(
-        room, made, {"action": "remove-snapshots", "snapshot-ids": [_SNAPSHOT + 1]}
+        room,
+        made,
+        {"action": "remove-snapshots", "snapshot-ids": [_SNAPSHOT + 1]},
+        {"action": "remove-snapshot-ref", "ref-name": "a"},
     )
     expect_equal(sorted(metadata["refs"]), ["main"], "the refs")
 

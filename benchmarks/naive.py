@@ -1,0 +1,87 @@
+"""The baseline: Falcon in front of PyIceberg's SqlCatalog, without a thought for speed.
+
+Each GET loads the table and writes its metadata as JSON again, each POST updates the table as
+PyIceberg does. That is how catalogs in Python are commonly made. ``python -m benchmarks.naive
+FOLDER``.
+"""
+
+import sys
+from pathlib import Path
+
+import falcon
+from pyiceberg.catalog.rest import TableResponse
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import CommitTableRequest, Table
+
+from benchmarks.bare import serve
+
+
+class _Named(Table):
+    """A table of which only the name is known: ``commit_table`` loads it by itself."""
+
+    def __init__(self, namespace: str, name: str) -> None:
+        self._identifier = (namespace, name)
+
+
+class _Resource:
+    def __init__(self, catalog: SqlCatalog) -> None:
+        self._catalog = catalog
+
+
+class Namespaces(_Resource):
+    """Create namespaces."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Create one."""
+        body = req.get_media()
+        self._catalog.create_namespace(tuple(body["namespace"]))
+        resp.media = body
+
+
+class Register(_Resource):
+    """Add tables that exist as files."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, namespace: str) -> None:
+        """Add one."""
+        body = req.get_media()
+        self._catalog.register_table((namespace, body["name"]), body["metadata-location"])
+        resp.media = {}
+
+
+class Tables(_Resource):
+    """Load tables and commit to them."""
+
+    def on_get(
+        self, _req: falcon.Request, resp: falcon.Response, namespace: str, table: str
+    ) -> None:
+        """Load one."""
+        loaded = self._catalog.load_table((namespace, table))
+        answer = TableResponse.model_validate(
+            {"metadata-location": loaded.metadata_location, "metadata": loaded.metadata}
+        )
+        resp.text = answer.model_dump_json(by_alias=True)
+
+    def on_post(
+        self, req: falcon.Request, resp: falcon.Response, namespace: str, table: str
+    ) -> None:
+        """Commit to one."""
+        request = CommitTableRequest.model_validate_json(req.bounded_stream.read())
+        named = _Named(namespace, table)
+        committed = self._catalog.commit_table(named, request.requirements, request.updates)
+        resp.text = committed.model_dump_json(by_alias=True)
+
+
+def make_app(folder: Path) -> falcon.App[falcon.Request, falcon.Response]:
+    """Return the application over a new catalog in ``folder``."""
+    catalog = SqlCatalog(
+        "naive", uri=f"sqlite:///{folder}/naive.db", warehouse=f"file://{folder}/warehouse"
+    )
+    app = falcon.App()
+    app.add_route("/v1/namespaces", Namespaces(catalog))
+    app.add_route("/v1/namespaces/{namespace}/register", Register(catalog))
+    app.add_route("/v1/namespaces/{namespace}/tables/{table}", Tables(catalog))
+    return app
+
+
+if __name__ == "__main__":
+    serve(make_app(Path(sys.argv[1])))

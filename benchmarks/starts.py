@@ -1,0 +1,66 @@
+"""A server's start and its memory: no bound was set."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+from benchmarks import servers, store
+from benchmarks.bench import Bench, times
+from benchmarks.client import Connection, Request
+from benchmarks.rounds import Line, interleave
+from benchmarks.tables import Table, metadata, open_namespace, put, write_metadata
+
+_MEBIBYTE = 1024 * 1024
+
+
+def start(bench: Bench) -> list[Line]:
+    """Measure how long it takes from the start of the process to the first answer."""
+    place = bench.place("start")
+    with servers.ours(place) as ours:
+        open_namespace(ours)
+        request = put(ours, "small", 1).load()
+    cells = {"ours": partial(_first_answer, place, request), "bare": partial(_bare, place)}
+    found = interleave(bench.rounds, cells)
+    texts = {"ours": "cold start to the first loaded table", "bare": "the same, a bare waitress"}
+    return [Line("start", text, tuple(found[name]), unit="ms") for name, text in texts.items()]
+
+
+def _first_answer(place: Path, request: Request) -> float:
+    started = time.perf_counter()
+    with servers.ours(place) as ours, Connection(ours.address) as connection:
+        connection.ask(request)
+        return (time.perf_counter() - started) * 1000
+
+
+def _bare(place: Path) -> float:
+    started = time.perf_counter()
+    with servers.bare(place) as bare, Connection(bare.address) as connection:
+        connection.ask(Request("/"))
+        return (time.perf_counter() - started) * 1000
+
+
+def memory(bench: Bench) -> list[Line]:
+    """Measure a server's memory at rest, and after it has loaded very many tables once."""
+    number = 1000 if bench.quick else 10_000
+    place = bench.place("memory")
+    tables = [Table(f"t{n}", f"file://{place}/warehouse/t{n}", 1) for n in range(number)]
+    with store.opened(place) as database:
+        # In one folder: ten thousand of them would only cost time.
+        folder = place / "warehouse" / "metadata"
+        files = [(table.name, str(write_metadata(folder, metadata(table)))) for table in tables]
+        store.fill(database, "bench", files)
+    with servers.ours(place) as ours:
+        times(ours, [[tables[0].load()]])
+        rest = ours.memory_bytes()
+        sample = times(ours, [[table.load() for table in tables]])
+        touched = ours.memory_bytes()
+    return [
+        Line("memory", "at rest, one table loaded", (rest / _MEBIBYTE,), unit="MB"),
+        Line(
+            "memory",
+            f"after {number:,} tables were loaded",
+            (touched / _MEBIBYTE,),
+            unit="MB",
+            note=f"first loads: p50 {sample.p50_ms:.2f} ms",
+        ),
+    ]

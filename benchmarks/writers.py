@@ -1,0 +1,125 @@
+"""Many writers at once: goals 8 and 9, and how commits grow with the number of writers."""
+
+import statistics
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+
+from benchmarks import servers, store
+from benchmarks.bench import Bench, times
+from benchmarks.client import drive
+from benchmarks.processes import Server
+from benchmarks.rounds import Line, Sample, cpu, interleave, quotients
+from benchmarks.tables import Table, open_namespace, put
+
+_CONFLICT = 409
+_WRITERS = (1, 2, 4, 8, 16)
+
+
+def fairness(bench: Bench) -> list[Line]:
+    """Goal 8: no writer is left behind, whichever process it talks to."""
+    lines = []
+    for processes in (1, 2, 4):
+        text = f"4 writers over {processes} process{'es' if processes > 1 else ''}"
+        if processes > 1 and not servers.knows("server.processes"):
+            note = "not available: no setting server.processes"
+            lines.append(Line("8", f"{text}: slowest over fastest", at_least=0.5, note=note))
+            continue
+        settings = {"server.processes": processes} if processes > 1 else {}
+        with servers.ours(bench.place(f"fair-{processes}"), settings=settings) as ours:
+            tables = _tables(ours, 4)
+            measure = partial(_shares, ours, tables, 2 * bench.seconds)
+            found = interleave(bench.rounds, {"fair": measure})["fair"]
+        lines += [
+            Line("8", f"{text}: slowest over fastest", tuple(f[0] for f in found), at_least=0.5),
+            Line(
+                "8",
+                f"{text}: the longest that a commit took",
+                tuple(waited for _, waited in found),
+                unit="ms",
+                at_most=250,
+                judged="worst",
+            ),
+        ]
+    return lines
+
+
+def _shares(server: Server, tables: list[Table], seconds: float) -> tuple[float, float]:
+    """Return slowest over fastest writer, in commits, and the longest commit, in ms."""
+    driven = drive(server.address, [table.appends() for table in tables], seconds)
+    counts = [len(some) for some in driven.latencies]
+    return min(counts) / max(counts), max(map(max, driven.latencies)) * 1000
+
+
+def group_commit(bench: Bench) -> list[Line]:
+    """Goal 9: changes that come together share a transaction."""
+    with ExitStack() as stack:
+        cells: dict[str, Callable[[], Sample]] = {}
+        for name, module in (("grouped", "falcon_catalog"), ("alone", "benchmarks.ungrouped")):
+            place = bench.place(f"writers-{name}")
+            ours = stack.enter_context(servers.ours(place, name=name, module=module))
+            tables = _tables(ours, 8)
+            cells[name] = partial(_append, ours, tables, bench.seconds)
+            if name == "grouped":
+                cells["one"] = partial(_append, ours, tables[:1], bench.seconds)
+        found = interleave(bench.rounds, cells)
+    rates = {name: [sample.rate for sample in samples] for name, samples in found.items()}
+    told = f"{statistics.median(rates['grouped']):.0f} commits a second"
+    text = "8 writers, 8 tables: commits a second over"
+    return [
+        *store.group_commit(bench),
+        Line(
+            "9",
+            f"{text} those of one writer at a time, over the wire",
+            quotients(rates["grouped"], rates["one"]),
+            at_least=1.8,
+            cpu_us=cpu(grouped=found["grouped"], one=found["one"]),
+            note=told,
+        ),
+        Line(
+            "9",
+            f"{text} those without group commit, over the wire",
+            quotients(rates["grouped"], rates["alone"]),
+            cpu_us=cpu(grouped=found["grouped"], alone=found["alone"]),
+        ),
+    ]
+
+
+def growth(bench: Bench) -> list[Line]:
+    """Measure 1 to 16 writers, to tables of their own and to one: no bound was set."""
+    with servers.ours(bench.place("growth")) as ours:
+        tables = _tables(ours, max(_WRITERS))
+        cells: dict[str, Callable[[], Sample]] = {}
+        for number in _WRITERS:
+            cells[f"{number} to as many tables"] = partial(
+                _append, ours, tables[:number], bench.seconds
+            )
+            cells[f"{number} to one table"] = partial(
+                _touch, ours, tables[0], number, bench.seconds
+            )
+        found = interleave(min(bench.rounds, 3), cells)
+    return [
+        Line(
+            "writers",
+            f"commits of {name}",
+            tuple(sample.rate for sample in samples),
+            unit="/s",
+            cpu_us=cpu(ours=samples),
+            note=f"p50 {statistics.median(sample.p50_ms for sample in samples):.1f} ms",
+        )
+        for name, samples in sorted(found.items(), key=lambda cell: "one table" in cell[0])
+    ]
+
+
+def _tables(server: Server, number: int) -> list[Table]:
+    open_namespace(server)
+    return [put(server, f"t{one}", 1) for one in range(number)]
+
+
+def _append(server: Server, tables: list[Table], seconds: float) -> Sample:
+    return times(server, [table.appends() for table in tables], seconds)
+
+
+def _touch(server: Server, table: Table, writers: int, seconds: float) -> Sample:
+    streams = [table.touches(writer) for writer in range(writers)]
+    return times(server, streams, seconds, passed_over=[_CONFLICT])

@@ -1,0 +1,70 @@
+"""Files and folders that outlive a power cut, seen by the owner only."""
+
+import contextlib
+import hashlib
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from falcon_catalog.store import ownership
+
+SYNCS_AT_ONCE = 16  # that come together, a file system writes to its journal together
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Create a file of mode 0600; ``sync`` or ``sync_tree`` makes it durable."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def add_file(path: Path, content: bytes) -> bool:
+    """Create a file, whole or not at all, durable; return False, and leave it, if there is one.
+
+    Made by root, it belongs to the owner of the folder that it is in.
+    """
+    if path.exists():
+        return False
+    made = [folder for folder in path.parents if not folder.is_dir()]
+    for folder in reversed(made):
+        folder.mkdir(exist_ok=True)
+        ownership.inherit(folder)
+    torso = path.with_name(f".{os.getpid()}-{path.name}"[:255])
+    try:
+        torso.write_bytes(content)
+        ownership.inherit(torso)
+        sync(torso)
+        os.link(torso, path)
+    except FileExistsError:
+        return False
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            torso.unlink()
+    for folder in (path.parent, *(folder.parent for folder in made)):
+        sync(folder)
+    return True
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or a folder's entries, durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(root: Path) -> None:
+    """Make all files in a folder durable, and the entries of all folders, the inner ones first."""
+    inside = list(os.walk(root, topdown=False))
+    with ThreadPoolExecutor(SYNCS_AT_ONCE) as pool:
+        deque(pool.map(sync, (Path(f) / name for f, _, names in inside for name in names)), 0)
+    for folder, _, _ in inside:
+        sync(Path(folder))
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

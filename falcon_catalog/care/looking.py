@@ -1,0 +1,65 @@
+"""Look at a store without changing it, be it served, stopped or left by a killed server."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from falcon_catalog.store.database import StoreError, Transaction
+from falcon_catalog.store.migrate import difference
+
+_BUSY_TIMEOUT_MS = 10_000
+
+
+@contextlib.contextmanager
+def look(path: Path, *, immutable: bool = False) -> Iterator[Transaction]:
+    """See the store at ``path``, each statement its newest moment.
+
+    ``immutable``: a copy that nobody else has open; no file is made beside it.
+
+    Raises:
+        StoreError: there is none, it is no database, or its schema is of another version.
+    """
+    if not path.is_file():
+        raise StoreError(f"store {path}: there is no such file")
+    uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if immutable else ''}"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+            _check_schema(path, connection)
+            yield Transaction(connection, now_ms())
+    except sqlite3.Error as error:
+        raise StoreError(f"store {path}: {error}") from error
+
+
+@contextlib.contextmanager
+def one_moment(path: Path) -> Iterator[Transaction]:
+    """See one and the same moment of the store, the present one, until the end."""
+    with look(path) as tx:
+        tx.connection.execute("BEGIN")
+        tx.one("SELECT count(*) FROM warehouses")  # the moment is the first read's
+        try:
+            yield Transaction(tx.connection, now_ms())
+        finally:
+            tx.connection.execute("ROLLBACK")
+
+
+def now_ms() -> int:
+    """Return milliseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
+    pending, unknown = difference(connection)
+    if unknown:
+        raise StoreError(
+            f"store {path}: its schema has {unknown[-1]!r}, which this version of falcon-catalog "
+            "does not know; use the version that made it, or a newer one"
+        )
+    if pending:
+        raise StoreError(
+            f"store {path}: its schema is of an older version; bring it up to date with "
+            f"falcon-catalog migrate --store sqlite:///{path}"
+        )

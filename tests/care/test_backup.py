@@ -1,0 +1,392 @@
+"""Backups of a catalog that is written to, and what comes back from them."""
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import requests
+from duckdb_extensions import import_extension
+from pyiceberg.catalog import load_catalog
+
+from falcon_catalog.care import backup as backups
+from falcon_catalog.store import tenancy
+from tests.care.conftest import FORGETFUL, Care, Stop, commit, wait_for
+from tests.care.test_doctor import rows
+from tests.catalog.serving import SCHEMA, Server, serving
+
+TIMEOUT = 60
+
+
+def test_a_backup_is_whole_and_for_the_owner_only(server: Server, care: Care) -> None:
+    server.ok("DELETE", "/v1/namespaces/ns/tables/b")
+    target = care.folder / "backups" / "one"
+    status, out, err = care.run("backup", str(target))
+    assert status == 0
+    assert out.startswith(f"{target}: the catalog at 20")
+    assert "2 metadata files" in out
+    assert "verifying" in err
+    told = json.loads((target / "manifest.json").read_bytes())
+    assert told["rows"]["tabulars"] == told["rows"]["dropped_tabulars"] == 1
+    there = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
+    assert there == {"manifest.json", "catalog.db", *(file["path"] for file in told["files"])}
+    for path in (target / name for name in there):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(target.stat().st_mode) == 0o700
+    assert care.backup_of("a", target)["properties"]["n"] == "2"
+    assert [path.name for path in target.parent.iterdir()] == ["one"]
+
+
+def test_nothing_is_ever_overwritten(server: Server, care: Care) -> None:
+    target = care.folder / "one"
+    target.mkdir()
+    status, _, err = care.run("backup", str(target))
+    assert status == 1
+    assert err == f"Error: {target} is there already; a backup never overwrites anything\n"
+    assert not list(target.iterdir())
+    assert server.call("GET", "/health/live").status_code == 200
+
+
+def test_without_a_store_nothing_is_made(care: Care) -> None:
+    status, _, err = care.run("backup", str(care.folder / "one"))
+    assert status == 1
+    assert "there is no such file" in err
+    assert not list(care.folder.iterdir())
+
+
+@pytest.mark.usefixtures("server")
+def test_what_cannot_be_read_is_told_of(care: Care) -> None:
+    care.pointer("a").write_bytes(b"{")
+    care.pointer("b").unlink()
+    status, out, err = care.run("backup", str(care.folder / "one"))
+    assert status == 1
+    assert "verified" in out
+    assert "the backup is made, but 2 metadata files could not be read" in err
+    assert json.loads((care.folder / "one/manifest.json").read_bytes())["files"] == []
+    care.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_damaged_database_makes_no_backup(care: Care) -> None:
+    care.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    with care.store.open("r+b") as file:
+        file.seek(care.store.stat().st_size - 4096 * 8)
+        file.write(b"\xff" * 4096 * 8)
+    status, _, err = care.run("backup", str(care.folder / "one"))
+    assert status == 1
+    assert err.splitlines()[-1].startswith("Error: ")
+    assert not list(care.folder.glob("*one*"))
+
+
+def test_a_backup_that_was_killed_is_none(server: Server, care: Care, cli: Any) -> None:
+    stop = Stop(care.pointer("b"))
+    process = cli("backup", str(care.folder / "one"), *care.flags)
+    stop.wait()
+    process.signal(signal.SIGKILL)
+    process.status()
+    stop.remove()
+    assert not (care.folder / "one").exists()
+    (torso,) = care.folder.glob(".one.partial-*")
+    assert list(torso.glob("files/**/*.json"))
+    status, _, err = care.run("restore", str(torso))
+    assert status == 2
+    assert "or one that was not finished: manifest.json is missing" in err
+    assert care.run("backup", str(care.folder / "one"))[0] == 0
+    commit(server, "b", n="1")
+
+
+def test_a_file_that_is_deleted_meanwhile_moves_the_moment(
+    server: Server, care: Care, cli: Any
+) -> None:
+    server.table("forgetful", properties=FORGETFUL)
+    old = care.pointer("forgetful")
+    stop = Stop(care.pointer("b"))
+    process = cli("backup", str(care.folder / "one"), *care.flags)
+    stop.wait()
+    for number in range(3):
+        commit(server, "forgetful", n=str(number))
+    assert not old.exists()
+    stop.go_on()
+    assert process.status() == 0, process.errors
+    assert any("going on from a later moment" in line for line in process.errors)
+    assert care.backup_of("forgetful", care.folder / "one")["properties"]["n"] == "2"
+
+
+@dataclass
+class Writers:
+    """Eight clients that commit to tables of their own, and in pairs to two at once."""
+
+    url: str
+    done: threading.Event = field(default_factory=threading.Event)
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    problems: list[BaseException] = field(default_factory=list)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        threads = [threading.Thread(target=self.work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_for(lambda: self.problems or len(self.acknowledged) == 8)
+            yield
+        finally:
+            self.done.set()
+            for thread in threads:
+                thread.join()
+            assert self.problems == []
+
+    def work(self, number: int) -> None:
+        try:
+            pair = [f"w{number}left", f"w{number}right"]
+            for name in pair:
+                body = {"name": name, "schema": SCHEMA, "properties": FORGETFUL}
+                self.post("/v1/namespaces/ns/tables", body)
+            turn = 0
+            while not self.done.is_set():
+                turn += 1
+                self.post("/v1/transactions/commit", {"table-changes": changes(pair, turn)})
+                self.acknowledged[f"w{number}"] = turn
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
+            self.problems.append(error)
+
+    def post(self, path: str, body: object) -> None:
+        answer = requests.post(f"{self.url}{path}", json=body, timeout=TIMEOUT)
+        assert answer.status_code in (200, 204), answer.text
+
+
+def changes(names: list[str], turn: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "identifier": {"namespace": ["ns"], "name": name},
+            "requirements": [],
+            "updates": [{"action": "set-properties", "updates": {"n": str(turn)}}],
+        }
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("moments", [5, 0], ids=["free", "commits-wait"])
+def test_beside_eight_writing_clients(
+    serve: Callable[[], Any], care: Care, monkeypatch: pytest.MonkeyPatch, moments: int
+) -> None:
+    # Without a free moment the last resort is taken at once: commits wait.
+    monkeypatch.setattr(backups, "_MOMENTS", moments)
+    writers = Writers(serve().url())
+    writers.post("/v1/namespaces", {"namespace": ["ns"]})
+    with writers.working():
+        for number in range(3):
+            target = care.folder / f"backup{number}"
+            before = dict(writers.acknowledged)
+            status, _, err = care.run("backup", str(target))
+            assert status == 0, err
+            for name, turn in before.items():
+                left, right = (
+                    int(care.backup_of(f"{name}{side}", target)["properties"]["n"])
+                    for side in ("left", "right")
+                )
+                assert left == right >= turn
+            every_pointer_is_readable(target)
+
+
+def every_pointer_is_readable(target: Path) -> None:
+    with closing(sqlite3.connect(f"file:{target}/catalog.db?immutable=1", uri=True)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        sql = "SELECT metadata_location, uuid FROM tabulars"
+        for location, uuid in database.execute(sql).fetchall():
+            path = target / f"files{location.removeprefix('file://')}"
+            assert json.loads(path.read_bytes())["table-uuid"] == uuid
+
+
+class TestRestore:
+    @pytest.fixture
+    def backup(self, server: Server, care: Care) -> Path:
+        """A backup, made before one more commit to ``a``."""
+        target = care.folder / "one"
+        assert care.run("backup", str(target))[0] == 0
+        commit(server, "a", n="later")
+        return target
+
+    @pytest.mark.parametrize("damaged", ["catalog.db", "manifest.json", "file"])
+    def test_a_damaged_backup_is_refused(self, care: Care, backup: Path, damaged: str) -> None:
+        path = backup / damaged if damaged != "file" else next(backup.glob("files/**/*.json"))
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0x55
+        path.write_bytes(content)
+        before = care.store.read_bytes()
+        status, _, err = care.run("restore", "--replace", str(backup))
+        assert status == 2
+        assert "damaged" in err
+        path.unlink()
+        status, _, err = care.run("restore", "--replace", str(backup))
+        assert status == 2
+        assert "missing" in err
+        assert care.store.read_bytes() == before
+
+    def test_it_is_refused_while_the_server_runs(
+        self, server: Server, care: Care, backup: Path
+    ) -> None:
+        status, _, err = care.run("restore", "--replace", str(backup))
+        assert status == 2
+        assert "is in use: stop the server" in err
+        commit(server, "a", n="on")
+
+
+@pytest.fixture
+def stopped(care: Care) -> Path:
+    """A backup of a catalog with rows, made before one more append; the server is stopped."""
+    target = care.folder / "one"
+    with serving(care.folder) as server:
+        server.namespace("ns")
+        server.table("a")
+        server.table("gone")
+        client = load_catalog("c", type="rest", uri=server.url)
+        client.load_table("ns.a").append(rows(1))
+        server.ok("DELETE", "/v1/namespaces/ns/tables/gone", params={"purgeRequested": "true"})
+        assert care.run("backup", str(target))[0] == 0
+        client.load_table("ns.a").append(rows(2))
+        server.ok("POST", "/management/v1/warehouses/default/dropped/1/undrop")
+    return target
+
+
+def test_an_existing_store_is_replaced_only_when_told(care: Care, stopped: Path) -> None:
+    before = care.sql("SELECT * FROM tabulars")
+    status, _, err = care.run("restore", str(stopped))
+    assert status == 2
+    assert "--replace puts it aside" in err
+    assert care.sql("SELECT * FROM tabulars") == before
+
+
+def test_what_is_younger_than_the_backup_is_told_and_brought_back(
+    care: Care, stopped: Path
+) -> None:
+    newest, before = care.pointer("a"), care.sql("SELECT * FROM tabulars")
+    status, out, _ = care.run("restore", "--replace", str(stopped))
+    assert status == 1
+    assert "warning: newer-metadata" in out
+    assert f"--repair repoint={care.row_id('a')}@{newest}" in out
+    assert "Put off: 1 purge; see falcon-catalog dropped" in out
+    (aside,) = care.folder.glob("catalog.db.replaced-*")
+    with closing(sqlite3.connect(aside / "catalog.db")) as old:
+        assert old.execute("SELECT * FROM tabulars").fetchall() == before
+    assert stat.S_IMODE(care.store.stat().st_mode) == 0o600
+    assert care.pointer("a") != newest
+    with serving(care.folder) as server:
+        assert [row[0] for row in read(server)] == [1]
+        care.repaired(f"repoint={care.row_id('a')}@{newest}")
+        assert [row[0] for row in read(server)] == [1, 2]
+        assert care.found("--deep") == []
+
+
+def test_a_lost_store_and_lost_metadata_come_back_for_every_engine(
+    care: Care, stopped: Path
+) -> None:
+    for path in [*care.folder.glob("catalog.db*"), *care.folder.glob("warehouse/**/0*.json")]:
+        path.unlink()
+    status, out, err = care.run("restore", str(stopped))
+    assert status == 0, out
+    assert "2 of 2 metadata files were missing, and are back" in err
+    with serving(care.folder) as server:
+        client = load_catalog("c", type="rest", uri=server.url)
+        client.load_table("ns.a").append(rows(3))
+        assert client.load_table("ns.a").scan().to_arrow()["id"].to_pylist() == [3, 1]
+        with closing(duck(server)) as connection:
+            connection.execute("INSERT INTO lake.ns.a VALUES (4, 'y')")
+            found = connection.execute("SELECT id FROM lake.ns.a ORDER BY id").fetchall()
+        assert found == [(1,), (3,), (4,)]
+        assert [finding[0] for finding in care.found("--deep")] == ["history-missing"]
+
+
+def test_a_file_that_differs_is_left_alone(care: Care, stopped: Path) -> None:
+    told = json.loads((stopped / "manifest.json").read_bytes())
+    path = Path(told["files"][0]["location"].removeprefix("file://"))
+    path.write_bytes(b"{}")
+    status, out, _ = care.run("restore", "--replace", str(stopped))
+    assert status == 1
+    assert f"Left alone, as it differs from the backup's: file://{path}" in out
+    assert path.read_bytes() == b"{}"
+
+
+def test_a_served_store_is_seen_by_its_lock(
+    serve: Callable[[], Any], care: Care, stopped: Path
+) -> None:
+    server = serve()
+    server.url()
+    assert "is in use" in care.run("restore", "--replace", str(stopped))[2]
+    server.signal(signal.SIGKILL)
+    server.status()
+    assert care.run("restore", "--replace", str(stopped))[0] == 1
+
+
+def test_no_server_starts_while_a_store_is_replaced(
+    serve: Callable[[], Any], care: Care, stopped: Path
+) -> None:
+    with tenancy.alone(care.store):
+        server = serve()
+        assert server.status() == 1
+        assert "is being replaced by falcon-catalog restore" in server.errors[-1]
+        assert "is in use" in care.run("restore", "--replace", str(stopped))[2]
+        assert care.run("maintain")[0] == 1
+    assert care.run("maintain")[0] == 0
+
+
+def test_a_manifest_that_names_files_outside_is_refused(care: Care, stopped: Path) -> None:
+    path = stopped / "manifest.json"
+    told = json.loads(path.read_bytes())
+    for outside in (str(care.store), "files/../../catalog.db"):
+        told["files"][0]["path"] = outside
+        path.write_text(json.dumps(told), encoding="utf-8")
+        status, _, err = care.run("restore", "--replace", str(stopped))
+        assert status == 2
+        assert f"{outside} is outside the backup" in err
+
+
+def test_it_goes_nowhere_but_where_the_settings_allow(care: Care, stopped: Path) -> None:
+    new = care.folder / "new.db"
+    other = [f"--store=sqlite:///{new}", "--warehouse=file:///srv/elsewhere"]
+    status, _, err = care.run("restore", *other, str(stopped))
+    assert status == 2
+    assert "is outside the locations of the settings: file:///srv/elsewhere" in err
+    assert not new.exists()
+    # The backup may be tried out beside the catalog.
+    status, out, _ = care.run("restore", other[0], str(stopped))
+    assert status == 1
+    assert "newer-metadata" in out
+    assert stat.S_IMODE(new.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for others")
+def test_what_root_restores_belongs_to_the_servers_user(care: Care, stopped: Path) -> None:
+    for path in [*care.folder.glob("catalog.db*"), *care.folder.glob("warehouse/**/0*.json")]:
+        path.unlink()
+    for path in [care.folder, *care.folder.glob("warehouse/**/")]:
+        os.chown(path, 12345, 12346)
+    assert care.run("restore", str(stopped))[0] == 0
+    made = [*care.folder.glob("catalog.db*"), *care.folder.glob("warehouse/**/0*.json")]
+    assert len(made) > 3
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(12345, 12346)}
+
+
+def read(server: Server) -> list[tuple[int, str]]:
+    table = load_catalog("c", type="rest", uri=server.url).load_table("ns.a")
+    return sorted(tuple(row.values()) for row in table.scan().to_arrow().to_pylist())
+
+
+def duck(server: Server) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"extension_directory": str(server.folder / "extensions")})
+    for name in ("avro", "httpfs", "iceberg"):
+        import_extension(name, con=connection)
+        connection.load_extension(name)
+    connection.execute(
+        f"ATTACH 'default' AS lake (TYPE iceberg, ENDPOINT '{server.url}',"
+        " AUTHORIZATION_TYPE 'none')"
+    )
+    return connection

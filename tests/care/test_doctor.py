@@ -1,0 +1,480 @@
+"""The doctor finds each kind of damage, explains it, and repairs it when it is told to."""
+
+import gzip
+import json
+import shutil
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from pyiceberg.catalog import load_catalog
+
+from tests.care.conftest import (
+    FORGETFUL,
+    TIMEOUT,
+    Care,
+    Stop,
+    age,
+    commit,
+    wait_for,
+)
+from tests.catalog.serving import SCHEMA, Server, serving
+
+
+def table(care: Care, name: str) -> tuple[str, int]:
+    return f"table default:ns.{name}", care.row_id(name)
+
+
+def test_a_healthy_catalog_is_clean(server: Server, care: Care) -> None:
+    server.table("zipped", properties={"write.metadata.compression-codec": "gzip"})
+    commit(server, "zipped", n="1")
+    server.ok("DELETE", "/v1/namespaces/ns/tables/b", params={"purgeRequested": "true"})
+    assert care.found("--deep") == []
+    status, out, _ = care.run("doctor")
+    assert status == 0
+    assert "Clean: 0 errors, 0 warnings, 0 notes (2 living tables and views" in out
+
+
+def test_without_a_store_it_cannot_run(care: Care) -> None:
+    status, out, err = care.run("doctor")
+    assert (status, out) == (2, "")
+    assert err == f"Error: store {care.store}: there is no such file\n"
+    assert not care.store.exists()
+
+
+@pytest.mark.usefixtures("server")
+def test_a_store_of_another_version_is_not_judged(care: Care) -> None:
+    care.sql("UPDATE _sqlite_migrations SET name = '9999_of_tomorrow' WHERE name LIKE '0005%'")
+    status, _, err = care.run("doctor")
+    assert status == 2
+    assert "9999_of_tomorrow" in err
+
+
+class TestTheMetadataFile:
+    def test_that_vanished(self, server: Server, care: Care) -> None:
+        subject, row = table(care, "a")
+        before = sorted(care.pointer("a").parent.iterdir())[-2]
+        care.pointer("a").unlink()
+        assert care.found() == [("metadata-missing", subject, f"repoint={row}")]
+        (said,) = care.repaired(f"repoint={row}")
+        assert f"points at file://{before}" in said
+        assert care.found() == []
+        assert server.ok("GET", "/v1/namespaces/ns/tables/a")["metadata"]["properties"]["n"] == "1"
+        commit(server, "a", n="again")
+
+    def test_the_snapshots_that_are_given_up_are_named(self, server: Server, care: Care) -> None:
+        client = load_catalog("c", type="rest", uri=server.url)
+        client.load_table("ns.b").append(rows(1))
+        client.load_table("ns.b").append(rows(2))
+        (lost,) = [client.load_table("ns.b").current_snapshot().snapshot_id]
+        care.pointer("b").unlink()
+        (said,) = care.repaired(f"repoint={care.row_id('b')}")
+        assert said.endswith(f"lost, or never committed: snapshot {lost}")
+        assert client.load_table("ns.b").scan().to_arrow()["id"].to_pylist() == [1]
+        assert care.found("--deep") == []
+
+    @pytest.mark.parametrize("half", [b"", b'{"format-version":2', b"[]", b"\x00" * 4096])
+    @pytest.mark.usefixtures("server")
+    def test_that_is_torn(self, care: Care, half: bytes) -> None:
+        subject, row = table(care, "a")
+        care.pointer("a").write_bytes(half)
+        assert care.found() == [("metadata-damaged", subject, f"repoint={row}")]
+        care.repaired(f"repoint={row}")
+        # What is torn is newer than what is in force, but nothing to go back to.
+        assert [check for check, _, _ in care.found("--older-than=1")] == []
+
+    def test_that_is_zipped_and_cut_short(self, server: Server, care: Care) -> None:
+        commit(server, "a", **{"write.metadata.compression-codec": "gzip"})
+        subject, row = table(care, "a")
+        whole = care.pointer("a").read_bytes()
+        assert gzip.decompress(whole)
+        care.pointer("a").write_bytes(whole[:-20])
+        status, (finding,) = care.doctor()
+        assert status == 1
+        assert finding["check"] == "metadata-damaged"
+        assert "cut short" in finding["what"]
+        assert finding["repair"] == f"repoint={row}"
+        assert finding["subject"] == subject
+
+    @pytest.mark.usefixtures("server")
+    def test_that_is_another_tables(self, care: Care) -> None:
+        subject, row = table(care, "a")
+        newest = care.pointer("a")
+        other = f"file://{care.pointer('b')}"
+        care.sql("UPDATE tabulars SET metadata_location = ? WHERE name = 'a'", other)
+        assert care.found() == [("foreign-metadata", subject, f"repoint={row}")]
+        care.repaired(f"repoint={row}")
+        assert care.pointer("a") == newest
+        assert care.found() == []
+
+    @pytest.mark.usefixtures("server")
+    def test_that_lies_elsewhere_than_the_row_says(self, care: Care) -> None:
+        subject, row = table(care, "a")
+        care.sql("UPDATE tabulars SET location_key = '/nowhere/' WHERE name = 'a'")
+        (found,) = [one for one in care.found() if one[0] == "location-mismatch"]
+        assert found == ("location-mismatch", subject, f"repoint={row}@file://{care.pointer('a')}")
+        care.repaired(found[2] or "")
+        assert care.found() == []
+
+    @pytest.mark.usefixtures("server")
+    def test_that_says_it_lies_where_nothing_can(self, care: Care) -> None:
+        subject, row = table(care, "a")
+        metadata = json.loads(care.pointer("a").read_bytes())
+        care.pointer("a").write_text(json.dumps({**metadata, "location": "s3://b/a"}), "utf-8")
+        repair = f"repoint={row}@file://{care.pointer('a')}"
+        assert care.found() == [("location-mismatch", subject, repair)]
+        assert care.run("doctor", "--repair", repair)[0] == 2
+
+    @pytest.mark.usefixtures("server")
+    def test_of_which_several_may_be_the_one_before(self, care: Care) -> None:
+        row, newest = care.row_id("a"), care.pointer("a")
+        before = sorted(newest.parent.iterdir())[-2]
+        twin = before.with_name(before.name[:6] + "twin.metadata.json")
+        shutil.copy(before, twin)
+        newest.unlink()
+        status, _, err = care.run("doctor", "--repair", f"repoint={row}")
+        assert status == 2
+        assert f"repoint={row}@{before}" in err
+        assert f"repoint={row}@{twin}" in err
+        care.repaired(f"repoint={row}@{before}")
+        assert care.pointer("a") == before
+
+    def test_of_a_drop(self, server: Server, care: Care) -> None:
+        gone = care.pointer("a")
+        server.ok("DELETE", "/v1/namespaces/ns/tables/a")
+        gone.unlink()
+        ((drop,),) = care.sql("SELECT id FROM dropped_tabulars")
+        found = [("cannot-return", "dropped table default:ns.a", f"forget-drop={drop}")]
+        assert care.found() == found
+        care.repaired(f"forget-drop={drop}")
+        assert care.found() == []
+
+    def test_of_a_view(self, server: Server, care: Care) -> None:
+        version = {
+            "version-id": 1,
+            "timestamp-ms": 1,
+            "schema-id": 0,
+            "summary": {},
+            "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "duckdb"}],
+            "default-namespace": ["ns"],
+        }
+        body = {"name": "v", "schema": {**SCHEMA, "schema-id": 0}, "view-version": version}
+        server.ok("POST", "/v1/namespaces/ns/views", {**body, "properties": {}})
+        assert care.found() == []
+        care.pointer("v").write_bytes(b"{}")
+        repair = f"forget={care.row_id('v')}"
+        assert care.found() == [("metadata-damaged", "view default:ns.v", repair)]
+
+
+def test_a_table_none_of_whose_files_is_left_is_forgotten(server: Server, care: Care) -> None:
+    subject, row = table(care, "a")
+    shutil.rmtree(care.pointer("a").parent)
+    assert care.found() == [("metadata-missing", subject, f"forget={row}")]
+    care.repaired(f"forget={row}")
+    assert care.found() == []
+    assert server.call("GET", "/v1/namespaces/ns/tables/a").status_code == 404
+
+
+@pytest.mark.usefixtures("server")
+def test_no_repair_is_done_that_is_not_needed(care: Care) -> None:
+    row = care.row_id("a")
+    before = care.sql("SELECT * FROM tabulars")
+    for name, told in {
+        f"repoint={row}": "its metadata file is intact",
+        f"repoint={row}@{care.pointer('b')}": "is not in the folder of",
+        f"forget={row}": "its metadata file is not lost",
+        f"forget-drop={row}": "there is no dropped table or view",
+        "repoint=77": "there is no living table or view with the id 77",
+        "everything": "no such repair: 'everything'; there are repoint=ID",
+    }.items():
+        status, out, err = care.run("doctor", "--repair", name)
+        assert (status, out) == (2, "")
+        assert told in err
+    assert care.sql("SELECT * FROM tabulars") == before
+
+
+class TestWhatTheMetadataNames:
+    @pytest.fixture
+    def metadata(self, server: Server) -> dict[str, Any]:
+        client = load_catalog("c", type="rest", uri=server.url)
+        client.load_table("ns.b").append(rows(1))
+        client.load_table("ns.b").append(rows(2))
+        return server.ok("GET", "/v1/namespaces/ns/tables/b")["metadata"]
+
+    def test_the_present_snapshot(self, care: Care, metadata: dict[str, Any]) -> None:
+        Path(metadata["snapshots"][-1]["manifest-list"].removeprefix("file://")).unlink()
+        assert care.found() == [("snapshot-missing", "table default:ns.b", None)]
+
+    def test_an_older_one_is_looked_at_when_asked(
+        self, care: Care, metadata: dict[str, Any]
+    ) -> None:
+        Path(metadata["snapshots"][0]["manifest-list"].removeprefix("file://")).unlink()
+        assert care.found() == []
+        assert care.found("--deep") == [("content-missing", "table default:ns.b", None)]
+
+    @pytest.mark.parametrize("pattern", ["data/*.parquet", "metadata/*-m0.avro"])
+    def test_a_data_file_and_a_manifest(
+        self, care: Care, metadata: dict[str, Any], pattern: str
+    ) -> None:
+        next(Path(metadata["location"].removeprefix("file://")).glob(pattern)).unlink()
+        assert care.found() == []
+        assert care.found("--deep") == [("content-missing", "table default:ns.b", None)]
+
+    def test_a_manifest_that_is_cut_short(self, care: Care, metadata: dict[str, Any]) -> None:
+        folder = Path(metadata["location"].removeprefix("file://"))
+        manifest = next(folder.glob("metadata/*-m0.avro"))
+        manifest.write_bytes(manifest.read_bytes()[:-30])
+        status, (finding,) = care.doctor("--deep")
+        assert status == 1
+        assert finding["check"] == "content-missing"
+        assert "cut short" in finding["what"]
+
+    def test_a_file_of_the_log(self, care: Care, metadata: dict[str, Any]) -> None:
+        Path(metadata["metadata-log"][0]["metadata-file"].removeprefix("file://")).unlink()
+        assert care.found() == [("history-missing", "table default:ns.b", None)]
+
+
+class TestTheRows:
+    @pytest.mark.usefixtures("server")
+    def test_a_damaged_database(self, care: Care) -> None:
+        care.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        with care.store.open("r+b") as file:
+            file.seek(4096 * 3)
+            file.write(b"\xff" * 4096 * 8)
+        assert "database-damaged" in {check for check, _, _ in care.found()}
+
+    def test_no_database_at_all(self, care: Care) -> None:
+        care.store.write_bytes(b"not a database " * 1000)
+        assert [check for check, _, _ in care.found()] == ["database-damaged"]
+
+    @pytest.mark.usefixtures("server")
+    def test_a_row_without_its_namespace(self, care: Care) -> None:
+        care.sql("UPDATE tabulars SET namespace_id = 99 WHERE name = 'a'")
+        assert ("foreign-keys", "store", None) in care.found()
+
+    @pytest.mark.usefixtures("server")
+    def test_two_tables_in_one_place(self, care: Care) -> None:
+        key = care.sql("SELECT location_key FROM tabulars WHERE name = 'a'")[0][0]
+        care.sql("UPDATE tabulars SET location_key = ? WHERE name = 'b'", f"{key}inside/")
+        assert ("overlap", "table default:ns.b", None) in care.found()
+
+    @pytest.mark.usefixtures("server")
+    def test_two_names_of_one_table(self, care: Care) -> None:
+        care.sql(
+            "INSERT INTO tabulars (namespace_id, name, kind, uuid, metadata_location,"
+            " location_key, created_at, updated_at) SELECT namespace_id, 'twin', kind, uuid,"
+            " metadata_location, location_key, 0, 0 FROM tabulars WHERE name = 'a'"
+        )
+        found = {check for check, _, _ in care.found()}
+        assert found == {"same-uuid", "overlap"}
+
+    @pytest.mark.usefixtures("server")
+    def test_properties_and_functions_that_are_no_json(self, care: Care) -> None:
+        care.sql("UPDATE namespaces SET properties = '{'")
+        care.sql(
+            "INSERT INTO functions (namespace_id, name, uuid, metadata, created_at, updated_at)"
+            " VALUES ((SELECT id FROM namespaces), 'f', 'u', '{}', 0, 0)"
+        )
+        assert {(check, subject) for check, subject, _ in care.found()} == {
+            ("rows-damaged", "properties of namespace ns"),
+            ("rows-damaged", "function ns.f"),
+        }
+
+    @pytest.mark.usefixtures("server")
+    def test_a_store_that_others_can_read(self, care: Care) -> None:
+        care.store.chmod(0o644)
+        assert ("readable-by-others", "store", None) in care.found()
+
+    @pytest.mark.usefixtures("server")
+    def test_a_warehouse_that_no_settings_name(self, care: Care) -> None:
+        care.sql("UPDATE warehouses SET name = 'gone'")
+        assert ("unnamed-warehouse", "warehouse gone", None) in care.found()
+
+    @pytest.mark.usefixtures("server")
+    def test_what_has_expired_or_is_stuck(self, care: Care) -> None:
+        care.sql("INSERT INTO idempotency_keys VALUES (1, 'k', 'r', '{}', 5)")
+        plan = "INSERT INTO plans VALUES (?, ?, 'submitted', '', x'', NULL, 'w', 5, 5, ?)"
+        care.sql(plan, "old", care.row_id("a"), 5)
+        care.sql(plan, "stuck", care.row_id("a"), 2**60)
+        care.sql(
+            "INSERT INTO dropped_tabulars VALUES"
+            " (1, 1, 'ns', 'd', 'table', 'u', 'file:///x', '/x/', 1, 5, 5, 5, 5, 'no rights')"
+        )
+        assert {check for check, _, _ in care.found()} == {
+            "purge-trouble",
+            "overdue-drops",
+            "stuck-plans",
+            "expired-rows",
+        }
+        assert care.repaired("expired") == [
+            "1 expired rows of idempotency_keys deleted",
+            "1 expired rows of plans deleted",
+        ]
+        assert "expired-rows" not in {check for check, _, _ in care.found()}
+        assert care.sql("SELECT id FROM plans") == [("stuck",)]
+
+
+class TestOrphans:
+    def orphan(self, care: Care, name: str, content: bytes | None = None) -> Path:
+        pointer = care.pointer("a")
+        path = pointer.with_name(name)
+        path.write_bytes(pointer.read_bytes() if content is None else content)
+        return path
+
+    @pytest.mark.usefixtures("server")
+    def test_that_are_old_are_told_and_deleted(self, care: Care) -> None:
+        old = self.orphan(care, "00001-orphan.metadata.json")
+        torn = self.orphan(care, "00009-torn.metadata.json", b"{")
+        young = self.orphan(care, "00002-orphan.metadata.json")
+        for path in (old, torn):
+            age(path)
+        found = [("orphan-metadata", "table default:ns.a", "orphans")]
+        assert care.found() == found
+        size = old.stat().st_size + 1
+        assert care.repaired("orphans") == [
+            f"table default:ns.a: 2 metadata files deleted, {size} bytes"
+        ]
+        assert (old.exists(), torn.exists(), young.exists()) == (False, False, True)
+        assert care.found() == []
+        assert care.repaired("orphans") == ["there are no orphans to delete"]
+
+    @pytest.mark.usefixtures("server")
+    def test_the_log_and_what_may_be_a_lost_commit_are_none(self, care: Care) -> None:
+        newer = self.orphan(care, "00004-newer.metadata.json")
+        for path in care.pointer("a").parent.iterdir():
+            age(path)
+        repair = f"repoint={care.row_id('a')}@{newer}"
+        assert care.found() == [("newer-metadata", "table default:ns.a", repair)]
+        assert care.repaired("orphans") == ["there are no orphans to delete"]
+        assert care.repaired(repair)[0].endswith("no snapshot is lost")
+        assert care.pointer("a") == newer
+
+    @pytest.mark.usefixtures("server")
+    def test_a_file_of_another_table_is_spared(self, care: Care) -> None:
+        other = self.orphan(care, "00000-b.metadata.json", care.pointer("b").read_bytes())
+        age(other)
+        assert care.repaired("orphans") == ["table default:ns.a: 0 metadata files deleted, 0 bytes"]
+        assert other.exists()
+
+    @pytest.mark.usefixtures("server")
+    def test_none_are_deleted_while_metadata_cannot_be_read(self, care: Care) -> None:
+        orphan = self.orphan(care, "00001-orphan.metadata.json")
+        age(orphan)
+        care.pointer("b").unlink()
+        status, _, err = care.run("doctor", "--repair", "orphans")
+        assert status == 2
+        assert "while metadata cannot be read" in err
+        assert orphan.exists()
+
+    @pytest.mark.usefixtures("server")
+    def test_what_no_row_knows_is_told_and_stays(self, care: Care) -> None:
+        folder = care.pointer("b").parent.parent
+        care.sql("DELETE FROM tabulars WHERE name = 'b'")
+        for path in folder.rglob("*.json"):
+            age(path)
+        assert care.found() == [("unclaimed-folder", str(folder), None)]
+        care.repaired("orphans")
+        assert list(folder.rglob("*.json"))
+
+
+def test_a_busy_catalog_gives_no_false_alarm(serve: Callable[[], Any], care: Care) -> None:
+    server = serve()
+    url = server.url()
+    post(url, "/v1/namespaces", {"namespace": ["ns"]})
+    done, problems = threading.Event(), list[BaseException]()
+
+    def write(number: int) -> None:
+        try:
+            keep_writing(url, number, done)
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
+            problems.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for(lambda: problems or care.sql("SELECT count(*) FROM tabulars")[0][0] >= 8)
+        looks = [care.doctor("--deep") for _ in range(4)]
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert problems == []
+    assert [status for status, _ in looks] == [0] * 4, looks
+    kinds = {finding["check"] for _, findings in looks for finding in findings}
+    assert kinds <= {"expired-rows", "too-busy"}
+    server.signal(signal.SIGKILL)
+    server.status()
+    _, findings = care.doctor("--deep")
+    assert {one["check"] for one in findings} <= {"newer-metadata", "unclaimed-folder"}, findings
+
+
+def test_what_changes_while_it_is_looked_at_is_looked_at_again(
+    server: Server, care: Care, cli: Any
+) -> None:
+    server.table("forgetful", properties=FORGETFUL)
+    old = care.pointer("forgetful")
+    stop = Stop(care.pointer("b"))
+    process = cli("doctor", "--json", *care.flags)
+    stop.wait()
+    for number in range(3):
+        commit(server, "forgetful", n=str(number))
+    assert not old.exists()
+    stop.go_on()
+    assert process.status() == 0
+    assert json.loads("".join(iter(process.line, None)))["findings"] == []
+
+
+def keep_writing(url: str, number: int, done: threading.Event) -> None:
+    """Create, commit, rename and drop; old metadata goes as soon as it can."""
+    for kept in range(2):
+        body = {"name": f"t{number}{kept}", "schema": SCHEMA, "properties": FORGETFUL}
+        post(url, "/v1/namespaces/ns/tables", body)
+    turn = 0
+    while not done.is_set():
+        turn += 1
+        for kept in range(2):
+            updates = [{"action": "set-properties", "updates": {"n": str(turn)}}]
+            post(url, f"/v1/namespaces/ns/tables/t{number}{kept}", {"updates": updates})
+        name, other = f"x{number}", f"y{number}"
+        post(url, "/v1/namespaces/ns/tables", {"name": name, "schema": SCHEMA})
+        names = {
+            "source": {"namespace": ["ns"], "name": name},
+            "destination": {"namespace": ["ns"], "name": other},
+        }
+        post(url, "/v1/tables/rename", names)
+        gone = requests.delete(f"{url}/v1/namespaces/ns/tables/{other}", timeout=TIMEOUT)
+        assert gone.status_code == 204, gone.text
+
+
+def post(url: str, path: str, body: object) -> None:
+    answer = requests.post(f"{url}{path}", json=body, timeout=TIMEOUT)
+    assert answer.status_code in (200, 204), answer.text
+
+
+def test_a_catalog_that_was_killed_is_read_as_it_is(serve: Callable[[], Any], care: Care) -> None:
+    server = serve()
+    url = server.url()
+    post(url, "/v1/namespaces", {"namespace": ["ns"]})
+    post(url, "/v1/namespaces/ns/tables", {"name": "a", "schema": SCHEMA})
+    server.signal(signal.SIGKILL)
+    server.status()
+    log = care.store.with_name("catalog.db-wal")
+    before = log.read_bytes()
+    status, out, _ = care.run("doctor", "--json")
+    assert (status, json.loads(out)["findings"]) == (0, [])
+    assert json.loads(out)["counts"]["living tables and views"] == 1
+    assert log.read_bytes() == before
+    with serving(care.folder) as again:
+        commit(again, "a", n="1")
+
+
+def rows(number: int) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    schema = pa.schema([pa.field("id", pa.int64(), nullable=False), ("data", pa.string())])
+    return pa.Table.from_pylist([{"id": number, "data": "x"}], schema=schema)
