@@ -152,8 +152,9 @@ def _try(name: str, way: Way, failure: Failure, settings: notify, outcomes: dict
 def _without_secret(words: str, settings: notify) -> str:
     """Take out the webhook's URL, which whoever knows it can post to, and its path."""
     url = settings.slack_webhook
-    address = urlsplit(url)
-    for secret in (url, url.partition(address.netloc)[2], address.path):
-        if len(secret) > 1:
-            words = words.replace(secret, "…")
+    if url:
+        address = urlsplit(url)
+        for secret in (url, url.removeprefix(f"{address.scheme}://{address.netloc}"), address.path):
+            if len(secret) > 1:
+                words = words.replace(secret, "…")
     return " ".join(words.split())

@@ -68,7 +68,15 @@ def test_what_was_killed_is_started_again(stack: Any, wait: Callable[..., Any]) 
 @pytest.fixture
 def stranger(stack: Any) -> Iterator["subprocess.Popen[bytes]"]:
     """Run another program on the catalog's port."""
-    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", f"{stack.catalog_port}"]
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "http.server",
+        "--bind",
+        "127.0.0.1",
+        f"{stack.catalog_port}",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     assert process.stdout.readline()
