@@ -27,6 +27,12 @@ from jobs.targets import write
     "--token", envvar="CATALOG_TOKEN", default="", help="Bearer token, if the catalog asks for one."
 )
 @click.option(
+    "--credential",
+    envvar="CATALOG_CREDENTIAL",
+    default="",
+    help="CLIENT_ID:CLIENT_SECRET to get a token for, in the token's stead.",
+)
+@click.option(
     "--stations",
     default="",
     help="Stations to look closer at, such as KJFK,KLGA; else those that stand out.",
@@ -49,6 +55,7 @@ def main(
     catalog_uri: str,
     warehouse: str,
     token: str,
+    credential: str,
     stations: str,
     output: Path,
     extensions: Path,
@@ -60,7 +67,9 @@ def main(
     """
     names = tuple(name.strip().upper() for name in stations.split(",") if name.strip())
     try:
-        with open_lake(catalog_uri, warehouse, token, extensions) as lake:
+        with open_lake(
+            catalog_uri, warehouse, extensions, token=token, credential=credential
+        ) as lake:
             page = build(lake, Day(date.date(), names))
     except (duckdb.Error, RESTError, RequestException, OSError) as error:
         line = " ".join(str(error).split())

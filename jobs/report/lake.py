@@ -57,26 +57,30 @@ class Lake:
 
 
 @contextmanager
-def open_lake(uri: str, warehouse: str, token: str, extensions: Path) -> Iterator[Lake]:
+def open_lake(
+    uri: str, warehouse: str, extensions: Path, *, token: str = "", credential: str = ""
+) -> Iterator[Lake]:
     """Attach a catalog's warehouse for a while.
 
     Args:
         uri: URL of the catalog.
         warehouse: name of the warehouse.
-        token: bearer token, or empty.
         extensions: folder of DuckDB's extensions, filled if it is not.
+        token: bearer token, or empty.
+        credential: CLIENT_ID:CLIENT_SECRET to get a token for, or empty.
 
     Raises:
         requests.ConnectionError: nothing listens at the URL.
     """
-    catalog = iceberg.connect(uri, warehouse, token)
+    catalog = iceberg.connect(uri, warehouse, token, credential)
     install_extensions(extensions)
     settings = f"SET memory_limit = '{MEMORY}'; SET TimeZone = 'UTC'"
     with duckdb.connect(config={"extension_directory": str(extensions)}) as connection:
         for name in EXTENSIONS:
             connection.load_extension(name)
         connection.execute(settings)
-        connection.execute(f"ATTACH '{_quoted(warehouse)}' AS lake ({_options(uri, token)})")
+        options = f"TYPE iceberg, ENDPOINT {_quoted(uri)}, {_access(uri, token, credential)}"
+        connection.execute(f"ATTACH {_quoted(warehouse)} AS lake ({options})")
         yield Lake(connection, catalog, uri)
 
 
@@ -91,10 +95,16 @@ def _load(numbered: tuple[int, Snapshot]) -> str | int:
     return (snapshot.summary and snapshot.summary.get(iceberg.LOAD_ID)) or number
 
 
-def _options(uri: str, token: str) -> str:
-    access = f"TOKEN '{_quoted(token)}'" if token else "AUTHORIZATION_TYPE 'none'"
-    return f"TYPE iceberg, ENDPOINT '{_quoted(uri)}', {access}"
+def _access(uri: str, token: str, credential: str) -> str:
+    if credential:
+        client_id, _, secret = credential.partition(":")
+        server = f"{uri.rstrip('/')}/v1/oauth/tokens"
+        return (
+            f"CLIENT_ID {_quoted(client_id)}, CLIENT_SECRET {_quoted(secret)},"
+            f" OAUTH2_SERVER_URI {_quoted(server)}"
+        )
+    return f"TOKEN {_quoted(token)}" if token else "AUTHORIZATION_TYPE 'none'"
 
 
 def _quoted(text: str) -> str:
-    return text.replace("'", "''")
+    return "'" + text.replace("'", "''") + "'"

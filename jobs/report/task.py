@@ -38,7 +38,13 @@ class Report(InRanges, DayTask):
         catalog, weather = config.catalog(), config.weather()
         extensions = Path(self.data_dir).resolve() / "duckdb-extensions"
         self.say("asking the lake")
-        with open_lake(catalog.uri, catalog.warehouse, catalog.token, extensions) as lake:
+        with open_lake(
+            catalog.uri,
+            catalog.warehouse,
+            extensions,
+            token=catalog.token,
+            credential=catalog.credential,
+        ) as lake:
             page = build(lake, Day(self.date, weather.report_stations)).encode()
         write(self.path(), page)
         self.say(f"{len(page) / 1e6:.2f} MB -> {self.path()}", 100)

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
+import requests
 from pyiceberg.exceptions import OAuthError, UnauthorizedError
 
 from jobs import iceberg
 from jobs.iceberg import CatalogUnreachableError, Definition
 from jobs.load import connect
+from jobs.report.lake import open_lake
 from tests.pipeline.conftest import CatalogServer
 
 TABLE = Definition(
@@ -77,6 +80,25 @@ def test_a_credential_gets_tokens(locked: tuple[str, str], monkeypatch: pytest.M
     monkeypatch.setenv("CATALOG_CREDENTIAL", "etl:wrong")
     with pytest.raises(OAuthError):
         connect()
+
+
+def test_the_report_reads_the_lake_with_a_credential_or_a_token(
+    locked: tuple[str, str], tmp_path: Path
+) -> None:
+    uri, credential = locked
+    rows = pa.Table.from_pylist([{"id": "a"}], schema=TABLE.schema)
+    iceberg.load(iceberg.connect(uri, "default", "", credential), TABLE, rows, load_id="one")
+    form = {"grant_type": "client_credentials", "scope": "catalog"}
+    form["client_id"], _, form["client_secret"] = credential.partition(":")
+    answer = requests.post(f"{uri}/v1/oauth/tokens", data=form, timeout=30).json()
+    for access in ({"credential": credential}, {"token": answer["access_token"]}):
+        with open_lake(uri, "default", tmp_path / "extensions", **access) as lake:
+            assert lake.ask("select id from lake.auth.t") == [{"id": "a"}]
+    with (
+        pytest.raises((duckdb.Error, OAuthError)),
+        open_lake(uri, "default", tmp_path / "extensions", credential="etl:wrong"),
+    ):
+        pass
 
 
 def test_an_ingestion_needs_no_more_than_the_credential(

@@ -100,7 +100,7 @@ def lake(
     server = make_catalog()
     fill(server.connect())
     folder: Path = tmp_path_factory.getbasetemp() / "extensions"
-    with open_lake(server.uri, "default", "", folder) as opened:
+    with open_lake(server.uri, "default", folder) as opened:
         yield opened
 
 

@@ -56,7 +56,7 @@ def past(make_catalog: Callable[[], CatalogServer]) -> Past:
 @pytest.fixture
 def lake(past: Past, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     folder: Path = tmp_path_factory.getbasetemp() / "extensions"
-    with open_lake(past.uri, "default", "", folder) as opened:
+    with open_lake(past.uri, "default", folder) as opened:
         yield opened
 
 
