@@ -60,5 +60,8 @@ def _read(catalog: Catalog, metadata_location: str) -> dict[str, Any]:
 
 def replace(catalog: Catalog, row: TabularRow, metadata_location: str, new: Document) -> None:
     """Keep the document of a row's next state instead of that of its last one."""
-    catalog.documents.forget(row.metadata_location, row.created_at)
+    catalog.documents.forget(
+        Key(row.metadata_location, row.created_at),
+        Key(row.metadata_location, row.created_at, "refs"),
+    )
     catalog.documents.put(Key(metadata_location, row.created_at), new)

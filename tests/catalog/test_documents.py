@@ -231,10 +231,10 @@ class TestBound:
         for _ in range(3):
             kept.put(Key("a", 1), self.document(10))
         assert (len(kept), kept.used_bytes) == (1, self.document(10).cost)
-        kept.forget("a", 2)
+        kept.forget(Key("a", 2))
         assert len(kept) == 1
         kept.put(Key("a", 1, "refs"), self.document(10))
-        kept.forget("a", 1)
+        kept.forget(Key("a", 1), Key("a", 1, "refs"))
         assert (len(kept), kept.used_bytes) == (0, 0)
 
     def test_the_bound_holds_under_many_threads(self) -> None:
@@ -246,7 +246,7 @@ class TestBound:
                 if kept.get(key) is None:
                     kept.put(key, self.document(number % 50))
                 if number % 7 == 0:
-                    kept.forget(key.metadata_location, 1)
+                    kept.forget(key)
 
         threads = [threading.Thread(target=work, args=(worker,)) for worker in range(1, 9)]
         for thread in threads:
