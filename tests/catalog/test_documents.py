@@ -253,7 +253,7 @@ class TestBound:
             thread.start()
         for thread in threads:
             thread.join()
-        assert kept.used_bytes == sum(one.cost for one in kept._documents.values())
+        assert kept.used_bytes == sum(one.cost for one, _ in kept._values.values())
         assert kept.used_bytes <= kept.limit_bytes
 
 
