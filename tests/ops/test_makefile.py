@@ -38,6 +38,7 @@ NAMES = [
     "lint",
     "format",
     "test",
+    "bench",
     "clean",
     "clean-data",
     "help",

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tests.scenarios.cutting import LOST, Fault, Proxy, cutting, gateway_error
+from tests.scenarios.steps import wait_for
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -90,6 +91,7 @@ def test_an_answer_is_held_until_it_may_go(proxy: Proxy, echo: Any) -> None:
     answers: list[bytes] = []
     asking = threading.Thread(target=lambda: answers.append(post(proxy)))
     asking.start()
+    wait_for(lambda: proxy.planned == 0)  # that it is the first request's
     assert post(proxy, b"other") == b"other"  # others are not held up
     assert answers == []
     go.set()
