@@ -43,4 +43,4 @@ class Lake:
     def conflicts(self) -> int:
         """Count the commits that were refused because others came first."""
         log = (self.folder / "server.log").read_text()
-        return len(re.findall(r"POST \S+/tables/\S+ 409 ", log))
+        return len(re.findall(r'"POST [^"]+/tables/[^"]+" .*status=409 ', log))

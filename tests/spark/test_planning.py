@@ -60,7 +60,8 @@ def log(lake: Any, spark: Any) -> Iterator[Path]:
 
 def calls(log: Path) -> dict[str, int]:
     """Count the answered calls of scan planning."""
-    found = re.findall(r"(POST|GET) \S+/(plan|tasks)\S* 200 ", log.read_text())
+    lines = r'message="(POST|GET) [^"]+/(plan|tasks)[^"]*" .*status=200 '
+    found = re.findall(lines, log.read_text())
     names = [f"{verb} {route}" for verb, route in found]
     return {name: names.count(name) for name in ("POST plan", "GET plan", "POST tasks")}
 
