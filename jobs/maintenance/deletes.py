@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry
 
+from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.locations import normal
 from jobs.maintenance.state import State
 
@@ -61,7 +62,10 @@ class DeleteFiles:
 
     def _table(self, path: str, file_format: FileFormat, columns: list[str]) -> pa.Table:
         if file_format != FileFormat.PARQUET:
-            raise NotImplementedError(f"position deletes in {file_format.value}: {path}")
+            raise RefusedError(
+                f"{path} holds position deletes in {file_format.value}, and only those in Parquet"
+                " can be read: let the engine that wrote them rewrite them"
+            )
         with self._io.new_input(path).open() as source:
             return pq.read_table(source, columns=columns)
 
