@@ -38,6 +38,8 @@ class Admission(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has no
         request = task.requests[0]
         if request.error is not None or request.path in _ALWAYS:
             self._side.add_task(task)
+        elif task.takes_at_once():
+            pass  # it waits for a thread only if the loop cannot answer it
         elif self.waiting >= self._longest:
             task.turn_away()
         else:

@@ -14,7 +14,7 @@ from falcon_catalog.api.functions import FunctionResource, FunctionsResource
 from falcon_catalog.api.limits import Limits
 from falcon_catalog.api.management import ManagedFunctionResource, MetricsReportsResource
 from falcon_catalog.api.metrics import MetricsResource
-from falcon_catalog.api.middleware import Authentication, Names, with_raw_path
+from falcon_catalog.api.middleware import AtOnce, Authentication, Names, with_raw_path
 from falcon_catalog.api.namespaces import (
     NamespacePropertiesResource,
     NamespaceResource,
@@ -233,8 +233,10 @@ def _middleware(
 ) -> list[Any]:
     # Who asks comes before all that is looked up: a stranger learns of nothing.
     guards = [Authentication(realm, settings.metrics.public)] if settings.auth.required else []
-    log = RequestLog(dict(_operations()), meters, access=settings.log.access)
-    return [log, *guards, Limits(settings.limits), Names(warehouses), Retries(meters)]
+    operations = dict(_operations())
+    log = RequestLog(operations, meters, access=settings.log.access)
+    limits = Limits(settings.limits)
+    return [log, *guards, limits, AtOnce(operations), Names(warehouses), Retries(meters)]
 
 
 def _with_converters(path: str) -> str:

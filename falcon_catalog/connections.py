@@ -1,16 +1,13 @@
-"""Waitress's connections, taught Iceberg's error shape and to part politely.
+"""Waitress's connections, taught to answer at once what needs no waiting, and to part politely.
 
-Some things differ from waitress's own. What it refuses itself (a body too large, a request
-that is not HTTP) is answered with the catalog's JSON. After a refusal the rest of the body
-is read and thrown away: closing with unread bytes resets the connection, and the client
-would never see why. A request has a time to arrive in, whatever trickles, and an answer must
-make progress. An answer without a body (204, 304) leaves the connection open. While the server
-is stopping, each answer says ``Connection: close``.
+Some things differ from waitress's own. What can be answered without waiting is answered by the
+event loop itself. After a refusal the rest of the body is read and thrown away: closing with
+unread bytes resets the connection, and the client would never see why. A request has a time to
+arrive in, whatever trickles, and an answer must make progress.
 """
 
 import contextlib
 import io
-import json
 import logging
 import socket
 import time
@@ -18,117 +15,21 @@ from typing import Any
 
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import ClientDisconnected, HTTPChannel
-from waitress.task import ErrorTask, Task, WSGITask
+from waitress.task import Task
 from waitress.utilities import Error
 
-from falcon_catalog.errors import (
-    BadRequestError,
-    CatalogError,
-    InternalServerError,
-    PayloadTooLargeError,
-    RequestTimeoutError,
-    ServiceUnavailableError,
-    UnsupportedOperationError,
-)
+from falcon_catalog.answers import Answer, Overload, Refusal
+from falcon_catalog.at_once import WouldWait
 from falcon_catalog.telemetry.meters import Meters
 
 _log = logging.getLogger(__name__)
 _LONG = 64 * 1024
-_KINDS: dict[int, type[CatalogError]] = {
-    400: BadRequestError,
-    408: RequestTimeoutError,
-    413: PayloadTooLargeError,
-    431: BadRequestError,
-    501: UnsupportedOperationError,
-}
-_REASONS: dict[type[CatalogError], str] = {
-    PayloadTooLargeError: "too large",
-    RequestTimeoutError: "too slow",
-}
-
-
-# Seconds after which a client that was turned away may come again.
-_RETRY_AFTER = 1
+_HARMLESS = frozenset({"GET", "HEAD"})
 
 
 class _TooSlowError(Error):  # type: ignore[misc] # waitress has no types
     code = 408
     reason = "Request Timeout"
-
-
-class Answer(WSGITask):  # type: ignore[misc]
-    """Run the application for one request."""
-
-    _stays = False
-
-    def start(self) -> None:
-        """Begin; while the server is stopping, tell the client to come back elsewhere."""
-        super().start()
-        if getattr(self.channel.server, "stopping", False):
-            self.set_close_on_finish()
-
-    def build_response_header(self) -> Any:
-        """Return the header; an answer that has no body needs no end of the connection."""
-        asked = self.request.headers.get("CONNECTION", "").lower()
-        self._stays = self.version == "1.1" and asked != "close" and not self.has_body
-        try:
-            return super().build_response_header()
-        finally:
-            self._stays = False
-
-    def set_close_on_finish(self) -> None:
-        """Close after this answer, but not for the mere lack of a Content-Length."""
-        if not self._stays:
-            super().set_close_on_finish()
-
-
-class _JsonTask(Task):  # type: ignore[misc]
-    """Write an answer of Iceberg's error shape, without the application."""
-
-    complete = True
-
-    def tell(self, error: CatalogError, status: str, *headers: tuple[str, str]) -> None:
-        """Log and write ``{"error": {"message", "type", "code"}}``."""
-        code = int(status.split(" ", 1)[0])
-        _log.info("request refused", extra={"status": code, "reason": error.message})
-        body = error.as_json()
-        body["error"]["code"] = code
-        text = json.dumps(body).encode()
-        self.status = status
-        self.response_headers = [("Content-Type", "application/json"), *headers]
-        self.content_length = len(text)
-        self.write(text if getattr(self.request, "command", "") != "HEAD" else b"")
-
-
-class Refusal(_JsonTask, ErrorTask):  # type: ignore[misc]
-    """Answer a request that the application never sees."""
-
-    def execute(self) -> None:
-        """Say what is wrong with it, and let the connection run dry."""
-        self.channel.refuse()
-        error = self.request.error
-        kind = _KINDS.get(error.code, InternalServerError)
-        if kind is PayloadTooLargeError:
-            most = self.channel.adj.max_request_body_size - 1
-            message = f"The request body is larger than the {most} bytes this server takes"
-        else:
-            message = f"{error.reason}: {error.body}"
-        self.channel.meters.refusals.add(_REASONS.get(kind, "malformed"))
-        self.tell(kind(message), f"{error.code} {error.reason}", ("Connection", "close"))
-        # As a rule the channel closes when the client has; for one who is slow, nobody waits.
-        self.close_on_finish = kind is RequestTimeoutError
-
-
-class Overload(_JsonTask):
-    """Tell a client to come again: too many requests are waiting already."""
-
-    def execute(self) -> None:
-        """Answer 503; nothing was done, so that trying again is safe."""
-        error = ServiceUnavailableError(
-            "The server is busy: nothing was done, try again in a moment"
-        )
-        self.channel.meters.refusals.add("saturated")
-        self.tell(error, "503 Service Unavailable", ("Retry-After", str(_RETRY_AFTER)))
 
 
 def _task(connection: "Connection", request: Any) -> Task:
@@ -143,11 +44,14 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     task_class = staticmethod(_task)
     error_task_class = Refusal
+    current_outbuf_count: int
     request: Any = None  # the one that is arriving
     close_when_flushed: bool = False
     waits_since: float | None = None  # monotonic seconds, of the request whose turn is next
     refused_at: float | None = None  # monotonic seconds
     _arriving_since = 0.0  # monotonic seconds, while a part of a request is here
+    _receiving = False
+    _at_once = False  # whether the loop tries to answer the request that is here
     _parting = False
 
     @property
@@ -176,13 +80,69 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         """Parse what arrived, or throw it away after a refusal."""
         if self.refused_at is None:
             before = self.request
-            taken = super().received(data)
+            self._receiving = True
+            try:
+                taken = super().received(data)
+            finally:
+                self._receiving = False
             if self.request is not before:
                 self._arriving_since = time.monotonic()
             return taken
         if time.monotonic() > self.refused_at + self.adj.channel_timeout:
             self.will_close = True
         return True
+
+    def handle_read(self) -> None:
+        """Receive, and answer what arrived if that needs no waiting."""
+        super().handle_read()
+        if self._at_once:
+            self._at_once = False
+            if not self._answer():
+                with self.requests_lock:
+                    self.server.add_task(self)
+
+    def takes_at_once(self) -> bool:
+        """Say whether the loop will look after the request that is here, should it be harmless."""
+        request = self.requests[0]
+        self._at_once = (
+            self._receiving  # else a thread asks, or the loop has tried already
+            and request.command in _HARMLESS
+            and not request.content_length
+            and not request.chunked
+            and not self.total_outbufs_len  # writing never waits for the client, then
+        )
+        return self._at_once
+
+    def _answer(self) -> bool:
+        """Answer the request that is here, unless that takes a thread: then nothing was done."""
+        task = Answer(self, self.requests[0])
+        task.at_once = True
+        try:
+            task.service()
+        except WouldWait:
+            return False
+        except ClientDisconnected:
+            task.close_on_finish = True
+        except Exception:  # noqa: BLE001 - logged, here or there
+            if not task.wrote_header:
+                return False  # a thread meets with the same, and knows what to do about it
+            _log.exception("an answer broke off")
+            task.close_on_finish = True
+        self._conclude(closes=task.close_on_finish)
+        return True
+
+    def _conclude(self, *, closes: bool) -> None:
+        """Be done with the request that was answered, and begin with the next that is here."""
+        # As waitress does: the next answer begins a new buffer, so that this one's is let go.
+        if self.current_outbuf_count > 0:
+            self.current_outbuf_count = self.adj.outbuf_high_watermark
+        with self.requests_lock:
+            self.requests.pop(0).close()
+            self.close_when_flushed = self.close_when_flushed or closes
+            while closes and self.requests:
+                self.requests.pop(0).close()
+            if self.connected and self.requests:
+                self.server.add_task(self)
 
     @property
     def meters(self) -> Meters:

@@ -6,11 +6,13 @@ import hashlib
 import falcon
 import orjson
 
-from falcon_catalog.api.http import send_text
+from falcon_catalog.api.http import leave_loop_unless, send_text
 from falcon_catalog.catalog.base import Table
 
 # Less fits into the first packets of a connection as it is.
 _WORTH_ZIPPING = 4096
+# More takes milliseconds to put together and to send.
+_LONG = 512 * 1024
 
 
 def body_text(resp: falcon.Response) -> bytes:
@@ -46,9 +48,11 @@ def _send_document(req: falcon.Request, resp: falcon.Response, loaded: Table, en
         start = b'{"metadata-location":' + location + b',"metadata":'
     resp.set_header("Vary", "Accept-Encoding")
     if loaded.document.length >= _WORTH_ZIPPING and _takes_gzip(req):
+        leave_loop_unless(loaded.document.has_gzip(start, end), req)
         send_text(resp, loaded.document.gzip(start, end))
         resp.set_header("Content-Encoding", "gzip")
     else:
+        leave_loop_unless(loaded.document.length < _LONG, req)
         send_text(resp, loaded.document.text(start, end))
 
 

@@ -10,6 +10,7 @@ import orjson
 from falcon.routing import BaseConverter
 
 from falcon_catalog.api.limits import check_body, check_depth, check_text
+from falcon_catalog.at_once import AT_ONCE, WouldWait
 from falcon_catalog.catalog import files
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import (
@@ -165,6 +166,12 @@ def send_text(resp: falcon.Response, text: bytes) -> None:
     resp.content_type = falcon.MEDIA_JSON
     resp.delete_header("Content-Encoding")
     resp.data = text
+
+
+def leave_loop_unless(quick: bool, req: falcon.Request) -> None:  # noqa: FBT001 - reads well
+    """Let a thread answer, if this is the event loop and what is left to do is not ``quick``."""
+    if not quick and AT_ONCE in req.env:
+        raise WouldWait
 
 
 def render_catalog_error(

@@ -13,6 +13,7 @@ from falcon_catalog.api.documents import (
     tag_answer,
 )
 from falcon_catalog.api.http import (
+    leave_loop_unless,
     read_metadata_location,
     read_object,
     read_objects,
@@ -73,6 +74,7 @@ class TableResource:
         if is_unchanged(req, tag):
             send_unchanged(resp, tag)
             return
+        leave_loop_unless(tables.is_in_memory(catalog, row, snapshots), req)
         send_table(req, resp, tables.load(catalog, row, snapshots), tag=tag)
 
     def on_head(

@@ -21,7 +21,7 @@ def load(catalog: Catalog, row: TabularRow, kind: Kind, snapshots: Snapshots = "
         NotFoundError: the metadata file is gone, or is not what its name says.
         ServiceUnavailableError: it cannot be read now.
     """
-    key = Key(row.metadata_location, row.created_at, snapshots)
+    key = key_of(row, snapshots)
     document = catalog.documents.get(key)
     if document is not None:
         # What each process remembers must not decide whether a broken table is told.
@@ -36,6 +36,11 @@ def load(catalog: Catalog, row: TabularRow, kind: Kind, snapshots: Snapshots = "
             document = document_of(metadata, row.metadata_location)
         catalog.documents.put(key, document)
     return document
+
+
+def key_of(row: TabularRow, snapshots: Snapshots = "all") -> Key:
+    """Return what the document that a row points at is remembered under."""
+    return Key(row.metadata_location, row.created_at, snapshots)
 
 
 def document_of(metadata: dict[str, Any], metadata_location: str) -> Document:
@@ -60,8 +65,5 @@ def _read(catalog: Catalog, metadata_location: str) -> dict[str, Any]:
 
 def replace(catalog: Catalog, row: TabularRow, metadata_location: str, new: Document) -> None:
     """Keep the document of a row's next state instead of that of its last one."""
-    catalog.documents.forget(
-        Key(row.metadata_location, row.created_at),
-        Key(row.metadata_location, row.created_at, "refs"),
-    )
+    catalog.documents.forget(key_of(row), key_of(row, "refs"))
     catalog.documents.put(Key(metadata_location, row.created_at), new)

@@ -29,6 +29,10 @@ class Recent(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def __contains__(self, key: K) -> bool:
+        """Say whether a value is kept; that is no use of it, and not counted."""
+        return key in self._values
+
     def get(self, key: K) -> V | None:
         """Return a value if it is kept."""
         with self._guard:

@@ -72,6 +72,11 @@ def find(catalog: Catalog, identifier: TableIdentifier) -> tabulars.TabularRow:
     return entries.find(catalog, TABLE, identifier)
 
 
+def is_in_memory(catalog: Catalog, row: tabulars.TabularRow, snapshots: Snapshots) -> bool:
+    """Say whether ``load`` would read no file."""
+    return loading.key_of(row, snapshots) in catalog.documents
+
+
 def load(catalog: Catalog, row: tabulars.TabularRow, snapshots: Snapshots = "all") -> Table:
     """Return a table.
 

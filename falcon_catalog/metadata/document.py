@@ -66,6 +66,10 @@ class Document:
         zipper.add(self._zipped)
         return zipper.gzip()
 
+    def has_gzip(self, before: bytes = b"", after: bytes = b"") -> bool:
+        """Say whether ``gzip`` remembers its answer."""
+        return self._last_gzip[0] == (before, after)
+
     def gzip(self, before: bytes = b"", after: bytes = b"") -> bytes:
         """Return the text, put between two others, as one gzip member.
 
