@@ -11,16 +11,9 @@ from pathlib import Path
 import falcon
 from pyiceberg.catalog.rest import TableResponse
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.table import CommitTableRequest, Table
+from pyiceberg.table import CommitTableRequest
 
 from benchmarks.bare import serve
-
-
-class _Named(Table):
-    """A table of which only the name is known: ``commit_table`` loads it by itself."""
-
-    def __init__(self, namespace: str, name: str) -> None:
-        self._identifier = (namespace, name)
 
 
 class _Resource:
@@ -66,8 +59,8 @@ class Tables(_Resource):
     ) -> None:
         """Commit to one."""
         request = CommitTableRequest.model_validate_json(req.bounded_stream.read())
-        named = _Named(namespace, table)
-        committed = self._catalog.commit_table(named, request.requirements, request.updates)
+        loaded = self._catalog.load_table((namespace, table))
+        committed = self._catalog.commit_table(loaded, request.requirements, request.updates)
         resp.text = committed.model_dump_json(by_alias=True)
 
 
