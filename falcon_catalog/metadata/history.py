@@ -15,7 +15,7 @@ from falcon_catalog.metadata.deflate import Zipped, compress
 
 JSON = dict[str, Any]
 
-RUN = 64
+RUN = 32
 """Items in a sealed run."""
 _LEVEL = 6  # done once for each run, and sent many times
 
