@@ -1,9 +1,9 @@
 """What the event loop answers itself: requests that wait for nothing.
 
 Handing a request to a thread and back costs more than loading a table that is in memory. So
-the loop asks the application at once, with ``AT_ONCE`` in the WSGI environment. Where answering
-would make it wait, the application raises ``WouldWait`` before it has had any effect, and is
-called again from a thread.
+where an application has a ``may_be_quick(method, path)`` that says yes, the loop asks it at once,
+with ``AT_ONCE`` in the WSGI environment. If answering would make it wait after all, the
+application raises ``WouldWait`` before it has had any effect, and is called again from a thread.
 """
 
 AT_ONCE = "falcon_catalog.at_once"

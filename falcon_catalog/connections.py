@@ -24,7 +24,6 @@ from falcon_catalog.telemetry.meters import Meters
 
 _log = logging.getLogger(__name__)
 _LONG = 64 * 1024
-_HARMLESS = frozenset({"GET", "HEAD"})
 
 
 class _TooSlowError(Error):  # type: ignore[misc] # waitress has no types
@@ -102,14 +101,14 @@ class Connection(HTTPChannel):  # type: ignore[misc]
                     self.server.add_task(self)
 
     def takes_at_once(self) -> bool:
-        """Say whether the loop will look after the request that is here, should it be harmless."""
+        """Say whether the loop looks after the request that is here, which may be quick."""
         request = self.requests[0]
         self._at_once = (
             self._receiving  # else a thread asks, or the loop has tried already
-            and request.command in _HARMLESS
             and not request.content_length
             and not request.chunked
             and not self.total_outbufs_len  # writing never waits for the client, then
+            and self.server.may_be_quick(request.command, request.path)
         )
         return self._at_once
 

@@ -5,6 +5,7 @@ its owner wrote it; only comparisons use the canonical form. Nothing is percent-
 Iceberg clients take a path to the letter.
 """
 
+import functools
 import re
 
 from falcon_catalog.errors import BadRequestError
@@ -15,6 +16,7 @@ _LOCAL_HOSTS = {"", "localhost"}
 MAX_LENGTH = 4096  # characters
 
 
+@functools.lru_cache(maxsize=1024)  # the same few roots and tables, several times a request
 def local_path(location: str) -> str:
     """Return the absolute path of a local location, without a trailing slash.
 

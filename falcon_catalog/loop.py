@@ -74,6 +74,7 @@ class Loop:
         self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for listener in self._listeners:
             listener.channel_class = Connection
+            listener.may_be_quick = getattr(app, "may_be_quick", _never)
         self._meters.poll(self._meters.queued, lambda: admission.waiting)
         self._meters.poll(self._meters.connections, lambda: len(self._connections()))
 
@@ -136,6 +137,11 @@ class Loop:
             if not connection.busy:
                 connection.handle_close()
         return sum(connection.busy for connection in connections)
+
+
+def _never(_method: str, _path: str) -> bool:
+    """Say of an application that knows nothing of it that it is never asked at once."""
+    return False
 
 
 def _make_room(connections: list[Connection]) -> None:

@@ -1,12 +1,12 @@
 """What happens around every request: its raw path, who asks, its warehouse."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import falcon
 
-from falcon_catalog.api.http import Warehouses, leave_loop_unless
+from falcon_catalog.api.http import Warehouses
 from falcon_catalog.catalog import principals
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.errors import NotAuthenticatedError
@@ -15,9 +15,6 @@ from falcon_catalog.identifiers import TableIdentifier
 _ABSOLUTE_FORM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 # Told to anybody, also where tokens are required: there one gets a token, and is it alive?
 _OPEN_PATHS = frozenset({"/v1/oauth/tokens", "/health/live", "/health/ready"})
-# One SELECT each; a table may turn out to be elsewhere than in memory.
-_QUICK = frozenset({"getConfig", "loadTable", "namespaceExists", "tableExists", "viewExists"})
-
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -60,20 +57,6 @@ class Authentication:
             )
         req.context.principal = principals.identify(self._realm, token.strip())
         resp.delete_header("WWW-Authenticate")
-
-
-class AtOnce:
-    """Let the event loop itself answer nothing but what is in memory, or found with one look."""
-
-    def __init__(self, operations: Mapping[tuple[str, str], str]) -> None:
-        """Know the operation of each route's template and verb."""
-        self._quick = {route for route, operation in operations.items() if operation in _QUICK}
-
-    def process_resource(
-        self, req: falcon.Request, _resp: falcon.Response, _resource: object, _params: object
-    ) -> None:
-        """Send what is not quick to a thread."""
-        leave_loop_unless((req.uri_template, req.method) in self._quick, req)
 
 
 class Names:

@@ -21,9 +21,18 @@ def is_replay(base: JSON | None, updates: Sequence[Mapping[str, Any]]) -> bool:
     if base is None:
         return False
     try:
-        return _is_replay(complete(base), array_of(as_object)(updates, "updates"))
+        given = array_of(as_object)(updates, "updates")
+        return _may_be_known(base, given) and _is_replay(complete(base), given)
     except BadRequestError:
         return False
+
+
+def _may_be_known(base: JSON, updates: Sequence[Mapping[str, Any]]) -> bool:
+    """Look for the first snapshot that is added: as a rule it is new, and this no replay."""
+    added = next((one for one in updates if one.get("action") == "add-snapshot"), {})
+    snapshot_id = as_object(added.get("snapshot"), "snapshot").get("snapshot-id")
+    known = base.get("snapshots") or ()
+    return isinstance(snapshot_id, int) and find(known, "snapshot-id", snapshot_id) is not None
 
 
 def _is_replay(metadata: JSON, updates: Sequence[Mapping[str, Any]]) -> bool:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from falcon_catalog.app import ENDPOINTS
+from falcon_catalog.api.routes import ENDPOINTS
 from falcon_catalog.catalog import principals
 from falcon_catalog.cli import main
 from falcon_catalog.conformance import check as checks

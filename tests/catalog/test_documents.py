@@ -101,6 +101,7 @@ class TestStatements:
         server.namespace("ns")
         server.table("t")
         server.ok("GET", T)
+        server.ok("GET", T, params={"snapshots": "refs"})
         with statements(server) as seen:
             tag = server.call("GET", T).headers["ETag"]
             assert words(seen) == ["SELECT"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from falcon_catalog.app import ENDPOINTS
+from falcon_catalog.api.routes import ENDPOINTS
 from falcon_catalog.errors import CatalogError
 from tests.catalog.serving import Server
 

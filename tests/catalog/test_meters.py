@@ -11,7 +11,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from falcon_catalog import logs
-from falcon_catalog.app import MANAGEMENT_ROUTES, ROUTES
+from falcon_catalog.api.routes import MANAGEMENT_ROUTES, ROUTES
 from falcon_catalog.catalog import principals
 from tests.catalog.serving import Server
 

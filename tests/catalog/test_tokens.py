@@ -14,7 +14,7 @@ import jwt
 import pytest
 import requests
 
-from falcon_catalog.app import ENDPOINTS, MANAGEMENT_ROUTES
+from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
 from falcon_catalog.catalog import principals
 from falcon_catalog.store.database import Database
 from tests.catalog.serving import Server

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from falcon_catalog import __version__
-from falcon_catalog.app import MANAGEMENT_ROUTES
+from falcon_catalog.api.routes import MANAGEMENT_ROUTES
 from falcon_catalog.care.findings import CHECKS
 from falcon_catalog.care.repairs import EXPLAINED
 from falcon_catalog.cli import main

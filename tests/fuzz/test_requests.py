@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from falcon_catalog.app import ENDPOINTS
+from falcon_catalog.api.routes import ENDPOINTS
 from tests.fuzz.asking import Asker, asking
 from tests.fuzz.bodies import BODIES, CREATE_VIEW, NS, REQUIREMENTS, SCHEMA, VERSION
 

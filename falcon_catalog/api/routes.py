@@ -1,0 +1,139 @@
+"""What is served where: routes, who answers them, and what their operations are called."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from falcon_catalog.api.credentials import CredentialsResource, SignResource
+from falcon_catalog.api.dropped import DroppedResource, UndropResource
+from falcon_catalog.api.functions import FunctionResource, FunctionsResource
+from falcon_catalog.api.management import ManagedFunctionResource, MetricsReportsResource
+from falcon_catalog.api.metrics import MetricsResource
+from falcon_catalog.api.namespaces import (
+    NamespacePropertiesResource,
+    NamespaceResource,
+    NamespacesResource,
+)
+from falcon_catalog.api.scans import PlanResource, PlansResource, ScanTasksResource
+from falcon_catalog.api.tables import (
+    RegisterTableResource,
+    RenameTableResource,
+    TableResource,
+    TablesResource,
+    TransactionResource,
+    UnregisterTableResource,
+)
+from falcon_catalog.api.views import (
+    RegisterViewResource,
+    RenameViewResource,
+    ViewResource,
+    ViewsResource,
+)
+
+_NAMESPACE = "/v1/{prefix}/namespaces/{namespace}"
+_TABLE = f"{_NAMESPACE}/tables/{{table}}"
+_VIEW = f"{_NAMESPACE}/views/{{view}}"
+OPTIONAL = "/{prefix:name}"  # without it a route is of the default warehouse
+
+# The routes of the specification, as it spells them, and its name for what each verb does.
+# getConfig advertises exactly these.
+ROUTES: dict[str, tuple[type, Mapping[str, str]]] = {
+    "/v1/{prefix}/namespaces": (
+        NamespacesResource,
+        {"GET": "listNamespaces", "POST": "createNamespace"},
+    ),
+    _NAMESPACE: (
+        NamespaceResource,
+        {"GET": "loadNamespaceMetadata", "HEAD": "namespaceExists", "DELETE": "dropNamespace"},
+    ),
+    f"{_NAMESPACE}/properties": (NamespacePropertiesResource, {"POST": "updateProperties"}),
+    f"{_NAMESPACE}/tables": (TablesResource, {"GET": "listTables", "POST": "createTable"}),
+    _TABLE: (
+        TableResource,
+        {"GET": "loadTable", "HEAD": "tableExists", "POST": "updateTable", "DELETE": "dropTable"},
+    ),
+    f"{_TABLE}/unregister": (UnregisterTableResource, {"POST": "unregisterTable"}),
+    f"{_TABLE}/plan": (PlansResource, {"POST": "planTableScan"}),
+    f"{_TABLE}/plan/{{plan-id}}": (
+        PlanResource,
+        {"GET": "fetchPlanningResult", "DELETE": "cancelPlanning"},
+    ),
+    f"{_TABLE}/tasks": (ScanTasksResource, {"POST": "fetchScanTasks"}),
+    f"{_TABLE}/credentials": (CredentialsResource, {"GET": "loadCredentials"}),
+    f"{_TABLE}/sign": (SignResource, {"POST": "signRequest"}),
+    f"{_TABLE}/metrics": (MetricsResource, {"POST": "reportMetrics"}),
+    f"{_NAMESPACE}/register": (RegisterTableResource, {"POST": "registerTable"}),
+    "/v1/{prefix}/tables/rename": (RenameTableResource, {"POST": "renameTable"}),
+    f"{_NAMESPACE}/views": (ViewsResource, {"GET": "listViews", "POST": "createView"}),
+    _VIEW: (
+        ViewResource,
+        {"GET": "loadView", "HEAD": "viewExists", "POST": "replaceView", "DELETE": "dropView"},
+    ),
+    f"{_NAMESPACE}/register-view": (RegisterViewResource, {"POST": "registerView"}),
+    "/v1/{prefix}/views/rename": (RenameViewResource, {"POST": "renameView"}),
+    f"{_NAMESPACE}/functions": (FunctionsResource, {"GET": "listFunctions"}),
+    f"{_NAMESPACE}/functions/{{function}}": (FunctionResource, {"GET": "loadFunction"}),
+    "/v1/{prefix}/transactions/commit": (TransactionResource, {"POST": "commitTransaction"}),
+}
+ENDPOINTS = [
+    "GET /v1/config",
+    "POST /v1/oauth/tokens",
+    *(f"{verb} {path}" for path, (_, verbs) in ROUTES.items() for verb in verbs),
+]
+
+# What the specification does not have: for operators, and not advertised.
+_WAREHOUSE = "/management/v1/warehouses/{warehouse}"
+MANAGEMENT_ROUTES: dict[str, tuple[type, Mapping[str, str]]] = {
+    f"{_WAREHOUSE}/dropped": (DroppedResource, {"GET": "listDropped"}),
+    f"{_WAREHOUSE}/dropped/{{dropped}}/undrop": (UndropResource, {"POST": "undrop"}),
+    f"{_WAREHOUSE}/metrics": (MetricsReportsResource, {"GET": "listMetricsReports"}),
+    f"{_WAREHOUSE}/namespaces/{{namespace}}/functions/{{function}}": (
+        ManagedFunctionResource,
+        {"PUT": "putFunction", "DELETE": "dropFunction"},
+    ),
+}
+_LONE_ROUTES = {
+    "/v1/config": {"GET": "getConfig"},
+    "/v1/oauth/tokens": {"POST": "getToken"},
+    "/health/live": {"GET": "live"},
+    "/health/ready": {"GET": "ready"},
+    "/metrics": {"GET": "metrics"},
+}
+
+
+# One SELECT each, and one look at a file; a table may turn out to be elsewhere than in memory.
+_QUICK = {"getConfig", "loadTable", "namespaceExists", "tableExists", "viewExists"}
+
+
+def operations() -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield each route's template and verb, with the operation that it is."""
+    for path, (_, verbs) in {**ROUTES, **MANAGEMENT_ROUTES}.items():
+        template = with_converters(path)
+        for verb, operation in verbs.items():
+            yield (template, verb), operation
+            yield (template.replace(OPTIONAL, ""), verb), operation
+    for path, verbs in _LONE_ROUTES.items():
+        for verb, operation in verbs.items():
+            yield (path, verb), operation
+
+
+def quick_paths() -> dict[str, re.Pattern[str]]:
+    """Return by verb which paths are asked something of that is answered quickly, as a rule."""
+    templates: dict[str, list[str]] = {}
+    for (template, verb), operation in operations():
+        if operation in _QUICK:
+            templates.setdefault(verb, []).append(re.sub("{[^}]*}", "[^/]+", template))
+    return {verb: re.compile("|".join(paths)) for verb, paths in templates.items()}
+
+
+def with_converters(path: str) -> str:
+    """Return a path of the specification as Falcon has it, its parts decoded."""
+    return (
+        path.replace("{prefix}", "{prefix:name}")
+        .replace("{warehouse}", "{prefix:name}")
+        .replace("{namespace}", "{namespace:namespace}")
+        .replace("{table}", "{table:name}")
+        .replace("{view}", "{view:name}")
+        .replace("{dropped}", "{dropped:int}")
+        .replace("{plan-id}", "{plan_id:name}")
+        .replace("{function}", "{function:name}")
+    )
