@@ -5,8 +5,9 @@ otherwise, of as many processes as TEST_PROCESSES says. Its paths:
 ``/gate?NAME`` tells "entered" on stdout and answers when somebody writes to the fifo NAME,
 ``/big?BYTES`` answers that many bytes, ``/echo`` answers the length of the body, ``/metrics``
 tells what the server counts, ``/health/live`` is always told, ``/pid`` answers whose it is,
-``/fail`` raises. A file named in FAILING makes ``ready`` raise while it exists; one named in
-UNMAKEABLE, ``Service.make``.
+``/fail`` raises, ``/thread`` tells who asked. What begins with ``/quick`` the event loop itself may
+ask, though ``/quick/gate`` turns out to wait. A file named in FAILING makes ``ready`` raise while
+it exists; one named in UNMAKEABLE, ``Service.make``.
 """
 
 import os
@@ -18,6 +19,7 @@ from typing import Any
 import click
 
 from falcon_catalog import logs
+from falcon_catalog.at_once import AT_ONCE, WouldWait
 from falcon_catalog.listening import ServerError
 from falcon_catalog.processes import serve_processes
 from falcon_catalog.server import serve
@@ -33,7 +35,10 @@ class Program:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         query = environ["QUERY_STRING"]
-        match environ["PATH_INFO"]:
+        path = environ["PATH_INFO"].removeprefix("/quick")
+        if path == "/gate" and AT_ONCE in environ:
+            raise WouldWait
+        match path:
             case "/gate":
                 click.echo("entered")
                 body = Path(query).read_bytes()
@@ -45,12 +50,17 @@ class Program:
                 body = self._meters.text().encode()
             case "/health/live":
                 body = b"live"
+            case "/thread":
+                body = b"the loop" if AT_ONCE in environ else b"a thread"
             case "/pid":
                 body = str(os.getpid()).encode()
             case _:
                 raise RuntimeError("a secret that belongs in the log only")
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
+
+    def may_be_quick(self, method: str, path: str) -> bool:
+        return method == "GET" and path.startswith("/quick/")
 
     def ready(self) -> None:
         if os.path.exists(os.environ.get("FAILING", "")):  # noqa: PTH110 - the empty name too

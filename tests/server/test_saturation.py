@@ -43,16 +43,16 @@ class Gates:
         self.server = server
         self.url = server.url()
         self.port = int(self.url.rpartition(":")[2])
-        self._gate = folder / "gate"
-        os.mkfifo(self._gate)
+        self.gate = folder / "gate"
+        os.mkfifo(self.gate)
 
     def request(self, head: bytes = b"GET") -> bytes:
-        return head + f" /gate?{self._gate} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        return head + f" /gate?{self.gate} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
     def open(self, count: int) -> None:
         """Let ``count`` requests go, one after the other."""
         for _ in range(count):
-            self._gate.write_text("done")
+            self.gate.write_text("done")
             # The next reader opens the gate only once it is closed.
 
 
