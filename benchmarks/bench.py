@@ -10,6 +10,7 @@ from benchmarks.client import Request, drive
 from benchmarks.processes import Server
 from benchmarks.rounds import Sample
 
+CONNECTIONS = 8
 GZIP = ("Accept-Encoding", "gzip")
 
 
@@ -41,7 +42,9 @@ class Bench:
         return place
 
 
-def rate(server: Server, request: Request, seconds: int, *, connections: int = 8) -> Sample:
+def rate(
+    server: Server, request: Request, seconds: int, *, connections: int = CONNECTIONS
+) -> Sample:
     """Ask one request over and over, for its rate: with wrk, or where it is missing ourselves."""
     before = server.cpu_seconds()
     if tool := wrk.path():

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from benchmarks import servers
-from benchmarks.bench import GZIP, Bench, rate, times
+from benchmarks.bench import CONNECTIONS, GZIP, Bench, rate, times
 from benchmarks.client import Connection, Request
 from benchmarks.processes import Server
 from benchmarks.rounds import Line, Sample, cpu, interleave, quotients
@@ -162,8 +162,8 @@ def _short_and_long(bench: Bench, stack: ExitStack, name: str) -> tuple[Server, 
 def _naive(bench: Bench, server: Server, table: Table) -> Callable[[], Sample]:
     if table.snapshots < _LONG:
         return partial(rate, server, table.load(), bench.seconds)
-    # One request after the other: eight at once would wait for each other for many seconds.
-    return partial(times, server, [itertools.repeat(table.load())], bench.seconds)
+    # As many clients as ours has; what is under way when the time is over counts, for it is much.
+    return partial(times, server, [itertools.repeat(table.load())] * CONNECTIONS, bench.seconds)
 
 
 def _rates(samples: list[Sample]) -> list[float]:

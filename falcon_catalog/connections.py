@@ -61,11 +61,27 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         return bool(self.requests or self.request is not None or self.total_outbufs_len)
 
     def write_soon(self, data: Any) -> Any:
-        """Send; what is long goes out from where it is, and is not copied to a buffer first."""
-        if isinstance(data, bytes) and len(data) >= _LONG:
-            data = ReadOnlyFileBasedBuffer(io.BytesIO(data))
-            data.prepare()
-        return super().write_soon(data)
+        """Send; only what the socket does not take goes to a buffer."""
+        sent = self._send_now(data)
+        rest = data[sent:] if sent else data
+        if isinstance(rest, bytes) and len(rest) >= _LONG:
+            rest = ReadOnlyFileBasedBuffer(io.BytesIO(rest))
+            rest.prepare()
+        return sent + super().write_soon(rest)
+
+    def _send_now(self, data: Any) -> int:
+        """Send what the socket takes at once, if nothing waits to be sent before it."""
+        if not isinstance(data, bytes):
+            return 0
+        with self.outbuf_lock:
+            if self.total_outbufs_len or not self.connected:
+                return 0
+            try:
+                sent: int = self.send(data, do_close=False)
+            except OSError:
+                return 0  # waitress meets with the same, and closes
+        self.last_activity = time.time()
+        return sent
 
     def refuse(self) -> None:
         """Take no more requests: what follows is the body of the one being refused."""
