@@ -23,7 +23,7 @@ from falcon_catalog.errors import (
 )
 
 _log = logging.getLogger(__name__)
-_SHORT = 64 * 1024
+_SHORT = 256 * 1024
 _KINDS: dict[int, type[CatalogError]] = {
     400: BadRequestError,
     408: RequestTimeoutError,
