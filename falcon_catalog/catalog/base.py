@@ -38,6 +38,8 @@ class Catalog:
     """Whether one table may lie over another."""
     drop_retention_ms: int = 0
     """How long what was dropped can be undropped."""
+    properties_bytes: int = 0
+    """How many bytes of JSON the properties of one thing may be."""
     keep_reports: int = 0
     """How many metrics reports are kept."""
     retry_key: "RetryKey | None" = None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from falcon_catalog.catalog import files, idempotency, loading, namespaces, placement
+from falcon_catalog.catalog import files, growth, idempotency, loading, namespaces, placement
 from falcon_catalog.catalog.base import Catalog, Table
 from falcon_catalog.catalog.kinds import TABLE, Kind
 from falcon_catalog.catalog.staging import Change, Staged, cannot_create, first_state, stage
@@ -92,6 +92,7 @@ def create(
 ) -> Table:
     """Add a table or view with this metadata, its first metadata file written."""
     placement.check_metadata(catalog, metadata)
+    growth.check_metadata(catalog, f"{kind.name} {identifier}", None, metadata)
     first = first_state(kind, identifier, metadata, from_create=True)
     return _publish(catalog, [first], one=True)[0]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from falcon_catalog.catalog import idempotency
+from falcon_catalog.catalog import growth, idempotency
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import (
     AlreadyExistsError,
@@ -37,7 +37,9 @@ def create(catalog: Catalog, namespace: Namespace, properties: Properties) -> No
     Raises:
         NoSuchNamespaceError: its parent does not exist.
         AlreadyExistsError: it exists.
+        BadRequestError: its properties are too long.
     """
+    growth.check_properties(catalog, f"namespace {namespace}", None, properties)
     with catalog.database.write() as tx:
         parent = namespace.parent
         parent_id = None if parent is None else require(tx, catalog, parent).id
@@ -65,6 +67,7 @@ def update(
     Raises:
         UnprocessableEntityError: a key is both removed and updated.
         NoSuchNamespaceError: there is no such namespace.
+        BadRequestError: all properties would be too long.
     """
     if both := sorted(set(removals) & set(updates)):
         raise UnprocessableEntityError(
@@ -74,7 +77,9 @@ def update(
         row = require(tx, catalog, namespace)
         wanted = dict.fromkeys(removals)
         kept = {key: value for key, value in row.properties.items() if key not in wanted}
-        rows.set_properties(tx, row.id, kept | updates)
+        changed = kept | updates
+        growth.check_properties(catalog, f"namespace {namespace}", row.properties, changed)
+        rows.set_properties(tx, row.id, changed)
         outcome = {
             "removed": [key for key in wanted if key in row.properties],
             "updated": list(updates),

@@ -53,6 +53,7 @@ def open_catalogs(
             allowed_locations=(location, *settings.warehouse.allowed_locations),
             allow_overlap=settings.warehouse.allow_overlap,
             drop_retention_ms=settings.warehouse.drop_retention * 1000,
+            properties_bytes=settings.limits.properties_bytes,
             keep_reports=settings.metrics.keep_reports,
             planner=planner,
             documents=documents,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from falcon_catalog.catalog import loading, namespaces, placement
+from falcon_catalog.catalog import growth, loading, namespaces, placement
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.kinds import TABLE, Kind
 from falcon_catalog.errors import CatalogError, CommitFailedError
@@ -65,7 +65,7 @@ def stage(catalog: Catalog, change: Change) -> Staged:
         if row is not None:
             raise cannot_create(row.kind, change.identifier)
         metadata = metadata_builder.apply(None, change.updates, now_ms=view.now)
-        placement.check_metadata(catalog, metadata)
+        _check(catalog, change, None, metadata)
         return first_state(change.kind, change.identifier, metadata, from_create=False)
     if row is None or row.kind != change.kind.name:
         raise change.kind.missing(change.identifier)
@@ -81,9 +81,15 @@ def _next_state(catalog: Catalog, change: Change, row: tabulars.TabularRow, now:
         )
     if metadata is base:
         return Staged(change.kind, change.identifier, row, base, document, row.metadata_location)
-    placement.check_metadata(catalog, metadata)
+    _check(catalog, change, base, metadata)
     location = placement.new_metadata_location(metadata, row.metadata_location)
     return Staged(change.kind, change.identifier, row, base, Document(metadata), location)
+
+
+def _check(catalog: Catalog, change: Change, base: JSON | None, metadata: JSON) -> None:
+    """Check what the warehouse allows, and what it allows to grow."""
+    placement.check_metadata(catalog, metadata)
+    growth.check_metadata(catalog, f"{change.kind.name} {change.identifier}", base, metadata)
 
 
 def first_state(

@@ -136,6 +136,13 @@ class LimitSettings:
             rules.whole(1, 1024 * MEBIBYTE),
         ),
     )
+    properties_bytes: int = field(
+        default=16 * MEBIBYTE,
+        metadata=about(
+            "Bytes of JSON that all properties of a table, a view or a namespace may come to.",
+            rules.whole(1024, 1024 * MEBIBYTE),
+        ),
+    )
     columns: int = field(
         default=10_000,
         metadata=about(

@@ -1,12 +1,13 @@
 """What asks for too much is refused with a clear 400, before any effect; the most allowed works."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.catalog.serving import SCHEMA, Server
+from tests.catalog.serving import SCHEMA, Server, serving
 
 Start = Callable[..., Server]
 T = "/v1/namespaces/ns/tables/t"
@@ -196,3 +197,127 @@ def test_another_shape_is_told_by_who_reads_it(limited: Any, body: dict[str, Any
         answer = server.call("POST", path, body)
         assert answer.status_code in (200, 400), answer.text
         assert "at most" not in answer.text
+
+
+NAMESPACE = "/v1/namespaces/ns"
+VIEW = "/v1/namespaces/ns/views/v"
+
+
+def add_view(server: Server) -> None:
+    version = {
+        "version-id": 1,
+        "timestamp-ms": 1,
+        "schema-id": 0,
+        "summary": {},
+        "default-namespace": ["ns"],
+        "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}],
+    }
+    body = {"name": "v", "schema": SCHEMA, "view-version": version, "properties": {}}
+    server.ok("POST", "/v1/namespaces/ns/views", body)
+
+
+def updating(path: str, name: str, value: str) -> tuple[str, dict[str, Any]]:
+    """Return the request that sets one property of a table, a view or a namespace."""
+    if path == NAMESPACE:
+        return f"{path}/properties", {"updates": {name: value}}
+    return path, {"updates": [{"action": "set-properties", "updates": {name: value}}]}
+
+
+def removing(path: str, name: str) -> tuple[str, dict[str, Any]]:
+    """Return the request that removes one."""
+    if path == NAMESPACE:
+        return f"{path}/properties", {"removals": [name]}
+    return path, {"updates": [{"action": "remove-properties", "removals": [name]}]}
+
+
+def properties(server: Server, path: str) -> dict[str, str]:
+    loaded = server.ok("GET", path)
+    found: dict[str, str] = loaded.get("metadata", loaded)["properties"]
+    return found
+
+
+@pytest.mark.parametrize("path", [T, VIEW, NAMESPACE], ids=["table", "view", "namespace"])
+def test_properties_do_not_grow_without_end(limited: Any, path: str) -> None:
+    server = limited(properties_bytes=1024)
+    add_view(server)
+    kept = 0
+    while (answer := server.call("POST", *updating(path, f"k{kept}", "v" * 92))).ok:
+        kept += 1
+        assert kept < 11  # so much is 100 bytes, of which 1,024 are allowed
+    assert kept == 9 if path == T else 10  # a table has a property by itself
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["type"] == "BadRequestException"
+    what = {T: "table ns.t", VIEW: "view ns.v", NAMESPACE: "namespace ns"}[path]
+    assert error["message"].startswith(f"Invalid properties of {what}: 1")
+    assert error["message"].endswith(" bytes of JSON in all, at most 1024 are allowed")
+    assert f"k{kept}" not in properties(server, path)
+    server.ok("POST", *removing(path, "k0"))
+    server.ok("POST", *updating(path, "new", "v" * 90))
+    assert "k0" not in properties(server, path)
+
+
+@pytest.mark.parametrize("path", [T, VIEW, NAMESPACE], ids=["table", "view", "namespace"])
+def test_properties_that_were_too_long_before_may_not_grow(tmp_path: Path, path: str) -> None:
+    with serving(tmp_path / "both") as server:
+        server.namespace("ns")
+        server.table("t")
+        add_view(server)
+        for name in ("a", "b"):
+            server.ok("POST", *updating(path, name, "v" * 2000))
+    with serving(tmp_path / "both", limits__properties_bytes=1024) as server:
+        assert set(properties(server, path)) >= {"a", "b"}
+        status, _, message = server.fails("POST", *updating(path, "b", "v" * 2001))
+        assert (status, "at most 1024 are allowed" in message) == (400, True)
+        assert properties(server, path)["b"] == "v" * 2000
+        server.ok("POST", *updating(path, "b", "w" * 2000))
+        if path == T:  # and what is not of properties is as before
+            schema = {"action": "add-schema", "schema": wide(3)}
+            server.ok("POST", path, {"updates": [schema]})
+        server.ok("POST", *removing(path, "a"))
+        assert properties(server, path)["b"] == "w" * 2000
+        assert "a" not in properties(server, path)
+
+
+def test_too_long_properties_keep_a_whole_transaction_from_effect(limited: Any) -> None:
+    server = limited(properties_bytes=1024)
+    server.table("u")
+
+    def change(name: str, value: str) -> dict[str, Any]:
+        update = {"action": "set-properties", "updates": {"k": value}}
+        return {"identifier": {"namespace": ["ns"], "name": name}, "updates": [update]}
+
+    def written() -> list[str]:
+        return sorted(str(file) for file in server.warehouse.rglob("*.json"))
+
+    before = written()
+    changes = {"table-changes": [change("u", "v"), change("t", "v" * 1024)]}
+    said = refused(server, "/v1/transactions/commit", changes)
+    assert said.startswith("Invalid properties of table ns.t: ")
+    assert "k" not in properties(server, "/v1/namespaces/ns/tables/u")
+    assert written() == before
+
+
+def test_too_long_properties_of_what_is_new(limited: Any) -> None:
+    server = limited(properties_bytes=1024)
+    body = {"name": "u", "schema": SCHEMA, "stage-create": True}
+    staged = server.ok("POST", TABLES, body)["metadata"]
+    updates = [
+        {"action": "assign-uuid", "uuid": staged["table-uuid"]},
+        {"action": "add-schema", "schema": staged["schemas"][0]},
+        {"action": "set-current-schema", "schema-id": -1},
+        {"action": "add-spec", "spec": staged["partition-specs"][0]},
+        {"action": "add-sort-order", "sort-order": staged["sort-orders"][0]},
+        {"action": "set-location", "location": staged["location"]},
+        {"action": "set-properties", "updates": {"k": "v" * 1024}},
+    ]
+    commit = {"requirements": [{"type": "assert-create"}], "updates": updates}
+    said = refused(server, f"{TABLES}/u", commit)
+    assert said.startswith("Invalid properties of table ns.u: ")
+    long = {"k": "v" * 1024}
+    said = refused(server, TABLES, {"name": "u", "schema": SCHEMA, "properties": long})
+    assert said.startswith("Invalid properties of table ns.u: ")
+    said = refused(server, "/v1/namespaces", {"namespace": ["n"], "properties": long})
+    assert said.startswith("Invalid properties of namespace n: 1032 bytes of JSON in all, at most ")
+    assert server.call("GET", "/v1/namespaces/n").status_code == 404
+    assert server.call("GET", f"{TABLES}/u").status_code == 404

@@ -28,6 +28,7 @@ WRITTEN = {
     "limits.requirements": 4,
     "limits.properties": 5,
     "limits.property_characters": 6,
+    "limits.properties_bytes": 1024,
     "limits.columns": 7,
     "limits.schema_depth": 8,
     "limits.page_size": 9,
