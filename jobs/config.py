@@ -164,6 +164,12 @@ class maintenance(luigi.Config):  # noqa: N801 - the name is the section and the
     keep_orphans = Switch(False, description="remove no files but those of expired snapshots")
 
 
+class task_history(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
+    """What luigid remembers of runs: section [task_history], in which Luigi has db_connection."""
+
+    keep_days = Number(90.0, description="days for which luigid remembers a run; 0: for ever")
+
+
 class Day(luigi.DateParameter):
     """A UTC day that is over; when none is given, yesterday as of the task's making.
 

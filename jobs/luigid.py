@@ -7,6 +7,7 @@ Luigi's own ``luigid`` cannot keep a history with SQLAlchemy 2, which it dies of
 # Luigi says it is typed, but its methods are not.
 # mypy: allow-untyped-calls
 
+import datetime as dt
 import logging
 import os
 from pathlib import Path
@@ -15,14 +16,17 @@ import click
 import luigi.configuration
 import luigi.db_task_history
 import luigi.interface
+import luigi.scheduler
 import luigi.server
 from sqlalchemy import Engine, inspect, text
 from tornado.ioloop import IOLoop
 
-from jobs.config import read_file
+from jobs.config import read_file, task_history
+from jobs.task_history import prune_hourly
 
 ADDRESS = "127.0.0.1:8082"
 MAX_PORT = 65535
+MAX_DAYS = 36525
 
 log = logging.getLogger("luigi.server")
 
@@ -75,8 +79,24 @@ def configure(state: Path) -> None:
             settings.set(section, name, value)
 
 
-def serve(host: str, port: int) -> None:
+def history_kept() -> dt.timedelta | None:
+    """Say for how long runs are remembered; None: for ever.
+
+    Raises:
+        ValueError: the setting is no number of days; the message names it.
+    """
+    days = task_history().keep_days
+    if days and not 1 <= days <= MAX_DAYS:
+        raise ValueError(
+            f"[task_history] keep_days = {days:g}: it must be 1 to {MAX_DAYS} days, or 0 for ever"
+        )
+    return dt.timedelta(days=days) if days else None
+
+
+def serve(host: str, port: int, keep: dt.timedelta | None) -> None:
     """Serve until SIGTERM or Ctrl-C, then write the state down.
+
+    Runs of which nothing was heard for ``keep`` are removed from the history meanwhile.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -85,7 +105,10 @@ def serve(host: str, port: int) -> None:
     # Run once the loop turns, which is after the address was bound.
     shown = f"[{host}]" if ":" in host else host
     IOLoop.current().add_callback(click.echo, f"Listening on http://{shown}:{port}")
-    luigi.server.run(api_port=port, address=host)
+    scheduler = luigi.scheduler.Scheduler()
+    if keep and isinstance(scheduler.task_history, luigi.db_task_history.DbTaskHistory):
+        prune_hourly(scheduler.task_history, keep)
+    luigi.server.run(api_port=port, address=host, scheduler=scheduler)
 
 
 @click.command()
@@ -114,7 +137,7 @@ def main(listen: str | None, state: Path | None) -> None:
         folder = (state or Path(os.environ.get("STATE_DIRECTORY") or "var/luigi")).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         configure(folder)
-        serve(host, port)
+        serve(host, port, history_kept())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise click.ClickException(f"luigid cannot serve {listen}: {reason}") from None

@@ -1,5 +1,7 @@
 """What a failing, an empty, a parallel and a centrally scheduled run end with."""
 
+import contextlib
+import datetime as dt
 import json
 import os
 import re
@@ -11,8 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import luigi.configuration
+import luigi.db_task_history
+import luigi.scheduler
 import pytest
 import requests
+from sqlalchemy import text
+
+from jobs.luigid import upgrade_history
+from jobs.task_history import forget
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -194,6 +203,114 @@ def test_luigid_goes_on_with_the_history_of_an_older_luigi(luigid: Luigid) -> No
     assert "Older" in luigid.get("/tasklist").text
     assert "adding tasks.task_id" in (luigid.folder / "luigid.log").read_text()
     assert luigid.get("/history/by_id/1").status_code == 200
+
+
+def recorded(luigid: Luigid) -> dict[str, int]:
+    """Return how many rows each table of the history has."""
+    with contextlib.closing(sqlite3.connect(luigid.folder / "state" / "history.db")) as history:
+        return {
+            table: history.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("tasks", "task_parameters", "task_events")
+        }
+
+
+def write_down(luigid: Luigid, days: dict[str, tuple[float, ...]]) -> None:
+    """Put runs into the history, with what was heard of them so many days ago."""
+    now = dt.datetime.now()  # noqa: DTZ005 - as Luigi does
+    with contextlib.closing(sqlite3.connect(luigid.folder / "state" / "history.db")) as history:
+        for name, ages in days.items():
+            record = history.execute(
+                "INSERT INTO tasks (task_id, name, host) VALUES (?, ?, 'here')", (name, name)
+            ).lastrowid
+            history.execute("INSERT INTO task_parameters VALUES (?, 'date', 'd')", (record,))
+            for age in ages:
+                history.execute(
+                    "INSERT INTO task_events (task_id, event_name, ts) VALUES (?, 'DONE', ?)",
+                    (record, str(now - dt.timedelta(days=age))),
+                )
+        history.commit()
+
+
+def test_luigid_lets_go_of_old_runs(luigid: Luigid, wait: Callable[..., Any]) -> None:
+    luigid.stop()
+    write_down(luigid, {"Old": (100, 91), "Revived": (100, 89), "Fresh": (1,)})
+    write_down(luigid, {f"Older{n}": (200,) for n in range(1100)})  # more than go at once
+    luigid.start()
+    left = {"tasks": 2, "task_parameters": 2, "task_events": 3}
+    wait(lambda: recorded(luigid) == left, "removal of old runs")
+    listed = luigid.get("/tasklist").text
+    assert "Revived" in listed
+    assert "Fresh" in listed
+    assert "Old" not in listed
+    said = (luigid.folder / "luigid.log").read_text()
+    assert said.count("task history: removed 500 runs older than 90 days") == 2
+
+
+def test_luigid_keeps_runs_for_ever_if_told_so(
+    luigid: Luigid, monkeypatch: pytest.MonkeyPatch, wait: Callable[..., Any]
+) -> None:
+    luigid.stop()
+    write_down(luigid, {"Old": (5000,), "Newer": (3,)})
+    monkeypatch.setenv("TASK_HISTORY_KEEP_DAYS", "0")
+    luigid.start()
+    assert luigid.get("/history/by_name/Old").status_code == 200
+    luigid.stop()
+    assert recorded(luigid)["tasks"] == 2
+    monkeypatch.setenv("TASK_HISTORY_KEEP_DAYS", "2.5")
+    luigid.start()
+    wait(lambda: recorded(luigid)["tasks"] == 0, "removal of old runs")
+
+
+def test_luigid_says_that_runs_cannot_be_kept_for_less_than_a_day(luigid: Luigid) -> None:
+    luigid.stop()
+    for days, why in (("0.5", "must be 1 to 36525 days"), ("-1", "must be"), ("nan", "must be")):
+        done = subprocess.run(
+            [sys.executable, "-m", "jobs.luigid", "--listen", f"127.0.0.1:{luigid.port}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=luigid.folder,
+            env={**os.environ, "TASK_HISTORY_KEEP_DAYS": days},
+        )
+        assert done.returncode == 1
+        assert f"[task_history] keep_days = {days}: it " in done.stderr.splitlines()[-1]
+        assert why in done.stderr
+
+
+def test_a_run_that_was_let_go_of_is_written_down_anew(tmp_path: Path) -> None:
+    """Luigi's own history refuses a task whose record is gone, which it remembers."""
+    settings = luigi.configuration.LuigiConfigParser()
+    settings.set("task_history", "db_connection", f"sqlite:///{tmp_path}/history.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(luigi.configuration.LuigiConfigParser, "_instance", settings)
+        patch.setattr(luigi.db_task_history, "_upgrade_schema", upgrade_history)
+        history = luigi.db_task_history.DbTaskHistory()
+    tasks = [
+        luigi.scheduler.Task(name, "PENDING", [], family=name, params={"date": "d"})
+        for name in ("Daily", "Hourly")
+    ]
+    for task in tasks:
+        history.task_scheduled(task)
+    assert forget(history, older_than=dt.timedelta(days=1)) == 0
+    with history.engine.begin() as connection:
+        connection.execute(text("UPDATE task_events SET ts = '2013-07-02 00:00:00.000000'"))
+    history.task_started(tasks[1], "here")
+    assert forget(history, older_than=dt.timedelta(days=1), at_most=1) == 1
+    assert forget(history, older_than=dt.timedelta(days=1), at_most=1) == 0
+    assert list(history.tasks) == ["Hourly"]
+    for task in tasks:
+        history.task_finished(task, successful=True)
+    events = {run.name: [event.event_name for event in run.events] for run in runs_of(history)}
+    assert events == {"Daily": ["DONE"], "Hourly": ["DONE", "RUNNING", "PENDING"]}
+    history.engine.dispose()
+
+
+def runs_of(history: Any) -> list[Any]:
+    with history._session() as session:
+        runs = history.find_all_runs(session)
+        for run in runs:
+            assert run.events
+        return runs
 
 
 @pytest.mark.parametrize(
