@@ -142,7 +142,7 @@ iceberg.catalog.type=rest
 iceberg.rest-catalog.uri={_property(at.uri)}
 iceberg.rest-catalog.warehouse={_property(at.warehouse)}
 iceberg.rest-catalog.nested-namespace-enabled=true
-fs.local.enabled=true
+fs.native-local.enabled=true
 local.location=/
 """
 

@@ -96,6 +96,7 @@ def test_flink(printed: Any, address: str) -> None:
 
 
 def test_trino(printed: Any, address: str) -> None:
+    # tests/engines runs it, where there is a Trino.
     parser = configparser.ConfigParser(delimiters="=", interpolation=None)
     parser.read_string("[catalog]\n" + printed("trino"))
     catalog = parser["catalog"]
