@@ -36,6 +36,7 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from pyiceberg.transforms import DayTransform
 from requests.adapters import HTTPAdapter
 
+from jobs import commits
 from jobs.merging import Definition, Difference, compare
 
 log = logging.getLogger("luigi-interface.weather")
@@ -256,12 +257,12 @@ def _commit(
 ) -> None:
     properties = {LOAD_ID: load_id}
     if not difference.changed.num_rows:
-        table.append(_as_stored(table, difference.new), snapshot_properties=properties)
+        commits.append(table, _as_stored(table, difference.new), properties)
         return
     rows = pa.concat_tables(
         [difference.kept, difference.new, difference.changed], promote_options="permissive"
     )
-    table.overwrite(_as_stored(table, rows), overwrite_filter=scope, snapshot_properties=properties)
+    commits.overwrite(table, _as_stored(table, rows), scope, properties)
 
 
 def _as_stored(table: Table, rows: pa.Table) -> pa.Table:

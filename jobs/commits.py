@@ -1,0 +1,62 @@
+"""Commit rows to a table: a snapshot that adds them, or puts them where others were.
+
+PyIceberg works a table's staged metadata out anew, and copies all of it, whenever a transaction is
+asked for it, which is seventeen times for one append: with a long history that takes longer than
+to write the rows. Here it is worked out once for every change that is staged.
+"""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+from pyiceberg.expressions import BooleanExpression
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.metadata import TableMetadata
+
+
+class Staging(Transaction):
+    """A transaction that remembers its staged metadata until something else is staged.
+
+    What is remembered is shared, not copied: an append or an overwrite only reads it.
+    """
+
+    _remembered: tuple[TableMetadata, tuple[object, ...], TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """The table's metadata with what is staged."""
+        base, updates = self._table.metadata, self._updates
+        if not updates:
+            return base
+        if self._remembered is None or (
+            self._remembered[0] is not base or self._remembered[1] is not updates
+        ):
+            self._remembered = (base, updates, super().table_metadata)
+        return self._remembered[2]
+
+
+def append(table: Table, rows: pa.Table, properties: Mapping[str, str]) -> None:
+    """Add rows, in a snapshot whose summary has the properties.
+
+    Raises:
+        CommitFailedException: another writer was first.
+        CommitStateUnknownException: perhaps they are added.
+    """
+    with Staging(table) as staging:
+        staging.append(rows, snapshot_properties=dict(properties))
+
+
+def overwrite(
+    table: Table,
+    rows: pa.Table,
+    scope: str | BooleanExpression,
+    properties: Mapping[str, str],
+) -> None:
+    """Put rows in the place of those that a filter finds.
+
+    Raises:
+        CommitFailedException: another writer was first.
+        ValidationException: another writer changed rows that the filter finds.
+        CommitStateUnknownException: perhaps they are in place.
+    """
+    with Staging(table) as staging:
+        staging.overwrite(rows, overwrite_filter=scope, snapshot_properties=dict(properties))
