@@ -27,22 +27,32 @@ class Staging(Transaction):
         base, updates = self._table.metadata, self._updates
         if not updates:
             return base
-        if self._remembered is None or (
-            self._remembered[0] is not base or self._remembered[1] is not updates
-        ):
-            self._remembered = (base, updates, super().table_metadata)
-        return self._remembered[2]
+        before, staged, known = self._remembered or (None, None, base)
+        if before is not base or staged is not updates:
+            known = super().table_metadata
+            self._remembered = (base, updates, known)
+        return known
+
+    def commit_transaction(self) -> Table:
+        """Commit what is staged.
+
+        Returns:
+            The table as it is then.
+        """
+        # The commit asks for the table's UUID alone, which is the same before and after.
+        self._remembered = (self._table.metadata, self._updates, self._table.metadata)
+        return super().commit_transaction()
 
 
 def append(table: Table, rows: pa.Table, properties: Mapping[str, str]) -> None:
-    """Add rows, in a snapshot whose summary has the properties.
+    """Add rows, whose columns the table has, in a snapshot whose summary has the properties.
 
     Raises:
         CommitFailedException: another writer was first.
         CommitStateUnknownException: perhaps they are added.
     """
     with Staging(table) as staging:
-        staging.append(rows, snapshot_properties=dict(properties))
+        staging.append(_as_stored(table, rows), snapshot_properties=dict(properties))
 
 
 def overwrite(
@@ -59,4 +69,18 @@ def overwrite(
         CommitStateUnknownException: perhaps they are in place.
     """
     with Staging(table) as staging:
-        staging.overwrite(rows, overwrite_filter=scope, snapshot_properties=dict(properties))
+        staging.overwrite(
+            _as_stored(table, rows), overwrite_filter=scope, snapshot_properties=dict(properties)
+        )
+
+
+def _as_stored(table: Table, rows: pa.Table) -> pa.Table:
+    """Bring rows into the table's column order, with nulls where they have no such column."""
+    schema = table.schema().as_arrow()
+    columns = [
+        rows.column(field.name).cast(field.type)
+        if field.name in rows.column_names
+        else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
