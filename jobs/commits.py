@@ -12,6 +12,8 @@ from pyiceberg.expressions import BooleanExpression
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 
+from jobs import datafiles
+
 
 class Staging(Transaction):
     """A transaction that remembers its staged metadata until something else is staged.
@@ -33,6 +35,12 @@ class Staging(Transaction):
             self._remembered = (base, updates, known)
         return known
 
+    def add(self, rows: pa.Table, properties: Mapping[str, str]) -> None:
+        """Stage a snapshot that adds rows in the table's own schema, in new files."""
+        with self._append_snapshot_producer(dict(properties)) as snapshot:
+            for file in datafiles.write(self._table, rows, snapshot.commit_uuid):
+                snapshot.append_data_file(file)
+
     def commit_transaction(self) -> Table:
         """Commit what is staged.
 
@@ -51,8 +59,9 @@ def append(table: Table, rows: pa.Table, properties: Mapping[str, str]) -> None:
         CommitFailedException: another writer was first.
         CommitStateUnknownException: perhaps they are added.
     """
-    with Staging(table) as staging:
-        staging.append(_as_stored(table, rows), snapshot_properties=dict(properties))
+    staging = Staging(table)
+    with staging:
+        staging.add(_as_stored(table, rows), properties)
 
 
 def overwrite(
