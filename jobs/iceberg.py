@@ -13,13 +13,9 @@ import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
-import requests
 from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
     CommitStateUnknownException,
@@ -34,15 +30,14 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from pyiceberg.transforms import DayTransform
-from requests.adapters import HTTPAdapter
 
+from jobs import commits
 from jobs.merging import Definition, Difference, compare
 
 log = logging.getLogger("luigi-interface.weather")
 
 LOAD_ID = "weather.load-id"
 _RETRIES = "commit.retry.num-retries"
-_TIMEOUT = "weather.request-timeout"
 _TRIES = 20
 _FIRST_FIELD_ID = 1
 _FIRST_PARTITION_ID = 1000
@@ -65,64 +60,6 @@ class Loaded:
     def nothing(cls, table: Table, load_id: str) -> "Loaded":
         """Say that there was nothing to load into a table."""
         return _loaded(table, table.current_snapshot(), load_id)
-
-
-class CatalogUnreachableError(requests.ConnectionError):
-    """The catalog gave no answer; the message is one line that names it."""
-
-
-class _PatientAdapter(HTTPAdapter):
-    """Send requests that end: with an answer, or within the timeout with one clear line."""
-
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
-        super().__init__()
-
-    def send(self, request: requests.PreparedRequest, *rest: Any, **options: Any) -> Any:
-        """Send a request."""
-        options["timeout"] = options.get("timeout") or self._timeout
-        try:
-            return super().send(request, *rest, **options)
-        except (requests.ConnectionError, requests.Timeout) as error:
-            parts = urlsplit(str(request.url))
-            raise CatalogUnreachableError(
-                f"the catalog at {parts.scheme}://{parts.netloc} does not answer"
-                f" ({_reason(error, self._timeout)}): is it running, and is [catalog] uri right?",
-                request=request,
-            ) from error
-
-
-class _Catalog(RestCatalog):
-    """PyIceberg's own catalog, whose requests end: it has no property for that.
-
-    The headers are the one step before the session asks for its first token.
-    """
-
-    def _config_headers(self, session: requests.Session) -> None:
-        super()._config_headers(session)
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, _PatientAdapter(float(self.properties[_TIMEOUT])))
-
-
-def connect(
-    uri: str, warehouse: str, token: str = "", credential: str = "", timeout: float = 60.0
-) -> Catalog:
-    """Connect to an Iceberg REST catalog.
-
-    With a credential, CLIENT_ID:CLIENT_SECRET, it asks the catalog for tokens (getToken of the
-    REST specification, grant type client_credentials), and for another when one has expired.
-
-    Raises:
-        CatalogUnreachableError: nothing listens at the URL, or does not answer in time.
-        pyiceberg.exceptions.OAuthError: the catalog does not know the credential.
-    """
-    properties = {"uri": uri, "warehouse": warehouse, _TIMEOUT: str(timeout)}
-    if credential:
-        properties["credential"] = credential
-        properties["oauth2-server-uri"] = f"{uri.rstrip('/')}/v1/oauth/tokens"
-    elif token:
-        properties["token"] = token
-    return _Catalog("weather", **properties)
 
 
 def load(
@@ -256,24 +193,12 @@ def _commit(
 ) -> None:
     properties = {LOAD_ID: load_id}
     if not difference.changed.num_rows:
-        table.append(_as_stored(table, difference.new), snapshot_properties=properties)
+        commits.append(table, difference.new, properties)
         return
     rows = pa.concat_tables(
         [difference.kept, difference.new, difference.changed], promote_options="permissive"
     )
-    table.overwrite(_as_stored(table, rows), overwrite_filter=scope, snapshot_properties=properties)
-
-
-def _as_stored(table: Table, rows: pa.Table) -> pa.Table:
-    """Bring rows into the table's column order, with nulls where they have no such column."""
-    schema = table.schema().as_arrow()
-    columns = [
-        rows.column(field.name).cast(field.type)
-        if field.name in rows.column_names
-        else pa.nulls(rows.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
+    commits.overwrite(table, rows, scope, properties)
 
 
 def _require(table: Table, definition: Definition) -> None:
@@ -313,15 +238,3 @@ def _loaded(
         rows_new=difference.new.num_rows if difference else 0,
         rows_changed=difference.changed.num_rows if difference else 0,
     )
-
-
-def _reason(error: BaseException, timeout: float) -> str:
-    """Find the operating system's word in a chain of errors."""
-    if isinstance(error, requests.ReadTimeout | requests.ConnectTimeout):
-        return f"nothing within {timeout:g} s"
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, OSError) and found.strerror:
-            return found.strerror.lower()
-        found = found.__cause__ or found.__context__
-    return type(error).__name__

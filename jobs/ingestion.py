@@ -11,7 +11,8 @@ import luigi
 from tabulate import tabulate
 
 from jobs import config
-from jobs.load import Load, day_loads, loads
+from jobs.load import day_loads, loads
+from jobs.loading import Load
 from jobs.targets import read_json, write, write_json
 from jobs.tasks import DayTask, HourTask, InRanges, WeatherTask
 

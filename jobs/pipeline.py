@@ -11,7 +11,8 @@ from tabulate import tabulate
 
 from jobs import config
 from jobs.ingestion import checkpoints, describe_loads, totals
-from jobs.load import Load, day_loads
+from jobs.load import day_loads
+from jobs.loading import Load
 from jobs.report.task import Report
 from jobs.targets import read_json, write, write_json
 from jobs.tasks import DayTask, InRanges, WeatherTask, log

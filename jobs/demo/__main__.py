@@ -18,7 +18,7 @@ import click
 import duckdb
 from requests import RequestException
 
-from jobs import iceberg
+from jobs import connecting
 from jobs.demo import servers, story, tables
 from jobs.demo.servers import DemoError
 from jobs.demo.ways import ways
@@ -92,7 +92,7 @@ def _demo(state: State, listen: str) -> None:
 
 
 def _show(state: State, uri: str) -> None:
-    catalog = iceberg.connect(uri, "default")
+    catalog = connecting.connect(uri, "default")
     first = story.LAST_DAY - dt.timedelta(days=story.DAYS - 1)
     mart = tables.daily(uri, state.weather, first, story.LAST_DAY)
     click.echo(f"\nThe hours ingested\n\n{tables.hours(state.weather)}")

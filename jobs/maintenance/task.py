@@ -13,7 +13,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 
 from jobs import config, runs
-from jobs.load import connect
+from jobs.loading import connect
 from jobs.maintenance import (
     Plan,
     RefusedError,

@@ -4,12 +4,13 @@ import uuid
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-from pyiceberg.io.pyarrow import ParquetFormatWriter, _determine_partitions, schema_to_pyarrow
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.io.pyarrow import ParquetFormatWriter, schema_to_pyarrow
+from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import PartitionKey
 from pyiceberg.schema import sanitize_column_names
 from pyiceberg.typedef import Record
 
+from jobs.datafiles import described, fitted, partitioned
 from jobs.maintenance.state import State
 
 _ROW_GROUP_BYTES = 128 << 20
@@ -79,8 +80,7 @@ class Writer:
             file = self._open.get(record)
             if file is None:
                 file = self._open[record] = self._begin(key)
-            part = part.rename_columns(self._arrow.names)  # noqa: PLW2901
-            file.waiting.append(_cast(part, self._arrow))
+            file.waiting.append(fitted(part, self._arrow))
             file.waiting_bytes += part.nbytes
             file.rows += part.num_rows
             if file.waiting_bytes >= self._row_group_bytes:
@@ -111,8 +111,8 @@ class Writer:
         if self._partition is not None:
             return [(_Path(self._state, self._partition), self._partition, rows)]
         return [
-            (part.partition_key, part.partition_key.partition, part.arrow_table_partition)
-            for part in _determine_partitions(metadata.spec(), metadata.schema(), rows)
+            (key, key.partition if key else Record(), part)
+            for key, part in partitioned(metadata, rows)
         ]
 
     def _begin(self, key: PartitionKey | None) -> _Open:
@@ -130,20 +130,5 @@ class Writer:
     def _end(self, file: _Open, record: Record) -> None:
         file.flush()
         statistics = file.writer.close()
-        data_file = DataFile.from_args(
-            content=DataFileContent.DATA,
-            file_path=file.path,
-            file_format=FileFormat.PARQUET,
-            partition=record,
-            file_size_in_bytes=len(self._state.table.io.new_input(file.path)),
-            sort_order_id=self._sort_order_id,
-            equality_ids=None,
-            key_metadata=None,
-            **statistics.to_serialized_dict(),
-        )
-        data_file.spec_id = self._state.metadata.default_spec_id
-        self.files.append(data_file)
-
-
-def _cast(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    return rows if rows.schema.equals(schema, check_metadata=True) else rows.cast(schema)
+        table, order = self._state.table, self._sort_order_id
+        self.files.append(described(table, file.path, record, statistics, order))

@@ -9,7 +9,8 @@ import luigi
 
 from jobs import config
 from jobs.ingestion import WeatherIngestion
-from jobs.load import Load, connect, day_loads, holds
+from jobs.load import day_loads
+from jobs.loading import Load, connect, holds
 from jobs.targets import read_json, write, write_json
 from jobs.tasks import DayTask, HourTask, InRanges, WeatherTask, log
 from jobs.transform.building import Build, build

@@ -7,7 +7,7 @@ import pytest
 
 from falcon_catalog.catalog import principals
 from falcon_catalog.store.database import Database
-from jobs import iceberg
+from jobs import connecting, iceberg
 from jobs.tables import STATIONS
 from jobs.transform import TransformError, running
 from tests.clients.conftest import serving
@@ -21,7 +21,7 @@ def test_a_credential_gets_dbt_its_tokens(tmp_path: Path, monkeypatch: pytest.Mo
     with serving(tmp_path, auth__required=True) as served:
         monkeypatch.setenv("CATALOG_URI", served.url)
         monkeypatch.setenv("CATALOG_WAREHOUSE", "default")
-        catalog = iceberg.connect(served.url, "default", credential=f"etl:{secret}")
+        catalog = connecting.connect(served.url, "default", credential=f"etl:{secret}")
         iceberg.ensure(catalog, STATIONS)
         running.install_extensions(tmp_path / "duckdb-extensions")
         with running.alone(tmp_path, nothing) as lock:

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 import jobs
-from jobs import iceberg
+from jobs import connecting
 
 REPOSITORY = Path(__file__).parents[2]
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
@@ -121,7 +121,7 @@ def test_a_day_goes_through_the_targets(make: Make, stack: Any) -> None:
     make("fetch-all", "DATE=2013-07-02", "STATIONS=KJFK")
     assert "weather" not in requests.get(f"{stack.catalog}/v1/namespaces", timeout=30).text
     make("load-data", "DATE=2013-07-02", "STATIONS=KJFK")
-    catalog = iceberg.connect(stack.catalog, "default")
+    catalog = connecting.connect(stack.catalog, "default")
     assert catalog.load_table("weather.observations").scan().count() > 20
     done = make("run-pipeline", "DATE=2013-07-02", "DAYS=1", "STATIONS=KJFK")
     assert f"Watch it at {stack.luigid}" in done.stderr

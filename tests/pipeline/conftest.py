@@ -17,7 +17,7 @@ import pytest
 import requests
 from pyiceberg.catalog import Catalog
 
-from jobs import iceberg
+from jobs import connecting
 from jobs.standin import Faults, airports, make_app, running
 from tests.pipeline.ingesting import STATIONS, Service, Settings
 
@@ -80,7 +80,7 @@ class CatalogServer:
         return (self.folder / "server.log").read_bytes().count(b"\n")
 
     def connect(self) -> Catalog:
-        return iceberg.connect(self.uri, "default")
+        return connecting.connect(self.uri, "default")
 
     def _ready(self) -> bool:
         assert self.process is not None

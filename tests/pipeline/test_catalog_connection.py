@@ -13,9 +13,10 @@ import pytest
 import requests
 from pyiceberg.exceptions import OAuthError, UnauthorizedError
 
-from jobs import iceberg
-from jobs.iceberg import CatalogUnreachableError, Definition
-from jobs.load import connect
+from jobs import connecting, iceberg
+from jobs.connecting import CatalogUnreachableError
+from jobs.loading import connect
+from jobs.merging import Definition
 from jobs.report.lake import open_lake
 from tests.pipeline.conftest import CatalogServer
 
@@ -30,7 +31,7 @@ TABLE = Definition(
 
 def test_nothing_listens(port: int) -> None:
     with pytest.raises(CatalogUnreachableError) as raised:
-        iceberg.connect(f"http://127.0.0.1:{port}", "default")
+        connecting.connect(f"http://127.0.0.1:{port}", "default")
     assert str(raised.value) == (
         f"the catalog at http://127.0.0.1:{port} does not answer (connection refused):"
         " is it running, and is [catalog] uri right?"
@@ -46,12 +47,12 @@ def silent() -> Iterator[int]:
 
 def test_a_catalog_that_never_answers_is_given_up(silent: int) -> None:
     with pytest.raises(CatalogUnreachableError, match=r"nothing within 0\.2 s"):
-        iceberg.connect(f"http://127.0.0.1:{silent}", "default", timeout=0.2)
+        connecting.connect(f"http://127.0.0.1:{silent}", "default", timeout=0.2)
 
 
 def test_the_token_request_ends_too(silent: int) -> None:
     with pytest.raises(CatalogUnreachableError, match=r"nothing within 0\.2 s"):
-        iceberg.connect(f"http://127.0.0.1:{silent}", "default", "", "me:s3cret", 0.2)
+        connecting.connect(f"http://127.0.0.1:{silent}", "default", "", "me:s3cret", 0.2)
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_the_report_reads_the_lake_with_a_credential_or_a_token(
 ) -> None:
     uri, credential = locked
     rows = pa.Table.from_pylist([{"id": "a"}], schema=TABLE.schema)
-    iceberg.load(iceberg.connect(uri, "default", "", credential), TABLE, rows, load_id="one")
+    iceberg.load(connecting.connect(uri, "default", "", credential), TABLE, rows, load_id="one")
     form = {"grant_type": "client_credentials", "scope": "catalog"}
     form["client_id"], _, form["client_secret"] = credential.partition(":")
     answer = requests.post(f"{uri}/v1/oauth/tokens", data=form, timeout=30).json()
