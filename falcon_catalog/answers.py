@@ -23,7 +23,6 @@ from falcon_catalog.errors import (
 )
 
 _log = logging.getLogger(__name__)
-_SHORT = 256 * 1024
 _KINDS: dict[int, type[CatalogError]] = {
     400: BadRequestError,
     408: RequestTimeoutError,
@@ -62,12 +61,12 @@ class Answer(WSGITask):  # type: ignore[misc]
         return environment
 
     def write(self, data: bytes) -> None:
-        """Write a part of the body; a short one leaves together with the header before it."""
-        if self.wrote_header or len(data) > _SHORT or self.content_length != len(data):
+        """Write a part of the body; if it is all, the header leaves together with it."""
+        if self.wrote_header or self.content_length != len(data):
             super().write(data)
         else:
             header = self.build_response_header()
-            self.channel.write_soon(header + data if self.has_body else header)
+            self.channel.write_together(header, data if self.has_body else b"")
             self.content_bytes_written = len(data)
             self.wrote_header = True
 

@@ -11,6 +11,7 @@ import io
 import logging
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from waitress.buffers import ReadOnlyFileBasedBuffer
@@ -62,24 +63,31 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     def write_soon(self, data: Any) -> Any:
         """Send; only what the socket does not take goes to a buffer."""
-        sent = self._send_now(data)
-        rest = data[sent:] if sent else data
-        if isinstance(rest, bytes) and len(rest) >= _LONG:
-            rest = ReadOnlyFileBasedBuffer(io.BytesIO(rest))
-            rest.prepare()
-        return sent + super().write_soon(rest)
-
-    def _send_now(self, data: Any) -> int:
-        """Send what the socket takes at once, if nothing waits to be sent before it."""
         if not isinstance(data, bytes):
-            return 0
+            return super().write_soon(data)
+        self.write_together(data)
+        return len(data)
+
+    def write_together(self, *parts: bytes) -> None:
+        """Send several texts as one, each from where it is."""
+        sent = self._send_now(parts)
+        for part in parts:
+            rest: Any = part[sent:]
+            sent = max(0, sent - len(part))
+            if len(rest) >= _LONG:
+                rest = ReadOnlyFileBasedBuffer(io.BytesIO(rest))
+                rest.prepare()
+            super().write_soon(rest)
+
+    def _send_now(self, parts: Sequence[bytes]) -> int:
+        """Send what the socket takes at once, if nothing waits to be sent before it."""
         with self.outbuf_lock:
             if self.total_outbufs_len or not self.connected:
                 return 0
             try:
-                sent: int = self.send(data, do_close=False)
+                sent: int = self.socket.sendmsg(parts)
             except OSError:
-                return 0  # waitress meets with the same, and closes
+                return 0  # it is full; or else waitress meets with the same, and closes
         self.last_activity = time.time()
         return sent
 

@@ -21,6 +21,7 @@ _HISTORIES: dict[str, str | None] = {"snapshots": "snapshot-id", "snapshot-log":
 _PARSED_COST = 8
 _SEALED_COST = 1.7
 _LEAST_COST = 4096
+_SHORT = 128 * 1024  # bytes of text that are worth remembering as one
 
 
 class Document:
@@ -36,6 +37,7 @@ class Document:
         }
         """As read from JSON, but for its histories, which are sequences of another kind."""
         self._sections = tuple(_sections(self.metadata))
+        self._last_text: tuple[object, bytes] = (None, b"")
         self._last_gzip: tuple[object, bytes] = (None, b"")
         self.length = sum(map(_length, self._sections))
         """Bytes of the text."""
@@ -44,7 +46,10 @@ class Document:
     def cost(self) -> int:
         """Estimate the bytes of memory that this holds, what is yet to be zipped included."""
         sealed = sum(part.length for part in self._sections if isinstance(part, Sealed))
-        return int(_LEAST_COST + _PARSED_COST * (self.length - sealed) + _SEALED_COST * sealed)
+        kept = self.length if self.length <= _SHORT else 0
+        return int(
+            kept + _LEAST_COST + _PARSED_COST * (self.length - sealed) + _SEALED_COST * sealed
+        )
 
     def pieces(self) -> list[bytes]:
         """Return the text in pieces."""
@@ -57,8 +62,13 @@ class Document:
         return pieces
 
     def text(self, before: bytes = b"", after: bytes = b"") -> bytes:
-        """Return the text, put between two others."""
-        return b"".join((before, *self.pieces(), after))
+        """Return the text, put between two others; the last one is remembered if it is short."""
+        around, text = self._last_text
+        if around != (before, after):
+            text = b"".join((before, *self.pieces(), after))
+            if len(text) <= _SHORT:
+                self._last_text = ((before, after), text)
+        return text
 
     def gzip_pieces(self) -> list[bytes]:
         """Return the text as one gzip member, in pieces."""
