@@ -42,9 +42,9 @@ class Zipper:
         self._crc = 0
         self._length = 0
 
-    def add_text(self, text: bytes) -> None:
-        """Compress a text and append it."""
-        self._blocks.append(compress(text))
+    def add_compressed(self, text: bytes, blocks: bytes) -> None:
+        """Append a text that ``compress`` made these blocks of."""
+        self._blocks.append(blocks)
         self._count(text)
 
     def add_stored(self, text: bytes) -> None:
@@ -56,14 +56,10 @@ class Zipper:
         self._count(text)
 
     def add(self, zipped: Zipped) -> None:
-        """Append a text that was compressed before."""
+        """Append a text of which only the checksum is at hand: that takes longer to join."""
         self._blocks += zipped.blocks
         self._crc = _times(zipped.shift, self._crc) ^ zipped.crc if self._length else zipped.crc
         self._length += zipped.length
-
-    def zipped(self) -> Zipped:
-        """Return all that was appended, for joining again."""
-        return Zipped(tuple(self._blocks), self._crc, self._length)
 
     def gzip(self) -> list[bytes]:
         """Return all that was appended as one gzip member, in pieces."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.metadata.deflate import Zipped, Zipper
+from falcon_catalog.metadata.deflate import Zipper, compress
 from falcon_catalog.metadata.history import History, Sealed
 
 JSON = dict[str, Any]
@@ -72,9 +72,7 @@ class Document:
 
     def gzip_pieces(self) -> list[bytes]:
         """Return the text as one gzip member, in pieces."""
-        zipper = Zipper()
-        zipper.add(self._zipped)
-        return zipper.gzip()
+        return self._zip()
 
     def has_gzip(self, before: bytes = b"", after: bytes = b"") -> bool:
         """Say whether ``gzip`` remembers its answer."""
@@ -87,23 +85,27 @@ class Document:
         """
         around, gzip = self._last_gzip
         if around != (before, after):
-            zipper = Zipper()
-            zipper.add_stored(before)
-            zipper.add(self._zipped)
-            zipper.add_stored(after)
-            gzip = b"".join(zipper.gzip())
+            gzip = b"".join(self._zip(before, after))
             self._last_gzip = ((before, after), gzip)
         return gzip
 
-    @cached_property
-    def _zipped(self) -> Zipped:
+    def _zip(self, before: bytes = b"", after: bytes = b"") -> list[bytes]:
         zipper = Zipper()
-        for section in self._sections:
+        zipper.add_stored(before)
+        for section, blocks in zip(self._sections, self._compressed, strict=True):
             if isinstance(section, Sealed):
                 zipper.add(section.zipped)
             else:
-                zipper.add_text(section)
-        return zipper.zipped()
+                zipper.add_compressed(section, blocks)
+        zipper.add_stored(after)
+        return zipper.gzip()
+
+    @cached_property
+    def _compressed(self) -> tuple[bytes, ...]:
+        """The sections as deflate blocks, but for those that are sealed."""
+        return tuple(
+            b"" if isinstance(section, Sealed) else compress(section) for section in self._sections
+        )
 
 
 def _sections(metadata: Mapping[str, Any]) -> list[bytes | Sealed]:
