@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ import requests
 from waitress import wasyncore
 
 from falcon_catalog.app import CatalogApp, create_app
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
 from falcon_catalog.loop import Loop
-from falcon_catalog.settings import load
+from falcon_catalog.settings import Settings, load
 from tests import several
 
 
@@ -25,6 +27,8 @@ class Server:
     url: str
     folder: Path
     own_app: CatalogApp | None = None
+    settings: Settings | None = None
+    _beside: list[Catalog] = field(default_factory=list, repr=False)
 
     @property
     def app(self) -> CatalogApp:
@@ -32,6 +36,26 @@ class Server:
         if self.own_app is None:
             pytest.skip("looks into the server, which is in processes of its own here")
         return self.own_app
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog; where the server has processes of its own, one beside it in this process."""
+        if self.own_app:
+            return self.own_app._catalogs[0]
+        if not self._beside:
+            assert self.settings is not None
+            self._beside += open_catalogs(self.settings)
+        return self._beside[0]
+
+    @property
+    def log(self) -> str:
+        """What it has logged, if it is apart."""
+        return (self.folder / "server.log").read_text(encoding="utf-8")
+
+    def close(self) -> None:
+        """Let go of what was opened beside the server."""
+        if self._beside:
+            close_catalogs(self._beside)
 
     @property
     def warehouse(self) -> Path:
@@ -83,11 +107,16 @@ SCHEMA = {
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, around: Callable[[Any], Any] | None = None, **settings: object
+    folder: Path,
+    around: Callable[[Any], Any] | None = None,
+    *,
+    apart: bool = False,
+    **settings: object,
 ) -> Iterator[Server]:
     """Serve the catalog of a folder; settings are named ``planning__page_files`` and so on.
 
-    ``around`` may put a WSGI application of the test's around the catalog.
+    ``around`` may put a WSGI application of the test's around the catalog. One that is ``apart``
+    is in a process of its own, even if it is one, and has a log.
     """
     flags = {
         "store.url": f"sqlite:///{folder}/catalog.db",
@@ -95,9 +124,13 @@ def serving(
         **{key.replace("__", "."): value for key, value in settings.items()},
     }
     loaded = load(None, {}, flags)
-    if around is None and int(settings.get("server__processes", several.PROCESSES)) > 1:
-        with several.serving(flags) as url:
-            yield Server(url, folder)
+    processes = int(settings.get("server__processes", several.PROCESSES))
+    if around is None and (apart or processes > 1):
+        with (
+            several.serving(flags, folder / "server.log", processes) as url,
+            contextlib.closing(Server(url, folder, settings=loaded)) as server,
+        ):
+            yield server
         return
     app = create_app(loaded)
     listener = socket.create_server(("127.0.0.1", 0))

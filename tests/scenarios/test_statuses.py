@@ -167,9 +167,9 @@ class TestTheSwap:
         )
 
     def test_30_the_database_is_locked(
-        self, ns: Server, table: Any, monkeypatch: pytest.MonkeyPatch
+        self, ns: Server, table: Any, inside: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("falcon_catalog.store.database._BUSY_TIMEOUT_MS", 50)
+        inside.setattr("falcon_catalog.store.database._BUSY_TIMEOUT_MS", 50)
         with serving(ns.folder) as impatient:
             impatient.ok("GET", T)
             with database(ns.folder) as other:
