@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ import pytest
 import requests
 
 from tests.scenarios.steps import command, flags, wait_for
+from tests.several import PROCESSES, kill, workers
 
 DEADLINE = 60.0  # seconds
 STRACE = shutil.which("strace")
@@ -24,9 +24,9 @@ class Process:
     """One running catalog."""
 
     def __init__(self, folder: Path, output: IO[str]) -> None:
-        listen = ["serve", "--listen", "127.0.0.1:0", *flags(folder)]
+        listen = ["serve", "--listen", "127.0.0.1:0", "--processes", str(PROCESSES)]
         self.process = subprocess.Popen(
-            command(*listen),
+            command(*listen, *flags(folder)),
             stdout=subprocess.PIPE,
             stderr=output,
             text=True,
@@ -37,9 +37,14 @@ class Process:
         assert line.startswith("Listening on "), line
         self.url = line.strip().removeprefix("Listening on ")
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes that serve: several have a parent that does not."""
+        return sorted(workers(self.process.pid)) or [self.process.pid]
+
     def kill(self) -> None:
         """End it at once, as nothing but a kill or a power cut does."""
-        self.process.send_signal(signal.SIGKILL)
+        kill(self.process)
         self.end()
 
     def stop(self) -> None:
@@ -55,10 +60,13 @@ class Process:
     def failing(self, inject: str, path: Path | None = None) -> Iterator[None]:
         """Make system calls fail, as strace's ``inject=`` says; only those on a file, if given."""
         only = ["-P", str(path)] if path else []
-        tracer = _strace(*only, "-e", f"inject={inject}", "-p", str(self.process.pid))
+        pids = sorted({self.process.pid, *self.workers})
+        traced = [word for pid in pids for word in ("-p", str(pid))]
+        tracer = _strace(*only, "-e", f"inject={inject}", *traced)
         with subprocess.Popen(tracer, stderr=subprocess.PIPE, text=True) as strace:
             assert strace.stderr is not None
-            assert "attached" in strace.stderr.readline()
+            for _ in pids:
+                assert "attached" in strace.stderr.readline()
             try:
                 yield
             finally:

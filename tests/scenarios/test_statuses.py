@@ -260,7 +260,7 @@ class TestTheCommit:
         with process.failing("fdatasync:signal=SIGKILL:when=1", log):
             with pytest.raises(requests.ConnectionError):
                 server.call("POST", T, body)
-            process.end()
+            process.kill()
         assert len(metadata_files(server)) == 2
         recovered = Server(processes.start().url, processes.folder, None)  # type: ignore[arg-type]
         state = recovered.ok("GET", T)
