@@ -257,10 +257,12 @@ class TestTheCommit:
         server.table("t")
         body = append(1, parent=None)
         log = processes.folder / "catalog.db-wal"
-        with process.failing("fdatasync:signal=SIGKILL:when=1", log):
-            with pytest.raises(requests.ConnectionError):
-                server.call("POST", T, body)
-            process.kill()
+        with (
+            process.failing("fdatasync:signal=SIGKILL:when=1", log),
+            pytest.raises(requests.ConnectionError),
+        ):
+            server.call("POST", T, body)
+        process.kill()
         assert len(metadata_files(server)) == 2
         recovered = Server(processes.start().url, processes.folder, None)  # type: ignore[arg-type]
         state = recovered.ok("GET", T)

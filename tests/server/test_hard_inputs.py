@@ -61,7 +61,9 @@ def catalog(cli: Any, tmp_path: Path) -> Iterator[Process]:
     # What makes a store is loaded only where it is made: not in the process that is weighed.
     (tmp_path / "var/catalog").mkdir(parents=True)
     Database.open(f"sqlite:///{tmp_path}/var/catalog/catalog.db").close()
-    running = cli("serve", "--listen", "127.0.0.1:0", environ={"CATALOG_LOG_LEVEL": "WARNING"})
+    # On a busy machine one of several may not be heard of for long: that is not the matter here.
+    environ = {"CATALOG_LOG_LEVEL": "WARNING", "CATALOG_SERVER_WORKER_TIMEOUT": str(TIMEOUT)}
+    running = cli("serve", "--listen", "127.0.0.1:0", environ=environ)
     process = Process(running.url(), running, tmp_path)
     process.ok("POST", "/v1/namespaces", {"namespace": ["ns"]})
     yield process
