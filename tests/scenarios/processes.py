@@ -18,6 +18,10 @@ from tests.several import PROCESSES, kill, workers
 DEADLINE = 60.0  # seconds
 STRACE = shutil.which("strace")
 needs_strace = pytest.mark.skipif(STRACE is None, reason="strace is not installed")
+# It waits for ever for workers that end while it holds them.
+needs_one_process = pytest.mark.skipif(
+    PROCESSES > 1, reason="strace holds one process; tests/durability lets calls of several fail"
+)
 
 
 class Process:
@@ -60,13 +64,10 @@ class Process:
     def failing(self, inject: str, path: Path | None = None) -> Iterator[None]:
         """Make system calls fail, as strace's ``inject=`` says; only those on a file, if given."""
         only = ["-P", str(path)] if path else []
-        pids = sorted({self.process.pid, *self.workers})
-        traced = [word for pid in pids for word in ("-p", str(pid))]
-        tracer = _strace(*only, "-e", f"inject={inject}", *traced)
+        tracer = _strace(*only, "-e", f"inject={inject}", "-p", str(self.process.pid))
         with subprocess.Popen(tracer, stderr=subprocess.PIPE, text=True) as strace:
             assert strace.stderr is not None
-            for _ in pids:
-                assert "attached" in strace.stderr.readline()
+            assert "attached" in strace.stderr.readline()
             try:
                 yield
             finally:

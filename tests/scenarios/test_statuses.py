@@ -14,7 +14,7 @@ import requests
 
 from tests.catalog.conftest import Start
 from tests.catalog.serving import SCHEMA, Server, serving
-from tests.scenarios.processes import Process, Processes, needs_strace
+from tests.scenarios.processes import Process, Processes, needs_one_process, needs_strace
 from tests.scenarios.steps import (
     TABLES,
     T,
@@ -115,6 +115,7 @@ class TestTheMetadataFile:
         yield process, server
         process.stop()
 
+    @needs_one_process
     @needs_strace
     @pytest.mark.parametrize(
         "inject",
@@ -130,6 +131,7 @@ class TestTheMetadataFile:
     ) -> None:
         self.fails(*catalog, inject, None)
 
+    @needs_one_process
     @needs_strace
     @pytest.mark.parametrize("inject", ["fsync:error=EIO", "openat:error=EMFILE"])
     def test_30_the_disk_refuses_the_folder(
@@ -138,6 +140,7 @@ class TestTheMetadataFile:
         folder = path_of(catalog[1].ok("GET", T)["metadata-location"]).parent
         self.fails(*catalog, inject, folder)
 
+    @needs_one_process
     @needs_strace
     def test_30_the_disk_is_full_for_the_database(self, catalog: tuple[Process, Server]) -> None:
         log = catalog[1].folder / "catalog.db-wal"
@@ -200,6 +203,7 @@ class TestTheSwap:
         stays(ns, table)
 
 
+@needs_one_process
 @needs_strace
 class TestTheCommit:
     """Its sync fails: nobody can tell, so nothing is deleted, and nothing more is changed."""
