@@ -5,10 +5,9 @@ import pytest
 from tests.several import PROCESSES
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what changes the server from inside, where it is in processes of its own."""
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Patch the server itself, where it is in this process."""
     if PROCESSES > 1:
-        skip = pytest.mark.skip(reason="changes the server, which is in processes of its own here")
-        for item in items:
-            if "monkeypatch" in getattr(item, "fixturenames", ()):
-                item.add_marker(skip)
+        pytest.skip("changes the server, which is in processes of its own here")
+    return monkeypatch

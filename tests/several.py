@@ -7,26 +7,37 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 
+from falcon_catalog import logs
 from falcon_catalog.cli.serve import run
 from falcon_catalog.settings import load
 
 PROCESSES = int(os.environ.get("TEST_PROCESSES", "1"))
 _DEADLINE = 60  # seconds that a server has to start or to stop
 _ABANDONED = 900  # seconds after which a server ends that nobody stopped
+# What a server loads when it starts with an empty store, and when it plans its first scan.
+_PRELOADED = [
+    "pytest",
+    "falcon_catalog.cli.serve",
+    "sqlite_utils",
+    "falcon_catalog.catalog.planning.iceberg",
+]
 
 
 @contextlib.contextmanager
-def serving(flags: dict[str, object], processes: int = PROCESSES) -> Iterator[str]:
-    """Serve from processes beside the test's; yield the URL."""
-    # A process that has imported everything, and has no threads, forks the parent of each server.
+def serving(flags: dict[str, object], log: Path, processes: int = PROCESSES) -> Iterator[str]:
+    """Serve from processes beside the test's, which log to a file; yield the URL."""
+    # A process that has imported everything forks the parent of each server.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "falcon_catalog.cli.serve"])
+    context.set_forkserver_preload(_PRELOADED)
     ours, theirs = context.Pipe(duplex=False)
-    server = context.Process(target=_serve, args=(flags, processes, theirs))
+    server = context.Process(target=_serve, args=(flags, log, processes, theirs))
     server.start()
     theirs.close()
     try:
@@ -36,11 +47,46 @@ def serving(flags: dict[str, object], processes: int = PROCESSES) -> Iterator[st
         server.terminate()
         server.join(_DEADLINE)
         ours.close()
-    assert server.exitcode == 0
+    assert server.exitcode == 0, log.read_text(encoding="utf-8")
 
 
-def _serve(flags: dict[str, object], processes: int, told: Connection) -> None:
+def workers(parent: int) -> set[int]:
+    """Return the ids of the processes that a parent has forked; none, if it is gone."""
+    try:
+        return set(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
+    except FileNotFoundError:
+        return set()
+
+
+def is_there(pid: int) -> bool:
+    """Say whether a process lives."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def kill(server: subprocess.Popen[str]) -> None:
+    """End a server of any number of processes at once, as nothing but a power cut does."""
+    server.send_signal(signal.SIGSTOP)  # it replaces nobody
+    everybody = workers(server.pid)
+    for worker in everybody:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+    server.kill()
+    server.wait(_DEADLINE)
+    deadline = time.monotonic() + _DEADLINE
+    while any(map(is_there, everybody)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _serve(flags: dict[str, object], log: Path, processes: int, told: Connection) -> None:
     signal.alarm(_ABANDONED)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
     own = {"server.listen": "127.0.0.1:0", "server.processes": processes}
     settings = load(None, {}, {**own, **flags})
+    logs.configure(settings.log.level, settings.log.format)
     sys.exit(not run(settings, lambda line: told.send(line.removeprefix("Listening on "))))

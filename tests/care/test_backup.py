@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sqlite3
 import stat
 import threading
@@ -91,8 +90,7 @@ def test_a_backup_that_was_killed_is_none(server: Server, care: Care, cli: Any) 
     stop = Stop(care.pointer("b"))
     process = cli("backup", str(care.folder / "one"), *care.flags)
     stop.wait()
-    process.signal(signal.SIGKILL)
-    process.status()
+    process.kill()
     stop.remove()
     assert not (care.folder / "one").exists()
     (torso,) = care.folder.glob(".one.partial-*")
@@ -321,8 +319,7 @@ def test_a_served_store_is_seen_by_its_lock(
     server = serve()
     server.url()
     assert "is in use" in care.run("restore", "--replace", str(stopped))[2]
-    server.signal(signal.SIGKILL)
-    server.status()
+    server.kill()
     assert care.run("restore", "--replace", str(stopped))[0] == 1
 
 

@@ -3,7 +3,6 @@
 import gzip
 import json
 import shutil
-import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -407,8 +406,7 @@ def test_a_busy_catalog_gives_no_false_alarm(serve: Callable[[], Any], care: Car
     assert [status for status, _ in looks] == [0] * 4, looks
     kinds = {finding["check"] for _, findings in looks for finding in findings}
     assert kinds <= {"expired-rows", "too-busy"}
-    server.signal(signal.SIGKILL)
-    server.status()
+    server.kill()
     _, findings = care.doctor("--deep")
     assert {one["check"] for one in findings} <= {"newer-metadata", "unclaimed-folder"}, findings
 
@@ -461,8 +459,7 @@ def test_a_catalog_that_was_killed_is_read_as_it_is(serve: Callable[[], Any], ca
     url = server.url()
     post(url, "/v1/namespaces", {"namespace": ["ns"]})
     post(url, "/v1/namespaces/ns/tables", {"name": "a", "schema": SCHEMA})
-    server.signal(signal.SIGKILL)
-    server.status()
+    server.kill()
     log = care.store.with_name("catalog.db-wal")
     before = log.read_bytes()
     status, out, _ = care.run("doctor", "--json")

@@ -1,20 +1,25 @@
 """A running catalog, and a client that says what it sees of it."""
 
 import contextlib
+import http.client
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 from waitress import wasyncore
 
 from falcon_catalog.app import CatalogApp, create_app
+from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
 from falcon_catalog.loop import Loop
-from falcon_catalog.settings import load
+from falcon_catalog.settings import ServerSettings, Settings, load
+from falcon_catalog.telemetry.meters import Meters
 from tests import several
 
 
@@ -25,6 +30,8 @@ class Server:
     url: str
     folder: Path
     own_app: CatalogApp | None = None
+    settings: Settings | None = None
+    _beside: list[Catalog] = field(default_factory=list, repr=False)
 
     @property
     def app(self) -> CatalogApp:
@@ -32,6 +39,32 @@ class Server:
         if self.own_app is None:
             pytest.skip("looks into the server, which is in processes of its own here")
         return self.own_app
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog; where the server has processes of its own, one beside it in this process."""
+        if self.own_app:
+            return self.own_app._catalogs[0]
+        if not self._beside:
+            assert self.settings is not None
+            self._beside += open_catalogs(self.settings)
+        return self._beside[0]
+
+    def meter(self, name: str) -> float:
+        """Return a metric without labels: of all processes, the others' up to a second old."""
+        lines = self.call("GET", "/metrics").text.splitlines()
+        (value,) = [line.split()[1] for line in lines if line.startswith(f"falcon_catalog_{name} ")]
+        return float(value)
+
+    @property
+    def log(self) -> str:
+        """What it has logged, if it is apart."""
+        return (self.folder / "server.log").read_text(encoding="utf-8")
+
+    def close(self) -> None:
+        """Let go of what was opened beside the server."""
+        if self._beside:
+            close_catalogs(self._beside)
 
     @property
     def warehouse(self) -> Path:
@@ -83,11 +116,16 @@ SCHEMA = {
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, around: Callable[[Any], Any] | None = None, **settings: object
+    folder: Path,
+    around: Callable[[Any], Any] | None = None,
+    *,
+    apart: bool = False,
+    **settings: object,
 ) -> Iterator[Server]:
     """Serve the catalog of a folder; settings are named ``planning__page_files`` and so on.
 
-    ``around`` may put a WSGI application of the test's around the catalog.
+    ``around`` may put a WSGI application of the test's around the catalog. One that is ``apart``
+    is in a process of its own, even if it is one, and has a log.
     """
     flags = {
         "store.url": f"sqlite:///{folder}/catalog.db",
@@ -95,20 +133,59 @@ def serving(
         **{key.replace("__", "."): value for key, value in settings.items()},
     }
     loaded = load(None, {}, flags)
-    if around is None and int(settings.get("server__processes", several.PROCESSES)) > 1:
-        with several.serving(flags) as url:
-            yield Server(url, folder)
-        return
-    app = create_app(loaded)
+    processes = int(settings.get("server__processes", several.PROCESSES))
+    with contextlib.ExitStack() as stack:
+        if apart or processes > 1:
+            url = stack.enter_context(several.serving(flags, folder / "server.log", processes))
+            if around:
+                url = stack.enter_context(looping(around(passing_on(url)), loaded.server))
+            yield stack.enter_context(contextlib.closing(Server(url, folder, settings=loaded)))
+        else:
+            app = stack.enter_context(contextlib.closing(create_app(loaded)))
+            served = around(app) if around else app
+            url = stack.enter_context(looping(served, loaded.server, app.meters))
+            yield Server(url, folder, app)
+
+
+@contextlib.contextmanager
+def looping(app: Any, settings: ServerSettings, meters: Meters | None = None) -> Iterator[str]:
+    """Serve an application from a thread of this process; yield the URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    loop = Loop(around(app) if around else app, loaded.server, [listener], app.meters)
+    loop = Loop(app, settings, [listener], meters)
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}", folder, app)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         loop.stop()
         thread.join(10)
         assert loop.drain(10) == 0
         wasyncore.close_all(loop._map)
-        app.close()
+
+
+def passing_on(url: str) -> Callable[[dict[str, Any], Any], list[bytes]]:
+    """Return a WSGI application that lets a server answer."""
+    where = urlsplit(url).netloc
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        path = environ["REQUEST_URI"].partition("?")[0]
+        sent = {
+            name.removeprefix("HTTP_").replace("_", "-"): value
+            for name, value in environ.items()
+            if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
+        }
+        with contextlib.closing(http.client.HTTPConnection(where, timeout=60)) as connection:
+            connection.request(
+                environ["REQUEST_METHOD"],
+                f"{path}?{environ['QUERY_STRING']}".removesuffix("?"),
+                environ["wsgi.input"].read(),
+                sent | {"CONNECTION": "close"},
+            )
+            answer = connection.getresponse()
+            body = answer.read()
+        about_the_connection = ("connection", "date", "server", "transfer-encoding", "via")
+        got = [pair for pair in answer.getheaders() if pair[0].lower() not in about_the_connection]
+        start_response(f"{answer.status} {answer.reason}", got)
+        return [body]
+
+    return app

@@ -83,6 +83,7 @@ def test_what_is_not_in_memory_waits_for_a_thread_and_comes(ns: Server) -> None:
 def test_each_request_is_counted_and_logged_once(
     ns: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
+    meters = ns.app.meters
     caplog.set_level("INFO", "falcon_catalog.access")
     for _ in range(2):  # the second finds in memory what a thread read for the first
         ns.ok("GET", T, params={"snapshots": "refs"})
@@ -90,7 +91,7 @@ def test_each_request_is_counted_and_logged_once(
     assert [one.pairs["operation"] for one in lines if one.pairs["status"] == 200] == [
         "loadTable"
     ] * 2
-    text = ns.app.meters.text()
+    text = meters.text()
     assert 'requests_total{operation="loadTable",status="200"} 2' in text
     assert "falcon_catalog_requests_in_flight 0" in text
 

@@ -243,7 +243,7 @@ class TestAtOnce:
         assert len(ns.ok("GET", T)["metadata"]["snapshots"]) == 1
 
     def test_who_is_overtaken_by_another_server_tries_again(
-        self, ns: Server, monkeypatch: pytest.MonkeyPatch
+        self, ns: Server, inside: pytest.MonkeyPatch
     ) -> None:
         ns.table("t")
         catalog = ns.app._catalogs[0]
@@ -251,11 +251,11 @@ class TestAtOnce:
         with serving(ns.folder) as other:
 
             def overtaken(location: str, *pieces: bytes) -> None:
-                monkeypatch.undo()
+                inside.undo()
                 other.ok("POST", T, {"updates": [set_properties(theirs="first")]})
                 write(location, *pieces)
 
-            monkeypatch.setattr(catalog.files, "write", overtaken)
+            inside.setattr(catalog.files, "write", overtaken)
             changed = ns.ok("POST", T, {"updates": [set_properties(ours="second")]})
         assert (
             changed["metadata"]["properties"] | {"theirs": "first", "ours": "second"}
@@ -310,9 +310,7 @@ class TestAtOnce:
 class TestUnknownOutcome:
     """COMMIT raises: the row may be there or not, and no file may go."""
 
-    def test_stored_after_all_is_a_success(
-        self, ns: Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_stored_after_all_is_a_success(self, ns: Server, inside: pytest.MonkeyPatch) -> None:
         ns.table("t")
         commit = Writer._store
 
@@ -320,11 +318,11 @@ class TestUnknownOutcome:
             commit(writer, connection)
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        monkeypatch.setattr(Writer, "_store", commit_then_fail)
+        inside.setattr(Writer, "_store", commit_then_fail)
         assert ns.ok("POST", T, {"updates": [set_properties(a="b")]})["metadata"]["properties"]["a"]
 
     def test_not_to_be_seen_is_unknown_and_keeps_the_file(
-        self, ns: Server, monkeypatch: pytest.MonkeyPatch
+        self, ns: Server, inside: pytest.MonkeyPatch
     ) -> None:
         ns.table("t")
 
@@ -332,23 +330,23 @@ class TestUnknownOutcome:
             connection.execute("ROLLBACK")
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        monkeypatch.setattr(Writer, "_store", fail)
+        inside.setattr(Writer, "_store", fail)
         status, kind, _ = ns.fails("POST", T, {"updates": [set_properties(a="b")]})
         assert (status, kind) == (500, "CommitStateUnknownException")
         files = sorted(metadata_files(ns), key=lambda file: file.name)
         assert json.loads(files[-1].read_bytes())["properties"]["a"] == "b"
 
     def test_a_full_disk_before_the_swap_changes_nothing(
-        self, ns: Server, monkeypatch: pytest.MonkeyPatch
+        self, ns: Server, inside: pytest.MonkeyPatch
     ) -> None:
         made = ns.table("t")
 
         def full(_descriptor: int) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("os.fdatasync", full)
+        inside.setattr("os.fdatasync", full)
         assert ns.fails("POST", T, {"updates": [set_properties(a="b")]})[0] == 503
-        monkeypatch.undo()
+        inside.undo()
         assert ns.ok("GET", T) == made
         assert len(metadata_files(ns)) == 1
         ns.ok("POST", T, {"updates": [set_properties(a="b")]})

@@ -191,8 +191,8 @@ class TestNames:
 
 class TestFiles:
     @pytest.fixture
-    def small(self, monkeypatch: pytest.MonkeyPatch) -> int:
-        monkeypatch.setattr(files, "_MAX_UNZIPPED_BYTES", 1 << 20)
+    def small(self, inside: pytest.MonkeyPatch) -> int:
+        inside.setattr(files, "_MAX_UNZIPPED_BYTES", 1 << 20)
         return 1 << 20
 
     def zipped(self, ns: Server, content: bytes) -> str:

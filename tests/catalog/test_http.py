@@ -55,12 +55,12 @@ class TestErrors:
             assert answer.json()["error"]["type"] == "BadRequestException"
 
     def test_a_failure_of_the_server_tells_where_to_look_and_nothing_more(
-        self, server: Server, monkeypatch: pytest.MonkeyPatch
+        self, server: Server, inside: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object) -> None:
             raise RuntimeError("a secret")
 
-        monkeypatch.setattr("falcon_catalog.store.namespaces.children", fail)
+        inside.setattr("falcon_catalog.store.namespaces.children", fail)
         answer = server.call("GET", "/v1/namespaces", headers={"X-Request-Id": "abc"})
         assert answer.status_code == 500
         assert answer.json()["error"]["type"] == "InternalServerError"

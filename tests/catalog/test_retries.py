@@ -113,14 +113,14 @@ def test_a_refusal_is_final_for_its_key(ns: Server) -> None:
     ns.ok("POST", "/v1/namespaces", body, **keyed())
 
 
-def test_a_failure_of_the_server_is_not_final(ns: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_the_server_is_not_final(ns: Server, inside: pytest.MonkeyPatch) -> None:
     ns.table("t")
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     options = keyed()
-    with monkeypatch.context() as patch:
+    with inside.context() as patch:
         patch.setattr("os.fdatasync", full)
         assert ns.fails("POST", T, set_properties(a="b"), **options)[0] == 503
     assert ns.ok("POST", T, set_properties(a="b"), **options)["metadata"]["properties"]["a"] == "b"

@@ -1,7 +1,6 @@
 """Who may call: principals, tokens, and requests that need one."""
 
 import base64
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
 from falcon_catalog.catalog import principals
 from falcon_catalog.store.database import Database
 from tests.catalog.serving import Server
+from tests.scenarios.steps import trigger
 
 TOKENS = "/v1/oauth/tokens"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -404,9 +404,10 @@ class TestOpen:
 
 class TestSecrets:
     def test_none_is_in_the_store_the_log_or_an_error(
-        self, locked: Locked, caplog: pytest.LogCaptureFixture
+        self, start: Start, secrets_of_principals: Callable[[str], str]
     ) -> None:
-        caplog.set_level(logging.DEBUG)
+        server = start(apart=True, auth__required=True, log__level="DEBUG")
+        locked = Locked(server, "etl", secrets_of_principals("etl"))
         token = locked.token()
         expired = locked.forged(exp=1)
         answers = [
@@ -423,22 +424,18 @@ class TestSecrets:
         assert [answer.status_code for answer in answers] == [
             401, 400, 400, 400, 400, 400, 401, 401, 404
         ]  # fmt: skip
-        locked.server.app._catalogs[
-            0
-        ].database.writer._broken = "disk I/O error"  # a failure with its traceback
-        failed = locked.server.call(
-            "POST", "/v1/namespaces", {"namespace": ["a"]}, headers=bearer(token)
-        )
-        assert failed.status_code == 503
-        told = caplog.text + "".join(
-            f"{answer.text}{answer.headers}" for answer in [*answers, failed]
-        )
-        records = "".join(str(vars(record)) for record in caplog.records)
-        assert "etl" in records  # who asked is told, once they are known
+        with trigger(server.folder, "BEFORE INSERT ON namespaces"):
+            body = {"namespace": ["a"]}
+            failed = server.call("POST", "/v1/namespaces", body, headers=bearer(token))
+        assert failed.status_code == 500
+        assert "Traceback" in server.log
+        assert "principal=etl" in server.log  # who asked is told, once they are known
+        told = [f"{answer.text}{answer.headers}" for answer in [*answers, failed]]
         stored = b"".join(path.read_bytes() for path in locked.server.folder.glob("catalog.db*"))
         basic = locked.basic()["Authorization"].removeprefix("Basic ")
         for secret in (locked.secret, token, expired, basic):
-            assert secret not in told + records
+            assert secret not in server.log
+            assert secret not in "".join(told)
             assert secret.encode() not in stored
         assert locked.key() in stored  # what would be found is found
 

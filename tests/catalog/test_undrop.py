@@ -23,7 +23,7 @@ def client(ns: Server) -> RestCatalog:
 
 
 def catalog_of(server: Server) -> Catalog:
-    return server.app._catalogs[0]
+    return server.catalog
 
 
 def dropped(server: Server) -> list[dict[str, object]]:

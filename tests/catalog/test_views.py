@@ -413,7 +413,7 @@ class TestUnknownOutcome:
 
     @pytest.mark.parametrize("write", WRITES)
     def test_stored_after_all_is_a_success(
-        self, ns: Server, monkeypatch: pytest.MonkeyPatch, write: Callable[[Server], Any]
+        self, ns: Server, inside: pytest.MonkeyPatch, write: Callable[[Server], Any]
     ) -> None:
         make(ns)
         commit = Writer._store
@@ -422,12 +422,12 @@ class TestUnknownOutcome:
             commit(writer, connection)
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        monkeypatch.setattr(Writer, "_store", commit_then_fail)
+        inside.setattr(Writer, "_store", commit_then_fail)
         assert write(ns).status_code == 200
 
     @pytest.mark.parametrize("write", WRITES)
     def test_not_to_be_seen_is_unknown_and_keeps_the_file(
-        self, ns: Server, monkeypatch: pytest.MonkeyPatch, write: Callable[[Server], Any]
+        self, ns: Server, inside: pytest.MonkeyPatch, write: Callable[[Server], Any]
     ) -> None:
         make(ns)
 
@@ -435,7 +435,7 @@ class TestUnknownOutcome:
             connection.execute("ROLLBACK")
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        monkeypatch.setattr(Writer, "_store", fail)
+        inside.setattr(Writer, "_store", fail)
         answer = write(ns)
         assert answer.status_code == 500
         assert answer.json()["error"]["type"] == "CommitStateUnknownException"

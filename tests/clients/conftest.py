@@ -1,10 +1,8 @@
 """The catalog on a real socket, DuckDB and PyIceberg attached to it."""
 
-import socket
-import threading
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,8 @@ from pyiceberg.catalog import load_catalog
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.table import Table
 
-from falcon_catalog.app import CatalogApp, create_app
-from falcon_catalog.loop import Loop
-from falcon_catalog.settings import load
-from tests import several
+from tests.catalog.serving import Server
+from tests.catalog.serving import serving as catalog_serving
 
 Rows = list[tuple[Any, ...]]
 
@@ -43,20 +39,24 @@ def read(table: Table, **options: Any) -> Rows:
     return sorted(tuple(row.values()) for row in found)
 
 
-@dataclass
 class Lake:
     """A running catalog, the folder of its tables, and the requests that came in."""
 
-    url: str
-    warehouse: Path
-    seen: list[str] | None = None
+    def __init__(self, server: Server) -> None:
+        self.url = server.url
+        self.warehouse = server.warehouse
+        self._server = server
+        self._forgotten = 0
 
     @property
     def requests(self) -> list[str]:
-        """Verb and raw path of each request, without its query."""
-        if self.seen is None:
-            pytest.skip("looks at the requests, which go to processes of their own here")
-        return self.seen
+        """Verb and raw path of each request, without its query, as the access log has them."""
+        lines = map(json.loads, self._server.log[self._forgotten :].splitlines())
+        return [line["message"] for line in lines if line["logger"] == "falcon_catalog.access"]
+
+    def forget(self) -> None:
+        """Let ``requests`` have only those that come from now on."""
+        self._forgotten = len(self._server.log)
 
     def sent(self, verb: str) -> list[str]:
         """Return the paths that were asked for with a verb."""
@@ -111,48 +111,11 @@ class Pool:
             database.close()
 
 
-class Recorder:
-    """Notes each request on its way to the application."""
-
-    def __init__(self, app: CatalogApp, seen: list[str]) -> None:
-        self.app = app
-        self.seen = seen
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        raw_path = environ["REQUEST_URI"].partition("?")[0]
-        self.seen.append(f"{environ['REQUEST_METHOD']} {raw_path}")
-        return self.app(environ, start_response)
-
-
 @contextmanager
 def serving(folder: Path, **told: object) -> Iterator[Lake]:
     """Run a catalog in a folder, with settings (``auth__required=True``)."""
-    warehouse = folder / "warehouse"
-    flags: dict[str, object] = {
-        "store.url": f"sqlite:///{folder}/catalog.db",
-        "warehouse.location": f"file://{warehouse}",
-    }
-    flags |= {key.replace("__", "."): value for key, value in told.items()}
-    if several.PROCESSES > 1:
-        with several.serving(flags) as url:
-            yield Lake(url, warehouse, None)
-        return
-    settings = load(None, {}, flags)
-    app = create_app(settings)
-    seen: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        loop = Loop(Recorder(app, seen), settings.server, [listening])
-        thread = threading.Thread(target=loop.run)
-        thread.start()
-        try:
-            yield Lake(f"http://127.0.0.1:{port}", warehouse, seen)
-        finally:
-            loop.stop()
-            thread.join()
-            assert loop.drain(10) == 0
-            loop._listeners[0].trigger.close()  # the loop keeps its pipe for threads at work
-            app.close()
+    with catalog_serving(folder, apart=True, log__format="json", **told) as server:
+        yield Lake(server)
 
 
 @pytest.fixture

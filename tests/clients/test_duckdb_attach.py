@@ -98,7 +98,7 @@ def test_without_multi_table_commit_tables_are_committed_one_by_one(
 ) -> None:
     duck("CREATE TABLE a (i INTEGER)", "CREATE TABLE b (i INTEGER)")
     single = attach("DISABLE_MULTI_TABLE_COMMIT true")
-    lake.requests.clear()
+    lake.forget()
 
     single("BEGIN", "INSERT INTO lake.ns.a VALUES (1)", "INSERT INTO lake.ns.b VALUES (2)")
     single("COMMIT")
@@ -124,7 +124,7 @@ def test_a_stale_table_is_read_without_asking_and_written_safely(
     stale = attach("MAX_TABLE_STALENESS '10 minutes'")
     stale("FROM lake.ns.t")
     duck("INSERT INTO t VALUES (2)")
-    lake.requests.clear()
+    lake.forget()
 
     assert stale("FROM lake.ns.t") == [(1,)]
     assert lake.requests == []

@@ -24,7 +24,7 @@ def other(two: Duck, attach: Attach) -> Duck:
 
 
 def test_two_tables_are_committed_in_one_request(two: Duck, lake: Lake) -> None:
-    lake.requests.clear()
+    lake.forget()
     two("BEGIN", "INSERT INTO a VALUES (2)", "DELETE FROM b", "ALTER TABLE b ADD COLUMN k INTEGER")
     assert lake.sent("POST") == []
 
@@ -119,7 +119,7 @@ def test_a_transaction_reads_one_state_and_its_own_changes(two: Duck, other: Duc
 
 def test_a_rollback_asks_nothing_of_the_server(two: Duck, lake: Lake) -> None:
     two("BEGIN", "INSERT INTO a VALUES (2)", "DROP TABLE b", "ALTER TABLE a ADD COLUMN k INTEGER")
-    lake.requests.clear()
+    lake.forget()
 
     two("ROLLBACK")
 

@@ -286,7 +286,7 @@ def test_lists_are_whole_in_pages_and_without(
     expected = [("ns", name) for name in names]
 
     for catalog, pages in ((iceberg, 1), (sized, 1), (paged, 5)):
-        lake.requests.clear()
+        lake.forget()
         assert catalog.list_tables("ns") == expected
         assert catalog.list_namespaces("ns") == expected
         assert len(lake.requests) == 2 * pages

@@ -85,7 +85,7 @@ def judge(told: str, *, verb: str, target: str, status: int, kind: str | None, t
 
 @contextlib.contextmanager
 def asking(
-    folder: Path, around: Callable[[Any], Any] = lambda app: app, **settings: Any
+    folder: Path, around: Callable[[Any], Any] | None = None, **settings: Any
 ) -> Iterator[Asker]:
     """Serve a catalog, and yield a client of it."""
     with serving(folder, around, **settings) as server:

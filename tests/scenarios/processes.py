@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,19 +13,24 @@ import pytest
 import requests
 
 from tests.scenarios.steps import command, flags, wait_for
+from tests.several import PROCESSES, kill, workers
 
 DEADLINE = 60.0  # seconds
 STRACE = shutil.which("strace")
 needs_strace = pytest.mark.skipif(STRACE is None, reason="strace is not installed")
+# It waits for ever for workers that end while it holds them.
+needs_one_process = pytest.mark.skipif(
+    PROCESSES > 1, reason="strace holds one process; tests/durability lets calls of several fail"
+)
 
 
 class Process:
     """One running catalog."""
 
     def __init__(self, folder: Path, output: IO[str]) -> None:
-        listen = ["serve", "--listen", "127.0.0.1:0", *flags(folder)]
+        listen = ["serve", "--listen", "127.0.0.1:0", "--processes", str(PROCESSES)]
         self.process = subprocess.Popen(
-            command(*listen),
+            command(*listen, *flags(folder)),
             stdout=subprocess.PIPE,
             stderr=output,
             text=True,
@@ -37,9 +41,14 @@ class Process:
         assert line.startswith("Listening on "), line
         self.url = line.strip().removeprefix("Listening on ")
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes that serve: several have a parent that does not."""
+        return sorted(workers(self.process.pid)) or [self.process.pid]
+
     def kill(self) -> None:
         """End it at once, as nothing but a kill or a power cut does."""
-        self.process.send_signal(signal.SIGKILL)
+        kill(self.process)
         self.end()
 
     def stop(self) -> None:

@@ -16,14 +16,16 @@ MEBIBYTE = 1 << 20
 
 
 def allow(process: Process, more: int | None) -> None:
-    """Let a running process take so many bytes more of address space; None: all it likes."""
-    limit = resource.RLIM_INFINITY
-    if more is not None:
-        status = Path(f"/proc/{process.process.pid}/status").read_text(encoding="utf-8")
-        found = re.search(r"VmSize:\s+(\d+) kB", status)
-        assert found is not None
-        limit = int(found[1]) * 1024 + more
-    resource.prlimit(process.process.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    """Let who serves take so many bytes more of address space; None: all they like."""
+    for pid in process.workers:
+        limit = resource.RLIM_INFINITY
+        if more is not None:
+            status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+            found = re.search(r"VmSize:\s+(\d+) kB", status)
+            assert found is not None
+            limit = int(found[1]) * 1024 + more
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
 
 def test_05_running_out_of_memory_deletes_nothing_that_is_committed(processes: Processes) -> None:
@@ -41,13 +43,12 @@ def test_05_running_out_of_memory_deletes_nothing_that_is_committed(processes: P
             told.append(server.call("POST", T, body).status_code)
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             told.append(0)
-        with contextlib.suppress(ProcessLookupError):
-            allow(process, None)
+        allow(process, None)
         try:
             metadata = server.ok("GET", T)["metadata"]
         except requests.ConnectionError:
             # Libraries in C and Rust may end the process; its supervisor starts another.
-            process.end()
+            process.kill()
             process = processes.start()
             server = Server(process.url, processes.folder, None)  # type: ignore[arg-type]
             metadata = server.ok("GET", T)["metadata"]

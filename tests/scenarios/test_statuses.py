@@ -14,7 +14,7 @@ import requests
 
 from tests.catalog.conftest import Start
 from tests.catalog.serving import SCHEMA, Server, serving
-from tests.scenarios.processes import Process, Processes, needs_strace
+from tests.scenarios.processes import Process, Processes, needs_one_process, needs_strace
 from tests.scenarios.steps import (
     TABLES,
     T,
@@ -115,6 +115,7 @@ class TestTheMetadataFile:
         yield process, server
         process.stop()
 
+    @needs_one_process
     @needs_strace
     @pytest.mark.parametrize(
         "inject",
@@ -130,6 +131,7 @@ class TestTheMetadataFile:
     ) -> None:
         self.fails(*catalog, inject, None)
 
+    @needs_one_process
     @needs_strace
     @pytest.mark.parametrize("inject", ["fsync:error=EIO", "openat:error=EMFILE"])
     def test_30_the_disk_refuses_the_folder(
@@ -138,6 +140,7 @@ class TestTheMetadataFile:
         folder = path_of(catalog[1].ok("GET", T)["metadata-location"]).parent
         self.fails(*catalog, inject, folder)
 
+    @needs_one_process
     @needs_strace
     def test_30_the_disk_is_full_for_the_database(self, catalog: tuple[Process, Server]) -> None:
         log = catalog[1].folder / "catalog.db-wal"
@@ -167,9 +170,9 @@ class TestTheSwap:
         )
 
     def test_30_the_database_is_locked(
-        self, ns: Server, table: Any, monkeypatch: pytest.MonkeyPatch
+        self, ns: Server, table: Any, inside: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("falcon_catalog.store.database._BUSY_TIMEOUT_MS", 50)
+        inside.setattr("falcon_catalog.store.database._BUSY_TIMEOUT_MS", 50)
         with serving(ns.folder) as impatient:
             impatient.ok("GET", T)
             with database(ns.folder) as other:
@@ -200,6 +203,7 @@ class TestTheSwap:
         stays(ns, table)
 
 
+@needs_one_process
 @needs_strace
 class TestTheCommit:
     """Its sync fails: nobody can tell, so nothing is deleted, and nothing more is changed."""
@@ -257,10 +261,12 @@ class TestTheCommit:
         server.table("t")
         body = append(1, parent=None)
         log = processes.folder / "catalog.db-wal"
-        with process.failing("fdatasync:signal=SIGKILL:when=1", log):
-            with pytest.raises(requests.ConnectionError):
-                server.call("POST", T, body)
-            process.end()
+        with (
+            process.failing("fdatasync:signal=SIGKILL:when=1", log),
+            pytest.raises(requests.ConnectionError),
+        ):
+            server.call("POST", T, body)
+        process.kill()
         assert len(metadata_files(server)) == 2
         recovered = Server(processes.start().url, processes.folder, None)  # type: ignore[arg-type]
         state = recovered.ok("GET", T)

@@ -14,6 +14,8 @@ from typing import IO
 
 import pytest
 
+from tests.several import PROCESSES, kill, workers
+
 DEADLINE = 60  # seconds that a process has for what it should do at once
 PROGRAM = Path(__file__).with_name("program.py")
 
@@ -73,6 +75,16 @@ class Running:
         for thread in self._threads:
             thread.join(DEADLINE)
         return status
+
+    @property
+    def workers(self) -> set[int]:
+        """The ids of the server's processes, without the parent's."""
+        return workers(self.process.pid)
+
+    def kill(self) -> None:
+        """End it at once, and the processes that it has forked."""
+        kill(self.process)
+        self.status()
 
     def stop(self) -> int:
         self.signal()
@@ -145,7 +157,8 @@ def connect() -> Iterator[Callable[[int], socket.socket]]:
 def cli(start: Start, tmp_path: Path) -> Start:
     """Return a function that starts ``falcon-catalog`` with its arguments, in a folder of its own.
 
-    The variables that tune a catalog or a service do not reach it from outside.
+    The variables that tune a catalog or a service do not reach it from outside, but that it
+    serves from as many processes as TEST_PROCESSES says.
     """
     clean = {
         name: value
@@ -155,9 +168,10 @@ def cli(start: Start, tmp_path: Path) -> Start:
 
     def run(*arguments: str, environ: dict[str, str] | None = None, **more: object) -> Running:
         command = [sys.executable, "-c", "from falcon_catalog.cli import main; main()", *arguments]
-        return start(
-            "env", "-i", *_pairs(clean), *_pairs(environ or {}), *command, cwd=tmp_path, **more
-        )
+        told = {**clean, **(environ or {})}
+        if arguments[0] == "serve":
+            told.setdefault("CATALOG_SERVER_PROCESSES", str(PROCESSES))
+        return start("env", "-i", *_pairs(told), *command, cwd=tmp_path, **more)
 
     return run
 

@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from tests.server.conftest import DEADLINE, PROGRAM, Running
+from tests.several import is_there
 
 TIMEOUT = 60
 
@@ -25,20 +26,6 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def workers(server: Running) -> set[int]:
-    """Return the ids of a server's processes, without the parent's."""
-    parent = server.process.pid
-    return {int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()}
-
-
-def is_there(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 @contextlib.contextmanager
@@ -57,7 +44,7 @@ def only(worker: int, everybody: set[int]) -> Iterator[None]:
 def one_each(server: Running, port: int, get: Any) -> dict[int, http.client.HTTPConnection]:
     """Return an open connection to each process."""
     found: dict[int, http.client.HTTPConnection] = {}
-    everybody = workers(server)
+    everybody = server.workers
     for worker in everybody:
         with only(worker, everybody):
             found[worker] = get(port, "/pid")
@@ -87,13 +74,13 @@ def test_one_that_is_killed_is_replaced_and_the_counters_go_on(program: Any, get
     server = program("127.0.0.1:0", "processes=3")
     url = server.url()
     port = int(url.rpartition(":")[2])
-    before = workers(server)
+    before = server.workers
     assert len(before) == 3
     victim, *_ = one_each(server, port, get)
     os.kill(victim, signal.SIGKILL)
     for _ in range(20):  # nobody is refused meanwhile
         assert requests.get(f"{url}/big?3", timeout=TIMEOUT).text == "xxx"
-    until(lambda: len(workers(server) - before) == 1 and victim not in workers(server))
+    until(lambda: len(server.workers - before) == 1 and victim not in server.workers)
     assert len(one_each(server, port, get)) == 3
     assert server.stop() == 0
     assert [line for line in server.errors if "a process ended" in line and f"pid={victim}" in line]
@@ -110,19 +97,19 @@ def test_one_that_is_told_to_end_does_so_in_order_and_is_replaced(
     gate.write_bytes(b"done")
     assert connection.getresponse().read() == b"done"
     assert server.line() == "closed"
-    until(lambda: leaving not in workers(server) and len(workers(server)) == 2)
-    assert staying in workers(server)
+    until(lambda: leaving not in server.workers and len(server.workers) == 2)
+    assert staying in server.workers
     assert server.stop() == 0
 
 
 def test_one_that_hangs_is_killed_and_replaced(program: Any) -> None:
     server = program("127.0.0.1:0", "processes=2", "worker_timeout=1")
     url = server.url()
-    before = workers(server)
+    before = server.workers
     hung = min(before)
     os.kill(hung, signal.SIGSTOP)
     until(lambda: not is_there(hung))
-    until(lambda: len(workers(server)) == 2)
+    until(lambda: len(server.workers) == 2)
     assert requests.get(f"{url}/big?3", timeout=TIMEOUT).text == "xxx"
     assert server.stop() == 0
     assert any(f'a process hangs: killed" pid={hung}' in line for line in server.errors)
@@ -229,7 +216,7 @@ def test_many_that_cannot_start_again_end_the_server(program: Any, tmp_path: Pat
     server = program("127.0.0.1:0", "processes=2", environ={"UNMAKEABLE": str(unmakeable)})
     server.url()
     unmakeable.touch()
-    os.kill(min(workers(server)), signal.SIGKILL)
+    os.kill(min(server.workers), signal.SIGKILL)
     assert server.status() == 1
     assert server.errors[-1] == "Gave up: 5 processes in a row ended before they were ready"
 
@@ -292,7 +279,7 @@ def test_the_parent_speaks_for_all_to_systemd(start: Any, supervisor: socket.soc
         assert server.url() == f"http://127.0.0.1:{port}"
         parent, where = server.process.pid, f"Listening on http://127.0.0.1:{port}"
         assert told(supervisor) == (parent, {"READY": "1", "STATUS": where})
-        hung = min(workers(server))
+        hung = min(server.workers)
         os.kill(hung, signal.SIGSTOP)
         fewer, all_ = {"STATUS": f"{where}: 1 of 2 processes"}, {"STATUS": where}
         heard = [told(supervisor)]

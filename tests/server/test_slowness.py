@@ -1,6 +1,7 @@
 """Clients that are slow, silent or too many harm themselves only."""
 
 import json
+import select
 import socket
 import time
 from typing import Any
@@ -10,6 +11,7 @@ import requests
 
 from tests.server.conftest import DEADLINE
 from tests.server.test_saturation import counted
+from tests.several import PROCESSES
 
 TIMEOUT = 60
 
@@ -92,8 +94,10 @@ def test_idle_connections_make_room(program: Any, connect: Any) -> None:
     server = program("127.0.0.1:0", "max_connections=5")
     url = server.url()
     port = int(url.rpartition(":")[2])
-    idle = [connect(port) for _ in range(5)]
+    idle = [connect(port) for _ in range(5 * PROCESSES)]
     answers = [requests.get(f"{url}/big?3", timeout=TIMEOUT).text for _ in range(3)]
     assert answers == ["xxx"] * 3
-    assert idle[0].recv(1) == b""  # the idlest was closed
+    closed = select.select(idle, [], [], TIMEOUT)[0]
+    assert {one.recv(1) for one in closed} == {b""}
+    assert PROCESSES > 1 or idle[0] in closed  # the idlest, of those that the process has
     assert server.stop() == 0

@@ -18,7 +18,7 @@ from pyiceberg.catalog.rest import RestCatalog
 
 from tests.catalog.serving import SCHEMA
 from tests.server.conftest import Running
-from tests.server.test_processes import only, until, workers
+from tests.server.test_processes import only, until
 
 TIMEOUT = 60
 TABLE = "/v1/namespaces/ns/tables/t"
@@ -35,13 +35,13 @@ class Together:
     def session(self, worker: int) -> requests.Session:
         """Return a client whose connection is, and stays, with one process."""
         one = requests.Session()
-        with only(worker, workers(self.server)):
+        with only(worker, self.server.workers):
             assert one.get(f"{self.url}/health/live", timeout=TIMEOUT).ok
         return one
 
     def sessions(self) -> list[requests.Session]:
         """Return a client of each process."""
-        return [self.session(worker) for worker in sorted(workers(self.server))]
+        return [self.session(worker) for worker in sorted(self.server.workers)]
 
     def ask(self, session: requests.Session, verb: str, path: str, **options: Any) -> Any:
         return session.request(verb, self.url + path, timeout=TIMEOUT, **options)
@@ -180,10 +180,10 @@ def test_counters_go_on_where_a_dead_process_left_them(two: Together) -> None:
         for _ in range(5):
             assert two.ask(session, "GET", TABLE).ok
     before = two.counted("requests_total")
-    everybody = workers(two.server)
+    everybody = two.server.workers
     for victim in everybody:
         os.kill(victim, signal.SIGKILL)
-    until(lambda: len(workers(two.server) - everybody) == 2)
+    until(lambda: len(two.server.workers - everybody) == 2)
     assert two.counted("requests_total") >= before
     assert two.counted("processes") == 2
     assert two.server.stop() == 0
