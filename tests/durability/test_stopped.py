@@ -124,6 +124,8 @@ def test_a_stopped_process_keeps_nobody_waiting_for_ever(
         client.ok("GET", wire.table("h0"))  # who only reads does not wait
     for thread in threads:
         thread.join()
+    who = (stopped, holder(catalog), catalog.workers(), catalog.pid, is_stopped(stopped))
+    assert holder(catalog) == stopped, who
     assert {(a.status, a.kind) for a in answers.values()} == {(503, "SlowDownException")}
     for one, _ in prepared:
         one.judge(answers[one.kind], Store(catalog.store))
