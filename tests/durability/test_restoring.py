@@ -171,7 +171,7 @@ def test_a_restore_that_ends_early_destroys_nothing(
 ) -> None:
     what = "signal=KILL" if how == "KILL" else f"error={how}"
     rows = world.rows
-    for number in each(9):
+    for number in each(6):
         world.reset(there)
         small, large = (str(world.folder / name) for name in ("small", "large"))
         injected = f"{call}:{what}:when={number}"
@@ -252,7 +252,7 @@ def test_a_backup_that_ends_early_is_none_or_whole(world: World, how: str, call:
     what = "signal=KILL" if how == "KILL" else f"error={how}"
     world.reset("present")
     world.find_lost()
-    for number in each(6):
+    for number in each(4):
         target = world.folder / f"backup{number}"
         status, told, hit = world.run_under(f"{call}:{what}:when={number}", "backup", str(target))
         if not hit:
