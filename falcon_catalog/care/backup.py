@@ -62,7 +62,7 @@ def backup(path: Path, destination: Path, tell: Tell) -> Manifest:
         copies.write_private(folder / manifest.NAME, made.text())
         copies.sync_tree(folder)
         folder.rename(destination)
-    copies.sync(destination.parent)
+    copies.sync_entries([destination])
     return made
 
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,22 +13,26 @@ from falcon_catalog.store import ownership
 SYNCS_AT_ONCE = 16  # that come together, a file system writes to its journal together
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Create a file of mode 0600; ``sync`` or ``sync_tree`` makes it durable."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def write_private(path: Path, content: bytes, *, anew: bool = False) -> None:
+    """Create a file of mode 0600; ``sync`` or ``sync_tree`` makes it durable.
+
+    One that is there is an error, or written ``anew``.
+    """
+    how = os.O_TRUNC if anew else os.O_EXCL
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
 
 
 def add_file(path: Path, content: bytes) -> bool:
-    """Create a file, whole or not at all, durable; return False, and leave it, if there is one.
+    """Create a file, whole or not at all; return False, and leave it, if there is one.
 
-    Made by root, it belongs to the owner of the folder that it is in.
+    Made by root, it belongs to the owner of the folder that it is in. Its content is durable,
+    its entry when ``sync_entries`` was called.
     """
     if path.exists():
         return False
-    made = [folder for folder in path.parents if not folder.is_dir()]
-    for folder in reversed(made):
+    for folder in reversed([folder for folder in path.parents if not folder.is_dir()]):
         folder.mkdir(exist_ok=True)
         ownership.inherit(folder)
     torso = path.with_name(f".{os.getpid()}-{path.name}"[:255])
@@ -41,9 +46,19 @@ def add_file(path: Path, content: bytes) -> bool:
     finally:
         with contextlib.suppress(FileNotFoundError):
             torso.unlink()
-    for folder in (path.parent, *(folder.parent for folder in made)):
-        sync(folder)
     return True
+
+
+def sync_entries(paths: Iterable[Path]) -> None:
+    """Make durable that these files are there, and the folders around them, whoever made them."""
+    folders = {folder for path in paths for folder in path.absolute().parents}
+    with ThreadPoolExecutor(SYNCS_AT_ONCE) as pool:
+        deque(pool.map(_sync_if_readable, folders), 0)
+
+
+def _sync_if_readable(folder: Path) -> None:
+    with contextlib.suppress(PermissionError):  # who may not read a folder has made nothing in it
+        sync(folder)
 
 
 def sync(path: Path) -> None:

@@ -4,18 +4,16 @@ import contextlib
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from falcon_catalog.care import copies, looking, manifest
+from falcon_catalog.care import copies, looking, manifest, replacing
 from falcon_catalog.care.backup import Tell, verify
 from falcon_catalog.care.manifest import Copy, Manifest
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import is_inside, local_path
-from falcon_catalog.store import ownership, survey, tenancy
+from falcon_catalog.store import survey, tenancy
 from falcon_catalog.store.database import StoreError, Transaction
 
-_BESIDE = ("", "-wal", "-shm", "-journal")  # a log left behind would be played into the new one
 _SHORTEST_RESPITE_MS = 7 * 24 * 60 * 60 * 1000
 
 
@@ -53,7 +51,8 @@ def restore(source: Path, target: Target, tell: Tell) -> Restored:
     Raises:
         StoreError: the backup is damaged, a server runs on the store, or there is a store and
             ``replace`` is false. Nothing was changed.
-        OSError: a file could not be read or written; the store was not replaced.
+        OSError: a file could not be read or written; the store was not replaced, or nobody
+            can work on it until a restore has ended.
     """
     tell("verifying the backup")
     told = manifest.read(source)
@@ -61,22 +60,17 @@ def restore(source: Path, target: Target, tell: Tell) -> Restored:
     _check_locations(told, target)
     target.path.parent.mkdir(parents=True, exist_ok=True)
     with tenancy.alone(target.path):
-        there = [Path(f"{target.path}{end}") for end in _BESIDE]
-        there = [path for path in there if path.exists()]
-        if there and not target.replace:
+        earlier = replacing.conclude(target.path)
+        if replacing.is_there(target.path) and not target.replace:
             raise StoreError(
                 f"there is a store at {target.path}; --replace puts it aside, and deletes nothing"
             )
-        added, differing = _add_files(source, told, tell)
-        new = _copy_database(source, told, target.path)
-        try:
+        content = (source / told.database.path).read_bytes()
+        with replacing.successor(target.path, content) as new:
+            added, differing = _add_files(source, told, tell)
             postponed = _give_respite(new, target.retention_ms)
-            aside = _put_aside(there) if there else None
-            new.rename(target.path)
-        finally:
-            new.unlink(missing_ok=True)
-        copies.sync(target.path.parent)
-    return Restored(told, added, tuple(differing), aside, postponed)
+            aside = replacing.replace(target.path)
+    return Restored(told, added, tuple(differing), aside or earlier, postponed)
 
 
 def _check_locations(told: Manifest, target: Target) -> None:
@@ -102,6 +96,8 @@ def _add_files(source: Path, told: Manifest, tell: Tell) -> tuple[int, list[str]
 
     with ThreadPoolExecutor(copies.SYNCS_AT_ONCE) as pool:
         added = list(pool.map(add, told.files))
+    # Of those that were there, too: an earlier restore may have been interrupted.
+    copies.sync_entries(Path(local_path(copy.location)) for copy in told.files)
     differing = [
         copy.location
         for copy, is_new in zip(told.files, added, strict=True)
@@ -113,15 +109,6 @@ def _add_files(source: Path, told: Manifest, tell: Tell) -> tuple[int, list[str]
 
 def _is_same(path: Path, copy: Copy) -> bool:
     return path.is_file() and copies.digest(path) == copy.sha256
-
-
-def _copy_database(source: Path, told: Manifest, path: Path) -> Path:
-    """Copy the database beside its place, under another name."""
-    new = path.with_name(f".{path.name}.restored")
-    new.unlink(missing_ok=True)
-    copies.write_private(new, (source / told.database.path).read_bytes())
-    ownership.inherit(new)
-    return new
 
 
 def _give_respite(path: Path, retention_ms: int) -> int:
@@ -137,15 +124,3 @@ def _give_respite(path: Path, retention_ms: int) -> int:
         connection.execute("PRAGMA journal_mode = WAL")
     copies.sync(path)
     return postponed
-
-
-def _put_aside(there: list[Path]) -> Path:
-    """Move the old store's files into a new folder beside them."""
-    now = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-    aside = there[0].parent / f"{there[0].name}.replaced-{now}"
-    aside.mkdir(mode=0o700)
-    for path in there:
-        path.rename(aside / path.name)
-    copies.sync(aside)
-    copies.sync(aside.parent)
-    return aside

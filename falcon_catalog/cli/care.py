@@ -92,7 +92,9 @@ def restore_command(source: Path, config: Path | None, *, replace: bool, **flags
     undropped since. At the end the doctor looks at all of it, and tells which tables have
     commits that are younger than the backup.
 
-    Status 0: restored, and clean. 1: restored, and something was found. 2: nothing was changed.
+    Status 0: restored, and clean. 1: restored, and something was found. 2: not restored; the
+    store that was there is as it was, unless the last line says otherwise. A restore that was
+    killed is run again: until then no server starts where it left no store.
 
     \b
     Example:
@@ -103,6 +105,7 @@ def restore_command(source: Path, config: Path | None, *, replace: bool, **flags
     with _status_2():
         settings = read(config, flags)
         done = restore(source, _target(settings, replace=replace), _tell)
+    with told_in_one_line():
         _tell_of_restore(done)
         scope = Scope(rules.store_path(settings.store.url), settings)
         report = examine(scope, _tell)

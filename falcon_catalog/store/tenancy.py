@@ -22,9 +22,15 @@ def shared(path: Path) -> Iterator[None]:
     """Work on the store at ``path``, beside others.
 
     Raises:
-        StoreError: somebody is replacing it.
+        StoreError: somebody is replacing it, or was interrupted: it must not be made anew.
     """
     with _locked(path, fcntl.LOCK_SH, "is being replaced by falcon-catalog restore"):
+        if is_half_replaced(path):
+            raise StoreError(
+                f"store {path} is not there: falcon-catalog restore was interrupted before it was"
+                " done. Run it again, or put the old store back, if there was one, from"
+                f" {path}.replaced-…, and delete {successor(path)}"
+            )
         yield
 
 
@@ -40,6 +46,16 @@ def alone(path: Path) -> Iterator[None]:
         if path.exists() and _is_open(path):
             raise StoreError(f"store {path} {in_use}")
         yield
+
+
+def successor(path: Path) -> Path:
+    """Return where restore makes what is to take the place of the database at ``path``."""
+    return path.with_name(f".{path.name}.restored")
+
+
+def is_half_replaced(path: Path) -> bool:
+    """Tell whether a restore was interrupted when no database was in its place."""
+    return not path.exists() and successor(path).exists()
 
 
 def may_be_in_use(path: Path) -> bool:

@@ -4,12 +4,10 @@ Threads take turns on one connection. Each makes its change inside a savepoint. 
 wait, it hands the open transaction on to them; the last one commits it for all. No change is
 acknowledged, and none refused, before the transaction that it was made in has ended.
 Between processes a lock on a file decides whose turn it is: it queues, where SQLite's own
-lock sleeps and tries again, which can starve a writer.
+lock sleeps and tries again, which can starve a writer. For either turn nobody waits without end.
 """
 
 import contextlib
-import fcntl
-import os
 import sqlite3
 import threading
 import time
@@ -19,6 +17,7 @@ from pathlib import Path
 
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.store.doubt import Doubt
+from falcon_catalog.store.queueing import ProcessLock
 from falcon_catalog.store.transaction import OutcomeUnknownError, Transaction, now_ms
 
 _LARGEST_BATCH = 64
@@ -57,13 +56,12 @@ class Writer:
         self.doubt = doubt if doubt is not None else Doubt()
         self.time_commit: Callable[[], AbstractContextManager[None]] = nullcontext
         self._connect = connect
-        self._lock_path = lock_path
+        self._lock = ProcessLock(lock_path)
         self._turn = threading.Lock()
         self._guard = threading.Lock()
         self._waiting = 0
         # All below belongs to whose turn it is.
         self._connection: sqlite3.Connection | None = None
-        self._lock: int | None = None
         self._batch: _Batch | None = None
         self._broken: str | None = None
         self.changes = 0
@@ -111,19 +109,18 @@ class Writer:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
-            if self._lock is not None:
-                os.close(self._lock)
-                self._lock = None
+            self._lock.close()
 
     def _join(self) -> tuple[_Batch, sqlite3.Connection]:
         """Take the turn, and begin a change in the open transaction or in a new one."""
+        until = time.monotonic() + _LONGEST_WAIT_SECONDS
         self._take_turn()
         try:
             self.check_writable()
             if self._connection is None:
                 self._connection = self._connect()
             if self._batch is None:
-                self._begin(self._connection)
+                self._begin(self._connection, until)
                 self._batch = _Batch()
             self._batch.joined += 1
             try:
@@ -149,26 +146,27 @@ class Writer:
                 "The database cannot take changes now: others are waiting. Nothing was changed"
             )
 
-    def _begin(self, connection: sqlite3.Connection) -> None:
+    def _begin(self, connection: sqlite3.Connection, until: float) -> None:
         started = time.perf_counter()
-        lock = self._lock_processes()
+        self._lock_processes(until)
         try:
             self.check_writable()  # once more: who had the lock before us may have raised a doubt
             connection.execute("BEGIN IMMEDIATE")
         except BaseException:
-            fcntl.flock(lock, fcntl.LOCK_UN)
+            self._lock.release()
             raise
         self.wait_seconds += time.perf_counter() - started
 
-    def _lock_processes(self) -> int:
+    def _lock_processes(self, until: float) -> None:
         try:
-            if self._lock is None:
-                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-                self._lock = os.open(self._lock_path, flags, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            taken = self._lock.acquire(until - time.monotonic())
         except OSError as error:
-            raise ServiceUnavailableError(f"Cannot lock {self._lock_path}: {error}") from error
-        return self._lock
+            raise ServiceUnavailableError(f"Cannot lock {self._lock.path}: {error}") from error
+        if not taken:
+            raise ServiceUnavailableError(
+                "The database cannot take changes now: another process holds it. Nothing was"
+                " changed"
+            )
 
     def _undo(self, batch: _Batch, connection: sqlite3.Connection, refusal: BaseException) -> None:
         """Take one change back; where SQLite took back all, so end the batch."""
@@ -243,8 +241,7 @@ class Writer:
             connection.close()
             self._connection = None
         finally:
-            if self._lock is not None:
-                fcntl.flock(self._lock, fcntl.LOCK_UN)
+            self._lock.release()
             batch.ended.set()
 
 

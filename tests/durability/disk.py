@@ -4,9 +4,11 @@ Until a file is synced, each write to it may be on the disk, or not, or in part,
 a folder is synced, so may each change of its entries. Nothing is in order before a sync.
 """
 
+import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.durability.syscalls import Event
 
@@ -182,6 +184,10 @@ class Disk:
                     files[f"{path}/{name}"] = found
         return Remains(files, lot, chance)
 
+    def has(self, path: str) -> bool:
+        """Tell whether a running process would find a file or a folder there."""
+        return self._find(self._steps(path)) is not None
+
     def _steps(self, path: str) -> list[str]:
         if path == self.root:
             return ["."]
@@ -219,3 +225,36 @@ class Remains:
                 raise FileNotFoundError(path)
             self._read[path] = self.files[path].content(self.lot, self.chance)
         return self._read[path]
+
+
+def missed(root: str, happened: Iterable[Event]) -> list[Event]:
+    """Return what is there, below ``root``, and was not written down: a kill may end a call.
+
+    What is mapped into memory is left out, and so is what only stands for a lock.
+    """
+    disk = Disk(root)
+    for event in happened:
+        disk.apply(event)
+    known = disk.after_cut(KEPT, random.Random(0))
+    found: list[Event] = []
+    for folder, inner, names in os.walk(root):
+        paths = [f"{folder}/{name}" for name in inner]
+        found += [Event("makedir", path) for path in paths if not disk.has(path)]
+        for path in (f"{folder}/{name}" for name in names):
+            if not path.endswith(("-shm", "-lock", "-in-use")):
+                found += _missed(path, known)
+    gone = [path for path in known.files if not Path(path).exists()]
+    return [*found, *(Event("remove", path) for path in gone)]
+
+
+def _missed(path: str, known: Remains) -> Iterator[Event]:
+    content, before = Path(path).read_bytes(), b""
+    if path in known.files:
+        before = known.read(path)
+    else:
+        yield Event("make", path)
+    if content != before:
+        pairs = enumerate(zip(content, before, strict=False))
+        same = next((at for at, (one, other) in pairs if one != other), len(before))
+        yield Event("truncate", path, len(content))
+        yield Event("write", path, same, content[same:])

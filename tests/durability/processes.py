@@ -31,6 +31,7 @@ class Catalog:
         """Serve ``folder``; settings are named ``store__durability`` and so on."""
         self.folder = folder
         self.port = 0
+        self.program = "from falcon_catalog.cli import main; main()"
         self._environ = {
             f"CATALOG_{key.upper().replace('__', '_')}": str(value)
             for key, value in settings.items()
@@ -54,7 +55,7 @@ class Catalog:
 
     def start(self, *wrapper: str) -> None:
         """Start it, inside another program if told, and wait until it serves."""
-        command = [sys.executable, "-c", "from falcon_catalog.cli import main; main()", "serve"]
+        command = [sys.executable, "-c", self.program, "serve"]
         clean = {name: value for name, value in os.environ.items() if name[:8] != "CATALOG_"}
         self._running = Running(
             ["env", "-i", *_pairs(clean | self._told()), *wrapper, *command],

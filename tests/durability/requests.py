@@ -41,6 +41,8 @@ def requests(tag: str) -> dict[str, Request]:
         "commit": _commit(f"t{tag}"),
         "transaction": _transaction(f"x{tag}", f"y{tag}"),
         "drop": _drop(f"d{tag}"),
+        "purge": _drop(f"g{tag}", purge=True),
+        "undrop": _undrop(f"u{tag}"),
         "rename": _rename(f"a{tag}", f"b{tag}"),
         "register": _register(f"r{tag}"),
         "create namespace": _space(f"n{tag}"),
@@ -105,12 +107,39 @@ def _transaction(one: str, two: str) -> Request:
     )
 
 
-def _drop(name: str) -> Request:
+def _drop(name: str, *, purge: bool = False) -> Request:
+    path = f"{wire.table(name)}?purgeRequested=true" if purge else wire.table(name)
+
+    def happened(store: Store) -> bool:
+        assert store.purges(f"ns.{name}") in ([], [purge]), "another drop than was asked for"
+        return _is_dropped(store, name)
+
     return Request(
-        "drop",
+        "purge" if purge else "drop",
         _made(name),
-        lambda client, _: client.ask("DELETE", wire.table(name)),
-        lambda store: f"ns.{name}" not in store.pointers(),
+        lambda client, _: client.ask("DELETE", path),
+        happened,
+    )
+
+
+def _is_dropped(store: Store, name: str) -> bool:
+    """Tell whether a table was dropped and can come back; it lives otherwise."""
+    dropped = bool(store.purges(f"ns.{name}"))
+    assert dropped != (f"ns.{name}" in store.pointers()), f"{name} is nowhere, or twice"
+    return dropped
+
+
+def _undrop(name: str) -> Request:
+    def prepare(client: Client) -> int:
+        _made(name)(client)
+        client.ok("DELETE", f"{wire.table(name)}?purgeRequested=true")
+        return wire.dropped(client.ok("GET", wire.DROPPED), name)
+
+    return Request(
+        "undrop",
+        prepare,
+        lambda client, number: client.ask("POST", wire.undropping(number)),
+        lambda store: not _is_dropped(store, name),
     )
 
 

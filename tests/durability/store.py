@@ -37,13 +37,18 @@ class Store:
                 " FROM tabulars t JOIN namespaces n ON n.id = t.namespace_id"
             ).fetchall()
             self.dropped = connection.execute(
-                "SELECT uuid, metadata_location, location_key FROM dropped_tabulars"
+                "SELECT uuid, metadata_location, location_key, namespace_path || '.' || name,"
+                " purge, started_at IS NOT NULL FROM dropped_tabulars"
             ).fetchall()
             connection.execute("COMMIT")
 
     def pointers(self) -> dict[str, str]:
         """Return the metadata location of each table, by ``namespace.name``."""
         return {name: location for name, _, location, _ in self.rows}
+
+    def purges(self, name: str) -> list[bool]:
+        """Return, for each time that such a table was dropped, whether it is to be purged."""
+        return [bool(row[4]) for row in self.dropped if row[3] == name]
 
     def metadata(self, location: str) -> dict[str, Any]:
         if location not in self._parsed:
@@ -64,8 +69,9 @@ class Store:
             found = self.metadata(location)
             assert found["table-uuid"] == uuid, name
             assert f"{found['location']}/" == f"file://{folder}", (name, folder)
-        for uuid, location, _ in self.dropped:
-            assert self.metadata(location)["table-uuid"] == uuid
+        for uuid, location, *_, purging in self.dropped:
+            if not purging:
+                assert self.metadata(location)["table-uuid"] == uuid
         folders = sorted([row[3] for row in self.rows] + [row[2] for row in self.dropped])
         for one, next_one in pairwise(folders):
             assert not next_one.startswith(one), f"{one} and {next_one} share a folder"

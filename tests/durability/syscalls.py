@@ -50,9 +50,16 @@ class Event:
 
 def tracing(log: Path) -> list[str]:
     """Return the command before which a command is written down in ``log``."""
-    told = ["-y", "-xx", "-s", "16777216", "-e", "signal=none", "-e", f"trace={TRACED}"]
-    # -D: the traced process stays the child of who starts it.
-    return ["strace", "-f", "-D", "--seccomp-bpf", *told, "-o", str(log), "--"]
+    told = ["-y", "-xx", "-s", "16777216", "-e", "signal=SIGKILL", "-e", f"trace={TRACED}"]
+    # -DD: the traced process stays the child of who starts it; what kills its group spares strace.
+    return ["strace", "-f", "-DD", "--seccomp-bpf", *told, "-o", str(log), "--"]
+
+
+def has_ended(log: Path, pid: int) -> bool:
+    """Tell whether the end of a process and of all that it started is written down."""
+    text = log.read_text()
+    ended = set(re.findall(r"^(\d+) +\+\+\+ ", text, re.MULTILINE))
+    return str(pid) in ended and ended == set(re.findall(r"^(\d+) ", text, re.MULTILINE))
 
 
 def events(log: Path) -> Iterator[Event]:

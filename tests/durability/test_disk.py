@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from falcon_catalog.folders import Folders
-from tests.durability.disk import DROPPED, KEPT, Disk, Lot, by_chance
+from tests.durability.disk import DROPPED, KEPT, Disk, Lot, by_chance, missed
 from tests.durability.processes import why_no_strace
 from tests.durability.syscalls import Event, events, tracing
 
@@ -37,6 +37,24 @@ def synced(path: str, call: int = 1) -> tuple[Event, Event]:
 
 
 MADE = Event("make", "/r/a")
+
+
+def test_what_a_kill_kept_from_being_written_down_is_found(tmp_path: Path) -> None:
+    files = {"same": b"x", "longer": b"abcd", "other": b"aXc", "in/new": b"y", "empty": b""}
+    (tmp_path / "in").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    known = {"same": b"x", "longer": b"ab", "other": b"abcde", "gone": b"z"}
+    told = [Event("make", f"{tmp_path}/{name}") for name in known]
+    told += [Event("write", f"{tmp_path}/{name}", 0, text) for name, text in known.items()]
+    told += missed(str(tmp_path), told)
+    assert not missed(str(tmp_path), told)
+    disk = Disk(str(tmp_path))
+    for event in told:
+        disk.apply(event)
+    remains = disk.after_cut(KEPT, random.Random(0))
+    left = {str(Path(path).relative_to(tmp_path)): remains.read(path) for path in remains.files}
+    assert left == files
 
 
 def test_nothing_is_sure_before_a_sync() -> None:

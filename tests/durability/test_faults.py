@@ -5,7 +5,7 @@ when the fault is to end.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,10 +31,10 @@ def served(folder: Path, **settings: object) -> Catalog:
     return catalog
 
 
-def works(catalog: Catalog, tag: str) -> None:
+def works(catalog: Catalog, tag: str, kinds: Iterable[str] = KINDS) -> None:
     """Hold that every type of request succeeds."""
     with catalog.client() as client:
-        for one in requests(tag).values():
+        for one in map(requests(tag).__getitem__, kinds):
             answer = one.ask(client, one.prepare(client))
             assert answer.done, (one.kind, answer)
             one.judge(answer, Store(catalog.store))
@@ -168,10 +168,11 @@ def test_nothing_is_deleted_when_nobody_can_look_what_was_stored(
 
 
 @traced
-def test_reads_are_answered_while_a_sync_takes_long(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["commit", "purge", "undrop"])
+def test_reads_are_answered_while_a_sync_takes_long(tmp_path: Path, kind: str) -> None:
     catalog = served(tmp_path, server__threads=4)
     try:
-        one = requests("f")["commit"]
+        one = requests("f")[kind]
         injected = fault("fdatasync:delay_enter=2000000", path=Path(f"{catalog.store}-wal"))
         answers = []
         with catalog.client() as client:
@@ -184,9 +185,11 @@ def test_reads_are_answered_while_a_sync_takes_long(tmp_path: Path) -> None:
             writing = threading.Thread(target=lambda: answers.append(one.ask(client, need)))
             writing.start()
             wait_for(lambda: "fdatasync(" in tracer.told(), "the sync")
-            assert other.ok("GET", wire.table("tf"))["metadata"]["properties"]["op"] == "start"
+            assert other.ok("GET", wire.table("twarm"))["metadata"]["properties"]["op"] == "op"
+            assert not one.happened(Store(catalog.store))
             assert not answers  # not acknowledged before it is durable
             writing.join()
         assert answers[0].done
+        assert one.happened(Store(catalog.store))
     finally:
         catalog.kill()

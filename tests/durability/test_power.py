@@ -5,30 +5,83 @@ replayed to the states a power cut may leave, and each is opened as SQLite opens
 """
 
 import random
-import re
 import shutil
 import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.durability.disk import DROPPED, KEPT, Disk, Remains, by_chance
-from tests.durability.processes import PROCESSES, SCALE, SEED, Catalog, wait_for, why_no_strace
-from tests.durability.sessions import Session, State
+from tests.durability import wire
+from tests.durability.disk import DROPPED, KEPT, Disk, Remains, by_chance, missed
+from tests.durability.processes import (
+    PROCESSES,
+    SCALE,
+    SEED,
+    Catalog,
+    Client,
+    wait_for,
+    why_no_strace,
+)
+from tests.durability.sessions import Session, State, Step
 from tests.durability.store import Store
-from tests.durability.syscalls import Event, events, tracing
+from tests.durability.syscalls import Event, events, has_ended, tracing
 
 SESSIONS = 4
-LIVES = 2
-STEPS = 50  # of each session in each life
+LIVES = ("stopped", "killed", "killed", "stopped")
+STEPS = 30  # of each session in a life that is not cut short
 STATES = round(1500 * SCALE)
 CONTROL_STATES = 300
 
 pytestmark = pytest.mark.skipif(bool(why_no_strace()), reason=why_no_strace())
+
+
+@dataclass
+class Work:
+    """A session that goes on over the lives of a server, and what each step makes of its part."""
+
+    session: Session
+    path: list[tuple[str, State]] = field(default_factory=lambda: [("", State())])
+    """After each operation that was done."""
+    pending: Step | None = None
+    """What was asked, and not answered."""
+
+    def go_on(self, catalog: Catalog) -> None:
+        """Make steps while they are answered, after what the last life left open."""
+        with catalog.client() as client:
+            if (step := self.pending) is not None:
+                self.pending = None
+                if step.key:
+                    self._ask(client, step)
+                else:
+                    self._look(catalog, client, step)
+            for _ in range(STEPS):
+                if self.pending is None:
+                    self._ask(client, self.session.next())
+
+    def _ask(self, client: Client, step: Step) -> None:
+        answer = step.send(client)
+        if answer.status is None:
+            self.pending = step
+            return
+        assert answer.done, (step, answer)
+        self._done(step)
+
+    def _look(self, catalog: Catalog, client: Client, step: Step) -> None:
+        """See whether it was done; what is there once the server serves must stay."""
+        found = State.of(Store(catalog.store)).seen(self.session.name)
+        if found == self.session.state:
+            return
+        assert found == step.after, (step, found)
+        client.ok("GET", wire.namespace(), mark=step.op)
+        self._done(step)
+
+    def _done(self, step: Step) -> None:
+        self.session.state = step.after
+        self.path.append((step.op, step.after))
 
 
 @dataclass
@@ -37,51 +90,49 @@ class Recording:
 
     root: str
     events: list[Event]
-    states: dict[str, list[State]]
+    paths: dict[str, list[tuple[str, State]]]
+    open: int
+    """Requests that were open when it was killed."""
 
 
 def record(folder: Path, **settings: object) -> Recording:
-    """Let sessions work on a traced server, from its first start to its second end."""
+    """Let sessions work on a traced server, from its first start to its last end."""
     root = folder / "state"
     root.mkdir()
     catalog = Catalog(root, **settings)
-    sessions = [Session(f"s{number}", SEED) for number in range(SESSIONS)]
-    states = {session.name: [session.state] for session in sessions}
+    works = [Work(Session(f"s{number}", SEED)) for number in range(SESSIONS)]
     happened: list[Event] = []
+    unanswered = 0
     try:
-        for life in range(LIVES):
+        for life, ending in enumerate(LIVES):
             log = folder / f"strace{life}"
             catalog.start(*tracing(log))
-            threads = [
-                threading.Thread(target=_work, args=(catalog, session, states[session.name]))
-                for session in sessions
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            assert catalog.stop() == 0
-            _wait_for_end(log, catalog.pid)
+            _live(catalog, works, ending)
+            wait_for(lambda log=log: has_ended(log, catalog.pid), "strace's last line")
             happened += events(log)
+            unseen = missed(str(root), happened)
+            assert ending == "killed" or not unseen, unseen
+            happened += unseen
+            unanswered += sum(work.pending is not None for work in works)
     finally:
         catalog.kill()
-    assert all(len(made) == LIVES * STEPS + 1 for made in states.values())
-    return Recording(str(root), happened, states)
+    assert not any(work.pending for work in works)
+    paths = {work.session.name: work.path for work in works}
+    return Recording(str(root), happened, paths, unanswered)
 
 
-def _wait_for_end(log: Path, pid: int) -> None:
-    last = re.compile(rf"^{pid} +\+\+\+ exited with 0", re.MULTILINE)  # narrow ones are padded
-    wait_for(lambda: last.search(log.read_text()[-1000:]) is not None, "strace's last line")
-
-
-def _work(catalog: Catalog, session: Session, states: list[State]) -> None:
-    with catalog.client() as client:
-        for _ in range(STEPS):
-            step = session.next()
-            answer = step.send(client)
-            assert answer.done, (step, answer)
-            session.state = step.after
-            states.append(step.after)
+def _live(catalog: Catalog, works: list[Work], ending: str) -> None:
+    threads = [threading.Thread(target=work.go_on, args=(catalog,)) for work in works]
+    until = sum(len(work.path) for work in works) + SESSIONS * STEPS // 2
+    for thread in threads:
+        thread.start()
+    if ending == "killed":
+        wait_for(lambda: sum(len(work.path) for work in works) >= until, "half of the answers")
+        catalog.kill()
+    for thread in threads:
+        thread.join()
+    if ending == "stopped":
+        assert catalog.stop() == 0
 
 
 @pytest.fixture(scope="module")
@@ -100,15 +151,22 @@ def scratch() -> Iterator[Path]:
 def cuts(
     recording: Recording, syncs: Callable[[str], bool], count: int
 ) -> Iterator[tuple[int, str, dict[str, int], Remains]]:
-    """Yield states that power cuts leave: where, how, how many answers were given, what is left."""
+    """Yield states that power cuts leave: where, how, how far each session was answered, what is
+    left."""
     changes = sum(event.what not in ("answer", "syncing") for event in recording.events)
     share = count / (3 * changes)
     chance = random.Random(SEED)
-    disk, answered = Disk(recording.root, syncs), dict.fromkeys(recording.states, 0)
+    disk, answered = Disk(recording.root, syncs), dict.fromkeys(recording.paths, 0)
+    places = {
+        op: (name, place)
+        for name, path in recording.paths.items()
+        for place, (op, _) in enumerate(path)
+    }
     for number, event in enumerate(recording.events):
         if event.what == "answer":
-            if (name := event.to.partition("-")[0]) in answered:  # else it is part of a step
-                answered[name] += 1
+            if event.to in places and event.data[:1] == b"2":  # else it is part of a step
+                name, place = places[event.to]
+                answered[name] = max(answered[name], place)  # it may be answered twice
         elif not disk.apply(event):
             continue
         for how, lot in {"kept": KEPT, "dropped": DROPPED, "chance": by_chance}.items():
@@ -135,10 +193,10 @@ def lost(recording: Recording, remains: Remains, answered: dict[str, int], folde
         return str(error) if any(answered.values()) else ""
     except (AssertionError, sqlite3.Error, OSError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
-    for name, states in recording.states.items():
-        done = answered[name]
+    for name, path in recording.paths.items():
+        done, states = answered[name], [state for _, state in path]
         if found.seen(name) not in states[done : done + 2]:
-            return f"{name} had {done} answers: {states[done]}, found {found.seen(name)}"
+            return f"{name} was answered {path[done]}, found {found.seen(name)}"
     return ""
 
 
@@ -170,7 +228,11 @@ def test_a_power_cut_loses_nothing_acknowledged(
     else:
         recording = record(tmp_path, server__processes=processes)
     looked, wrong = losses(recording, scratch, count=STATES)
-    tell(f"seed {SEED}: {len(recording.events)} events, {looked} states, {len(wrong)} wrong")
+    tell(
+        f"seed {SEED}: {len(recording.events)} events, {LIVES.count('killed')} kills with"
+        f" {recording.open} requests open, {looked} states, {len(wrong)} wrong"
+    )
+    assert recording.open
     assert looked > STATES / 4
     assert not wrong, "\n".join(wrong[:5])
 

@@ -9,6 +9,8 @@ SCHEMA = {
 
 JSON = dict[str, Any]
 
+DROPPED = "/management/v1/warehouses/default/dropped"
+
 
 def namespace(name: str = "") -> str:
     return f"/v1/namespaces/{name}" if name else "/v1/namespaces"
@@ -85,3 +87,14 @@ def renaming(source: str, destination: str, space: str = "ns", to: str = "") -> 
         "source": {"namespace": [space], "name": source},
         "destination": {"namespace": [to or space], "name": destination},
     }
+
+
+def dropped(listed: JSON, name: str) -> int:
+    """Return the number under which a dropped table of ``ns`` is listed."""
+    wanted = {"namespace": ["ns"], "name": name}
+    (number,) = [entry["id"] for entry in listed["dropped"] if entry["identifier"] == wanted]
+    return int(number)
+
+
+def undropping(number: int) -> str:
+    return f"{DROPPED}/{number}/undrop"
