@@ -110,6 +110,7 @@ class Loop:
         wasyncore.poll2(0, self._map)  # what has arrived already is in flight, too
         while (busy := self._close_idle()) and (left := deadline - time.monotonic()) > 0:
             wasyncore.poll2(min(left, 1.0), self._map)
+            self._tend()  # who does not read is cut off as at any time
         # The loop's own pipe stays open: a thread that is still at work may yet write to it.
         self._listeners[0].task_dispatcher.shutdown(timeout=0 if busy else 5)
         return busy

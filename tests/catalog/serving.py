@@ -136,6 +136,7 @@ def serving(
     processes = int(settings.get("server__processes", several.PROCESSES))
     with contextlib.ExitStack() as stack:
         if apart or processes > 1:
+            folder.mkdir(exist_ok=True)  # for the log, which is there before the catalog is
             url = stack.enter_context(several.serving(flags, folder / "server.log", processes))
             if around:
                 url = stack.enter_context(looping(around(passing_on(url)), loaded.server))
