@@ -90,6 +90,16 @@ def test_an_answer_that_nobody_reads_holds_no_thread(program: Any, connect: Any)
     assert server.stop() == 0
 
 
+def test_who_does_not_read_keeps_no_server_from_stopping(program: Any, connect: Any) -> None:
+    server = program("127.0.0.1:0", "channel_timeout=1")
+    url = server.url()
+    deaf = connect(int(url.rpartition(":")[2]))
+    deaf.sendall(b"GET /big?40000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert deaf.recv(1) == b"H"
+    assert server.stop() == 0
+    assert any("its client does not read" in line for line in server.errors)
+
+
 def test_idle_connections_make_room(program: Any, connect: Any) -> None:
     server = program("127.0.0.1:0", "max_connections=5")
     url = server.url()
