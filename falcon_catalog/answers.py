@@ -5,11 +5,13 @@ catalog's JSON. An answer without a body (204, 304) leaves the connection open. 
 is stopping, each answer says ``Connection: close``.
 """
 
+import functools
 import json
 import logging
 from typing import Any
 
 from waitress.task import ErrorTask, Task, WSGITask
+from waitress.utilities import build_http_date
 
 from falcon_catalog.at_once import AT_ONCE
 from falcon_catalog.errors import (
@@ -37,6 +39,10 @@ _REASONS: dict[type[CatalogError], str] = {
 
 # Seconds after which a client that was turned away may come again.
 _RETRY_AFTER = 1
+
+
+# Made once a second instead of once an answer.
+_date = functools.lru_cache(maxsize=2)(build_http_date)
 
 
 class Answer(WSGITask):  # type: ignore[misc]
@@ -73,6 +79,7 @@ class Answer(WSGITask):  # type: ignore[misc]
     def build_response_header(self) -> Any:
         """Return the header; an answer that has no body needs no end of the connection."""
         asked = self.request.headers.get("CONNECTION", "").lower()
+        self.response_headers.append(("Date", _date(int(self.start_time))))
         self._stays = self.version == "1.1" and asked != "close" and not self.has_body
         try:
             return super().build_response_header()

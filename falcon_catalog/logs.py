@@ -4,16 +4,19 @@ Whatever a logging call passes in ``extra`` becomes a pair, and so does what a r
 ``pairs``; a traceback is one value.
 """
 
+import functools
 import json
 import logging
 import re
 import time
+from typing import TextIO
 
 import orjson
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "pairs"}
 # Printable ASCII but the quotation mark and the backslash; and but the blank and equals sign.
 _QUOTABLE = re.compile(r"[ -!#-\[\]-~]+")
+_SHORT = 256
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 
 
@@ -68,6 +71,15 @@ class JsonFormatter(LineFormatter):
             return json.dumps(pairs, default=str)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines to a stream, whose own business it is to let each of them go at its end."""
+
+    def flush(self) -> None:
+        """Flush what is not buffered by lines."""
+        if not getattr(self.stream, "line_buffering", False):
+            super().flush()
+
+
 FORMATTERS = {"text": LineFormatter, "json": JsonFormatter}
 
 
@@ -75,7 +87,7 @@ def configure(level: str, form: str = "text") -> None:
     """Log ``level`` and above to stderr, one line a record, as ``text`` or ``json``."""
     # Nobody asks which thread or process: leave the looking up.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler()
+    handler = _Handler()
     handler.setFormatter(FORMATTERS[form]())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
@@ -85,9 +97,16 @@ def _written(value: object) -> str:
     if type(value) is int:
         return str(value)
     text = str(value)
+    return _remembered(text) if len(text) < _SHORT else _quoted(text)
+
+
+def _quoted(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
     if _QUOTABLE.fullmatch(text):
         return f'"{text}"'
     plain = text.isprintable() and not any(character in text for character in ' "=\\')
     return text if plain and text else json.dumps(text, ensure_ascii=False)
+
+
+_remembered = functools.lru_cache(maxsize=1024)(_quoted)  # the same few tables, line after line

@@ -22,6 +22,7 @@ from falcon_catalog.settings import ServerSettings
 from falcon_catalog.telemetry.meters import Meters
 
 _TURN_SECONDS = 1.0
+_REST_SECONDS = 0.001
 _IDLE_SECONDS = 1.0
 
 
@@ -54,6 +55,7 @@ class Loop:
         # Waitress warns of each request that waits for a thread, which is no trouble.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._stopping = False
+        self._resting = False
         self._settings = settings
         self._map: dict[int, Any] = {}
         self._meters = meters or Meters()
@@ -70,10 +72,11 @@ class Loop:
             channel_timeout=settings.channel_timeout,
             max_request_body_size=settings.max_body_bytes + 1,  # waitress refuses at the limit
             ident="falcon-catalog",
+            clear_untrusted_proxy_headers=False,  # nothing here reads them
         )
         self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for listener in self._listeners:
-            listener.channel_class = Connection
+            listener.channel_class = self._welcome
             listener.may_be_quick = getattr(app, "may_be_quick", _never)
         self._meters.poll(self._meters.queued, lambda: admission.waiting)
         self._meters.poll(self._meters.connections, lambda: len(self._connections()))
@@ -81,7 +84,10 @@ class Loop:
     def run(self, lost: Callable[[], bool] = lambda: False) -> None:
         """Serve until ``stop`` is called, or until ``lost`` says so after a turn."""
         while not self._stopping and not lost():
-            wasyncore.poll2(_TURN_SECONDS, self._map)
+            resting = self._resting
+            wasyncore.poll2(_REST_SECONDS if resting else _TURN_SECONDS, self._map)
+            if resting:
+                self._rest(rest=False)
             self._tend()
 
     def stop(self) -> None:
@@ -114,6 +120,21 @@ class Loop:
         # The loop's own pipe stays open: a thread that is still at work may yet write to it.
         self._listeners[0].task_dispatcher.shutdown(timeout=0 if busy else 5)
         return busy
+
+    def _welcome(self, *arguments: Any, **options: Any) -> Connection:
+        """Take a client in. Where other processes serve the same sockets, the next is theirs.
+
+        Of clients that come together, who wakes up first would get them all, for as long as
+        they stay.
+        """
+        if self._settings.processes > 1:
+            self._rest(rest=True)
+        return Connection(*arguments, **options)
+
+    def _rest(self, *, rest: bool) -> None:
+        self._resting = rest
+        for listener in self._listeners:
+            listener.accepting = not rest
 
     def _tend(self) -> None:
         """Each second, look after the connections; when there are too many, more often."""

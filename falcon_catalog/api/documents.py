@@ -1,5 +1,6 @@
 """Metadata as an answer: tagged, and compressed where the client takes it."""
 
+import functools
 import gzip
 import hashlib
 
@@ -66,6 +67,7 @@ def _takes_gzip(req: falcon.Request) -> bool:
     return weight.strip("0.") != "" or weight == ""
 
 
+@functools.lru_cache(maxsize=1024)
 def table_tag(metadata_location: str, snapshots: str = "all") -> falcon.ETag:
     """Return the tag of a table's state, all of it or with ``refs``' snapshots only.
 
