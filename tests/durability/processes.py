@@ -1,5 +1,6 @@
 """The real server as a process that is killed, started again and traced, and its clients."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -227,6 +228,11 @@ class Tracer:
         return self.told().count("(INJECTED)") + self.told().count("(DELAYED)")
 
     def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(DEADLINE)
+        wait_for(self._ended, "strace to end")
         self._log.close()
+
+    def _ended(self) -> bool:
+        self._process.send_signal(signal.SIGINT)  # one that comes between two of its waits is lost
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        return self._process.poll() is not None

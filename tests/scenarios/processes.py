@@ -1,5 +1,6 @@
 """Catalogs in processes of their own, whose system calls can be made to fail."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -71,8 +72,14 @@ class Process:
             try:
                 yield
             finally:
-                strace.terminate()
-                strace.stderr.read()
+                wait_for(lambda: _ended(strace))
+
+
+def _ended(strace: subprocess.Popen[str]) -> bool:
+    strace.terminate()  # a signal that comes between two of its waits is lost: ask again
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        strace.communicate(timeout=1)
+    return strace.poll() is not None
 
 
 def _strace(*arguments: str) -> list[str]:
