@@ -149,7 +149,8 @@ def test_an_application_that_is_not_ready_does_not_start(program: Any, tmp_path:
     failing.touch()
     server = program(environ={"FAILING": str(failing)})
     assert server.status() == 1
-    for _ in range(PROCESSES):
-        assert server.line() == "closed"
-    assert server.line() is None
+    # Of several processes the first that fails ends the others, some before they have begun.
+    lines = list(iter(server.line, None))
+    assert set(lines) == {"closed"}
+    assert len(lines) <= PROCESSES
     assert any("RuntimeError: not ready" in line for line in server.errors)
