@@ -72,9 +72,10 @@ class Answer(WSGITask):  # type: ignore[misc]
             super().write(data)
         else:
             header = self.build_response_header()
+            # Before it is sent: whatever fails from here on, no second answer may follow.
+            self.wrote_header = True
             self.channel.write_together(header, data if self.has_body else b"")
             self.content_bytes_written = len(data)
-            self.wrote_header = True
 
     def build_response_header(self) -> Any:
         """Return the header; an answer that has no body needs no end of the connection."""
