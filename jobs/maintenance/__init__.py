@@ -8,6 +8,7 @@ from jobs.maintenance.compaction import compact
 from jobs.maintenance.errors import OutcomeUnknownError, RefusedError
 from jobs.maintenance.expiry import expire_snapshots
 from jobs.maintenance.manifests import rewrite_manifests
+from jobs.maintenance.misplaced import check_partitions
 from jobs.maintenance.orphans import old_metadata, remove_orphans
 from jobs.maintenance.planning import Plan
 from jobs.maintenance.results import Result, Size, Skipped
@@ -19,6 +20,7 @@ __all__ = [
     "Result",
     "Size",
     "Skipped",
+    "check_partitions",
     "compact",
     "expire_snapshots",
     "old_metadata",

@@ -17,6 +17,7 @@ from jobs.maintenance.compaction import compact
 from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError, RefusedError
 from jobs.maintenance.expiry import expire_snapshots
 from jobs.maintenance.manifests import rewrite_manifests
+from jobs.maintenance.misplaced import check_partitions
 from jobs.maintenance.options import age, size
 from jobs.maintenance.orphans import old_metadata, remove_orphans
 from jobs.maintenance.planning import Plan
@@ -93,13 +94,17 @@ def main(
       remove-orphans      what failed writers left behind goes        (--delete)
 
     \b
+    To find damage, and to repair it:
+      check-partitions    data files whose rows belong to other partitions  (--repair)
+
+    \b
     For example:
       python -m jobs.maintenance --catalog-uri http://127.0.0.1:8181 compact weather.observations
       python -m jobs.maintenance --catalog prod expire-snapshots --older-than 7d 'sales.*'
       python -m jobs.maintenance remove-orphans 'weather.*'           (shows, deletes nothing)
 
     The catalog is --catalog-uri, or a name of ~/.pyiceberg.yaml (--catalog). Exit status: 0 done,
-    1 an operation failed, 2 wrong usage.
+    1 an operation failed or a check found something, 2 wrong usage.
     """
     properties = {key: value for key, value in {"uri": catalog_uri, **given}.items() if value}
     for pair in extra:
@@ -255,6 +260,22 @@ def _old_metadata(
     _run(session, tables, old_metadata, dry_run=not delete, **options)
 
 
+@main.command("check-partitions")
+@_tables
+@click.option("--repair", is_flag=True, help="Write the rows to the partitions they belong to.")
+@_branch
+@click.pass_obj
+def _check_partitions(session: _Session, /, *, tables: tuple[str, ...], **options: Any) -> None:
+    """Find data files with rows that do not belong to the partition their manifest states.
+
+    Filters on partition columns miss such rows, although a full scan returns them. Every data
+    file of a partitioned table is read, its partition columns only. --repair writes the rows of
+    the files that were found to new files in the right partitions (a 'replace' snapshot); older
+    snapshots stay as they are. Exit status 1 if misplaced rows are left.
+    """
+    _run(session, tables, check_partitions, **options)
+
+
 def _run(
     session: _Session, tables: tuple[str, ...], operation: Callable[..., Result], **options: Any
 ) -> None:
@@ -267,7 +288,9 @@ def _run(
     results, failed = [], False
     for name in names:
         try:
-            results.append(operation(catalog, name, say=session.say, **options))
+            result = operation(catalog, name, say=session.say, **options)
+            results.append(result)
+            failed = failed or bool(result.found)
         except _FAILURES as error:
             failed = True
             click.echo(f"{name}: {error}", err=True)

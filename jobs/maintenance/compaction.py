@@ -47,8 +47,8 @@ class _Rewritten:
 
 
 @dataclass
-class _Job:
-    """What one compaction works with."""
+class Job:
+    """What one rewriting of files works with."""
 
     catalog: Catalog
     name: str
@@ -58,6 +58,18 @@ class _Job:
     reader: Reader = field(default_factory=Reader)
     snapshots: list[int] = field(default_factory=list)
     conflicts: int = 0
+
+
+Choose = Callable[[State, DeleteFiles], tuple[list[Group], list[Skipped]]]
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """What came of it: the state after it, what was to be done at last, and what was left."""
+
+    state: State
+    work: Sequence[Group]
+    skipped: Sequence[Skipped]
 
 
 def compact(
@@ -80,45 +92,61 @@ def compact(
         LostRaceError: other writers won every one of many races.
         OutcomeUnknownError: the catalog did not say whether a commit arrived.
     """
-    job = _Job(catalog, name, branch, plan or Plan(), say)
-    first = state = look(catalog, name, branch, job.reader)
-    skipped = _refusals(state)
-    if skipped:
-        sizes = first.sizes()
-        return Result("compact", spell(state.table), sizes, sizes, skipped=tuple(skipped))
+    plan = plan or Plan()
+    job = Job(catalog, name, branch, plan, say)
+    first = look(catalog, name, branch, job.reader)
+    why = refusal(first)
+    if why is not None:
+        sizes, skipped = first.sizes(), (Skipped(spell(first.table), why),)
+        return Result("compact", spell(first.table), sizes, sizes, skipped=skipped)
+    rewritten = rewrite(job, first, lambda state, deletes: groups(state, plan, deletes))
+    work = rewritten.work
+    notes = [f"{len(work)} groups of {sum(len(g.files) for g in work)} files would be rewritten"]
+    return Result(
+        "compact",
+        spell(first.table),
+        before=first.sizes(),
+        after=rewritten.state.sizes(),
+        snapshots=tuple(job.snapshots),
+        skipped=tuple(rewritten.skipped),
+        notes=tuple(notes) if plan.dry_run else (),
+        dry_run=plan.dry_run,
+    )
+
+
+def rewrite(job: Job, state: State, choose: Choose) -> Rewriting:
+    """Rewrite the groups of files that ``choose`` finds in a state, the first time in this one.
+
+    As ``compact`` rewrites: safe beside other writers, in commits of operation ``replace``.
+
+    Raises:
+        LostRaceError, OutcomeUnknownError: as ``compact``.
+    """
     for number in range(_ROUNDS):
         if number:
-            state = look(catalog, name, branch, job.reader)
+            state = look(job.catalog, job.name, job.branch, job.reader)
         delete_files = DeleteFiles(state.table.io)
-        work, skipped = groups(state, job.plan, delete_files)
+        work, skipped = choose(state, delete_files)
         if job.plan.dry_run or not _round(job, state, work, delete_files):
             break
     else:
         why = "other writers kept changing their files; they are left for the next compaction"
         skipped = [*skipped, Skipped(f"{job.conflicts} groups", why)]
-    last = look(catalog, name, branch, job.reader) if job.snapshots else state
-    notes = [f"{len(work)} groups of {sum(len(g.files) for g in work)} files would be rewritten"]
-    return Result(
-        "compact",
-        spell(state.table),
-        before=first.sizes(),
-        after=last.sizes(),
-        snapshots=tuple(job.snapshots),
-        skipped=tuple(skipped),
-        notes=tuple(notes) if job.plan.dry_run else (),
-        dry_run=job.plan.dry_run,
-    )
+    if job.snapshots:
+        state = look(job.catalog, job.name, job.branch, job.reader)
+    return Rewriting(state, work, skipped)
 
 
-def _refusals(state: State) -> list[Skipped]:
+def refusal(state: State) -> str | None:
+    """Say why the files of a table cannot be rewritten, or None if they can."""
     why = unwritable(state.table)
     file_format = state.metadata.properties.get(TableProperties.WRITE_FILE_FORMAT, "parquet")
     if why is None and file_format != TableProperties.WRITE_FILE_FORMAT_DEFAULT:
         why = f"its write.format.default is {file_format}: only Parquet is written"
-    return [Skipped(spell(state.table), why)] if why else []
+    return why
 
 
-def _round(job: _Job, state: State, work: list[Group], delete_files: DeleteFiles) -> bool:
+def _round(job: Job, state: State, work: list[Group], delete_files: DeleteFiles) -> bool:
     """Rewrite groups and commit them; say whether some met a conflict."""
     conflicts = 0
     for done in itertools.count(0, job.plan.groups_per_commit):
@@ -138,7 +166,7 @@ def _round(job: _Job, state: State, work: list[Group], delete_files: DeleteFiles
     return bool(conflicts)
 
 
-def _rewrite(job: _Job, state: State, group: Group, delete_files: DeleteFiles) -> _Rewritten:
+def _rewrite(job: Job, state: State, group: Group, delete_files: DeleteFiles) -> _Rewritten:
     """Write a group's live rows to new files."""
     schema, size = state.metadata.schema(), target(state, job.plan)
     order = sorting.parse(job.plan.sort, schema) if job.plan.sort else state.table.sort_order()
@@ -190,7 +218,7 @@ def _write_sorted(source: Rows, order: SortOrder, writer: Writer, memory_bytes: 
         writer.write(pa.concat_tables(picked).take(indices))
 
 
-def _replace(job: _Job, base: State, rewritten: Sequence[_Rewritten]) -> int:
+def _replace(job: Job, base: State, rewritten: Sequence[_Rewritten]) -> int:
     """Commit rewritten groups, those that other writers did not touch; count the others."""
     pending, conflicts, sure = list(rewritten), 0, True
     for _ in range(_RACES):
@@ -236,7 +264,7 @@ def _touched(base: State, state: State, delete_files: DeleteFiles) -> set[str] |
     return touched
 
 
-def _commit(job: _Job, state: State, rewritten: Sequence[_Rewritten]) -> int:
+def _commit(job: Job, state: State, rewritten: Sequence[_Rewritten]) -> int:
     removed = {path for group in rewritten for path in group.inputs}
     removed |= _dangling(state, removed)
     added = [file for group in rewritten for file in group.files]

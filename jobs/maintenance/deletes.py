@@ -1,6 +1,7 @@
 """Which data files a delete file is about, and which of their rows it deletes."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -9,10 +10,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry
+from pyiceberg.transforms import VoidTransform
 
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.locations import normal
 from jobs.maintenance.state import State
+from jobs.partitions import exact
 
 # The reserved field id of a position delete file's file_path.
 _PATH_ID = 2147483546
@@ -34,13 +37,16 @@ class DeleteFiles:
         Its bounds tell if they name one file that is known; bounds may be cut short by the
         writer, so anything else is looked up in the file itself.
         """
+        only = self.only_target(delete)
+        if only is not None and only in known:
+            return frozenset([only])
+        return self._paths(delete.file_path, delete.file_format)
+
+    def only_target(self, delete: DataFile) -> str | None:
+        """Return the one data file that a delete file's bounds name, as a normal location."""
         lower = (delete.lower_bounds or {}).get(_PATH_ID)
         upper = (delete.upper_bounds or {}).get(_PATH_ID)
-        if lower and lower == upper:
-            path = normal(lower.decode(errors="replace"))
-            if path in known:
-                return frozenset([path])
-        return self._paths(delete.file_path, delete.file_format)
+        return normal(lower.decode(errors="replace")) if lower and lower == upper else None
 
     def positions(self, deletes: Iterable[DataFile], wanted: str) -> pa.ChunkedArray:
         """Give the positions of a data file's rows that any of the delete files deletes."""
@@ -76,21 +82,48 @@ def positional(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
     return [entry for entry in entries if entry.data_file.content == kind]
 
 
-def by_data_file(state: State, files: DeleteFiles) -> dict[str, list[DataFile]]:
-    """Give the position delete files of every data file that has some."""
+@dataclass(frozen=True)
+class Applied:
+    """Which position delete files apply to which data files, by normal location."""
+
+    by_data_file: Mapping[str, Sequence[DataFile]]
+    doubtful: frozenset[str]
+    """Data files that a delete file names though it lies in another partition: the specification
+    says that it does not apply, and readers that go by the path alone apply it."""
+
+
+def position_deletes(state: State, files: DeleteFiles) -> Applied:
+    """Find the position delete files of every data file that has some.
+
+    Source: "Scan Planning" in the specification, and Java's DeleteFileIndex. A delete file that
+    its bounds show to be about one data file applies by its path, any other one only to data files
+    of its own spec and partition; neither to data that is younger.
+    """
     found: dict[str, list[DataFile]] = {}
+    doubtful = set()
     for entry in positional(state.deletes.values()):
-        for path in files.referenced(entry.data_file, state.data):
+        delete = entry.data_file
+        only = files.only_target(delete)
+        for path in files.referenced(delete, state.data):
             data = state.data.get(path)
-            if data is not None and (data.sequence_number or 0) <= (entry.sequence_number or 0):
-                found.setdefault(path, []).append(entry.data_file)
-    return found
+            if data is None or (data.sequence_number or 0) > (entry.sequence_number or 0):
+                continue
+            if only is None and not _same_partition(data.data_file, delete):
+                doubtful.add(path)
+            else:
+                found.setdefault(path, []).append(delete)
+    return Applied(found, frozenset(doubtful))
 
 
 def under_equality_deletes(state: State) -> set[str]:
-    """Give the data files that an equality delete file may delete rows of."""
+    """Return the data files that an equality delete file may delete rows of.
+
+    Source: as ``position_deletes``. One that is written under a spec without partitions applies
+    to data of every spec and partition. Such is a spec whose fields are all void, too, which is
+    what removing the last field of a version 1 table leaves.
+    """
     equality = [
-        entry
+        (entry, _is_global(state, entry.data_file))
         for entry in state.deletes.values()
         if entry.data_file.content == DataFileContent.EQUALITY_DELETES
     ]
@@ -99,13 +132,16 @@ def under_equality_deletes(state: State) -> set[str]:
         for path, data in state.data.items()
         if any(
             (data.sequence_number or 0) < (delete.sequence_number or 0)
-            and _shares_partition(data.data_file, delete.data_file)
-            for delete in equality
+            and (is_global or _same_partition(data.data_file, delete.data_file))
+            for delete, is_global in equality
         )
     }
 
 
-def _shares_partition(data: DataFile, delete: DataFile) -> bool:
-    return not len(delete.partition) or (
-        data.spec_id == delete.spec_id and data.partition == delete.partition
-    )
+def _is_global(state: State, delete: DataFile) -> bool:
+    spec = state.metadata.specs()[delete.spec_id]
+    return all(isinstance(field.transform, VoidTransform) for field in spec.fields)
+
+
+def _same_partition(data: DataFile, delete: DataFile) -> bool:
+    return data.spec_id == delete.spec_id and exact(data.partition) == exact(delete.partition)

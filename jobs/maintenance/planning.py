@@ -1,7 +1,7 @@
 """Which files to write together into new ones."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyiceberg.manifest import DataFile, FileFormat, ManifestEntry
@@ -10,14 +10,16 @@ from pyiceberg.typedef import Record
 from pyiceberg.utils.bin_packing import ListPacker
 from pyiceberg.utils.properties import property_as_int
 
-from jobs.maintenance.deletes import DeleteFiles, by_data_file, under_equality_deletes
+from jobs.maintenance.deletes import DeleteFiles, position_deletes, under_equality_deletes
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.locations import normal
 from jobs.maintenance.results import Skipped
 from jobs.maintenance.state import State
+from jobs.partitions import exact
 
 _LOOKBACK = 32
-_READABLE = {FileFormat.PARQUET, FileFormat.ORC}
+READABLE = {FileFormat.PARQUET, FileFormat.ORC}
+"""The formats of data files that PyIceberg can read."""
 
 
 @dataclass(frozen=True)
@@ -89,32 +91,40 @@ def groups(
     state: State, plan: Plan, delete_files: DeleteFiles
 ) -> tuple[list[Group], list[Skipped]]:
     """Pack a table's candidates; also say what had to be left as it is."""
-    deletes = by_data_file(state, delete_files)
-    readable, skipped = _readable(state)
-    by_partition: dict[Record | None, list[ManifestEntry]] = defaultdict(list)
+    readable, deletes, skipped = readable_files(state, delete_files)
+    by_partition: dict[Hashable, list[ManifestEntry]] = defaultdict(list)
     for path, entry in readable.items():
         file = entry.data_file
         if _is_candidate(file, deletes.get(path, ()), plan, target(state, plan)):
             is_current = file.spec_id == state.metadata.default_spec_id
-            by_partition[file.partition if is_current else None].append(entry)
+            by_partition[exact(file.partition) if is_current else None].append(entry)
     found = []
-    for partition, entries in by_partition.items():
+    for key, entries in by_partition.items():
+        partition = None if key is None else entries[0].data_file.partition
         packer: ListPacker[ManifestEntry] = ListPacker(target(state, plan), _LOOKBACK, False)
         in_order = sorted(entries, key=lambda entry: entry.sequence_number or 0)
         for packed in packer.pack(in_order, lambda entry: entry.data_file.file_size_in_bytes):
-            group = _group(packed, deletes, partition)
+            group = group_of(packed, deletes, partition)
             if _is_worth_it(group, plan, target(state, plan)):
                 found.append(group)
     return found, skipped
 
 
-def _readable(state: State) -> tuple[dict[str, ManifestEntry], list[Skipped]]:
+def readable_files(
+    state: State, delete_files: DeleteFiles
+) -> tuple[dict[str, ManifestEntry], Mapping[str, Sequence[DataFile]], list[Skipped]]:
+    """Return the data files whose live rows can be read, and the position deletes that apply.
+
+    Both by normal location. Also return what had to be left as it is, and why.
+    """
+    applied = position_deletes(state, delete_files)
+    doubtful = applied.doubtful
     equality = under_equality_deletes(state)
     readable, formats = {}, set()
     for path, entry in state.data.items():
-        if entry.data_file.file_format not in _READABLE:
+        if entry.data_file.file_format not in READABLE:
             formats.add(entry.data_file.file_format.value)
-        elif path not in equality:
+        elif path not in equality and path not in doubtful:
             readable[path] = entry
     skipped = [
         Skipped(f"data files in {name}", "PyIceberg cannot read this format")
@@ -123,7 +133,10 @@ def _readable(state: State) -> tuple[dict[str, ManifestEntry], list[Skipped]]:
     if equality:
         why = "equality deletes apply to them, which PyIceberg cannot read"
         skipped.append(Skipped(f"{len(equality)} data files", why))
-    return readable, skipped
+    if doubtful:
+        why = "position deletes of another partition name them, which not all readers apply"
+        skipped.append(Skipped(f"{len(doubtful)} data files", why))
+    return readable, applied.by_data_file, skipped
 
 
 def _is_candidate(file: DataFile, deletes: Iterable[DataFile], plan: Plan, size: int) -> bool:
@@ -149,11 +162,12 @@ def _is_worth_it(group: Group, plan: Plan, size: int) -> bool:
     )
 
 
-def _group(
+def group_of(
     entries: list[ManifestEntry],
-    deletes: Mapping[str, list[DataFile]],
+    deletes: Mapping[str, Sequence[DataFile]],
     partition: Record | None,
 ) -> Group:
+    """Return a group of these data files; arguments as ``readable_files`` and ``Group`` have."""
     paths = [entry.data_file.file_path for entry in entries]
     return Group(
         files=tuple(entries),

@@ -32,6 +32,7 @@ def as_table(results: Sequence[Result]) -> str:
         disable_numparse=True,
     )
     words = [f"{result.table}: {note}" for result in results for note in result.notes]
+    words += [f"{result.table}: {wrong}" for result in results for wrong in result.found]
     words += [
         f"{result.table}: left {skip.what}: {skip.why}"
         for result in results

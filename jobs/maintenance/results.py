@@ -41,6 +41,8 @@ class Result:
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     dry_run: bool = False
+    found: tuple[str, ...] = ()
+    """What is wrong with the table and was not repaired."""
 
     @property
     def changed(self) -> bool:
@@ -75,4 +77,5 @@ def as_json(result: Result) -> dict[str, Any]:
         "snapshots": list(result.snapshots),
         "skipped": [{"what": skip.what, "why": skip.why} for skip in result.skipped],
         "notes": list(result.notes),
+        "found": list(result.found),
     }

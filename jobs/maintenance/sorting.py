@@ -10,6 +10,7 @@ from pyiceberg.table.sorting import NullOrder, SortDirection, SortField, SortOrd
 from pyiceberg.transforms import IdentityTransform
 
 from jobs.maintenance.errors import RefusedError
+from jobs.partitions import column_of
 
 _TERM = re.compile(
     r"\s*(?P<column>.+?)(?:\s+(?P<way>asc|desc))?(?:\s+nulls\s+(?P<nulls>first|last))?\s*",
@@ -65,11 +66,3 @@ def ranks(keys: Iterable[pa.Table], order: SortOrder, schema: Schema) -> pa.Arra
     places = pc.sort_indices(pa.table(columns, names=names), sort_keys=sorting)
     # Where each row goes is the inverse of where each place's row comes from.
     return pc.sort_indices(places)
-
-
-def column_of(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """Give a column, or a field of one: ``a.b``, unless a column is called that."""
-    if name in table.column_names:
-        return table.column(name)
-    first, *rest = name.split(".")
-    return pc.struct_field(table.column(first), rest)

@@ -1,34 +1,27 @@
 """Write rows to new data files, a row group at a time."""
 
 import uuid
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 from pyiceberg.io.pyarrow import ParquetFormatWriter, schema_to_pyarrow
 from pyiceberg.manifest import DataFile
-from pyiceberg.partitioning import PartitionKey
 from pyiceberg.schema import sanitize_column_names
 from pyiceberg.typedef import Record
 
-from jobs.datafiles import described, fitted, partitioned
+from jobs.datafiles import described, fitted
 from jobs.maintenance.state import State
+from jobs.partitions import Part, exact, path_of, split
 
 _ROW_GROUP_BYTES = 128 << 20
-
-
-class _Path(PartitionKey):
-    """A partition's folder, from the values as a manifest has them."""
-
-    def __init__(self, state: State, partition: Record) -> None:
-        super().__init__([], state.metadata.spec(), state.metadata.schema())
-        self.__dict__["partition"] = partition
 
 
 @dataclass
 class _Open:
     """A file being written, and the rows that wait for their row group."""
 
-    key: PartitionKey | None
+    partition: Record
     path: str
     writer: ParquetFormatWriter
     waiting: list[pa.Table] = field(default_factory=list)
@@ -67,7 +60,7 @@ class Writer:
         self._schema = sanitize_column_names(state.metadata.schema())
         self._arrow = schema_to_pyarrow(self._schema)
         self._id = uuid.uuid4()
-        self._open: dict[Record, _Open] = {}
+        self._open: dict[Hashable, _Open] = {}
 
     def write(self, rows: pa.Table) -> None:
         """Take rows in the table's schema."""
@@ -76,25 +69,26 @@ class Writer:
             self._take(rows.slice(start, at_once))
 
     def _take(self, rows: pa.Table) -> None:
-        for key, record, part in self._parts(rows):
-            file = self._open.get(record)
+        for partition, part in self._parts(rows):
+            key = exact(partition)
+            file = self._open.get(key)
             if file is None:
-                file = self._open[record] = self._begin(key)
+                file = self._open[key] = self._begin(partition)
             file.waiting.append(fitted(part, self._arrow))
             file.waiting_bytes += part.nbytes
             file.rows += part.num_rows
             if file.waiting_bytes >= self._row_group_bytes:
                 file.flush()
                 if self._length(file) >= self._file_bytes:
-                    self._end(self._open.pop(record), record)
+                    self._end(self._open.pop(key))
         while sum(file.waiting_bytes for file in self._open.values()) > self._memory_bytes:
             max(self._open.values(), key=lambda file: file.waiting_bytes).flush()
 
     def close(self) -> list[DataFile]:
         """Finish all files; give what a manifest says of them."""
         while self._open:
-            record, file = self._open.popitem()
-            self._end(file, record)
+            _, file = self._open.popitem()
+            self._end(file)
         return self.files
 
     def abandon(self) -> None:
@@ -104,31 +98,26 @@ class Writer:
                 file.writer._fos.close()  # noqa: SLF001
         self._open = {}
 
-    def _parts(self, rows: pa.Table) -> list[tuple[PartitionKey | None, Record, pa.Table]]:
-        metadata = self._state.metadata
-        if metadata.spec().is_unpartitioned():
-            return [(None, Record(), rows)]
+    def _parts(self, rows: pa.Table) -> Iterable[Part]:
         if self._partition is not None:
-            return [(_Path(self._state, self._partition), self._partition, rows)]
-        return [
-            (key, key.partition if key else Record(), part)
-            for key, part in partitioned(metadata, rows)
-        ]
+            return [(self._partition, rows)]
+        return split(self._state.metadata.spec(), self._state.metadata.schema(), rows)
 
-    def _begin(self, key: PartitionKey | None) -> _Open:
+    def _begin(self, partition: Record) -> _Open:
         name = f"00000-{len(self.paths)}-{self._id}.parquet"
-        path = self._state.table.location_provider().new_data_location(name, key)
+        folder = path_of(self._state.metadata, partition)
+        path = self._state.table.location_provider().new_data_location(name, folder)
         self.paths.append(path)
         output = self._state.table.io.new_output(path)
         properties = self._state.metadata.properties
-        return _Open(key, path, ParquetFormatWriter(output, self._schema, properties))
+        return _Open(partition, path, ParquetFormatWriter(output, self._schema, properties))
 
     def _length(self, file: _Open) -> int:
         stream = file.writer._fos  # noqa: SLF001 - what was written so far
         return int(stream.tell()) if stream is not None else 0
 
-    def _end(self, file: _Open, record: Record) -> None:
+    def _end(self, file: _Open) -> None:
         file.flush()
         statistics = file.writer.close()
         table, order = self._state.table, self._sort_order_id
-        self.files.append(described(table, file.path, record, statistics, order))
+        self.files.append(described(table, file.path, file.partition, statistics, order))

@@ -1,9 +1,31 @@
 """Deletes that DuckDB wrote are applied, whatever statement made them."""
 
-import pytest
+import datetime as dt
+import math
 
-from jobs.maintenance import Plan, compact
-from tests.maintenance.lake import Lake
+import pyarrow as pa
+import pytest
+from pyiceberg.io.pyarrow import ParquetFormatWriter, schema_to_pyarrow
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestWriter,
+)
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import prune_columns
+from pyiceberg.table.snapshots import Operation, Summary
+from pyiceberg.transforms import IdentityTransform, VoidTransform
+from pyiceberg.typedef import Record
+
+from jobs import commits
+from jobs.maintenance import Plan, compact, expire_snapshots, rewrite_manifests
+from jobs.maintenance.deletes import under_equality_deletes
+from jobs.maintenance.snapshots import Draft, commit
+from jobs.maintenance.state import Reader, look
+from tests.maintenance.lake import SCHEMA, Lake, append_each, observations
 
 CHANGES = {
     "delete": ["DELETE FROM lake.ns.t WHERE id % 3 = 0"],
@@ -87,3 +109,113 @@ def test_few_deletes_in_a_full_file_wait(lake: Lake) -> None:
     result = compact(lake.catalog, "ns.t", plan)
     assert result.after["delete files"].files == 0
     assert len(lake.duck_rows("ns.t")) == 800
+
+
+def delete_ids(lake: Lake, name: str, ids: list[int], spec_id: int, partition: Record) -> None:
+    """Commit an equality delete of ids, as Flink does: PyIceberg and DuckDB write none."""
+    table = lake.load(name)
+    path = table.location_provider().new_data_location(f"equal-{'-'.join(map(str, ids))}.parquet")
+    schema = prune_columns(table.schema(), {1})
+    writer = ParquetFormatWriter(table.io.new_output(path), schema, {})
+    with writer:
+        writer.write(pa.table({"id": ids}, schema=schema_to_pyarrow(schema)))
+    file = DataFile.from_args(
+        content=DataFileContent.EQUALITY_DELETES,
+        file_path=path,
+        file_format=FileFormat.PARQUET,
+        partition=partition,
+        record_count=len(ids),
+        file_size_in_bytes=len(table.io.new_input(path)),
+        equality_ids=[1],
+        key_metadata=None,
+        sort_order_id=None,
+    )
+    file.spec_id = spec_id
+    state = look(lake.catalog, name, "main", Reader())
+    draft = Draft(state)
+
+    def put(writer: ManifestWriter) -> None:
+        writer.add(
+            ManifestEntry.from_args(
+                status=ManifestEntryStatus.ADDED,
+                snapshot_id=draft.snapshot_id,
+                sequence_number=None,
+                file_sequence_number=None,
+                data_file=file,
+            )
+        )
+
+    manifest = draft.manifest(spec_id, put, deletes=True)
+    snapshot = draft.snapshot([*state.manifests, manifest], Summary(operation=Operation.OVERWRITE))
+    commit(lake.catalog, draft, snapshot)
+
+
+@pytest.fixture
+def void(lake: Lake) -> Lake:
+    """A table of version 1 whose only partition field was removed, in version 2 by now."""
+    spec = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "s"))
+    lake.catalog.create_table(
+        "ns.t", SCHEMA, partition_spec=spec, properties={"format-version": "1"}
+    )
+    append_each(lake.load("ns.t"), 3)
+    with lake.load("ns.t").update_spec() as update:
+        update.remove_field("s")
+    with lake.load("ns.t").transaction() as transaction:
+        transaction.upgrade_table_version(format_version=2)
+    (field,) = lake.load("ns.t").spec().fields
+    assert field.transform == VoidTransform()
+    return lake
+
+
+def test_an_equality_delete_under_a_void_spec_is_a_global_one(void: Lake) -> None:
+    delete_ids(void, "ns.t", [1, 7], void.load("ns.t").spec().spec_id, Record(None))
+    before = void.duck_rows("ns.t")
+    assert sorted(row[0] for row in before) == [0, *range(2, 7), *range(8, 30)]
+    result = compact(void.catalog, "ns.t", Plan(rewrite_all=True))
+    assert "equality deletes apply to them" in result.skipped[0].why
+    rewrite_manifests(void.catalog, "ns.t")
+    void.load("ns.t").append(observations(100, 5))
+    expire_snapshots(void.catalog, "ns.t", older_than=dt.timedelta(0))
+    compact(void.catalog, "ns.t", Plan(rewrite_all=True))
+    for condition in ("true", "station = 'KB'", "id IN (1, 7)"):
+        found = void.sql(f"SELECT * FROM lake.ns.t WHERE id < 100 AND {condition} ORDER BY ALL")
+        assert not {1, 7} & {row[0] for row in found.fetchall()}
+    assert len(void.duck_rows("ns.t")) == len(before) + 5
+
+
+def test_an_equality_delete_of_one_partition_leaves_the_others_to_compaction(lake: Lake) -> None:
+    spec = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "s"))
+    lake.catalog.create_table("ns.t", SCHEMA, partition_spec=spec)
+    append_each(lake.load("ns.t"), 3)
+    delete_ids(lake, "ns.t", [1, 4], 0, Record("KB"))
+    before = lake.duck_rows("ns.t")
+    assert len(before) == 28
+    result = compact(lake.catalog, "ns.t", Plan(rewrite_all=True))
+    assert result.changed
+    assert [skip.what for skip in result.skipped] == ["3 data files"]
+    assert lake.duck_rows("ns.t") == before
+
+
+def test_data_that_is_younger_than_an_equality_delete_is_compacted(lake: Lake) -> None:
+    lake.catalog.create_table("ns.t", SCHEMA)
+    append_each(lake.load("ns.t"), 2)
+    delete_ids(lake, "ns.t", [1, 25], 0, Record())
+    append_each(lake.load("ns.t"), 2, first=20)
+    result = compact(lake.catalog, "ns.t", Plan(rewrite_all=True))
+    assert [skip.what for skip in result.skipped] == ["2 data files"]
+    assert sorted(row[0] for row in lake.duck_rows("ns.t")) == [0, *range(2, 40)]
+
+
+@pytest.mark.parametrize("value", [math.nan, -0.0])
+def test_an_equality_delete_finds_its_partition_of_a_float(lake: Lake, value: float) -> None:
+    spec = PartitionSpec(PartitionField(3, 1000, IdentityTransform(), "t"))
+    lake.catalog.create_table("ns.t", SCHEMA, partition_spec=spec)
+    rows = [{"id": n, "station": "K", "temperature": value if n < 2 else 0.0} for n in range(4)]
+    for part in (rows[:2], rows[2:]):
+        commits.append(lake.load("ns.t"), pa.Table.from_pylist(part), {})
+    delete_ids(lake, "ns.t", [0, 2], 0, Record(value))
+    # Of the two files it applies to the one in its partition only.
+    state = look(lake.catalog, "ns.t", "main", Reader())
+    partitions = {path: entry.data_file.partition for path, entry in state.data.items()}
+    (found,) = under_equality_deletes(state)
+    assert str(partitions[found][0]) == str(value)

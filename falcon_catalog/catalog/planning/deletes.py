@@ -3,6 +3,7 @@
 Source: the table specification, "Scan Planning".
 """
 
+import struct
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -85,8 +86,14 @@ class DeleteIndex:
 
 
 def _place(file: ContentFile) -> _Place:
-    # NaN is not equal to itself, but it is one partition.
-    return file.spec.id, tuple("NaN" if is_nan(value) else value for value in file.partition)
+    return file.spec.id, tuple(map(_exact, file.partition))
+
+
+def _exact(value: Any) -> Any:
+    """Return what tells partition values apart as Java does: NaN is NaN, and -0.0 is not 0.0."""
+    if not isinstance(value, float):
+        return value
+    return "NaN" if is_nan(value) else struct.pack(">d", value)
 
 
 def _since(files: list[ContentFile], sequence_number: int) -> list[ContentFile]:

@@ -1,0 +1,155 @@
+"""Data files with rows that do not belong to the partition that their manifest states.
+
+A reader that filters by a partition column skips such rows, and one that takes the values of
+identity columns from the partition reads other values. Nothing but reading the files shows it.
+"""
+
+import logging
+from collections.abc import Callable
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+from pyiceberg.manifest import ManifestEntry
+from pyiceberg.schema import prune_columns
+from pyiceberg.table import FileScanTask
+from pyiceberg.transforms import UnknownTransform
+
+from jobs.maintenance.compaction import Job, refusal, rewrite
+from jobs.maintenance.deletes import DeleteFiles
+from jobs.maintenance.planning import READABLE, Group, Plan, group_of, readable_files
+from jobs.maintenance.results import Result, Skipped
+from jobs.maintenance.state import State, look, schema_of, size, spell
+from jobs.partitions import exact, split
+
+log = logging.getLogger(__name__)
+
+_EVERY = 100
+
+
+def check_partitions(
+    catalog: Catalog,
+    name: str,
+    *,
+    repair: bool = False,
+    branch: str = "main",
+    memory_bytes: int = Plan.memory_bytes,
+    say: Callable[[str], None] = log.info,
+) -> Result:
+    """Find data files with rows of another partition than their manifest states.
+
+    Each data file of a branch that has a partition is read, its partition columns only, and
+    compared under its own partition spec. Rows that are deleted count as well. A column that a
+    file does not have, since its writer stored it in the partition alone, cannot differ.
+
+    Args:
+        catalog: where the table is.
+        name: the table.
+        repair: write the rows of the files that were found to new files, in the partitions of the
+            current spec that they belong to, as ``compact`` would.
+        branch: the branch to work on. Older snapshots keep their files as they are.
+        memory_bytes: about how much of a file's rows may be held at once.
+        say: called with lines of progress.
+
+    Raises:
+        RefusedError: there is no such branch.
+        LostRaceError, OutcomeUnknownError: as ``compact``.
+    """
+    job = Job(catalog, name, branch, Plan(memory_bytes=memory_bytes), say)
+    first = look(catalog, name, branch, job.reader)
+    check = _Check(say, name)
+    found = check.misplaced(first)
+    before = {**first.sizes(), "misplaced data files": size(found.values())}
+    skipped = [*check.skipped]
+    last, left = first, found
+    if repair and found:
+        why = refusal(first)
+        if why is not None:
+            skipped.append(Skipped(f"{len(found)} misplaced data files", why))
+        else:
+            rewritten = rewrite(job, first, check.groups)
+            last, left = rewritten.state, check.misplaced(rewritten.state)
+            skipped += rewritten.skipped
+    return Result(
+        "check-partitions",
+        spell(first.table),
+        before=before,
+        after={**last.sizes(), "misplaced data files": size(left.values())},
+        snapshots=tuple(job.snapshots),
+        skipped=tuple(skipped),
+        found=tuple(
+            f"{entry.data_file.file_path}: {check.rows[path]} of {entry.data_file.record_count}"
+            " rows belong to other partitions"
+            for path, entry in left.items()
+        ),
+    )
+
+
+class _Check:
+    """Reads each data file once: a file that was written never changes."""
+
+    def __init__(self, say: Callable[[str], None], name: str) -> None:
+        self._say = say
+        self._name = name
+        self.rows: dict[str, int] = {}
+        """The number of misplaced rows, by normal location of the file."""
+        self.skipped: list[Skipped] = []
+
+    def misplaced(self, state: State) -> dict[str, ManifestEntry]:
+        """Return the live data files with misplaced rows, by normal location."""
+        fresh = [path for path in state.data if path not in self.rows]
+        unread: dict[str, int] = {}
+        for number, path in enumerate(fresh, 1):
+            why = _unreadable(state, state.data[path])
+            if why is None:
+                self.rows[path] = _count(state, state.data[path])
+            else:
+                unread[why] = unread.get(why, 0) + 1
+            if number % _EVERY == 0 or number == len(fresh):
+                self._say(f"{self._name}: {number} of {len(fresh)} data files checked")
+        if unread:
+            self.skipped = [Skipped(f"{count} data files", why) for why, count in unread.items()]
+        return {path: entry for path, entry in state.data.items() if self.rows.get(path)}
+
+    def groups(self, state: State, delete_files: DeleteFiles) -> tuple[list[Group], list[Skipped]]:
+        """Return each misplaced file as a group of its own; also say what cannot be read."""
+        readable, deletes, skipped = readable_files(state, delete_files)
+        found = self.misplaced(state)
+        groups = [group_of([e], deletes, None) for path, e in found.items() if path in readable]
+        blocked = found.keys() - readable.keys()
+        return groups, skipped if blocked else []
+
+
+def _unreadable(state: State, entry: ManifestEntry) -> str | None:
+    spec = state.metadata.specs()[entry.data_file.spec_id]
+    if any(isinstance(field.transform, UnknownTransform) for field in spec.fields):
+        return "their partition transform is not known"
+    if not {field.source_id for field in spec.fields} <= set(
+        schema_of(state.metadata, spec).field_ids
+    ):
+        return "no schema of the table has all columns that they are partitioned by"
+    if spec.fields and entry.data_file.file_format not in READABLE:
+        return f"PyIceberg cannot read {entry.data_file.file_format.value}"
+    return None
+
+
+def _count(state: State, entry: ManifestEntry) -> int:
+    """Count the rows of a file that belong to another partition than its own."""
+    file, metadata = entry.data_file, state.metadata
+    spec = metadata.specs()[file.spec_id]
+    if spec.is_unpartitioned():
+        return 0
+    schema = schema_of(metadata, spec)
+    narrow = prune_columns(schema, {field.source_id for field in spec.fields})
+    arrow = schema_to_pyarrow(narrow, include_field_ids=False)
+    scan = ArrowScan(metadata, state.table.io, narrow, AlwaysTrue())
+    own, wrong = exact(file.partition), 0
+    for batch in scan._record_batches_from_scan_tasks_and_deletes([FileScanTask(file)], {}):  # noqa: SLF001 - as in reading.py
+        rows = pa.Table.from_batches([batch]).cast(arrow)
+        wrong += sum(
+            part.num_rows
+            for partition, part in split(spec, schema, rows)
+            if exact(partition) != own
+        )
+    return wrong

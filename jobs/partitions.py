@@ -1,0 +1,131 @@
+"""Partitions of a table: the rows of each, and whether two of them are the same.
+
+Source: Partitioning and Appendix A of the Iceberg specification. As in Iceberg's Java library, a
+NaN equals a NaN, and -0.0 is another value than 0.0; Python and SQL have it the other way.
+"""
+
+import struct
+from collections.abc import Hashable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.partitioning import (
+    PartitionField,
+    PartitionKey,
+    PartitionSpec,
+    partition_record_value,
+)
+from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.transforms import TruncateTransform
+from pyiceberg.typedef import Record
+
+Part = tuple[Record, pa.Table]
+
+
+class PartitionPath(PartitionKey):
+    """What PyIceberg asks for a file's folder: a partition, as a manifest has it.
+
+    PyIceberg's own key cannot hold two fields of one source column.
+    """
+
+    def __init__(self, spec: PartitionSpec, schema: Schema, partition: Record) -> None:
+        super().__init__([], spec, schema)
+        self.__dict__["partition"] = partition
+
+
+def path_of(metadata: TableMetadata, partition: Record) -> PartitionPath | None:
+    """Return the folder of a partition of the current spec; None: the table has no partitions."""
+    spec = metadata.spec()
+    return None if spec.is_unpartitioned() else PartitionPath(spec, metadata.schema(), partition)
+
+
+def exact(partition: Record) -> Hashable:
+    """Return a key that two partitions of one spec share only if they are the same."""
+    values = (partition[number] for number in range(len(partition)))
+    return tuple(_bits(value) if isinstance(value, float) else value for value in values)
+
+
+def split(spec: PartitionSpec, schema: Schema, rows: pa.Table) -> Iterator[Part]:
+    """Split rows by the partitions of a spec; the rows of each partition keep their order.
+
+    Args:
+        spec: the partition spec.
+        schema: has the source columns of the spec.
+        rows: has these columns, under the names and in the types of the schema.
+    """
+    if spec.is_unpartitioned() or not rows.num_rows:
+        yield Record(), rows
+        return
+    values = [_transformed(field, schema, rows) for field in spec.fields]
+    groups = _numbered(values)
+    order = pc.sort_indices(groups)  # stable
+    ends = pc.run_end_encode(groups.take(order), run_end_type=pa.int64()).run_ends.to_pylist()
+    if len(ends) > 1:
+        rows = rows.take(order)
+    starts = [0, *ends[:-1]]
+    firsts = [column.take(order.take(pa.array(starts))).to_pylist() for column in values]
+    for start, end, *found in zip(starts, ends, *firsts, strict=True):
+        # Buckets, days and the like are integers already, also those of a time.
+        partition = Record(
+            *(
+                value if isinstance(value, int) else partition_record_value(field, value, schema)
+                for field, value in zip(spec.fields, found, strict=True)
+            )
+        )
+        yield partition, rows.slice(start, end - start)
+
+
+def column_of(rows: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a column, or a field of one: ``a.b``, unless a column is called that."""
+    if name in rows.column_names:
+        return rows.column(name)
+    first, *rest = name.split(".")
+    return pc.struct_field(rows.column(first), rest)
+
+
+def _transformed(field: PartitionField, schema: Schema, rows: pa.Table) -> pa.Array:
+    name = schema.find_column_name(field.source_id) or ""
+    column = column_of(rows, name).combine_chunks()
+    transform = field.transform
+    if isinstance(transform, TruncateTransform) and pa.types.is_large_binary(column.type):
+        return pc.binary_slice(column, 0, transform.width)  # which PyIceberg's does not take
+    return transform.pyarrow_transform(schema.find_field(field.source_id).field_type)(column)
+
+
+def _numbered(columns: list[pa.Array]) -> pa.Array:
+    """Return a number for each row, which two rows share only if all their values are the same.
+
+    Nothing is assumed of the order in which Arrow numbers or groups values.
+    """
+    groups = None
+    for column in columns:
+        coded = _comparable(column).dictionary_encode(null_encoding="encode")
+        codes = coded.indices.cast(pa.int64())
+        if groups is None:
+            groups = codes
+        else:
+            mixed = pc.add(pc.multiply(groups, len(coded.dictionary)), codes)
+            groups = mixed.dictionary_encode().indices.cast(pa.int64())
+    return groups
+
+
+def _comparable(column: pa.Array) -> pa.Array:
+    """Return values that Arrow tells apart as Iceberg does."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_float64(column.type):
+        return _nan_is_nan(column).view(pa.int64())
+    if pa.types.is_float32(column.type):
+        return _nan_is_nan(column).view(pa.int32())
+    return column
+
+
+def _nan_is_nan(column: pa.Array) -> pa.Array:
+    return pc.if_else(pc.is_nan(column), pa.scalar(float("nan"), column.type), column)
+
+
+def _bits(value: float) -> Hashable:
+    return "NaN" if value != value else struct.pack(">d", value)  # noqa: PLR0124 - only NaN is not
