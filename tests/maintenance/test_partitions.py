@@ -91,6 +91,17 @@ def test_the_pipelines_writer_puts_rows_into_the_partitions_of_two_fields(lake: 
     assert not check_partitions(lake.catalog, "ns.t").found
 
 
+def test_days_of_one_field_that_arrow_groups_in_another_order_are_placed(lake: Lake) -> None:
+    lake.catalog.create_table("ns.t", BD)
+    partition_by(lake, "ns.t", "b")
+    # Arrow 26 groups some of these hundred keys, though sorted, in another order.
+    for seed in (83, 257, 293):
+        chance = random.Random(seed)  # noqa: S311 - can be repeated
+        pairs = [(chance.randrange(1000), None) for _ in range(100)]
+        commits.append(lake.load("ns.t"), of_pairs(pairs, 100 * seed), {})
+    assert not check_partitions(lake.catalog, "ns.t").found
+
+
 @pytest.mark.parametrize("writer", ["append", "compact"])
 def test_both_zeros_and_nan_have_partitions_of_their_own(lake: Lake, writer: str) -> None:
     pairs = [(0, 0.0), (0, -0.0), (0, math.nan), (0, None), (0, 0.0), (0, -0.0), (0, math.nan)]
