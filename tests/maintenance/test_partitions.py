@@ -95,7 +95,7 @@ def test_days_of_one_field_that_arrow_groups_in_another_order_are_placed(lake: L
     lake.catalog.create_table("ns.t", BD)
     partition_by(lake, "ns.t", "b")
     # Arrow 26 groups some of these hundred keys, though sorted, in another order.
-    for seed in (83, 257, 293):
+    for seed in (3, 12, 257):
         chance = random.Random(seed)  # noqa: S311 - can be repeated
         pairs = [(chance.randrange(1000), None) for _ in range(100)]
         commits.append(lake.load("ns.t"), of_pairs(pairs, 100 * seed), {})
