@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Operation
 
 from jobs import datafiles
 
@@ -77,10 +78,14 @@ def overwrite(
         ValidationException: another writer changed rows that the filter finds.
         CommitStateUnknownException: perhaps they are in place.
     """
-    with Staging(table) as staging:
-        staging.overwrite(
-            _as_stored(table, rows), overwrite_filter=scope, snapshot_properties=dict(properties)
+    stored = _as_stored(table, rows)
+    staging = Staging(table)
+    with staging:
+        # As PyIceberg's own overwrite, whose writer takes both zeros for one partition.
+        staging.delete(
+            scope, snapshot_properties=dict(properties), _isolation_operation=Operation.OVERWRITE
         )
+        staging.add(stored, properties)
 
 
 def _as_stored(table: Table, rows: pa.Table) -> pa.Table:

@@ -4,8 +4,11 @@ Source: Partitioning and Appendix A of the Iceberg specification. As in Iceberg'
 NaN equals a NaN, and -0.0 is another value than 0.0; Python and SQL have it the other way.
 """
 
+import math
 import struct
+import uuid
 from collections.abc import Hashable, Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +20,7 @@ from pyiceberg.partitioning import (
 )
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.sorting import SortField
 from pyiceberg.transforms import TruncateTransform
 from pyiceberg.typedef import Record
 
@@ -42,8 +46,7 @@ def path_of(metadata: TableMetadata, partition: Record) -> PartitionPath | None:
 
 def exact(partition: Record) -> Hashable:
     """Return a key that two partitions of one spec share only if they are the same."""
-    values = (partition[number] for number in range(len(partition)))
-    return tuple(_bits(value) if isinstance(value, float) else value for value in values)
+    return tuple(_comparable_value(partition[number]) for number in range(len(partition)))
 
 
 def split(spec: PartitionSpec, schema: Schema, rows: pa.Table) -> Iterator[Part]:
@@ -57,7 +60,7 @@ def split(spec: PartitionSpec, schema: Schema, rows: pa.Table) -> Iterator[Part]
     if spec.is_unpartitioned() or not rows.num_rows:
         yield Record(), rows
         return
-    values = [_transformed(field, schema, rows) for field in spec.fields]
+    values = [transformed(field, schema, rows) for field in spec.fields]
     groups = _numbered(values)
     order = pc.sort_indices(groups)  # stable
     ends = pc.run_end_encode(groups.take(order), run_end_type=pa.int64()).run_ends.to_pylist()
@@ -76,21 +79,29 @@ def split(spec: PartitionSpec, schema: Schema, rows: pa.Table) -> Iterator[Part]
         yield partition, rows.slice(start, end - start)
 
 
+def transformed(field: PartitionField | SortField, schema: Schema, rows: pa.Table) -> pa.Array:
+    """Return the values of a partition or sort field for rows, in types that Arrow can sort.
+
+    Args:
+        field: the field.
+        schema: has the source column.
+        rows: has it, too, under its name and in its type.
+    """
+    source = schema.find_field(field.source_id)
+    column = column_of(rows, schema.find_column_name(field.source_id) or "").combine_chunks()
+    transform = field.transform
+    if isinstance(transform, TruncateTransform) and pa.types.is_large_binary(column.type):
+        return pc.binary_slice(column, 0, transform.width)  # which PyIceberg's does not take
+    values = transform.pyarrow_transform(source.field_type)(column)
+    return values.storage if isinstance(values, pa.ExtensionArray) else values
+
+
 def column_of(rows: pa.Table, name: str) -> pa.ChunkedArray:
     """Return a column, or a field of one: ``a.b``, unless a column is called that."""
     if name in rows.column_names:
         return rows.column(name)
     first, *rest = name.split(".")
     return pc.struct_field(rows.column(first), rest)
-
-
-def _transformed(field: PartitionField, schema: Schema, rows: pa.Table) -> pa.Array:
-    name = schema.find_column_name(field.source_id) or ""
-    column = column_of(rows, name).combine_chunks()
-    transform = field.transform
-    if isinstance(transform, TruncateTransform) and pa.types.is_large_binary(column.type):
-        return pc.binary_slice(column, 0, transform.width)  # which PyIceberg's does not take
-    return transform.pyarrow_transform(schema.find_field(field.source_id).field_type)(column)
 
 
 def _numbered(columns: list[pa.Array]) -> pa.Array:
@@ -112,10 +123,6 @@ def _numbered(columns: list[pa.Array]) -> pa.Array:
 
 def _comparable(column: pa.Array) -> pa.Array:
     """Return values that Arrow tells apart as Iceberg does."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
     if pa.types.is_float64(column.type):
         return _nan_is_nan(column).view(pa.int64())
     if pa.types.is_float32(column.type):
@@ -127,5 +134,8 @@ def _nan_is_nan(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_nan(column), pa.scalar(float("nan"), column.type), column)
 
 
-def _bits(value: float) -> Hashable:
-    return "NaN" if value != value else struct.pack(">d", value)  # noqa: PLR0124 - only NaN is not
+def _comparable_value(value: Any) -> Hashable:
+    if isinstance(value, float):
+        return "NaN" if math.isnan(value) else struct.pack(">d", value)
+    # Written as bytes, read as a UUID.
+    return value.bytes if isinstance(value, uuid.UUID) else value

@@ -10,7 +10,7 @@ from pyiceberg.table.sorting import NullOrder, SortDirection, SortField, SortOrd
 from pyiceberg.transforms import IdentityTransform
 
 from jobs.maintenance.errors import RefusedError
-from jobs.partitions import column_of
+from jobs.partitions import transformed
 
 _TERM = re.compile(
     r"\s*(?P<column>.+?)(?:\s+(?P<way>asc|desc))?(?:\s+nulls\s+(?P<nulls>first|last))?\s*",
@@ -53,10 +53,7 @@ def ranks(keys: Iterable[pa.Table], order: SortOrder, schema: Schema) -> pa.Arra
     table = pa.concat_tables(keys, promote_options="permissive")
     columns, ways = [], []
     for field in order.fields:
-        source = schema.find_field(field.source_id)
-        values = field.transform.pyarrow_transform(source.field_type)(
-            column_of(table, schema.find_column_name(field.source_id) or "")
-        )
+        values = transformed(field, schema, table)
         nulls_first = field.null_order == NullOrder.NULLS_FIRST
         columns += [pc.is_null(values), values]
         ways += ["descending" if nulls_first else "ascending"]
