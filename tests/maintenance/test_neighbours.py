@@ -21,6 +21,7 @@ from tests.maintenance.lake import SCHEMA, Lake, age, append_each, is_commit, ob
 
 ALL = dt.timedelta(0)
 FEW = Plan(min_input_files=2)
+STATUSES = ["500 Error", "503 Busy", "403 Forbidden", "404 Not Found", "200 But not JSON"]
 MINE = ("a", "t1")
 THEIRS = ("a", "t1", "x")
 
@@ -81,7 +82,7 @@ def test_a_table_of_any_namespace_in_or_around_the_folder_is_refused(
     whole(lake, MINE, name)
 
 
-@pytest.mark.parametrize("status", ["500 Error", "503 Busy", "403 Forbidden", "404 Not Found"])
+@pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize(
     "path",
     [
@@ -273,6 +274,47 @@ def test_lists_of_many_pages_are_read_to_their_end(shared_lake: Lake) -> None:
     paged = RestCatalog("paged", uri=lake.url, warehouse="default", **{"rest-page-size": "2"})
     with pytest.raises(RefusedError, match=r"overlaps .* of c4\.z"):
         remove_orphans(paged, MINE, dry_run=False)
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_a_table_in_the_folder_that_is_not_listed_is_refused(
+    shared_lake: Lake, dropped: bool
+) -> None:
+    """It was dropped and may come back, or it is another catalog's."""
+    lake = shared_lake
+    make(lake, MINE, "a/t1")
+    make(lake, THEIRS, "a/t1/x")
+    files = lake.files(THEIRS)
+    metadata = lake.load(THEIRS).metadata_location
+    lake.catalog.drop_table(THEIRS)
+    if not dropped:
+        path_of(metadata).write_text("{")
+    for dry_run in (True, False):
+        with pytest.raises(RefusedError, match="the metadata of another table"):
+            remove_orphans(lake.catalog, MINE, dry_run=dry_run)
+    assert all(path.exists() for path in files)
+    if dropped:
+        lake.catalog.register_table(("a", "back"), metadata)
+        whole(lake, ("a", "back"))
+
+
+def test_metadata_that_a_table_put_elsewhere_in_its_folder_is_its_own(lake: Lake) -> None:
+    append_each(lake.catalog.create_table("ns.t", SCHEMA), 3)
+    location = lake.load("ns.t").location()
+    properties = {
+        "write.metadata.path": f"{location}/more/metadata",
+        "write.metadata.previous-versions-max": "1",
+    }
+    with lake.load("ns.t").transaction() as change:
+        change.set_properties(properties)
+    append_each(lake.load("ns.t"), 3, first=100)
+    left = path_of(location) / "data" / "left.parquet"
+    left.write_bytes(b"left")
+    age(lake.files("ns.t"), 100)
+    result = remove_orphans(lake.catalog, "ns.t", dry_run=False)
+    assert not left.exists()
+    assert result.deleted["metadata files"].files == 6
+    assert not lake.missing("ns.t")
 
 
 def import_into(lake: Lake, name: Identifier, source: Identifier) -> set[Path]:
