@@ -5,7 +5,7 @@ Each operation is a plain function of a catalog and a table's name that returns 
 """
 
 from jobs.maintenance.compaction import compact
-from jobs.maintenance.errors import OutcomeUnknownError, RefusedError
+from jobs.maintenance.errors import OutcomeUnknownError, RefusedError, UncheckedError
 from jobs.maintenance.expiry import expire_snapshots
 from jobs.maintenance.manifests import rewrite_manifests
 from jobs.maintenance.misplaced import check_partitions
@@ -20,6 +20,7 @@ __all__ = [
     "Result",
     "Size",
     "Skipped",
+    "UncheckedError",
     "check_partitions",
     "compact",
     "expire_snapshots",

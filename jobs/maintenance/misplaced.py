@@ -18,6 +18,7 @@ from pyiceberg.transforms import UnknownTransform
 
 from jobs.maintenance.compaction import Job, refusal, rewrite
 from jobs.maintenance.deletes import DeleteFiles
+from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.planning import READABLE, Group, Plan, group_of, readable_files
 from jobs.maintenance.results import Result, Skipped
 from jobs.maintenance.state import State, look, schema_of, size, spell
@@ -30,7 +31,7 @@ _EVERY = 100
 
 def check_partitions(
     catalog: Catalog,
-    name: str,
+    name: Name,
     *,
     repair: bool = False,
     branch: str = "main",
@@ -56,9 +57,9 @@ def check_partitions(
         RefusedError: there is no such branch.
         LostRaceError, OutcomeUnknownError: as ``compact``.
     """
-    job = Job(catalog, name, branch, Plan(memory_bytes=memory_bytes), say)
-    first = look(catalog, name, branch, job.reader)
-    check = _Check(say, name)
+    job = Job(catalog, identifier(name), branch, Plan(memory_bytes=memory_bytes), say)
+    first = look(catalog, job.name, branch, job.reader)
+    check = _Check(say, spell(first.table))
     found = check.misplaced(first)
     before = {**first.sizes(), "misplaced data files": size(found.values())}
     skipped = [*check.skipped]
