@@ -56,6 +56,10 @@ def ranks(keys: Iterable[pa.Table], order: SortOrder, schema: Schema) -> pa.Arra
         values = field.transform.pyarrow_transform(source.field_type)(
             column_of(table, schema.find_column_name(field.source_id) or "")
         )
+        if isinstance(values.type, pa.BaseExtensionType):
+            # Arrow does not sort UUIDs, but the bytes they are made of, which have the same order.
+            chunks = [chunk.storage for chunk in values.chunks]
+            values = pa.chunked_array(chunks, values.type.storage_type)
         nulls_first = field.null_order == NullOrder.NULLS_FIRST
         columns += [pc.is_null(values), values]
         ways += ["descending" if nulls_first else "ascending"]
