@@ -71,7 +71,7 @@ def snapshots(catalog: Catalog) -> str:
     """Write every snapshot of every table as a table."""
     rows = [
         (
-            name,
+            ".".join(name),
             snapshot.snapshot_id,
             f"{dt.datetime.fromtimestamp(snapshot.timestamp_ms / 1000, dt.UTC):%Y-%m-%d %H:%M:%S}Z",
             summary.operation.value,
@@ -79,7 +79,7 @@ def snapshots(catalog: Catalog) -> str:
             _maker(summary),
         )
         for namespace in ("weather", "marts")
-        for name in sorted(".".join(table) for table in catalog.list_tables(namespace))
+        for name in sorted(catalog.list_tables(namespace))
         for snapshot in catalog.load_table(name).snapshots()
         if (summary := snapshot.summary) is not None
     ]

@@ -5,7 +5,7 @@ Each operation is a plain function of a catalog and a table's name that returns 
 """
 
 from jobs.maintenance.compaction import compact
-from jobs.maintenance.errors import OutcomeUnknownError, RefusedError
+from jobs.maintenance.errors import OutcomeUnknownError, RefusedError, UncheckedError
 from jobs.maintenance.expiry import expire_snapshots
 from jobs.maintenance.manifests import rewrite_manifests
 from jobs.maintenance.orphans import old_metadata, remove_orphans
@@ -19,6 +19,7 @@ __all__ = [
     "Result",
     "Size",
     "Skipped",
+    "UncheckedError",
     "compact",
     "expire_snapshots",
     "old_metadata",

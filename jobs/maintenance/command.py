@@ -11,12 +11,15 @@ import click
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, RESTError
+from pyiceberg.typedef import Identifier
 from requests import RequestException
 
 from jobs.maintenance.compaction import compact
 from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError, RefusedError
 from jobs.maintenance.expiry import expire_snapshots
 from jobs.maintenance.manifests import rewrite_manifests
+from jobs.maintenance.names import parse_pattern, spell
+from jobs.maintenance.neighbours import OutsideFiles
 from jobs.maintenance.options import age, size
 from jobs.maintenance.orphans import old_metadata, remove_orphans
 from jobs.maintenance.planning import Plan
@@ -82,7 +85,9 @@ def main(
 ) -> None:
     """Keep Iceberg tables fast and small, in any REST catalog, beside running writers.
 
-    TABLES are names such as weather.observations; weather.* is every table of a namespace.
+    TABLES are names such as weather.observations; weather.* is every table of that namespace,
+    not of those in it. A level with a dot in it is written in double quotes, as in ns."a.b":
+    with single quotes around the name, or the shell takes the double ones away.
 
     \b
     A night's work on a busy table, in this order:
@@ -115,6 +120,11 @@ def main(
 _tables = click.argument("tables", nargs=-1, required=True)
 _branch = click.option("--branch", default="main", show_default=True, help="Branch to work on.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+_locations_only = click.option(
+    "--locations-only",
+    is_flag=True,
+    help="Do not read other tables' manifests for files of this one: only without add_files.",
+)
 
 
 def _careful(command: Callable[..., None]) -> Callable[..., None]:
@@ -214,31 +224,36 @@ def _rewrite_manifests(session: _Session, /, *, tables: tuple[str, ...], **optio
     "--keep-last", type=int, help="Of each branch.  [history.expire.min-snapshots-to-keep, or 1]"
 )
 @click.option("--keep-files", is_flag=True, help="Delete no files.")
+@_locations_only
 @_dry_run
 @click.pass_obj
 def _expire_snapshots(session: _Session, /, *, tables: tuple[str, ...], **options: Any) -> None:
     """Expire old snapshots and delete the files that only they reached.
 
     Branches, tags and their own retention are respected. Expired snapshots cannot be read any
-    more: time travel ends at the oldest one kept.
+    more: time travel ends at the oldest one kept. Files outside of the folders that a table
+    writes to stay, and so do those that another table reaches.
     """
-    _run(session, tables, expire_snapshots, **options)
+    _run(session, tables, expire_snapshots, outside=OutsideFiles(), **options)
 
 
 @main.command("remove-orphans")
 @_tables
 @_careful
+@_locations_only
 @click.pass_obj
 def _remove_orphans(
     session: _Session, /, *, tables: tuple[str, ...], delete: bool, **options: Any
 ) -> None:
-    """Show, or --delete, files in a table's folder that nothing of the table reaches.
+    """Show, or --delete, files in a table's folder that nothing reaches.
 
     Crashed and failed writers leave them. No file of any snapshot, of the metadata log or of
-    statistics is ever deleted, nor a young one, nor any in a folder that overlaps another
-    table's.
+    statistics is ever deleted, nor a young one, nor a file that another table reaches, nor any
+    in a folder that overlaps another table's or view's, whatever its namespace. Paths with a
+    segment that begins with _ or . stay. If the catalog does not answer for one of its tables,
+    nothing is deleted.
     """
-    _run(session, tables, remove_orphans, dry_run=not delete, **options)
+    _run(session, tables, remove_orphans, dry_run=not delete, outside=OutsideFiles(), **options)
 
 
 @main.command("old-metadata")
@@ -270,7 +285,7 @@ def _run(
             results.append(operation(catalog, name, say=session.say, **options))
         except _FAILURES as error:
             failed = True
-            click.echo(f"{name}: {error}", err=True)
+            click.echo(f"{spell(name)}: {error}", err=True)
     if session.as_json:
         click.echo(json.dumps([as_json(result) for result in results], indent=2))
     elif results:
@@ -278,8 +293,7 @@ def _run(
     sys.exit(1 if failed else 0)
 
 
-def _expand(catalog: Catalog, pattern: str) -> list[str]:
+def _expand(catalog: Catalog, pattern: str) -> list[Identifier]:
     """Give the tables of ``namespace.*``, or the one that is named."""
-    if not pattern.endswith(".*"):
-        return [pattern]
-    return sorted(".".join(name) for name in catalog.list_tables(pattern.removesuffix(".*")))
+    name, every = parse_pattern(pattern)
+    return sorted(catalog.list_tables(name)) if every else [name]

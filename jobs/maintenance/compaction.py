@@ -13,11 +13,13 @@ from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.schema import prune_columns
 from pyiceberg.table import TableProperties
 from pyiceberg.table.sorting import SortOrder
+from pyiceberg.typedef import Identifier
 
 from jobs.maintenance import sorting
 from jobs.maintenance.deletes import DeleteFiles, positional
 from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError
 from jobs.maintenance.locations import normal
+from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.planning import Group, Plan, groups, target
 from jobs.maintenance.publishing import discard
 from jobs.maintenance.reading import Rows
@@ -51,7 +53,7 @@ class _Job:
     """What one compaction works with."""
 
     catalog: Catalog
-    name: str
+    name: Identifier
     branch: str
     plan: Plan
     say: Say
@@ -62,7 +64,7 @@ class _Job:
 
 def compact(
     catalog: Catalog,
-    name: str,
+    name: Name,
     plan: Plan | None = None,
     *,
     branch: str = "main",
@@ -80,7 +82,7 @@ def compact(
         LostRaceError: other writers won every one of many races.
         OutcomeUnknownError: the catalog did not say whether a commit arrived.
     """
-    job = _Job(catalog, name, branch, plan or Plan(), say)
+    job = _Job(catalog, identifier(name), branch, plan or Plan(), say)
     first = state = look(catalog, name, branch, job.reader)
     skipped = _refusals(state)
     if skipped:
@@ -128,7 +130,9 @@ def _round(job: _Job, state: State, work: list[Group], delete_files: DeleteFiles
         rewritten: list[_Rewritten] = []
         try:
             for number, group in enumerate(part, done + 1):
-                job.say(f"{job.name}: group {number} of {len(work)}, {len(group.files)} files")
+                job.say(
+                    f"{spell(state.table)}: group {number} of {len(work)}, {len(group.files)} files"
+                )
                 rewritten.append(_rewrite(job, state, group, delete_files))
         except BaseException:
             _discard(state, rewritten)
@@ -217,7 +221,7 @@ def _replace(job: _Job, base: State, rewritten: Sequence[_Rewritten]) -> int:
         return conflicts
     if sure:
         _discard(base, pending)
-    raise LostRaceError(f"{job.name}: lost {_RACES} races for a commit", sure=sure)
+    raise LostRaceError(f"{spell(base.table)}: lost {_RACES} races for a commit", sure=sure)
 
 
 def _touched(base: State, state: State, delete_files: DeleteFiles) -> set[str] | None:

@@ -21,10 +21,12 @@ class Found:
     location: str
     bytes: int
     modified: dt.datetime | None
+    path: str
+    """Below the folder that was listed, without a slash in front."""
 
 
 def list_files(io: FileIO, location: str) -> list[Found]:
-    """List the files below a location, as deep as it goes; links are not followed.
+    """List the files below a location, as deep as it goes; links and mounts are not followed.
 
     Raises:
         RefusedError: the location cannot be listed.
@@ -43,15 +45,22 @@ def list_files(io: FileIO, location: str) -> list[Found]:
     except (ValueError, OSError) as error:
         raise RefusedError(f"cannot list {location}: {error}") from error
     return [
-        Found(f"{root}/{info.path.removeprefix(path).lstrip('/')}", info.size or 0, info.mtime)
+        Found(f"{root}/{below}", info.size or 0, info.mtime, below)
         for info in files
         if info.type == fs.FileType.File
+        for below in [info.path.removeprefix(path).removeprefix("/")]
     ]
 
 
 def _local(root: str, folder: Path) -> Iterator[Found]:
-    """Walk a folder of this machine: Arrow would follow links out of it."""
-    for place, _, names in os.walk(folder):
+    """Walk a folder of this machine: Arrow would follow links, and mounts, out of it."""
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise RefusedError(f"cannot list {root}: {error}") from error
+
+    for place, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [each for each in folders if not Path(place, each).is_mount()]
         for name in names:
             path = Path(place, name)
             try:
@@ -60,4 +69,5 @@ def _local(root: str, folder: Path) -> Iterator[Found]:
                 continue
             if stat.S_ISREG(facts.st_mode):
                 modified = dt.datetime.fromtimestamp(facts.st_mtime, dt.UTC)
-                yield Found(f"{root}/{path.relative_to(folder)}", facts.st_size, modified)
+                below = str(path.relative_to(folder))
+                yield Found(f"{root}/{below}", facts.st_size, modified, below)

@@ -10,6 +10,7 @@ from pyiceberg.table import TableProperties
 from pyiceberg.utils.properties import property_as_int
 
 from jobs.maintenance.errors import LostRaceError
+from jobs.maintenance.names import Name
 from jobs.maintenance.results import Result, Size, Skipped
 from jobs.maintenance.snapshots import Draft, commit, summarize
 from jobs.maintenance.state import Reader, State, is_deletes, look, spell, unwritable
@@ -21,7 +22,7 @@ _RACES = 10
 
 def rewrite_manifests(
     catalog: Catalog,
-    name: str,
+    name: Name,
     *,
     target_bytes: int | None = None,
     branch: str = "main",
@@ -64,7 +65,7 @@ def rewrite_manifests(
                 notes=notes,
                 dry_run=dry_run,
             )
-        say(f"{name}: writing {len(groups)} manifests")
+        say(f"{spell(state.table)}: writing {len(groups)} manifests")
         draft = Draft(state)
         manifests = [draft.existing(spec_id, entries, deletes=False) for spec_id, entries in groups]
         manifests += [manifest for manifest in state.manifests if is_deletes(manifest)]
@@ -77,7 +78,7 @@ def rewrite_manifests(
         try:
             commit(catalog, draft, snapshot)
         except LostRaceError as error:
-            say(f"{name}: {error}; looking again")
+            say(f"{spell(state.table)}: {error}; looking again")
             continue
         return Result(
             "rewrite-manifests",
@@ -86,7 +87,7 @@ def rewrite_manifests(
             _sizes(tuple(manifests)),
             snapshots=(snapshot.snapshot_id,),
         )
-    raise LostRaceError(f"{name}: lost {_RACES} races for a commit", sure=True)
+    raise LostRaceError(f"{spell(state.table)}: lost {_RACES} races for a commit", sure=True)
 
 
 Groups = list[tuple[int, list[ManifestEntry]]]

@@ -1,20 +1,24 @@
 """Removing what lies in a table's folder and belongs to nothing."""
 
 import datetime as dt
+import gzip
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from urllib.parse import quote_plus
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import NoSuchTableError, RESTError
-from pyiceberg.table import Table, TableProperties
+from pyiceberg.table import Table
 
 from jobs.maintenance import reach
 from jobs.maintenance.errors import RefusedError
-from jobs.maintenance.expiry import refuse_without_gc
+from jobs.maintenance.expiry import refuse_partial_history, refuse_without_gc
 from jobs.maintenance.listing import Found, list_files
-from jobs.maintenance.locations import normal, overlap
+from jobs.maintenance.locations import MISREAD, identity, keys, normal, place, read_alike
+from jobs.maintenance.names import Name, identifier
+from jobs.maintenance.neighbours import TAKEN, OutsideFiles, neighbours, refuse_clash
 from jobs.maintenance.results import Result, Size, Skipped, tally
 from jobs.maintenance.state import spell
 
@@ -25,6 +29,8 @@ AGE_FLOOR = dt.timedelta(hours=24)
 
 _METADATA = re.compile(r"\.metadata\.json(\.gz)?$")
 _KEPT_NAMES = {"version-hint.text"}
+_HIDDEN = ("_", ".")
+_GZIP = b"\x1f\x8b"
 
 Say = Callable[[str], None]
 
@@ -37,23 +43,32 @@ class _Sweep:
     older_than: dt.timedelta
     metadata_only: bool
     dry_run: bool
+    outside: OutsideFiles | None
+    """Reads other tables' manifests; None if only locations are compared."""
 
 
 def remove_orphans(
     catalog: Catalog,
-    name: str,
+    name: Name,
     *,
     older_than: dt.timedelta = OLD_ENOUGH,
     dry_run: bool = True,
     allow_young: bool = False,
+    locations_only: bool = False,
+    outside: OutsideFiles | None = None,
     say: Say = log.info,
 ) -> Result:
-    """Delete the files in a table's folder that nothing of the table reaches.
+    """Delete the files in a table's folder that nothing reaches.
 
     Any file that a snapshot, the metadata log, statistics or the current metadata name is kept,
     and so is one that bears the name of such a file in another place. The folder is listed
     first; what the table reaches is looked up afterwards, and once more before anything is
-    deleted. What is younger than ``older_than`` may belong to a writer at work.
+    deleted. What is younger than ``older_than`` may belong to a writer at work. As in Java,
+    paths with a segment that begins with ``_`` or ``.`` are other programs', unless the segment
+    is of a partition whose field is named so.
+
+    What would be deleted is compared with every other table and view of the catalog: their
+    locations, and the files that ``add_files`` let them reach elsewhere.
 
     Args:
         catalog: where the table is.
@@ -61,16 +76,22 @@ def remove_orphans(
         older_than: age of files to delete.
         dry_run: only say what would be deleted.
         allow_young: allow an ``older_than`` below 24 hours; only when nobody writes.
+        locations_only: compare with the locations of other tables only, and do not read their
+            manifests; only when no table took files of this one with ``add_files``.
+        outside: what is known of other tables' manifests, when several tables are swept.
         say: called with lines of progress.
 
     Raises:
+        UncheckedError: the catalog does not answer for another table, or its manifests cannot be
+            read.
         RefusedError: the age is too low, ``gc.enabled`` is false, the folder cannot be listed or
-            overlaps another table's.
+            overlaps another table's, or the table was replaced meanwhile.
     """
+    outside = None if locations_only else outside or OutsideFiles()
     return _sweep(
         catalog,
         name,
-        _Sweep("remove-orphans", older_than, False, dry_run),
+        _Sweep("remove-orphans", older_than, False, dry_run, outside),
         allow_young,
         say,
     )
@@ -78,7 +99,7 @@ def remove_orphans(
 
 def old_metadata(
     catalog: Catalog,
-    name: str,
+    name: Name,
     *,
     older_than: dt.timedelta = OLD_ENOUGH,
     dry_run: bool = True,
@@ -88,50 +109,55 @@ def old_metadata(
     """Delete metadata files that are no longer in the table's metadata log.
 
     The log keeps ``write.metadata.previous-versions-max`` of them. Arguments, safeguards and
-    errors are those of ``remove_orphans``.
+    errors are those of ``remove_orphans``; manifests of other tables name no metadata files, and
+    are not read.
     """
     return _sweep(
         catalog,
         name,
-        _Sweep("old-metadata", older_than, True, dry_run),
+        _Sweep("old-metadata", older_than, True, dry_run, None),
         allow_young,
         say,
     )
 
 
-def _sweep(catalog: Catalog, name: str, sweep: _Sweep, allow_young: bool, say: Say) -> Result:  # noqa: FBT001
+def _sweep(catalog: Catalog, name: Name, sweep: _Sweep, allow_young: bool, say: Say) -> Result:  # noqa: FBT001
     if sweep.older_than < AGE_FLOOR and not allow_young:
         raise RefusedError(
             f"files younger than {AGE_FLOOR} may belong to writers at work: {sweep.older_than} is"
             " only allowed when asked for twice (--allow-young)"
         )
+    refuse_partial_history(catalog)
     now = dt.datetime.now(dt.UTC)
-    table = catalog.load_table(name)
-    refuse_without_gc(table, "files may not be deleted")
-    _refuse_shared_folders(catalog, table)
-    found = [
-        file
-        for file in list_files(table.io, table.location())
-        if not sweep.metadata_only or _METADATA.search(file.location)
-    ]
-    say(f"{name}: {len(found)} files in {table.location()}")
-    table = catalog.load_table(name)
-    orphans, skipped = _unreached(found, reach.everything(table), now - sweep.older_than)
+    first = catalog.load_table(identifier(name))
+    title = spell(first)
+    refuse_without_gc(first, "files may not be deleted")
+    listed = list_files(first.io, first.location())
+    visible = _visible(listed, first)
+    found = [file for file in visible if not sweep.metadata_only or _METADATA.search(file.location)]
+    say(f"{title}: {len(found)} files in {first.location()}")
+    table = _again(catalog, first)
+    before = now - sweep.older_than
+    orphans, skipped = _unreached(found, reach.everything(table), before)
+    if len(visible) < len(listed):
+        why = "a segment of their paths begins with _ or .: they are another program's"
+        skipped.append(Skipped(f"{len(listed) - len(visible)} files", why))
+    if orphans:
+        orphans = _without_neighbours(catalog, table, sweep, orphans, skipped)
+        _refuse_tables_inside(table, visible)
     if orphans and not sweep.dry_run:
         # Once more: a commit may have made a file a part of the table meanwhile.
-        again = catalog.load_table(name)
-        if again.metadata.table_uuid != table.metadata.table_uuid:
-            raise RefusedError(f"{name} was replaced by another table meanwhile")
+        again = _again(catalog, first)
         if again.metadata_location != table.metadata_location:
-            _refuse_shared_folders(catalog, again)
-            orphans, skipped = _unreached(orphans, reach.everything(again), now - sweep.older_than)
+            orphans, more = _unreached(orphans, reach.everything(again), before)
+            skipped += more
         orphans, failed = _delete(table, orphans)
         skipped += failed
     left = set(found) if sweep.dry_run else set(found) - set(orphans)
-    say(f"{name}: {len(orphans)} files {'would be ' * sweep.dry_run}deleted")
+    say(f"{title}: {len(orphans)} files {'would be ' * sweep.dry_run}deleted")
     return Result(
         sweep.operation,
-        spell(table),
+        title,
         before=_sizes(found),
         after=_sizes(left),
         deleted=_sizes(orphans),
@@ -140,11 +166,88 @@ def _sweep(catalog: Catalog, name: str, sweep: _Sweep, allow_young: bool, say: S
     )
 
 
+def _again(catalog: Catalog, first: Table) -> Table:
+    """Load a table once more, which must be the same one in the same folder."""
+    table = catalog.load_table(first.name())
+    if table.metadata.table_uuid != first.metadata.table_uuid:
+        raise RefusedError(f"{spell(first)} is another table now: it was replaced meanwhile")
+    if normal(table.location()) != normal(first.location()):
+        raise RefusedError(f"{spell(first)} was moved from {first.location()} meanwhile")
+    refuse_without_gc(table, "files may not be deleted")
+    return table
+
+
+def _visible(files: Iterable[Found], table: Table) -> list[Found]:
+    """Leave out the files that are none of a table's, by the convention of Hadoop."""
+    partitions = tuple(
+        f"{spelling}="
+        for spec in table.metadata.partition_specs
+        for field in spec.fields
+        if field.name.startswith(_HIDDEN)
+        for spelling in (field.name, quote_plus(field.name))
+    )
+    return [
+        file
+        for file in files
+        if not any(
+            segment.startswith(_HIDDEN) and not segment.startswith(partitions)
+            for segment in file.path.split("/")
+        )
+    ]
+
+
+def _refuse_tables_inside(table: Table, files: Iterable[Found]) -> None:
+    """Refuse a folder with a table in it, which may be a dropped one or another catalog's.
+
+    A folder of metadata files gives it away, one that is not this table's.
+    """
+    newest: dict[str, Found] = {}
+    for file in sorted(files, key=lambda file: file.path):
+        if _METADATA.search(file.path):
+            newest[file.path.rpartition("/")[0]] = file
+    own = [place(each.rpartition("/")[0]) for each in reach.metadata_files(table)]
+    for folder, file in newest.items():
+        if any(each.holds(file.location) for each in own):
+            continue
+        try:
+            with table.io.new_input(file.location).open() as stream:
+                content = stream.read()
+            content = gzip.decompress(content) if content.startswith(_GZIP) else content
+            uuid = json.loads(content).get("table-uuid")
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows whose folder it is
+            uuid = f"unreadable, {type(error).__name__}"
+        if uuid != str(table.metadata.table_uuid):
+            raise RefusedError(
+                f"{spell(table)} lies in {table.location()}, and in its folder {folder or '.'} is"
+                f" the metadata of another table ({file.location}, table-uuid {uuid}), which may"
+                " be a dropped one or one of another catalog: nobody can tell whose files are whose"
+            )
+
+
+def _without_neighbours(
+    catalog: Catalog,
+    table: Table,
+    sweep: _Sweep,
+    orphans: list[Found],
+    skipped: list[Skipped],
+) -> list[Found]:
+    """Refuse folders shared with others, and take out the files that others reach."""
+    folder, taken = place(table.location()), set[str]()
+    for other in neighbours(catalog, table):
+        refuse_clash(table, folder, other)
+        if sweep.outside is not None:
+            taken |= sweep.outside.of(other)
+    left = [file for file in orphans if taken.isdisjoint(keys(file.location))]
+    if len(left) < len(orphans):
+        skipped.append(Skipped(f"{len(orphans) - len(left)} files", TAKEN))
+    return left
+
+
 def _unreached(
     found: Iterable[Found], needed: reach.Files, before: dt.datetime
 ) -> tuple[list[Found], list[Skipped]]:
     names = {path.rpartition("/")[2] for path in needed}
-    orphans, young, namesakes = [], 0, 0
+    orphans, young, namesakes, misread = [], 0, 0, 0
     for file in found:
         path = normal(file.location)
         name = path.rpartition("/")[2]
@@ -155,39 +258,29 @@ def _unreached(
             namesakes += 1
         elif file.modified is None or file.modified >= before:
             young += 1
+        elif not read_alike(file.location):
+            misread += 1
         else:
             orphans.append(file)
-    skipped = []
-    if young:
-        skipped.append(Skipped(f"{young} unreferenced files", "too young: a writer may need them"))
-    if namesakes:
-        why = "they bear the names of files that the table has in another place"
-        skipped.append(Skipped(f"{namesakes} unreferenced files", why))
+    if orphans:
+        # A link may lead to the file by another name.
+        known = {identity(path) for path in needed}
+        linked = [file for file in orphans if identity(file.location) in known]
+        namesakes += len(linked)
+        orphans = [file for file in orphans if file not in linked] if linked else orphans
+    skipped = [
+        Skipped(f"{count} unreferenced files", why)
+        for count, why in (
+            (young, "too young: a writer may need them"),
+            (
+                namesakes,
+                "they bear the names of files that the table has elsewhere, or are the same files",
+            ),
+            (misread, MISREAD),
+        )
+        if count
+    ]
     return orphans, skipped
-
-
-def _refuse_shared_folders(catalog: Catalog, table: Table) -> None:
-    """Refuse a folder in which another table of the namespace may keep files, as far as visible."""
-    mine = table.location()
-    for identifier in catalog.list_tables(table.name()[:-1]):
-        if identifier == table.name():
-            continue
-        try:
-            other = catalog.load_table(identifier)
-        except (NoSuchTableError, RESTError):
-            continue
-        for place in _folders(other):
-            if overlap(mine, place):
-                raise RefusedError(
-                    f"{spell(table)} lies in {mine}, which overlaps {place} of {spell(other)}:"
-                    " nobody can tell whose files are whose"
-                )
-
-
-def _folders(table: Table) -> list[str]:
-    properties = table.metadata.properties
-    paths = (TableProperties.WRITE_DATA_PATH, TableProperties.WRITE_METADATA_PATH)
-    return [table.location(), *(properties[name] for name in paths if properties.get(name))]
 
 
 def _delete(table: Table, files: Iterable[Found]) -> tuple[list[Found], list[Skipped]]:

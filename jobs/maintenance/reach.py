@@ -14,20 +14,34 @@ Files = dict[str, tuple[str, int]]
 """Kind and bytes by normal location; bytes are 0 where no metadata tells."""
 
 
-def of_snapshots(io: FileIO, snapshots: Iterable[Snapshot]) -> Files:
-    """Give the manifest lists, manifests and live files of snapshots."""
+Read = dict[str, Files]
+"""Live files by manifest, which never changes once it is written."""
+
+
+def of_snapshots(io: FileIO, snapshots: Iterable[Snapshot], read: Read | None = None) -> Files:
+    """Give the manifest lists, manifests and live files of snapshots.
+
+    Args:
+        io: reads them.
+        snapshots: of one table.
+        read: manifests that were read before; those read now are added.
+    """
     files: Files = {}
+    read = {} if read is None else read
     for snapshot in snapshots:
         files[normal(snapshot.manifest_list)] = ("manifest lists", 0)
         for manifest in snapshot.manifests(io):
             path = normal(manifest.manifest_path)
             if path not in files:
                 files[path] = ("manifests", manifest.manifest_length)
-                files.update(_live(io, manifest))
+                if path not in read:
+                    read[path] = dict(live(io, manifest))
+                files.update(read[path])
     return files
 
 
-def _live(io: FileIO, manifest: ManifestFile) -> Iterator[tuple[str, tuple[str, int]]]:
+def live(io: FileIO, manifest: ManifestFile) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Give the files that a manifest does not call deleted."""
     for entry in manifest.fetch_manifest_entry(io, discard_deleted=True):
         file = entry.data_file
         kind = "data files" if file.content == DataFileContent.DATA else "delete files"
@@ -49,10 +63,10 @@ def metadata_files(table: Table) -> Files:
     return {normal(path): ("metadata files", 0) for path in paths if path}
 
 
-def everything(table: Table) -> Files:
-    """Give every file that a table needs."""
+def everything(table: Table, read: Read | None = None) -> Files:
+    """Give every file that a table needs; ``read`` as in ``of_snapshots``."""
     return {
-        **of_snapshots(table.io, table.metadata.snapshots),
+        **of_snapshots(table.io, table.metadata.snapshots, read),
         **statistics(table.metadata),
         **metadata_files(table),
     }

@@ -14,6 +14,8 @@ from pyiceberg.table.snapshots import Snapshot
 
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.locations import normal
+from jobs.maintenance.names import Name, identifier
+from jobs.maintenance.names import spell as spell_name
 from jobs.maintenance.results import Size
 
 MAX_WRITABLE_VERSION = 2
@@ -63,14 +65,14 @@ def size(entries: Iterable[ManifestEntry]) -> Size:
     return Size(len(lengths), sum(lengths))
 
 
-def look(catalog: Catalog, name: str, branch: str, reader: Reader) -> State:
+def look(catalog: Catalog, name: Name, branch: str, reader: Reader) -> State:
     """Load a table afresh and read what a branch of it holds.
 
     Raises:
         NoSuchTableError: there is no such table.
         RefusedError: the table has no such branch.
     """
-    table = catalog.load_table(name)
+    table = catalog.load_table(identifier(name))
     snapshot = head(table, branch)
     if snapshot is None:
         return State(table, branch, None)
@@ -110,8 +112,8 @@ def unwritable(table: Table) -> str | None:
 
 
 def spell(table: Table) -> str:
-    """Write a table's name with dots."""
-    return ".".join(table.name())
+    """Write a table's name as the commands read it."""
+    return spell_name(table.name())
 
 
 def schema_of(metadata: TableMetadata, spec: PartitionSpec) -> Schema:

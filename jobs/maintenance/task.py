@@ -11,6 +11,7 @@ from typing import Any
 import luigi
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.typedef import Identifier
 
 from jobs import config, runs
 from jobs.loading import connect
@@ -20,12 +21,15 @@ from jobs.maintenance import (
     Result,
     Size,
     Skipped,
+    UncheckedError,
     compact,
     expire_snapshots,
     old_metadata,
     remove_orphans,
     rewrite_manifests,
 )
+from jobs.maintenance.names import parse, spell
+from jobs.maintenance.neighbours import OutsideFiles
 from jobs.maintenance.printing import as_table, spell_bytes
 from jobs.maintenance.results import as_json
 from jobs.targets import write, write_json
@@ -87,17 +91,19 @@ class Maintenance(InRanges, DayTask):
         failures: list[str] = []
         names, operations = list(_tables(catalog)), _operations()
         for done, name in enumerate(names):
-            self.say(f"table {done + 1} of {len(names)}: {name}", 100 * done / len(names))
+            self.say(f"table {done + 1} of {len(names)}: {spell(name)}", 100 * done / len(names))
             for word, operation in operations.items():
                 try:
                     results.append(operation(catalog, name, say=log.debug))
                 except NoSuchTableError:
                     break
+                except UncheckedError as error:
+                    failures.append(f"{word} {spell(name)}: {error}")
                 except RefusedError as error:
-                    why = Skipped(name, str(error))
-                    results.append(Result(word, name, skipped=(why,)))
+                    why = Skipped(spell(name), str(error))
+                    results.append(Result(word, spell(name), skipped=(why,)))
                 except Exception as error:  # noqa: BLE001 - told at the end, with the others
-                    failures.append(f"{word} {name}: {type(error).__name__}: {error}")
+                    failures.append(f"{word} {spell(name)}: {type(error).__name__}: {error}")
         return results, failures
 
     def _record(
@@ -135,25 +141,29 @@ def _operations() -> dict[str, Operation]:
         memory_bytes=settings.memory_mb << 20,
     )
     age = dt.timedelta(days=settings.orphan_days)
+    outside = OutsideFiles()
     expire = partial(
         expire_snapshots,
         older_than=dt.timedelta(days=settings.snapshot_days),
         keep_last=settings.keep_snapshots,
+        outside=outside,
     )
     return {
         "compact": partial(compact, plan=plan),
         "rewrite-manifests": rewrite_manifests,
         "expire-snapshots": expire,
         "old-metadata": partial(old_metadata, older_than=age, dry_run=settings.keep_orphans),
-        "remove-orphans": partial(remove_orphans, older_than=age, dry_run=settings.keep_orphans),
+        "remove-orphans": partial(
+            remove_orphans, older_than=age, dry_run=settings.keep_orphans, outside=outside
+        ),
     }
 
 
-def _tables(catalog: Catalog) -> Iterator[str]:
+def _tables(catalog: Catalog) -> Iterator[Identifier]:
     """Name the tables of the pipeline's namespaces, as far as these are there."""
     for namespace in config.maintenance().namespaces:
         try:
-            yield from sorted(".".join(name) for name in catalog.list_tables(namespace))
+            yield from sorted(catalog.list_tables(parse(namespace)))
         except NoSuchNamespaceError:
             continue
 

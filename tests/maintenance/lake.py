@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.typedef import Identifier
 from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
 from jobs.maintenance.reach import everything
@@ -27,12 +28,18 @@ class Wire:
     """Called with verb and path of each request before it is served."""
     lose: Callable[[str, str], bool] = lambda _verb, _path: False
     """Whether the answer to a request is lost, which was served."""
+    refuse: Callable[[str, str], str | None] = lambda _verb, _path: None
+    """The status that a request is answered with instead of being served, if any."""
 
     def around(self, app: Any) -> Callable[..., Any]:
         def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
             verb, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
             for hook in list(self.before):
                 hook(verb, path)
+            status = self.refuse(verb, path)
+            if status:
+                start_response(status, [("Content-Type", "text/plain")])
+                return [b"not this one"]
             if not self.lose(verb, path):
                 return app(environ, start_response)
             for _ in app(environ, lambda *_: None):
@@ -58,10 +65,10 @@ class Lake:
     wire: Wire
     duck: duckdb.DuckDBPyConnection
 
-    def load(self, name: str) -> Table:
+    def load(self, name: str | Identifier) -> Table:
         return self.catalog.load_table(name)
 
-    def rows(self, name: str, **options: Any) -> Rows:
+    def rows(self, name: str | Identifier, **options: Any) -> Rows:
         """Read a table with PyIceberg, sorted."""
         return in_order(self.load(name).scan(**options).to_arrow().to_pylist())
 
@@ -77,12 +84,12 @@ class Lake:
     def sql(self, statement: str) -> duckdb.DuckDBPyConnection:
         return self.duck.execute(statement)
 
-    def files(self, name: str) -> set[Path]:
+    def files(self, name: str | Identifier) -> set[Path]:
         """List what lies in a table's folder."""
         folder = path_of(self.load(name).location())
         return {path for path in folder.rglob("*") if path.is_file()}
 
-    def missing(self, name: str) -> set[str]:
+    def missing(self, name: str | Identifier) -> set[str]:
         """Name the files that the table needs and that are not there."""
         return {path for path in everything(self.load(name)) if not Path(path).exists()}
 

@@ -1,11 +1,15 @@
 """Orphan removal deletes what nothing reaches, and nothing else."""
 
 import datetime as dt
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from jobs.maintenance import RefusedError, compact, old_metadata, remove_orphans
+from jobs.maintenance.listing import list_files
 from jobs.maintenance.locations import normal, overlap, within
 from tests.maintenance.lake import SCHEMA, Lake, age, append_each, observations, path_of
 
@@ -220,6 +224,7 @@ def test_a_referenced_file_seen_by_another_spelling_stays(lake: Lake) -> None:
         ("s3n://b/k", "s3://b/k", True),
         ("gcs://b/k", "gs://b/k", True),
         ("abfs://c@a.dfs/k", "abfss://c@a.dfs/k", True),
+        ("wasbs://c@a.blob.core.windows.net/k", "abfss://c@a.dfs.core.windows.net/k", True),
         ("s3://b/k", "s3://b/K", False),
         ("s3://b/a//k", "s3://b/a/k", False),
         ("file:///a/b%20c", "/a/b c", False),
@@ -236,6 +241,17 @@ def test_folders_within_folders() -> None:
     assert not within("s3://b/table2", "s3://b/table")
     assert overlap("/w/t", "file:///w")
     assert not overlap("/w/t", "/w/u")
+
+
+def test_what_is_mounted_in_a_folder_is_not_listed() -> None:
+    shared = Path("/dev/shm")
+    if not (shared.is_mount() and os.access(shared, os.W_OK)):
+        pytest.skip("/dev/shm is no mount here")
+    with tempfile.NamedTemporaryFile(dir=shared) as file:
+        found = {each.location for each in list_files(PyArrowFileIO(), "file:///dev")}
+        assert f"file://{file.name}" not in found
+        found = {each.location for each in list_files(PyArrowFileIO(), f"file://{shared}")}
+        assert f"file://{file.name}" in found
 
 
 def test_a_place_that_clients_read_differently_is_refused(lake: Lake) -> None:

@@ -103,6 +103,25 @@ def test_a_table_that_fails_does_not_stop_the_others(tables: Lake, tmp_path: Pat
     assert "compact marts.fct" in rows[0]["message"]
 
 
+def test_a_comparison_that_cannot_be_made_fails_the_day(tables: Lake, tmp_path: Path) -> None:
+    """Another try may be answered: what was not checked is not done."""
+    append_each(tables.catalog.create_table("ns.other", SCHEMA), 1)
+    files = tables.files("weather.observations")
+    tables.wire.refuse = lambda _verb, path: (
+        "503 Busy" if path.endswith("/namespaces/ns/tables/other") else None
+    )
+    done = run(tables, tmp_path / "data", MAINTENANCE_SNAPSHOT_DAYS="0")
+    assert done.returncode == 30, done.stderr
+    assert "expire-snapshots weather.observations: ns.other cannot be compared" in done.stderr
+    assert not checkpoint(tmp_path / "data").exists()
+    assert all(path.exists() for path in files)
+    tables.wire.refuse = lambda *_: None
+    done = run(tables, tmp_path / "data", MAINTENANCE_SNAPSHOT_DAYS="0")
+    assert done.returncode == 0, done.stderr
+    assert not all(path.exists() for path in files)
+    assert tables.ids("weather.observations") == [*range(60)]
+
+
 def test_a_table_that_is_refused_is_left_with_a_word(tables: Lake, tmp_path: Path) -> None:
     with tables.load("weather.quarantine").transaction() as change:
         change.set_properties({"gc.enabled": "false"})

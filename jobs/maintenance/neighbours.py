@@ -1,0 +1,308 @@
+"""The other tables and views of a catalog, and what they have in the folder of a table."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import (
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    NoSuchViewError,
+    RESTError,
+)
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import ManifestFile
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.typedef import Identifier
+from pyiceberg.utils.concurrent import ExecutorFactory
+from requests import HTTPError
+
+from jobs.maintenance import reach
+from jobs.maintenance.errors import RefusedError, UncheckedError
+from jobs.maintenance.locations import Place, keys, local_path, normal, place
+from jobs.maintenance.names import spell
+
+TAKEN = "another table reaches them"
+
+_ROUNDS = 5
+_NOT_ACCEPTABLE = 406
+
+# Where a table's files may be put, besides its location. Java writes to the first that is set.
+_PATHS = (
+    "write.data.path",
+    "write.object-storage.path",
+    "write.folder-storage.path",
+    "write.metadata.path",
+)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another table, or a view (without a ``table``), as it is now."""
+
+    title: str
+    uuid: str
+    places: tuple[Place, ...]
+    table: Table | None = None
+
+
+def places(table: Table) -> tuple[Place, ...]:
+    """Return the folders that a table's writers put files into.
+
+    Raises:
+        OSError: a folder of this machine cannot be looked at.
+    """
+    properties = table.metadata.properties
+    paths = [properties[name] for name in _PATHS if properties.get(name)]
+    return tuple(place(path) for path in dict.fromkeys([table.location(), *paths]))
+
+
+def neighbours(catalog: Catalog, mine: Table) -> Iterator[Neighbour]:
+    """Yield every other table and view of a catalog, of all namespaces, each as it is loaded now.
+
+    What is made or renamed while the caller works with one of them is yielded, too: the end is
+    reached when a listing has nothing new.
+
+    Raises:
+        UncheckedError: one of them cannot be listed or loaded, so that nobody knows all of them.
+    """
+    ours = ("table", mine.name())
+    seen, missing = {ours}, set[str]()
+    for _ in range(_ROUNDS):
+        listed = _listed(catalog)
+        if ours not in listed:
+            raise _unchecked(
+                f"the catalog does not list {spell(mine.name())}; it may leave out others as well"
+            )
+        fresh = listed - seen
+        if not fresh:
+            return
+        missing = set()
+        for kind, name in sorted(fresh):
+            neighbour = _load(catalog, kind, name)
+            if neighbour is None:
+                missing.add(_title(kind, name))
+                continue
+            seen.add((kind, name))
+            yield neighbour
+    if missing:
+        raise _unchecked(f"the catalog lists {', '.join(sorted(missing))}, but answers 404 for it")
+    raise _unchecked("tables keep coming while the catalog's tables are compared")
+
+
+def refuse_clash(mine: Table, folder: Place, other: Neighbour) -> None:
+    """Refuse a folder in or around which another table or view may keep files.
+
+    Raises:
+        RefusedError: the other one is the same table, or one of two folders lies in the other.
+    """
+    if is_copy(mine, other):
+        raise RefusedError(
+            f"{spell(mine.name())} and {other.title} are one table under two names:"
+            " each would delete files of the other"
+        )
+    for theirs in other.places:
+        if folder.clashes(theirs):
+            raise RefusedError(
+                f"{spell(mine.name())} lies in {folder.location}, which overlaps {theirs.location}"
+                f" of {other.title}: nobody can tell whose files are whose"
+            )
+
+
+def is_copy(mine: Table, other: Neighbour) -> bool:
+    """Say whether another table is this one under a second name."""
+    if other.table is None:
+        return False
+    # The current metadata file, for uuids are not required of tables of format version 1.
+    paths = [each.metadata_location for each in (mine, other.table) if each.metadata_location]
+    return other.uuid == str(mine.metadata.table_uuid) or len(set(map(normal, paths))) < len(paths)
+
+
+class OutsideFiles:
+    """The files that tables reach outside of their own folders, as ``add_files`` leaves them.
+
+    Keeps what it found: a snapshot is read once, whatever number of tables is compared with it.
+    """
+
+    def __init__(self) -> None:
+        self._snapshots: dict[tuple[str, ...], frozenset[str]] = {}
+        self._manifests: dict[tuple[str, ...], frozenset[str]] = {}
+
+    def of(self, other: Neighbour) -> set[str]:
+        """Return the normal locations and identities of such files of a table.
+
+        Raises:
+            UncheckedError: a manifest cannot be read.
+        """
+        if other.table is None:
+            return set()
+        own = _Own(other.places)
+        found: set[str] = set()
+        try:
+            found |= own.outside(reach.statistics(other.table.metadata))
+            for snapshot in other.table.metadata.snapshots:
+                found |= self._of_snapshot(other.table.io, snapshot, own)
+        except Exception as error:
+            raise _unreadable(other, error) from error
+        return found
+
+    def _of_snapshot(self, io: FileIO, snapshot: Snapshot, own: "_Own") -> frozenset[str]:
+        key = (*own.key, snapshot.manifest_list)
+        if key not in self._snapshots:
+            manifests = snapshot.manifests(io)
+            self._read(io, manifests, own)
+            paths = [snapshot.manifest_list, *(each.manifest_path for each in manifests)]
+            self._snapshots[key] = own.outside(paths).union(
+                *(self._manifests[(*own.key, each.manifest_path)] for each in manifests)
+            )
+        return self._snapshots[key]
+
+    def _read(self, io: FileIO, manifests: Iterable[ManifestFile], own: "_Own") -> None:
+        new = [each for each in manifests if (*own.key, each.manifest_path) not in self._manifests]
+
+        def files(manifest: ManifestFile) -> frozenset[str]:
+            return own.outside(path for path, _ in reach.live(io, manifest))
+
+        # Waiting for a store is most of the time, so that threads help.
+        read = ExecutorFactory.get_or_create().map(files, new)
+        for manifest, found in zip(new, read, strict=True):
+            self._manifests[(*own.key, manifest.manifest_path)] = found
+
+
+def all_files(other: Neighbour) -> set[str]:
+    """Return the normal locations and identities of all files that a table reaches.
+
+    Raises:
+        UncheckedError: a manifest cannot be read.
+    """
+    if other.table is None:
+        return set()
+    try:
+        return {key for path in reach.everything(other.table) for key in keys(path)}
+    except Exception as error:
+        raise _unreadable(other, error) from error
+
+
+class _Own:
+    """Says which files lie in a table's own folders, once links are followed."""
+
+    def __init__(self, folders: tuple[Place, ...]) -> None:
+        self.key = tuple(folder.real for folder in folders)
+        self._places = folders
+        self._folders: dict[str, bool] = {}
+
+    def outside(self, locations: Iterable[str]) -> frozenset[str]:
+        found: set[str] = set()
+        for location in locations:
+            folder = location.rpartition("/")[0]
+            if folder not in self._folders:
+                self._folders[folder] = self._holds(folder)
+            if not self._folders[folder] or (_is_link(location) and not self._holds(location)):
+                found |= keys(location)
+        return frozenset(found)
+
+    def _holds(self, location: str) -> bool:
+        return any(place.holds(location) for place in self._places)
+
+
+def _listed(catalog: Catalog) -> set[tuple[str, Identifier]]:
+    """List all tables and views, with their kinds.
+
+    Raises:
+        UncheckedError: a list cannot be had.
+    """
+    for _ in range(_ROUNDS):
+        try:
+            return set(_walk(catalog))
+        except NoSuchNamespaceError as error:
+            # Dropped since it was listed; from the start, for it may have been renamed.
+            gone = error
+        except Exception as error:
+            raise _unchecked(f"the catalog's tables cannot be listed ({_words(error)})") from error
+    raise _unchecked(f"the catalog lists a namespace, but answers 404 for it ({_words(gone)})")
+
+
+def _walk(catalog: Catalog) -> Iterator[tuple[str, Identifier]]:
+    pending, known = list(catalog.list_namespaces()), set()
+    while pending:
+        namespace = pending.pop()
+        if namespace in known:
+            continue
+        known.add(namespace)
+        for name in catalog.list_tables(namespace):
+            yield "table", tuple(name)
+        for name in _unless_unsupported(catalog.list_views, namespace):
+            yield "view", tuple(name)
+        pending += _unless_unsupported(catalog.list_namespaces, namespace)
+
+
+def _unless_unsupported(
+    list_: Callable[[Identifier], list[Identifier]], namespace: Identifier
+) -> list[Identifier]:
+    """Return nothing where a catalog says that it has no views, or no namespaces in another."""
+    try:
+        return list_(namespace)
+    except NotImplementedError:
+        return []
+    except RESTError as error:
+        if _status(error) == _NOT_ACCEPTABLE:
+            return []
+        raise
+
+
+def _load(catalog: Catalog, kind: str, name: Identifier) -> Neighbour | None:
+    """Load a table or view; None if there is none of that name."""
+    title = _title(kind, name)
+    try:
+        if kind == "view":
+            view = catalog.load_view(name)
+            location = view.metadata.location
+            path = view.metadata.properties.get("write.metadata.path")
+            folders = tuple(place(each) for each in (location, path) if each)
+            return Neighbour(title, str(view.metadata.view_uuid), folders)
+        table = catalog.load_table(name)
+        folders = places(table)
+        metadata = {path.rpartition("/")[0] for path in reach.metadata_files(table)}
+        folders += tuple(
+            place(folder)
+            for folder in sorted(metadata)
+            if not any(known.holds(folder) for known in folders)
+        )
+        return Neighbour(title, str(table.metadata.table_uuid), folders, table)
+    except (NoSuchTableError, NoSuchViewError):
+        return None
+    except Exception as error:
+        raise _unchecked(f"{title} cannot be compared with ({_words(error)})") from error
+
+
+def _title(kind: str, name: Identifier) -> str:
+    return f"the view {spell(name)}" if kind == "view" else spell(name)
+
+
+def _is_link(location: str) -> bool:
+    path = local_path(location)
+    return path is not None and Path(path).is_symlink()
+
+
+def _status(error: BaseException) -> int | None:
+    cause = error.__cause__
+    response = cause.response if isinstance(cause, HTTPError) else None
+    return None if response is None else response.status_code
+
+
+def _unreadable(other: Neighbour, error: Exception) -> UncheckedError:
+    return _unchecked(
+        f"the manifests of {other.title} cannot be read ({_words(error)});"
+        " --locations-only compares without them"
+    )
+
+
+def _words(error: Exception) -> str:
+    status = _status(error)
+    return f"{f'{status} ' if status else ''}{type(error).__name__}: {error}"
+
+
+def _unchecked(why: str) -> UncheckedError:
+    return UncheckedError(f"{why}; another table's files may be in the way, so deleted nothing")
