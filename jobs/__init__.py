@@ -2,7 +2,7 @@
 
 import logging
 
-from jobs import config, notify
+from jobs import config, doubles, notify
 from jobs.alerts import Alerts
 from jobs.ingestion import LoadDays, WeatherIngestion
 from jobs.load import LoadAlerts, LoadObservations, LoadStations
@@ -35,3 +35,4 @@ logging.getLogger("jobs.weather").parent = logging.getLogger("luigi-interface")
 # Luigi itself looks for luigi.cfg in the working directory, not in its conf/.
 config.read_file()
 notify.listen()
+doubles.read_exactly()

@@ -54,6 +54,19 @@ def big(tmp_path: Path) -> Iterator[Server]:
 
 
 class TestAnswers:
+    def test_doubles_in_partitions_are_not_rounded(self, server: Server) -> None:
+        """PyIceberg 0.12 reads them as floats, in the server as well."""
+        server.namespace("ns")
+        schema = pa.schema([pa.field("id", pa.int64()), pa.field("ratio", pa.float64())])
+        table = pyiceberg(server).create_table("ns.t", schema)
+        with table.update_spec() as update:
+            update.add_identity("ratio")
+        values = [0.1, 1e300, 0.5]
+        table.append(pa.table({"id": [1, 2, 3], "ratio": values}, schema=schema))
+        for value in values:
+            only = {"type": "eq", "term": "ratio", "value": value}
+            assert len(plan(server, "t", {"filter": only}).paths) == 1
+
     def test_a_small_plan_is_completed_at_once(self, server: Server) -> None:
         fill(server)
         answer = server.ok("POST", f"{T}/plan", {})

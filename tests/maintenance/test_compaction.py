@@ -3,10 +3,11 @@
 import pyarrow as pa
 import pytest
 from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.sorting import SortDirection, SortField, SortOrder
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.types import LongType
+from pyiceberg.types import LongType, NestedField, UUIDType
 
 from jobs.maintenance import Plan, RefusedError, Size, compact
 from tests.maintenance.lake import SCHEMA, Lake, append_each, observations
@@ -200,3 +201,19 @@ def test_a_branch_is_compacted_by_itself(lake: Lake) -> None:
     assert table.scan(snapshot_id=result.snapshots[0]).to_arrow().num_rows == 24
     with pytest.raises(RefusedError, match="no branch 'nope'; its refs: audit, main"):
         compact(lake.catalog, "ns.t", branch="nope")
+
+
+def test_rows_are_sorted_by_a_uuid(lake: Lake) -> None:
+    """Arrow does not sort UUIDs."""
+    schema = Schema(
+        NestedField(1, "id", LongType(), required=False),
+        NestedField(2, "key", UUIDType(), required=False),
+    )
+    table = lake.catalog.create_table("ns.t", schema)
+    keys = [b"\xff" * 16, None, b"\x00" * 16, b"\x80" * 16]
+    for number, key in enumerate(keys):
+        rows = [{"id": number, "key": key}]
+        table.append(pa.Table.from_pylist(rows, schema=table.schema().as_arrow()))
+    assert compact(lake.catalog, "ns.t", Plan(rewrite_all=True, sort="key desc")).changed
+    ids = lake.load("ns.t").scan().to_arrow().column("id").to_pylist()
+    assert ids == [0, 3, 2, 1]

@@ -334,3 +334,14 @@ def test_files_that_cannot_be_repaired_are_named(damaged: Lake) -> None:
     result = check_partitions(damaged.catalog, "ns.t", repair=True)
     assert result.found
     assert "only Parquet is written" in result.skipped[0].why
+
+
+def test_a_partition_that_was_rounded_to_a_float_is_found_and_mended(lake: Lake) -> None:
+    """As PyIceberg 0.12 wrote it back when it rewrote a manifest."""
+    lake.catalog.create_table("ns.t", BD)
+    partition_by(lake, "ns.t", "d")
+    commits.append(lake.load("ns.t"), of_pairs([(0, 0.1), (1, 1e300)]), {})
+    append_misplaced(lake, "ns.t", of_pairs([(2, 0.1)], first=9), Record(0.10000000149011612))
+    assert len(check_partitions(lake.catalog, "ns.t").found) == 1
+    assert not check_partitions(lake.catalog, "ns.t", repair=True).found
+    assert ids_where(lake, "ns.t", "d = 0.1") == [0, 9]

@@ -5,9 +5,10 @@ else. Rows of manifest lists and manifests come back as dicts by Iceberg's field
 """
 
 import io
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from falcon_catalog.catalog.planning.values import decimal_of, scale_of, unscaled_of
@@ -118,6 +119,7 @@ def _read(content: bytes, location: str, fields: Any) -> tuple[Any, list[Any]]:
     from pyiceberg.avro.file import AvroFile  # noqa: PLC0415
     from pyiceberg.schema import Schema  # noqa: PLC0415
 
+    _read_doubles_exactly()
     try:
         with AvroFile[Any](_in_memory(content, location), Schema(*fields)) as avro:
             # PyIceberg takes a torn block for the end of the file: rows would be lost unseen.
@@ -129,6 +131,22 @@ def _read(content: bytes, location: str, fields: Any) -> tuple[Any, list[Any]]:
     except Exception as error:
         # Whatever a damaged file does to the reader, it is the file that is wrong.
         raise BadRequestError(f"File {location} is no Iceberg manifest: {error!r}") from error
+
+
+@cache
+def _read_doubles_exactly() -> None:
+    """Keep PyIceberg from rounding the doubles in manifests to single precision.
+
+    Files would be left out of scans by partitions that are not theirs. Mended upstream by
+    apache/iceberg-python pull request 3808, which is not in 0.12.0.
+    """
+    from pyiceberg.avro.reader import DoubleReader  # noqa: PLC0415
+
+    def read(_: DoubleReader, decoder: Any) -> float:
+        (value,) = struct.unpack("<d", decoder.read(8))
+        return float(value)
+
+    DoubleReader.read = read  # type: ignore[method-assign,assignment]
 
 
 def _plain(row: Any) -> Any:
