@@ -5,7 +5,7 @@ from typing import Any
 
 import falcon
 
-from falcon_catalog.api.http import read_object, read_page, send, send_page
+from falcon_catalog.api.http import read_optional_object, read_page, send, send_page
 from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.undrop import Dropped
@@ -33,9 +33,8 @@ class UndropResource:
         self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, dropped: int
     ) -> None:
         """Bring one back; a body with ``identifier`` gives it another name."""
-        to = None
-        if req.content_length:
-            to = TableIdentifier.of(read_object(req).get("identifier"))
+        name = read_optional_object(req).get("identifier")
+        to = None if name is None else TableIdentifier.of(name)
         send(resp, show(undrop.undrop(catalog, dropped, to)))
 
 

@@ -90,6 +90,16 @@ def read_object(req: falcon.Request) -> dict[str, Any]:
     body = req.bounded_stream.read()
     if not body:
         raise BadRequestError("Invalid request body: it is empty, a JSON object is expected")
+    return _object(req, body)
+
+
+def read_optional_object(req: falcon.Request) -> dict[str, Any]:
+    """Return the request's JSON object, empty if there is no body. Raises as ``read_object``."""
+    body = req.bounded_stream.read()
+    return _object(req, body) if body else {}
+
+
+def _object(req: falcon.Request, body: bytes) -> dict[str, Any]:
     check_text(req.context.limits, body)
     value = files.parse(body, "Invalid request body: it")
     if not isinstance(value, dict):

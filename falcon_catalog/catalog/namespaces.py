@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from falcon_catalog.catalog import growth, idempotency
+from falcon_catalog.catalog import growth, idempotency, placement
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import (
     AlreadyExistsError,
@@ -37,8 +37,10 @@ def create(catalog: Catalog, namespace: Namespace, properties: Properties) -> No
     Raises:
         NoSuchNamespaceError: its parent does not exist.
         AlreadyExistsError: it exists.
-        BadRequestError: its properties are too long.
+        ForbiddenError: its ``location`` is outside the warehouse's allowed locations.
+        BadRequestError: its properties are too long, or its ``location`` is none.
     """
+    _check_location(catalog, properties)
     growth.check_properties(catalog, f"namespace {namespace}", None, properties)
     with catalog.database.write() as tx:
         parent = namespace.parent
@@ -67,8 +69,10 @@ def update(
     Raises:
         UnprocessableEntityError: a key is both removed and updated.
         NoSuchNamespaceError: there is no such namespace.
-        BadRequestError: all properties would be too long.
+        ForbiddenError: a new ``location`` is outside the warehouse's allowed locations.
+        BadRequestError: all properties would be too long, or a new ``location`` is none.
     """
+    _check_location(catalog, updates)
     if both := sorted(set(removals) & set(updates)):
         raise UnprocessableEntityError(
             f"Invalid properties update: {', '.join(both)} cannot be both removed and updated"
@@ -111,6 +115,12 @@ def require(tx: Transaction, catalog: Catalog, namespace: Namespace) -> rows.Nam
     if row is None:
         raise NoSuchNamespaceError(f"Namespace does not exist: {namespace}")
     return row
+
+
+def _check_location(catalog: Catalog, properties: Properties) -> None:
+    """Check the folder that tables of a namespace would be put into, before one is refused."""
+    if "location" in properties:
+        placement.check_allowed(catalog, placement.requested_location(properties["location"]))
 
 
 def check_properties(value: Any, what: str) -> Properties:

@@ -199,3 +199,34 @@ class TestPages:
         status, kind, message = server.fails("GET", "/v1/namespaces", params=query)
         assert (status, kind) == (400, "BadRequestException")
         assert said in message
+
+
+@pytest.mark.parametrize("location", ["file:///elsewhere", "/elsewhere", "{warehouse}/../x", ""])
+def test_a_location_that_no_table_could_have_is_rejected(server: Server, location: str) -> None:
+    location = location.format(warehouse=server.warehouse)
+    body = {"namespace": ["a"], "properties": {"location": location}}
+    status, _, message = server.fails("POST", "/v1/namespaces", body)
+    assert status in (400, 403)
+    if status == 403:
+        assert f"{server.warehouse}" in message, "what is allowed"
+    assert server.call("HEAD", "/v1/namespaces/a").status_code == 404
+    server.namespace("a")
+    update = {"updates": {"location": location, "k": "v"}}
+    assert server.fails("POST", "/v1/namespaces/a/properties", update)[0] == status
+    assert server.ok("GET", "/v1/namespaces/a")["properties"] == {}
+
+
+def test_a_location_in_the_warehouse_is_where_tables_go(server: Server) -> None:
+    location = f"file:{server.warehouse}/home"
+    server.ok("POST", "/v1/namespaces", {"namespace": ["ns"], "properties": {"location": location}})
+    assert server.table("t")["metadata"]["location"].startswith(f"{location}/t-")
+
+
+def test_a_namespace_with_an_older_location_elsewhere_can_be_changed(server: Server) -> None:
+    """As versions before this one accepted it."""
+    server.namespace("a")
+    with server.catalog.database.write() as tx:
+        tx.change("UPDATE namespaces SET properties = ?", ('{"location": "/elsewhere"}',))
+    server.ok("POST", "/v1/namespaces/a/properties", {"updates": {"k": "v"}})
+    server.ok("POST", "/v1/namespaces/a/properties", {"removals": ["location"]})
+    assert server.ok("GET", "/v1/namespaces/a")["properties"] == {"k": "v"}

@@ -19,6 +19,7 @@ from pyiceberg.types import StringType
 
 from falcon_catalog.catalog import scans
 from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.metadata.columns import Column
 from falcon_catalog.store import plans
 from tests.catalog.scanning import Planned, plan, pyiceberg, table_path, wait
 from tests.catalog.serving import Server, serving
@@ -349,6 +350,35 @@ class TestRefusals:
         status, kind, message = server.fails("POST", f"{T}/plan", request_body)
         assert (status, kind) == (400, "BadRequestException")
         assert told in message
+
+    @pytest.mark.parametrize("field", ["select", "stats-fields"])
+    def test_names_of_columns_are_looked_up_in_one_map(
+        self, ns: Server, monkeypatch: pytest.MonkeyPatch, field: str
+    ) -> None:
+        columns = [
+            {"id": n, "name": f"c{n}", "type": "long", "required": False} for n in range(1, 501)
+        ]
+        ns.table("wide", schema={"type": "struct", "fields": columns})
+        looked_at = []
+        full_name = Column.full_name.fget
+        monkeypatch.setattr(
+            Column, "full_name", property(lambda c: looked_at.append(1) or full_name(c))
+        )
+        path = "/v1/namespaces/ns/tables/wide/plan"
+        ns.ok("POST", path, {})
+        without = len(looked_at)
+        looked_at.clear()
+        ns.ok("POST", path, {field: [column["name"] for column in columns]})
+        assert len(looked_at) <= without + len(columns), "not once for each pair of names"
+
+    @pytest.mark.parametrize("field", ["select", "stats-fields"])
+    def test_lists_of_names_are_bounded(self, server: Server, field: str) -> None:
+        fill(server, appends=1)
+        columns = len(server.ok("GET", T)["metadata"]["schemas"][-1]["fields"])
+        server.ok("POST", f"{T}/plan", {field: ["id"] * (columns + 1000)})
+        told = server.fails("POST", f"{T}/plan", {field: ["id"] * (columns + 1001)})
+        assert told[:2] == (400, "BadRequestException")
+        assert f"{field}: {columns + 1001} names, at most {columns + 1000} are allowed" in told[2]
 
     @pytest.mark.parametrize("body", [{}, {"plan-task": None}, {"plan-task": 1}, []])
     def test_a_plan_task_is_a_string(self, server: Server, body: object) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import requests
 from click.testing import CliRunner
 from pyiceberg.catalog.rest import RestCatalog
 
@@ -72,6 +73,23 @@ class TestUndrop:
         assert ns.fails("POST", path)[:2] == (409, "AlreadyExistsException")
         ns.ok("POST", path, {"identifier": {"namespace": ["ns"], "name": "old"}})
         assert ns.ok("GET", "/v1/namespaces/ns/tables/old") == made
+
+    @pytest.mark.parametrize("body", [None, {}, {"identifier": None}])
+    def test_without_a_name_it_gets_its_own(self, ns: Server, body: object) -> None:
+        made = ns.table("t")
+        ns.ok("DELETE", T)
+        [entry] = dropped(ns)
+        ns.ok("POST", f"{DROPPED}/{entry['id']}/undrop", body)
+        assert ns.ok("GET", T) == made
+
+    def test_a_body_that_comes_in_chunks_is_read(self, ns: Server) -> None:
+        ns.table("t")
+        ns.ok("DELETE", T)
+        [entry] = dropped(ns)
+        body = b'{"identifier": {"namespace": ["ns"], "name": "old"}}'
+        url = f"{ns.url}{DROPPED}/{entry['id']}/undrop"
+        assert requests.post(url, data=iter([body]), timeout=30).status_code == 200
+        ns.ok("GET", "/v1/namespaces/ns/tables/old")
 
     def test_what_cannot_come_back_is_explained(self, ns: Server) -> None:
         ns.table("t")

@@ -1,5 +1,6 @@
 """Filters, bound to columns: how many rows of a file pass, and what is left to ask of them."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,19 +49,23 @@ Facts = Callable[[Column], Known]
 """What is known of a column in the file that is judged."""
 
 
-@dataclass(frozen=True, slots=True)
 class Fields:
     """The columns that a request may name; one that was renamed may be there twice."""
 
-    columns: Sequence[Column]
-    case_sensitive: bool
+    def __init__(self, columns: Sequence[Column], case_sensitive: bool) -> None:  # noqa: FBT001 - as in the request
+        self.columns = columns
+        self.case_sensitive = case_sensitive
+        self._by_name: dict[str, list[Column]] = defaultdict(list)
+        self._by_id: dict[int, Column] = {}
+        for column in columns:
+            self._by_name[self.key(column.full_name)].append(column)
+            self._by_id.setdefault(column.id, column)
 
     def named(self, name: object, where: str) -> Column:
         """Return the column with this full name; 400 when there is none, or several."""
         if not isinstance(name, str):
             raise BadRequestError(f"Invalid {where}: a column's name must be a string")
-        wanted = self.key(name)
-        found = [column for column in self.columns if self.key(column.full_name) == wanted]
+        found = self._by_name.get(self.key(name), ())
         if not found:
             raise BadRequestError(f"Invalid {where}: cannot find column {show(name)}")
         if len({column.id for column in found}) > 1:
@@ -70,9 +75,9 @@ class Fields:
     def numbered(self, field_id: object, where: str) -> Column:
         """Return the column with this field id; 400 when there is none."""
         if isinstance(field_id, int) and not isinstance(field_id, bool):
-            for column in self.columns:
-                if column.id == field_id:
-                    return column
+            column = self._by_id.get(field_id)
+            if column is not None:
+                return column
         raise BadRequestError(f"Invalid {where}: cannot find a column with id {show(field_id)}")
 
     def key(self, name: str) -> str:

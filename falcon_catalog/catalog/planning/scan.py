@@ -4,7 +4,7 @@ Rules and texts follow ``PlanTableScanRequest`` and ``BaseIncrementalScan`` of A
 Java library, but the start of an incremental scan is exclusive, as the specification says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from falcon_catalog.metadata.types import Type
 _WHERE = "plan request"
 _WORD_OF_ALL = "*"
 _NO_COLUMN = -1
+_MOST_METADATA_COLUMNS = 1000
 JSON = dict[str, Any]
 
 
@@ -50,12 +51,12 @@ def read(metadata: JSON, request: Mapping[str, Any]) -> Scan:
     sensitive = optional(request, "case-sensitive", as_boolean, _WHERE) is not False
     fields = _fields(metadata, snapshots[0] if use_old and snapshots else None, sensitive)
     optional(request, "min-rows-requested", as_long, _WHERE)  # a hint; more may be returned
-    for name in optional(request, "select", array_of(as_text), _WHERE) or ():
+    for name in _names(request, "select", fields):
         if not _is_metadata_column(name):
             fields.named(name, f"{_WHERE}, field select")
     stats = [
         fields.named(name, f"{_WHERE}, field stats-fields")
-        for name in optional(request, "stats-fields", array_of(as_text), _WHERE) or ()
+        for name in _names(request, "stats-fields", fields)
     ]
     given = request.get("filter")
     types = _types(metadata, fields)
@@ -67,6 +68,18 @@ def read(metadata: JSON, request: Mapping[str, Any]) -> Scan:
         specs=_specs(metadata, types),
         types=types,
     )
+
+
+def _names(request: Mapping[str, Any], field: str, fields: Fields) -> Sequence[str]:
+    """Return the names in a list of columns, which may be no longer than a table makes sensible."""
+    names: Sequence[str] = optional(request, field, array_of(as_text), _WHERE) or ()
+    most = len(fields.columns) + _MOST_METADATA_COLUMNS
+    if len(names) > most:
+        raise BadRequestError(
+            f"Invalid {_WHERE}, field {field}: {len(names)} names, at most {most} are allowed for"
+            f" a table of {len(fields.columns)} columns"
+        )
+    return names
 
 
 def _snapshots(metadata: JSON, request: Mapping[str, Any]) -> tuple[tuple[JSON, ...], bool]:
