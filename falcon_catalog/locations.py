@@ -6,6 +6,7 @@ Iceberg clients take a path to the letter.
 """
 
 import functools
+import os
 import re
 
 from falcon_catalog.errors import BadRequestError
@@ -62,6 +63,12 @@ def key(location: str) -> str:
 def is_inside(location: str, root: str) -> bool:
     """Tell whether ``location`` is ``root`` or below it."""
     return key(location).startswith(key(root))
+
+
+def resolved_key(location: str) -> str:
+    """Return the canonical form of what a location leads to, with symbolic links followed."""
+    path = os.path.realpath(local_path(location))
+    return path if path == "/" else path + "/"
 
 
 def ancestors(location_key: str) -> list[str]:

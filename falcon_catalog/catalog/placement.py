@@ -8,7 +8,14 @@ from typing import Any
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import BadRequestError, ForbiddenError, show
 from falcon_catalog.identifiers import TableIdentifier
-from falcon_catalog.locations import is_inside, join, key, safe_segment, strip_slash
+from falcon_catalog.locations import (
+    is_inside,
+    join,
+    key,
+    resolved_key,
+    safe_segment,
+    strip_slash,
+)
 from falcon_catalog.store import tabulars
 from falcon_catalog.store.database import Transaction
 
@@ -65,11 +72,27 @@ def check_allowed(catalog: Catalog, location: str) -> None:
 
 
 def check_free(tx: Transaction, catalog: Catalog, location: str, *, besides: int | None) -> None:
-    """Check that no other table lies at, around or inside a location, unless that is allowed."""
+    """Check that no other table lies at, around or inside a location, unless that is allowed.
+
+    Raises:
+        ForbiddenError: one does; or a symbolic link below the warehouse leads to the location, so
+            that another table may lie there under another path.
+    """
     if catalog.allow_overlap:
         return
+    _check_no_link(catalog, location)
     if other := tabulars.overlapping(tx, key(location), besides=besides):
         raise ForbiddenError(f"Location {location} overlaps another table's location: {other}")
+
+
+def _check_no_link(catalog: Catalog, location: str) -> None:
+    roots = [root for root in catalog.allowed_locations if is_inside(location, root)]
+    plain = {resolved_key(root) + key(location).removeprefix(key(root)) for root in roots}
+    if plain and resolved_key(location) not in plain:
+        raise ForbiddenError(
+            f"Location {location} goes through a symbolic link to {resolved_key(location)}: name"
+            " that location itself"
+        )
 
 
 def new_metadata_location(metadata: Mapping[str, Any], previous: str | None) -> str:

@@ -8,7 +8,7 @@ from falcon_catalog.catalog import files, idempotency, kinds, namespaces, placem
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import CatalogError, CommitFailedError, NotFoundError
 from falcon_catalog.identifiers import Page, TableIdentifier
-from falcon_catalog.locations import is_inside, key
+from falcon_catalog.locations import ancestors, is_inside, key, resolved_key
 from falcon_catalog.store import dropped, tabulars
 from falcon_catalog.store.dropped import DroppedRow
 
@@ -119,10 +119,11 @@ def _let_go(catalog: Catalog, row: DroppedRow, stopping: Callable[[], bool]) -> 
 def _purge(catalog: Catalog, row: DroppedRow, stopping: Callable[[], bool]) -> tuple[int, int]:
     """Delete every file that the metadata reaches and nobody else may own, the metadata last."""
     deleted = kept = 0
+    linked = _linked_tables(catalog)
     for location in _own_files(catalog, row):
         if stopping():
             break
-        if _is_ours(catalog, row, location):
+        if _is_ours(catalog, row, location, linked):
             catalog.files.delete(location)
             deleted += 1
         else:
@@ -142,16 +143,28 @@ def _own_files(catalog: Catalog, row: DroppedRow) -> Iterator[str]:
     yield row.metadata_location
 
 
-def _is_ours(catalog: Catalog, row: DroppedRow, location: str) -> bool:
-    """Tell whether a file lies in the dropped table's folder, and in no living table's.
+def _linked_tables(catalog: Catalog) -> frozenset[str]:
+    """Return where living tables lie whose location goes through a symbolic link."""
+    with catalog.database.read() as tx:
+        keys = tabulars.location_keys(tx)
+    return frozenset(there for key_ in keys if (there := resolved_key(key_)) != key_)
 
-    What metadata names is no proof of ownership: anybody can write a path into it.
+
+def _is_ours(catalog: Catalog, row: DroppedRow, location: str, linked: frozenset[str]) -> bool:
+    """Return whether a file lies in the dropped table's folder, and in no living table's.
+
+    What metadata names is no proof of ownership: anybody can write a path into it. Symbolic links
+    are followed, since a link may lead out of the folder, or two paths to one place.
     """
     try:
         if not is_inside(location, row.location_key):
             return False
-        location_key = key(location)
+        places = (key(location), resolved_key(location))
     except CatalogError:
         return False
+    if not places[1].startswith(resolved_key(row.location_key)):
+        return False
+    if not linked.isdisjoint(ancestors(places[1])):
+        return False
     with catalog.database.read() as tx:
-        return tabulars.overlapping(tx, location_key, besides=None) is None
+        return all(tabulars.overlapping(tx, place, besides=None) is None for place in places)

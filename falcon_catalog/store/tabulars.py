@@ -113,6 +113,11 @@ def delete(tx: Transaction, tabular_id: int) -> None:
     tx.change("DELETE FROM tabulars WHERE id = ?", (tabular_id,))
 
 
+def location_keys(tx: Transaction) -> list[str]:
+    """Return the location keys of all tables and views, of all warehouses."""
+    return [row[0] for row in tx.all("SELECT location_key FROM tabulars")]
+
+
 def overlapping(tx: Transaction, location_key: str, *, besides: int | None) -> str | None:
     """Return the location key of another table at, around or inside ``location_key``."""
     around = ancestors(location_key)

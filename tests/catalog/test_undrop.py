@@ -11,7 +11,7 @@ from pyiceberg.catalog.rest import RestCatalog
 from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.cli import main
-from tests.catalog.serving import Server
+from tests.catalog.serving import Server, serving
 
 T = "/v1/namespaces/ns/tables/t"
 DROPPED = "/management/v1/warehouses/default/dropped"
@@ -208,6 +208,37 @@ class TestLettingGo:
         [said] = expire(ns)
         assert said.endswith("1 kept")
         assert client.load_table("ns.other").scan().to_arrow().num_rows == 3
+
+    def test_files_behind_a_link_in_the_folder_stay(self, ns: Server, client: RestCatalog) -> None:
+        other = client.create_table("ns.other", schema=ROWS.schema)
+        other.append(ROWS)
+        theirs = Path(other.location().removeprefix("file://")) / "data"
+        [victim] = theirs.iterdir()
+        table = client.create_table("ns.t", schema=ROWS.schema)
+        (Path(table.location().removeprefix("file://")) / "linked").symlink_to(theirs)
+        table.add_files([f"{table.location()}/linked/{victim.name}"])
+        client.purge_table("ns.t")
+        [said] = expire(ns)
+        assert said.endswith("1 kept")
+        assert client.load_table("ns.other").scan().to_arrow().num_rows == 3
+
+    @pytest.mark.parametrize("living", ["a", "link"])
+    def test_a_table_that_lies_at_the_same_place_through_a_link_stays(
+        self, tmp_path: Path, living: str
+    ) -> None:
+        with serving(tmp_path, warehouse__allow_overlap=True) as server:
+            server.namespace("ns")
+            client = RestCatalog("test", uri=server.url)
+            (server.warehouse / "a").mkdir(parents=True)
+            (server.warehouse / "link").symlink_to(server.warehouse / "a")
+            gone = {"a": "link", "link": "a"}[living]
+            for name, folder in (("ns.living", living), ("ns.gone", gone)):
+                location = f"file://{server.warehouse}/{folder}/t"
+                client.create_table(name, ROWS.schema, location=location).append(ROWS)
+            client.purge_table("ns.gone")
+            [said] = expire(server)
+            assert said.startswith("ns.gone: purged, 0 files deleted")
+            assert client.load_table("ns.living").scan().to_arrow().num_rows == 3
 
     def test_a_purge_that_was_cut_short_goes_on(self, ns: Server, client: RestCatalog) -> None:
         location = written_table(client)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.catalog.conftest import Start
-from tests.catalog.serving import SCHEMA, Server
+from tests.catalog.serving import SCHEMA, Server, serving
 
 
 @pytest.fixture
@@ -51,3 +51,27 @@ def test_tables_lie_over_one_another_only_where_that_is_allowed(start: Start) ->
     server.namespace("ns")
     location = server.table("t")["metadata"]["location"]
     assert server.table("u", location=f"{location}/inside")["metadata"]["location"]
+
+
+def test_a_location_that_a_link_leads_to_is_rejected(ns: Server) -> None:
+    there = ns.table("t")["metadata"]["location"]
+    (ns.warehouse / "link").symlink_to(there.removeprefix("file://"))
+    for location in (f"file://{ns.warehouse}/link", f"file://{ns.warehouse}/link/inner"):
+        body = {"name": "u", "schema": SCHEMA, "location": location}
+        status, kind, message = ns.fails("POST", "/v1/namespaces/ns/tables", body)
+        assert (status, kind) == (403, "ForbiddenException")
+        assert f"symbolic link to {there.removeprefix('file://')}" in message
+        update = {"action": "set-location", "location": location}
+        commit = {"requirements": [], "updates": [update]}
+        ns.table("moves")
+        assert ns.fails("POST", "/v1/namespaces/ns/tables/moves", commit)[0] == 403
+        ns.ok("DELETE", "/v1/namespaces/ns/tables/moves")
+
+
+def test_a_warehouse_may_itself_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "warehouse").symlink_to(tmp_path / "disk")
+    with serving(tmp_path) as server:
+        server.namespace("ns")
+        server.table("t")
+        assert server.ok("GET", "/v1/namespaces/ns/tables/t")["metadata"]["location"]
