@@ -45,6 +45,17 @@ def test_without_a_store_it_cannot_run(care: Care) -> None:
     assert not care.store.exists()
 
 
+def test_an_empty_database_is_damage(care: Care) -> None:
+    with serving(care.folder) as server:
+        server.namespace("ns")
+    care.store.write_bytes(b"")
+    assert care.found() == [("database-damaged", "store", None)]
+    status, _, err = care.run("maintain")
+    assert status == 1
+    assert "the file is empty (0 bytes)" in err
+    assert care.store.stat().st_size == 0
+
+
 @pytest.mark.usefixtures("server")
 def test_a_store_of_another_version_is_not_judged(care: Care) -> None:
     care.sql("UPDATE _sqlite_migrations SET name = '9999_of_tomorrow' WHERE name LIKE '0005%'")
