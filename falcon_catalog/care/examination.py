@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from falcon_catalog import rules
 from falcon_catalog.care import folders, looking, pointers, rows
 from falcon_catalog.care.findings import SEVERITIES, Finding, counted
 from falcon_catalog.care.folders import MetadataFile
@@ -84,8 +83,7 @@ def _examine(scope: Scope, report: Report, tell: Tell) -> None:
 
 def roots(settings: Settings) -> dict[str, str]:
     """Return the location of each warehouse, by name."""
-    more = dict(map(rules.named_location, settings.warehouse.more))
-    return {settings.warehouse.name: settings.warehouse.location, **more}
+    return settings.warehouse.roots
 
 
 def ages(scope: Scope) -> Ages:

@@ -311,8 +311,10 @@ class TestTheRows:
         care.sql(plan, "old", care.row_id("a"), 5)
         care.sql(plan, "stuck", care.row_id("a"), 2**60)
         care.sql(
-            "INSERT INTO dropped_tabulars VALUES"
-            " (1, 1, 'ns', 'd', 'table', 'u', 'file:///x', '/x/', 1, 5, 5, 5, 5, 'no rights')"
+            "INSERT INTO dropped_tabulars VALUES (1, 1, 'ns', 'd', 'table', 'u', ?, ?,"
+            " 1, 5, 5, 5, 5, 'no rights', NULL)",
+            f"file://{care.folder}/warehouse/d/metadata/x.metadata.json",
+            f"{care.folder}/warehouse/d/",
         )
         assert {check for check, _, _ in care.found()} == {
             "purge-trouble",
