@@ -39,11 +39,12 @@ def ours(
         folder: for its database and its tables.
         name: what its log is called.
         module: what is run.
-        warehouse: where its tables are, if not in ``folder``.
+        warehouse: where its tables are, if not in ``folder``; it may hold files of others.
         settings: those that are not as by default, by key.
     """
     arguments = ["serve", "--listen", "127.0.0.1:0", "--store", store_url(folder)]
     arguments += ["--warehouse", f"file://{warehouse or folder / 'warehouse'}"]
+    arguments += ["--adopt-warehouse"] if warehouse else []
     environ = {_KNOWN[key].variable: str(value) for key, value in (settings or {}).items()}
     return running(name, module, arguments, folder, environ)
 

@@ -24,11 +24,12 @@ from falcon_catalog.api.routes import (
 from falcon_catalog.api.status import LiveResource, MetersResource, ReadyResource
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.housekeeping import Housekeeper
-from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
+from falcon_catalog.catalog.mount import unavailable
+from falcon_catalog.catalog.opening import close_catalogs, open_catalogs, prepare_store
 from falcon_catalog.catalog.principals import Realm
-from falcon_catalog.errors import CatalogError
+from falcon_catalog.errors import CatalogError, WarehouseUnavailableError
 from falcon_catalog.settings import Settings
-from falcon_catalog.store.database import Database, Doubt
+from falcon_catalog.store.database import Doubt
 from falcon_catalog.telemetry.meters import Meters
 
 
@@ -60,8 +61,17 @@ class CatalogApp:
         return paths is not None and paths.fullmatch(path) is not None
 
     def ready(self) -> None:
-        """Raise an error unless requests can be served."""
+        """Raise an error if the store does not answer or takes no changes."""
         self._catalogs[0].database.check()
+
+    def serving(self) -> None:
+        """Raise an error unless all requests can be served: every warehouse is there, too.
+
+        No restart mounts one, so that ``ready``, which supervisors go by, does not ask for it.
+        """
+        self.ready()
+        if missing := unavailable([catalog.mount for catalog in self._catalogs]):
+            raise WarehouseUnavailableError("; ".join(missing))
 
     def lost(self) -> bool:
         """Say whether a COMMIT failed, in this process or another: nobody may build on that."""
@@ -90,7 +100,7 @@ class CatalogApp:
         app.add_route("/v1/oauth/tokens", TokensResource(realm))
         app.add_route("/v1/config", ConfigResource(warehouses, ENDPOINTS))
         app.add_route("/health/live", LiveResource())
-        app.add_route("/health/ready", ReadyResource(self.ready))
+        app.add_route("/health/ready", ReadyResource(self.serving))
         app.add_route("/metrics", MetersResource(self.meters))
         return app
 
@@ -122,10 +132,9 @@ class CatalogService:
         """Open the store, migrated and recovered as needed, and close it. Nobody has it open.
 
         Raises:
-            StoreError: it cannot be opened.
+            StoreError, SettingsError: as ``open_catalogs``.
         """
-        store = self._settings.store
-        Database.open(store.url, store.durability).close()
+        prepare_store(self._settings)
         self._doubt.settle()
 
     def make(self) -> CatalogApp:

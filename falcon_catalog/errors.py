@@ -198,6 +198,14 @@ class ServiceUnavailableError(CatalogError):
 
     status = 503
     type = "SlowDownException"
+    retry_after: ClassVar[int] = 1
+    """Seconds after which a client may come again."""
+
+
+class WarehouseUnavailableError(ServiceUnavailableError):
+    """The storage of a warehouse is not there: it is not mounted, as a rule."""
+
+    retry_after = 10
 
 
 _OUT_OF_MEMORY = ("Not enough memory", "Error -4 ")  # orjson's words, and zlib's

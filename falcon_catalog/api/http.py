@@ -21,6 +21,8 @@ from falcon_catalog.errors import (
     NoSuchRouteError,
     NoSuchWarehouseError,
     PayloadTooLargeError,
+    ServiceUnavailableError,
+    WarehouseUnavailableError,
     show,
 )
 from falcon_catalog.identifiers import (
@@ -188,7 +190,12 @@ def render_catalog_error(
     req: falcon.Request, resp: falcon.Response, error: CatalogError, _params: object
 ) -> None:
     """Answer an error in the one shape that the specification has."""
-    if error.status >= falcon.http_status_to_code(falcon.HTTP_500):
+    if isinstance(error, ServiceUnavailableError):
+        # Java repeats a POST that was answered with 503 only where this is there.
+        resp.set_header("Retry-After", str(error.retry_after))
+    # That a warehouse is not there is logged once, not for each request.
+    told = isinstance(error, WarehouseUnavailableError)
+    if error.status >= falcon.http_status_to_code(falcon.HTTP_500) and not told:
         _log.error("%s %s id=%s: %s", req.method, req.path, req.context.id, error, exc_info=error)
     req.context.error = error.type
     resp.status = error.status

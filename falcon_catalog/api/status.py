@@ -17,7 +17,7 @@ class LiveResource:
 
 
 class ReadyResource:
-    """``/health/ready``: the database answers and takes changes."""
+    """``/health/ready``: the database answers and takes changes, and each warehouse is there."""
 
     def __init__(self, check: Callable[[], None]) -> None:
         self._check = check

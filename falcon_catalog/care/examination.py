@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from falcon_catalog import rules
 from falcon_catalog.care import folders, looking, pointers, rows
 from falcon_catalog.care.findings import SEVERITIES, Finding, counted
 from falcon_catalog.care.folders import MetadataFile
@@ -15,7 +14,7 @@ from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import key, local_path
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import survey, tenancy
-from falcon_catalog.store.database import StoreError, Transaction
+from falcon_catalog.store.database import DamagedStoreError, StoreError, Transaction
 from falcon_catalog.store.survey import Place, Pointer
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -63,7 +62,8 @@ def examine(scope: Scope, tell: Tell) -> Report:
     try:
         _examine(scope, report, tell)
     except StoreError as error:
-        if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
+        known = isinstance(error, DamagedStoreError)
+        if not known and getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
             raise
         report.findings.append(Finding("database-damaged", "store", str(error)))
     report.findings.sort(key=lambda f: (SEVERITIES.index(f.severity), f.check, f.subject, f.what))
@@ -83,8 +83,7 @@ def _examine(scope: Scope, report: Report, tell: Tell) -> None:
 
 def roots(settings: Settings) -> dict[str, str]:
     """Return the location of each warehouse, by name."""
-    more = dict(map(rules.named_location, settings.warehouse.more))
-    return {settings.warehouse.name: settings.warehouse.location, **more}
+    return settings.warehouse.roots
 
 
 def ages(scope: Scope) -> Ages:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from falcon_catalog.store import creation
 from falcon_catalog.store.database import StoreError, Transaction
 from falcon_catalog.store.migrate import difference
 
@@ -22,7 +23,7 @@ def look(path: Path, *, immutable: bool = False) -> Iterator[Transaction]:
     Raises:
         StoreError: there is none, it is no database, or its schema is of another version.
     """
-    if not path.is_file():
+    if not creation.is_made(path):
         raise StoreError(f"store {path}: there is no such file")
     uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if immutable else ''}"
     try:

@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from falcon_catalog.catalog.documents import Documents
+from falcon_catalog.catalog.mount import Mount
 from falcon_catalog.catalog.planner import Planner
 from falcon_catalog.catalog.planning.kept import Manifests
 from falcon_catalog.catalog.turns import Turns
@@ -18,6 +19,9 @@ class Catalog:
 
     database: Database
     files: FileIO
+    """While the warehouse is not there, no file is missing: WarehouseUnavailableError."""
+    mount: Mount
+    """Whether the warehouse is there."""
     warehouse_id: int
     name: str
     location: str

@@ -124,6 +124,7 @@ def register(
         namespaces.require(tx, catalog, identifier.namespace)
         _replaceable(tx, catalog, kind, identifier, overwrite=overwrite)
     placement.check_allowed(catalog, metadata_location)
+    catalog.mount.require()
     metadata = kind.validate(files.read(catalog.files, metadata_location))
     placement.check_metadata(catalog, metadata)
     document = loading.document_of(metadata, metadata_location)

@@ -32,6 +32,9 @@ class Housekeeper:
 
     def _let_go(self, catalog: Catalog) -> None:
         try:
+            if catalog.mount.absence():
+                return  # it is told once, not each minute
+            catalog.mount.mark()  # of an older store, whose warehouse was not there at the start
             for line in undrop.let_go(catalog, stopping=self._stopped.is_set):
                 _log.info("%s", line)
         except Exception:  # noqa: BLE001 - the next round may go better

@@ -3,14 +3,39 @@
 from falcon_catalog import rules
 from falcon_catalog.catalog.base import Catalog, CommitCounts
 from falcon_catalog.catalog.documents import Documents
+from falcon_catalog.catalog.mount import Mount, MountedFiles, Warehouse, warehouses_of
 from falcon_catalog.catalog.planner import Planner, PlanningLimits
 from falcon_catalog.catalog.planning.kept import Manifests
 from falcon_catalog.catalog.turns import Turns
 from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.settings import Settings
-from falcon_catalog.store import warehouses
-from falcon_catalog.store.database import Database, Doubt
+from falcon_catalog.settings import Settings, make_writable
+from falcon_catalog.store import creation, warehouses
+from falcon_catalog.store.database import Database, Doubt, StoreError
 from falcon_catalog.telemetry.meters import Meters
+
+_ADOPT = (
+    "If the folder is to be this store's warehouse as it is, start once with --adopt-warehouse;"
+    " if the store was lost, restore it with falcon-catalog restore; else give the right --store"
+    " or --warehouse"
+)
+
+
+def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
+    """Make or migrate the store, and mark its warehouses, as ``open_catalogs`` does; close it.
+
+    Args:
+        settings: what to open.
+        adopt: whether the operator says that the folders are this store's, whatever they hold.
+
+    Raises:
+        StoreError, SettingsError: as ``open_catalogs``.
+    """
+    database = _open_database(settings, None, adopt=adopt)
+    try:
+        for warehouse in warehouses_of(settings.warehouse.roots):
+            _claim(settings, database, Mount(LocalFileIO(), database, warehouse), adopt=adopt)
+    finally:
+        database.close()
 
 
 def open_catalogs(
@@ -20,11 +45,22 @@ def open_catalogs(
 
     ``meters`` count what is done in them. Processes that work together share a ``doubt``.
 
+    A warehouse that is not there is none in the way: its catalog refuses work until it is.
+
     Raises:
-        StoreError: the database cannot be opened.
+        StoreError: the database cannot be opened, or a warehouse holds what is not this store's.
+        SettingsError: a warehouse cannot be made or written.
     """
     meters = meters or Meters()
-    database = Database.open(settings.store.url, settings.store.durability, doubt)
+    database = _open_database(settings, doubt)
+    try:
+        return _catalogs(settings, meters, database)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _catalogs(settings: Settings, meters: Meters, database: Database) -> list[Catalog]:
     database.time_transaction = meters.transaction.time
     database.writer.time_commit = meters.commit.time
     planner = Planner(
@@ -36,21 +72,24 @@ def open_catalogs(
     )
     durable = settings.store.durability == "full"
     files = LocalFileIO(durable=durable, time_sync=meters.sync.time)
+    mounts = [Mount(files, database, each) for each in warehouses_of(settings.warehouse.roots)]
+    for mount in mounts:
+        _claim(settings, database, mount)
+        mount.absence()  # logged, if it is not there
     documents, turns = Documents(settings.cache.documents_bytes), Turns()
     commits = CommitCounts()
     manifests = Manifests(settings.cache.manifests_bytes)
     _count(meters, documents, commits)
     _count_manifests(meters, manifests)
-    roots = {settings.warehouse.name: settings.warehouse.location}
-    roots |= dict(map(rules.named_location, settings.warehouse.more))
     return [
         Catalog(
             database=database,
-            files=files,
-            warehouse_id=_warehouse_id(database, name),
-            name=name,
-            location=location,
-            allowed_locations=(location, *settings.warehouse.allowed_locations),
+            files=MountedFiles(files, mount),
+            mount=mount,
+            warehouse_id=_warehouse_id(database, mount.warehouse.name),
+            name=mount.warehouse.name,
+            location=mount.warehouse.root,
+            allowed_locations=(mount.warehouse.root, *settings.warehouse.allowed_locations),
             allow_overlap=settings.warehouse.allow_overlap,
             drop_retention_ms=settings.warehouse.drop_retention * 1000,
             properties_bytes=settings.limits.properties_bytes,
@@ -61,8 +100,34 @@ def open_catalogs(
             turns=turns,
             commits=commits,
         )
-        for name, location in roots.items()
+        for mount in mounts
     ]
+
+
+def _open_database(settings: Settings, doubt: Doubt | None, *, adopt: bool = False) -> Database:
+    """Open the store, made if it is new: but not beside warehouses that hold something."""
+    if not adopt and not creation.is_made(rules.store_path(settings.store.url)):
+        for name, root in settings.warehouse.roots.items():
+            if not LocalFileIO().is_empty(root):
+                what = f"there is no store at {settings.store.url}, but the {Warehouse(name, root)}"
+                raise StoreError(f"{what} holds files. {_ADOPT}")
+    return Database.open(settings.store.url, settings.store.durability, doubt)
+
+
+def _claim(settings: Settings, database: Database, mount: Mount, *, adopt: bool = False) -> None:
+    """Mark a warehouse that is there or new as this store's; leave one that is not there alone."""
+    warehouse = mount.warehouse
+    _warehouse_id(database, warehouse.name)
+    found = mount.examine(adopt=adopt)
+    if found.state == "refused":
+        raise StoreError(f"cannot use the {warehouse}: {found.why}. {_ADOPT}")
+    if adopt and not found.is_there:
+        raise StoreError(f"cannot adopt the {warehouse}: {found.why}")
+    if found.is_there:
+        is_default = warehouse.name == settings.warehouse.name
+        setting = "warehouse.location" if is_default else "warehouse.more"
+        make_writable(settings, setting, rules.location_path(warehouse.root))
+        mount.mark(adopt=adopt)
 
 
 def close_catalogs(catalogs: list[Catalog]) -> None:

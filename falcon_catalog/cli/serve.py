@@ -9,18 +9,26 @@ import click
 
 from falcon_catalog import logs
 from falcon_catalog.app import CatalogService
+from falcon_catalog.catalog.opening import prepare_store
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
 from falcon_catalog.processes import serve_processes
 from falcon_catalog.rules import store_path
 from falcon_catalog.server import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
 from falcon_catalog.store import tenancy
-from falcon_catalog.store.database import Database
+
+_adopting = click.option(
+    "--adopt-warehouse",
+    is_flag=True,
+    help="Take the warehouse folders as they are for this store's: beside files that it knows"
+    " nothing of, another store's marker, or none. Refused while none of its tables is there.",
+)
 
 
 @click.command("serve")
+@_adopting
 @with_settings
-def serve_command(config: Path | None, **flags: Any) -> None:
+def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None:
     """Serve the catalog until SIGTERM or Ctrl-C.
 
     \b
@@ -40,6 +48,8 @@ def serve_command(config: Path | None, **flags: Any) -> None:
         prepare(settings)
         # Workers are forks, and hold the lock with this process.
         with tenancy.shared(store_path(settings.store.url)):
+            if adopt_warehouse:
+                prepare_store(settings, adopt=True)
             finished = run(settings, click.echo)
     if not finished:
         raise Stopped("stopped before every request was answered")
@@ -54,11 +64,12 @@ def run(settings: Settings, announce: Callable[[str], object]) -> bool:
 
 
 @click.command()
+@_adopting
 @with_settings
-def migrate(config: Path | None, **flags: Any) -> None:
+def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None:
     """Bring the store's schema up to date.
 
-    Makes the store if there is none. "serve" does the same as it starts.
+    Makes the store and its warehouses if there are none. "serve" does the same as it starts.
 
     \b
     Example:
@@ -68,7 +79,7 @@ def migrate(config: Path | None, **flags: Any) -> None:
         settings = read(config, flags)
         prepare(settings)
         with tenancy.shared(store_path(settings.store.url)):
-            Database.open(settings.store.url).close()
+            prepare_store(settings, adopt=adopt_warehouse)
     click.echo(f"{settings.store.url} is up to date")
 
 

@@ -1,5 +1,6 @@
 """What the catalog asks of a file store: Iceberg's FileIO, reduced to metadata files."""
 
+from collections.abc import Hashable
 from typing import Protocol
 
 
@@ -31,6 +32,23 @@ class FileIO(Protocol):
 
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
+
+    def version(self, location: str) -> Hashable:
+        """Return what changes when a file is replaced by another; the file is not read.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+
+    def replace(self, location: str, content: bytes) -> None:
+        """Create a file, or take the place of one: whole or not at all, durable on return.
+
+        Raises:
+            ServiceUnavailableError: it could not be done; what was there is still there.
+        """
+
+    def is_empty(self, location: str) -> bool:
+        """Say whether nothing lies below a location, hidden files aside."""
 
     def prepare_table(self, location: str) -> None:
         """Make what engines expect to find at a table's location before they write.

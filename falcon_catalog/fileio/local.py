@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 
 from falcon_catalog import folders
@@ -67,6 +67,39 @@ class LocalFileIO:
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
         Path(local_path(location)).unlink(missing_ok=True)
+
+    def version(self, location: str) -> Hashable:
+        """Return what changes when a file is replaced by another, on this file system or not."""
+        with _found(location):
+            status = os.stat(local_path(location))  # noqa: PTH116 - on each write's way
+        return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+
+    def replace(self, location: str, content: bytes) -> None:
+        """Create a file, or take the place of one; made by root, it is the folder's owner's."""
+        with _unavailable_on_trouble(location):
+            path = Path(local_path(location))
+            self._folders.make(str(path.parent))
+            new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+            try:
+                new.write_bytes(content)
+                if os.geteuid() == 0:
+                    folder = path.parent.stat()
+                    os.chown(new, folder.st_uid, folder.st_gid)
+                if self._durable:
+                    folders.sync_file(str(new))
+                new.rename(path)
+            finally:
+                new.unlink(missing_ok=True)
+            if self._durable:
+                folders.sync(str(path.parent))
+
+    def is_empty(self, location: str) -> bool:
+        """Say whether a folder is missing, or holds nothing but what a new file system does."""
+        try:
+            with _found(location), os.scandir(local_path(location)) as entries:
+                return all(e.name.startswith(".") or e.name == "lost+found" for e in entries)
+        except NotFoundError:
+            return True
 
     def prepare_table(self, location: str) -> None:
         """Make ``metadata/`` and ``data/``: DuckDB writes into them without making them."""

@@ -7,7 +7,7 @@ Flags win over the environment, which wins over the file, which wins over the de
 
 from falcon_catalog.settings.describing import Setting, SettingsError
 from falcon_catalog.settings.every import SETTINGS, Settings
-from falcon_catalog.settings.folders import prepare
+from falcon_catalog.settings.folders import make_writable, prepare
 from falcon_catalog.settings.lake import (
     CacheSettings,
     PlanningSettings,
@@ -33,5 +33,6 @@ __all__ = [
     "StoreSettings",
     "WarehouseSettings",
     "load",
+    "make_writable",
     "prepare",
 ]

@@ -77,6 +77,11 @@ class WarehouseSettings:
         ),
     )
 
+    @property
+    def roots(self) -> dict[str, str]:
+        """The location of each warehouse by its name, the default one first."""
+        return {self.name: self.location, **dict(map(rules.named_location, self.more))}
+
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:

@@ -12,9 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.folders import Folders
+from falcon_catalog.store import creation
 from falcon_catalog.store.doubt import Doubt
 from falcon_catalog.store.migrate import SchemaTooNewError, migrate
 from falcon_catalog.store.transaction import (
+    DamagedStoreError,
     OutcomeUnknownError,
     StoreError,
     Transaction,
@@ -22,7 +24,14 @@ from falcon_catalog.store.transaction import (
 )
 from falcon_catalog.store.writer import Writer
 
-__all__ = ["Database", "Doubt", "OutcomeUnknownError", "StoreError", "Transaction"]
+__all__ = [
+    "DamagedStoreError",
+    "Database",
+    "Doubt",
+    "OutcomeUnknownError",
+    "StoreError",
+    "Transaction",
+]
 
 _SCHEME = "sqlite:///"
 _BUSY_TIMEOUT_MS = 10_000
@@ -49,16 +58,15 @@ class Database:
         Processes that work together share a ``doubt``.
 
         Raises:
-            StoreError: the file cannot be opened, is no database, or is too new.
+            StoreError: the file cannot be opened, is no database or a damaged one, or is too new.
         """
         if not url.startswith(_SCHEME):
             raise StoreError(f"store url {url!r}: only sqlite:///PATH is supported")
         database = cls(Path(url.removeprefix(_SCHEME)), durability, doubt)
         try:
             Folders().make(str(database.path.parent.absolute()))
-            with contextlib.suppress(FileExistsError):
-                # It will hold the key that signs tokens: for the owner's eyes only.
-                database.path.touch(mode=0o600, exist_ok=False)
+            if not creation.is_made(database.path):
+                creation.make(database.path)
             with contextlib.closing(database.connect()) as connection:
                 migrate(connection)
                 # What recovery brought back may be in the log's memory alone, if its sync failed.

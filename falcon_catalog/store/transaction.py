@@ -12,6 +12,10 @@ class StoreError(Exception):
     """The database cannot be opened; the message says which and why."""
 
 
+class DamagedStoreError(StoreError):
+    """The database is lost or damaged: only a backup brings it back."""
+
+
 class OutcomeUnknownError(CommitStateUnknownError):
     """COMMIT itself failed: its rows may be there, now or after the next recovery."""
 

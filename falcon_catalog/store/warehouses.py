@@ -1,6 +1,19 @@
-"""Rows of warehouses."""
+"""Rows of warehouses, and the store's own id, which the marker in each warehouse carries."""
+
+from dataclasses import dataclass
 
 from falcon_catalog.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseRow:
+    """A warehouse as stored."""
+
+    id: int
+    marked_location: str | None
+    """The location key of the root that its marker was written to."""
+    predates_markers: bool
+    """Whether a version of this program served it that wrote no markers yet."""
 
 
 def ensure(tx: Transaction, name: str) -> int:
@@ -13,3 +26,45 @@ def ensure(tx: Transaction, name: str) -> int:
     if row is None:
         raise LookupError(name)
     return int(row[0])
+
+
+def find(tx: Transaction, name: str) -> WarehouseRow | None:
+    """Return the row of a warehouse, or None."""
+    row = tx.one(
+        "SELECT w.id, w.marked_location, w.created_at < s.created_at"
+        " FROM warehouses w, store_identity s WHERE w.name = ?",
+        (name,),
+    )
+    return None if row is None else WarehouseRow(row[0], row[1], bool(row[2]))
+
+
+def mark(tx: Transaction, name: str, location_key: str) -> None:
+    """Remember that the marker of a warehouse was written to a root."""
+    tx.change("UPDATE warehouses SET marked_location = ? WHERE name = ?", (location_key, name))
+
+
+def store_id(tx: Transaction) -> str:
+    """Return the id of this store."""
+    row = tx.one("SELECT store_id FROM store_identity")
+    if row is None:
+        raise LookupError("store_identity")
+    return str(row[0])
+
+
+def metadata_locations(tx: Transaction, warehouse_id: int, limit: int) -> list[str]:
+    """Return metadata files that should be there, of living tables first, the newest first.
+
+    Those of drops whose purge has begun are left out: they may be gone.
+    """
+    rows = tx.all(
+        "SELECT metadata_location FROM tabulars t JOIN namespaces n ON n.id = t.namespace_id"
+        " WHERE n.warehouse_id = ? ORDER BY t.updated_at DESC LIMIT ?",
+        (warehouse_id, limit),
+    )
+    rows += tx.all(
+        "SELECT metadata_location FROM dropped_tabulars"
+        " WHERE warehouse_id = ? AND NOT (purge = 1 AND started_at IS NOT NULL)"
+        " ORDER BY dropped_at DESC LIMIT ?",
+        (warehouse_id, limit),
+    )
+    return [row[0] for row in rows]

@@ -45,6 +45,17 @@ def test_without_a_store_it_cannot_run(care: Care) -> None:
     assert not care.store.exists()
 
 
+def test_an_empty_database_is_damage(care: Care) -> None:
+    with serving(care.folder) as server:
+        server.namespace("ns")
+    care.store.write_bytes(b"")
+    assert care.found() == [("database-damaged", "store", None)]
+    status, _, err = care.run("maintain")
+    assert status == 1
+    assert "the file is empty (0 bytes)" in err
+    assert care.store.stat().st_size == 0
+
+
 @pytest.mark.usefixtures("server")
 def test_a_store_of_another_version_is_not_judged(care: Care) -> None:
     care.sql("UPDATE _sqlite_migrations SET name = '9999_of_tomorrow' WHERE name LIKE '0005%'")
@@ -300,8 +311,10 @@ class TestTheRows:
         care.sql(plan, "old", care.row_id("a"), 5)
         care.sql(plan, "stuck", care.row_id("a"), 2**60)
         care.sql(
-            "INSERT INTO dropped_tabulars VALUES"
-            " (1, 1, 'ns', 'd', 'table', 'u', 'file:///x', '/x/', 1, 5, 5, 5, 5, 'no rights')"
+            "INSERT INTO dropped_tabulars VALUES (1, 1, 'ns', 'd', 'table', 'u', ?, ?,"
+            " 1, 5, 5, 5, 5, 'no rights', NULL)",
+            f"file://{care.folder}/warehouse/d/metadata/x.metadata.json",
+            f"{care.folder}/warehouse/d/",
         )
         assert {check for check, _, _ in care.found()} == {
             "purge-trouble",

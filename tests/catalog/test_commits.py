@@ -292,9 +292,10 @@ class TestAtOnce:
         catalog = ns.app._catalogs[0]
         counts = catalog.commits
         assert (counts.stored, counts.conflicts, counts.retries) == (2, 1, 0)
-        assert catalog.files.writes == 3
-        assert catalog.files.written_bytes == sum(f.stat().st_size for f in metadata_files(ns))
-        assert catalog.files.write_seconds > 0
+        storage = catalog.files.storage
+        assert storage.writes == 3
+        assert storage.written_bytes == sum(f.stat().st_size for f in metadata_files(ns))
+        assert storage.write_seconds > 0
         assert catalog.database.writer.sync_seconds > 0
 
     def test_creators_of_one_name(self, ns: Server) -> None:

@@ -88,6 +88,48 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         Database.open(f"sqlite:///{tmp_path}/catalog.db")
 
 
+class TestADamagedStoreIsNotTakenForANewOne:
+    def test_an_empty_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "catalog.db"
+        Database.open(f"sqlite:///{path}").close()
+        path.write_bytes(b"")
+        with pytest.raises(StoreError, match=r"the file is empty \(0 bytes\). Restore a backup"):
+            Database.open(f"sqlite:///{path}")
+        assert path.stat().st_size == 0
+
+    def test_a_log_without_its_database(self, tmp_path: Path) -> None:
+        path = tmp_path / "catalog.db"
+        database = Database.open(f"sqlite:///{path}")
+        with database.write() as tx:
+            warehouses.ensure(tx, "a")
+        log = Path(f"{path}-wal").read_bytes()
+        database.close()
+        path.unlink()
+        Path(f"{path}-wal").write_bytes(log)
+        with pytest.raises(StoreError, match=r"catalog\.db-wal is there, the database"):
+            Database.open(f"sqlite:///{path}")
+        assert not path.exists()
+        assert Path(f"{path}-wal").read_bytes() == log
+
+
+def test_a_store_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    """The process is killed while it makes the database; the next one makes it anew."""
+    url = f"sqlite:///{tmp_path}/catalog.db"
+    program = (
+        "import os, sys; from falcon_catalog.store import creation, migrate;"
+        "real, migrate._apply = migrate._apply, lambda *a: (real(*a), os.kill(os.getpid(), 9));"
+        "from falcon_catalog.store.database import Database; Database.open(sys.argv[1])"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, url], check=False)
+    assert killed.returncode == -9
+    assert not (tmp_path / "catalog.db").exists()
+    Database.open(url).close()
+    assert {path.name for path in tmp_path.iterdir()} == {"catalog.db", "catalog.db-lock"}
+    with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert (tmp_path / "catalog.db").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_commit_that_fails_at_its_end_is_unknown_and_stops_later_changes(
     database: Database,
 ) -> None:

@@ -1,6 +1,7 @@
 """The demo, twice, and the ways it shows to look at its data."""
 
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -103,6 +104,11 @@ def test_the_ways_to_look_work_after_it_has_stopped(
 def test_a_wiped_catalog_is_filled_again(shown: str, state: Path) -> None:
     for path in state.glob("catalog.db*"):
         path.unlink()
+    # A new store beside a warehouse that holds tables is refused: they would be forgotten.
+    done = demo("--state", str(state))
+    assert done.returncode != 0
+    assert "--adopt-warehouse" in done.stdout + done.stderr
+    shutil.rmtree(state / "warehouse")
     done = demo("--state", str(state))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "everything is done already" not in done.stdout

@@ -1,0 +1,270 @@
+"""Whether a warehouse's storage is there, and file access that depends on it.
+
+A mount point without its file system is an empty folder. Taken for the warehouse, every table in
+it would be missing, new ones would be written underneath, and purges would find nothing to delete.
+"""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+from typing import Literal
+
+from falcon_catalog.catalog import marker
+from falcon_catalog.catalog.marker import Marker
+from falcon_catalog.errors import CatalogError, NotFoundError, WarehouseUnavailableError
+from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.locations import is_inside, key
+from falcon_catalog.store import warehouses
+from falcon_catalog.store.database import Database, Transaction
+
+State = Literal["present", "unmarked", "absent", "refused"]
+
+# So many metadata files are looked for before a warehouse without a marker counts as absent.
+_MOST_LOOKED_FOR = 100
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """A warehouse of the settings."""
+
+    name: str
+    root: str
+    """Its location."""
+    others: frozenset[str] = frozenset()
+    """The warehouses that lie elsewhere: a marker of one of them does not belong here."""
+
+    def __str__(self) -> str:
+        return f"warehouse {self.name} ({self.root})"
+
+
+def warehouses_of(roots: dict[str, str]) -> list[Warehouse]:
+    """Return the warehouses that settings name, from the location of each."""
+    return [
+        Warehouse(name, root, frozenset(n for n, other in roots.items() if other != root))
+        for name, root in roots.items()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What was found at a warehouse's root."""
+
+    state: State
+    """``unmarked``: it is there, or new, and its marker is still to be written. ``refused``: it
+    holds files of which this store knows nothing, or another store's warehouse."""
+    why: str = ""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether tables may be read and written."""
+        return self.state in ("present", "unmarked")
+
+
+def examine(
+    files: FileIO, tx: Transaction, warehouse: Warehouse, *, adopt: bool = False
+) -> Condition:
+    """Find out whether a warehouse is there; nothing is changed.
+
+    Args:
+        files: reads its storage.
+        tx: the store; each look is one statement, so that no transaction is needed around it.
+        warehouse: what is looked for.
+        adopt: whether the operator says that the folder is this warehouse, whatever it holds.
+    """
+    root = warehouse.root
+    try:
+        condition = _by_marker(files, tx, warehouse)
+        if condition.state in ("absent", "refused") and adopt:
+            return _by_tables(files, tx, warehouse, otherwise=Condition("unmarked"))
+        if condition.state == "unmarked":
+            return _by_tables(files, tx, warehouse, otherwise=_new(files, tx, warehouse))
+    except CatalogError as error:
+        return Condition("absent", f"{marker.location(root)} cannot be judged: {error.message}")
+    return condition
+
+
+def _by_marker(files: FileIO, tx: Transaction, warehouse: Warehouse) -> Condition:
+    """Judge by the marker; ``unmarked``: there is none, and none was ever written."""
+    place, store = marker.location(warehouse.root), warehouses.store_id(tx)
+    try:
+        found = marker.read(files, warehouse.root)
+    except CatalogError as error:
+        return Condition("absent", error.message)
+    if found is not None and found.store != store:
+        return Condition(
+            "refused",
+            f"{place} says that the folder belongs to another catalog's store, {found.store};"
+            f" this one is {store}",
+        )
+    if found is not None:
+        if found.warehouse in warehouse.others:
+            return Condition("absent", f"{place} is that of the warehouse {found.warehouse}")
+        return Condition("present")
+    row = warehouses.find(tx, warehouse.name)
+    if row is not None and row.marked_location == key(warehouse.root):
+        return Condition("absent", f"its marker file {place} is missing: is it mounted?")
+    return Condition("unmarked")
+
+
+def _by_tables(
+    files: FileIO, tx: Transaction, warehouse: Warehouse, *, otherwise: Condition
+) -> Condition:
+    """Judge by the metadata files of its tables; ``otherwise`` holds if it has none in its root."""
+    row = warehouses.find(tx, warehouse.name)
+    found = warehouses.metadata_locations(tx, row.id, _MOST_LOOKED_FOR) if row else []
+    known = [location for location in found if _is_inside(location, warehouse.root)]
+    if not known:
+        return otherwise
+    for location in known:
+        with contextlib.suppress(NotFoundError):
+            files.require(location)
+            return Condition("unmarked")
+    return Condition(
+        "absent", f"none of its tables' metadata files is there, such as {known[0]}: is it mounted?"
+    )
+
+
+def _new(files: FileIO, tx: Transaction, warehouse: Warehouse) -> Condition:
+    row = warehouses.find(tx, warehouse.name)
+    if files.is_empty(warehouse.root) or (row is not None and row.predates_markers):
+        return Condition("unmarked")
+    return Condition("refused", "it holds files, but this store has no table in it")
+
+
+def _is_inside(location: str, root: str) -> bool:
+    try:
+        return is_inside(location, root)
+    except CatalogError:
+        return False
+
+
+class Mount:
+    """The storage of one warehouse: there, or not. Safe to use from many threads.
+
+    It is looked at whenever it is needed, so that it may come and go while the server runs.
+    """
+
+    def __init__(self, files: FileIO, database: Database, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self._files = files
+        self._database = database
+        self._marker = marker.location(warehouse.root)
+        self._known: Hashable = None  # the version of the marker that was read and is ours
+        self._why = ""
+        self._guard = threading.Lock()
+
+    def examine(self, *, adopt: bool = False) -> Condition:
+        """Return what is at the root now; as ``examine``."""
+        return examine(self._files, self._database.glance(), self.warehouse, adopt=adopt)
+
+    def require(self) -> None:
+        """Do nothing if the warehouse is there: one look at its marker.
+
+        Raises:
+            WarehouseUnavailableError: it is not.
+        """
+        if why := self.absence():
+            raise WarehouseUnavailableError(f"{why}. Nothing was changed")
+
+    def absence(self) -> str:
+        """Return why the warehouse cannot be used, or nothing; log when that changes."""
+        with contextlib.suppress(CatalogError):
+            if self._known is not None and self._files.version(self._marker) == self._known:
+                return ""
+        version: Hashable = None
+        with contextlib.suppress(CatalogError):
+            version = self._files.version(self._marker)
+        found = self.examine()
+        why = "" if found.is_there else f"The {self.warehouse} is not available: {found.why}"
+        with self._guard:
+            if why and not self._why:
+                _log.error("%s", why)
+            elif self._why and not why:
+                _log.warning("the %s is available again", self.warehouse)
+            self._why = why
+            self._known = version if found.state == "present" else None
+        return why
+
+    def mark(self, *, adopt: bool = False) -> None:
+        """Write the marker if ``examine`` says that it is still to be written; remember that.
+
+        Raises:
+            ServiceUnavailableError: it cannot be written.
+        """
+        name, root = self.warehouse.name, self.warehouse.root
+        found = self.examine(adopt=adopt)
+        if not found.is_there:
+            return
+        if found.state == "unmarked":
+            store = warehouses.store_id(self._database.glance())
+            marker.write(self._files, root, Marker(store, name))
+        row = warehouses.find(self._database.glance(), name)
+        if row is None or row.marked_location != key(root):
+            with self._database.write() as tx:
+                warehouses.mark(tx, name, key(root))
+
+
+class MountedFiles:
+    """FileIO of one warehouse: while that is not there, no file is missing, and none is written."""
+
+    def __init__(self, storage: FileIO, mount: Mount) -> None:
+        self.storage = storage
+        self._mount = mount
+
+    def read(self, location: str) -> bytes:
+        """Return the content of a file."""
+        try:
+            return self.storage.read(location)
+        except NotFoundError:
+            self._mount.require()
+        return self.storage.read(location)  # it may have been mounted between the two looks
+
+    def require(self, location: str) -> None:
+        """Do nothing if there is such a file."""
+        try:
+            self.storage.require(location)
+        except NotFoundError:
+            self._mount.require()
+            self.storage.require(location)
+
+    def write(self, location: str, *pieces: bytes) -> None:
+        """Create a file; also when the warehouse goes away meanwhile, none is left elsewhere."""
+        self._mount.require()
+        self.storage.write(location, *pieces)
+        try:
+            self._mount.require()
+        except WarehouseUnavailableError:
+            with contextlib.suppress(OSError):
+                self.storage.delete(location)
+            raise
+
+    def delete(self, location: str) -> None:
+        """Delete a file; one that is not there is no error."""
+        self._mount.require()
+        self.storage.delete(location)
+
+    def prepare_table(self, location: str) -> None:
+        """Make what engines expect to find at a table's location before they write."""
+        self._mount.require()
+        self.storage.prepare_table(location)
+
+    def version(self, location: str) -> Hashable:
+        """Return what changes when a file is replaced."""
+        return self.storage.version(location)
+
+    def replace(self, location: str, content: bytes) -> None:
+        """Create a file, or take the place of one, whole or not at all."""
+        self._mount.require()
+        self.storage.replace(location, content)
+
+    def is_empty(self, location: str) -> bool:
+        """Say whether nothing lies at a location."""
+        return self.storage.is_empty(location)
+
+
+def unavailable(mounts: Collection[Mount]) -> list[str]:
+    """Return why warehouses cannot be used, a line for each that cannot."""
+    return [why for mount in mounts if (why := mount.absence())]
