@@ -126,7 +126,8 @@ CHECKS: dict[str, Check] = {
     "purge-trouble": Check(
         "warning",
         "The files of a purged table were not all deleted.",
-        "The server tries again every ten minutes; mend what the text says.",
+        "The server tries again every ten minutes; mend what the text says. Where the metadata "
+        "file is lost for good, the repair gives up what is left of the table's files.",
     ),
     "cannot-return": Check(
         "warning",

@@ -20,7 +20,8 @@ EXPLAINED = {
     "newest intact one of its own before it",
     "repoint=ID@FILE": "point a table at this metadata file of its own",
     "forget=ID": "remove the row of a table or view none of whose metadata files is left",
-    "forget-drop=ID": "remove a drop that cannot be undropped, its metadata being lost",
+    "forget-drop=ID": "remove a drop that can be neither undropped nor purged, its metadata being "
+    "lost; files of the table that are still there stay",
     "expired": "delete rows that have expired",
     "orphans": "delete metadata files in tables' folders that nothing reaches, and that are older "
     "than --older-than days",
@@ -172,7 +173,7 @@ def _row(tx: Transaction, place: Place, row_id: int) -> Pointer:
 
 def _require_lost(pointer: Pointer, check: str) -> None:
     _, trouble = pointers.load(pointer)
-    if pointer.purging or trouble is None or trouble.check != check:
+    if trouble is None or trouble.check != check:
         raise RepairError(f"{pointer}: its metadata file is not lost")
 
 
