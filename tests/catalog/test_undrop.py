@@ -11,8 +11,8 @@ from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.cli import main
 from falcon_catalog.errors import WarehouseUnavailableError
+from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import Server
-from tests.catalog.test_mount import SHAPES, unmounted
 
 T = "/v1/namespaces/ns/tables/t"
 DROPPED = "/management/v1/warehouses/default/dropped"
