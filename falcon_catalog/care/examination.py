@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from falcon_catalog.care import folders, looking, pointers, rows
+from falcon_catalog.care import folders, looking, mounts, pointers, rows
 from falcon_catalog.care.findings import SEVERITIES, Finding, counted
 from falcon_catalog.care.folders import MetadataFile
+from falcon_catalog.care.mounts import Missing
 from falcon_catalog.care.pointers import Ages, Examined
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import key, local_path
@@ -34,6 +35,8 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     orphans: dict[Pointer, list[MetadataFile]] = field(default_factory=dict)
     """Metadata files in tables' folders that nothing reaches."""
+    lacking: list[Missing] = field(default_factory=list)
+    """Warehouses in which nothing was looked at: they are not there."""
 
     @property
     def clean(self) -> bool:
@@ -76,6 +79,8 @@ def _examine(scope: Scope, report: Report, tell: Tell) -> None:
             report.findings += damaged
             return
         report.findings += rows.examine(scope.path, tx, set(roots(scope.settings)))
+        report.lacking = mounts.missing(tx, scope.settings)
+        report.findings += mounts.findings(tx, report.lacking)
         sharing = _overlaps(tx, scope, report)
         _examine_pointers(tx, scope, report, sharing, tell)
         _unclaimed(tx, scope, report)
@@ -111,7 +116,8 @@ def _examine_pointers(
     orphans: list[tuple[Pointer, MetadataFile]] = []
     reached: set[str] = set()
     for place in ("living", "dropped"):  # what is dropped meanwhile is seen twice, never not at all
-        for number, pointer in enumerate(_pages(tx, place), 1):
+        there = (p for p in _pages(tx, place) if not any(one.holds(p) for one in report.lacking))
+        for number, pointer in enumerate(there, 1):
             seen, examined = _settled(tx, pointer, limits, deep=scope.deep)
             report.findings += examined.findings
             reached |= {p for p in examined.reached if not p.startswith(seen.location_key)}
@@ -169,7 +175,8 @@ def _unclaimed(tx: Transaction, scope: Scope, report: Report) -> None:
     for pointer in every:
         with contextlib.suppress(CatalogError):
             claimed.add(key(pointer.metadata_location.rsplit("/", 2)[0]))
-    for root in roots(scope.settings).values():
+    absent = {one.warehouse.root for one in report.lacking if one.condition.state == "absent"}
+    for root in set(roots(scope.settings).values()) - absent:
         for folder, found in folders.unclaimed(local_path(root), claimed):
             if all(file.changed < limits.settled for file in found):
                 report.findings.append(Finding("unclaimed-folder", folder, _sum(found)))

@@ -68,6 +68,20 @@ CHECKS: dict[str, Check] = {
         "The database holds the key that signs tokens: who can read it can sign his own.",
         "chmod 600 it, and every copy of it.",
     ),
+    "warehouse-missing": Check(
+        "error",
+        "Nothing can be read or written in it, and nothing of it was checked. The server answers "
+        "503 for it and is not ready.",
+        "Mount it. If it was copied without its marker file, start the server once with "
+        "--adopt-warehouse. No table in it can be repaired or forgotten before.",
+    ),
+    "warehouse-foreign": Check(
+        "error",
+        "It holds files of which this store knows nothing: another catalog's, or those of a store "
+        "that was lost. The server does not start.",
+        "Give the right --store and --warehouse, or restore the store that was lost. To take the "
+        "folder as it is, start the server once with --adopt-warehouse.",
+    ),
     "metadata-missing": Check("error", _NEEDED, _BRING_BACK),
     "metadata-damaged": Check("error", _NEEDED, _BRING_BACK),
     "metadata-unreadable": Check(
@@ -126,7 +140,8 @@ CHECKS: dict[str, Check] = {
     "purge-trouble": Check(
         "warning",
         "The files of a purged table were not all deleted.",
-        "The server tries again every ten minutes; mend what the text says.",
+        "The server tries again every ten minutes; mend what the text says. Where the metadata "
+        "file is lost for good, the repair gives up what is left of the table's files.",
     ),
     "cannot-return": Check(
         "warning",

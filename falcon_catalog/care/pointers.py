@@ -9,7 +9,12 @@ from falcon_catalog.care import contents, folders
 from falcon_catalog.care.findings import Finding
 from falcon_catalog.care.folders import MetadataFile
 from falcon_catalog.catalog import files
-from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
+from falcon_catalog.errors import (
+    BadRequestError,
+    CatalogError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import key, local_path
 from falcon_catalog.store.survey import Pointer
@@ -71,9 +76,8 @@ def load(pointer: Pointer) -> tuple[JSON | None, Finding | None]:
         return None, _trouble(pointer, "metadata-missing", f"{location} is not there")
     except BadRequestError as error:
         return None, _trouble(pointer, "metadata-damaged", f"{location}: {error}")
-    except OSError as error:
-        what = f"{location}: {error.strerror or error}"
-        return None, Finding("metadata-unreadable", str(pointer), what)
+    except ServiceUnavailableError as error:
+        return None, Finding("metadata-unreadable", str(pointer), error.message)
     if (uuid := kind.uuid_of(metadata)) != pointer.uuid:
         what = f"{location} is the metadata of {uuid}, the row is that of {pointer.uuid}"
         return None, _trouble(pointer, "foreign-metadata", what)

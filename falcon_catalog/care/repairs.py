@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from falcon_catalog.care import folders, looking, pointers
+from falcon_catalog.care import folders, looking, mounts, pointers
 from falcon_catalog.care.examination import DAY_MS, Scope, Tell, examine
 from falcon_catalog.care.findings import counted
 from falcon_catalog.catalog import files
@@ -20,7 +20,8 @@ EXPLAINED = {
     "newest intact one of its own before it",
     "repoint=ID@FILE": "point a table at this metadata file of its own",
     "forget=ID": "remove the row of a table or view none of whose metadata files is left",
-    "forget-drop=ID": "remove a drop that cannot be undropped, its metadata being lost",
+    "forget-drop=ID": "remove a drop that can be neither undropped nor purged, its metadata being "
+    "lost; files of the table that are still there stay",
     "expired": "delete rows that have expired",
     "orphans": "delete metadata files in tables' folders that nothing reaches, and that are older "
     "than --older-than days",
@@ -29,6 +30,8 @@ EXPLAINED = {
 
 # While the metadata of one cannot be read, nobody knows which files its log reaches.
 _HIDES_A_LOG = {
+    "warehouse-missing",
+    "warehouse-foreign",
     "metadata-missing",
     "metadata-damaged",
     "metadata-unreadable",
@@ -85,7 +88,7 @@ def _writing(scope: Scope) -> Iterator[Transaction]:
 
 def _repoint(scope: Scope, row_id: int, location: str) -> str:
     with _writing(scope) as tx:
-        pointer = _row(tx, "living", row_id)
+        pointer = _row(scope, tx, "living", row_id)
         new = _checked(pointer, location) if location else _predecessor(pointer)
         metadata = folders.read_own(pointer, new)
         if metadata is None:
@@ -147,7 +150,7 @@ def _lost_snapshots(pointer: Pointer, metadata: folders.JSON) -> str:
 
 def _forget(scope: Scope, row_id: int, _: str) -> str:
     with _writing(scope) as tx:
-        pointer = _row(tx, "living", row_id)
+        pointer = _row(scope, tx, "living", row_id)
         _require_lost(pointer, "metadata-missing")
         if left := folders.metadata_files(pointer):
             raise RepairError(f"{pointer}: metadata files are left: {left[-1].path}")
@@ -157,22 +160,26 @@ def _forget(scope: Scope, row_id: int, _: str) -> str:
 
 def _forget_drop(scope: Scope, row_id: int, _: str) -> str:
     with _writing(scope) as tx:
-        pointer = _row(tx, "dropped", row_id)
+        pointer = _row(scope, tx, "dropped", row_id)
         _require_lost(pointer, "cannot-return")
         dropped.delete(tx, row_id)
     return f"{pointer}: forgotten; it had {pointer.metadata_location}"
 
 
-def _row(tx: Transaction, place: Place, row_id: int) -> Pointer:
+def _row(scope: Scope, tx: Transaction, place: Place, row_id: int) -> Pointer:
+    """Return a row that can be judged: its files are lost only where its warehouse is there."""
     pointer = survey.pointer(tx, place, row_id)
     if pointer is None:
         raise RepairError(f"there is no {place} table or view with the id {row_id}")
+    for one in mounts.missing(tx, scope.settings):
+        if one.holds(pointer):
+            raise RepairError(f"{pointer} cannot be judged: {one}")
     return pointer
 
 
 def _require_lost(pointer: Pointer, check: str) -> None:
     _, trouble = pointers.load(pointer)
-    if pointer.purging or trouble is None or trouble.check != check:
+    if trouble is None or trouble.check != check:
         raise RepairError(f"{pointer}: its metadata file is not lost")
 
 

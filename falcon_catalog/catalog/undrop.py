@@ -85,9 +85,14 @@ def let_go(catalog: Catalog, *, stopping: Callable[[], bool] = lambda: False) ->
 
     Returns a line for each of them. Safe to run in many processes, and to be killed: what was
     begun is taken up again once its lease has run out.
+
+    Raises:
+        WarehouseUnavailableError: the warehouse is not there. Nothing is begun or forgotten: a
+            missing file does not say that it was deleted.
     """
-    lines = []
+    lines: list[str] = []
     while not stopping():
+        catalog.mount.require()
         with catalog.database.write() as tx:
             row = dropped.take_due(tx, catalog.warehouse_id, lease_ms=_LEASE_MS)
         if row is None:
@@ -111,13 +116,18 @@ def _let_go(catalog: Catalog, row: DroppedRow, stopping: Callable[[], bool]) -> 
         said = f"{row.identifier}: purged, {deleted} files deleted, {kept} kept"
         if stopping():
             return f"{row.identifier}: interrupted after {deleted} files"
+    catalog.mount.require()
     with catalog.database.write() as tx:
         dropped.delete(tx, row.id)
     return said
 
 
 def _purge(catalog: Catalog, row: DroppedRow, stopping: Callable[[], bool]) -> tuple[int, int]:
-    """Delete every file that the metadata reaches and nobody else may own, the metadata last."""
+    """Delete every file that the metadata reaches and nobody else may own, the metadata last.
+
+    That all others are gone is stored before the metadata file goes: a purge that was killed then
+    is told from one that finds no metadata file, and with it nothing that it should delete.
+    """
     deleted = kept = 0
     linked = _linked_tables(catalog)
     for location in _own_files(catalog, row):
@@ -135,11 +145,10 @@ def _purge(catalog: Catalog, row: DroppedRow, stopping: Callable[[], bool]) -> t
 
 
 def _own_files(catalog: Catalog, row: DroppedRow) -> Iterator[str]:
-    try:
-        metadata: dict[str, Any] = files.read(catalog.files, row.metadata_location)
-    except NotFoundError:
-        return  # an earlier purge got as far as this, its last file
-    yield from reach.files_of(catalog, metadata)
+    if row.emptied_at is None:
+        yield from reach.files_of(catalog, _metadata(catalog, row))
+        with catalog.database.write() as tx:
+            dropped.note_emptied(tx, row.id)
     yield row.metadata_location
 
 
@@ -148,6 +157,17 @@ def _linked_tables(catalog: Catalog) -> frozenset[str]:
     with catalog.database.read() as tx:
         keys = tabulars.location_keys(tx)
     return frozenset(there for key_ in keys if (there := resolved_key(key_)) != key_)
+
+
+def _metadata(catalog: Catalog, row: DroppedRow) -> dict[str, Any]:
+    try:
+        return files.read(catalog.files, row.metadata_location)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"its metadata file {row.metadata_location} is not there, so that nobody knows which"
+            " files to delete: bring it back, or give the files up with"
+            f" falcon-catalog doctor --repair forget-drop={row.id}"
+        ) from error
 
 
 def _is_ours(catalog: Catalog, row: DroppedRow, location: str, linked: frozenset[str]) -> bool:

@@ -10,8 +10,9 @@ from tabulate import tabulate
 
 from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.mount import unavailable
 from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
-from falcon_catalog.cli.common import read, told_in_one_line, utc, with_settings
+from falcon_catalog.cli.common import Stopped, read, told_in_one_line, utc, with_settings
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.rules import store_path
 from falcon_catalog.settings import Settings
@@ -77,8 +78,12 @@ def maintain(config: Path | None, **flags: Any) -> None:
         falcon-catalog maintain
     """
     with told_in_one_line(), _opened(read(config, flags)) as catalogs:
-        lines = [line for catalog in catalogs for line in undrop.let_go(catalog)]
+        missing = unavailable([catalog.mount for catalog in catalogs])
+        there = [catalog for catalog in catalogs if not catalog.mount.absence()]
+        lines = [line for catalog in there for line in undrop.let_go(catalog)]
     click.echo("\n".join(lines) or "Nothing is due.")
+    if missing:
+        raise Stopped(f"{'; '.join(missing)}. Nothing of it was forgotten or purged")
 
 
 @contextlib.contextmanager

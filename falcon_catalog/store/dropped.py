@@ -8,7 +8,7 @@ from falcon_catalog.store.tabulars import Kind, TabularRow
 
 _COLUMNS = (
     "id, namespace_path, name, kind, uuid, metadata_location, location_key, purge,"
-    " dropped_at, expires_at, started_at, trouble"
+    " dropped_at, expires_at, started_at, trouble, emptied_at"
 )
 
 
@@ -30,6 +30,8 @@ class DroppedRow:
     """When its purge began; from then on it cannot be undropped."""
     trouble: str | None
     """Why the last attempt to purge it ended early."""
+    emptied_at: int | None
+    """When every file but its metadata file was deleted; only then may that be missing."""
 
     @property
     def identifier(self) -> TableIdentifier:
@@ -125,6 +127,14 @@ def postpone(tx: Transaction, dropped_id: int, *, delay_ms: int, trouble: str) -
     tx.change(
         "UPDATE dropped_tabulars SET leased_until = ?, trouble = ? WHERE id = ?",
         (tx.now + delay_ms, trouble, dropped_id),
+    )
+
+
+def note_emptied(tx: Transaction, dropped_id: int) -> None:
+    """Remember that a purge has deleted every file but the metadata file."""
+    tx.change(
+        "UPDATE dropped_tabulars SET emptied_at = coalesce(emptied_at, ?) WHERE id = ?",
+        (tx.now, dropped_id),
     )
 
 

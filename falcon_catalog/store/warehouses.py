@@ -43,6 +43,14 @@ def mark(tx: Transaction, name: str, location_key: str) -> None:
     tx.change("UPDATE warehouses SET marked_location = ? WHERE name = ?", (location_key, name))
 
 
+def marked(tx: Transaction) -> list[tuple[str, str]]:
+    """Return each warehouse that was marked, and the location key of its root."""
+    return tx.all(
+        "SELECT name, marked_location FROM warehouses WHERE marked_location IS NOT NULL"
+        " ORDER BY name"
+    )
+
+
 def store_id(tx: Transaction) -> str:
     """Return the id of this store."""
     row = tx.one("SELECT store_id FROM store_identity")

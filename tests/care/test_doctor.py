@@ -4,7 +4,7 @@ import gzip
 import json
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import requests
 from pyiceberg.catalog import load_catalog
 
+from falcon_catalog.catalog import marker
 from tests.care.conftest import (
     FORGETFUL,
     TIMEOUT,
@@ -21,6 +22,7 @@ from tests.care.conftest import (
     commit,
     wait_for,
 )
+from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, Server, serving
 
 
@@ -205,6 +207,91 @@ def test_no_repair_is_done_that_is_not_needed(care: Care) -> None:
         assert (status, out) == (2, "")
         assert told in err
     assert care.sql("SELECT * FROM tabulars") == before
+
+
+class TestAWarehouseThatIsNotMounted:
+    @pytest.fixture
+    def away(self, server: Server, care: Care) -> Iterator[list[str]]:
+        """Drop a table and take the warehouse away; yield the repairs that could do harm."""
+        server.table("c")
+        server.ok("DELETE", "/v1/namespaces/ns/tables/c")
+        ((drop,),) = care.sql("SELECT id FROM dropped_tabulars")
+        row, pointer = care.row_id("a"), care.pointer("a")
+        older = sorted(pointer.parent.iterdir())[-2]
+        with unmounted(server.warehouse):
+            yield [
+                f"forget={row}",
+                f"forget-drop={drop}",
+                f"repoint={row}",
+                f"repoint={row}@{older}",
+                "orphans",
+            ]
+
+    @pytest.mark.usefixtures("away")
+    def test_is_one_finding_and_no_offer(self, care: Care) -> None:
+        status, (finding,) = care.doctor("--deep")
+        assert (status, finding["check"], finding["repair"]) == (1, "warehouse-missing", None)
+        assert finding["subject"] == f"warehouse default (file://{care.folder}/warehouse)"
+        assert "_falcon-catalog.json is missing: is it mounted?" in finding["what"]
+        assert "2 living table or views and 1 dropped one lie in it" in finding["what"]
+        assert "Mount it" in finding["remedy"]
+
+    def test_keeps_every_row(self, care: Care, away: list[str]) -> None:
+        before = [care.sql(f"SELECT * FROM {name}") for name in ("tabulars", "dropped_tabulars")]
+        for name in away:
+            status, out, err = care.run("doctor", "--repair", name)
+            assert (status, out) == (2, ""), name
+            expected = "metadata cannot be read" if name == "orphans" else "is it mounted?"
+            assert expected in err
+        after = [care.sql(f"SELECT * FROM {name}") for name in ("tabulars", "dropped_tabulars")]
+        assert after == before
+
+    def test_keeps_them_also_when_the_settings_name_another(
+        self, care: Care, away: list[str]
+    ) -> None:
+        (care.folder / "elsewhere").mkdir()
+        elsewhere = f"--warehouse=file://{care.folder}/elsewhere"
+        _, out, _ = care.run("doctor", elsewhere, "--json")
+        assert [one["check"] for one in json.loads(out)["findings"]] == ["warehouse-missing"]
+        for name in away[:2]:
+            assert care.run("doctor", elsewhere, "--repair", name)[0] == 2
+        assert len(care.sql("SELECT * FROM tabulars")) == 2
+
+    def test_is_clean_when_it_is_back(self, server: Server, care: Care) -> None:
+        with unmounted(server.warehouse, SHAPES[1]):
+            assert [check for check, _, _ in care.found()] == ["warehouse-missing"]
+        assert care.found("--deep") == []
+
+    def test_of_another_store_is_told_from_it(self, server: Server, care: Care) -> None:
+        path = server.warehouse / marker.NAME
+        told = json.loads(path.read_bytes())
+        path.write_text(json.dumps({**told, "store": "another"}), "utf-8")
+        ((check, _, repair),) = care.found()
+        assert (check, repair) == ("warehouse-foreign", None)
+        assert care.run("doctor", "--repair", f"forget={care.row_id('a')}")[0] == 2
+
+
+def test_metadata_that_cannot_be_read_is_not_taken_for_lost(server: Server, care: Care) -> None:
+    subject, row = table(care, "a")
+    care.pointer("a").unlink()
+    care.pointer("a").symlink_to(care.pointer("a"))
+    assert care.found() == [("metadata-unreadable", subject, None)]
+    assert care.run("doctor", "--repair", f"forget={row}")[0] == 2
+    assert server.fails("GET", "/v1/namespaces/ns/tables/a")[0] == 503
+
+
+def test_a_purge_that_lacks_its_metadata_is_given_up(server: Server, care: Care) -> None:
+    gone = care.pointer("a")
+    server.ok("DELETE", "/v1/namespaces/ns/tables/a", params={"purgeRequested": "true"})
+    gone.unlink()
+    care.sql("UPDATE dropped_tabulars SET expires_at = 0")
+    assert "not purged yet" in care.run("maintain")[1]
+    ((drop,),) = care.sql("SELECT id FROM dropped_tabulars")
+    assert ("purge-trouble", "dropped table default:ns.a", f"forget-drop={drop}") in care.found()
+    (said,) = care.repaired(f"forget-drop={drop}")
+    assert "forgotten; it had" in said
+    assert "purge-trouble" not in {check for check, _, _ in care.found()}
+    assert gone.parent.is_dir()  # what is left stays, and is told of
 
 
 class TestWhatTheMetadataNames:

@@ -5,8 +5,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from falcon_catalog.settings import load
 from falcon_catalog.store.database import StoreError
 from tests.care.test_backup import duck
 from tests.catalog.conftest import Start
+from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, Server, serving
 
 T = "/v1/namespaces/ns/tables/t"
@@ -28,22 +28,6 @@ ROWS = pa.table(
     {"id": [1, 2, 3], "data": ["a", "b", "c"]},
     schema=pa.schema([pa.field("id", pa.int64(), nullable=False), ("data", pa.string())]),
 )
-SHAPES = ["empty mount point", "no folder"]
-
-
-@contextmanager
-def unmounted(root: Path, shape: str = SHAPES[0]) -> Iterator[Path]:
-    """Take a warehouse away for a while; yield where it is. Nothing may be left at its place."""
-    away = root.with_name(f"{root.name}.away")
-    root.rename(away)
-    if shape == SHAPES[0]:
-        root.mkdir()
-    try:
-        yield away
-    finally:
-        if root.exists():
-            root.rmdir()  # fails if anything was made in it
-        away.rename(root)
 
 
 def sql(folder: Path, statement: str) -> list[Any]:

@@ -11,6 +11,8 @@ from pyiceberg.catalog.rest import RestCatalog
 from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.cli import main
+from falcon_catalog.errors import WarehouseUnavailableError
+from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import Server, serving
 
 T = "/v1/namespaces/ns/tables/t"
@@ -36,6 +38,12 @@ def expire(server: Server) -> list[str]:
     with catalog_of(server).database.write() as tx:
         tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
     return undrop.let_go(catalog_of(server))
+
+
+def end_leases(server: Server) -> None:
+    """Let the time pass that a purge is given, or is put off for."""
+    with catalog_of(server).database.write() as tx:
+        tx.change("UPDATE dropped_tabulars SET leased_until = ?", (tx.now,))
 
 
 def files_below(location: str) -> list[Path]:
@@ -276,11 +284,126 @@ class TestLettingGo:
         assert "Input/output error" in str(dropped(ns)[0]["trouble"])
         assert files_below(location)
 
-    def test_a_missing_metadata_file_does_not_block_a_purge(self, ns: Server) -> None:
-        made = ns.table("t")
-        Path(made["metadata-location"].removeprefix("file://")).unlink()
-        ns.ok("DELETE", T, params={"purgeRequested": "true"})
-        assert expire(ns) == ["ns.t: purged, 0 files deleted, 0 kept"]
+    def test_a_missing_metadata_file_is_trouble_and_not_the_end_of_a_purge(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        location = written_table(client)
+        path = Path(ns.ok("GET", T)["metadata-location"].removeprefix("file://"))
+        aside = path.rename(path.with_name("aside"))
+        client.purge_table("ns.t")
+        before = files_below(location)
+        [said] = expire(ns)
+        assert said.startswith("ns.t: not purged yet: its metadata file")
+        assert "--repair forget-drop=1" in str(dropped(ns)[0]["trouble"])
+        assert files_below(location) == before
+        aside.rename(path)
+        end_leases(ns)
+        [said] = undrop.let_go(catalog_of(ns))
+        assert said == f"ns.t: purged, {len(before)} files deleted, 0 kept"
+        assert files_below(location) == []
+
+    def test_a_purge_that_was_killed_after_its_last_file_is_concluded(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        location = written_table(client)
+        path = Path(ns.ok("GET", T)["metadata-location"].removeprefix("file://"))
+        client.purge_table("ns.t")
+        catalog = catalog_of(ns)
+        count = len(files_below(location))
+        with catalog.database.write() as tx:
+            tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
+        asked = iter([False] * count)  # the last file is named, and not deleted
+        undrop.let_go(catalog, stopping=lambda: next(asked, True))
+        assert files_below(location) == [path]
+        path.unlink()
+        end_leases(ns)
+        assert undrop.let_go(catalog) == ["ns.t: purged, 1 files deleted, 0 kept"]
+        assert dropped(ns) == []
+
+    def test_a_manifest_that_cannot_be_read_is_trouble(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        location = written_table(client)
+        manifest = next(p for p in files_below(location) if p.name.endswith("-m0.avro"))
+        aside = manifest.rename(manifest.with_name("aside"))
+        manifest.symlink_to(manifest)
+        client.purge_table("ns.t")
+        data = [path for path in files_below(location) if path.suffix == ".parquet"]
+        [said] = expire(ns)
+        assert "not purged yet" in said
+        assert "Too many levels of symbolic links" in str(dropped(ns)[0]["trouble"])
+        manifest.unlink()
+        aside.rename(manifest)
+        end_leases(ns)
+        assert "not purged yet" not in undrop.let_go(catalog_of(ns))[0]
+        assert data
+        assert files_below(location) == []
+
+
+@pytest.mark.parametrize("purge", [True, False], ids=["purge", "drop"])
+@pytest.mark.parametrize("by", ["maintain", "a server"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_nothing_is_released_while_the_warehouse_is_not_mounted(
+    ns: Server, client: RestCatalog, purge: bool, by: str, shape: str
+) -> None:
+    location = written_table(client)
+    before = files_below(location)
+    client.drop_table("ns.t", purge_requested=purge)
+    listed = dropped(ns)
+    with unmounted(ns.warehouse, shape):
+        with catalog_of(ns).database.write() as tx:
+            tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
+        if by == "maintain":
+            flags = ["--store", f"sqlite:///{ns.folder}/catalog.db"]
+            done = CliRunner().invoke(
+                main, ["maintain", *flags, "--warehouse", f"file://{ns.warehouse}"]
+            )
+            assert done.exit_code == 1
+            assert "Nothing of it was forgotten or purged" in done.output
+        else:
+            with pytest.raises(WarehouseUnavailableError):
+                undrop.let_go(catalog_of(ns))
+        [entry] = dropped(ns)
+        # It has not begun, so that it can still be undropped.
+        assert entry["purge-started"] is False
+        assert {**entry, "expires-at": ""} == {**listed[0], "expires-at": ""}
+    assert files_below(location) == before
+    if purge:
+        assert undrop.let_go(catalog_of(ns)) == [
+            f"ns.t: purged, {len(before)} files deleted, 0 kept"
+        ]
+    else:
+        ns.ok("POST", f"{DROPPED}/{entry['id']}/undrop")
+        assert sorted(client.load_table("ns.t").scan().to_arrow()["id"].to_pylist()) == [1, 1, 3, 3]
+
+
+def test_a_purge_stops_where_the_warehouse_goes_away_amid_it(
+    ns: Server, client: RestCatalog
+) -> None:
+    location = written_table(client)
+    count = len(files_below(location))
+    client.purge_table("ns.t")
+    with catalog_of(ns).database.write() as tx:
+        tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
+    away, asked = ns.warehouse.with_name("away"), iter(range(1000))
+
+    def unmount_at_the_fourth_file() -> bool:
+        if next(asked) == 4:
+            ns.warehouse.rename(away)
+            ns.warehouse.mkdir()
+        return False
+
+    with pytest.raises(WarehouseUnavailableError):
+        undrop.let_go(catalog_of(ns), stopping=unmount_at_the_fourth_file)
+    assert list(ns.warehouse.iterdir()) == []
+    ns.warehouse.rmdir()
+    away.rename(ns.warehouse)
+    assert len(files_below(location)) == count - 3
+    assert "is not available" in str(dropped(ns)[0]["trouble"])
+    end_leases(ns)
+    undrop.let_go(catalog_of(ns))
+    assert files_below(location) == []
+    assert dropped(ns) == []
 
 
 class TestUnregister:

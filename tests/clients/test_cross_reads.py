@@ -36,7 +36,7 @@ def test_duckdb_writes_and_pyiceberg_reads(
     table = iceberg.load_table("ns.t")
 
     assert table.location() == options.get("location", table.location())
-    assert len({path.parent.parent for path in lake.warehouse.rglob("*.*")}) == 1
+    assert len({path.parent.parent for path in lake.warehouse.rglob("*/*.*")}) == 1
     assert read(table) == ROWS
     duck("DELETE FROM t WHERE i = 2", "UPDATE t SET s = 'C' WHERE i = 3")
     assert read(table) == duck("FROM t ORDER BY i") == [(1, "a"), (3, "C")]
@@ -56,7 +56,7 @@ def test_pyiceberg_writes_and_duckdb_reads(
     table.append(rows(*ROWS))
 
     assert table.location() == options.get("location", table.location())
-    assert len({path.parent.parent for path in lake.warehouse.rglob("*.*")}) == 1
+    assert len({path.parent.parent for path in lake.warehouse.rglob("*/*.*")}) == 1
     assert duck("FROM t ORDER BY i") == ROWS
     table.overwrite(rows((2, "B")), overwrite_filter=EqualTo("i", 2))
     duck("INSERT INTO t VALUES (4, 'd')")

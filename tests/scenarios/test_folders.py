@@ -1,5 +1,6 @@
 """Tables that come after one another in a folder or a name, and files that are whose they are."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from pyiceberg.catalog.rest import RestCatalog
 
+from falcon_catalog.catalog import marker
 from falcon_catalog.cli import main
 from tests.catalog.conftest import Start
 from tests.catalog.serving import Server, serving
@@ -85,7 +87,7 @@ class TestNames:
         [(_, name)] = client.list_tables("ns")
         assert name == "t"
         whole = files_below(path_of(client.load_table("ns.t").location()))
-        assert files_below(server.warehouse) == whole
+        assert files_below(server.warehouse) == whole | {server.warehouse / marker.NAME}
 
     def test_16_a_name_used_again_reads_no_old_row(self, ns: Server, client: RestCatalog) -> None:
         first = filled(client, "ns.t", 1)
@@ -130,13 +132,20 @@ class TestPurges:
         assert files_below(folder) == set()
         assert ids_in(ns.url) == [2]
 
-    def test_17_a_table_without_its_metadata_can_be_dropped_and_purged(
+    def test_17_a_table_without_its_metadata_can_be_dropped_and_its_purge_given_up(
         self, ns: Server, client: RestCatalog
     ) -> None:
+        """A metadata file that is missing does not say that the others are: that is for people."""
         shutil.rmtree(filled(client, "ns.t", 1))
         client.purge_table("ns.t")
-        assert "ns.t: purged, 0 files deleted" in maintain(ns.folder)
+        told = maintain(ns.folder)
+        assert "ns.t: not purged yet: its metadata file" in told
+        [repair] = re.findall("forget-drop=[0-9]+", told)
         filled(client, "ns.t", 2)
+        assert ids_in(ns.url) == [2]
+        done = CliRunner().invoke(main, ["doctor", "--repair", repair, *flags(ns.folder)])
+        assert done.exit_code == 0, done.output
+        assert maintain(ns.folder) == "Nothing is due.\n"
         assert ids_in(ns.url) == [2]
 
     @pytest.mark.parametrize("drop", ["DELETE", "unregister"])

@@ -1,0 +1,65 @@
+"""Which warehouses of a store are there: of the others nothing can be said, repaired or copied."""
+
+from dataclasses import dataclass
+
+from falcon_catalog.care.findings import Finding, counted
+from falcon_catalog.catalog.mount import Condition, Warehouse, examine, warehouses_of
+from falcon_catalog.errors import CatalogError
+from falcon_catalog.fileio.local import LocalFileIO
+from falcon_catalog.locations import is_inside, key
+from falcon_catalog.settings import Settings
+from falcon_catalog.store import survey, warehouses
+from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.survey import Pointer
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A warehouse that is not there, or whose folder is another store's."""
+
+    warehouse: Warehouse
+    condition: Condition
+
+    def __str__(self) -> str:
+        return f"the {self.warehouse} is not available: {self.condition.why}"
+
+    def holds(self, pointer: Pointer) -> bool:
+        """Return whether a table's metadata file lies in it."""
+        try:
+            inside = is_inside(pointer.metadata_location, self.warehouse.root)
+        except CatalogError:
+            return False
+        return pointer.warehouse == self.warehouse.name and inside
+
+
+def missing(tx: Transaction, settings: Settings) -> list[Missing]:
+    """Return the warehouses that are not there.
+
+    Where the settings name another location than the one that the store has marked, both are
+    looked at: a forgotten ``--warehouse`` must not make all tables look lost.
+    """
+    named = warehouses_of(settings.warehouse.roots)
+    roots = {(each.name, key(each.root)) for each in named}
+    marked = [
+        Warehouse(name, f"file://{location.rstrip('/')}")
+        for name, location in warehouses.marked(tx)
+        if (name, location) not in roots
+    ]
+    found = [(each, examine(LocalFileIO(), tx, each)) for each in (*named, *marked)]
+    return [Missing(each, condition) for each, condition in found if not condition.is_there]
+
+
+def findings(tx: Transaction, lacking: list[Missing]) -> list[Finding]:
+    """Return one finding for each of them, whatever is in it."""
+    every = [*survey.pointers(tx, "living"), *survey.pointers(tx, "dropped")] if lacking else []
+    found = []
+    for one in lacking:
+        inside = [pointer.place for pointer in every if one.holds(pointer)]
+        content = (
+            f"{counted(inside.count('living'), 'living table or view')} and"
+            f" {counted(inside.count('dropped'), 'dropped one')} lie in it"
+        )
+        check = "warehouse-missing" if one.condition.state == "absent" else "warehouse-foreign"
+        what = f"{one.condition.why}; {content}; the id of this store is {warehouses.store_id(tx)}"
+        found.append(Finding(check, str(one.warehouse), what))
+    return found
