@@ -12,7 +12,9 @@ from falcon_catalog.care.prefix import EXTRA, Move, RelocationError
 from falcon_catalog.errors import BadRequestError
 
 PATH_ID = 2147483546
-"""The column of position deletes that names the data file."""
+PATH_IDS = frozenset({PATH_ID, 2147483646})
+"""The column of position deletes that names the data file; DuckDB 1.5 gives bounds of it the id
+that belongs to the column ``_file``."""
 _POSITION_ID = 2147483545
 _ORDER = (PATH_ID, _POSITION_ID)
 _MAGIC = b"PFA1"
@@ -173,7 +175,8 @@ def _index(schema: Any, field_id: int, location: str) -> int:
     name = {PATH_ID: "file_path", _POSITION_ID: "pos"}[field_id]
     for number, one in enumerate(schema):
         given = (one.metadata or {}).get(b"PARQUET:field_id")
-        if given == str(field_id).encode() or (given is None and one.name == name):
+        ids = PATH_IDS if field_id == PATH_ID else {field_id}
+        if int(given) in ids if given else one.name == name:
             return number
     raise BadRequestError(f"{location} holds no position deletes: it has no column {name}")
 

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from falcon_catalog.care import avro, deletes
-from falcon_catalog.care.deletes import PATH_ID, Rewritten
+from falcon_catalog.care.deletes import PATH_IDS, Rewritten
 from falcon_catalog.care.prefix import Move
 from falcon_catalog.catalog import files
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
@@ -31,6 +31,7 @@ STATUS, DATA_FILE = 0, 2
 CONTENT, FILE_PATH, FILE_FORMAT, FILE_SIZE = 134, 100, 101, 104
 COLUMN_SIZES, LOWER_BOUNDS, UPPER_BOUNDS, SPLIT_OFFSETS, REFERENCED = 108, 125, 128, 132, 143
 DELETED, POSITION_DELETES = 2, 1
+RESERVED = 2147483447  # ids from here on are not the table's columns
 
 PATH_PROPERTIES = (
     "write.data.path",
@@ -277,7 +278,7 @@ def _replace_bound(file: JSON, bounds: int, change: Callable[[bytes], bytes]) ->
     key, value = _name(bounds + 1), _name(bounds + 2)
     changed = False
     for pair in file.get(_name(bounds)) or ():
-        if pair[key] == PATH_ID:
+        if pair[key] in PATH_IDS:
             new = change(pair[value])
             changed |= new != pair[value]
             pair[value] = new
