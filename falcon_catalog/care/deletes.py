@@ -91,7 +91,7 @@ def _footer(content: bytes, location: str) -> tuple[int, Any]:
     try:
         length, flags, magic = _TAIL.unpack(content[-_TAIL.size :])
         start = len(content) - _TAIL.size - length - len(_MAGIC)
-        if magic != _MAGIC or start < len(_MAGIC) or content[start : start + 4] != _MAGIC:
+        if not magic == content[:4] == content[start : start + 4] == _MAGIC or start < len(_MAGIC):
             raise BadRequestError(f"{location} is no Puffin file, or is cut short")
         if flags & _COMPRESSED:
             raise BadRequestError(f"{location}: its footer is compressed, which is not supported")
@@ -111,7 +111,7 @@ def _referenced(blob: Any) -> str | None:
 def _rewrite_parquet(content: bytes, location: str, move: Move) -> Rewritten | None:
     source, table = _read_parquet(content, location)
     import pyarrow as pa  # noqa: PLC0415
-    from pyarrow import parquet  # noqa: PLC0415
+    from pyarrow import compute, parquet  # noqa: PLC0415
 
     index = _index(table.schema, PATH_ID, location)
     column = table.schema.field(index)
@@ -126,18 +126,20 @@ def _rewrite_parquet(content: bytes, location: str, move: Move) -> Rewritten | N
     table = table.set_column(index, column, pa.chunked_array(chunks, column.type))
     # Readers rely on the order, which changes if only some of the paths do.
     names = [table.schema.names[_index(table.schema, one, location)] for one in _ORDER]
-    table = table.sort_by([(name, "ascending") for name in names])
-    compression = source.metadata.row_group(0).column(index).compression
+    # Not Table.sort_by: its threads now and then abort a process that ends soon after.
+    order = compute.sort_indices(table, sort_keys=[(name, "ascending") for name in names])
+    codec = source.metadata.row_group(0).column(index).compression.lower()
+    codec = "none" if codec == "uncompressed" else codec
+    about = source.metadata.metadata or {}
     out = io.BytesIO()
-    parquet.write_table(
-        table,
-        out,
-        compression="none" if compression == "UNCOMPRESSED" else compression.lower(),
-        store_schema=False,
-    )
+    with parquet.ParquetWriter(out, table.schema, compression=codec, store_schema=False) as writer:
+        writer.write_table(table.take(order))
+        writer.add_key_value_metadata(
+            {key: value for key, value in about.items() if key != b"ARROW:schema"}
+        )
     made = out.getvalue()
-    about = parquet.ParquetFile(pa.BufferReader(made)).metadata
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    file = parquet.ParquetFile(pa.BufferReader(made)).metadata
+    groups = [file.row_group(number) for number in range(file.num_row_groups)]
     sizes = {
         one: sum(
             group.column(number).total_compressed_size

@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.care import avro, looking, rows
+from falcon_catalog import rules
+from falcon_catalog.care import avro, folders, looking, rows
 from falcon_catalog.care.examination import roots
 from falcon_catalog.care.prefix import Move, RelocationError
 from falcon_catalog.care.rewriting import JSON, Output, Rewriter
@@ -122,17 +123,11 @@ def relocate(order: Order, tell: Tell) -> Outcome:
 
 def to_change(settings: Settings, move: Move) -> list[str]:
     """Return what must be changed in settings that name the old place."""
-    warehouse = settings.warehouse
-    named: list[tuple[str, Any]] = [
-        ("warehouse.location", warehouse.location),
-        ("warehouse.more", warehouse.more),
-    ]
     lines = []
-    for setting, value in named:
-        several = [value] if isinstance(value, str) else value
-        moved = [_moved_setting(one, move) for one in several]
-        if moved != list(several):
-            new = moved[0] if isinstance(value, str) else moved
+    for setting in ("warehouse.location", "warehouse.more"):
+        value = settings.value(setting)
+        new = move(value) if isinstance(value, str) else [_moved_named(one, move) for one in value]
+        if new != (value if isinstance(value, str) else list(value)):
             lines.append(
                 f"{setting} = {orjson.dumps(new).decode()} (it is"
                 f" {orjson.dumps(value).decode()}, from {settings.origins[setting]})"
@@ -140,9 +135,9 @@ def to_change(settings: Settings, move: Move) -> list[str]:
     return lines
 
 
-def _moved_setting(value: str, move: Move) -> str:
-    name, equals, location = value.rpartition("=")
-    return f"{name}{equals}{move(location)}"
+def _moved_named(warehouse: str, move: Move) -> str:
+    name, location = rules.named_location(warehouse)
+    return f"{name}={move(location)}"
 
 
 def _check_settings(order: Order) -> None:
@@ -185,6 +180,11 @@ def _one(order: Order, pointer: Pointer, rewriter: Rewriter) -> Moved:
     moved = Moved(pointer, order.move(pointer.metadata_location), location_key)
     try:
         moved.metadata_location, metadata = rewriter.metadata(pointer.metadata_location)
+        if (uuid := folders.kind_of(pointer).uuid_of(metadata)) != pointer.uuid:
+            rewriter.problems.append(
+                f"{moved.metadata_location} is the metadata of {uuid}, the row is that of"
+                f" {pointer.uuid}: repair that first with falcon-catalog doctor"
+            )
         if (has := key(metadata["location"])) != location_key and pointer.place == "living":
             rewriter.problems.append(
                 f"its row has {pointer.location_key}, its metadata {has}: repair that first with"
@@ -281,10 +281,15 @@ def _documents(
 def _left_in_rows(tx: Transaction, move: Move) -> Iterator[str]:
     """Yield the properties that mention the old place and are not for the catalog to change."""
     for what, name, text in survey.documents(tx):
-        document = orjson.loads(text)
+        try:
+            document = dict(orjson.loads(text))
+        except (orjson.JSONDecodeError, TypeError, ValueError) as error:
+            raise RelocationError(
+                f"the {what} {name} is damaged: look with falcon-catalog doctor"
+            ) from error
         document.pop("location", None)
-        if move.is_mentioned(orjson.dumps(document).decode()):
-            yield f"{what} {name}: {orjson.dumps(document).decode():.200}"
+        if move.is_mentioned(rest := orjson.dumps(document).decode()):
+            yield f"{what} {name}: {rest:.200}"
 
 
 def _move_answer(

@@ -112,24 +112,26 @@ def _sums(changed: list[Moved]) -> list[tuple[str, int, int, int]]:
 
 def _end_unchanged(outcome: Outcome, order: Order, old: str, *, dry: bool) -> None:
     """Say why nothing was changed; status 1 where something is in the way."""
+    keys = sorted({one.pointer.location_key for one in outcome.moved})
+    lies_in_old = outcome.changed or any(map(order.move.changes, keys))
+    if not lies_in_old and not any(one.startswith(f"{order.move.new}/") for one in keys):
+        found = ", ".join(keys[:3]) or "nowhere"
+        click.echo(f"Nothing was changed: no table lies in {old}. Tables lie in: {found}")
+        raise click.exceptions.Exit(1)
     if outcome.broken and not (dry and order.skip_broken):
         click.echo(f"Nothing was changed: {len(outcome.broken)} tables or views are in the way.")
         raise click.exceptions.Exit(1)
     if dry:
         click.echo("Nothing was changed: this was a dry run.")
-    elif any(order.move.new + "/" in one.pointer.location_key for one in outcome.moved):
-        click.echo(f"Nothing to do: no table lies in {old}, those at the new place are in order.")
     else:
-        found = ", ".join(sorted({one.pointer.location_key for one in outcome.moved})[:3])
-        click.echo(f"Nothing was changed: no table lies in {old}. Tables lie in: {found or '-'}")
-        raise click.exceptions.Exit(1)
+        click.echo(f"Nothing to do: no table lies in {old}, those at the new place are in order.")
 
 
 def _print_next_steps(settings: Settings, move: Move, old: str) -> None:
     click.echo("\nNext steps:")
     for setting in ("warehouse.location", "warehouse.more"):
         value, origin = settings.value(setting), settings.origins[setting]
-        if move.new in str(value) and not origin.endswith(".toml"):
+        if move.new in str(value) and origin.startswith(("flag", "environment")):
             click.echo(
                 f"  Write {setting} = {value!r} into the settings file (it is from {origin})"
             )
