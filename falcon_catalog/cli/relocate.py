@@ -138,5 +138,5 @@ def _print_next_steps(settings: Settings, move: Move, old: str) -> None:
     for location in settings.warehouse.allowed_locations:
         if move.changes(location):
             click.echo(f"  Remove {location} from warehouse.allowed_locations")
-    click.echo("  Start the service, and let clients load their tables again")
-    click.echo(f"  Delete {old} when nothing needs it any more")
+    click.echo(f"  Move {old} out of the way: clients that know the old paths must not write there")
+    click.echo("  Start the service, and start clients anew that had tables open")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from falcon_catalog.care.prefix import Move, RelocationError
-from jobs.maintenance import compact, expire_snapshots
+from jobs.maintenance import compact, expire_snapshots, remove_orphans
 from tests.care.warehouse import Warehouse, fill, path_of, rows, seen
 from tests.catalog.scanning import duckdb_on, plan, pyiceberg
 from tests.catalog.serving import serving
@@ -97,6 +97,8 @@ def test_every_row_is_read_at_the_new_place(
     names_nothing_of(old, moved)
     with moved.serving() as server:
         assert seen(server) == before
+        without_orphans(server, moved)
+        assert seen(server) == before
         planned = plan(server, "positions")
         assert all(Path(path_of(one)).is_file() for one in planned.paths)
         assert any(task["deletes"] for task in planned.tasks)
@@ -122,6 +124,18 @@ def names_nothing_of(old: Warehouse, moved: Warehouse) -> None:
     for path in moved.location.rglob("*-moved-*"):
         if path.suffix in (".avro", ".puffin"):
             assert str(old.location).encode() not in path.read_bytes()
+
+
+def without_orphans(server: Any, moved: Warehouse) -> None:
+    """Delete the copies that nothing names any more."""
+    catalog = pyiceberg(server)
+    young = dt.timedelta(0)
+    for name in ("ns.everything", "ns.positions", "ns.vectors"):
+        files = set(moved.files())
+        remove_orphans(catalog, name, older_than=young, dry_run=False, allow_young=True)
+        gone = files - set(moved.files())
+        assert any(one.endswith(".avro") for one in gone)
+        assert not any("-moved-" in one for one in gone)
 
 
 def undropped_and_read(server: Any, moved: Warehouse) -> None:
