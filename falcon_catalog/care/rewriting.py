@@ -198,9 +198,15 @@ class Rewriter:
         if deletes_positions:
             for bounds in (LOWER_BOUNDS, UPPER_BOUNDS):
                 changed |= _replace_bound(file, bounds, self.move.bound)
-        if entry[_name(STATUS)] == DELETED or not self._check(path, file[_name(FILE_SIZE)]):
+        if entry[_name(STATUS)] == DELETED:
+            # The same name as where an earlier snapshot has it, if that is still there.
+            is_there = deletes_positions and self._is_there(path)
+        else:
+            is_there = self._check(path, file[_name(FILE_SIZE)])
+        if not (deletes_positions and is_there):
             return changed
-        if deletes_positions and (made := self._delete_file(path, file[_name(FILE_FORMAT)])):
+        made = self._delete_file(path, file[_name(FILE_FORMAT)])
+        if made is not None:
             _describe(file, *made)
             changed = True
         return changed
@@ -252,6 +258,13 @@ class Rewriter:
             return False
         if size is not None:
             self._checked.add((place, size))
+        return True
+
+    def _is_there(self, location: str) -> bool:
+        try:
+            self.files.size(self.move(location))
+        except CatalogError:
+            return False
         return True
 
     def _note_missing(self, place: str) -> None:

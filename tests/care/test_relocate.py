@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from falcon_catalog.care import avro
 from falcon_catalog.care.prefix import Move, RelocationError
 from jobs.maintenance import compact, expire_snapshots, remove_orphans
 from tests.care.warehouse import Warehouse, fill, path_of, rows, seen
@@ -120,9 +121,17 @@ def names_nothing_of(old: Warehouse, moved: Warehouse) -> None:
         content = path_of(location).read_bytes()
         if ".gz." not in location:
             assert str(old.location).encode() not in content
-    # Avro that DuckDB and PyIceberg did not compress would show it.
+    statuses = set()
+    for path in moved.location.rglob("*-moved-*.avro"):
+        for entry in avro.read(path.read_bytes(), str(path)).records:
+            assert str(old.location) not in repr(entry)
+            if entry.get("f2", {}).get("f134") == 1:  # position deletes, old and removed ones, too
+                statuses.add(entry["f0"])
+                assert "-moved-" in entry["f2"]["f100"]
+                assert path_of(entry["f2"]["f100"]).stat().st_size == entry["f2"]["f104"]
+    assert statuses >= {1, 2}
     for path in moved.location.rglob("*-moved-*"):
-        if path.suffix in (".avro", ".puffin"):
+        if path.suffix in (".avro", ".puffin"):  # where they are not compressed
             assert str(old.location).encode() not in path.read_bytes()
 
 
