@@ -43,8 +43,13 @@ def examine(path: Path, tx: Transaction, warehouses: set[str]) -> Iterator[Findi
 
 def overlaps(tx: Transaction) -> list[tuple[int, int]]:
     """Return pairs of rows of which the first one's location is around the second one's."""
+    return nested(survey.location_keys(tx))
+
+
+def nested(ordered: list[tuple[str, int]]) -> list[tuple[int, int]]:
+    """Return pairs of ids of which the first one's location key is around the second one's."""
     found, around = [], list[tuple[str, int]]()
-    for key, row_id in survey.location_keys(tx):  # ordered: a folder before what is in it
+    for key, row_id in ordered:  # a folder before what is in it
         while around and not key.startswith(around[-1][0]):
             around.pop()
         if around:

@@ -7,7 +7,7 @@ that stands in the way with one line and status 1.
 import click
 
 from falcon_catalog import __version__, engines
-from falcon_catalog.cli import care, dropped, principals, serve
+from falcon_catalog.cli import care, dropped, principals, relocate, serve
 from falcon_catalog.conformance import command as conformance
 
 
@@ -38,6 +38,7 @@ for _command in (
     care.backup_command,
     care.restore_command,
     care.doctor,
+    relocate.relocate_command,
     principals.principals_group,
     conformance.command,
     engines.command,

@@ -30,7 +30,7 @@ class _CannotRun(Stopped):
 
 
 @contextlib.contextmanager
-def _status_2() -> Iterator[None]:
+def status_2() -> Iterator[None]:
     """End with status 2 for whatever stands in the way: 1 says that something was found."""
     try:
         with told_in_one_line():
@@ -102,14 +102,14 @@ def restore_command(source: Path, config: Path | None, *, replace: bool, **flags
         falcon-catalog restore --replace /srv/backups/catalog-2026-01-31
         systemctl start catalog.socket catalog.service
     """
-    with _status_2():
+    with status_2():
         settings = read(config, flags)
         done = restore(source, _target(settings, replace=replace), _tell)
     with told_in_one_line():
         _tell_of_restore(done)
         scope = Scope(rules.store_path(settings.store.url), settings)
         report = examine(scope, _tell)
-    _print(report)
+    print_report(report)
     if done.differing or not report.clean:
         raise click.exceptions.Exit(1)
 
@@ -185,7 +185,7 @@ def doctor(
     **flags: Any,
 ) -> None:
     """Check the catalog."""
-    with _status_2():
+    with status_2():
         settings = read(config, flags)
         scope = Scope(rules.store_path(settings.store.url), settings, deep, days * DAY_MS)
         done = [line for name in names for line in repair(scope, name, _tell)]
@@ -197,12 +197,12 @@ def doctor(
         answer = {"clean": report.clean, "counts": report.counts, "repaired": done}
         click.echo(json.dumps({**answer, "findings": found}, indent=1, ensure_ascii=False))
     else:
-        _print(report)
+        print_report(report)
     if not report.clean:
         raise click.exceptions.Exit(1)
 
 
-def _print(report: Report) -> None:
+def print_report(report: Report) -> None:
     """Print the findings as a table, then why each kind of them matters."""
     for check in dict.fromkeys(finding.check for finding in report.findings):
         found = [finding for finding in report.findings if finding.check == check]

@@ -22,6 +22,14 @@ class FileIO(Protocol):
             NotFoundError: there is none.
         """
 
+    def size(self, location: str) -> int:
+        """Return the bytes of a file.
+
+        Raises:
+            NotFoundError: there is no such file.
+            BadRequestError: the location cannot name a file here.
+        """
+
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file of these pieces that outlives a power cut once this returns.
 

@@ -48,6 +48,11 @@ class LocalFileIO:
             if not os.access(path, os.F_OK):  # on each load's way, and faster than stat
                 os.stat(path)  # noqa: PTH116 - says why
 
+    def size(self, location: str) -> int:
+        """Return the bytes of a file."""
+        with _found(location):
+            return Path(local_path(location)).stat().st_size
+
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file, durable with its folder entry before this returns."""
         started = time.perf_counter()

@@ -1,0 +1,74 @@
+"""A change of prefix, applied to locations and to text that may contain them."""
+
+import re
+from dataclasses import dataclass
+
+from falcon_catalog.errors import CatalogError
+from falcon_catalog.locations import is_inside, local_path
+from falcon_catalog.store.database import StoreError
+
+EXTRA = "pip install 'falcon-catalog[relocate]'"
+
+_HEAD = re.compile(r"(?:file:(?://[^/]*)?)?", re.IGNORECASE)
+
+
+class RelocationError(StoreError):
+    """Nothing can be relocated as things stand; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """All that lies in the folder ``old`` is in the folder ``new`` now."""
+
+    old: str
+    """An absolute path, as ``new`` is: without a scheme, ``..`` and a slash at the end."""
+    new: str
+
+    @classmethod
+    def of(cls, old: str, new: str) -> "Move":
+        """Return the move between two locations.
+
+        Raises:
+            BadRequestError: one of them is not a local location.
+            RelocationError: one lies inside the other.
+        """
+        move = cls(local_path(old), local_path(new))
+        if is_inside(old, new) or is_inside(new, old):
+            raise RelocationError(
+                f"{old} and {new} must not lie inside one another: a second run could not "
+                "distinguish what was moved from what was not"
+            )
+        return move
+
+    def __call__(self, location: str) -> str:
+        """Return where a file is now, spelled as it was: ``file:///x``, ``file:/x`` or ``/x``.
+
+        A location outside ``old``, or one that is not local, is returned as it is.
+        """
+        try:
+            path = local_path(location)
+        except CatalogError:
+            return location
+        if not f"{path}/".startswith(f"{self.old}/"):
+            return location
+        head = _HEAD.match(location)
+        start = head.end() if head else 0
+        rest = location[start:]
+        if not f"{rest}/".startswith(f"{self.old}/"):  # /a//b and /a/./b are /a/b
+            rest = path + ("/" if rest.endswith("/") else "")
+        return location[:start] + self.new + rest[len(self.old) :]
+
+    def changes(self, location: str) -> bool:
+        """Return whether a location lies in ``old``."""
+        return self(location) != location
+
+    def is_mentioned(self, text: str) -> bool:
+        """Return whether ``old``, or a path in it, occurs anywhere in a text."""
+        return bool(re.search(rf"(?<![\w.-]){re.escape(self.old)}(?![\w.-])", text))
+
+    def bound(self, value: bytes) -> bytes:
+        """Return a lower or upper bound of locations, moved."""
+        try:
+            return self(value.decode()).encode()
+        except UnicodeDecodeError:
+            return value

@@ -1,0 +1,323 @@
+"""Point a catalog at a warehouse that was moved: metadata, manifests, deletes and rows.
+
+First all is read and checked, and nothing is written. Then new files are written beside the copies
+at the new place and read back. Then all pointers move in one transaction, or none.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from falcon_catalog import rules
+from falcon_catalog.care import avro, folders, looking, rows
+from falcon_catalog.care.examination import roots
+from falcon_catalog.care.prefix import Move, RelocationError
+from falcon_catalog.care.rewriting import JSON, Output, Rewriter
+from falcon_catalog.care.verifying import Verifier
+from falcon_catalog.errors import CatalogError
+from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.locations import is_inside, key
+from falcon_catalog.settings import Settings
+from falcon_catalog.store import relocation, survey, tenancy
+from falcon_catalog.store.database import Database, Transaction
+from falcon_catalog.store.survey import Pointer
+
+Tell = Callable[[str], None]
+
+_EVERY = 500
+_PLANNED = re.compile(r"/(?:plan|tasks)(?: by .*)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be relocated, and how."""
+
+    path: Path
+    """The database."""
+    settings: Settings
+    move: Move
+    files: FileIO
+    dry: bool = False
+    skip_broken: bool = False
+    """Move the others if some cannot be moved; those stay as they are."""
+
+
+@dataclass(slots=True)
+class Moved:
+    """One table or view, and what becomes of it."""
+
+    pointer: Pointer
+    metadata_location: str
+    location_key: str
+    files: int = 0
+    """Files that are written anew."""
+    bytes: int = 0
+    problems: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether its row is to be changed."""
+        now = (self.pointer.metadata_location, self.pointer.location_key)
+        return (self.metadata_location, self.location_key) != now
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a relocation found and did."""
+
+    moved: list[Moved]
+    """All tables and views, those that need no change included."""
+    switched: bool = False
+    """Whether the rows point at the new place now."""
+    left: list[str] = field(default_factory=list)
+    """Values that mention the old place, and were left as they are."""
+
+    @property
+    def changed(self) -> list[Moved]:
+        """Those that are moved, or would be."""
+        return [one for one in self.moved if one.is_changed and not one.problems]
+
+    @property
+    def broken(self) -> list[Moved]:
+        """Those that cannot be moved."""
+        return [one for one in self.moved if one.problems]
+
+
+def relocate(order: Order, tell: Tell) -> Outcome:
+    """Relocate all that lies in the old place; the files are at the new place already.
+
+    Nothing is switched in a dry run, nor, without ``skip_broken``, if anything is broken: then
+    nothing is written either.
+
+    Raises:
+        RelocationError: the settings name the old place, or what was written is not right.
+        StoreError: a server or another command is at work on the store, or it is damaged.
+        CatalogError: a file could not be written, or COMMIT failed; run it again.
+    """
+    avro.require()
+    with tenancy.alone(order.path):
+        with looking.look(order.path) as tx:
+            _check_settings(order)
+            places: tuple[survey.Place, ...] = ("living", "dropped")
+            pointers = [one for place in places for one in survey.pointers(tx, place)]
+            left = list(_left_in_rows(tx, order.move))
+        checked = list(_each(order, pointers, tell, dry=True))
+        _check_places(order, checked)
+        outcome = Outcome(checked, left=left)
+        if order.dry or (outcome.broken and not order.skip_broken) or not _has_work(order, outcome):
+            return outcome
+        written = list(_each(order, [one.pointer for one in outcome.changed], tell, dry=False))
+        _verify(order, written, tell)
+        _switch(order, written)
+        by_pointer = {one.pointer: one for one in written}
+        outcome.moved = [by_pointer.get(one.pointer, one) for one in checked]
+        outcome.switched = True
+    return outcome
+
+
+def to_change(settings: Settings, move: Move) -> list[str]:
+    """Return what must be changed in settings that name the old place."""
+    lines = []
+    for setting in ("warehouse.location", "warehouse.more"):
+        value = settings.value(setting)
+        new = move(value) if isinstance(value, str) else [_moved_named(one, move) for one in value]
+        if new != (value if isinstance(value, str) else list(value)):
+            lines.append(
+                f"{setting} = {orjson.dumps(new).decode()} (it is"
+                f" {orjson.dumps(value).decode()}, from {settings.origins[setting]})"
+            )
+    return lines
+
+
+def _moved_named(warehouse: str, move: Move) -> str:
+    name, location = rules.named_location(warehouse)
+    return f"{name}={move(location)}"
+
+
+def _check_settings(order: Order) -> None:
+    if lines := to_change(order.settings, order.move):
+        raise RelocationError(
+            f"the settings still name the old place. Nothing was changed. Set {'; '.join(lines)};"
+            " then run the command again"
+        )
+
+
+def _has_work(order: Order, outcome: Outcome) -> bool:
+    if outcome.changed:
+        return True
+    with looking.look(order.path) as tx:
+        return any(True for _ in _documents(tx, order.move))
+
+
+def _each(order: Order, pointers: list[Pointer], tell: Tell, *, dry: bool) -> Iterator[Moved]:
+    """Yield what becomes of each table and view; write what is needed, unless this is dry."""
+    for number, pointer in enumerate(pointers, 1):
+
+        def progress(count: int, pointer: Pointer = pointer) -> None:
+            if count % _EVERY == 0:
+                tell(f"{pointer}: {count} manifests {'checked' if dry else 'written'}")
+
+        output = Output(order.files, dry=dry)
+        rewriter = Rewriter(order.move, order.files, output, pointer.purging, progress)
+        moved = _one(order, pointer, rewriter)
+        if moved.problems and not dry:
+            raise RelocationError(f"{pointer} changed meanwhile: {moved.problems[0]}")
+        moved.files, moved.bytes = output.files, output.bytes
+        yield moved
+        if number % _EVERY == 0:
+            what = "checked" if dry else "written"
+            tell(f"{number} of {len(pointers)} tables and views {what}")
+
+
+def _one(order: Order, pointer: Pointer, rewriter: Rewriter) -> Moved:
+    location_key = order.move(pointer.location_key)
+    moved = Moved(pointer, order.move(pointer.metadata_location), location_key)
+    try:
+        moved.metadata_location, metadata = rewriter.metadata(pointer.metadata_location)
+        if (uuid := folders.kind_of(pointer).uuid_of(metadata)) != pointer.uuid:
+            rewriter.problems.append(
+                f"{moved.metadata_location} is the metadata of {uuid}, the row is that of"
+                f" {pointer.uuid}: repair that first with falcon-catalog doctor"
+            )
+        if (has := key(metadata["location"])) != location_key and pointer.place == "living":
+            rewriter.problems.append(
+                f"its row has {pointer.location_key}, its metadata {has}: repair that first with"
+                " falcon-catalog doctor"
+            )
+    except CatalogError as error:
+        # Of a table that is being purged, the metadata file is the last one to go.
+        if not pointer.purging:
+            rewriter.problems.append(str(error))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        rewriter.problems.append(f"its metadata cannot be understood: {error!r}")
+    moved.problems, moved.left = rewriter.problems, rewriter.left
+    return moved
+
+
+def _check_places(order: Order, moved: list[Moved]) -> None:
+    """Note tables that would come to lie outside the settings' locations, or over others."""
+    settings = order.settings.warehouse
+    named = roots(order.settings)
+    for one in moved:
+        if not one.is_changed:
+            continue
+        root = named.get(one.pointer.warehouse)
+        allowed = [*([root] if root else []), *settings.allowed_locations]
+        if not any(is_inside(one.location_key, each) for each in allowed):
+            one.problems.append(
+                f"{one.location_key} is outside the locations of warehouse"
+                f" {one.pointer.warehouse} in the settings: {', '.join(allowed) or 'none'}"
+            )
+    if settings.allow_overlap:
+        return
+    living = {one.pointer.id: one for one in moved if one.pointer.place == "living"}
+    before = set(_overlaps((one.pointer.location_key, number) for number, one in living.items()))
+    for outer, inner in _overlaps((one.location_key, number) for number, one in living.items()):
+        if (outer, inner) not in before:
+            problem = f"{living[inner].location_key} would lie in or at {living[outer].pointer}"
+            living[inner].problems.append(problem)
+
+
+def _overlaps(keys: Iterator[tuple[str, int]]) -> list[tuple[int, int]]:
+    return rows.nested(sorted(keys))
+
+
+def _verify(order: Order, written: list[Moved], tell: Tell) -> None:
+    tell("verifying")
+    for number, one in enumerate(written, 1):
+        verifier = Verifier(order.move, order.files, one.pointer.purging)
+        old = order.move(one.pointer.metadata_location)
+        try:
+            verifier.verify(old, one.metadata_location)
+        except CatalogError as error:
+            if not one.pointer.purging:
+                raise RelocationError(f"{one.pointer}: {error}") from error
+        if number % _EVERY == 0:
+            tell(f"{number} of {len(written)} tables and views verified")
+
+
+def _switch(order: Order, written: list[Moved]) -> None:
+    """Move all pointers, and every other row that holds a location, in one transaction."""
+    places = {one.pointer.metadata_location: one.metadata_location for one in written}
+    with contextlib.closing(Database(order.path)) as database, database.write() as tx:
+        for one in written:
+            pointer = one.pointer
+            if not relocation.repoint(
+                tx,
+                pointer.place,
+                pointer.id,
+                old=pointer.metadata_location,
+                new=one.metadata_location,
+                location_key=one.location_key,
+            ):
+                raise RelocationError(f"{pointer} changed meanwhile; nothing was switched")
+            if pointer.place == "living":
+                relocation.forget_plans(tx, pointer.id)
+        for what, row_id, document in _documents(tx, order.move):
+            relocation.set_document(tx, what, row_id, orjson.dumps(document).decode())
+        for answer in relocation.answers(tx):
+            _move_answer(tx, answer, order.move, places)
+
+
+def _documents(
+    tx: Transaction, move: Move
+) -> Iterator[tuple[relocation.Document, int, dict[str, Any]]]:
+    """Yield properties of namespaces and functions whose location lies in the old place, moved."""
+    kinds: tuple[relocation.Document, ...] = ("namespaces", "functions")
+    for what in kinds:
+        for row_id, text in relocation.documents(tx, what):
+            document = orjson.loads(text)
+            location = document.get("location")
+            if isinstance(location, str) and move.changes(location):
+                yield what, row_id, {**document, "location": move(location)}
+
+
+def _left_in_rows(tx: Transaction, move: Move) -> Iterator[str]:
+    """Yield the properties that mention the old place and are not for the catalog to change."""
+    for what, name, text in survey.documents(tx):
+        try:
+            document = dict(orjson.loads(text))
+        except (orjson.JSONDecodeError, TypeError, ValueError) as error:
+            raise RelocationError(
+                f"the {what} {name} is damaged: look with falcon-catalog doctor"
+            ) from error
+        document.pop("location", None)
+        if move.is_mentioned(rest := orjson.dumps(document).decode()):
+            yield f"{what} {name}: {rest:.200}"
+
+
+def _move_answer(
+    tx: Transaction, kept: relocation.Answer, move: Move, places: dict[str, str]
+) -> None:
+    """Let no retry be answered with metadata or files of the old place."""
+    answer: JSON = orjson.loads(kept.answer)
+    new = dict(answer)
+    if isinstance(location := answer.get("metadata-location"), str):
+        # An earlier state is not rewritten. Where nothing is, the retry is told that it was done
+        # and that its state cannot be shown: true, and nobody deletes a file for it.
+        elsewhere = f"{move(location)}.relocated" if move.changes(location) else location
+        new["metadata-location"] = places.get(location, elsewhere)
+    if "body" in answer:
+        new["body"] = _moved_deep(answer["body"], move)
+    if new == answer:
+        return
+    if _PLANNED.search(kept.request):
+        relocation.delete_answer(tx, kept)  # planning again has no effect, and finds new files
+    else:
+        relocation.set_answer(tx, kept, orjson.dumps(new).decode())
+
+
+def _moved_deep(value: Any, move: Move) -> Any:
+    if isinstance(value, str):
+        return move(value)
+    if isinstance(value, dict):
+        return {name: _moved_deep(one, move) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_moved_deep(one, move) for one in value]
+    return value

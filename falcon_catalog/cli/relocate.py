@@ -1,0 +1,142 @@
+"""``falcon-catalog relocate``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from tabulate import tabulate
+
+from falcon_catalog import rules
+from falcon_catalog.care.examination import Scope, examine
+from falcon_catalog.care.prefix import Move
+from falcon_catalog.care.relocate import Moved, Order, Outcome, relocate
+from falcon_catalog.cli.care import print_report, status_2
+from falcon_catalog.cli.common import read, with_settings
+from falcon_catalog.fileio.local import LocalFileIO
+from falcon_catalog.settings import Settings
+
+_SHOWN = 20
+
+
+@click.command("relocate")
+@click.argument("old")
+@click.argument("new")
+@click.option("--dry-run", is_flag=True, help="Check everything and count; change nothing.")
+@click.option(
+    "--skip-broken",
+    is_flag=True,
+    help="Relocate the others if some tables cannot be; their rows stay as they are.",
+)
+@with_settings
+def relocate_command(
+    old: str, new: str, config: Path | None, *, dry_run: bool, skip_broken: bool, **flags: Any
+) -> None:
+    """Point the catalog at files that were moved from OLD to NEW. The server must be stopped.
+
+    OLD and NEW are locations of folders, such as file:///srv/old and file:///mnt/new. The files
+    must be at NEW already, as rsync or another mount put them there; the settings must name
+    the new warehouse. Everything that holds a location is written anew at NEW: metadata,
+    manifest lists, manifests, position deletes and deletion vectors. Data files are not read.
+    It is read back and compared; then all tables are switched in one transaction.
+
+    Nothing is overwritten, and nothing at OLD is touched. A run that was interrupted is run
+    again. At the end the doctor inspects all of it, with --deep.
+
+    Status 0: relocated, and clean. 1: nothing was changed, because of the problems that are
+    listed; or relocated, and the doctor found something. 2: it could not run.
+
+    \b
+    Example:
+        systemctl stop catalog.socket catalog.service
+        rsync -a /srv/old/ /mnt/new/
+        falcon-catalog relocate --dry-run file:///srv/old file:///mnt/new \\
+            --warehouse file:///mnt/new
+        falcon-catalog relocate file:///srv/old file:///mnt/new --warehouse file:///mnt/new
+    """
+    with status_2():
+        settings = read(config, flags)
+        path = rules.store_path(settings.store.url)
+        order = Order(
+            path, settings, Move.of(old, new), LocalFileIO(), dry=dry_run, skip_broken=skip_broken
+        )
+        outcome = relocate(order, _tell)
+    _print(outcome, old, dry=dry_run)
+    if not outcome.switched:
+        _end_unchanged(outcome, order, old, dry=dry_run)
+        return
+    with status_2():
+        report = examine(Scope(path, settings, deep=True), _tell)
+    print_report(report)
+    _print_next_steps(settings, order.move, old)
+    if outcome.broken or not report.clean:
+        raise click.exceptions.Exit(1)
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _print(outcome: Outcome, old: str, *, dry: bool) -> None:
+    if dry and outcome.changed:
+        head = ("what", "files to write", "bytes")
+        click.echo(tabulate([(str(m.pointer), m.files, m.bytes) for m in outcome.changed], head))
+    for one in outcome.broken:
+        click.echo(f"\n{one.pointer} cannot be relocated:")
+        _print_some(one.problems)
+    left = [*outcome.left, *(f"{m.pointer}: {line}" for m in outcome.moved for line in m.left)]
+    if left:
+        click.echo(f"\nLeft as it is, but mentions {old} or was not checked:")
+        _print_some(left)
+    click.echo(f"\n{'Would be relocated' if dry or not outcome.switched else 'Relocated'}:")
+    click.echo(tabulate(_sums(outcome.changed), ("", "number", "files written", "bytes")))
+
+
+def _print_some(lines: list[str]) -> None:
+    for line in lines[:_SHOWN]:
+        click.echo(f"  {line}")
+    if len(lines) > _SHOWN:
+        click.echo(f"  and {len(lines) - _SHOWN} more")
+
+
+def _sums(changed: list[Moved]) -> list[tuple[str, int, int, int]]:
+    def row(what: str, found: list[Moved]) -> tuple[str, int, int, int]:
+        return what, len(found), sum(m.files for m in found), sum(m.bytes for m in found)
+
+    living = [one for one in changed if one.pointer.place == "living"]
+    return [
+        row("tables", [one for one in living if one.pointer.kind == "table"]),
+        row("views", [one for one in living if one.pointer.kind == "view"]),
+        row("dropped", [one for one in changed if one.pointer.place == "dropped"]),
+    ]
+
+
+def _end_unchanged(outcome: Outcome, order: Order, old: str, *, dry: bool) -> None:
+    """Say why nothing was changed; status 1 where something is in the way."""
+    keys = sorted({one.pointer.location_key for one in outcome.moved})
+    lies_in_old = outcome.changed or any(map(order.move.changes, keys))
+    if not lies_in_old and not any(one.startswith(f"{order.move.new}/") for one in keys):
+        found = ", ".join(keys[:3]) or "nowhere"
+        click.echo(f"Nothing was changed: no table lies in {old}. Tables lie in: {found}")
+        raise click.exceptions.Exit(1)
+    if outcome.broken and not (dry and order.skip_broken):
+        click.echo(f"Nothing was changed: {len(outcome.broken)} tables or views are in the way.")
+        raise click.exceptions.Exit(1)
+    if dry:
+        click.echo("Nothing was changed: this was a dry run.")
+    else:
+        click.echo(f"Nothing to do: no table lies in {old}, those at the new place are in order.")
+
+
+def _print_next_steps(settings: Settings, move: Move, old: str) -> None:
+    click.echo("\nNext steps:")
+    for setting in ("warehouse.location", "warehouse.more"):
+        value, origin = settings.value(setting), settings.origins[setting]
+        if move.new in str(value) and origin.startswith(("flag", "environment")):
+            click.echo(
+                f"  Write {setting} = {value!r} into the settings file (it is from {origin})"
+            )
+    for location in settings.warehouse.allowed_locations:
+        if move.changes(location):
+            click.echo(f"  Remove {location} from warehouse.allowed_locations")
+    click.echo(f"  Move {old} out of the way: clients that know the old paths must not write there")
+    click.echo("  Start the service, and start clients anew that had tables open")

@@ -1,0 +1,261 @@
+"""Each kind of file that names others, rewritten by itself."""
+
+import datetime as dt
+import io
+import json
+import struct
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from falcon_catalog.care import avro, deletes
+from falcon_catalog.care.prefix import Move
+from falcon_catalog.care.rewriting import Output, Rewriter
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.fileio.local import LocalFileIO
+
+MOVE = Move.of("/old", "/new")
+
+
+class TestAvro:
+    def a_file(self, schema: dict[str, Any], records: list[Any], codec: str) -> bytes:
+        out = io.BytesIO()
+        fastavro.writer(out, schema, records, codec=codec, metadata={"kept": "as it is"})
+        return out.getvalue()
+
+    @pytest.mark.parametrize("codec", ["null", "deflate", "zstandard", "snappy"])
+    def test_everything_but_what_is_changed_stays(self, codec: str) -> None:
+        schema = {
+            "type": "record",
+            "name": "manifest_entry",
+            "fields": [
+                {"name": "path", "type": "string", "field-id": 100},
+                {"name": "day", "type": {"type": "int", "logicalType": "date"}, "field-id": 1},
+                {
+                    "name": "at",
+                    "type": ["null", {"type": "long", "logicalType": "timestamp-micros"}],
+                    "field-id": 2,
+                },
+                {
+                    "name": "rain",
+                    "type": {
+                        "type": "fixed",
+                        "size": 4,
+                        "name": "decimal_9_2",
+                        "logicalType": "decimal",
+                        "precision": 9,
+                        "scale": 2,
+                    },
+                    "field-id": 3,
+                },
+                {"name": "snow", "type": "decimal_9_2", "field-id": 4},
+                {"name": "wind", "type": "double", "field-id": 5},
+                {"name": "of_nobody", "type": {"type": "map", "values": "long"}},
+            ],
+        }
+        record = {
+            "path": "/old/x",
+            "day": dt.date(2013, 7, 18),
+            "at": dt.datetime(2013, 7, 18, 1, tzinfo=dt.UTC),
+            "rain": Decimal("1.25"),
+            "snow": Decimal("-0.01"),
+            "wind": float("inf"),
+            "of_nobody": {"a": 1},
+        }
+        content = self.a_file(schema, [record, record], codec)
+        file = avro.read(content, "x.avro")
+        assert file.records[0]["f1"] == 15904
+        for row in file.records:
+            row["f100"] = "/new/x"
+        made = fastavro.reader(io.BytesIO(avro.write(file)))
+        assert list(made) == [{**record, "path": "/new/x"}] * 2
+        assert made.metadata == fastavro.reader(io.BytesIO(content)).metadata
+
+    def test_a_day_that_python_has_no_date_for(self) -> None:
+        day = {"type": "int", "logicalType": "date"}
+        fields = [{"name": "day", "type": day, "field-id": 1}]
+        plain = {"type": "record", "name": "r", "fields": [{"name": "day", "type": "int"}]}
+        content = self.a_file(plain, [{"day": 2**31 - 1}], "null")
+        schema = {"type": "record", "name": "r", "fields": fields}
+        file = avro.read(content, "x")
+        file.header["meta"]["avro.schema"] = json.dumps(schema).encode()
+        again = avro.read(avro.write(file), "x")
+        assert again.records == [{"f1": 2**31 - 1}]
+
+    def test_a_name_that_is_defined_twice(self) -> None:
+        inner = {"type": "fixed", "size": 2, "name": "twice"}
+        fields = [{"name": name, "type": inner} for name in ("a",)]
+        content = self.a_file(
+            {"type": "record", "name": "r", "fields": fields}, [{"a": b"xy"}], "null"
+        )
+        file = avro.read(content, "x")
+        doubled = {"type": "record", "name": "r", "fields": [fields[0], {**fields[0], "name": "b"}]}
+        file.header["meta"]["avro.schema"] = json.dumps(doubled).encode()
+        two = avro.AvroFile(
+            file.header,
+            {
+                "type": "record",
+                "name": "t",
+                "fields": [
+                    {"name": "n0", "type": {"type": "fixed", "size": 2, "name": "t0"}},
+                    {"name": "n1", "type": "t0"},
+                ],
+            },
+            [{"n0": b"xy", "n1": b"zz"}],
+        )
+        again = avro.read(avro.write(two), "x")
+        assert again.records == [{"n0": b"xy", "n1": b"zz"}]
+        assert avro.read(avro.write(again), "x").records == again.records
+
+    @pytest.mark.parametrize("end", [0, 3, 50, -1, -17])
+    def test_a_torn_file_is_refused(self, end: int) -> None:
+        field = {"name": "a", "type": "string"}
+        schema = {"type": "record", "name": "r", "fields": [field]}
+        content = self.a_file(schema, [{"a": "x" * 100}], "null")
+        with pytest.raises(BadRequestError, match=r"x\.avro cannot be read"):
+            avro.read(content[:end], "x.avro")
+
+
+class TestPositionDeletes:
+    def a_file(self, rows: list[tuple[str, int]], **options: Any) -> bytes:
+        def column(name: str, kind: pa.DataType, number: int) -> pa.Field:
+            return pa.field(name, kind, nullable=False, metadata={"PARQUET:field_id": str(number)})
+
+        schema = pa.schema(
+            [
+                column("file_path", pa.string(), 2147483546),
+                column("pos", pa.int64(), 2147483545),
+            ],
+            metadata={"kept": "as it is"},
+        )
+        columns = [[path for path, _ in rows], [position for _, position in rows]]
+        out = io.BytesIO()
+        pq.write_table(pa.table(columns, schema=schema), out, **options)
+        return out.getvalue()
+
+    def test_paths_are_moved_and_in_order(self) -> None:
+        # /old lies before /other, and /new does, too; /m lies between.
+        rows = [("/m/b", 9), ("/old/a", 2), ("/old/a", 5), ("/other/c", 1)]
+        content = self.a_file(rows, compression="zstd", row_group_size=2)
+        made = deletes.rewrite(content, "parquet", "x", Move.of("/old", "/a"))
+        assert made is not None
+        moved = [("/a/a", 2), ("/a/a", 5), ("/m/b", 9), ("/other/c", 1)]
+        assert deletes.positions(made.content, "PARQUET", "x") == moved
+        assert made.bounds == (b"/a/a", b"/other/c")
+        file = pq.ParquetFile(pa.BufferReader(made.content))
+        assert file.schema_arrow.equals(
+            pq.ParquetFile(pa.BufferReader(content)).schema_arrow, check_metadata=False
+        )
+        assert file.metadata.metadata == {b"kept": b"as it is"}
+        ids = [field.metadata[b"PARQUET:field_id"] for field in file.schema_arrow]
+        assert ids == [b"2147483546", b"2147483545"]
+        group = file.metadata.row_group(0)
+        assert group.column(0).compression == "ZSTD"
+        assert made.column_sizes == {
+            2147483546: group.column(0).total_compressed_size,
+            2147483545: group.column(1).total_compressed_size,
+        }
+        assert made.split_offsets == [group.column(0).dictionary_page_offset]
+
+    def test_nothing_is_rewritten_without_need(self) -> None:
+        assert deletes.rewrite(self.a_file([("/oldest/a", 1)]), "PARQUET", "x", MOVE) is None
+        assert deletes.rewrite(self.a_file([]), "PARQUET", "x", MOVE) is None
+
+    def test_of_avro(self) -> None:
+        schema = {
+            "type": "record",
+            "name": "r",
+            "fields": [
+                {"name": "file_path", "type": "string", "field-id": 2147483546},
+                {"name": "pos", "type": "long", "field-id": 2147483545},
+            ],
+        }
+        out = io.BytesIO()
+        fastavro.writer(out, schema, [{"file_path": "/old/a", "pos": 3}])
+        made = deletes.rewrite(out.getvalue(), "avro", "x", MOVE)
+        assert made is not None
+        assert deletes.positions(made.content, "AVRO", "x") == [("/new/a", 3)]
+
+    def test_what_cannot_be_rewritten_is_told(self) -> None:
+        with pytest.raises(BadRequestError, match="x: position deletes in ORC cannot"):
+            deletes.rewrite(b"", "ORC", "x", MOVE)
+        with pytest.raises(BadRequestError, match="x cannot be read as Parquet"):
+            deletes.rewrite(b"PAR1", "PARQUET", "x", MOVE)
+        out = io.BytesIO()
+        pq.write_table(pa.table({"id": [1]}), out)
+        with pytest.raises(BadRequestError, match="has no column file_path"):
+            deletes.rewrite(out.getvalue(), "PARQUET", "x", MOVE)
+
+
+class TestVectors:
+    def a_file(self, blobs: list[dict[str, Any]], flags: int = 0) -> bytes:
+        footer = json.dumps({"blobs": blobs, "properties": {"created-by": "x"}}).encode()
+        return b"PFA1....vector....PFA1" + footer + struct.pack("<II", len(footer), flags) + b"PFA1"
+
+    def test_the_footer_names_the_new_place_and_blobs_stay(self) -> None:
+        blob = {"type": "deletion-vector-v1", "offset": 4, "length": 14, "fields": []}
+        blobs = [
+            {**blob, "properties": {"referenced-data-file": "/old/a", "cardinality": "2"}},
+            {**blob, "properties": {"referenced-data-file": "/oldest/a", "cardinality": "1"}},
+        ]
+        content = self.a_file(blobs)
+        made = deletes.rewrite(content, "puffin", "x", MOVE)
+        assert made is not None
+        assert made.content[:18] == content[:18]
+        blobs[0]["properties"]["referenced-data-file"] = "/new/a"
+        _, footer = deletes._footer(made.content, "x")
+        assert footer == {"blobs": blobs, "properties": {"created-by": "x"}}
+        assert deletes.rewrite(made.content, "PUFFIN", "x", MOVE) is None
+
+    def test_what_cannot_be_rewritten_is_told(self) -> None:
+        with pytest.raises(BadRequestError, match="x: its footer is compressed"):
+            deletes.rewrite(self.a_file([], flags=1), "PUFFIN", "x", MOVE)
+        for content in (b"", b"PFA1", self.a_file([])[:-2], self.a_file([])[5:]):
+            with pytest.raises(BadRequestError, match="x is no Puffin file"):
+                deletes.rewrite(content, "PUFFIN", "x", MOVE)
+
+
+def test_manifests_of_the_first_version_may_be_named_by_metadata_itself(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    (new / "metadata").mkdir(parents=True)
+    (new / "a.parquet").write_bytes(b"1234")
+    entry = {
+        "type": "record",
+        "name": "data_file",
+        "fields": [
+            {"name": "file_path", "type": "string", "field-id": 100},
+            {"name": "file_format", "type": "string", "field-id": 101},
+            {"name": "file_size_in_bytes", "type": "long", "field-id": 104},
+        ],
+    }
+    schema = {
+        "type": "record",
+        "name": "manifest_entry",
+        "fields": [
+            {"name": "status", "type": "int", "field-id": 0},
+            {"name": "data_file", "type": entry, "field-id": 2},
+        ],
+    }
+    file = {"file_path": f"{old}/a.parquet", "file_format": "PARQUET", "file_size_in_bytes": 4}
+    with (new / "metadata" / "m0.avro").open("wb") as out:
+        fastavro.writer(out, schema, [{"status": 1, "data_file": file}])
+    metadata = {
+        "format-version": 1,
+        "location": str(old),
+        "snapshots": [{"snapshot-id": 1, "manifests": [f"{old}/metadata/m0.avro"]}],
+    }
+    (new / "metadata" / "v7.metadata.json").write_text(json.dumps(metadata))
+    files = LocalFileIO()
+    rewriter = Rewriter(Move.of(str(old), str(new)), files, Output(files, dry=False))
+    location, moved = rewriter.metadata(f"{old}/metadata/v7.metadata.json")
+    assert rewriter.problems == []
+    assert Path(location).name.startswith("00008-")
+    (manifest,) = moved["snapshots"][0]["manifests"]
+    with Path(manifest).open("rb") as made:
+        (row,) = fastavro.reader(made)
+    assert row["data_file"]["file_path"] == f"{new}/a.parquet"
