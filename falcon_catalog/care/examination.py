@@ -14,7 +14,7 @@ from falcon_catalog.care.pointers import Ages, Examined
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import key, local_path
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import survey, tenancy
+from falcon_catalog.store import survey, tenancy, warehouses
 from falcon_catalog.store.database import DamagedStoreError, StoreError, Transaction
 from falcon_catalog.store.survey import Place, Pointer
 
@@ -115,11 +115,13 @@ def _examine_pointers(
     limits = ages(scope)
     orphans: list[tuple[Pointer, MetadataFile]] = []
     reached: set[str] = set()
+    allowed = _allowed(tx, scope.settings)
     for place in ("living", "dropped"):  # what is dropped meanwhile is seen twice, never not at all
         there = (p for p in _pages(tx, place) if not any(one.holds(p) for one in report.lacking))
         for number, pointer in enumerate(there, 1):
             seen, examined = _settled(tx, pointer, limits, deep=scope.deep)
             report.findings += examined.findings
+            report.findings += pointers.outside(seen, allowed)
             reached |= {p for p in examined.reached if not p.startswith(seen.location_key)}
             if seen.id not in sharing:
                 orphans += [(seen, file) for file in examined.orphans]
@@ -128,6 +130,17 @@ def _examine_pointers(
             if number % _PAGE == 0:
                 tell(f"{number} {what} examined")
     _tell_of_orphans(orphans, reached, report)
+
+
+def _allowed(tx: Transaction, settings: Settings) -> list[str]:
+    """Return the resolved paths that rows may lead to.
+
+    A warehouse that no settings name is told of once, not for each table in it.
+    """
+    named = roots(settings)
+    unnamed = [root for name, root in warehouses.marked(tx) if name not in named]
+    locations = (*named.values(), *settings.warehouse.allowed_locations, *unnamed)
+    return [path for location in locations if (path := pointers.resolved(location)) is not None]
 
 
 def _pages(tx: Transaction, place: Place) -> Iterator[Pointer]:

@@ -112,6 +112,21 @@ CHECKS: dict[str, Check] = {
         "Bring them back from a backup of the storage, roll back to a snapshot without them, or "
         "remove them from the table with an engine.",
     ),
+    "content-truncated": Check(
+        "error",
+        "The file is not as long as the table's metadata says: it was cut short or changed, and "
+        "scans that need it fail or are wrong.",
+        "Bring it back from a backup of the storage, roll back to a snapshot without it, or remove "
+        "it from the table with an engine.",
+    ),
+    "outside-locations": Check(
+        "error",
+        "It lies in none of the warehouses and allowed locations, so that every commit to it is "
+        "refused; a link may lead there. Either the settings have lost a location, or somebody has "
+        "changed the row.",
+        "Add the location to warehouse.allowed_locations if it belongs to this catalog. Do not "
+        "purge it before.",
+    ),
     "history-missing": Check(
         "note",
         "An older state of the metadata cannot be looked at; the present one is whole.",

@@ -1,7 +1,7 @@
 """Check what one row points at: its metadata file, and what that names."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from falcon_catalog.errors import (
     ServiceUnavailableError,
 )
 from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.locations import key, local_path
+from falcon_catalog.locations import is_inside, key, local_path
 from falcon_catalog.store.survey import Pointer
 
 JSON = dict[str, Any]
@@ -65,6 +65,31 @@ def examine(pointer: Pointer, ages: Ages, *, deep: bool) -> Examined:
         if file.changed < ages.orphaned and (file.version <= present or not _is_metadata(file.path))
     ]
     return result
+
+
+def outside(pointer: Pointer, roots: Iterable[str]) -> Iterator[Finding]:
+    """Yield what is found if a row leads out of all ``roots``, also by a link.
+
+    Args:
+        pointer: the row; that its files are being deleted is no excuse.
+        roots: resolved paths.
+    """
+    for what, location in (
+        ("its location", pointer.location_key),
+        ("its metadata file", pointer.metadata_location),
+    ):
+        path = resolved(location)
+        if path is None or not any(is_inside(path, root) for root in roots):
+            leads = "" if path is None or path == local_path(location) else f", which is {path}"
+            yield Finding("outside-locations", str(pointer), f"{what} is {location}{leads}")
+
+
+def resolved(location: str) -> str | None:
+    """Return the path that a location leads to, links followed; None if it is not local."""
+    try:
+        return os.path.realpath(local_path(location))
+    except CatalogError:
+        return None
 
 
 def load(pointer: Pointer) -> tuple[JSON | None, Finding | None]:

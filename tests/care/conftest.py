@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from click.testing import CliRunner
+from duckdb_extensions import import_extension
 
 from falcon_catalog.cli import main
 from tests.catalog.serving import Server, serving
@@ -155,6 +157,18 @@ def server(tmp_path: Path) -> Iterator[Server]:
         for number in range(3):
             commit(server, "a", n=str(number))
         yield server
+
+
+def duck(server: Server) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"extension_directory": str(server.folder / "extensions")})
+    for name in ("avro", "httpfs", "iceberg"):
+        import_extension(name, con=connection)
+        connection.load_extension(name)
+    connection.execute(
+        f"ATTACH 'default' AS lake (TYPE iceberg, ENDPOINT '{server.url}',"
+        " AUTHORIZATION_TYPE 'none')"
+    )
+    return connection
 
 
 Serve = Callable[[], str]

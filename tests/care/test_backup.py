@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 import requests
-from duckdb_extensions import import_extension
 from pyiceberg.catalog import load_catalog
 
 from falcon_catalog.care import backup as backups
 from falcon_catalog.store import tenancy
-from tests.care.conftest import FORGETFUL, Care, Stop, commit, wait_for
+from tests.care.conftest import FORGETFUL, Care, Stop, commit, duck, wait_for
 from tests.care.test_doctor import rows
 from tests.catalog.serving import SCHEMA, Server, serving
 
@@ -375,15 +373,3 @@ def test_what_root_restores_belongs_to_the_servers_user(care: Care, stopped: Pat
 def read(server: Server) -> list[tuple[int, str]]:
     table = load_catalog("c", type="rest", uri=server.url).load_table("ns.a")
     return sorted(tuple(row.values()) for row in table.scan().to_arrow().to_pylist())
-
-
-def duck(server: Server) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(config={"extension_directory": str(server.folder / "extensions")})
-    for name in ("avro", "httpfs", "iceberg"):
-        import_extension(name, con=connection)
-        connection.load_extension(name)
-    connection.execute(
-        f"ATTACH 'default' AS lake (TYPE iceberg, ENDPOINT '{server.url}',"
-        " AUTHORIZATION_TYPE 'none')"
-    )
-    return connection

@@ -5,6 +5,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.care.conftest import (
     Stop,
     age,
     commit,
+    duck,
     wait_for,
 )
 from tests.catalog.mounting import SHAPES, unmounted
@@ -325,14 +327,119 @@ class TestWhatTheMetadataNames:
         folder = Path(metadata["location"].removeprefix("file://"))
         manifest = next(folder.glob("metadata/*-m0.avro"))
         manifest.write_bytes(manifest.read_bytes()[:-30])
-        status, (finding,) = care.doctor("--deep")
+        status, (finding, by_length) = care.doctor("--deep")
         assert status == 1
         assert finding["check"] == "content-missing"
         assert "cut short" in finding["what"]
+        assert by_length["check"] == "content-truncated"
+
+    @pytest.mark.parametrize("engine", ["pyiceberg", "duckdb"])
+    @pytest.mark.parametrize("change", ["cut to half", "grown"])
+    def test_a_data_file_of_another_length(
+        self, server: Server, care: Care, metadata: dict[str, Any], engine: str, change: str
+    ) -> None:
+        folder = Path(metadata["location"].removeprefix("file://")) / "data"
+        known = set(folder.iterdir())
+        if engine == "duckdb":
+            with closing(duck(server)) as connection:
+                connection.execute("INSERT INTO lake.ns.b VALUES (3, 'z')")
+            known = set(folder.iterdir()) - known
+        assert care.found("--deep") == []
+        file = max(known)
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2] if change == "cut to half" else whole + b"x")
+        assert care.found() == []
+        status, (finding,) = care.doctor("--deep")
+        assert (status, finding["check"]) == (1, "content-truncated")
+        told = f"{file} has {file.stat().st_size} bytes instead of {len(whole)}"
+        assert told in finding["what"]
+        file.write_bytes(whole)
+        assert care.found("--deep") == []
+
+    def test_a_delete_file_and_a_statistics_file_of_another_length(
+        self, server: Server, care: Care, metadata: dict[str, Any]
+    ) -> None:
+        with closing(duck(server)) as connection:
+            connection.execute("DELETE FROM lake.ns.b WHERE id = 1")
+        folder = Path(metadata["location"].removeprefix("file://"))
+        puffin = folder / "metadata" / "s.stats"
+        puffin.write_bytes(b"PFA1" * 20)
+        file = {
+            "snapshot-id": metadata["current-snapshot-id"],
+            "statistics-path": f"file://{puffin}",
+            "file-size-in-bytes": 80,
+            "file-footer-size-in-bytes": 20,
+            "blob-metadata": [],
+        }
+        update = {"action": "set-statistics", "statistics": file}
+        server.ok("POST", "/v1/namespaces/ns/tables/b", {"updates": [update]})
+        assert care.found("--deep") == []
+        deletes = next(path for path in (folder / "data").iterdir() if "delete" in path.name)
+        for path in (deletes, puffin):
+            whole = path.read_bytes()
+            path.write_bytes(whole[:-7])
+            assert care.found("--deep") == [("content-truncated", "table default:ns.b", None)]
+            path.write_bytes(whole)
+        assert care.found("--deep") == []
 
     def test_a_file_of_the_log(self, care: Care, metadata: dict[str, Any]) -> None:
         Path(metadata["metadata-log"][0]["metadata-file"].removeprefix("file://")).unlink()
         assert care.found() == [("history-missing", "table default:ns.b", None)]
+
+
+class TestARowThatLeadsOutOfTheWarehouse:
+    def leads(self, care: Care, name: str, to: Path) -> None:
+        """Point a row at a copy of its table in another folder."""
+        old = care.pointer(name).parents[1]
+        shutil.copytree(old, to / old.name)
+        for column in ("metadata_location", "location_key"):
+            care.sql(
+                f"UPDATE tabulars SET {column} = replace({column}, ?, ?) WHERE name = ?",
+                str(old),
+                str(to / old.name),
+                name,
+            )
+
+    @pytest.mark.usefixtures("server")
+    def test_is_told(self, care: Care) -> None:
+        self.leads(care, "a", care.folder / "elsewhere")
+        status, findings = care.doctor()
+        told = [one["what"] for one in findings if one["check"] == "outside-locations"]
+        assert status == 1
+        assert len(told) == 2
+        assert told[0].startswith(f"its location is {care.folder}/elsewhere/")
+        assert told[1].startswith(f"its metadata file is file://{care.folder}/elsewhere/")
+
+    @pytest.mark.usefixtures("server")
+    def test_is_told_by_where_links_lead(self, care: Care) -> None:
+        folder = care.pointer("a").parents[1]
+        folder.rename(care.folder / "outside")
+        folder.symlink_to(care.folder / "outside")
+        _, findings = care.doctor()
+        assert {one["check"] for one in findings} == {"outside-locations"}
+        assert f"which is {care.folder}/outside" in findings[0]["what"]
+
+    def test_is_told_of_a_drop(self, server: Server, care: Care) -> None:
+        server.ok("DELETE", "/v1/namespaces/ns/tables/a", params={"purgeRequested": "true"})
+        care.sql("UPDATE dropped_tabulars SET location_key = '/etc/', started_at = 5")
+        found = [one for one in care.found() if one[0] == "outside-locations"]
+        assert found == [("outside-locations", "dropped table default:ns.a", None)]
+
+    def test_is_fine_where_the_warehouse_is_a_link_or_the_place_is_allowed(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "disk").mkdir()
+        (tmp_path / "warehouse").symlink_to(tmp_path / "disk")
+        care = Care(tmp_path)
+        more = f"file://{tmp_path}/more"
+        with serving(tmp_path, warehouse__allowed_locations=[more]) as server:
+            server.namespace("ns")
+            server.table("a")
+            assert care.found() == []
+            server.table("b", location=f"{more}/b")
+        assert {check for check, _, _ in care.found()} == {"outside-locations"}
+        (tmp_path / "c.toml").write_text(f'[warehouse]\nallowed_locations = ["{more}"]\n')
+        assert care.found("--config", str(tmp_path / "c.toml")) == []
 
 
 class TestTheRows:
