@@ -230,6 +230,14 @@ class MountedFiles:
             self._mount.require()
             self.storage.require(location)
 
+    def size(self, location: str) -> int:
+        """Return the bytes of a file."""
+        try:
+            return self.storage.size(location)
+        except NotFoundError:
+            self._mount.require()
+            raise
+
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file; also when the warehouse goes away meanwhile, none is left elsewhere."""
         self._mount.require()
