@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.folders import Folders
+from falcon_catalog.store import ownership
 from falcon_catalog.store.doubt import Doubt
 from falcon_catalog.store.migrate import SchemaTooNewError, migrate
 from falcon_catalog.store.transaction import (
@@ -35,7 +36,7 @@ class Database:
     def __init__(self, path: Path, durability: str = "full", doubt: Doubt | None = None) -> None:
         self.path = path
         self.time_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
-        self.writer = Writer(self.connect, Path(f"{path}-lock"), doubt)
+        self.writer = Writer(self.connect, Path(f"{path}-lock"), doubt, path)
         self._synchronous = _SYNCHRONOUS[durability]
         self._local = threading.local()
         self._guard = threading.Lock()
@@ -59,6 +60,8 @@ class Database:
             with contextlib.suppress(FileExistsError):
                 # It will hold the key that signs tokens: for the owner's eyes only.
                 database.path.touch(mode=0o600, exist_ok=False)
+                # Now: SQLite gives the files that it makes beside it to the same owner.
+                ownership.inherit(database.path)
             with contextlib.closing(database.connect()) as connection:
                 migrate(connection)
                 # What recovery brought back may be in the log's memory alone, if its sync failed.

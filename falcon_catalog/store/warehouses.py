@@ -9,7 +9,13 @@ def ensure(tx: Transaction, name: str) -> int:
         "INSERT INTO warehouses (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
         (name, tx.now),
     )
-    row = tx.one("SELECT id FROM warehouses WHERE name = ?", (name,))
-    if row is None:
+    found = find(tx, name)
+    if found is None:
         raise LookupError(name)
-    return int(row[0])
+    return found
+
+
+def find(tx: Transaction, name: str) -> int | None:
+    """Return the id of the warehouse ``name``, or None if it was never served."""
+    row = tx.one("SELECT id FROM warehouses WHERE name = ?", (name,))
+    return None if row is None else int(row[0])
