@@ -21,7 +21,7 @@ from falcon_catalog.store.database import Database
 @click.command("serve")
 @with_settings
 def serve_command(config: Path | None, **flags: Any) -> None:
-    """Serve the catalog until SIGTERM or Ctrl-C.
+    """Serve the catalog until SIGTERM, SIGQUIT or Ctrl-C.
 
     \b
     Examples:
@@ -37,10 +37,13 @@ def serve_command(config: Path | None, **flags: Any) -> None:
     with told_in_one_line():
         settings = read(config, flags)
         logs.configure(settings.log.level, settings.log.format)
-        prepare(settings)
-        # Workers are forks, and hold the lock with this process.
-        with tenancy.shared(store_path(settings.store.url)):
-            finished = run(settings, click.echo)
+        try:
+            prepare(settings)
+            # Workers are forks, and hold the lock with this process.
+            with tenancy.shared(store_path(settings.store.url)):
+                finished = run(settings, logs.say)
+        finally:
+            logs.finish()
     if not finished:
         raise Stopped("stopped before every request was answered")
 
