@@ -31,6 +31,7 @@ def open_catalogs(
         PlanningLimits(
             sync_manifests=settings.planning.sync_manifests,
             page_files=settings.planning.page_files,
+            names=settings.limits.columns,
             keep_ms=settings.planning.keep_seconds * 1000,
         )
     )

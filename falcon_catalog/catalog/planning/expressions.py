@@ -48,36 +48,43 @@ Facts = Callable[[Column], Known]
 """What is known of a column in the file that is judged."""
 
 
-@dataclass(frozen=True, slots=True)
 class Fields:
-    """The columns that a request may name; one that was renamed may be there twice."""
+    """The columns that a request may name; one that was renamed may be there twice.
 
-    columns: Sequence[Column]
-    case_sensitive: bool
+    A request may name as many columns as a table has: each is found without a walk over all.
+    """
+
+    def __init__(self, columns: Sequence[Column], case_sensitive: bool) -> None:  # noqa: FBT001
+        self.columns = columns
+        self._case_sensitive = case_sensitive
+        self._by_id: dict[int, Column] = {}
+        self._by_name: dict[str, list[Column]] = {}
+        for column in columns:
+            self._by_id.setdefault(column.id, column)
+            self._by_name.setdefault(self.key(column.full_name), []).append(column)
 
     def named(self, name: object, where: str) -> Column:
         """Return the column with this full name; 400 when there is none, or several."""
         if not isinstance(name, str):
             raise BadRequestError(f"Invalid {where}: a column's name must be a string")
-        wanted = self.key(name)
-        found = [column for column in self.columns if self.key(column.full_name) == wanted]
+        found = self._by_name.get(self.key(name))
         if not found:
             raise BadRequestError(f"Invalid {where}: cannot find column {show(name)}")
-        if len({column.id for column in found}) > 1:
+        if any(column.id != found[0].id for column in found):
             raise BadRequestError(f"Invalid {where}: column {show(name)} is ambiguous")
         return found[0]
 
     def numbered(self, field_id: object, where: str) -> Column:
         """Return the column with this field id; 400 when there is none."""
         if isinstance(field_id, int) and not isinstance(field_id, bool):
-            for column in self.columns:
-                if column.id == field_id:
-                    return column
+            column = self._by_id.get(field_id)
+            if column is not None:
+                return column
         raise BadRequestError(f"Invalid {where}: cannot find a column with id {show(field_id)}")
 
     def key(self, name: str) -> str:
         """Return the form in which two names of one column are equal."""
-        return name if self.case_sensitive else name.lower()
+        return name if self._case_sensitive else name.lower()
 
 
 def verdict(expression: Expression, facts: Facts) -> Verdict:
