@@ -5,6 +5,7 @@ from typing import Any
 
 import falcon
 
+from falcon_catalog import logs
 from falcon_catalog.api import http
 from falcon_catalog.api.access import RequestLog
 from falcon_catalog.api.config import ConfigResource
@@ -116,6 +117,7 @@ def create_app(
     """Make the application that serves what the settings name. Raises as ``open_catalogs``."""
     meters = meters or new_meters()
     catalogs = open_catalogs(settings, meters, doubt)
+    meters.poll(meters.lines_dropped, logs.dropped)
     realm = Realm.of(catalogs[0].database, settings.auth.token_lifetime)
     return CatalogApp(catalogs, realm, settings, meters)
 

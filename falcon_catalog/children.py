@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from falcon_catalog import logs, signals
 from falcon_catalog.settings import ServerSettings
 from falcon_catalog.worker import GRACE_SECONDS, Lines
 
 _START_SECONDS = 60.0  # for a process to become ready in
 _SHORT_SECONDS = 5.0  # who lived shorter is not replaced at once
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
-_OURS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+_OURS = {*signals.STOPPING, *signals.IGNORED, signal.SIGCHLD}
 _log = logging.getLogger(__name__)
 
 
@@ -136,7 +137,9 @@ class Children:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: see SIGTERM
+            # A terminal sends these to all of its processes: the parent decides, and sends SIGTERM.
+            for each in (signal.SIGINT, signal.SIGQUIT, *signals.IGNORED):
+                signal.signal(each, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
             for mine in (self._alive, self._wakeup, self._waker):
                 os.close(mine)
@@ -148,6 +151,7 @@ class Children:
         finally:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
+            logs.finish()
             os._exit(status)
 
     def _hear(self, child: _Child) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from pathlib import Path
 
 _MOST_REMEMBERED = 20_000
 
@@ -39,11 +40,33 @@ class Folders:
             with contextlib.suppress(FileExistsError):
                 if not os.path.isdir(folder):  # noqa: PTH112 - where mkdir itself may be forbidden
                     os.mkdir(folder)  # noqa: PTH102
+                    inherit(folder)
             if self._syncs:
                 # Who may not read a folder has made nothing in it.
                 with contextlib.suppress(PermissionError):
                     sync(os.path.dirname(folder))  # noqa: PTH120
             self._durable.add(folder)
+
+
+def inherit(path: str | Path) -> None:
+    """Give what root has just made to the owner of the folder that it is in.
+
+    A server and its clients may run as another user, who must be able to change it.
+    """
+    if os.geteuid() == 0:
+        owner = os.stat(os.path.dirname(path))  # noqa: PTH116, PTH120
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def give(descriptor: int, to_owner_of: str | Path) -> None:
+    """Give an open file to the owner of another file or folder, unless it is theirs; as root.
+
+    A file that has several names is left alone: one of them may be somebody else's.
+    """
+    owner = os.stat(to_owner_of)  # noqa: PTH116
+    given = os.fstat(descriptor)
+    if given.st_nlink == 1 and (given.st_uid, given.st_gid) != (owner.st_uid, owner.st_gid):
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def sync(path: str) -> None:

@@ -7,16 +7,20 @@ Whatever a logging call passes in ``extra`` becomes a pair, and so does what a r
 import functools
 import json
 import logging
+import os
 import re
+import sys
 import time
-from typing import TextIO
 
 import orjson
+
+from falcon_catalog.line_writer import LineWriter
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "pairs"}
 # Printable ASCII but the quotation mark and the backslash; and but the blank and equals sign.
 _QUOTABLE = re.compile(r"[ -!#-\[\]-~]+")
 _SHORT = 256
+_PATIENCE_SECONDS = 2.0  # for a reader who reads nothing, when there is nothing to do but to wait
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 
 
@@ -71,13 +75,31 @@ class JsonFormatter(LineFormatter):
             return json.dumps(pairs, default=str)
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    """Writes lines to a stream, whose own business it is to let each of them go at its end."""
+class _Handler(logging.Handler):
+    """Hands lines to a thread that writes them: no request waits for who reads the log."""
 
-    def flush(self) -> None:
-        """Flush what is not buffered by lines."""
-        if not getattr(self.stream, "line_buffering", False):
-            super().flush()
+    def __init__(self, descriptor: int, form: str) -> None:
+        super().__init__()
+        self.setFormatter(FORMATTERS[form]())
+        notices = FORMATTERS[form]()  # the thread's own: a formatter is for one thread at a time
+        self._descriptor = descriptor
+        self._finished = False
+        self.lines = LineWriter(descriptor, lambda count: _line(notices, _dropped_record(count)))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record's line soon."""
+        try:
+            self.lines.add(_line(self.formatter, record))
+        except Exception:  # noqa: BLE001 - as in all of logging's handlers
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Write what is left; if nobody reads it, let nothing else wait for the reader either."""
+        if not self._finished and not self.lines.flush(_PATIENCE_SECONDS):
+            nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(nowhere, self._descriptor)
+        self._finished = True
+        super().close()
 
 
 FORMATTERS = {"text": LineFormatter, "json": JsonFormatter}
@@ -87,10 +109,43 @@ def configure(level: str, form: str = "text") -> None:
     """Log ``level`` and above to stderr, one line a record, as ``text`` or ``json``."""
     # Nobody asks which thread or process: leave the looking up.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = _Handler()
-    handler.setFormatter(FORMATTERS[form]())
+    # Without a stderr its number may become that of any file: then there is no log.
+    handler = logging.NullHandler() if sys.stderr is None else _Handler(sys.stderr.fileno(), form)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+
+
+def dropped() -> int:
+    """Return how many lines this process has dropped because nobody read them in time."""
+    return sum(handler.lines.dropped for handler in _handlers())
+
+
+def finish() -> None:
+    """End the log: write what is left of it, and wait a moment at most for who reads it."""
+    for handler in _handlers():
+        handler.close()
+
+
+def say(line: str) -> None:
+    """Print a line on stdout; wait for its reader for a moment only, and do without one."""
+    if sys.stdout is not None:
+        lines = LineWriter(sys.stdout.fileno(), lambda _: b"")
+        lines.add(f"{line}\n".encode())
+        lines.flush(_PATIENCE_SECONDS)
+
+
+def _handlers() -> list[_Handler]:
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, _Handler)]
+
+
+def _line(formatter: logging.Formatter | None, record: logging.LogRecord) -> bytes:
+    text = record.getMessage() if formatter is None else formatter.format(record)
+    return f"{text}\n".encode(errors="backslashreplace")
+
+
+def _dropped_record(count: int) -> logging.LogRecord:
+    text = "%d log lines were dropped: they were not read in time"
+    return logging.LogRecord(__name__, logging.WARNING, "", 0, text, (count,), None)
 
 
 def _written(value: object) -> str:

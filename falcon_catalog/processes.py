@@ -1,8 +1,8 @@
 """Serve from several processes: a parent that holds the sockets, and workers it keeps alive.
 
 The parent serves nothing. It starts the workers, replaces one that ends or hangs, stops them
-in order, and speaks to systemd for all. It has no threads, and while a worker lives, no
-connection to the store.
+in order, and speaks to systemd for all. It has no thread but the one that writes the log, whose
+locks no worker inherits, and while a worker lives, no connection to the store.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from falcon_catalog import systemd
+from falcon_catalog import signals, systemd
 from falcon_catalog.children import Children
 from falcon_catalog.listening import ServerError, listening, named
 from falcon_catalog.settings import ServerSettings
@@ -32,7 +32,7 @@ def serve_processes(
     announce: Callable[[str], object],
     meters: Meters,
 ) -> bool:
-    """Serve from ``settings.processes`` processes until SIGTERM or SIGINT, as ``serve`` does.
+    """Serve from ``settings.processes`` processes until told to stop, as ``serve`` does.
 
     Args:
         service: opened anew by each process, after its fork.
@@ -158,9 +158,9 @@ class _Parent:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Stop on the first SIGTERM or SIGINT; the second is deadly, for the workers, too."""
+        """Stop on the first signal to stop; the second is deadly, for the workers, too."""
 
-        def stop(number: int, _frame: object) -> None:
+        def stop(number: int) -> None:
             if self._told_to_stop:
                 self._children.kill()
                 signal.signal(number, signal.SIG_DFL)
@@ -170,11 +170,10 @@ class _Parent:
         def wake(_number: int, _frame: object) -> None:
             """Do nothing: that a signal came ends the wait for one."""
 
-        before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
-        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, wake)
-        self._children.listen_to_signals()
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+        with signals.ignored(), signals.stopping(stop):
+            before = signal.signal(signal.SIGCHLD, wake)
+            self._children.listen_to_signals()
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGCHLD, before)

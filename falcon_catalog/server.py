@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from falcon_catalog import systemd
+from falcon_catalog import signals, systemd
 from falcon_catalog.listening import ServerError, listening, named
 from falcon_catalog.loop import Application, Loop
 from falcon_catalog.settings import ServerSettings
@@ -29,7 +29,9 @@ def serve(
     announce: Callable[[str], object],
     meters: Meters | None = None,
 ) -> bool:
-    """Serve ``app`` until SIGTERM or SIGINT, then finish what is in flight and close ``app``.
+    """Serve ``app`` until told to stop, then finish what is in flight and close ``app``.
+
+    SIGTERM, SIGINT and SIGQUIT tell it; SIGHUP, SIGUSR1 and SIGUSR2 change nothing.
 
     Args:
         app: the application; closed before the function returns, unless a request that took
@@ -47,21 +49,22 @@ def serve(
             the application was lost.
     """
     unfinished = 0
-    try:
-        with listening(settings.listen) as sockets:
-            loop = Loop(app, settings, sockets, meters)
-            where = f"Listening on {named(sockets)}"
-            with _stopping_on_signals(loop), _watched(loop, app):
-                app.ready()
-                gc.freeze()  # what lives now lives on: spare each collection the walk over it
-                announce(where)
-                systemd.notify(os.environ, READY="1", STATUS=where)
-                loop.run(app.lost)
-                systemd.notify(os.environ, STOPPING="1", STATUS="Finishing what is in flight")
-                unfinished = loop.drain(settings.shutdown_timeout)
-    finally:
-        if not unfinished:
-            app.close()
+    with signals.ignored():
+        try:
+            with listening(settings.listen) as sockets:
+                loop = Loop(app, settings, sockets, meters)
+                where = f"Listening on {named(sockets)}"
+                with _stopping_on_signals(loop), _watched(loop, app):
+                    app.ready()
+                    gc.freeze()  # what lives now lives on: spare each collection the walk over it
+                    announce(where)
+                    systemd.notify(os.environ, READY="1", STATUS=where)
+                    loop.run(app.lost)
+                    systemd.notify(os.environ, STOPPING="1", STATUS="Finishing what is in flight")
+                    unfinished = loop.drain(settings.shutdown_timeout)
+        finally:
+            if not unfinished:
+                app.close()
     tell_unfinished(unfinished)
     if app.lost():
         raise ServerError(LOST)
@@ -76,20 +79,15 @@ def tell_unfinished(connections: int) -> None:
 
 @contextlib.contextmanager
 def _stopping_on_signals(loop: Loop) -> Iterator[None]:
-    """Stop ``loop`` on the first SIGTERM or SIGINT; the second has its usual, deadly effect."""
-    signals = (signal.SIGTERM, signal.SIGINT)
+    """Stop ``loop`` on the first signal to stop; the second has its usual, deadly effect."""
 
-    def stop(_number: int, _frame: object) -> None:
-        for each in signals:
+    def stop(_number: int) -> None:
+        for each in signals.STOPPING:
             signal.signal(each, signal.SIG_DFL)
         loop.stop()
 
-    before = {each: signal.signal(each, stop) for each in signals}
-    try:
+    with signals.stopping(stop):
         yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 @contextlib.contextmanager

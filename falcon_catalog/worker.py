@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from falcon_catalog import logs
 from falcon_catalog.loop import Application, Loop
 from falcon_catalog.server import tell_unfinished
 from falcon_catalog.settings import ServerSettings
@@ -96,6 +97,7 @@ def _follow_parent(lines: Lines, patience: float) -> None:
     # Before requests are served this ends the process at once.
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(patience)
+    logs.finish()
     os._exit(1)
 
 

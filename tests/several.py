@@ -89,4 +89,8 @@ def _serve(flags: dict[str, object], log: Path, processes: int, told: Connection
     own = {"server.listen": "127.0.0.1:0", "server.processes": processes}
     settings = load(None, {}, {**own, **flags})
     logs.configure(settings.log.level, settings.log.format)
-    sys.exit(not run(settings, lambda line: told.send(line.removeprefix("Listening on "))))
+    try:
+        finished = run(settings, lambda line: told.send(line.removeprefix("Listening on ")))
+    finally:
+        logs.finish()
+    sys.exit(not finished)

@@ -25,10 +25,14 @@ def look(path: Path, *, immutable: bool = False) -> Iterator[Transaction]:
     """
     if not creation.is_made(path):
         raise StoreError(f"store {path}: there is no such file")
-    uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if immutable else ''}"
+    # Only a connection that may write takes away the files that SQLite makes beside a database
+    # that nobody has open. A log that is there is left for the next server to fold in.
+    mode = "ro" if immutable or Path(f"{path}-wal").exists() else "rw"
+    uri = f"file:{quote(str(path))}?mode={mode}{'&immutable=1' if immutable else ''}"
     try:
         with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+            connection.execute("PRAGMA query_only = ON")
             _check_schema(path, connection)
             yield Transaction(connection, now_ms())
     except sqlite3.Error as error:

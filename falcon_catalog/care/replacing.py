@@ -82,6 +82,7 @@ def _put_aside(path: Path) -> Path:
     aside = Path(f"{path}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     aside.mkdir(mode=0o700)
     try:
+        ownership.inherit(aside)
         copies.sync(path.parent)
         for part in _parts(path):
             part.rename(aside / part.name)

@@ -67,6 +67,7 @@ def _catalogs(settings: Settings, meters: Meters, database: Database) -> list[Ca
         PlanningLimits(
             sync_manifests=settings.planning.sync_manifests,
             page_files=settings.planning.page_files,
+            names=settings.limits.columns,
             keep_ms=settings.planning.keep_seconds * 1000,
         )
     )

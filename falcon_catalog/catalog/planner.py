@@ -21,6 +21,8 @@ class PlanningLimits:
     """Plans over more manifests than this are submitted."""
     page_files: int = 1000
     """Files in one answer."""
+    names: int = 10_000
+    """Columns that one request may name in a list, unless the table has more."""
     keep_ms: int = 3_600_000
     """How long a result can be fetched."""
     lease_ms: int = 30_000

@@ -66,12 +66,6 @@ def add(database: Database, name: str) -> str:
     return secret
 
 
-def list_(database: Database) -> list[PrincipalRow]:
-    """Return everybody who may call, ordered by name."""
-    with database.read() as tx:
-        return rows.all_(tx)
-
-
 def remove(database: Database, name: str) -> None:
     """Let somebody call no longer: their tokens end with them.
 

@@ -122,7 +122,9 @@ def fetch_tasks(catalog: Catalog, identifier: TableIdentifier, plan_task: str) -
 
 
 def _prepare(catalog: Catalog, metadata_location: str, request: JSON) -> plan.Plan:
-    return plan.prepare(catalog, scan.read(files.read(catalog.files, metadata_location), request))
+    metadata = files.read(catalog.files, metadata_location)
+    wanted = scan.read(metadata, request, catalog.planner.limits.names)
+    return plan.prepare(catalog, wanted)
 
 
 def _pages(catalog: Catalog, found: plan.Plan) -> Iterator[bytes | None]:

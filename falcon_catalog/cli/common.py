@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from falcon_catalog.errors import CatalogError
+from falcon_catalog.folders import Folders
 from falcon_catalog.listening import ServerError
+from falcon_catalog.rules import store_path
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
+from falcon_catalog.store import tenancy
 from falcon_catalog.store.database import StoreError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -65,6 +68,19 @@ def read(config: Path | None, flags: dict[str, Any]) -> Settings:
     """Return the settings in force: flags, environment, file, defaults."""
     by_option = {setting.key.replace(".", "_"): setting.key for setting in SETTINGS}
     return load(config, os.environ, {by_option[option]: value for option, value in flags.items()})
+
+
+@contextlib.contextmanager
+def at_work(settings: Settings) -> Iterator[None]:
+    """Work on the store, beside others; its folder is made if it is not there.
+
+    Raises:
+        StoreError: it is being replaced.
+    """
+    path = store_path(settings.store.url)
+    Folders().make(str(path.parent))
+    with tenancy.shared(path):
+        yield
 
 
 def utc(milliseconds: int) -> str:

@@ -8,15 +8,18 @@ from typing import Any
 import click
 from tabulate import tabulate
 
+from falcon_catalog.care.examination import roots
+from falcon_catalog.care.looking import look
 from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.mount import unavailable
 from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
-from falcon_catalog.cli.common import Stopped, read, told_in_one_line, utc, with_settings
+from falcon_catalog.cli.common import Stopped, at_work, read, told_in_one_line, utc, with_settings
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.rules import store_path
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import tenancy
+from falcon_catalog.store import dropped as rows
+from falcon_catalog.store import warehouses
 
 
 @click.command()
@@ -28,20 +31,23 @@ def dropped(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog dropped --store sqlite:////var/lib/falcon-catalog/catalog.db
     """
-    with told_in_one_line(), _opened(read(config, flags)) as catalogs:
-        table = [
-            (
-                row.id,
-                catalog.name,
-                row.kind,
-                str(row.identifier),
-                utc(row.dropped_at),
-                utc(row.expires_at),
-                "yes" if row.purge else "no",
-            )
-            for catalog in catalogs
-            for row in undrop.list_(catalog, Page(None, -1))
-        ]
+    with told_in_one_line():
+        settings = read(config, flags)
+        with look(store_path(settings.store.url)) as tx:
+            table = [
+                (
+                    row.id,
+                    name,
+                    row.kind,
+                    str(row.identifier),
+                    utc(row.dropped_at),
+                    utc(row.expires_at),
+                    "yes" if row.purge else "no",
+                )
+                for name in roots(settings)
+                if (warehouse := warehouses.find(tx, name)) is not None
+                for row in rows.list_(tx, warehouse.id, Page(None, -1))
+            ]
     head = ("id", "warehouse", "kind", "name", "dropped", "can be undropped until", "purge")
     click.echo(tabulate(table, head) if table else "Nothing that was dropped is kept.")
 
@@ -88,9 +94,7 @@ def maintain(config: Path | None, **flags: Any) -> None:
 
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[list[Catalog]]:
-    path = store_path(settings.store.url)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tenancy.shared(path):
+    with at_work(settings):
         catalogs = open_catalogs(settings)
         try:
             yield catalogs

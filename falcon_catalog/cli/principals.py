@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from falcon_catalog.care.looking import look
 from falcon_catalog.catalog import principals
-from falcon_catalog.cli.common import read, told_in_one_line, utc, with_settings
+from falcon_catalog.cli.common import at_work, read, told_in_one_line, utc, with_settings
 from falcon_catalog.rules import store_path
-from falcon_catalog.store import tenancy
+from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
 
 
@@ -22,10 +23,8 @@ def principals_group() -> None:
 @contextlib.contextmanager
 def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
     with told_in_one_line():
-        url = read(config, flags).store.url
-        path = store_path(url)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tenancy.shared(path), contextlib.closing(Database.open(url)) as database:
+        settings = read(config, flags)
+        with at_work(settings), contextlib.closing(Database.open(settings.store.url)) as database:
             yield database
 
 
@@ -56,8 +55,8 @@ def list_command(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog principals list
     """
-    with _store(config, flags) as database:
-        for principal in principals.list_(database):
+    with told_in_one_line(), look(store_path(read(config, flags).store.url)) as tx:
+        for principal in rows.all_(tx):
             click.echo(f"{principal.name}\t{utc(principal.created_at)}")
 
 

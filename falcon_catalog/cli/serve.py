@@ -29,7 +29,7 @@ _adopting = click.option(
 @_adopting
 @with_settings
 def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None:
-    """Serve the catalog until SIGTERM or Ctrl-C.
+    """Serve the catalog until SIGTERM, SIGQUIT or Ctrl-C.
 
     \b
     Examples:
@@ -45,12 +45,15 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
     with told_in_one_line():
         settings = read(config, flags)
         logs.configure(settings.log.level, settings.log.format)
-        prepare(settings)
-        # Workers are forks, and hold the lock with this process.
-        with tenancy.shared(store_path(settings.store.url)):
-            if adopt_warehouse:
-                prepare_store(settings, adopt=True)
-            finished = run(settings, click.echo)
+        try:
+            prepare(settings)
+            # Workers are forks, and hold the lock with this process.
+            with tenancy.shared(store_path(settings.store.url)):
+                if adopt_warehouse:
+                    prepare_store(settings, adopt=True)
+                finished = run(settings, logs.say)
+        finally:
+            logs.finish()
     if not finished:
         raise Stopped("stopped before every request was answered")
 

@@ -135,6 +135,8 @@ def _create(path: str, pieces: Sequence[bytes], sync: Callable[[int], None] | No
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:
+            if os.geteuid() == 0:
+                folders.give(descriptor, os.path.dirname(path))  # noqa: PTH120
             _write_all(descriptor, pieces)
             if sync:
                 sync(descriptor)

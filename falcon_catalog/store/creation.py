@@ -68,9 +68,8 @@ def make(path: Path) -> None:
 @contextlib.contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     """Let one process at a time create a database; the lock file is the writers' own."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = ownership.open_lock(lock)
     try:
-        ownership.inherit(lock)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -44,7 +44,7 @@ class Database:
     def __init__(self, path: Path, durability: str = "full", doubt: Doubt | None = None) -> None:
         self.path = path
         self.time_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
-        self.writer = Writer(self.connect, Path(f"{path}-lock"), doubt)
+        self.writer = Writer(self.connect, Path(f"{path}-lock"), doubt, path)
         self._synchronous = _SYNCHRONOUS[durability]
         self._local = threading.local()
         self._guard = threading.Lock()

@@ -11,6 +11,8 @@ import queue
 import threading
 from pathlib import Path
 
+from falcon_catalog.store import ownership
+
 
 class _Place:
     """A place in the queue."""
@@ -25,8 +27,10 @@ class _Place:
 class ProcessLock:
     """A lock on a file. Of each process, one thread at a time may ask for it or hold it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, database: Path | None = None) -> None:
+        """Lock the file at ``path``, which belongs to whoever owns ``database``."""
         self.path = path
+        self._database = database
         self._guard = threading.Lock()
         self._descriptor: int | None = None
         self._place: _Place | None = None
@@ -70,8 +74,7 @@ class ProcessLock:
 
     def _is_free(self) -> bool:
         if self._descriptor is None:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-            self._descriptor = os.open(self.path, flags, 0o600)
+            self._descriptor = ownership.open_lock(self.path, self._database)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

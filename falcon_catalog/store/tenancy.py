@@ -85,10 +85,8 @@ def _is_locked(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _locked(path: Path, how: int, otherwise: str) -> Iterator[None]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
-        descriptor = os.open(_lock_path(path), flags, 0o600)
-        ownership.inherit(_lock_path(path))
+        descriptor = ownership.open_lock(_lock_path(path), path)
     except OSError as error:
         raise StoreError(f"store {path}: {error}") from error
     try:

@@ -22,10 +22,10 @@ def ensure(tx: Transaction, name: str) -> int:
         "INSERT INTO warehouses (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
         (name, tx.now),
     )
-    row = tx.one("SELECT id FROM warehouses WHERE name = ?", (name,))
-    if row is None:
+    found = find(tx, name)
+    if found is None:
         raise LookupError(name)
-    return int(row[0])
+    return found.id
 
 
 def find(tx: Transaction, name: str) -> WarehouseRow | None:

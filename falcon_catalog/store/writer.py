@@ -52,11 +52,13 @@ class Writer:
         connect: Callable[[], sqlite3.Connection],
         lock_path: Path,
         doubt: Doubt | None = None,
+        database: Path | None = None,
     ) -> None:
+        """Lock the file at ``lock_path``, which belongs to whoever owns ``database``."""
         self.doubt = doubt if doubt is not None else Doubt()
         self.time_commit: Callable[[], AbstractContextManager[None]] = nullcontext
         self._connect = connect
-        self._lock = ProcessLock(lock_path)
+        self._lock = ProcessLock(lock_path, database)
         self._turn = threading.Lock()
         self._guard = threading.Lock()
         self._waiting = 0

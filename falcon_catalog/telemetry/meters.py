@@ -75,6 +75,10 @@ class Meters:
             [(reason,) for reason in REFUSALS],
         )
 
+        self.lines_dropped = make.counter(
+            "log_lines_dropped_total", "Lines of the log that nobody read in time."
+        )
+
     def _count_commits(self) -> None:
         make = self._registry
         each = [(operation,) for operation in _COMMITS]

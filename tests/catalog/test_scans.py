@@ -19,6 +19,8 @@ from pyiceberg.types import StringType
 
 from falcon_catalog.catalog import scans
 from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.planning import scan
+from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.store import plans
 from tests.catalog.scanning import Planned, plan, pyiceberg, table_path, wait
@@ -351,35 +353,6 @@ class TestRefusals:
         assert (status, kind) == (400, "BadRequestException")
         assert told in message
 
-    @pytest.mark.parametrize("field", ["select", "stats-fields"])
-    def test_names_of_columns_are_looked_up_in_one_map(
-        self, ns: Server, monkeypatch: pytest.MonkeyPatch, field: str
-    ) -> None:
-        columns = [
-            {"id": n, "name": f"c{n}", "type": "long", "required": False} for n in range(1, 501)
-        ]
-        ns.table("wide", schema={"type": "struct", "fields": columns})
-        looked_at = []
-        full_name = Column.full_name.fget
-        monkeypatch.setattr(
-            Column, "full_name", property(lambda c: looked_at.append(1) or full_name(c))
-        )
-        path = "/v1/namespaces/ns/tables/wide/plan"
-        ns.ok("POST", path, {})
-        without = len(looked_at)
-        looked_at.clear()
-        ns.ok("POST", path, {field: [column["name"] for column in columns]})
-        assert len(looked_at) <= without + len(columns), "not once for each pair of names"
-
-    @pytest.mark.parametrize("field", ["select", "stats-fields"])
-    def test_lists_of_names_are_bounded(self, server: Server, field: str) -> None:
-        fill(server, appends=1)
-        columns = len(server.ok("GET", T)["metadata"]["schemas"][-1]["fields"])
-        server.ok("POST", f"{T}/plan", {field: ["id"] * (columns + 1000)})
-        told = server.fails("POST", f"{T}/plan", {field: ["id"] * (columns + 1001)})
-        assert told[:2] == (400, "BadRequestException")
-        assert f"{field}: {columns + 1001} names, at most {columns + 1000} are allowed" in told[2]
-
     @pytest.mark.parametrize("body", [{}, {"plan-task": None}, {"plan-task": 1}, []])
     def test_a_plan_task_is_a_string(self, server: Server, body: object) -> None:
         fill(server, appends=1)
@@ -527,3 +500,65 @@ def run(program: str, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+class TestWideTables:
+    """Scans that name thousands of columns."""
+
+    def metadata(self, server: Server, columns: int) -> dict[str, Any]:
+        fields = [
+            {"id": n, "name": f"Column_{n}", "type": "long", "required": False}
+            for n in range(1, columns + 1)
+        ]
+        server.namespace("ns")
+        body = {"name": "wide", "schema": {"type": "struct", "fields": fields}}
+        made = server.ok("POST", "/v1/namespaces/ns/tables", body)
+        return dict(made["metadata"])
+
+    @pytest.mark.parametrize("sensitive", [True, False])
+    def test_each_name_is_found_without_a_walk_over_all_columns(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch, *, sensitive: bool
+    ) -> None:
+        count = 1000
+        metadata = self.metadata(server, count)
+        names = [f"Column_{n}" if sensitive else f"COLUMN_{n}" for n in range(1, count + 1)]
+        filter_: dict[str, Any] = {"type": "is-null", "term": names[0]}
+        for name in names[1:]:
+            filter_ = {"type": "or", "left": filter_, "right": {"type": "is-null", "term": name}}
+        looked = 0
+        full_name = Column.full_name.fget
+
+        def counted(column: Column) -> str:
+            nonlocal looked
+            looked += 1
+            return str(full_name(column))
+
+        monkeypatch.setattr(Column, "full_name", property(counted))
+        request = {
+            "select": names,
+            "stats-fields": names,
+            "filter": filter_,
+            "case-sensitive": sensitive,
+        }
+        read = scan.read(metadata, request, 10_000)
+        assert len(read.stats) == count
+        assert looked <= 10 * count
+
+    def test_no_list_has_more_names_than_are_allowed(self, tmp_path: Path) -> None:
+        with serving(tmp_path, limits__columns=50) as server:
+            self.metadata(server, 20)
+            path = table_path("wide")
+            for field in ("select", "stats-fields"):
+                names = [f"Column_{n % 20 + 1}" for n in range(51)]
+                status, kind, told = server.fails("POST", f"{path}/plan", {field: names})
+                assert (status, kind) == (400, "BadRequestException")
+                assert f"field {field}: 51 names, at most 50 are allowed" in told
+                server.ok("POST", f"{path}/plan", {field: names[:50]})
+
+    def test_a_table_wider_than_the_limit_can_name_all_of_its_columns(self, server: Server) -> None:
+        metadata = self.metadata(server, 60)
+        names = [f"Column_{n}" for n in range(1, 61)]
+        request = {"select": [*names, "_file", "_pos"], "stats-fields": names}
+        assert len(scan.read(metadata, request, 10).stats) == 60
+        with pytest.raises(BadRequestError, match="121 names, at most 120 are allowed"):
+            scan.read(metadata, {"select": [*names, *names, "*"]}, 10)

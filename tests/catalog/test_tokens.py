@@ -15,6 +15,7 @@ import requests
 
 from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
 from falcon_catalog.catalog import principals
+from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
 from tests.catalog.serving import Server
 from tests.scenarios.steps import trigger
@@ -370,7 +371,8 @@ class TestRequests:
         token = locked.token()
         with closing(Database.open(f"sqlite:///{locked.store}")) as database:
             principals.remove(database, "etl")
-            assert principals.list_(database) == []
+            with database.read() as tx:
+                assert rows.all_(tx) == []
         self._is_refused(locked, token)
         secrets_of_principals("etl")  # the same name, somebody else
         self._is_refused(locked, token)
@@ -443,7 +445,8 @@ class TestSecrets:
         with closing(Database.open(f"sqlite:///{locked.store}")) as database:
             realm = principals.Realm.of(database, 600)
             token = principals.authenticate(realm, locked.name, locked.secret)
-            (row,) = principals.list_(database)
+            with database.read() as tx:
+                (row,) = rows.all_(tx)
         shown = f"{realm!r}{token!r}{row!r}"
         for secret in (repr(realm.key), token.text, row.secret_hash):
             assert secret not in shown
@@ -457,8 +460,11 @@ class TestSecrets:
     ) -> None:
         secrets = {secrets_of_principals(name) for name in ("a", "b", "c")}
         assert len(secrets) == 3
-        with closing(Database.open(f"sqlite:///{tmp_path}/catalog.db")) as database:
-            rows = principals.list_(database)
-        assert [row.name for row in rows] == ["a", "b", "c"]
-        assert all(row.secret_hash.startswith("scrypt$16384$8$1$") for row in rows)
-        assert len({row.secret_hash for row in rows}) == 3
+        with (
+            closing(Database.open(f"sqlite:///{tmp_path}/catalog.db")) as database,
+            database.read() as tx,
+        ):
+            found = rows.all_(tx)
+        assert [row.name for row in found] == ["a", "b", "c"]
+        assert all(row.secret_hash.startswith("scrypt$16384$8$1$") for row in found)
+        assert len({row.secret_hash for row in found}) == 3

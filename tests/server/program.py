@@ -102,6 +102,7 @@ def main() -> int:
         else:
             finished = serve(service.make(), settings, click.echo, service.meters)
     except ServerError as error:
+        logs.finish()  # what it has to say first
         click.echo(str(error), err=True)
         return 1
     return 0 if finished else 1

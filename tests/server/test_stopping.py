@@ -40,7 +40,7 @@ def gate(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_request_in_flight_is_answered_before_the_end(
     program: Any, gate: Path, number: int, get: Any
 ) -> None:
@@ -142,3 +142,35 @@ def test_a_second_signal_ends_the_process_at_once(program: Any, gate: Path, get:
     wait_until_refused(port)
     server.signal()
     assert server.status() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_that_means_nothing_here_ends_nothing(
+    program: Any, gate: Path, number: int, get: Any
+) -> None:
+    server = program(start_new_session=True)
+    port = server.port()
+    waiting = get(port, f"/gate?{gate}")
+    assert server.line() == "entered"
+    before = server.workers
+    os.killpg(server.process.pid, number)  # as a terminal does when it is closed
+    assert get(port, "/big?10").getresponse().read() == b"x" * 10
+    gate.write_bytes(b"done")
+    assert waiting.getresponse().read() == b"done"
+    assert server.workers == before
+    assert server.stop() == 0
+    assert sum("is ignored" in line for line in server.errors) == 1
+
+
+def test_a_quit_of_the_terminal_stops_all_processes_in_order(
+    program: Any, gate: Path, get: Any
+) -> None:
+    server = program(start_new_session=True)
+    port = server.port()
+    waiting = get(port, f"/gate?{gate}")
+    assert server.line() == "entered"
+    os.killpg(server.process.pid, signal.SIGQUIT)
+    wait_until_refused(port)
+    gate.write_bytes(b"done")
+    assert waiting.getresponse().read() == b"done"
+    assert server.status() == 0

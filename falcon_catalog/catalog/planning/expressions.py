@@ -1,6 +1,5 @@
 """Filters, bound to columns: how many rows of a file pass, and what is left to ask of them."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,25 +49,28 @@ Facts = Callable[[Column], Known]
 
 
 class Fields:
-    """The columns that a request may name; one that was renamed may be there twice."""
+    """The columns that a request may name; one that was renamed may be there twice.
 
-    def __init__(self, columns: Sequence[Column], case_sensitive: bool) -> None:  # noqa: FBT001 - as in the request
+    A request may name as many columns as a table has: each is found without a walk over all.
+    """
+
+    def __init__(self, columns: Sequence[Column], case_sensitive: bool) -> None:  # noqa: FBT001
         self.columns = columns
-        self.case_sensitive = case_sensitive
-        self._by_name: dict[str, list[Column]] = defaultdict(list)
+        self._case_sensitive = case_sensitive
         self._by_id: dict[int, Column] = {}
+        self._by_name: dict[str, list[Column]] = {}
         for column in columns:
-            self._by_name[self.key(column.full_name)].append(column)
             self._by_id.setdefault(column.id, column)
+            self._by_name.setdefault(self.key(column.full_name), []).append(column)
 
     def named(self, name: object, where: str) -> Column:
         """Return the column with this full name; 400 when there is none, or several."""
         if not isinstance(name, str):
             raise BadRequestError(f"Invalid {where}: a column's name must be a string")
-        found = self._by_name.get(self.key(name), ())
+        found = self._by_name.get(self.key(name))
         if not found:
             raise BadRequestError(f"Invalid {where}: cannot find column {show(name)}")
-        if len({column.id for column in found}) > 1:
+        if any(column.id != found[0].id for column in found):
             raise BadRequestError(f"Invalid {where}: column {show(name)} is ambiguous")
         return found[0]
 
@@ -82,7 +84,7 @@ class Fields:
 
     def key(self, name: str) -> str:
         """Return the form in which two names of one column are equal."""
-        return name if self.case_sensitive else name.lower()
+        return name if self._case_sensitive else name.lower()
 
 
 def verdict(expression: Expression, facts: Facts) -> Verdict:

@@ -1,6 +1,7 @@
 """What manifest lists and manifests say of the columns in files."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from falcon_catalog.catalog.planning import transforms, values
 from falcon_catalog.catalog.planning.expressions import Facts
@@ -9,18 +10,19 @@ from falcon_catalog.catalog.planning.manifests import ContentFile, Manifest, Par
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.types import Type
 
+Told = TypeVar("Told")
+
 _FLOATS = ("float", "double")
 
 
 def of_manifest(manifest: Manifest) -> Facts:
     """Return what is known of all files of a manifest."""
-    pairs = list(zip(manifest.spec.fields, manifest.summaries, strict=False))
+    pairs = _by_source(zip(manifest.spec.fields, manifest.summaries, strict=False))
 
     def facts(column: Column) -> Known:
         known = _nothing(column)
-        for field, summary in pairs:
-            if field.source_id == column.id:
-                known &= _of_summary(field, summary)
+        for field, summary in pairs.get(column.id, ()):
+            known &= _of_summary(field, summary)
         return known
 
     return facts
@@ -28,12 +30,12 @@ def of_manifest(manifest: Manifest) -> Facts:
 
 def of_partition(file: ContentFile) -> Facts:
     """Return what a file's partition says: exactly true, so that residuals can rest on it."""
-    pairs = list(zip(file.spec.fields, file.partition, strict=True))
+    pairs = _by_source(zip(file.spec.fields, file.partition, strict=True))
 
     def facts(column: Column) -> Known:
         known = _nothing(column)
-        for field, value in pairs:
-            if field.source_id == column.id and field.source_type is not None:
+        for field, value in pairs.get(column.id, ()):
+            if field.source_type is not None:
                 known &= transforms.source_of_value(field.transform, field.source_type, value)
         return known
 
@@ -66,6 +68,16 @@ def of_metrics(file: ContentFile, column_id: int, kind: Type) -> Known:
         lower=lower,
         upper=upper,
     )
+
+
+def _by_source(
+    pairs: Iterable[tuple[PartitionField, Told]],
+) -> dict[int | None, list[tuple[PartitionField, Told]]]:
+    """Sort what is told of partition fields by column: a filter may ask for thousands of these."""
+    found: dict[int | None, list[tuple[PartitionField, Told]]] = {}
+    for field, told in pairs:
+        found.setdefault(field.source_id, []).append((field, told))
+    return found
 
 
 def _nothing(column: Column) -> Known:

@@ -162,10 +162,10 @@ def _judge_equal(
     lower, upper = known.lower, known.upper
     first = 0 if lower is None else bisect_left(literals, lower)
     last = len(literals) if upper is None else bisect_right(literals, upper)
-    candidates = literals[first:last]
-    if len(candidates) <= _MOST_CANDIDATES:
-        candidates = [one for one in candidates if _is_possible(one, known, bucket_of)]
-    if not candidates:
+    possible = last > first
+    if possible and last - first <= _MOST_CANDIDATES:
+        possible = any(_is_possible(one, known, bucket_of) for one in literals[first:last])
+    if not possible:
         return Verdict.NEVER
     certain = lower is not None and lower == upper
     return Verdict.ALWAYS if certain else Verdict.SOMETIMES

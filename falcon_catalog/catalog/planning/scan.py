@@ -4,7 +4,7 @@ Rules and texts follow ``PlanTableScanRequest`` and ``BaseIncrementalScan`` of A
 Java library, but the start of an incremental scan is exclusive, as the specification says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,6 @@ from falcon_catalog.metadata.types import Type
 _WHERE = "plan request"
 _WORD_OF_ALL = "*"
 _NO_COLUMN = -1
-_MOST_METADATA_COLUMNS = 1000
 JSON = dict[str, Any]
 
 
@@ -39,8 +38,14 @@ class Scan:
     """The types of all columns the table has or had."""
 
 
-def read(metadata: JSON, request: Mapping[str, Any]) -> Scan:
+def read(metadata: JSON, request: Mapping[str, Any], most_names: int) -> Scan:
     """Return the scan that a request asks for.
+
+    Args:
+        metadata: the table's.
+        request: a PlanTableScanRequest.
+        most_names: that ``select`` and ``stats-fields`` may have each; for a table with more
+            columns, twice as many as it has.
 
     Raises:
         BadRequestError: a field is malformed, or a snapshot or column does not exist.
@@ -51,12 +56,13 @@ def read(metadata: JSON, request: Mapping[str, Any]) -> Scan:
     sensitive = optional(request, "case-sensitive", as_boolean, _WHERE) is not False
     fields = _fields(metadata, snapshots[0] if use_old and snapshots else None, sensitive)
     optional(request, "min-rows-requested", as_long, _WHERE)  # a hint; more may be returned
-    for name in _names(request, "select", fields):
+    most_names = max(most_names, 2 * len(fields.columns))
+    for name in _names(request, "select", most_names):
         if not _is_metadata_column(name):
             fields.named(name, f"{_WHERE}, field select")
     stats = [
         fields.named(name, f"{_WHERE}, field stats-fields")
-        for name in _names(request, "stats-fields", fields)
+        for name in _names(request, "stats-fields", most_names)
     ]
     given = request.get("filter")
     types = _types(metadata, fields)
@@ -70,14 +76,11 @@ def read(metadata: JSON, request: Mapping[str, Any]) -> Scan:
     )
 
 
-def _names(request: Mapping[str, Any], field: str, fields: Fields) -> Sequence[str]:
-    """Return the names in a list of columns, which may be no longer than a table makes sensible."""
-    names: Sequence[str] = optional(request, field, array_of(as_text), _WHERE) or ()
-    most = len(fields.columns) + _MOST_METADATA_COLUMNS
+def _names(request: Mapping[str, Any], field: str, most: int) -> list[str]:
+    names = optional(request, field, array_of(as_text), _WHERE) or []
     if len(names) > most:
         raise BadRequestError(
-            f"Invalid {_WHERE}, field {field}: {len(names)} names, at most {most} are allowed for"
-            f" a table of {len(fields.columns)} columns"
+            f"Invalid {_WHERE}, field {field}: {len(names)} names, at most {most} are allowed"
         )
     return names
 
