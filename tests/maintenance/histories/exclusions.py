@@ -69,6 +69,11 @@ def duckdb_cannot_insert(kinds: Iterable[str], spec: Iterable[Partition]) -> boo
     )
 
 
+def unsigned(value: object) -> object:
+    """Return 0.0 for -0.0: DuckDB's dictionaries of a Parquet file take one for the other."""
+    return 0.0 if isinstance(value, float) and value == 0 else value
+
+
 def duckdb_cannot_delete(spec: Iterable[Partition]) -> bool:
     """Say whether a position delete file by DuckDB fails, or is in another partition than its data.
 

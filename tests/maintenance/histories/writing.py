@@ -26,6 +26,7 @@ class Writing(Place):
         if chosen is None or (ref != "main" and chosen != "pyiceberg"):
             return
         if chosen == "duckdb":
+            rows = [{key: exclusions.unsigned(value) for key, value in row.items()} for row in rows]
             if not self._duck(self._insert(table, rows)):
                 return
         elif chosen == "pyiceberg":
