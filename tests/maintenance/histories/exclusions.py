@@ -18,21 +18,6 @@ _GREATEST_FLOAT = 3.5e38
 _MISSPELLED_BY_DUCKDB = ("boolean", *REALS, "time", "uuid", "binary", "fixed[4]")
 
 
-def nobody_writes(kind: str, transform: str) -> bool:
-    """Say whether neither engine computes a transform.
-
-    PyIceberg's bucket of a time asks an integer for its hour; its truncation of bytes does not
-    know large binaries; it cannot group by a UUID. DuckDB cannot spell bytes, and its hash of a
-    UUID is another than the specification's.
-    """
-    bucket = transform.startswith("bucket")
-    return (
-        (kind == "time" and bucket)
-        or (kind == "binary" and transform.startswith("truncate"))
-        or (kind == "uuid" and not bucket)
-    )
-
-
 def named_in_manifests(kind: str) -> str | None:
     """Return the name that PyIceberg gives to a partition value's type in a manifest.
 
@@ -43,14 +28,17 @@ def named_in_manifests(kind: str) -> str | None:
 
 
 def pyiceberg_cannot_write(spec: Iterable[Partition]) -> bool:
-    """Say whether PyIceberg loses, doubles or refuses rows of a partition spec.
+    """Say whether PyIceberg's own writer loses, doubles or refuses rows of a partition spec.
 
-    It picks each partition's rows by equality: none for NaN, those of 0.0 and of -0.0 twice. And it
-    cannot group by a UUID, nor by the void that is left of one.
+    It picks each partition's rows by equality: none for NaN, those of 0.0 and of -0.0 twice. It
+    cannot group by a UUID, nor by the void that is left of one; its bucket of a time asks an
+    integer for its hour; its truncation of bytes does not know large binaries.
     """
     return any(
         (kind in REALS and transform == "identity")
         or (kind == "uuid" and not transform.startswith("bucket"))
+        or (kind == "time" and transform.startswith("bucket"))
+        or (kind == "binary" and transform.startswith("truncate"))
         for kind, transform in spec
     )
 
@@ -62,11 +50,20 @@ def duckdb_cannot_insert(kinds: Iterable[str], spec: Iterable[Partition]) -> boo
     void fields out of version 1's partitions.
     """
     return "fixed[4]" in kinds or any(
-        (transform == "identity" and kind in _MISSPELLED_BY_DUCKDB)
+        _is_misspelled(kind, transform)
         or (kind == "uuid" and transform.startswith("bucket"))
         or transform == "void"
         for kind, transform in spec
     )
+
+
+def _is_misspelled(kind: str, transform: str) -> bool:
+    return kind in _MISSPELLED_BY_DUCKDB and transform.startswith(("identity", "truncate"))
+
+
+def unsigned(value: object) -> object:
+    """Return 0.0 for -0.0: DuckDB's dictionaries of a Parquet file take one for the other."""
+    return 0.0 if isinstance(value, float) and value == 0 else value
 
 
 def duckdb_cannot_delete(spec: Iterable[Partition]) -> bool:
@@ -75,7 +72,7 @@ def duckdb_cannot_delete(spec: Iterable[Partition]) -> bool:
     Truncated numbers below zero end in an internal error.
     """
     return any(
-        (transform == "identity" and kind in _MISSPELLED_BY_DUCKDB)
+        _is_misspelled(kind, transform)
         or (transform.startswith("truncate") and kind.startswith(("int", "long", "decimal")))
         for kind, transform in spec
     )

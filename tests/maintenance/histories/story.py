@@ -83,6 +83,8 @@ class _Teller:
             properties["write.metadata.previous-versions-max"] = str(dice.randint(1, 3))
         steps = [self._append("main")]
         steps += [self._step() for _ in range(dice.randint(5, 14))]
+        if layout in ("twin", "lent", "borrowed"):
+            steps.insert(dice.randint(1, len(steps)), ("share",))
         steps += [("compact", self._plan(), "main"), ("expire", 1), ("orphans",)]
         return Story(self.seed, version, layout, columns, spec, properties, steps)
 
@@ -220,9 +222,7 @@ class _Teller:
             key = self.dice.choice([*self.kinds, "id"])
             kind = self.kinds.get(key, "long")
             transform = self.dice.choice(transforms(kind))
-            if any(source == key for source, _ in self.spec) or exclusions.nobody_writes(
-                kind, transform
-            ):
+            if any(source == key for source, _ in self.spec):
                 continue
             name = None if transform.startswith("bucket") else exclusions.named_in_manifests(kind)
             if name in self.names:

@@ -26,6 +26,7 @@ class Writing(Place):
         if chosen is None or (ref != "main" and chosen != "pyiceberg"):
             return
         if chosen == "duckdb":
+            rows = [{key: exclusions.unsigned(value) for key, value in row.items()} for row in rows]
             if not self._duck(self._insert(table, rows)):
                 return
         elif chosen == "pyiceberg":
@@ -45,7 +46,7 @@ class Writing(Place):
         if wanted == "pyiceberg" and not exclusions.pyiceberg_cannot_write(spec):
             return wanted
         if wanted == "pyiceberg":
-            self.leave_out("PyIceberg writes partitions of reals or UUIDs")
+            self.leave_out("PyIceberg writes such partitions")
         return "pipeline"
 
     def _duckdb_cannot_insert(self, table: Table, spec: list[tuple[str, str]]) -> bool:
@@ -136,7 +137,7 @@ class Writing(Place):
         else:
             spec = [one[1:] for one in self.partitions(table, all_specs=False)]
             if exclusions.pyiceberg_cannot_write(spec):
-                self.leave_out("PyIceberg writes partitions of reals or UUIDs")
+                self.leave_out("PyIceberg writes such partitions")
                 return
             if ids:
                 table.delete(self._expression(table, where, ids))
@@ -163,8 +164,10 @@ class Writing(Place):
     def _overwrite(self, writer: str, where: tuple[Any, ...], rows: list[Row]) -> None:
         table = self.table()
         spec = [one[1:] for one in self.partitions(table, all_specs=False)]
-        if self.story.version == 3 or exclusions.pyiceberg_cannot_write(spec):
-            self.leave_out("PyIceberg writes partitions of reals or UUIDs")
+        if self.story.version == 3:
+            return
+        if writer == "pyiceberg" and exclusions.pyiceberg_cannot_write(spec):
+            self.leave_out("PyIceberg writes such partitions")
             return
         if where[0] == "filter" and not self._can_find("pyiceberg", table, where):
             return
