@@ -23,7 +23,7 @@ from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import is_inside, key
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import relocation, survey, tenancy
+from falcon_catalog.store import relocation, survey, tenancy, warehouses
 from falcon_catalog.store.database import Database, Transaction
 from falcon_catalog.store.survey import Pointer
 
@@ -152,7 +152,9 @@ def _has_work(order: Order, outcome: Outcome) -> bool:
     if outcome.changed:
         return True
     with looking.look(order.path) as tx:
-        return any(True for _ in _documents(tx, order.move))
+        return any(True for _ in _documents(tx, order.move)) or any(
+            order.move.changes(location) for _, location in warehouses.marked(tx)
+        )
 
 
 def _each(order: Order, pointers: list[Pointer], tell: Tell, *, dry: bool) -> Iterator[Moved]:
@@ -261,6 +263,9 @@ def _switch(order: Order, written: list[Moved]) -> None:
                 relocation.forget_plans(tx, pointer.id)
         for what, row_id, document in _documents(tx, order.move):
             relocation.set_document(tx, what, row_id, orjson.dumps(document).decode())
+        for name, location in warehouses.marked(tx):
+            if order.move.changes(location):
+                warehouses.mark(tx, name, order.move(location))
         for answer in relocation.answers(tx):
             _move_answer(tx, answer, order.move, places)
 

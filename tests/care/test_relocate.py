@@ -207,12 +207,12 @@ def test_a_second_run_has_nothing_to_do(old: Warehouse, moved: Warehouse) -> Non
 
 
 def test_it_is_refused_while_a_server_runs(old: Warehouse, moved: Warehouse) -> None:
-    dump = moved.dump()
     with moved.serving():
+        dump = moved.dump()
         status, _, err = moved.relocate(old.location)
+        assert moved.dump() == dump
     assert status == 2
     assert "is in use: stop the server" in err
-    assert moved.dump() == dump
 
 
 def test_settings_that_name_the_old_place_are_told(old: Warehouse, moved: Warehouse) -> None:
