@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from falcon_catalog import __version__
-from falcon_catalog.care import copies, looking, manifest
+from falcon_catalog.care import copies, looking, manifest, mounts
 from falcon_catalog.care.manifest import Copy, Manifest
 from falcon_catalog.catalog import files
 from falcon_catalog.errors import CatalogError, NotFoundError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import local_path
+from falcon_catalog.settings import Settings
 from falcon_catalog.store import survey
 from falcon_catalog.store.database import Database, StoreError, Transaction
 
@@ -42,18 +43,20 @@ class _Copied:
     files: dict[str, Copy | None] = field(default_factory=dict)
 
 
-def backup(path: Path, destination: Path, tell: Tell) -> Manifest:
+def backup(path: Path, destination: Path, settings: Settings, tell: Tell) -> Manifest:
     """Back the store at ``path`` up into the new folder ``destination``.
 
     The folder appears only once it is whole, verified and durable.
 
     Raises:
-        StoreError: there is something at the destination, or the store or the backup is damaged.
+        StoreError: there is something at the destination, the store or the backup is damaged, or
+            a warehouse with tables is not there.
         OSError: a file cannot be read or written.
     """
     destination = destination.absolute()
     if os.path.lexists(destination):
         raise StoreError(f"{destination} is there already; a backup never overwrites anything")
+    _require_warehouses(path, settings)
     destination.parent.mkdir(parents=True, exist_ok=True)
     with _torso(destination) as folder:
         made = _fill(path, folder, tell)
@@ -66,8 +69,22 @@ def backup(path: Path, destination: Path, tell: Tell) -> Manifest:
     return made
 
 
-def verify(folder: Path, told: Manifest) -> None:
+def _require_warehouses(path: Path, settings: Settings) -> None:
+    """Refuse a backup that would lack every metadata file of a warehouse."""
+    with looking.look(path) as tx:
+        every = [*survey.pointers(tx, "living"), *survey.pointers(tx, "dropped")]
+        for one in mounts.missing(tx, settings):
+            if any(one.holds(pointer) for pointer in every):
+                raise StoreError(f"no backup is made: {one}")
+
+
+def verify(folder: Path, told: Manifest, *, older: bool = False) -> None:
     """Read the whole backup back, and compare it with its manifest.
+
+    Args:
+        folder: the backup.
+        told: its manifest.
+        older: whether the schema of its database may be an older version's.
 
     Raises:
         StoreError: it is damaged; the message says where.
@@ -78,7 +95,7 @@ def verify(folder: Path, told: Manifest) -> None:
             raise StoreError(f"the backup {folder} is damaged: {copy.path} is missing")
         if copies.digest(path) != copy.sha256:
             raise StoreError(f"the backup {folder} is damaged: {copy.path} was changed")
-    with looking.look(folder / told.database.path, immutable=True) as tx:
+    with looking.look(folder / told.database.path, immutable=True, older=older) as tx:
         (result,) = tx.connection.execute("PRAGMA integrity_check(1)").fetchone()
         if result != "ok":
             raise StoreError(f"the database in {folder} is damaged: {result}")

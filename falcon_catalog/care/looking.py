@@ -15,10 +15,11 @@ _BUSY_TIMEOUT_MS = 10_000
 
 
 @contextlib.contextmanager
-def look(path: Path, *, immutable: bool = False) -> Iterator[Transaction]:
+def look(path: Path, *, immutable: bool = False, older: bool = False) -> Iterator[Transaction]:
     """See the store at ``path``, each statement its newest moment.
 
-    ``immutable``: a copy that nobody else has open; no file is made beside it.
+    ``immutable``: a copy that nobody else has open; no file is made beside it. ``older``: its
+    schema may be an older version's; what later versions added must not be asked for.
 
     Raises:
         StoreError: there is none, it is no database, or its schema is of another version.
@@ -33,7 +34,7 @@ def look(path: Path, *, immutable: bool = False) -> Iterator[Transaction]:
         with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
             connection.execute("PRAGMA query_only = ON")
-            _check_schema(path, connection)
+            _check_schema(path, connection, older=older)
             yield Transaction(connection, now_ms())
     except sqlite3.Error as error:
         raise StoreError(f"store {path}: {error}") from error
@@ -56,14 +57,14 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
+def _check_schema(path: Path, connection: sqlite3.Connection, *, older: bool) -> None:
     pending, unknown = difference(connection)
     if unknown:
         raise StoreError(
             f"store {path}: its schema has {unknown[-1]!r}, which this version of falcon-catalog "
             "does not know; use the version that made it, or a newer one"
         )
-    if pending:
+    if pending and not older:
         raise StoreError(
             f"store {path}: its schema is of an older version; bring it up to date with "
             f"falcon-catalog migrate --store sqlite:///{path}"

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from falcon_catalog.care import copies, looking, manifest, replacing
+from falcon_catalog.care import claims, copies, looking, manifest, replacing
 from falcon_catalog.care.backup import Tell, verify
 from falcon_catalog.care.manifest import Copy, Manifest
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.locations import is_inside, local_path
-from falcon_catalog.store import survey, tenancy
+from falcon_catalog.locations import is_inside, key, local_path
+from falcon_catalog.store import survey, tenancy, warehouses
 from falcon_catalog.store.database import StoreError, Transaction
+from falcon_catalog.store.migrate import migrate
 
 _SHORTEST_RESPITE_MS = 7 * 24 * 60 * 60 * 1000
 
@@ -38,25 +39,29 @@ class Target:
 
     path: Path
     """The database."""
+    warehouses: dict[str, str]
+    """The location of each warehouse, by name."""
     roots: tuple[str, ...]
     """The locations that metadata files may be put back to."""
     retention_ms: int
     """For how long no purge may begin, if that is longer than a week."""
     replace: bool = False
+    adopt: bool = False
+    """Whether the warehouses are this store's whatever their folders hold, or lack."""
 
 
 def restore(source: Path, target: Target, tell: Tell) -> Restored:
     """Put the backup in the folder ``source`` in the place of the store.
 
     Raises:
-        StoreError: the backup is damaged, a server runs on the store, or there is a store and
-            ``replace`` is false. Nothing was changed.
+        StoreError: the backup is damaged, a server runs on the store, there is a store and
+            ``replace`` is false, or a warehouse seems not to be mounted. Nothing was changed.
         OSError: a file could not be read or written; the store was not replaced, or nobody
             can work on it until a restore has ended.
     """
     tell("verifying the backup")
     told = manifest.read(source)
-    verify(source, told)
+    verify(source, told, older=True)
     _check_locations(told, target)
     target.path.parent.mkdir(parents=True, exist_ok=True)
     with tenancy.alone(target.path):
@@ -65,11 +70,19 @@ def restore(source: Path, target: Target, tell: Tell) -> Restored:
             raise StoreError(
                 f"there is a store at {target.path}; --replace puts it aside, and deletes nothing"
             )
+        store_id, unmarked = claims.judge(
+            told,
+            target.warehouses,
+            backed_up=claims.store_id(source / told.database.path),
+            replaced=claims.store_id(earlier / target.path.name if earlier else target.path),
+            adopt=target.adopt,
+        )
         content = (source / told.database.path).read_bytes()
         with replacing.successor(target.path, content) as new:
             added, differing = _add_files(source, told, tell)
-            postponed = _give_respite(new, target.retention_ms)
+            postponed = _complete(new, target, store_id, unmarked)
             aside = replacing.replace(target.path)
+        claims.mark(target.path, unmarked)
     return Restored(told, added, tuple(differing), aside or earlier, postponed)
 
 
@@ -111,15 +124,25 @@ def _is_same(path: Path, copy: Copy) -> bool:
     return path.is_file() and copies.digest(path) == copy.sha256
 
 
-def _give_respite(path: Path, retention_ms: int) -> int:
-    """Let no purge begin soon: what is dropped in the backup may have come back since."""
-    until = looking.now_ms() + max(retention_ms, _SHORTEST_RESPITE_MS)
+def _complete(path: Path, target: Target, store_id: str | None, unmarked: dict[str, str]) -> int:
+    """Bring the restored database up to date, before it takes its place.
+
+    No purge may begin soon: what is dropped in the backup may have come back since. Returns how
+    many were put off.
+    """
+    until = looking.now_ms() + max(target.retention_ms, _SHORTEST_RESPITE_MS)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         # Without a log beside it, the file alone is the database, and can be renamed.
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA synchronous = FULL")
+        migrate(connection)
         connection.execute("BEGIN IMMEDIATE")
-        postponed = survey.postpone_purges(Transaction(connection, looking.now_ms()), until=until)
+        tx = Transaction(connection, looking.now_ms())
+        postponed = survey.postpone_purges(tx, until=until)
+        if store_id is not None:
+            warehouses.set_store_id(tx, store_id)
+        for name, root in unmarked.items():
+            warehouses.mark(tx, name, key(root))
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = WAL")
     copies.sync(path)

@@ -64,7 +64,7 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
     """
     with told_in_one_line():
         settings = read(config, flags)
-        made = backup(rules.store_path(settings.store.url), destination, _tell)
+        made = backup(rules.store_path(settings.store.url), destination, settings, _tell)
     size = made.database.bytes + sum(copy.bytes for copy in made.files)
     files = counted(len(made.files), "metadata file")
     click.echo(
@@ -82,12 +82,25 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
 @click.option(
     "--replace", is_flag=True, help="Put the store that is there aside, into a folder beside it."
 )
+@click.option(
+    "--adopt-warehouse",
+    is_flag=True,
+    help="Take the warehouse folders as they are: empty, or with another store's marker.",
+)
 @with_settings
-def restore_command(source: Path, config: Path | None, *, replace: bool, **flags: Any) -> None:
+def restore_command(
+    source: Path,
+    config: Path | None,
+    *,
+    replace: bool,
+    adopt_warehouse: bool,
+    **flags: Any,
+) -> None:
     """Put the backup in the folder SOURCE back. The server must be stopped.
 
-    First the whole backup is compared with its checksums. Metadata files that are missing are
-    put back to where they were; none that is there is overwritten. Then the database takes its
+    First the whole backup is compared with its checksums, and each warehouse is looked at: one
+    that seems not to be mounted, or is another store's, ends it. Metadata files that are missing
+    are put back to where they were; none that is there is overwritten. Then the database takes its
     place. No table that the backup has as dropped is purged within a week: it may have been
     undropped since. At the end the doctor looks at all of it, and tells which tables have
     commits that are younger than the backup.
@@ -104,7 +117,8 @@ def restore_command(source: Path, config: Path | None, *, replace: bool, **flags
     """
     with status_2():
         settings = read(config, flags)
-        done = restore(source, _target(settings, replace=replace), _tell)
+        target = _target(settings, replace=replace, adopt=adopt_warehouse)
+        done = restore(source, target, _tell)
     with told_in_one_line():
         _tell_of_restore(done)
         scope = Scope(rules.store_path(settings.store.url), settings)
@@ -114,10 +128,12 @@ def restore_command(source: Path, config: Path | None, *, replace: bool, **flags
         raise click.exceptions.Exit(1)
 
 
-def _target(settings: Settings, *, replace: bool) -> Target:
+def _target(settings: Settings, *, replace: bool, adopt: bool) -> Target:
     return Target(
         path=rules.store_path(settings.store.url),
+        warehouses=roots(settings),
         roots=(*roots(settings).values(), *settings.warehouse.allowed_locations),
+        adopt=adopt,
         retention_ms=settings.warehouse.drop_retention * 1000,
         replace=replace,
     )

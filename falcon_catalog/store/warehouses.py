@@ -59,6 +59,11 @@ def store_id(tx: Transaction) -> str:
     return str(row[0])
 
 
+def set_store_id(tx: Transaction, store_id: str) -> None:
+    """Give a store the id that the markers of its warehouses carry."""
+    tx.change("UPDATE store_identity SET store_id = ?", (store_id,))
+
+
 def metadata_locations(tx: Transaction, warehouse_id: int, limit: int) -> list[str]:
     """Return metadata files that should be there, of living tables first, the newest first.
 

@@ -1,7 +1,9 @@
 """Backups of a catalog that is written to, and what comes back from them."""
 
+import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import threading
@@ -16,9 +18,11 @@ import requests
 from pyiceberg.catalog import load_catalog
 
 from falcon_catalog.care import backup as backups
+from falcon_catalog.catalog import marker
 from falcon_catalog.store import tenancy
 from tests.care.conftest import FORGETFUL, Care, Stop, commit, duck, wait_for
 from tests.care.test_doctor import rows
+from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, Server, serving
 
 TIMEOUT = 60
@@ -356,6 +360,118 @@ def test_it_goes_nowhere_but_where_the_settings_allow(care: Care, stopped: Path)
     assert status == 1
     assert "newer-metadata" in out
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
+
+
+class TestTheWarehouse:
+    """A restore into a mount point would hide the metadata files under the file system."""
+
+    def store_id(self, care: Care) -> str:
+        return care.sql("SELECT store_id FROM store_identity")[0][0]
+
+    def marked(self, care: Care) -> str:
+        return json.loads((care.folder / "warehouse" / marker.NAME).read_bytes())["store"]
+
+    def serves(self, care: Care) -> None:
+        with serving(care.folder) as server:
+            assert server.ok("GET", "/health/ready") == {"status": "ready"}
+            assert [row[0] for row in read(server)] == [1]
+            assert server.table("new")
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_that_is_not_mounted_is_left_alone(self, care: Care, stopped: Path, shape: str) -> None:
+        before = care.sql("SELECT * FROM tabulars")
+        with unmounted(care.folder / "warehouse", shape):
+            status, _, err = care.run("restore", "--replace", str(stopped))
+            assert status == 2
+            assert "has neither a marker nor any metadata file of the backup" in err
+        assert care.sql("SELECT * FROM tabulars") == before
+        assert not list(care.folder.glob("catalog.db.replaced-*"))
+
+    def test_that_was_lost_is_made_when_told(self, care: Care, stopped: Path) -> None:
+        shutil.rmtree(care.folder / "warehouse")
+        for path in care.folder.glob("catalog.db*"):
+            path.unlink()
+        assert care.run("restore", str(stopped))[0] == 2
+        assert not care.store.exists()
+        status, out, _ = care.run("restore", "--adopt-warehouse", str(stopped))
+        assert status == 1  # the manifest lists are gone, and that is told
+        assert "snapshot-missing" in out
+        assert self.marked(care) == self.store_id(care)
+        with serving(care.folder) as server:
+            assert server.ok("GET", "/health/ready") == {"status": "ready"}
+            assert server.ok("GET", "/v1/namespaces/ns/tables/a")
+
+    def test_whose_marker_was_lost_is_known_by_its_files(self, care: Care, stopped: Path) -> None:
+        (care.folder / "warehouse" / marker.NAME).unlink()
+        assert care.run("restore", "--replace", str(stopped))[0] == 1
+        assert self.marked(care) == self.store_id(care)
+        self.serves(care)
+
+    def test_keeps_its_marker(self, care: Care, stopped: Path) -> None:
+        own, path = self.store_id(care), care.folder / "warehouse" / marker.NAME
+        before = path.stat()
+        assert care.run("restore", "--replace", str(stopped))[0] == 1
+        assert self.store_id(care) == own
+        assert path.stat() == before
+        drill = f"--store=sqlite:///{care.folder}/drill.db"
+        assert care.run("restore", drill, str(stopped))[0] == 1
+        assert path.stat() == before
+
+    def test_of_another_store_is_taken_when_told(self, care: Care, stopped: Path) -> None:
+        path = care.folder / "warehouse" / marker.NAME
+        told = json.loads(path.read_bytes())
+        path.write_text(json.dumps({**told, "store": "another"}), encoding="utf-8")
+        status, _, err = care.run("restore", "--replace", str(stopped))
+        assert status == 2
+        assert "belongs to another store, another; the backup is of" in err
+        assert care.run("restore", "--replace", "--adopt-warehouse", str(stopped))[0] == 1
+        assert self.marked(care) == told["store"]
+        self.serves(care)
+
+    def test_of_the_store_that_is_replaced_follows(self, care: Care, stopped: Path) -> None:
+        """The store was lost, a new one took the warehouse, and then a backup was found."""
+        own = self.store_id(care)
+        for path in care.folder.glob("catalog.db*"):
+            path.unlink()
+        assert care.run("migrate", "--adopt-warehouse")[0] == 0
+        assert self.marked(care) == self.store_id(care) != own
+        assert care.run("restore", "--replace", str(stopped))[0] == 1
+        assert self.marked(care) == self.store_id(care) == own
+        self.serves(care)
+
+    def test_is_the_one_of_an_older_versions_backup(self, care: Care, stopped: Path) -> None:
+        own = self.store_id(care)
+        database = stopped / "catalog.db"
+        with closing(sqlite3.connect(database, isolation_level=None)) as older:
+            for statement in (
+                "PRAGMA journal_mode = DELETE",
+                "DROP TABLE store_identity",
+                "ALTER TABLE warehouses DROP COLUMN marked_location",
+                "ALTER TABLE dropped_tabulars DROP COLUMN emptied_at",
+                "DELETE FROM _sqlite_migrations WHERE name LIKE '0006%'",
+            ):
+                older.execute(statement)
+        told = json.loads((stopped / "manifest.json").read_bytes())
+        content = database.read_bytes()
+        sha = hashlib.sha256(content).hexdigest()
+        told["database"] |= {"bytes": len(content), "sha256": sha}
+        del told["rows"]["store_identity"]
+        (stopped / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
+        assert care.run("restore", "--replace", str(stopped))[0] == 1
+        assert self.store_id(care) == self.marked(care) == own
+        self.serves(care)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_that_is_not_mounted_is_not_backed_up(
+        self, care: Care, stopped: Path, shape: str
+    ) -> None:
+        with unmounted(care.folder / "warehouse", shape):
+            status, _, err = care.run("backup", str(care.folder / "two"))
+        assert status == 1
+        (line,) = err.splitlines()
+        assert line.startswith("Error: no backup is made: the warehouse default (file://")
+        assert not list(care.folder.glob("*two*"))
+        assert stopped.is_dir()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for others")
