@@ -33,9 +33,8 @@ class UndropResource:
         self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, dropped: int
     ) -> None:
         """Bring one back; a body with ``identifier`` gives it another name."""
-        to = None
-        if req.content_length:
-            to = TableIdentifier.of(read_object(req).get("identifier"))
+        given = read_object(req).get("identifier") if req.content_length else None
+        to = None if given is None else TableIdentifier.of(given)
         send(resp, show(undrop.undrop(catalog, dropped, to)))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from falcon_catalog.catalog import growth, idempotency
+from falcon_catalog.catalog import growth, idempotency, placement
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import (
     AlreadyExistsError,
@@ -37,7 +37,8 @@ def create(catalog: Catalog, namespace: Namespace, properties: Properties) -> No
     Raises:
         NoSuchNamespaceError: its parent does not exist.
         AlreadyExistsError: it exists.
-        BadRequestError: its properties are too long.
+        BadRequestError: its properties are too long, or its location is none.
+        ForbiddenError: its location is not for its tables.
     """
     growth.check_properties(catalog, f"namespace {namespace}", None, properties)
     with catalog.database.write() as tx:
@@ -47,6 +48,7 @@ def create(catalog: Catalog, namespace: Namespace, properties: Properties) -> No
             tx, catalog.warehouse_id, namespace, parent_id=parent_id, properties=properties
         ):
             raise AlreadyExistsError(f"Namespace already exists: {namespace}")
+        _check_location(tx, catalog, {}, properties)
         body = {"namespace": namespace.levels, "properties": properties}
         idempotency.conclude(tx, catalog, {"body": body})
 
@@ -67,7 +69,8 @@ def update(
     Raises:
         UnprocessableEntityError: a key is both removed and updated.
         NoSuchNamespaceError: there is no such namespace.
-        BadRequestError: all properties would be too long.
+        BadRequestError: all properties would be too long, or the new location is none.
+        ForbiddenError: the new location is not for its tables.
     """
     if both := sorted(set(removals) & set(updates)):
         raise UnprocessableEntityError(
@@ -79,6 +82,7 @@ def update(
         kept = {key: value for key, value in row.properties.items() if key not in wanted}
         changed = kept | updates
         growth.check_properties(catalog, f"namespace {namespace}", row.properties, changed)
+        _check_location(tx, catalog, row.properties, changed)
         rows.set_properties(tx, row.id, changed)
         outcome = {
             "removed": [key for key in wanted if key in row.properties],
@@ -87,6 +91,19 @@ def update(
         }
         idempotency.conclude(tx, catalog, {"body": outcome})
     return outcome
+
+
+def _check_location(
+    tx: Transaction, catalog: Catalog, before: Properties, after: Properties
+) -> None:
+    """Check that tables can be created below a namespace's ``location``, if it is a new one.
+
+    One that was accepted earlier stays, so that everything else can be changed.
+    """
+    location = after.get("location")
+    if location and location != before.get("location"):
+        placement.check_allowed(catalog, location)
+        placement.check_surroundings(tx, catalog, location)
 
 
 def drop(catalog: Catalog, namespace: Namespace) -> None:

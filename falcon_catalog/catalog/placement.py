@@ -72,6 +72,14 @@ def check_free(tx: Transaction, catalog: Catalog, location: str, *, besides: int
         raise ForbiddenError(f"Location {location} overlaps another table's location: {other}")
 
 
+def check_surroundings(tx: Transaction, catalog: Catalog, location: str) -> None:
+    """Check that a location for many tables is not itself in a table, unless that is allowed."""
+    if catalog.allow_overlap:
+        return
+    if other := tabulars.enclosing(tx, key(location)):
+        raise ForbiddenError(f"Location {location} lies in a table's location: {other}")
+
+
 def new_metadata_location(metadata: Mapping[str, Any], previous: str | None) -> str:
     """Return a fresh name for a table's next metadata file."""
     version = 0
