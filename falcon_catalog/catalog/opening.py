@@ -1,7 +1,7 @@
 """Open what the settings name: one store, and the catalog of each warehouse in it."""
 
 from falcon_catalog import rules
-from falcon_catalog.catalog.base import Catalog, CommitCounts
+from falcon_catalog.catalog.base import Catalog, CommitCounts, PurgeCounts
 from falcon_catalog.catalog.documents import Documents
 from falcon_catalog.catalog.planner import Planner, PlanningLimits
 from falcon_catalog.catalog.planning.kept import Manifests
@@ -38,7 +38,7 @@ def open_catalogs(
     durable = settings.store.durability == "full"
     files = LocalFileIO(durable=durable, time_sync=meters.sync.time)
     documents, turns = Documents(settings.cache.documents_bytes), Turns()
-    commits = CommitCounts()
+    commits, purges = CommitCounts(), PurgeCounts()
     manifests = Manifests(settings.cache.manifests_bytes)
     _count(meters, documents, commits)
     _count_manifests(meters, manifests)
@@ -61,6 +61,7 @@ def open_catalogs(
             manifests=manifests,
             turns=turns,
             commits=commits,
+            purges=purges,
         )
         for name, location in roots.items()
     ]
