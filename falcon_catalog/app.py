@@ -28,6 +28,7 @@ from falcon_catalog.catalog.housekeeping import Housekeeper
 from falcon_catalog.catalog.mount import unavailable
 from falcon_catalog.catalog.opening import close_catalogs, open_catalogs, prepare_store
 from falcon_catalog.catalog.principals import Realm
+from falcon_catalog.catalog.watching import watch
 from falcon_catalog.errors import CatalogError, WarehouseUnavailableError
 from falcon_catalog.settings import Settings
 from falcon_catalog.store.database import Doubt
@@ -44,7 +45,7 @@ class CatalogApp:
         self.meters = meters
         self._wsgi = with_raw_path(self._route(realm, settings))
         self._quick_paths = quick_paths()
-        self._housekeeper = Housekeeper(catalogs)
+        self._housekeeper = Housekeeper(catalogs, watch(meters, catalogs))
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]

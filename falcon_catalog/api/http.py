@@ -112,8 +112,10 @@ def _object(req: falcon.Request, body: bytes) -> dict[str, Any]:
 
 
 def read_objects(body: Mapping[str, Any], name: str, *, required: bool) -> list[dict[str, Any]]:
-    """Return the list of objects in a field of a request's body."""
-    value = body.get(name, None if required else [])
+    """Return the list of objects in a field of a request's body; null is as good as absent."""
+    value = body.get(name)
+    if value is None and not required:
+        return []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise BadRequestError(f"Invalid request body: {name} is not a list of objects")
     return value

@@ -159,9 +159,7 @@ class RegisterTableResource:
         """Add a table that exists as files."""
         body = read_object(req)
         identifier = TableIdentifier(namespace, check_name(body.get("name"), "table"))
-        location, overwrite = read_metadata_location(body), body.get("overwrite", False)
-        if not isinstance(overwrite, bool):
-            raise BadRequestError(f"Invalid overwrite: {show(overwrite)} is not true or false")
+        location, overwrite = read_metadata_location(body), tables.read_flag(body, "overwrite")
         send_table(req, resp, tables.register(catalog, identifier, location, overwrite=overwrite))
 
 

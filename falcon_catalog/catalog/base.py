@@ -1,7 +1,7 @@
 """One warehouse's catalog: what every verb works with."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from falcon_catalog.catalog.documents import Documents
 from falcon_catalog.catalog.mount import Mount
@@ -11,6 +11,14 @@ from falcon_catalog.catalog.turns import Turns
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.store.database import Database
+
+
+@dataclass(slots=True)
+class PurgeCounts:
+    """What purges came to since the start. One thread counts; may be read at any time."""
+
+    failed: int = 0
+    """Attempts that ran into trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,8 @@ class Catalog:
     """How many bytes of JSON the properties of one thing may be."""
     keep_reports: int = 0
     """How many metrics reports are kept."""
+    purges: PurgeCounts = field(default_factory=PurgeCounts)
+    """What purges came to, those of all warehouses of a server."""
     retry_key: "RetryKey | None" = None
     """The Idempotency-Key of the request that is served, if it has one."""
 

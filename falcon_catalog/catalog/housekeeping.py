@@ -6,16 +6,18 @@ from collections.abc import Sequence
 
 from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.watching import Room
 
 _INTERVAL_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
 class Housekeeper:
-    """A thread that lets go of what was dropped, once its retention is over."""
+    """A thread that lets go of what was dropped, once its retention is over, and measures disks."""
 
-    def __init__(self, catalogs: Sequence[Catalog]) -> None:
+    def __init__(self, catalogs: Sequence[Catalog], room: Room) -> None:
         self._catalogs = tuple(catalogs)
+        self._room = room
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
         self._thread.start()
@@ -26,7 +28,9 @@ class Housekeeper:
         self._thread.join()
 
     def _run(self) -> None:
+        self._room.measure()
         while not self._stopped.wait(_INTERVAL_SECONDS):
+            self._room.measure()
             for catalog in self._catalogs:
                 self._let_go(catalog)
 

@@ -37,10 +37,9 @@ def create(catalog: Catalog, namespace: Namespace, properties: Properties) -> No
     Raises:
         NoSuchNamespaceError: its parent does not exist.
         AlreadyExistsError: it exists.
-        ForbiddenError: its ``location`` is outside the warehouse's allowed locations.
-        BadRequestError: its properties are too long, or its ``location`` is none.
+        BadRequestError: its properties are too long, or its location is none.
+        ForbiddenError: its location is not for its tables.
     """
-    _check_location(catalog, properties)
     growth.check_properties(catalog, f"namespace {namespace}", None, properties)
     with catalog.database.write() as tx:
         parent = namespace.parent
@@ -49,6 +48,7 @@ def create(catalog: Catalog, namespace: Namespace, properties: Properties) -> No
             tx, catalog.warehouse_id, namespace, parent_id=parent_id, properties=properties
         ):
             raise AlreadyExistsError(f"Namespace already exists: {namespace}")
+        _check_location(tx, catalog, {}, properties)
         body = {"namespace": namespace.levels, "properties": properties}
         idempotency.conclude(tx, catalog, {"body": body})
 
@@ -69,10 +69,9 @@ def update(
     Raises:
         UnprocessableEntityError: a key is both removed and updated.
         NoSuchNamespaceError: there is no such namespace.
-        ForbiddenError: a new ``location`` is outside the warehouse's allowed locations.
-        BadRequestError: all properties would be too long, or a new ``location`` is none.
+        BadRequestError: all properties would be too long, or the new location is none.
+        ForbiddenError: the new location is not for its tables.
     """
-    _check_location(catalog, updates)
     if both := sorted(set(removals) & set(updates)):
         raise UnprocessableEntityError(
             f"Invalid properties update: {', '.join(both)} cannot be both removed and updated"
@@ -83,6 +82,7 @@ def update(
         kept = {key: value for key, value in row.properties.items() if key not in wanted}
         changed = kept | updates
         growth.check_properties(catalog, f"namespace {namespace}", row.properties, changed)
+        _check_location(tx, catalog, row.properties, changed)
         rows.set_properties(tx, row.id, changed)
         outcome = {
             "removed": [key for key in wanted if key in row.properties],
@@ -91,6 +91,19 @@ def update(
         }
         idempotency.conclude(tx, catalog, {"body": outcome})
     return outcome
+
+
+def _check_location(
+    tx: Transaction, catalog: Catalog, before: Properties, after: Properties
+) -> None:
+    """Check that tables can be created below a namespace's ``location``, if it is a new one.
+
+    One that was accepted earlier stays, so that everything else can be changed.
+    """
+    location = after.get("location")
+    if location and location != before.get("location"):
+        placement.check_allowed(catalog, location)
+        placement.check_surroundings(tx, catalog, location)
 
 
 def drop(catalog: Catalog, namespace: Namespace) -> None:
@@ -115,12 +128,6 @@ def require(tx: Transaction, catalog: Catalog, namespace: Namespace) -> rows.Nam
     if row is None:
         raise NoSuchNamespaceError(f"Namespace does not exist: {namespace}")
     return row
-
-
-def _check_location(catalog: Catalog, properties: Properties) -> None:
-    """Check the folder that tables of a namespace would be put into, before one is refused."""
-    if "location" in properties:
-        placement.check_allowed(catalog, placement.requested_location(properties["location"]))
 
 
 def check_properties(value: Any, what: str) -> Properties:

@@ -1,7 +1,7 @@
 """Open what the settings name: one store, and the catalog of each warehouse in it."""
 
 from falcon_catalog import rules
-from falcon_catalog.catalog.base import Catalog, CommitCounts
+from falcon_catalog.catalog.base import Catalog, CommitCounts, PurgeCounts
 from falcon_catalog.catalog.documents import Documents
 from falcon_catalog.catalog.mount import Mount, MountedFiles, Warehouse, warehouses_of
 from falcon_catalog.catalog.planner import Planner, PlanningLimits
@@ -78,7 +78,7 @@ def _catalogs(settings: Settings, meters: Meters, database: Database) -> list[Ca
         _claim(settings, database, mount)
         mount.absence()  # logged, if it is not there
     documents, turns = Documents(settings.cache.documents_bytes), Turns()
-    commits = CommitCounts()
+    commits, purges = CommitCounts(), PurgeCounts()
     manifests = Manifests(settings.cache.manifests_bytes)
     _count(meters, documents, commits)
     _count_manifests(meters, manifests)
@@ -100,6 +100,7 @@ def _catalogs(settings: Settings, meters: Meters, database: Database) -> list[Ca
             manifests=manifests,
             turns=turns,
             commits=commits,
+            purges=purges,
         )
         for mount in mounts
     ]

@@ -95,6 +95,19 @@ def _check_no_link(catalog: Catalog, location: str) -> None:
         )
 
 
+def check_surroundings(tx: Transaction, catalog: Catalog, location: str) -> None:
+    """Check that a location for many tables is not itself in a table, unless that is allowed.
+
+    Raises:
+        ForbiddenError: it is, or a symbolic link below the warehouse leads to it.
+    """
+    if catalog.allow_overlap:
+        return
+    _check_no_link(catalog, location)
+    if other := tabulars.enclosing(tx, key(location)):
+        raise ForbiddenError(f"Location {location} lies in a table's location: {other}")
+
+
 def new_metadata_location(metadata: Mapping[str, Any], previous: str | None) -> str:
     """Return a fresh name for a table's next metadata file."""
     version = 0

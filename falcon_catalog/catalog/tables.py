@@ -16,6 +16,18 @@ from falcon_catalog.store import tabulars
 JSON = dict[str, Any]
 
 
+def read_flag(request: JSON, name: str) -> bool:
+    """Return a field of a request that is true or false; absent and null are false.
+
+    Raises:
+        BadRequestError: it is neither.
+    """
+    value = request.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise BadRequestError(f"Invalid {name}: {show(value)} is not true or false")
+    return bool(value)
+
+
 def list_(catalog: Catalog, namespace: Namespace, page: Page) -> list[str]:
     """Return the names of the tables in a namespace, ordered."""
     return entries.names(catalog, TABLE, namespace, page)
@@ -35,9 +47,7 @@ def create(catalog: Catalog, namespace: Namespace, request: JSON) -> Table:
         BadRequestError, ForbiddenError: the request or its location breaks a rule.
     """
     identifier = TableIdentifier(namespace, check_name(request.get("name"), "table"))
-    staged = request.get("stage-create", False)
-    if not isinstance(staged, bool):
-        raise BadRequestError(f"Invalid stage-create: {show(staged)} is not true or false")
+    staged = read_flag(request, "stage-create")
     table_uuid = str(uuid.uuid4())
     with catalog.database.read() as tx:
         location = entries.place(

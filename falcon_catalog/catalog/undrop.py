@@ -100,6 +100,7 @@ def let_go(catalog: Catalog, *, stopping: Callable[[], bool] = lambda: False) ->
         try:
             lines.append(_let_go(catalog, row, stopping))
         except Exception as error:  # noqa: BLE001 - one bad table must not keep the others
+            catalog.purges.failed += 1
             _log.warning("cannot purge %s yet: %s", row.identifier, error, exc_info=error)
             with catalog.database.write() as tx:
                 dropped.postpone(

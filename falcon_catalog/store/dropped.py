@@ -87,6 +87,28 @@ def list_(tx: Transaction, warehouse_id: int, page: Page) -> list[DroppedRow]:
     return [DroppedRow(*row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What was dropped in one warehouse and is still known, in numbers."""
+
+    count: int
+    oldest_ms: int
+    """Milliseconds since the oldest of it was dropped; 0 if there is none."""
+    troubled: int
+    """How many could not be purged so far."""
+
+
+def sums(tx: Transaction, warehouse_id: int) -> Sums:
+    """Count what was dropped and is still known."""
+    row = tx.one(
+        "SELECT count(*), min(dropped_at), count(trouble) FROM dropped_tabulars"
+        " WHERE warehouse_id = ?",
+        (warehouse_id,),
+    )
+    count, oldest, troubled = row or (0, None, 0)
+    return Sums(count, max(0, tx.now - oldest) if oldest is not None else 0, troubled)
+
+
 def delete(tx: Transaction, dropped_id: int) -> None:
     """Forget a dropped table or view: it came back, or its time is over."""
     tx.change("DELETE FROM dropped_tabulars WHERE id = ?", (dropped_id,))

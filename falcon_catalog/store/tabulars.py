@@ -118,6 +118,17 @@ def location_keys(tx: Transaction) -> list[str]:
     return [row[0] for row in tx.all("SELECT location_key FROM tabulars")]
 
 
+def enclosing(tx: Transaction, location_key: str) -> str | None:
+    """Return the location key of a table at or around ``location_key``."""
+    around = [*ancestors(location_key), location_key]
+    marks = ",".join("?" * len(around))
+    row = tx.one(
+        f"SELECT location_key FROM tabulars WHERE location_key IN ({marks}) LIMIT 1",  # noqa: S608
+        tuple(around),
+    )
+    return None if row is None else str(row[0])
+
+
 def overlapping(tx: Transaction, location_key: str, *, besides: int | None) -> str | None:
     """Return the location key of another table at, around or inside ``location_key``."""
     around = ancestors(location_key)

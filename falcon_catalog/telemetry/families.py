@@ -4,7 +4,7 @@ import bisect
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from falcon_catalog.telemetry.cells import Cells
@@ -101,7 +101,24 @@ class Histogram:
             yield "_count", labels, count
 
 
-Family = Number | Histogram
+class Seen:
+    """A gauge of something that all processes share: looked at by the one that is asked."""
+
+    def __init__(self, about: Description) -> None:
+        self.about = about
+        self._look: Callable[[], Iterable[tuple[tuple[str, ...], float]]] = tuple
+
+    def follow(self, look: Callable[[], Iterable[tuple[tuple[str, ...], float]]]) -> None:
+        """Let ``look`` return the values of the labels, each with a number, whenever it is told."""
+        self._look = look
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield what is seen now; what cannot be seen is not there."""
+        for values, value in self._look():
+            yield "", tuple(zip(self.about.labels, values, strict=True)), value
+
+
+Family = Number | Histogram | Seen
 
 
 def written(value: float) -> str:

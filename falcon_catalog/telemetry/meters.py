@@ -1,7 +1,7 @@
 """Every metric of the server, and what adds to it.
 
-Labels have few values, all known beforehand: an operation, a status. What clients name
-(tables, warehouses, principals) stands in the access log, never here.
+Labels have few values, all known beforehand: an operation, a status, a warehouse of the settings.
+What clients name (tables, namespaces, principals) stands in the access log, never here.
 """
 
 from collections.abc import Sequence
@@ -43,6 +43,7 @@ class Meters:
         self._count_commits()
         self._count_cache()
         self._count_store()
+        self._count_warehouses()
         registry.open(processes)
 
     def _count_requests(self, operations: tuple[str, ...]) -> None:
@@ -116,6 +117,30 @@ class Meters:
         )
         self.sync = make.histogram(
             "file_sync_seconds", "Time to sync a metadata file's content.", _OF_SYNCS
+        )
+
+        self.store_bytes = make.seen("store_bytes", "Size of the store's database file.")
+        self.store_log_bytes = make.seen("store_wal_bytes", "Size of its write-ahead log.")
+        self.store_free_bytes = make.seen(
+            "store_free_bytes", "Free bytes of the file system that the store is on."
+        )
+
+    def _count_warehouses(self) -> None:
+        make, labels = self._registry, ("warehouse",)
+        self.warehouse_free_bytes = make.seen(
+            "warehouse_free_bytes",
+            "Free bytes of the file system that the warehouse is on.",
+            labels,
+        )
+        self.drops = make.seen("dropped", "Dropped tables and views that are still known.", labels)
+        self.oldest_drop = make.seen(
+            "dropped_oldest_seconds", "Time since the oldest of them was dropped.", labels
+        )
+        self.troubled_purges = make.seen(
+            "purges_troubled", "Purges that failed, and will be tried again.", labels
+        )
+        self.purge_failures = make.counter(
+            "purge_failures_total", "Attempts to purge a table that failed."
         )
 
     def answered(self, operation: str | None, status: int, seconds: float, sent: int) -> None:

@@ -13,6 +13,7 @@ from falcon_catalog.telemetry.families import (
     Histogram,
     Labels,
     Number,
+    Seen,
     written,
 )
 
@@ -21,7 +22,7 @@ _INFO = Description(f"{_PREFIX}info", "gauge", "1, labelled with the version.", 
 _PROCESSES = Description(f"{_PREFIX}processes", "gauge", "Processes that serve requests.")
 
 Series = Iterable[tuple[str, ...]]
-Made = TypeVar("Made", Number, Histogram)
+Made = TypeVar("Made", Number, Histogram, Seen)
 
 
 class Registry:
@@ -55,6 +56,10 @@ class Registry:
     def gauge(self, name: str, text: str) -> Number:
         """Add a gauge."""
         return self._added(Number(Description(_PREFIX + name, "gauge", text), self._cells))
+
+    def seen(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Seen:
+        """Add a gauge of what all processes share."""
+        return self._added(Seen(Description(_PREFIX + name, "gauge", text, labels)))
 
     def histogram(
         self,
@@ -126,6 +131,7 @@ def _head(about: Description) -> tuple[str, str]:
 
 
 def _sample(name: str, labels: Labels, value: float) -> str:
-    # No name or value of a label comes from outside: nothing needs escaping.
+    # Labels' values are words of ours, or warehouses' names from the settings, which have neither
+    # quotation marks nor backslashes: nothing needs escaping.
     pairs = ",".join(f'{label}="{of}"' for label, of in labels)
     return f"{name}{{{pairs}}} {written(value)}" if pairs else f"{name} {written(value)}"

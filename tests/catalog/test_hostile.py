@@ -96,9 +96,11 @@ class TestPaths:
 
     def test_a_namespace_whose_tables_would_lie_outside(self, ns: Server, foreign: str) -> None:
         body = {"namespace": ["home"], "properties": {"location": foreign}}
-        if ns.call("POST", "/v1/namespaces", body).ok:
-            new = {"name": "t", "schema": SCHEMA}
-            assert ns.fails("POST", "/v1/namespaces/home/tables", new)[0] in (400, 403)
+        assert ns.fails("POST", "/v1/namespaces", body)[0] in (400, 403)
+        assert ns.call("HEAD", "/v1/namespaces/home").status_code == 404
+        update = {"updates": {"location": foreign}}
+        assert ns.fails("POST", "/v1/namespaces/ns/properties", update)[0] in (400, 403)
+        assert ns.table("t")["metadata"]["location"].startswith(f"file://{ns.warehouse}/")
 
     def test_the_servers_own_reading_and_writing_heeds_no_property(self, ns: Server) -> None:
         """An engine's settings in a table are for engines."""

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -146,3 +147,59 @@ class TestHealth:
         status, kind, message = server.fails("POST", "/v1/namespaces", {"namespace": ["a"]})
         assert (status, kind) == (503, "SlowDownException")
         assert "disk I/O error" in message
+
+
+IDENTIFIER = {"namespace": ["ns"], "name": "t"}
+OPTIONAL = [
+    ("POST", "/v1/namespaces", {"namespace": ["n"]}, ["properties"]),
+    ("POST", "/v1/namespaces/ns/properties", {}, ["removals", "updates"]),
+    (
+        "POST",
+        "/v1/namespaces/ns/tables",
+        {"name": "new", "schema": {"type": "struct", "fields": []}},
+        ["location", "partition-spec", "write-order", "stage-create", "properties"],
+    ),
+    ("POST", "/v1/namespaces/ns/tables/t", {"updates": []}, ["requirements", "identifier"]),
+    ("POST", "/v1/namespaces/ns/tables/t", {"requirements": []}, ["updates"]),
+    (
+        "POST",
+        "/v1/transactions/commit",
+        {"table-changes": [{"identifier": IDENTIFIER}]},
+        ["requirements", "updates"],
+    ),
+    (
+        "POST",
+        "/v1/namespaces/ns/tables/t/plan",
+        {},
+        [
+            *("snapshot-id", "select", "filter", "case-sensitive", "use-snapshot-schema"),
+            *("start-snapshot-id", "end-snapshot-id", "stats-fields", "min-rows-requested"),
+        ],
+    ),
+    (
+        "POST",
+        "/v1/namespaces/ns/register",
+        {"name": "registered", "metadata-location": "{metadata}"},
+        ["overwrite"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "body", "optional"),
+    OPTIONAL,
+    ids=[f"{one[1]}-{one[3][0]}" for one in OPTIONAL],
+)
+def test_an_optional_field_may_be_null(
+    ns: Server, verb: str, path: str, body: dict[str, Any], optional: list[str]
+) -> None:
+    """Clients that write each field of a request write null for what is not given."""
+    made = ns.table("t")
+    if path.endswith("register"):
+        ns.ok("POST", "/v1/namespaces/ns/tables/t/unregister")
+        body = {**body, "metadata-location": made["metadata-location"]}
+    nulls = dict.fromkeys(optional)
+    if "table-changes" in body:
+        body = {"table-changes": [{**body["table-changes"][0], **nulls}]}
+    answer = ns.call(verb, path, {**body, **nulls} if "table-changes" not in body else body)
+    assert answer.ok, answer.text

@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -6,7 +8,8 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.catalog.serving import Server
+from falcon_catalog.locations import local_path
+from tests.catalog.serving import Server, serving
 
 
 def test_the_life_of_a_namespace(server: Server) -> None:
@@ -201,32 +204,114 @@ class TestPages:
         assert said in message
 
 
-@pytest.mark.parametrize("location", ["file:///elsewhere", "/elsewhere", "{warehouse}/../x", ""])
-def test_a_location_that_no_table_could_have_is_rejected(server: Server, location: str) -> None:
-    location = location.format(warehouse=server.warehouse)
-    body = {"namespace": ["a"], "properties": {"location": location}}
-    status, _, message = server.fails("POST", "/v1/namespaces", body)
-    assert status in (400, 403)
-    if status == 403:
-        assert f"{server.warehouse}" in message, "what is allowed"
-    assert server.call("HEAD", "/v1/namespaces/a").status_code == 404
-    server.namespace("a")
-    update = {"updates": {"location": location, "k": "v"}}
-    assert server.fails("POST", "/v1/namespaces/a/properties", update)[0] == status
-    assert server.ok("GET", "/v1/namespaces/a")["properties"] == {}
+class TestLocations:
+    """A namespace's location is where its tables are made: it is accepted if they can be."""
 
+    @pytest.fixture(
+        params=[
+            ("file://{folder}/elsewhere", 403, "is outside the allowed locations"),
+            ("file:{folder}/elsewhere", 403, "is outside the allowed locations"),
+            ("{folder}/elsewhere/", 403, "is outside the allowed locations"),
+            ("file://{root}-2/ns", 403, "is outside the allowed locations"),
+            ("file:///", 403, "is outside the allowed locations"),
+            ("file://{root}/../elsewhere", 400, "contains '..'"),
+            ("file://{root}/a/../../elsewhere", 400, "contains '..'"),
+            ("s3://bucket/ns", 400, "the scheme 's3' is not supported"),
+            ("file://host{root}/ns", 400, "the host 'host' is not local"),
+            ("relative", 400, "not an absolute path"),
+            ("file://{root}/a\nb", 400, "control character"),
+            ("file://{root}/" + "x" * 5000, 400, "more than 4096 characters"),
+        ],
+        ids=lambda param: param[0][:40],
+    )
+    def bad(self, request: Any, server: Server) -> tuple[str, int, str]:
+        form, status, told = request.param
+        return form.format(root=server.warehouse, folder=server.folder), status, told
 
-def test_a_location_in_the_warehouse_is_where_tables_go(server: Server) -> None:
-    location = f"file:{server.warehouse}/home"
-    server.ok("POST", "/v1/namespaces", {"namespace": ["ns"], "properties": {"location": location}})
-    assert server.table("t")["metadata"]["location"].startswith(f"{location}/t-")
+    def test_one_in_which_no_table_can_be_made_is_refused(
+        self, server: Server, bad: tuple[str, int, str]
+    ) -> None:
+        location, status, told = bad
+        body = {"namespace": ["n"], "properties": {"location": location, "k": "v"}}
+        answer = server.fails("POST", "/v1/namespaces", body)
+        assert answer[0] == status
+        assert told in answer[2]
+        if status == 403:
+            assert f"file://{server.warehouse}" in answer[2]
+        assert server.call("HEAD", "/v1/namespaces/n").status_code == 404
 
+        server.namespace("m")
+        change = {"updates": {"location": location, "k": "v"}}
+        assert server.fails("POST", "/v1/namespaces/m/properties", change) == answer
+        assert server.ok("GET", "/v1/namespaces/m")["properties"] == {}
 
-def test_a_namespace_with_an_older_location_elsewhere_can_be_changed(server: Server) -> None:
-    """As versions before this one accepted it."""
-    server.namespace("a")
-    with server.catalog.database.write() as tx:
-        tx.change("UPDATE namespaces SET properties = ?", ('{"location": "/elsewhere"}',))
-    server.ok("POST", "/v1/namespaces/a/properties", {"updates": {"k": "v"}})
-    server.ok("POST", "/v1/namespaces/a/properties", {"removals": ["location"]})
-    assert server.ok("GET", "/v1/namespaces/a")["properties"] == {"k": "v"}
+    def test_one_that_was_accepted_before_can_be_lived_with_and_mended(
+        self, server: Server, bad: tuple[str, int, str]
+    ) -> None:
+        location = bad[0]
+        server.namespace("n")
+        properties = json.dumps({"location": location, "k": "v"})
+        with server.catalog.database.write() as tx:
+            tx.change("UPDATE namespaces SET properties = ?", (properties,))
+        path = "/v1/namespaces/n/properties"
+        server.ok("POST", path, {"updates": {"k": "w"}})
+        server.ok("POST", path, {"updates": {"l": "x", "location": location}, "removals": ["k"]})
+        assert server.ok("GET", "/v1/namespaces/n")["properties"] == {
+            "location": location,
+            "l": "x",
+        }
+        body = {"name": "t", "schema": {"type": "struct", "fields": []}}
+        assert server.call("POST", "/v1/namespaces/n/tables", body).status_code == bad[1]
+        again = {"namespace": ["n"], "properties": {"location": location}}
+        assert server.fails("POST", "/v1/namespaces", again)[0] == 409
+        server.ok("POST", path, {"removals": ["location"]})
+        server.ok("POST", "/v1/namespaces/n/tables", body)
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            "file://{root}",
+            "file://{root}/",
+            "file:{root}/x",
+            "{root}/x",
+            "file://localhost{root}/x",
+            "file://{root}/./x//y",
+            "",
+        ],
+    )
+    def test_one_in_which_tables_can_be_made_is_kept_as_given(
+        self, server: Server, form: str
+    ) -> None:
+        location = form.format(root=server.warehouse)
+        body = {"namespace": ["n"], "properties": {"location": location}}
+        server.ok("POST", "/v1/namespaces", body)
+        assert server.ok("GET", "/v1/namespaces/n")["properties"] == {"location": location}
+        table = {"name": "t", "schema": {"type": "struct", "fields": []}}
+        made = server.ok("POST", "/v1/namespaces/n/tables", table)["metadata"]
+        assert local_path(made["location"]).startswith(f"{server.warehouse}/")
+
+    def test_one_behind_a_link_is_refused_as_for_a_table(self, server: Server) -> None:
+        (server.folder / "other-disk").mkdir()
+        server.warehouse.mkdir(exist_ok=True)
+        (server.warehouse / "link").symlink_to(server.folder / "other-disk")
+        for location in (f"{server.warehouse}/link/a", f"{server.folder}/other-disk/b"):
+            body = {"namespace": ["a"], "properties": {"location": f"file://{location}"}}
+            assert server.fails("POST", "/v1/namespaces", body)[0] == 403
+
+    def test_one_inside_a_table_is_refused(self, ns: Server) -> None:
+        location = ns.table("t")["metadata"]["location"]
+        for inside in (location, f"{location}/", f"{location}/data/x"):
+            body = {"namespace": ["n"], "properties": {"location": inside}}
+            answer = ns.fails("POST", "/v1/namespaces", body)
+            assert answer[0] == 403
+            assert "lies in a table's location" in answer[2]
+        # Around a table it is where tables are.
+        body = {"namespace": ["n"], "properties": {"location": location.rpartition("/")[0]}}
+        ns.ok("POST", "/v1/namespaces", body)
+
+    def test_where_tables_may_lie_over_one_another_so_may_it(self, tmp_path: Path) -> None:
+        with serving(tmp_path, warehouse__allow_overlap=True) as server:
+            server.namespace("ns")
+            location = server.table("t")["metadata"]["location"]
+            body = {"namespace": ["n"], "properties": {"location": location}}
+            server.ok("POST", "/v1/namespaces", body)

@@ -99,6 +99,28 @@ class TestUndrop:
         assert requests.post(url, data=iter([body]), timeout=30).status_code == 200
         ns.ok("GET", "/v1/namespaces/ns/tables/old")
 
+    @pytest.mark.parametrize("body", [None, b"", b"{}", b'{"identifier": null}'])
+    def test_a_body_that_says_nothing_is_as_good_as_none(
+        self, ns: Server, body: bytes | None
+    ) -> None:
+        made = ns.table("t")
+        ns.ok("DELETE", T)
+        [entry] = dropped(ns)
+        headers = {"Content-Type": "application/json"}
+        path = f"{DROPPED}/{entry['id']}/undrop"
+        answer = ns.call("POST", path, data=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert ns.ok("GET", T) == made
+
+    def test_a_body_that_is_wrong_is_refused(self, ns: Server) -> None:
+        ns.table("t")
+        ns.ok("DELETE", T)
+        [entry] = dropped(ns)
+        for body in (b"[]", b"{", b"1", b'{"identifier": 1}', b'{"identifier": {}}'):
+            answer = ns.call("POST", f"{DROPPED}/{entry['id']}/undrop", data=body)
+            assert answer.status_code == 400, body
+        assert dropped(ns) == [entry]
+
     def test_what_cannot_come_back_is_explained(self, ns: Server) -> None:
         ns.table("t")
         ns.ok("DELETE", T)
