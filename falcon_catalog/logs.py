@@ -161,7 +161,8 @@ def _quoted(text: str) -> str:
     if _QUOTABLE.fullmatch(text):
         return f'"{text}"'
     plain = text.isprintable() and not any(character in text for character in ' "=\\')
-    return text if plain and text else json.dumps(text, ensure_ascii=False)
+    # What a terminal would obey, or turn around, is escaped as ASCII.
+    return text if plain and text else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 _remembered = functools.lru_cache(maxsize=1024)(_quoted)  # the same few tables, line after line

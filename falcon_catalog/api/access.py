@@ -4,14 +4,17 @@ import logging
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import falcon
 
+from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.telemetry.meters import OTHER, Meters
 
 _access = logging.getLogger("falcon_catalog.access")
+_LONGEST = 300  # characters of a name: a namespace may have thousands
+_MOST_TABLES = 10  # of a transaction
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
 
 
@@ -70,19 +73,44 @@ class RequestLog:
             _access.handle(line)
 
 
+def note(req: falcon.Request, **named: object) -> None:
+    """Log what a request's body names; what is neither a text nor a namespace is left out."""
+    noted = getattr(req.context, "noted", {})
+    texts = {key: str(of) for key, of in named.items() if isinstance(of, str | Namespace)}
+    req.context.noted = noted | {key: _bounded(text) for key, text in texts.items()}
+
+
+def note_rename(req: falcon.Request, source: TableIdentifier, destination: TableIdentifier) -> None:
+    """Log the old and the new name of a table or view."""
+    note(req, namespace=source.namespace, table=source.name)
+    note(req, to_namespace=destination.namespace, to_table=destination.name)
+
+
+def note_tables(req: falcon.Request, identifiers: Sequence[TableIdentifier]) -> None:
+    """Log the names of the tables that a request changes together, the first of them if many."""
+    shown = [_bounded(str(identifier)) for identifier in identifiers[:_MOST_TABLES]]
+    more = len(identifiers) - len(shown)
+    req.context.noted = {"tables": ", ".join(shown) + (f" and {more} more" if more else "")}
+
+
+def _bounded(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+
+
 def _named(req: falcon.Request) -> dict[str, object]:
-    """Return what a request names and who sent it; what they sent is not logged."""
+    """Return what a request names and who sent it; else what they sent is not logged."""
     context, named = req.context, getattr(req.context, "params", {})
     pairs: dict[str, object] = {}
     if "catalog" in named:
         pairs["warehouse"] = named["catalog"].name
     if "identifier" in named:
-        pairs["namespace"] = str(named["identifier"].namespace)
+        pairs["namespace"] = _bounded(str(named["identifier"].namespace))
         pairs["table"] = named["identifier"].name
     elif "namespace" in named:
-        pairs["namespace"] = str(named["namespace"])
+        pairs["namespace"] = _bounded(str(named["namespace"]))
     if "function" in named:
         pairs["table"] = named["function"]
+    pairs |= getattr(context, "noted", {})
     if principal := getattr(context, "principal", None):
         pairs["principal"] = principal
     if error := getattr(context, "error", None):

@@ -5,6 +5,7 @@ from typing import Any
 
 import falcon
 
+from falcon_catalog.api.access import note
 from falcon_catalog.api.http import read_optional_object, read_page, send, send_page
 from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
@@ -35,7 +36,10 @@ class UndropResource:
         """Bring one back; a body with ``identifier`` gives it another name."""
         name = read_optional_object(req).get("identifier")
         to = None if name is None else TableIdentifier.of(name)
-        send(resp, show(undrop.undrop(catalog, dropped, to)))
+        row = undrop.undrop(catalog, dropped, to)
+        back = to or row.identifier
+        note(req, namespace=back.namespace, table=back.name)
+        send(resp, show(row))
 
 
 def show(row: Dropped) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 import falcon
 
+from falcon_catalog.api.access import note
 from falcon_catalog.api.http import read_namespace, read_object, read_page, send, send_page
 from falcon_catalog.catalog import namespaces
 from falcon_catalog.catalog.base import Catalog
@@ -38,6 +39,7 @@ class NamespacesResource:
         """Create a namespace."""
         body = read_object(req)
         namespace = Namespace.of(body.get("namespace"))
+        note(req, namespace=namespace)
         properties = _read_properties(body, "properties")
         namespaces.create(catalog, namespace, properties)
         send(resp, {"namespace": namespace.levels, "properties": properties})

@@ -4,6 +4,7 @@ from typing import Any
 
 import falcon
 
+from falcon_catalog.api.access import note, note_rename, note_tables
 from falcon_catalog.api.documents import (
     is_unchanged,
     send_commit,
@@ -51,7 +52,9 @@ class TablesResource:
         self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
     ) -> None:
         """Create a table, or stage its creation."""
-        send_table(req, resp, tables.create(catalog, namespace, read_object(req)))
+        body = read_object(req)
+        note(req, table=body.get("name"))
+        send_table(req, resp, tables.create(catalog, namespace, body))
 
 
 class TableResource:
@@ -144,7 +147,9 @@ class RenameTableResource:
         """Give a table another name."""
         body = read_object(req)
         source = TableIdentifier.of(body.get("source"))
-        tables.rename(catalog, source, TableIdentifier.of(body.get("destination")))
+        destination = TableIdentifier.of(body.get("destination"))
+        note_rename(req, source, destination)
+        tables.rename(catalog, source, destination)
         resp.status = falcon.HTTP_204
 
 
@@ -158,6 +163,7 @@ class RegisterTableResource:
     ) -> None:
         """Add a table that exists as files."""
         body = read_object(req)
+        note(req, table=body.get("name"))
         identifier = TableIdentifier(namespace, check_name(body.get("name"), "table"))
         location, overwrite = read_metadata_location(body), tables.read_flag(body, "overwrite")
         send_table(req, resp, tables.register(catalog, identifier, location, overwrite=overwrite))
@@ -174,6 +180,7 @@ class TransactionResource:
             _read_change(change, None)
             for change in read_objects(read_object(req), "table-changes", required=True)
         ]
+        note_tables(req, [change.identifier for change in changes])
         commits.commit_all(catalog, changes)
         resp.status = falcon.HTTP_204
 

@@ -2,6 +2,7 @@
 
 import falcon
 
+from falcon_catalog.api.access import note, note_rename
 from falcon_catalog.api.documents import send_view
 from falcon_catalog.api.http import (
     read_metadata_location,
@@ -38,7 +39,9 @@ class ViewsResource:
         self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
     ) -> None:
         """Create a view."""
-        send_view(req, resp, views.create(catalog, namespace, read_object(req)))
+        body = read_object(req)
+        note(req, table=body.get("name"))
+        send_view(req, resp, views.create(catalog, namespace, body))
 
 
 class ViewResource:
@@ -105,7 +108,9 @@ class RenameViewResource:
         """Give a view another name."""
         body = read_object(req)
         source = TableIdentifier.of(body.get("source"))
-        views.rename(catalog, source, TableIdentifier.of(body.get("destination")))
+        destination = TableIdentifier.of(body.get("destination"))
+        note_rename(req, source, destination)
+        views.rename(catalog, source, destination)
         resp.status = falcon.HTTP_204
 
 
@@ -119,5 +124,6 @@ class RegisterViewResource:
     ) -> None:
         """Add a view that exists as a file."""
         body = read_object(req)
+        note(req, table=body.get("name"))
         identifier = TableIdentifier(namespace, check_name(body.get("name"), "view"))
         send_view(req, resp, views.register(catalog, identifier, read_metadata_location(body)))

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from falcon_catalog.loop import Loop
 from falcon_catalog.settings import ServerSettings, Settings, load
 from falcon_catalog.telemetry.meters import Meters
 from tests import several
+
+_MARKER = "end-of-log-"
 
 
 @dataclass
@@ -58,8 +61,18 @@ class Server:
 
     @property
     def log(self) -> str:
-        """What it has logged, if it is apart."""
-        return (self.folder / "server.log").read_text(encoding="utf-8")
+        """What it has logged so far, if it is apart."""
+        assert self.settings is not None
+        path = self.folder / "server.log"
+        # A thread of each process writes the lines: what a request logs is there once those of
+        # later requests are, which clients who come after one another send to all processes.
+        for number in range(1 if self.settings.server.processes == 1 else 8):
+            marker = f"{_MARKER}{time.monotonic_ns()}-{number}"
+            self.call("GET", "/health/live", headers={"X-Request-Id": marker})
+            while self.settings.log.access and marker not in path.read_text(encoding="utf-8"):
+                time.sleep(0.01)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return "".join(line for line in lines if _MARKER not in line)
 
     def close(self) -> None:
         """Let go of what was opened beside the server."""

@@ -1,10 +1,12 @@
 """What a running catalog tells of itself: /metrics and the access log."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -220,5 +222,94 @@ class TestAccessLog:
         server = start(apart=True, log__access=False)
         with access_log(server) as lines:
             server.ok("GET", "/v1/namespaces")
+            # A line that comes later, and not from the access log: what came before is there, too.
+            server.call("GET", "/v1/namespaces", headers={"Transfer-Encoding": "unknown"})
+            while "request refused" not in server.log:
+                time.sleep(0.01)
         assert lines == []
         assert metrics(server)["falcon_catalog_requests_total listNamespaces 200"] == 1
+
+    def test_what_a_body_names_is_told(self, start: Start) -> None:
+        ns = start(apart=True, log__format="json")
+        schema = {"type": "struct", "fields": []}
+        view = {
+            "name": "v",
+            "schema": schema,
+            "view-version": {
+                "version-id": 1,
+                "timestamp-ms": 1,
+                "schema-id": 0,
+                "summary": {},
+                "default-namespace": ["ns"],
+                "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}],
+            },
+            "properties": {},
+        }
+        names = [f"t{number}" for number in range(12)]
+
+        def identifier(name: str, *levels: str) -> dict[str, Any]:
+            return {"namespace": [*(levels or ("ns",))], "name": name}
+
+        with access_log(ns) as lines:
+            ns.ok("POST", "/v1/namespaces", {"namespace": ["ns"]})
+            ns.ok("POST", "/v1/namespaces", {"namespace": ["ns", "in"]})
+            made = ns.ok("POST", "/v1/namespaces/ns/tables", {"name": "t", "schema": schema})
+            ns.fails("POST", "/v1/namespaces/ns/tables", {"name": "t", "schema": schema})
+            ns.ok("POST", "/v1/namespaces/ns/views", view)
+            renamed = {"source": identifier("t"), "destination": identifier("u", "ns", "in")}
+            ns.ok("POST", "/v1/tables/rename", renamed)
+            renamed = {"source": identifier("v"), "destination": identifier("w")}
+            ns.ok("POST", "/v1/views/rename", renamed)
+            ns.ok("POST", "/v1/namespaces/ns%1Fin/tables/u/unregister")
+            there = {"name": "r", "metadata-location": made["metadata-location"]}
+            ns.ok("POST", "/v1/namespaces/ns/register", there)
+            changes = [{"identifier": identifier(name), "updates": []} for name in names]
+            ns.fails("POST", "/v1/transactions/commit", {"table-changes": changes})
+            ns.fails("POST", "/v1/transactions/commit", {"table-changes": changes[:2]})
+            ns.ok("DELETE", "/v1/namespaces/ns/tables/r")
+            dropped = "/management/v1/warehouses/default/dropped"
+            number = ns.ok("GET", dropped)["dropped"][0]["id"]
+            ns.ok("POST", f"{dropped}/{number}/undrop", {"identifier": identifier("s")})
+        keys = ("namespace", "table", "to_namespace", "to_table", "tables")
+        told = [[line.get(key) for key in keys if key in line] for line in map(json.loads, lines)]
+        assert told == [
+            ["ns"],
+            ["ns.in"],
+            ["ns", "t"],
+            ["ns", "t"],
+            ["ns", "v"],
+            ["ns", "t", "ns.in", "u"],
+            ["ns", "v", "ns", "w"],
+            ["ns.in", "u"],
+            ["ns", "r"],
+            [", ".join(f"ns.{name}" for name in names[:10]) + " and 2 more"],
+            ["ns.t0, ns.t1"],
+            ["ns", "r"],
+            [],
+            ["ns", "s"],
+        ]
+
+    def test_a_name_in_a_body_makes_no_line_of_its_own(self, start: Start) -> None:
+        ns = start(apart=True)
+        ns.namespace("ns")
+        bodies: list[dict[str, Any]] = [
+            {"name": 'a\nlevel=error message="b'},
+            {"name": "x" * 100_000},
+            {"name": "\u202e\u2028\x85\x9b31m\U0001f600"},
+            {"name": ["a"] * 10_000},
+            {"name": {"a": "b"}},
+            {},
+        ]
+        with access_log(ns) as lines:
+            for body in bodies:
+                ns.fails("POST", "/v1/namespaces/ns/tables", body)
+                ns.fails("POST", "/v1/namespaces/ns/register", {**body, "metadata-location": "x"})
+            levels = ["y" * 255] * 64
+            ns.fails("POST", "/v1/namespaces", {"namespace": levels})
+            source = {"namespace": levels, "name": "t"}
+            ns.fails("POST", "/v1/tables/rename", {"source": source, "destination": source})
+        assert len(lines) == 2 * len(bodies) + 2
+        assert all(line.isprintable() and len(line) < 2000 for line in lines)
+        assert r'table="a\nlevel=error message=\"b"' in lines[0]
+        assert f"table={'x' * 300}… " in lines[2]
+        assert all("table=" not in line for line in lines[6:12])
