@@ -12,6 +12,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.deletion_vector import deletion_vectors_from_puffin_file
 from pyiceberg.table.puffin import PuffinFile
 
+from falcon_catalog.catalog.planning import scan
 from tests.catalog.conftest import Start
 from tests.catalog.handwork import PATH, a_file, add_snapshot, commit, relist
 from tests.catalog.scanning import duckdb_on, plan, pyiceberg, table_path, wait
@@ -319,3 +320,16 @@ class TestOldAndDamaged:
                 400,
                 "BadRequestException",
             )
+
+
+def test_a_transform_of_a_later_version_divides_files(ns: Server) -> None:
+    """An equality delete under it is no global one."""
+    field = {"source-id": 2, "field-id": 1000, "name": "d", "transform": "void"}
+    metadata = ns.table("later", **{"partition-spec": {"spec-id": 0, "fields": [field]}})[
+        "metadata"
+    ]
+    assert not scan.read(metadata, {}).specs[0].is_partitioned
+    metadata["partition-specs"][0]["fields"][0]["transform"] = "zorder"
+    spec = scan.read(metadata, {}).specs[0]
+    assert spec.is_partitioned
+    assert spec.fields[0].type is None

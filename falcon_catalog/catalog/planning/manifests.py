@@ -22,7 +22,7 @@ _ADDED, _DELETED = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class PartitionField:
-    """A field of a partition spec; types are None when its column is gone."""
+    """A field of a partition spec; types are None when its column or its transform is unknown."""
 
     id: int
     transform: str

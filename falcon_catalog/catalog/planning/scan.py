@@ -170,7 +170,8 @@ def _field(field: JSON, types: Mapping[int, Type]) -> PartitionField:
     try:
         transform = transforms.parse(field["transform"], "partition field")
     except BadRequestError:
-        transform = "void"  # a transform that is yet to come: nothing is known from it
+        # A transform of a later version: its values say nothing, but it does divide the files.
+        return PartitionField(field["field-id"], "unknown", source_id, None)
     source_type = None if source_id is None else types.get(source_id)
     return PartitionField(field["field-id"], transform, source_id, source_type)
 
