@@ -100,8 +100,11 @@ def duckdb_cannot_find(kind: str, transforms: Iterable[str], one: Filter) -> boo
     """Say whether DuckDB fails with a filter, or prunes what it should find.
 
     It reads truncated decimals below zero as large integers (an internal error), hashes UUIDs
-    its own way, and rounds times before 1970 towards it when it looks for their day or month.
+    its own way, and rounds times before 1970 towards it when it looks for their day or month. Its
+    Bloom filters tell -0.0 from 0.0.
     """
+    if kind in REALS and one[0] == "=" and str(one[1]) == "-0.0":
+        return True
     for transform in transforms:
         if kind.startswith("decimal") and transform.startswith("truncate"):
             return True
