@@ -9,7 +9,7 @@ import click
 
 from falcon_catalog import logs
 from falcon_catalog.app import CatalogService
-from falcon_catalog.catalog.opening import prepare_store
+from falcon_catalog.catalog.opening import prepare_store, require_writable
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
 from falcon_catalog.processes import serve_processes
 from falcon_catalog.rules import store_path
@@ -46,6 +46,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
         settings = read(config, flags)
         logs.configure(settings.log.level, settings.log.format)
         prepare(settings)
+        require_writable(settings)
         # Workers are forks, and hold the lock with this process.
         with tenancy.shared(store_path(settings.store.url)):
             if adopt_warehouse:
@@ -78,6 +79,7 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None
     with told_in_one_line():
         settings = read(config, flags)
         prepare(settings)
+        require_writable(settings)
         with tenancy.shared(store_path(settings.store.url)):
             prepare_store(settings, adopt=adopt_warehouse)
     click.echo(f"{settings.store.url} is up to date")
