@@ -1,12 +1,16 @@
 """Open what the settings name: one store, and the catalog of each warehouse in it."""
 
+import contextlib
+
 from falcon_catalog import rules
+from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.base import Catalog, CommitCounts, PurgeCounts
 from falcon_catalog.catalog.documents import Documents
 from falcon_catalog.catalog.mount import Mount, MountedFiles, Warehouse, warehouses_of
 from falcon_catalog.catalog.planner import Planner, PlanningLimits
 from falcon_catalog.catalog.planning.kept import Manifests
 from falcon_catalog.catalog.turns import Turns
+from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings, make_writable
 from falcon_catalog.store import creation, warehouses
@@ -38,6 +42,18 @@ def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
         database.close()
 
 
+def require_writable(settings: Settings) -> None:
+    """See that the warehouses that are there can be written, before a server starts on them.
+
+    Raises:
+        SettingsError: one cannot.
+    """
+    for warehouse in warehouses_of(settings.warehouse.roots):
+        with contextlib.suppress(CatalogError):
+            LocalFileIO().require(marker.location(warehouse.root))
+            _make_writable(settings, warehouse)
+
+
 def open_catalogs(
     settings: Settings, meters: Meters | None = None, doubt: Doubt | None = None
 ) -> list[Catalog]:
@@ -49,7 +65,7 @@ def open_catalogs(
 
     Raises:
         StoreError: the database cannot be opened, or a warehouse holds what is not this store's.
-        SettingsError: a warehouse cannot be made or written.
+        SettingsError: a new warehouse cannot be made or written.
     """
     meters = meters or Meters()
     database = _open_database(settings, doubt)
@@ -125,11 +141,15 @@ def _claim(settings: Settings, database: Database, mount: Mount, *, adopt: bool 
         raise StoreError(f"cannot use the {warehouse}: {found.why}. {_ADOPT}")
     if adopt and not found.is_there:
         raise StoreError(f"cannot adopt the {warehouse}: {found.why}")
-    if found.is_there:
-        is_default = warehouse.name == settings.warehouse.name
-        setting = "warehouse.location" if is_default else "warehouse.more"
-        make_writable(settings, setting, rules.location_path(warehouse.root))
-        mount.mark(adopt=adopt)
+    if found.state == "unmarked":
+        _make_writable(settings, warehouse)
+    mount.mark(adopt=adopt)
+
+
+def _make_writable(settings: Settings, warehouse: Warehouse) -> None:
+    is_default = warehouse.name == settings.warehouse.name
+    setting = "warehouse.location" if is_default else "warehouse.more"
+    make_writable(settings, setting, rules.location_path(warehouse.root))
 
 
 def close_catalogs(catalogs: list[Catalog]) -> None:

@@ -9,7 +9,7 @@ import click
 
 from falcon_catalog import logs
 from falcon_catalog.app import CatalogService
-from falcon_catalog.catalog.opening import prepare_store
+from falcon_catalog.catalog.opening import prepare_store, require_writable
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
 from falcon_catalog.processes import serve_processes
 from falcon_catalog.rules import store_path
@@ -47,6 +47,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
         logs.configure(settings.log.level, settings.log.format)
         try:
             prepare(settings)
+            require_writable(settings)
             # Workers are forks, and hold the lock with this process.
             with tenancy.shared(store_path(settings.store.url)):
                 if adopt_warehouse:
@@ -81,6 +82,7 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None
     with told_in_one_line():
         settings = read(config, flags)
         prepare(settings)
+        require_writable(settings)
         with tenancy.shared(store_path(settings.store.url)):
             prepare_store(settings, adopt=adopt_warehouse)
     click.echo(f"{settings.store.url} is up to date")

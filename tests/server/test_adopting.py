@@ -1,7 +1,10 @@
 """What ``serve`` and ``migrate`` take for their warehouse, and what an operator must confirm."""
 
 import json
+import os
+import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -143,3 +146,52 @@ def test_an_unmounted_warehouse_does_not_end_the_start(place: Place) -> None:
     assert requests.get(f"{url}/health/ready", timeout=TIMEOUT).status_code == 200
     assert requests.get(f"{url}/v1/namespaces/ns/tables/t", timeout=TIMEOUT).status_code == 200
     assert server.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_warehouse_that_is_read_only_is_told_at_the_start(place: Place) -> None:
+    """And does not keep the commands from the store that need no file of it."""
+    place.fill()
+    ready_only = ["mount", "--bind", "--options=ro", str(place.warehouse), str(place.warehouse)]
+    if subprocess.run(ready_only, check=False).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        if os.access(place.warehouse, os.W_OK):
+            pytest.skip("cannot mount read-only here")
+        server = place.serve()
+        assert said(server) == (2, [])
+        assert "cannot be written: Read-only file system" in server.errors[-1]
+        assert said(place.cli("dropped", *place.flags))[0] == 0
+    finally:
+        subprocess.run(["umount", str(place.warehouse)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_real_file_system_comes_and_goes(place: Place) -> None:
+    place.warehouse.mkdir()
+    size = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place.warehouse)]
+    if subprocess.run(size, check=False).returncode:
+        pytest.skip("cannot mount here")
+    kept = place.folder / "kept"
+    try:
+        place.fill()
+        shutil.copytree(place.warehouse, kept)
+    finally:
+        subprocess.run(["umount", str(place.warehouse)], check=True)
+    server = place.serve()
+    url = server.url()
+    body = {"name": "u", "schema": SCHEMA}
+    assert requests.get(f"{url}/v1/namespaces/ns/tables/t", timeout=TIMEOUT).status_code == 503
+    tables = f"{url}/v1/namespaces/ns/tables"
+    assert requests.post(tables, json=body, timeout=TIMEOUT).status_code == 503
+    assert list(place.warehouse.iterdir()) == []
+    subprocess.run(size, check=True)
+    try:
+        assert requests.get(f"{url}/health/ready", timeout=TIMEOUT).status_code == 503
+        shutil.copytree(kept, place.warehouse, dirs_exist_ok=True)
+        assert requests.get(f"{url}/health/ready", timeout=TIMEOUT).status_code == 200
+        assert requests.get(f"{tables}/t", timeout=TIMEOUT).status_code == 200
+        post(tables, body)
+        assert server.stop() == 0
+    finally:
+        subprocess.run(["umount", str(place.warehouse)], check=True)
