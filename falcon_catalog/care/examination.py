@@ -9,7 +9,7 @@ from pathlib import Path
 from falcon_catalog import rules
 from falcon_catalog.care import folders, looking, pointers, rows
 from falcon_catalog.care.findings import SEVERITIES, Finding, counted
-from falcon_catalog.care.folders import MetadataFile
+from falcon_catalog.care.folders import MetadataFile, Skeleton
 from falcon_catalog.care.pointers import Ages, Examined
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import key, local_path
@@ -35,6 +35,8 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     orphans: dict[Pointer, list[MetadataFile]] = field(default_factory=dict)
     """Metadata files in tables' folders that nothing reaches."""
+    skeletons: list[Skeleton] = field(default_factory=list)
+    """Tables' folders without a file."""
 
     @property
     def clean(self) -> bool:
@@ -50,7 +52,7 @@ class Scope:
     settings: Settings
     deep: bool = False
     older_than_ms: int = DAY_MS
-    """The age at which a metadata file that nothing reaches is an orphan."""
+    """The age at which a metadata file that nothing reaches is an orphan, or a folder left over."""
 
 
 def examine(scope: Scope, tell: Tell) -> Report:
@@ -174,6 +176,12 @@ def _unclaimed(tx: Transaction, scope: Scope, report: Report) -> None:
         for folder, found in folders.unclaimed(local_path(root), claimed):
             if all(file.changed < limits.settled for file in found):
                 report.findings.append(Finding("unclaimed-folder", folder, _sum(found)))
+        for skeleton in folders.skeletons(local_path(root), claimed):
+            if skeleton.changed < looking.now_ms() - scope.older_than_ms:
+                report.skeletons.append(skeleton)
+                report.findings.append(
+                    Finding("empty-folders", skeleton.path, "no file in it", "empty-folders")
+                )
 
 
 def _sum(found: list[MetadataFile]) -> str:
