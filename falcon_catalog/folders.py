@@ -47,6 +47,23 @@ class Folders:
                     sync(os.path.dirname(folder))  # noqa: PTH120
             self._durable.add(folder)
 
+    def forget(self, path: str) -> None:
+        """Take a folder for one that may have to be made, or made durable, again."""
+        self._durable.discard(path)
+
+
+def remove_empty(path: str) -> int:
+    """Remove a folder and those in it, but those that hold a file; return how many were removed.
+
+    Nothing but an empty folder is ever removed. A link to a folder counts as a file.
+    """
+    removed = 0
+    for folder, _, _ in os.walk(path, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106
+            removed += 1
+    return removed
+
 
 def inherit(path: str | Path) -> None:
     """Give what root has just made to the owner of the folder that it is in.

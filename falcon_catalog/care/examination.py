@@ -8,7 +8,7 @@ from pathlib import Path
 
 from falcon_catalog.care import folders, looking, mounts, pointers, rows
 from falcon_catalog.care.findings import SEVERITIES, Finding, counted
-from falcon_catalog.care.folders import MetadataFile
+from falcon_catalog.care.folders import MetadataFile, Skeleton
 from falcon_catalog.care.mounts import Missing
 from falcon_catalog.care.pointers import Ages, Examined
 from falcon_catalog.errors import CatalogError
@@ -37,6 +37,8 @@ class Report:
     """Metadata files in tables' folders that nothing reaches."""
     lacking: list[Missing] = field(default_factory=list)
     """Warehouses in which nothing was looked at: they are not there."""
+    skeletons: list[Skeleton] = field(default_factory=list)
+    """Tables' folders without a file."""
 
     @property
     def clean(self) -> bool:
@@ -52,7 +54,7 @@ class Scope:
     settings: Settings
     deep: bool = False
     older_than_ms: int = DAY_MS
-    """The age at which a metadata file that nothing reaches is an orphan."""
+    """The age at which a metadata file that nothing reaches is an orphan, or a folder left over."""
 
 
 def examine(scope: Scope, tell: Tell) -> Report:
@@ -193,6 +195,12 @@ def _unclaimed(tx: Transaction, scope: Scope, report: Report) -> None:
         for folder, found in folders.unclaimed(local_path(root), claimed):
             if all(file.changed < limits.settled for file in found):
                 report.findings.append(Finding("unclaimed-folder", folder, _sum(found)))
+        for skeleton in folders.skeletons(local_path(root), claimed):
+            if skeleton.changed < looking.now_ms() - scope.older_than_ms:
+                report.skeletons.append(skeleton)
+                report.findings.append(
+                    Finding("empty-folders", skeleton.path, "no file in it", "empty-folders")
+                )
 
 
 def _sum(found: list[MetadataFile]) -> str:

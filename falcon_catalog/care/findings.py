@@ -179,6 +179,12 @@ CHECKS: dict[str, Check] = {
         "catalog's. They are never deleted here.",
         "Register the table's newest metadata file to have it back, or delete the folder yourself.",
     ),
+    "empty-folders": Check(
+        "note",
+        "Folders of tables without any file: of creates that were staged and never came, or of "
+        "purged tables. They only take room in listings.",
+        "The repair removes those that are older than --older-than days.",
+    ),
     "expired-rows": Check(
         "note",
         "They count as not there, and go with the next request of their kind.",

@@ -10,7 +10,8 @@ from typing import Any
 from falcon_catalog.catalog import files, kinds
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.locations import is_inside, local_path
+from falcon_catalog.folders import remove_empty
+from falcon_catalog.locations import ancestors, is_inside, local_path
 from falcon_catalog.store.survey import Pointer
 
 _NAME = re.compile(r"(?:v?(?P<version>\d+)(?=[-.]))?.*\.metadata\.json(?:\.gz)?")
@@ -19,6 +20,7 @@ _MANIFEST_LIST = re.compile(r"snap-(?P<snapshot>\d+)-.*\.avro")
 _CLOCKS_APART_MS = 60 * 1000
 
 JSON = dict[str, Any]
+_OF_A_TABLE = {"metadata", "data"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -111,3 +113,56 @@ def unclaimed(root: str, claimed: set[str]) -> Iterator[tuple[str, list[Metadata
         if "metadata" in subfolders and (found := list(in_folder(f"{key}metadata"))):
             subfolders[:] = [name for name in subfolders if name not in ("metadata", "data")]
             yield folder, found
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """A table's folder without any file: of a staged create that never came, or of a purge."""
+
+    path: str
+    changed: int
+    """When a folder in it was changed last; milliseconds since 1970-01-01 UTC."""
+
+
+def skeletons(root: str, claimed: set[str]) -> Iterator[Skeleton]:
+    """Yield folders of tables below ``root`` that hold no file, and no known table's location.
+
+    Only what has a folder ``metadata`` or ``data`` is taken for a table's. Never looks into the
+    folders of known tables, nor into data that is there.
+    """
+    around = {above for key in claimed for above in ancestors(key)}
+    for folder, subfolders, names in os.walk(root):
+        key = folder.rstrip("/") + "/"
+        if key in claimed:
+            subfolders.clear()
+        elif folder != root and key not in around and _OF_A_TABLE & set(subfolders):
+            changed = None if names else _last_change(folder)
+            if changed is not None:
+                subfolders.clear()
+                yield Skeleton(folder, changed)
+            subfolders[:] = [name for name in subfolders if name not in _OF_A_TABLE]
+
+
+def remove_skeleton(skeleton: Skeleton) -> bool:
+    """Remove a table's folder if there still is no file in it; return whether it is gone.
+
+    ``metadata`` goes first: where a create has just put a file there, ``data`` stays, too.
+    """
+    removed = Path(skeleton.path, "metadata")
+    remove_empty(str(removed))
+    if not removed.exists():
+        remove_empty(skeleton.path)
+    return not Path(skeleton.path).exists()
+
+
+def _last_change(folder: str) -> int | None:
+    """Return when a folder or one in it was changed last; None if there is any file."""
+    newest = 0
+    for inner, subfolders, names in os.walk(folder):
+        if names or any(Path(inner, name).is_symlink() for name in subfolders):
+            return None
+        try:
+            newest = max(newest, Path(inner).stat().st_mtime_ns // 1_000_000)
+        except FileNotFoundError:
+            return None  # somebody is at work in it
+    return newest

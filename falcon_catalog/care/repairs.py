@@ -25,6 +25,8 @@ EXPLAINED = {
     "expired": "delete rows that have expired",
     "orphans": "delete metadata files in tables' folders that nothing reaches, and that are older "
     "than --older-than days",
+    "empty-folders": "remove folders of tables that no row knows and in which there is no file, "
+    "and that are older than --older-than days",
 }
 
 
@@ -70,6 +72,8 @@ def repair(scope: Scope, name: str, tell: Tell) -> list[str]:
         return _delete_expired(scope)
     if name == "orphans":
         return _delete_orphans(scope, tell)
+    if name == "empty-folders":
+        return _remove_empty_folders(scope, tell)
     raise RepairError(f"no such repair: {name!r}; there are {', '.join(EXPLAINED)}")
 
 
@@ -210,6 +214,22 @@ def _delete_orphans(scope: Scope, tell: Tell) -> list[str]:
         size = sum(file.bytes for file in deleted)
         lines.append(f"{pointer}: {counted(len(deleted), 'metadata file')} deleted, {size} bytes")
     return lines or ["there are no orphans to delete"]
+
+
+def _remove_empty_folders(scope: Scope, tell: Tell) -> list[str]:
+    """Remove folders without files; nobody can create a table in one while it is removed."""
+    if scope.older_than_ms < DAY_MS:
+        raise RepairError("they must be a day old at least: a client may be about to write there")
+    removed, left = 0, []
+    for skeleton in examine(scope, tell).skeletons:
+        with _writing(scope) as tx:
+            if tabulars.overlapping(tx, key(skeleton.path), besides=None) is None and (
+                folders.remove_skeleton(skeleton)
+            ):
+                removed += 1
+            else:
+                left.append(f"{skeleton.path}: in use by now, or not to be removed; it stays")
+    return [f"{counted(removed, 'folder')} of tables removed, no file in any", *left]
 
 
 def _is_anothers(pointer: Pointer, path: str) -> bool:

@@ -157,6 +157,9 @@ def _files_of(catalog: Catalog, staged: Iterable[Staged]) -> Iterator[_Files]:
         if not new.pointed_at or isinstance(error, CatalogError):
             for location in new.written:
                 _delete_quietly(catalog, location)
+            for table in staged:
+                if table.row is None:
+                    catalog.files.abandon_table(table.metadata["location"])
         raise
 
 

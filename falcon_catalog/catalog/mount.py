@@ -254,10 +254,19 @@ class MountedFiles:
         self._mount.require()
         self.storage.delete(location)
 
-    def prepare_table(self, location: str) -> None:
+    def prepare_table(self, location: str, *, staged: bool = False) -> None:
         """Make what engines expect to find at a table's location before they write."""
         self._mount.require()
-        self.storage.prepare_table(location)
+        self.storage.prepare_table(location, staged=staged)
+
+    def abandon_table(self, location: str) -> None:
+        """Forget that a table's folders are durable."""
+        self.storage.abandon_table(location)
+
+    def remove_empty_folders(self, location: str) -> None:
+        """Remove the empty folders at a location and below it."""
+        self._mount.require()
+        self.storage.remove_empty_folders(location)
 
     def version(self, location: str) -> Hashable:
         """Return what changes when a file is replaced."""

@@ -60,7 +60,7 @@ def create(catalog: Catalog, namespace: Namespace, request: JSON) -> Table:
     if not staged:
         return commits.create(catalog, identifier, metadata)
     placement.check_metadata(catalog, metadata)
-    catalog.files.prepare_table(location)
+    catalog.files.prepare_table(location, staged=True)
     return Table(Document(metadata), None)
 
 

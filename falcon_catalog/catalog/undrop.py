@@ -117,6 +117,7 @@ def _let_go(catalog: Catalog, row: DroppedRow, stopping: Callable[[], bool]) -> 
         said = f"{row.identifier}: purged, {deleted} files deleted, {kept} kept"
         if stopping():
             return f"{row.identifier}: interrupted after {deleted} files"
+        _remove_folders(catalog, row)
     catalog.mount.require()
     with catalog.database.write() as tx:
         dropped.delete(tx, row.id)
@@ -143,6 +144,19 @@ def _purge(catalog: Catalog, row: DroppedRow, stopping: Callable[[], bool]) -> t
             with catalog.database.write() as tx:
                 dropped.renew(tx, row.id, lease_ms=_LEASE_MS)
     return deleted, kept
+
+
+def _remove_folders(catalog: Catalog, row: DroppedRow) -> None:
+    """Remove the empty folders of a purged table, where no other table is or can come to be.
+
+    A location that a client has chosen may be chosen again, by a create that has just made its
+    folders: those stay. A default location ends in the table's uuid.
+    """
+    if row.location_key.endswith(f"-{row.uuid}/"):
+        with catalog.database.read() as tx:
+            free = tabulars.overlapping(tx, row.location_key, besides=None) is None
+        if free:
+            catalog.files.remove_empty_folders(row.location_key)
 
 
 def _own_files(catalog: Catalog, row: DroppedRow) -> Iterator[str]:

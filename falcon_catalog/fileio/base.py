@@ -58,9 +58,17 @@ class FileIO(Protocol):
     def is_empty(self, location: str) -> bool:
         """Say whether nothing lies below a location, hidden files aside."""
 
-    def prepare_table(self, location: str) -> None:
+    def prepare_table(self, location: str, *, staged: bool = False) -> None:
         """Make what engines expect to find at a table's location before they write.
+
+        For a table that is only ``staged`` it need not outlive a power cut.
 
         Raises:
             ServiceUnavailableError: it could not be made.
         """
+
+    def abandon_table(self, location: str) -> None:
+        """Count on nothing that ``prepare_table`` made: the table was not created."""
+
+    def remove_empty_folders(self, location: str) -> None:
+        """Remove what is at a location as far as there is no file in it."""

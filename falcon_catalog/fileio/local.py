@@ -13,6 +13,7 @@ from falcon_catalog.locations import local_path
 
 Timing = contextlib.AbstractContextManager[None]
 
+_ATTEMPTS = 3
 _MOST_PIECES = 1024  # that one writev takes, on Linux
 
 
@@ -58,8 +59,14 @@ class LocalFileIO:
         started = time.perf_counter()
         with _unavailable_on_trouble(location):
             path = local_path(location)
-            self._folders.make(os.path.dirname(path))  # noqa: PTH120 - a string in, a string out
-            _create(path, pieces, self._sync if self._durable else None)
+            for attempt in range(_ATTEMPTS):
+                try:
+                    self._folders.make(os.path.dirname(path))  # noqa: PTH120 - a string in and out
+                    _create(path, pieces, self._sync if self._durable else None)
+                    break
+                except FileNotFoundError:  # somebody has just removed the folder, as it was empty
+                    if attempt == _ATTEMPTS - 1:
+                        raise
         with self._guard:
             self.writes += 1
             self.written_bytes += sum(map(len, pieces))
@@ -106,11 +113,27 @@ class LocalFileIO:
         except NotFoundError:
             return True
 
-    def prepare_table(self, location: str) -> None:
-        """Make ``metadata/`` and ``data/``: DuckDB writes into them without making them."""
+    def prepare_table(self, location: str, *, staged: bool = False) -> None:
+        """Make ``metadata/`` and ``data/``: DuckDB writes into them without making them.
+
+        Those of a table that is only ``staged`` are not made durable, and not remembered: they may
+        be removed before the table is created, which makes them again, and durable.
+        """
         with _unavailable_on_trouble(location):
+            made = folders.Folders(sync=False) if staged else self._folders
             for folder in ("metadata", "data"):
-                self._folders.make(f"{local_path(location)}/{folder}")
+                made.make(f"{local_path(location)}/{folder}")
+
+    def abandon_table(self, location: str) -> None:
+        """Forget that a table's folders are durable: they may be removed, and made by others."""
+        path = local_path(location)
+        for folder in (path, f"{path}/metadata", f"{path}/data"):
+            self._folders.forget(folder)
+
+    def remove_empty_folders(self, location: str) -> None:
+        """Remove the folder at a location and those in it, but those that hold a file."""
+        folders.remove_empty(local_path(location))
+        self.abandon_table(location)
 
 
 @contextlib.contextmanager

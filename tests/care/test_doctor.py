@@ -682,3 +682,104 @@ def rows(number: int) -> Any:
 
     schema = pa.schema([pa.field("id", pa.int64(), nullable=False), ("data", pa.string())])
     return pa.Table.from_pylist([{"id": number, "data": "x"}], schema=schema)
+
+
+class TestEmptyFolders:
+    """Folders without a file, of creates that were staged and of purged tables."""
+
+    def staged(self, server: Server, name: str, **more: Any) -> tuple[Path, dict[str, Any]]:
+        """Stage a create; return its folder and what is to be committed."""
+        body = {"name": name, "schema": SCHEMA, "stage-create": True, **more}
+        metadata = server.ok("POST", "/v1/namespaces/ns/tables", body)["metadata"]
+        return Path(metadata["location"].removeprefix("file://")), metadata
+
+    def old(self, folder: Path) -> None:
+        for path in [folder, *folder.rglob("*")]:
+            age(path)
+
+    def test_they_are_noted_and_removed_when_they_are_old(self, server: Server, care: Care) -> None:
+        old, _ = self.staged(server, "old")
+        young, _ = self.staged(server, "young")
+        self.old(old)
+        self.old(young)
+        (young / "data" / "part=1").mkdir()  # somebody has begun to write
+        purged = care.folder / "warehouse/ns/purged-x"
+        (purged / "data/a=1/b=2").mkdir(parents=True)
+        (purged / "metadata").mkdir()
+        self.old(purged)
+        found = [
+            ("empty-folders", str(old), "empty-folders"),
+            ("empty-folders", str(purged), "empty-folders"),
+        ]
+        assert sorted(care.found()) == found
+        assert care.repaired("empty-folders") == ["2 folders of tables removed, no file in any"]
+        assert not old.exists()
+        assert not purged.exists()
+        assert sorted(path.name for path in young.iterdir()) == ["data", "metadata"]
+        assert care.found() == []
+
+    def test_nothing_else_is_removed(self, server: Server, care: Care) -> None:
+        warehouse = care.folder / "warehouse"
+        a, b = care.pointer("a").parents[1], care.pointer("b").parents[1]
+        server.ok("DELETE", "/v1/namespaces/ns/tables/b")
+        kept = [
+            a / "data",  # of a living table, without rows
+            b / "data",  # of a dropped one
+            warehouse / "empty",  # whose it is nobody knows
+            warehouse / "data" / "x",  # a namespace may be called so
+            warehouse / "not-ours" / "data",
+            warehouse / "linked" / "data",
+        ]
+        for folder in kept:
+            folder.mkdir(parents=True, exist_ok=True)
+        (warehouse / "not-ours" / "file").touch()
+        (warehouse / "linked" / "metadata").symlink_to(care.folder / "elsewhere")
+        (care.folder / "elsewhere").mkdir()
+        server.ok("POST", "/v1/namespaces", {"namespace": ["data"]})
+        server.ok("POST", "/v1/namespaces/data/tables", {"name": "t", "schema": SCHEMA})
+        self.old(warehouse)
+        before = sorted(warehouse.rglob("*"))
+        assert [found for found in care.found() if found[0] == "empty-folders"] == []
+        assert care.repaired("empty-folders") == ["0 folders of tables removed, no file in any"]
+        assert sorted(warehouse.rglob("*")) == before
+
+    def test_the_warehouse_itself_stays(self, server: Server, care: Care) -> None:
+        for name in ("a", "b"):
+            server.ok("POST", f"/v1/namespaces/ns/tables/{name}/unregister")
+        warehouse = care.folder / "warehouse"
+        shutil.rmtree(warehouse / "ns")
+        for folder in ("data", "metadata"):
+            (warehouse / folder).mkdir(parents=True)
+        self.old(warehouse)
+        care.run("doctor", "--repair", "empty-folders")
+        assert {"data", "metadata"} <= {path.name for path in warehouse.iterdir()}
+
+    def test_a_create_that_comes_after_all_makes_them_again(
+        self, server: Server, care: Care
+    ) -> None:
+        folder, metadata = self.staged(server, "late")
+        self.old(folder)
+        care.repaired("empty-folders")
+        assert not folder.exists()
+        updates = [
+            {"action": "assign-uuid", "uuid": metadata["table-uuid"]},
+            {"action": "upgrade-format-version", "format-version": 2},
+            {"action": "add-schema", "schema": metadata["schemas"][0]},
+            {"action": "set-current-schema", "schema-id": -1},
+            {"action": "add-spec", "spec": metadata["partition-specs"][0]},
+            {"action": "set-default-spec", "spec-id": -1},
+            {"action": "add-sort-order", "sort-order": metadata["sort-orders"][0]},
+            {"action": "set-default-sort-order", "sort-order-id": -1},
+            {"action": "set-location", "location": metadata["location"]},
+        ]
+        body = {"requirements": [{"type": "assert-create"}], "updates": updates}
+        server.ok("POST", "/v1/namespaces/ns/tables/late", body)
+        assert (folder / "data").is_dir()
+        assert len(list((folder / "metadata").iterdir())) == 1
+        assert care.found("--deep") == []
+
+    def test_one_younger_than_a_day_is_never_removed(self, server: Server, care: Care) -> None:
+        folder, _ = self.staged(server, "young")
+        status, _, _ = care.run("doctor", "--repair", "empty-folders", "--older-than", "1")
+        assert status == 0
+        assert sorted(path.name for path in folder.iterdir()) == ["data", "metadata"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from falcon_catalog import folders
 from falcon_catalog.errors import BadRequestError, NotFoundError, ServiceUnavailableError
 from falcon_catalog.fileio.local import LocalFileIO
 
@@ -84,3 +85,87 @@ def test_without_durability_nothing_is_synced(
     synced.clear()
     files.write(f"{tmp_path}/m/z", b"abc")
     assert len(synced) == 2
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders whose entries were made durable, one after the other."""
+    found: list[str] = []
+    really = folders.sync
+    monkeypatch.setattr(folders, "sync", lambda path: (found.append(path), really(path)))
+    return found
+
+
+class TestEmptyFolders:
+    def test_only_what_is_empty_is_removed(self, tmp_path: Path) -> None:
+        table = tmp_path / "ns" / "t"
+        for folder in ("metadata", "data/a=1/b=2", "data/a=2"):
+            (table / folder).mkdir(parents=True)
+        (table / "data/a=2/kept.parquet").write_bytes(b"x")
+        (tmp_path / "elsewhere").mkdir()
+        (table / "data/a=3").symlink_to(tmp_path / "elsewhere")
+        LocalFileIO().remove_empty_folders(f"file://{table}")
+        left = sorted(str(path.relative_to(table)) for path in table.rglob("*"))
+        assert left == ["data", "data/a=2", "data/a=2/kept.parquet", "data/a=3"]
+        (table / "data/a=2/kept.parquet").unlink()
+        (table / "data/a=3").unlink()
+        LocalFileIO().remove_empty_folders(str(table))
+        assert sorted(tmp_path.rglob("*")) == [tmp_path / "elsewhere", tmp_path / "ns"]
+        LocalFileIO().remove_empty_folders(str(table))  # it is not there
+
+    def test_a_folder_that_was_removed_is_made_again_and_durable(
+        self, tmp_path: Path, synced: list[str]
+    ) -> None:
+        own = LocalFileIO()
+        own.prepare_table(f"{tmp_path}/ns/t")
+        own.remove_empty_folders(f"{tmp_path}/ns/t")
+        # A client makes them again, and syncs nothing.
+        (tmp_path / "ns/t/metadata").mkdir(parents=True)
+        synced.clear()
+        own.write(f"{tmp_path}/ns/t/metadata/1.json", b"x")
+        assert synced == [f"{tmp_path}/ns", f"{tmp_path}/ns/t", f"{tmp_path}/ns/t/metadata"]
+
+    def test_what_another_process_removed_is_made_again_and_durable(
+        self, tmp_path: Path, synced: list[str]
+    ) -> None:
+        own = LocalFileIO()
+        own.prepare_table(f"{tmp_path}/ns/t")
+        LocalFileIO().remove_empty_folders(f"{tmp_path}/ns/t")
+        synced.clear()
+        own.write(f"{tmp_path}/ns/t/metadata/1.json", b"x")
+        assert synced == [f"{tmp_path}/ns", f"{tmp_path}/ns/t", f"{tmp_path}/ns/t/metadata"]
+
+    @pytest.mark.parametrize("staged", [True, False])
+    def test_those_of_a_table_that_is_not_created_are_not_counted_on(
+        self, tmp_path: Path, synced: list[str], *, staged: bool
+    ) -> None:
+        own = LocalFileIO()
+        (tmp_path / "ns").mkdir()
+        own.write(f"{tmp_path}/ns/other/metadata/1.json", b"x")
+        synced.clear()
+        own.prepare_table(f"{tmp_path}/ns/t", staged=staged)
+        if staged:
+            assert synced == []
+        else:
+            own.abandon_table(f"{tmp_path}/ns/t")
+        LocalFileIO().remove_empty_folders(f"{tmp_path}/ns/t")
+        (tmp_path / "ns/t/metadata").mkdir(parents=True)
+        synced.clear()
+        own.write(f"{tmp_path}/ns/t/metadata/1.json", b"x")
+        assert synced == [f"{tmp_path}/ns", f"{tmp_path}/ns/t", f"{tmp_path}/ns/t/metadata"]
+
+    def test_a_folder_that_goes_between_its_making_and_the_file_is_made_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        really, times = folders.Folders.make, []
+
+        def make(self: folders.Folders, path: str) -> None:
+            really(self, path)
+            times.append(path)
+            if len(times) < 3:
+                folders.remove_empty(f"{tmp_path}/ns/t")
+
+        monkeypatch.setattr(folders.Folders, "make", make)
+        LocalFileIO().write(f"{tmp_path}/ns/t/metadata/1.json", b"x")
+        assert (tmp_path / "ns/t/metadata/1.json").read_bytes() == b"x"
+        assert len(times) == 3

@@ -447,3 +447,61 @@ class TestUnregister:
             {"name": "t", "metadata-location": given_up["metadata-location"]},
         )
         assert ns.ok("GET", T) == before
+
+
+class TestFoldersOfPurgedTables:
+    def purge(self, ns: Server, *names: str) -> list[str]:
+        for name in names:
+            ns.ok("DELETE", f"/v1/namespaces/ns/tables/{name}?purgeRequested=true")
+        return expire(ns)
+
+    def test_they_go_with_the_files_and_nothing_else_does(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        gone = path_of(written_table(client, "ns.t"))
+        other = path_of(written_table(client, "ns.u"))
+        staged = ns.table("v", **{"stage-create": True})["metadata"]["location"]
+        before = sorted(other.rglob("*"))
+        assert "purged" in self.purge(ns, "t")[0]
+        assert not gone.exists()
+        assert sorted(other.rglob("*")) == before
+        assert sorted(path.name for path in path_of(staged).iterdir()) == ["data", "metadata"]
+        assert client.load_table("ns.u").scan().to_arrow().num_rows == 4
+        self.purge(ns, "u")
+        assert not other.exists()
+        assert (ns.warehouse / "ns").is_dir()
+        # The next table is made as any other.
+        location = written_table(client, "ns.t")
+        assert client.load_table("ns.t").scan().to_arrow().num_rows == 4
+        assert path_of(location).joinpath("data").is_dir()
+
+    def test_one_that_holds_a_file_stays_with_it(self, ns: Server, client: RestCatalog) -> None:
+        folder = path_of(written_table(client))
+        (folder / "data/notes.txt").write_text("mine", encoding="utf-8")
+        self.purge(ns, "t")
+        assert sorted(folder.rglob("*")) == [folder / "data", folder / "data/notes.txt"]
+
+    def test_a_location_that_may_be_chosen_again_keeps_its_folders(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        chosen = f"file://{ns.warehouse}/chosen"
+        client.create_table("ns.t", schema=ROWS.schema, location=chosen).append(ROWS)
+        self.purge(ns, "t")
+        assert files_below(chosen) == []
+        assert (path_of(chosen) / "data").is_dir()
+        client.create_table("ns.t", schema=ROWS.schema, location=chosen).append(ROWS)
+        assert client.load_table("ns.t").scan().to_arrow().num_rows == 3
+
+    def test_one_inside_which_another_table_lies_stays(self, tmp_path: Path) -> None:
+        with serving(tmp_path, warehouse__allow_overlap=True) as server:
+            server.namespace("ns")
+            outer = server.table("t")["metadata"]["location"]
+            inner = server.table("u", location=f"{outer}/inner")["metadata"]["location"]
+            before = sorted(path_of(inner).rglob("*"))
+            self.purge(server, "t")
+            assert sorted(path_of(inner).rglob("*")) == before
+            assert (path_of(inner) / "data").is_dir()
+
+
+def path_of(location: str) -> Path:
+    return Path(location.removeprefix("file://"))
