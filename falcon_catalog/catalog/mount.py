@@ -77,7 +77,7 @@ def examine(
     root = warehouse.root
     try:
         condition = _by_marker(files, tx, warehouse)
-        if condition.state in ("absent", "refused") and adopt:
+        if condition.state != "present" and adopt:
             return _by_tables(files, tx, warehouse, otherwise=Condition("unmarked"))
         if condition.state == "unmarked":
             return _by_tables(files, tx, warehouse, otherwise=_new(files, tx, warehouse))

@@ -89,10 +89,16 @@ def test_a_lost_store_beside_its_warehouse_is_not_made_anew(place: Place, comman
     assert place.files() == before
 
 
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "of an older version"])
 @pytest.mark.parametrize("command", ["serve", "migrate"])
-def test_a_new_store_takes_a_warehouse_when_it_is_told_to(place: Place, command: str) -> None:
+def test_a_new_store_takes_a_warehouse_when_it_is_told_to(
+    place: Place, command: str, marked: bool
+) -> None:
     known = place.fill()
     place.lose_store()
+    if not marked:
+        (place.warehouse / marker.NAME).unlink()
+    assert said(place.serve())[0] == 1
     if command == "migrate":
         assert said(place.cli("migrate", "--adopt-warehouse", *place.flags))[0] == 0
     server = place.serve(*(["--adopt-warehouse"] if command == "serve" else []))
