@@ -136,6 +136,31 @@ def test_an_overwrite_writes_zeros_of_either_sign_once(lake: Lake) -> None:
     assert not check_partitions(lake.catalog, "ns.t").found
 
 
+FLOATS = [-0.0, 0.0, math.nan, None, 1.0]
+
+
+@pytest.mark.parametrize("unpartitioned", [False, True])
+def test_an_overwrite_keeps_what_its_filter_leaves_of_a_file(
+    lake: Lake, unpartitioned: bool
+) -> None:
+    lake.catalog.create_table("ns.t", BD)
+    if unpartitioned:
+        commits.append(lake.load("ns.t"), of_pairs([(n, d) for n in (0, 1) for d in FLOATS]), {})
+    partition_by(lake, "ns.t", "d")
+    if not unpartitioned:
+        commits.append(lake.load("ns.t"), of_pairs([(n, d) for n in (0, 1) for d in FLOATS]), {})
+    # Each file has a row that goes and one that stays.
+    rows = of_pairs([(2, d) for d in FLOATS], 10)
+    commits.overwrite(lake.load("ns.t"), rows, "b = 1", {})
+    assert sorted(row[0] for row in lake.duck_rows("ns.t")) == [*range(5), *range(10, 15)]
+    assert len(lake.rows("ns.t")) == 10
+    assert ids_where(lake, "ns.t", "d = 0.0") == [0, 1, 10, 11]
+    assert ids_where(lake, "ns.t", "d IS NULL") == [3, 13]
+    nan = lake.load("ns.t").scan("d is nan").to_arrow().column("id").to_pylist()
+    assert sorted(nan) == [2, 12]
+    assert not check_partitions(lake.catalog, "ns.t").found
+
+
 def test_a_uuid_column_can_be_sorted_by_and_partitions(lake: Lake) -> None:
     schema = Schema(
         NestedField(1, "id", LongType(), required=False),
