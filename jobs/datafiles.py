@@ -18,27 +18,39 @@ from pyiceberg.typedef import Record
 from pyiceberg.utils.concurrent import ExecutorFactory
 from pyiceberg.utils.properties import property_as_int
 
-from jobs.partitions import Part, path_of, split
+from jobs.partitions import Part, path_of, split, verify
 
 
-def write(table: Table, rows: pa.Table, commit: uuid.UUID) -> list[DataFile]:
-    """Write rows, in the table's own schema, to files that are named after a commit.
+def write(
+    table: Table, rows: pa.Table, commit: uuid.UUID, numbers: Iterator[int] | None = None
+) -> list[DataFile]:
+    """Write rows to new files.
+
+    Args:
+        table: where the rows go.
+        rows: in the table's own schema.
+        commit: part of the files' names.
+        numbers: another part of their names, where a commit writes more than once.
 
     Returns:
         What a manifest says of each file.
+
+    Raises:
+        WrongPartitionError: rows would have been written to a partition that is not theirs.
     """
     schema = sanitize_column_names(table.schema())
     arrow = schema.as_arrow()
 
     def written(number: int, part: Part) -> DataFile:
         partition, some = part
+        verify(table.metadata, partition, some)
         name = f"00000-{number}-{commit}.parquet"
         return _write(table, schema, name, (partition, fitted(some, arrow)))
 
     parts = itertools.chain.from_iterable(
         _of_size(table, part) for part in split(table.spec(), table.schema(), rows)
     )
-    return list(ExecutorFactory.get_or_create().map(written, itertools.count(), parts))
+    return list(ExecutorFactory.get_or_create().map(written, numbers or itertools.count(), parts))
 
 
 def described(

@@ -7,7 +7,7 @@ NaN equals a NaN, and -0.0 is another value than 0.0; Python and SQL have it the
 import math
 import struct
 import uuid
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -21,10 +21,15 @@ from pyiceberg.partitioning import (
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.sorting import SortField
-from pyiceberg.transforms import TruncateTransform
+from pyiceberg.transforms import TruncateTransform, VoidTransform
 from pyiceberg.typedef import Record
+from pyiceberg.types import NestedField, StructType
 
 Part = tuple[Record, pa.Table]
+
+
+class WrongPartitionError(RuntimeError):
+    """Rows were about to be written to a file of a partition that they do not belong to."""
 
 
 class PartitionPath(PartitionKey):
@@ -88,7 +93,7 @@ def transformed(field: PartitionField | SortField, schema: Schema, rows: pa.Tabl
         rows: has it, too, under its name and in its type.
     """
     source = schema.find_field(field.source_id)
-    column = column_of(rows, schema.find_column_name(field.source_id) or "").combine_chunks()
+    column = _column(rows, schema, field.source_id).combine_chunks()
     transform = field.transform
     if isinstance(transform, TruncateTransform) and pa.types.is_large_binary(column.type):
         return pc.binary_slice(column, 0, transform.width)  # which PyIceberg's does not take
@@ -96,12 +101,69 @@ def transformed(field: PartitionField | SortField, schema: Schema, rows: pa.Tabl
     return values.storage if isinstance(values, pa.ExtensionArray) else values
 
 
-def column_of(rows: pa.Table, name: str) -> pa.ChunkedArray:
-    """Return a column, or a field of one: ``a.b``, unless a column is called that."""
-    if name in rows.column_names:
-        return rows.column(name)
-    first, *rest = name.split(".")
-    return pc.struct_field(rows.column(first), rest)
+def strays(spec: PartitionSpec, schema: Schema, partition: Record, rows: pa.Table) -> int:
+    """Count the rows that do not belong to a partition.
+
+    Args:
+        spec: the partition spec.
+        schema: has the source columns of the spec.
+        partition: the values of the partition, as manifests have them.
+        rows: have the source columns, under the names and in the types of the schema.
+    """
+    wrong: Any = None
+    for number, field in enumerate(spec.fields):
+        if isinstance(field.transform, VoidTransform):
+            continue
+        values = _stored(transformed(field, schema, rows))
+        stated = pa.array([_bytes_of(partition[number])], values.type)
+        if partition[number] is None:
+            differs = pc.is_valid(values)
+        else:
+            differs = pc.not_equal(_comparable(values), _comparable(stated)[0]).fill_null(True)
+        wrong = differs if wrong is None else pc.or_(wrong, differs)
+    return 0 if wrong is None else int(pc.sum(wrong).as_py() or 0)
+
+
+def verify(metadata: TableMetadata, partition: Record, rows: pa.Table) -> None:
+    """Compare rows with the partition of the current spec that their file is to have.
+
+    Raises:
+        WrongPartitionError: some row does not belong to it.
+    """
+    spec, schema = metadata.spec(), metadata.schema()
+    wrong = strays(spec, schema, partition, rows)
+    if wrong:
+        raise WrongPartitionError(
+            f"{wrong} of {rows.num_rows} rows do not belong to the partition"
+            f" {spec.partition_to_path(partition, schema)}: nothing was committed"
+        )
+
+
+def _column(rows: pa.Table, schema: Schema, field_id: int) -> pa.ChunkedArray:
+    """Return a column by its id, within structs, too: a name may have a dot in it."""
+    first, *rest = _names(schema.fields, field_id)
+    return pc.struct_field(rows.column(first), rest) if rest else rows.column(first)
+
+
+def _names(fields: Iterable[NestedField], field_id: int) -> list[str]:
+    """Return the names that lead to a field; none, if it is not below these."""
+    for field in fields:
+        if field.field_id == field_id:
+            return [field.name]
+        if isinstance(field.field_type, StructType):
+            deeper = _names(field.field_type.fields, field_id)
+            if deeper:
+                return [field.name, *deeper]
+    return []
+
+
+def _stored(values: pa.Array) -> pa.Array:
+    """Return values in the types in which manifests have them."""
+    if pa.types.is_date32(values.type):
+        return values.cast(pa.int32())
+    if pa.types.is_timestamp(values.type) or pa.types.is_time64(values.type):
+        return values.cast(pa.int64())
+    return values
 
 
 def _numbered(columns: list[pa.Array]) -> pa.Array:
@@ -137,5 +199,10 @@ def _nan_is_nan(column: pa.Array) -> pa.Array:
 def _comparable_value(value: Any) -> Hashable:
     if isinstance(value, float):
         return "NaN" if math.isnan(value) else struct.pack(">d", value)
-    # Written as bytes, read as a UUID.
+    found: Hashable = _bytes_of(value)
+    return found
+
+
+def _bytes_of(value: Any) -> Any:
+    """Return a UUID, which is written to manifests as bytes and read as a UUID, as bytes."""
     return value.bytes if isinstance(value, uuid.UUID) else value

@@ -178,7 +178,6 @@ def _rewrite(job: Job, state: State, group: Group, delete_files: DeleteFiles) ->
     source = Rows(state, group, delete_files)
     writer = Writer(
         state,
-        group.partition,
         file_bytes=math.ceil(_SLACK * group.bytes / max(1, round(group.bytes / size))),
         memory_bytes=job.plan.memory_bytes,
         sort_order_id=order.order_id if is_tables_order else None,

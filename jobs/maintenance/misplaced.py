@@ -9,20 +9,18 @@ from collections.abc import Callable
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
 from pyiceberg.manifest import ManifestEntry
 from pyiceberg.schema import prune_columns
-from pyiceberg.table import FileScanTask
 from pyiceberg.transforms import UnknownTransform
 
 from jobs.maintenance.compaction import Job, refusal, rewrite
 from jobs.maintenance.deletes import DeleteFiles
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.planning import READABLE, Group, Plan, group_of, readable_files
+from jobs.maintenance.reading import Rows
 from jobs.maintenance.results import Result, Skipped
 from jobs.maintenance.state import State, look, schema_of, size, spell
-from jobs.partitions import exact, split
+from jobs.partitions import strays
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +81,11 @@ def check_partitions(
             f"{entry.data_file.file_path}: {check.rows[path]} of {entry.data_file.record_count}"
             " rows belong to other partitions"
             for path, entry in left.items()
+        )
+        + tuple(
+            f"{path}: cannot be read: {why}"
+            for path, why in check.broken.items()
+            if path in last.data
         ),
     )
 
@@ -95,6 +98,8 @@ class _Check:
         self._name = name
         self.rows: dict[str, int] = {}
         """The number of misplaced rows, by normal location of the file."""
+        self.broken: dict[str, str] = {}
+        """Why a file could not be read, by normal location."""
         self.skipped: list[Skipped] = []
 
     def misplaced(self, state: State) -> dict[str, ManifestEntry]:
@@ -104,7 +109,10 @@ class _Check:
         for number, path in enumerate(fresh, 1):
             why = _unreadable(state, state.data[path])
             if why is None:
-                self.rows[path] = _count(state, state.data[path])
+                try:
+                    self.rows[path] = _count(state, state.data[path])
+                except (OSError, pa.ArrowException) as error:
+                    self.rows[path], self.broken[path] = 0, str(error)
             else:
                 unread[why] = unread.get(why, 0) + 1
             if number % _EVERY == 0 or number == len(fresh):
@@ -117,7 +125,7 @@ class _Check:
         """Return each misplaced file as a group of its own; also say what cannot be read."""
         readable, deletes, skipped = readable_files(state, delete_files)
         found = self.misplaced(state)
-        groups = [group_of([e], deletes, None) for path, e in found.items() if path in readable]
+        groups = [group_of([e], deletes) for path, e in found.items() if path in readable]
         blocked = found.keys() - readable.keys()
         return groups, skipped if blocked else []
 
@@ -143,14 +151,6 @@ def _count(state: State, entry: ManifestEntry) -> int:
         return 0
     schema = schema_of(metadata, spec)
     narrow = prune_columns(schema, {field.source_id for field in spec.fields})
-    arrow = schema_to_pyarrow(narrow, include_field_ids=False)
-    scan = ArrowScan(metadata, state.table.io, narrow, AlwaysTrue())
-    own, wrong = exact(file.partition), 0
-    for batch in scan._record_batches_from_scan_tasks_and_deletes([FileScanTask(file)], {}):  # noqa: SLF001 - as in reading.py
-        rows = pa.Table.from_batches([batch]).cast(arrow)
-        wrong += sum(
-            part.num_rows
-            for partition, part in split(spec, schema, rows)
-            if exact(partition) != own
-        )
-    return wrong
+    # Deleted rows count as well.
+    source = Rows(state, group_of([entry], {}), DeleteFiles(state.table.io))
+    return sum(strays(spec, schema, file.partition, rows) for rows in source.read(narrow))

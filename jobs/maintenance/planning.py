@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from pyiceberg.manifest import DataFile, FileFormat, ManifestEntry
 from pyiceberg.table import TableProperties
-from pyiceberg.typedef import Record
 from pyiceberg.utils.bin_packing import ListPacker
 from pyiceberg.utils.properties import property_as_int
 
@@ -65,8 +64,6 @@ class Group:
 
     files: tuple[ManifestEntry, ...]
     deletes: Mapping[str, tuple[DataFile, ...]]
-    partition: Record | None
-    """The partition all rows are in; None: the rows go to partitions of the current spec."""
 
     @property
     def bytes(self) -> int:
@@ -99,12 +96,11 @@ def groups(
             is_current = file.spec_id == state.metadata.default_spec_id
             by_partition[exact(file.partition) if is_current else None].append(entry)
     found = []
-    for key, entries in by_partition.items():
-        partition = None if key is None else entries[0].data_file.partition
+    for entries in by_partition.values():
         packer: ListPacker[ManifestEntry] = ListPacker(target(state, plan), _LOOKBACK, False)
         in_order = sorted(entries, key=lambda entry: entry.sequence_number or 0)
         for packed in packer.pack(in_order, lambda entry: entry.data_file.file_size_in_bytes):
-            group = group_of(packed, deletes, partition)
+            group = group_of(packed, deletes)
             if _is_worth_it(group, plan, target(state, plan)):
                 found.append(group)
     return found, skipped
@@ -162,15 +158,10 @@ def _is_worth_it(group: Group, plan: Plan, size: int) -> bool:
     )
 
 
-def group_of(
-    entries: list[ManifestEntry],
-    deletes: Mapping[str, Sequence[DataFile]],
-    partition: Record | None,
-) -> Group:
-    """Return a group of these data files; arguments as ``readable_files`` and ``Group`` have."""
+def group_of(entries: list[ManifestEntry], deletes: Mapping[str, Sequence[DataFile]]) -> Group:
+    """Return a group of these data files, with those of the deletes that are about them."""
     paths = [entry.data_file.file_path for entry in entries]
     return Group(
         files=tuple(entries),
         deletes={path: tuple(deletes[normal(path)]) for path in paths if normal(path) in deletes},
-        partition=partition,
     )

@@ -1,7 +1,7 @@
 """Write rows to new data files, a row group at a time."""
 
 import uuid
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from pyiceberg.typedef import Record
 
 from jobs.datafiles import described, fitted
 from jobs.maintenance.state import State
-from jobs.partitions import Part, exact, path_of, split
+from jobs.partitions import exact, path_of, split, verify
 
 _ROW_GROUP_BYTES = 128 << 20
 
@@ -43,7 +43,6 @@ class Writer:
     def __init__(
         self,
         state: State,
-        partition: Record | None,
         *,
         file_bytes: int,
         memory_bytes: int,
@@ -52,7 +51,6 @@ class Writer:
         self.paths: list[str] = []
         self.files: list[DataFile] = []
         self._state = state
-        self._partition = partition
         self._file_bytes = file_bytes
         self._memory_bytes = memory_bytes
         self._row_group_bytes = max(1, min(_ROW_GROUP_BYTES, memory_bytes // 2))
@@ -69,7 +67,9 @@ class Writer:
             self._take(rows.slice(start, at_once))
 
     def _take(self, rows: pa.Table) -> None:
-        for partition, part in self._parts(rows):
+        metadata = self._state.metadata
+        for partition, part in split(metadata.spec(), metadata.schema(), rows):
+            verify(metadata, partition, part)
             key = exact(partition)
             file = self._open.get(key)
             if file is None:
@@ -97,11 +97,6 @@ class Writer:
             if file.writer._fos is not None:  # noqa: SLF001 - it has no way to give up
                 file.writer._fos.close()  # noqa: SLF001
         self._open = {}
-
-    def _parts(self, rows: pa.Table) -> Iterable[Part]:
-        if self._partition is not None:
-            return [(self._partition, rows)]
-        return split(self._state.metadata.spec(), self._state.metadata.schema(), rows)
 
     def _begin(self, partition: Record) -> _Open:
         name = f"00000-{len(self.paths)}-{self._id}.parquet"

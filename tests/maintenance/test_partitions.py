@@ -31,6 +31,7 @@ from pyiceberg.types import (
     LongType,
     NestedField,
     StringType,
+    StructType,
     TimestamptzType,
     TimeType,
     UUIDType,
@@ -39,8 +40,8 @@ from pyiceberg.types import (
 from jobs import commits, datafiles
 from jobs.maintenance import Plan, check_partitions, compact
 from jobs.maintenance.command import main
-from jobs.partitions import exact, split
-from tests.maintenance.lake import Lake
+from jobs.partitions import WrongPartitionError, exact, split, strays, verify
+from tests.maintenance.lake import Lake, path_of
 
 BD = Schema(
     NestedField(1, "id", LongType(), required=False),
@@ -135,6 +136,31 @@ def test_an_overwrite_writes_zeros_of_either_sign_once(lake: Lake) -> None:
     assert not check_partitions(lake.catalog, "ns.t").found
 
 
+FLOATS = [-0.0, 0.0, math.nan, None, 1.0]
+
+
+@pytest.mark.parametrize("unpartitioned", [False, True])
+def test_an_overwrite_keeps_what_its_filter_leaves_of_a_file(
+    lake: Lake, unpartitioned: bool
+) -> None:
+    lake.catalog.create_table("ns.t", BD)
+    if unpartitioned:
+        commits.append(lake.load("ns.t"), of_pairs([(n, d) for n in (0, 1) for d in FLOATS]), {})
+    partition_by(lake, "ns.t", "d")
+    if not unpartitioned:
+        commits.append(lake.load("ns.t"), of_pairs([(n, d) for n in (0, 1) for d in FLOATS]), {})
+    # Each file has a row that goes and one that stays.
+    rows = of_pairs([(2, d) for d in FLOATS], 10)
+    commits.overwrite(lake.load("ns.t"), rows, "b = 1", {})
+    assert sorted(row[0] for row in lake.duck_rows("ns.t")) == [*range(5), *range(10, 15)]
+    assert len(lake.rows("ns.t")) == 10
+    assert ids_where(lake, "ns.t", "d = 0.0") == [0, 1, 10, 11]
+    assert ids_where(lake, "ns.t", "d IS NULL") == [3, 13]
+    nan = lake.load("ns.t").scan("d is nan").to_arrow().column("id").to_pylist()
+    assert sorted(nan) == [2, 12]
+    assert not check_partitions(lake.catalog, "ns.t").found
+
+
 def test_a_uuid_column_can_be_sorted_by_and_partitions(lake: Lake) -> None:
     schema = Schema(
         NestedField(1, "id", LongType(), required=False),
@@ -225,6 +251,9 @@ def test_each_part_has_the_rows_of_its_partition_and_no_other(seed: int) -> None
     ]
     assert dict(found) == expected
     assert len(found) == len(expected)
+    for partition, part in split(spec, schema, rows):
+        assert strays(spec, schema, partition, part) == 0
+        assert strays(spec, schema, partition, rows) == rows.num_rows - part.num_rows
 
 
 def _as_iceberg(value: Any, kind: Any) -> Any:
@@ -263,6 +292,51 @@ def damaged(lake: Lake) -> Lake:
         lake, "ns.t", of_pairs([(0, 1.0), (0, 2.0), (1, 1.0)], first=10), Record(0, 1.0)
     )
     return lake
+
+
+def test_no_writer_puts_rows_under_another_partition(lake: Lake) -> None:
+    lake.catalog.create_table("ns.t", BD)
+    partition_by(lake, "ns.t", "b", "d")
+    metadata = lake.load("ns.t").metadata
+    verify(metadata, Record(0, -0.0), of_pairs([(0, -0.0), (0, -0.0)]))
+    verify(metadata, Record(None, math.nan), of_pairs([(None, math.nan)]))
+    with pytest.raises(WrongPartitionError, match=r"1 of 2 rows .* b=0/d=-0\.0"):
+        verify(metadata, Record(0, -0.0), of_pairs([(0, -0.0), (0, 0.0)]))
+    with pytest.raises(WrongPartitionError, match="1 of 1 rows"):
+        verify(metadata, Record(0, 1.0), of_pairs([(None, 1.0)]))
+
+
+def test_columns_with_dots_in_their_names_partition_rows() -> None:
+    inner = StructType(NestedField(3, "c.d", LongType(), required=False))
+    schema = Schema(
+        NestedField(1, "a.b", StructType(NestedField(2, "in", inner, required=False))),
+        NestedField(4, "n", LongType()),
+    )
+    spec = PartitionSpec(PartitionField(3, 1000, IdentityTransform(), "p"))
+    records = [{"a.b": {"in": {"c.d": n % 2}}, "n": n} for n in range(4)]
+    records.append({"a.b": {"in": None}, "n": 4})
+    rows = pa.Table.from_pylist(records, schema=schema_to_pyarrow(schema))
+    found = {p[0]: part.column("n").to_pylist() for p, part in split(spec, schema, rows)}
+    assert found == {0: [0, 2], 1: [1, 3], None: [4]}
+    assert strays(spec, schema, Record(0), rows) == 3
+
+
+def test_compaction_puts_misplaced_rows_where_they_belong(damaged: Lake) -> None:
+    rows = damaged.rows("ns.t")
+    compact(damaged.catalog, "ns.t", Plan(rewrite_all=True))
+    assert damaged.rows("ns.t") == damaged.duck_rows("ns.t") == rows
+    assert ids_where(damaged, "ns.t", "b = 1") == [1, 12]
+    assert ids_where(damaged, "ns.t", "d = 2.0") == [11]
+    assert not check_partitions(damaged.catalog, "ns.t").found
+
+
+def test_a_file_that_cannot_be_read_is_found(damaged: Lake) -> None:
+    paths = (task.file.file_path for task in damaged.load("ns.t").scan().plan_files())
+    path = next(path for path in paths if "wrong" not in path)
+    path_of(path).write_bytes(path_of(path).read_bytes()[:100])
+    found = check_partitions(damaged.catalog, "ns.t", repair=True).found
+    assert [line for line in found if "cannot be read" in line] == list(found)
+    assert str(path_of(path)) in found[0]
 
 
 def test_misplaced_rows_are_found_and_nothing_is_changed(damaged: Lake) -> None:
