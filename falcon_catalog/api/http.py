@@ -195,9 +195,9 @@ def render_catalog_error(
     if isinstance(error, ServiceUnavailableError):
         # Java repeats a POST that was answered with 503 only where this is there.
         resp.set_header("Retry-After", str(error.retry_after))
-    # That a warehouse is not there is logged once, not for each request.
-    told = isinstance(error, WarehouseUnavailableError)
-    if error.status >= falcon.http_status_to_code(falcon.HTTP_500) and not told:
+    is_server_error = error.status >= falcon.http_status_to_code(falcon.HTTP_500)
+    # A missing warehouse is logged once, not for each request.
+    if is_server_error and not isinstance(error, WarehouseUnavailableError):
         _log.error("%s %s id=%s: %s", req.method, req.path, req.context.id, error, exc_info=error)
     req.context.error = error.type
     resp.status = error.status

@@ -13,6 +13,7 @@ from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.schema import prune_columns
 from pyiceberg.table import TableProperties
 from pyiceberg.table.sorting import SortOrder
+from pyiceberg.transforms import UnknownTransform
 from pyiceberg.typedef import Identifier
 
 from jobs.maintenance import sorting
@@ -145,6 +146,10 @@ def refusal(state: State) -> str | None:
     file_format = state.metadata.properties.get(TableProperties.WRITE_FILE_FORMAT, "parquet")
     if why is None and file_format != TableProperties.WRITE_FILE_FORMAT_DEFAULT:
         why = f"its write.format.default is {file_format}: only Parquet is written"
+    transforms = [each.transform for each in state.metadata.spec().fields]
+    unknown = [each for each in transforms if isinstance(each, UnknownTransform)]
+    if why is None and unknown:
+        why = f"it is partitioned by {unknown[0]!r}, which this version cannot compute"
     return why
 
 

@@ -6,10 +6,12 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.sorting import SortDirection, SortField, SortOrder
-from pyiceberg.transforms import IdentityTransform
+from pyiceberg.transforms import IdentityTransform, UnknownTransform
 from pyiceberg.types import LongType, NestedField, UUIDType
 
 from jobs.maintenance import Plan, RefusedError, Size, compact
+from jobs.maintenance.compaction import refusal
+from jobs.maintenance.state import Reader, look
 from tests.maintenance.lake import SCHEMA, Lake, append_each, observations
 
 BY_STATION = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "station"))
@@ -217,3 +219,14 @@ def test_rows_are_sorted_by_a_uuid(lake: Lake) -> None:
     assert compact(lake.catalog, "ns.t", Plan(rewrite_all=True, sort="key desc")).changed
     ids = lake.load("ns.t").scan().to_arrow().column("id").to_pylist()
     assert ids == [0, 3, 2, 1]
+
+
+def test_a_table_partitioned_by_a_transform_of_a_later_version_is_left_alone(lake: Lake) -> None:
+    append_each(lake.catalog.create_table("ns.t", SCHEMA, partition_spec=BY_STATION), 2)
+    state = look(lake.catalog, ("ns", "t"), "main", Reader())
+    assert refusal(state) is None
+    later = PartitionSpec(PartitionField(2, 1000, UnknownTransform("zorder"), "s"))
+    metadata = state.metadata.model_copy(update={"partition_specs": [later]})
+    state.table.metadata = metadata
+    assert "partitioned by" in str(refusal(state))
+    assert "zorder" in str(refusal(state))
