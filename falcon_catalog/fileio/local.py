@@ -94,9 +94,7 @@ class LocalFileIO:
             new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
             try:
                 new.write_bytes(content)
-                if os.geteuid() == 0:
-                    folder = path.parent.stat()
-                    os.chown(new, folder.st_uid, folder.st_gid)
+                folders.inherit(new)
                 if self._durable:
                     folders.sync_file(str(new))
                 new.rename(path)
