@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
@@ -113,10 +114,22 @@ def _filtered(world: World, table: Table, when: str) -> None:
                 sure = [number for number in expected if number not in unsure]
                 assert ids == sure, f"{when}: PyIceberg finds by {key} {one}"
     if statements:
-        rows = world.lake.sql(" UNION ALL ".join(statements)).fetchall()
+        rows = _all_of(world.lake, statements)
         for number, (key, one, expected) in found.items():
             ids = sorted(row[1] for row in rows if row[0] == number)
             assert ids == expected, f"{when}: DuckDB finds by {key} {one}"
+
+
+def _all_of(lake: Lake, statements: list[str]) -> list[tuple[int, int]]:
+    """Return the rows of several statements, in one if DuckDB can.
+
+    For some unions of scans with deletes DuckDB 1.5.5 ends in an internal error, an estimate below
+    zero, though each statement alone is planned and right (history 374).
+    """
+    try:
+        return lake.sql(" UNION ALL ".join(statements)).fetchall()
+    except duckdb.InternalException:
+        return [row for statement in statements for row in lake.sql(statement).fetchall()]
 
 
 def _sources(world: World, table: Table) -> Iterator[tuple[str, str, set[str]]]:
