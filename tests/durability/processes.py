@@ -1,6 +1,5 @@
 """The real server as a process that is killed, started again and traced, and its clients."""
 
-import contextlib
 import http.client
 import json
 import os
@@ -18,6 +17,7 @@ from typing import Any, Self
 import pytest
 
 from tests.server.conftest import Running
+from tests.tracing import release
 
 DEADLINE = 60.0  # seconds for what should happen at once
 SEED = int(os.environ.get("DURABILITY_SEED", "1"))
@@ -228,11 +228,5 @@ class Tracer:
         return self.told().count("(INJECTED)") + self.told().count("(DELAYED)")
 
     def __exit__(self, *_: object) -> None:
-        wait_for(self._ended, "strace to end")
+        release(self._process)
         self._log.close()
-
-    def _ended(self) -> bool:
-        self._process.send_signal(signal.SIGINT)  # one that comes between two of its waits is lost
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        return self._process.poll() is not None

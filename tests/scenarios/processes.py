@@ -1,6 +1,5 @@
 """Catalogs in processes of their own, whose system calls can be made to fail."""
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import requests
 
 from tests.scenarios.steps import command, flags, wait_for
 from tests.several import PROCESSES, kill, workers
+from tests.tracing import release
 
 DEADLINE = 60.0  # seconds
 STRACE = shutil.which("strace")
@@ -72,14 +72,7 @@ class Process:
             try:
                 yield
             finally:
-                wait_for(lambda: _ended(strace))
-
-
-def _ended(strace: subprocess.Popen[str]) -> bool:
-    strace.terminate()  # a signal that comes between two of its waits is lost: ask again
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        strace.communicate(timeout=1)
-    return strace.poll() is not None
+                release(strace)
 
 
 def _strace(*arguments: str) -> list[str]:
