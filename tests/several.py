@@ -26,7 +26,7 @@ _PRELOADED = [
     "pytest",
     "falcon_catalog.cli.serve",
     "sqlite_utils",
-    "falcon_catalog.catalog.planning.iceberg",
+    "falcon_catalog.catalog.scan_planning.iceberg",
 ]
 
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 import falcon
 
-from falcon_catalog.api.http import send
+from falcon_catalog.api.responses import send
 from falcon_catalog.catalog import principals
 from falcon_catalog.catalog.principals import Realm, Token
 from falcon_catalog.errors import InvalidClientError, OAuthError, UnsupportedGrantTypeError

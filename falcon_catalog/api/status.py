@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import falcon
 
-from falcon_catalog.api.http import send
+from falcon_catalog.api.responses import send
 from falcon_catalog.telemetry.meters import CONTENT_TYPE, Meters
 
 

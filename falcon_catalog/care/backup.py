@@ -18,7 +18,7 @@ from pathlib import Path
 from falcon_catalog import __version__
 from falcon_catalog.care import copies, looking, manifest, mounts
 from falcon_catalog.care.manifest import Copy, Manifest
-from falcon_catalog.catalog import files
+from falcon_catalog.catalog import metadata_files as files
 from falcon_catalog.errors import CatalogError, NotFoundError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import local_path

@@ -190,7 +190,7 @@ def _unclaimed(tx: Transaction, scope: Scope, report: Report) -> None:
     for pointer in every:
         with contextlib.suppress(CatalogError):
             claimed.add(key(pointer.metadata_location.rsplit("/", 2)[0]))
-    absent = {one.warehouse.root for one in report.lacking if one.condition.state == "absent"}
+    absent = {one.root.location for one in report.lacking if one.condition.state == "absent"}
     for root in set(roots(scope.settings).values()) - absent:
         for folder, found in folders.unclaimed(local_path(root), claimed):
             if all(file.changed < limits.settled for file in found):

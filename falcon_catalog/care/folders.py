@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from falcon_catalog.catalog import files, kinds
+from falcon_catalog.catalog import metadata_files as files
+from falcon_catalog.catalog import tabulars as kinds
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.folders import remove_empty

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from falcon_catalog.care.findings import Finding, counted
-from falcon_catalog.catalog.mount import Condition, Warehouse, examine, warehouses_of
+from falcon_catalog.catalog.mount import Condition, Root, examine, roots_of
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import is_inside, key
@@ -17,19 +17,19 @@ from falcon_catalog.store.survey import Pointer
 class Missing:
     """A warehouse that is not there, or whose folder is another store's."""
 
-    warehouse: Warehouse
+    root: Root
     condition: Condition
 
     def __str__(self) -> str:
-        return f"the {self.warehouse} is not available: {self.condition.why}"
+        return f"the {self.root} is not available: {self.condition.why}"
 
     def holds(self, pointer: Pointer) -> bool:
         """Return whether a table's metadata file lies in it."""
         try:
-            inside = is_inside(pointer.metadata_location, self.warehouse.root)
+            inside = is_inside(pointer.metadata_location, self.root.location)
         except CatalogError:
             return False
-        return pointer.warehouse == self.warehouse.name and inside
+        return pointer.warehouse == self.root.name and inside
 
 
 def missing(tx: Transaction, settings: Settings) -> list[Missing]:
@@ -38,10 +38,10 @@ def missing(tx: Transaction, settings: Settings) -> list[Missing]:
     Where the settings name another location than the one that the store has marked, both are
     looked at: a forgotten ``--warehouse`` must not make all tables look lost.
     """
-    named = warehouses_of(settings.warehouse.roots)
-    roots = {(each.name, key(each.root)) for each in named}
+    named = roots_of(settings.warehouse.roots)
+    roots = {(each.name, key(each.location)) for each in named}
     marked = [
-        Warehouse(name, f"file://{location.rstrip('/')}")
+        Root(name, f"file://{location.rstrip('/')}")
         for name, location in warehouses.marked(tx)
         if (name, location) not in roots
     ]
@@ -61,5 +61,5 @@ def findings(tx: Transaction, lacking: list[Missing]) -> list[Finding]:
         )
         check = "warehouse-missing" if one.condition.state == "absent" else "warehouse-foreign"
         what = f"{one.condition.why}; {content}; the id of this store is {warehouses.store_id(tx)}"
-        found.append(Finding(check, str(one.warehouse), what))
+        found.append(Finding(check, str(one.root), what))
     return found

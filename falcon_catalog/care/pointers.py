@@ -8,7 +8,7 @@ from typing import Any
 from falcon_catalog.care import contents, folders
 from falcon_catalog.care.findings import Finding
 from falcon_catalog.care.folders import MetadataFile
-from falcon_catalog.catalog import files
+from falcon_catalog.catalog import metadata_files as files
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,

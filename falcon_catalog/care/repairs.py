@@ -7,7 +7,7 @@ from pathlib import Path
 from falcon_catalog.care import folders, looking, mounts, pointers
 from falcon_catalog.care.examination import DAY_MS, Scope, Tell, examine
 from falcon_catalog.care.findings import counted
-from falcon_catalog.catalog import files
+from falcon_catalog.catalog import metadata_files as files
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import is_inside, key

@@ -19,7 +19,7 @@ import orjson
 from falcon_catalog.care import avro, deletes
 from falcon_catalog.care.deletes import PATH_IDS, Rewritten
 from falcon_catalog.care.prefix import Move
-from falcon_catalog.catalog import files
+from falcon_catalog.catalog import metadata_files as files
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import local_path

@@ -10,8 +10,8 @@ from typing import Any
 from falcon_catalog.care import deletes
 from falcon_catalog.care import rewriting as ids
 from falcon_catalog.care.prefix import Move, RelocationError
-from falcon_catalog.catalog import files
-from falcon_catalog.catalog.planning import iceberg
+from falcon_catalog.catalog import metadata_files as files
+from falcon_catalog.catalog.scan_planning import iceberg
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import FileIO
 

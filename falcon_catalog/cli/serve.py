@@ -9,7 +9,7 @@ import click
 
 from falcon_catalog import logs
 from falcon_catalog.app import CatalogService
-from falcon_catalog.catalog.opening import prepare_store, require_writable
+from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
 from falcon_catalog.processes import serve_processes
 from falcon_catalog.rules import store_path

@@ -89,7 +89,7 @@ class Database:
             if connection.in_transaction:
                 connection.execute("COMMIT")
 
-    def glance(self) -> Transaction:
+    def autocommit(self) -> Transaction:
         """Return a view for one statement, which needs no transaction around it."""
         return Transaction(self._connection(), now_ms())
 

@@ -16,8 +16,8 @@ import requests
 from waitress import wasyncore
 
 from falcon_catalog.app import CatalogApp, create_app
-from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
+from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
+from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.loop import Loop
 from falcon_catalog.settings import ServerSettings, Settings, load
 from falcon_catalog.telemetry.meters import Meters
@@ -34,7 +34,7 @@ class Server:
     folder: Path
     own_app: CatalogApp | None = None
     settings: Settings | None = None
-    _beside: list[Catalog] = field(default_factory=list, repr=False)
+    _beside: list[Warehouse] = field(default_factory=list, repr=False)
 
     @property
     def app(self) -> CatalogApp:
@@ -44,13 +44,13 @@ class Server:
         return self.own_app
 
     @property
-    def catalog(self) -> Catalog:
+    def catalog(self) -> Warehouse:
         """The catalog; where the server has processes of its own, one beside it in this process."""
         if self.own_app:
-            return self.own_app._catalogs[0]
+            return self.own_app.warehouses[0]
         if not self._beside:
             assert self.settings is not None
-            self._beside += open_catalogs(self.settings)
+            self._beside += open_warehouses(self.settings)
         return self._beside[0]
 
     def meter(self, name: str) -> float:
@@ -77,7 +77,7 @@ class Server:
     def close(self) -> None:
         """Let go of what was opened beside the server."""
         if self._beside:
-            close_catalogs(self._beside)
+            close_warehouses(self._beside)
 
     @property
     def warehouse(self) -> Path:

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from pyiceberg.table import StaticTable
 
-from falcon_catalog.catalog.documents import Documents, Key
+from falcon_catalog.catalog.metadata_cache import Key, MetadataCache
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.history import RUN
 from tests.catalog.serving import Server, serving
@@ -78,7 +78,7 @@ def long_table(server: Server, count: int, **properties: str) -> dict[str, Any]:
 @contextmanager
 def statements(server: Server) -> Iterator[list[str]]:
     """Yield the list of what the database is asked, growing; the thread pool is warm before."""
-    database = server.app._catalogs[0].database
+    database = server.app.warehouses[0].store
     seen: list[str] = []
     every = [*database._connections, database.writer._connection]
     for connection in every:
@@ -92,8 +92,8 @@ def words(seen: list[str]) -> list[str]:
     return [statement.split(" ", 1)[0] for statement in seen]
 
 
-def documents(server: Server) -> Documents:
-    return server.app._catalogs[0].documents
+def documents(server: Server) -> MetadataCache:
+    return server.app.warehouses[0].metadata
 
 
 class TestStatements:
@@ -211,7 +211,7 @@ class TestBound:
         return Document({"text": "x" * size})
 
     def test_the_least_recently_used_goes_first(self) -> None:
-        kept = Documents(3 * self.document(10).cost)
+        kept = MetadataCache(3 * self.document(10).cost)
         keys = [Key(f"{number}.json", 1) for number in range(4)]
         for key in keys[:3]:
             kept.put(key, self.document(10))
@@ -222,7 +222,7 @@ class TestBound:
         assert kept.used_bytes == 3 * self.document(10).cost
 
     def test_what_is_larger_than_all_is_not_kept(self) -> None:
-        kept = Documents(self.document(10).cost)
+        kept = MetadataCache(self.document(10).cost)
         small, large = Key("a", 1), Key("b", 1)
         kept.put(small, self.document(10))
         kept.put(large, self.document(10_000))
@@ -230,7 +230,7 @@ class TestBound:
         assert kept.get(large) is None
 
     def test_the_same_key_is_counted_once(self) -> None:
-        kept = Documents(1 << 20)
+        kept = MetadataCache(1 << 20)
         for _ in range(3):
             kept.put(Key("a", 1), self.document(10))
         assert (len(kept), kept.used_bytes) == (1, self.document(10).cost)
@@ -241,7 +241,7 @@ class TestBound:
         assert (len(kept), kept.used_bytes) == (0, 0)
 
     def test_the_bound_holds_under_many_threads(self) -> None:
-        kept = Documents(10 * self.document(10).cost)
+        kept = MetadataCache(10 * self.document(10).cost)
 
         def work(worker: int) -> None:
             for number in range(500):

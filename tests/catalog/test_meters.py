@@ -116,7 +116,7 @@ class TestMetrics:
     def test_a_token_is_needed_where_tokens_are(self, start: Start) -> None:
         server = start(auth__required=True)
         assert server.fails("GET", "/metrics")[:2] == (401, "NotAuthorizedException")
-        secret = principals.add(server.catalog.database, "prometheus")
+        secret = principals.add(server.catalog.store, "prometheus")
         token = requests.post(
             f"{server.url}/v1/oauth/tokens",
             data={"grant_type": "client_credentials"},
@@ -207,7 +207,7 @@ class TestAccessLog:
 
     def test_who_asked_is_told(self, start: Start) -> None:
         server = start(apart=True, auth__required=True, log__format="json")
-        secret = principals.add(server.catalog.database, "etl")
+        secret = principals.add(server.catalog.store, "etl")
         form = {"grant_type": "client_credentials"}
         url = f"{server.url}/v1/oauth/tokens"
         answer = requests.post(url, data=form, auth=("etl", secret), timeout=30).json()

@@ -15,7 +15,7 @@ import requests
 from pyiceberg.catalog.rest import RestCatalog
 
 from falcon_catalog.catalog import marker
-from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
+from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
 from falcon_catalog.settings import load
 from falcon_catalog.store.database import StoreError
 from tests.care.conftest import duck
@@ -256,7 +256,7 @@ class TestAtTheStart:
             "store.url": f"sqlite:///{folder}/catalog.db",
             "warehouse.location": f"file://{folder}/warehouse",
         }
-        close_catalogs(open_catalogs(load(None, {}, flags)))
+        close_warehouses(open_warehouses(load(None, {}, flags)))
 
     def test_a_new_one_is_made_and_marked(self, tmp_path: Path) -> None:
         self.opened(tmp_path)

@@ -207,12 +207,12 @@ def test_a_full_disk_is_passing_and_changes_nothing(database: Database) -> None:
         warehouses.ensure(tx, "a")
 
 
-def test_a_glance_holds_on_to_nothing(database: Database) -> None:
+def test_autocommit_leaves_no_transaction_open(database: Database) -> None:
     with database.write() as tx:
         warehouses.ensure(tx, "a")
-    assert database.glance().one("SELECT name FROM warehouses") == ("a",)
+    assert database.autocommit().one("SELECT name FROM warehouses") == ("a",)
     with database.write() as tx:
         warehouses.ensure(tx, "b")
     with database.fresh_read() as tx:  # a reader of the past would keep the log from being folded
         assert tx.one("PRAGMA wal_checkpoint(TRUNCATE)") == (0, 0, 0)
-    assert database.glance().all("SELECT name FROM warehouses") == [("a",), ("b",)]
+    assert database.autocommit().all("SELECT name FROM warehouses") == [("a",), ("b",)]

@@ -19,7 +19,7 @@ from tests.durability.processes import Catalog, Client, Tracer, wait_for, why_no
 from tests.durability.store import Store
 from tests.durability.test_faults import KINDS, fault, works
 
-HURRIED = "from falcon_catalog.catalog import housekeeping as h; h._INTERVAL_SECONDS = 0.05; "
+HURRIED = "from falcon_catalog.catalog import purge as p; p._INTERVAL_SECONDS = 0.05; "
 ROWS = pa.table({"id": [1, 2, 3]})
 # Inside the folder of a table: 2 data files, 2 manifests, 2 lists, 3 metadata files.
 FILES = 9

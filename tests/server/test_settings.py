@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from falcon_catalog.catalog.opening import prepare_store
+from falcon_catalog.catalog.bootstrap import prepare_store
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load, prepare
 
 WRITTEN = {
