@@ -1,6 +1,6 @@
 """The application: its collaborators wired together."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import falcon
@@ -43,6 +43,9 @@ class CatalogApp:
     ) -> None:
         self._catalogs = catalogs
         self.meters = meters
+        self._authentication = (
+            Authentication(realm, settings.metrics.public) if settings.auth.required else None
+        )
         self._wsgi = with_raw_path(self._route(realm, settings))
         self._quick_paths = quick_paths()
         self._housekeeper = Housekeeper(catalogs, watch(meters, catalogs))
@@ -57,10 +60,20 @@ class CatalogApp:
         finally:
             self.meters.in_flight.add(amount=-1)
 
-    def may_be_quick(self, method: str, path: str) -> bool:
+    def may_respond_inline(self, method: str, path: str) -> bool:
         """Say whether the event loop may ask, as ``at_once`` has it."""
         paths = self._quick_paths.get(method)
         return paths is not None and paths.fullmatch(path) is not None
+
+    def admit(self, _method: str, path: str, headers: Mapping[str, str]) -> CatalogError | None:
+        """Return an error for a request that must not send its body, for lack of a valid token."""
+        if self._authentication is None:
+            return None
+        try:
+            self._authentication.identify(path, headers.get("AUTHORIZATION"))
+        except CatalogError as error:
+            return error
+        return None
 
     def ready(self) -> None:
         """Raise an error if the store does not answer or takes no changes."""
@@ -86,7 +99,9 @@ class CatalogApp:
 
     def _route(self, realm: Realm, settings: Settings) -> falcon.App[Any, Any]:
         warehouses = http.Warehouses(self._catalogs)
-        app = falcon.App(middleware=_middleware(warehouses, realm, settings, self.meters))
+        app = falcon.App(
+            middleware=_middleware(warehouses, self._authentication, settings, self.meters)
+        )
         app.router_options.converters["name"] = http.NameConverter
         app.router_options.converters["namespace"] = http.NamespaceConverter
         app.add_error_handler(Exception, http.render_failure)
@@ -150,9 +165,12 @@ class CatalogService:
 
 
 def _middleware(
-    warehouses: http.Warehouses, realm: Realm, settings: Settings, meters: Meters
+    warehouses: http.Warehouses,
+    authentication: Authentication | None,
+    settings: Settings,
+    meters: Meters,
 ) -> list[Any]:
-    # Who asks comes before all that is looked up: a stranger learns of nothing.
-    guards = [Authentication(realm, settings.metrics.public)] if settings.auth.required else []
+    # Authentication comes before every lookup: a caller without a token learns nothing.
+    guards = [authentication] if authentication is not None else []
     log = RequestLog(dict(operations()), meters, access=settings.log.access)
     return [log, *guards, Limits(settings.limits), Names(warehouses), Retries(meters)]

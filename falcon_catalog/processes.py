@@ -14,9 +14,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from falcon_catalog import signals, systemd
+from falcon_catalog import signals
 from falcon_catalog.children import Children
-from falcon_catalog.listening import ServerError, listening, named
+from falcon_catalog.server import systemd
+from falcon_catalog.server.sockets import ServerError, listening, named
 from falcon_catalog.settings import ServerSettings
 from falcon_catalog.telemetry.meters import Meters
 from falcon_catalog.worker import Lines, Service, work

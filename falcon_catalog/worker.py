@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from falcon_catalog import logs
-from falcon_catalog.loop import Application, Loop
-from falcon_catalog.server import tell_unfinished
+from falcon_catalog.server.loop import Application, Loop
+from falcon_catalog.server.serve import tell_unfinished
 from falcon_catalog.settings import ServerSettings
 from falcon_catalog.telemetry.meters import Meters
 

@@ -10,7 +10,6 @@ import orjson
 from falcon.routing import BaseConverter
 
 from falcon_catalog.api.limits import check_body, check_depth, check_text
-from falcon_catalog.at_once import AT_ONCE, WouldWait
 from falcon_catalog.catalog import files
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import (
@@ -32,6 +31,7 @@ from falcon_catalog.identifiers import (
     read_page_token,
     write_page_token,
 )
+from falcon_catalog.server.inline import INLINE, WouldBlock
 
 _log = logging.getLogger(__name__)
 _UNLIMITED = -1
@@ -184,8 +184,8 @@ def send_text(resp: falcon.Response, text: bytes) -> None:
 
 def leave_loop_unless(quick: bool, req: falcon.Request) -> None:  # noqa: FBT001 - reads well
     """Let a thread answer, if this is the event loop and what is left to do is not ``quick``."""
-    if not quick and AT_ONCE in req.env:
-        raise WouldWait
+    if not quick and INLINE in req.env:
+        raise WouldBlock
 
 
 def render_catalog_error(

@@ -12,8 +12,8 @@ import click
 
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.folders import Folders
-from falcon_catalog.listening import ServerError
 from falcon_catalog.rules import store_path
+from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
 from falcon_catalog.store import tenancy
 from falcon_catalog.store.database import StoreError

@@ -13,7 +13,7 @@ from falcon_catalog.catalog.opening import prepare_store, require_writable
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
 from falcon_catalog.processes import serve_processes
 from falcon_catalog.rules import store_path
-from falcon_catalog.server import serve
+from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
 from falcon_catalog.store import tenancy
 

@@ -63,7 +63,16 @@ class ServerSettings:
     max_connections: int = field(
         default=1000,
         metadata=about(
-            "Connections open at the same time; beyond them the idlest makes room.",
+            "Connections open at the same time; beyond them the idlest makes room, then the oldest"
+            " half-sent request. Fewer where the process may not have as many descriptors.",
+            rules.whole(1, 100_000),
+        ),
+    )
+    max_connections_per_address: int = field(
+        default=500,
+        metadata=about(
+            "Connections of one client address at the same time; beyond them its idlest makes room,"
+            " then its oldest half-sent request. A proxy is one address.",
             rules.whole(1, 100_000),
         ),
     )
@@ -79,6 +88,13 @@ class ServerSettings:
         metadata=about(
             "Seconds that a request waits for a thread; when its turn comes later, its client is"
             " told to come again.",
+            rules.whole(1, 86400),
+        ),
+    )
+    header_timeout: int = field(
+        default=10,
+        metadata=about(
+            "Seconds that the head of a request has to arrive, from its first byte.",
             rules.whole(1, 86400),
         ),
     )

@@ -11,7 +11,7 @@ from falcon_catalog.telemetry.registry import Registry
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
-REFUSALS = ("saturated", "too large", "too slow", "malformed")
+REFUSALS = ("saturated", "too large", "too slow", "malformed", "unauthorized")
 _STATUSES = (200, 204, 304, 400, 401, 403, 404, 405, 406, 409, 413, 422, 500, 503)
 _COMMITS = ("commitTransaction", "replaceView", "updateTable")
 _ERRORS, _CONFLICT = 400, 409

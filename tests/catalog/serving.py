@@ -18,7 +18,7 @@ from waitress import wasyncore
 from falcon_catalog.app import CatalogApp, create_app
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
-from falcon_catalog.loop import Loop
+from falcon_catalog.server.loop import Loop
 from falcon_catalog.settings import ServerSettings, Settings, load
 from falcon_catalog.telemetry.meters import Meters
 from tests import several

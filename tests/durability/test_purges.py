@@ -132,11 +132,11 @@ FILES_FAIL = {
     "nothing can be read": "read:error=EIO",
     "no descriptors are left": "openat:error=EMFILE",
 }
-AT_ONCE = pytest.param({"warehouse__drop_retention": 0}, id="at once")
+INLINE = pytest.param({"warehouse__drop_retention": 0}, id="at once")
 
 
 @traced
-@pytest.mark.parametrize("lake", [AT_ONCE], indirect=True)
+@pytest.mark.parametrize("lake", [INLINE], indirect=True)
 @pytest.mark.parametrize("case", FILES_FAIL)
 def test_a_purge_goes_on_when_files_can_be_deleted_again(
     lake: Lake, client: Client, case: str

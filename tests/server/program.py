@@ -19,10 +19,10 @@ from typing import Any
 import click
 
 from falcon_catalog import logs
-from falcon_catalog.at_once import AT_ONCE, WouldWait
-from falcon_catalog.listening import ServerError
 from falcon_catalog.processes import serve_processes
-from falcon_catalog.server import serve
+from falcon_catalog.server.inline import INLINE, WouldBlock
+from falcon_catalog.server.serve import serve
+from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import ServerSettings
 from falcon_catalog.telemetry.meters import Meters
 
@@ -36,8 +36,8 @@ class Program:
     ) -> Iterable[bytes]:
         query = environ["QUERY_STRING"]
         path = environ["PATH_INFO"].removeprefix("/quick")
-        if path == "/gate" and AT_ONCE in environ:
-            raise WouldWait
+        if path == "/gate" and INLINE in environ:
+            raise WouldBlock
         match path:
             case "/gate":
                 click.echo("entered")
@@ -51,7 +51,7 @@ class Program:
             case "/health/live":
                 body = b"live"
             case "/thread":
-                body = b"the loop" if AT_ONCE in environ else b"a thread"
+                body = b"the loop" if INLINE in environ else b"a thread"
             case "/pid":
                 body = str(os.getpid()).encode()
             case _:
@@ -59,7 +59,7 @@ class Program:
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    def may_be_quick(self, method: str, path: str) -> bool:
+    def may_respond_inline(self, method: str, path: str) -> bool:
         return method == "GET" and path.startswith("/quick/")
 
     def ready(self) -> None:

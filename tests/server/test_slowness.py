@@ -42,9 +42,9 @@ def trickle(client: socket.socket, first: bytes, drop: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("first", "drop"),
     [
-        (b"GET /big?1 HTTP/1.1\r\nX-Slow: ", b"x"),
-        (b"POST /echo HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n", b"x"),
-        (b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"GET /big?1 HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"x"),
+        (b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", b"x"),
+        (b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
         (b"GET /big?1 HTTP/1.1\r\n", b""),
     ],
     ids=["headers", "body", "chunks", "silence"],

@@ -8,9 +8,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from falcon_catalog import signals, systemd
-from falcon_catalog.listening import ServerError, listening, named
-from falcon_catalog.loop import Application, Loop
+from falcon_catalog import signals
+from falcon_catalog.server import systemd
+from falcon_catalog.server.loop import Application, Loop
+from falcon_catalog.server.sockets import ServerError, listening, named
 from falcon_catalog.settings import ServerSettings
 from falcon_catalog.telemetry.meters import Meters
 

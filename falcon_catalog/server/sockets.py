@@ -7,8 +7,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from falcon_catalog import systemd
 from falcon_catalog.rules import listen_address
+from falcon_catalog.server import systemd
 
 BACKLOG = 1024
 
