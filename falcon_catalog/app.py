@@ -26,12 +26,11 @@ from falcon_catalog.api.status import LiveResource, MetersResource, ReadyResourc
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.housekeeping import Housekeeper
 from falcon_catalog.catalog.mount import unavailable
-from falcon_catalog.catalog.opening import close_catalogs, open_catalogs, prepare_store
+from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.catalog.watching import watch
 from falcon_catalog.errors import CatalogError, WarehouseUnavailableError
 from falcon_catalog.settings import Settings
-from falcon_catalog.store.database import Doubt
 from falcon_catalog.telemetry.meters import Meters
 
 
@@ -122,46 +121,13 @@ class CatalogApp:
         return app
 
 
-def new_meters(processes: int = 1) -> Meters:
-    """Return the metrics of a server of one or more processes, to be made before they fork."""
-    return Meters(sorted({operation for _, operation in operations()}), processes)
-
-
-def create_app(
-    settings: Settings, meters: Meters | None = None, doubt: Doubt | None = None
-) -> CatalogApp:
+def create_app(settings: Settings) -> CatalogApp:
     """Make the application that serves what the settings name. Raises as ``open_catalogs``."""
-    meters = meters or new_meters()
-    catalogs = open_catalogs(settings, meters, doubt)
+    meters = Meters(sorted({operation for _, operation in operations()}))
+    catalogs = open_catalogs(settings, meters)
     meters.poll(meters.lines_dropped, logs.dropped)
     realm = Realm.of(catalogs[0].database, settings.auth.token_lifetime)
     return CatalogApp(catalogs, realm, settings, meters)
-
-
-class CatalogService:
-    """A catalog that several processes serve: what they share, made before they are forked."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.meters = new_meters(settings.server.processes)
-        self._settings = settings
-        self._doubt = Doubt()
-
-    def prepare(self) -> None:
-        """Open the store, migrated and recovered as needed, and close it. Nobody has it open.
-
-        Raises:
-            StoreError, SettingsError: as ``open_catalogs``.
-        """
-        prepare_store(self._settings)
-        self._doubt.settle()
-
-    def make(self) -> CatalogApp:
-        """Open the catalog for one process. Raises as ``create_app``."""
-        return create_app(self._settings, self.meters, self._doubt)
-
-    def lost(self) -> bool:
-        """Say whether a COMMIT of any process failed, and all must open the store anew."""
-        return self._doubt.open
 
 
 def _middleware(

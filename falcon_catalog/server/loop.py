@@ -56,12 +56,16 @@ class Loop:
         settings: ServerSettings,
         sockets: list[socket.socket],
         meters: Meters | None = None,
+        *,
+        are_shared: bool = False,
     ) -> None:
+        """Serve ``app``; ``are_shared`` if other processes accept from the same sockets."""
         # Waitress warns of each request that waits for a thread, which is no trouble.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._stopping = False
         self._resting = False
         self._settings = settings
+        self._are_shared = are_shared
         self._map: dict[int, Any] = {}
         self._meters = meters or Meters()
         self._tended = time.monotonic()
@@ -139,12 +143,11 @@ class Loop:
             self.wake()
 
     def _welcome(self, *arguments: Any, **options: Any) -> Channel:
-        """Accept a client. Where other processes serve the same sockets, the next is theirs.
+        """Accept a client. Where other processes accept from the same sockets, the next is theirs.
 
-        Of several clients that connect at once, the first process to wake up would accept all, for
-        as long as they stay.
+        When several clients connect at once, the first process to wake up would accept all of them.
         """
-        if self._settings.processes > 1:
+        if self._are_shared:
             self._rest(rest=True)
         return Channel(*arguments, **options)
 

@@ -19,21 +19,13 @@ class ServerSettings:
             flag="--listen",
         ),
     )
-    processes: int = field(
-        default=1,
+    reuse_port: bool = field(
+        default=False,
         metadata=about(
-            "Processes that serve requests, kept alive by one more if there are several; with as"
-            " many as processors, each has one. The other settings here are of each process.",
-            rules.whole(1, 64),
-            flag="--processes",
-        ),
-    )
-    worker_timeout: int = field(
-        default=30,
-        metadata=about(
-            "Seconds without a sign of life after which one of several processes is killed and"
-            " replaced.",
-            rules.whole(1, 3600),
+            "Share the address with other servers that set this, too; each new connection goes to"
+            " one of them. Without effect on sockets handed over.",
+            rules.boolean,
+            flag="--reuse-port",
         ),
     )
     threads: int = field(

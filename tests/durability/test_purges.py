@@ -235,8 +235,7 @@ def test_a_slow_sync_is_waited_for_before_files_go(lake: Lake, client: Client) -
 @traced
 @pytest.mark.parametrize(
     ("lake", "nth"),
-    [({"server__processes": 1}, n) for n in (1, FILES // 2, FILES)]
-    + [({"server__processes": 3}, FILES // 2)],
+    [({"processes": 1}, n) for n in (1, FILES // 2, FILES)] + [({"processes": 3}, FILES // 2)],
     indirect=["lake"],
     ids=["first file", "in the midst", "last file", "one of three processes"],
 )
