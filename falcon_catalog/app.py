@@ -22,7 +22,7 @@ from falcon_catalog.api.routes import (
     quick_paths,
     with_converters,
 )
-from falcon_catalog.api.status import LiveResource, MetersResource, ReadyResource
+from falcon_catalog.api.status import LiveResource, MetricsTextResource, ReadyResource
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.housekeeping import Housekeeper
 from falcon_catalog.catalog.mount import unavailable
@@ -30,34 +30,34 @@ from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.catalog.watching import watch
 from falcon_catalog.errors import CatalogError, WarehouseUnavailableError
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings
-from falcon_catalog.telemetry.meters import Meters
 
 
 class CatalogApp:
     """A WSGI application that serves one catalog until it is closed."""
 
     def __init__(
-        self, catalogs: list[Catalog], realm: Realm, settings: Settings, meters: Meters
+        self, catalogs: list[Catalog], realm: Realm, settings: Settings, metrics: Metrics
     ) -> None:
         self._catalogs = catalogs
-        self.meters = meters
+        self.metrics = metrics
         self._authentication = (
             Authentication(realm, settings.metrics.public) if settings.auth.required else None
         )
         self._wsgi = with_raw_path(self._route(realm, settings))
         self._quick_paths = quick_paths()
-        self._housekeeper = Housekeeper(catalogs, watch(meters, catalogs))
+        self._housekeeper = Housekeeper(catalogs, watch(metrics, catalogs))
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one request."""
-        self.meters.in_flight.add()
+        self.metrics.in_flight.inc()
         try:
             return self._wsgi(environ, start_response)
         finally:
-            self.meters.in_flight.add(amount=-1)
+            self.metrics.in_flight.dec()
 
     def may_respond_inline(self, method: str, path: str) -> bool:
         """Say whether the event loop may ask, as ``at_once`` has it."""
@@ -99,7 +99,7 @@ class CatalogApp:
     def _route(self, realm: Realm, settings: Settings) -> falcon.App[Any, Any]:
         warehouses = http.Warehouses(self._catalogs)
         app = falcon.App(
-            middleware=_middleware(warehouses, self._authentication, settings, self.meters)
+            middleware=_middleware(warehouses, self._authentication, settings, self.metrics)
         )
         app.router_options.converters["name"] = http.NameConverter
         app.router_options.converters["namespace"] = http.NamespaceConverter
@@ -117,26 +117,26 @@ class CatalogApp:
         app.add_route("/v1/config", ConfigResource(warehouses, ENDPOINTS))
         app.add_route("/health/live", LiveResource())
         app.add_route("/health/ready", ReadyResource(self.serving))
-        app.add_route("/metrics", MetersResource(self.meters))
+        app.add_route("/metrics", MetricsTextResource(self.metrics))
         return app
 
 
 def create_app(settings: Settings) -> CatalogApp:
     """Make the application that serves what the settings name. Raises as ``open_catalogs``."""
-    meters = Meters(sorted({operation for _, operation in operations()}))
-    catalogs = open_catalogs(settings, meters)
-    meters.poll(meters.lines_dropped, logs.dropped)
+    metrics = Metrics()
+    catalogs = open_catalogs(settings, metrics)
+    metrics.lines_dropped.poll(logs.dropped)
     realm = Realm.of(catalogs[0].database, settings.auth.token_lifetime)
-    return CatalogApp(catalogs, realm, settings, meters)
+    return CatalogApp(catalogs, realm, settings, metrics)
 
 
 def _middleware(
     warehouses: http.Warehouses,
     authentication: Authentication | None,
     settings: Settings,
-    meters: Meters,
+    metrics: Metrics,
 ) -> list[Any]:
     # Authentication comes before every lookup: a caller without a token learns nothing.
     guards = [authentication] if authentication is not None else []
-    log = RequestLog(dict(operations()), meters, access=settings.log.access)
-    return [log, *guards, Limits(settings.limits), Names(warehouses), Retries(meters)]
+    log = RequestLog(dict(operations()), metrics, access=settings.log.access)
+    return [log, *guards, Limits(settings.limits), Names(warehouses), Retries(metrics)]

@@ -12,7 +12,7 @@ from falcon_catalog.api.http import send
 from falcon_catalog.catalog import idempotency
 from falcon_catalog.catalog.base import Catalog, RetryKey
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.telemetry.meters import Meters
+from falcon_catalog.metrics import Metrics
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # Answers without an effect are kept only while they are small: doing such a request again
@@ -27,8 +27,8 @@ JSON = dict[str, Any]
 class Retries:
     """Middleware: give the verbs the request's key, and recall what it was answered before."""
 
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
     def process_resource(
         self,
@@ -49,7 +49,7 @@ class Retries:
         retry = RetryKey(key.lower(), request)
         answer = idempotency.recall(catalog, retry)
         if answer is not None:
-            self._meters.replays.add()
+            self._metrics.replays.inc()
             _answer_again(req, resp, catalog, answer)
             resp.complete = True
             return
@@ -75,7 +75,7 @@ class Retries:
             answer["body"] = orjson.loads(body_text(resp))
         earlier = idempotency.conclude_alone(catalog, retry, answer)
         if earlier is not None:
-            self._meters.replays.add()
+            self._metrics.replays.inc()
             _answer_again(req, resp, catalog, earlier)
 
 

@@ -12,10 +12,10 @@ from falcon_catalog.catalog.planning.kept import Manifests
 from falcon_catalog.catalog.turns import Turns
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings, make_writable
 from falcon_catalog.store import creation, warehouses
 from falcon_catalog.store.database import Database, Doubt, StoreError
-from falcon_catalog.telemetry.meters import Meters
 
 _ADOPT = (
     "If the folder is to be this store's warehouse as it is, start once with --adopt-warehouse;"
@@ -55,11 +55,11 @@ def require_writable(settings: Settings) -> None:
 
 
 def open_catalogs(
-    settings: Settings, meters: Meters | None = None, doubt: Doubt | None = None
+    settings: Settings, metrics: Metrics | None = None, doubt: Doubt | None = None
 ) -> list[Catalog]:
     """Return the catalogs of all warehouses, the default one first; they share one database.
 
-    ``meters`` count what is done in them. Processes that work together share a ``doubt``.
+    ``metrics`` count what is done in them. Processes that work together share a ``doubt``.
 
     A warehouse that is not there is none in the way: its catalog refuses work until it is.
 
@@ -67,18 +67,18 @@ def open_catalogs(
         StoreError: the database cannot be opened, or a warehouse holds what is not this store's.
         SettingsError: a new warehouse cannot be made or written.
     """
-    meters = meters or Meters()
+    metrics = metrics or Metrics()
     database = _open_database(settings, doubt)
     try:
-        return _catalogs(settings, meters, database)
+        return _catalogs(settings, metrics, database)
     except BaseException:
         database.close()
         raise
 
 
-def _catalogs(settings: Settings, meters: Meters, database: Database) -> list[Catalog]:
-    database.time_transaction = meters.transaction.time
-    database.writer.time_commit = meters.commit.time
+def _catalogs(settings: Settings, metrics: Metrics, database: Database) -> list[Catalog]:
+    database.time_transaction = metrics.transaction.time
+    database.writer.time_commit = metrics.commit.time
     planner = Planner(
         PlanningLimits(
             sync_manifests=settings.planning.sync_manifests,
@@ -88,7 +88,7 @@ def _catalogs(settings: Settings, meters: Meters, database: Database) -> list[Ca
         )
     )
     durable = settings.store.durability == "full"
-    files = LocalFileIO(durable=durable, time_sync=meters.sync.time)
+    files = LocalFileIO(durable=durable, time_sync=metrics.sync.time)
     mounts = [Mount(files, database, each) for each in warehouses_of(settings.warehouse.roots)]
     for mount in mounts:
         _claim(settings, database, mount)
@@ -96,8 +96,8 @@ def _catalogs(settings: Settings, meters: Meters, database: Database) -> list[Ca
     documents, turns = Documents(settings.cache.documents_bytes), Turns()
     commits, purges = CommitCounts(), PurgeCounts()
     manifests = Manifests(settings.cache.manifests_bytes)
-    _count(meters, documents, commits)
-    _count_manifests(meters, manifests)
+    _count(metrics, documents, commits)
+    _count_manifests(metrics, manifests)
     return [
         Catalog(
             database=database,
@@ -157,17 +157,17 @@ def close_catalogs(catalogs: list[Catalog]) -> None:
     catalogs[0].close()
 
 
-def _count(meters: Meters, documents: Documents, commits: CommitCounts) -> None:
-    meters.poll(meters.cache_hits, lambda: documents.hits)
-    meters.poll(meters.cache_misses, lambda: documents.misses)
-    meters.poll(meters.cache_bytes, lambda: documents.used_bytes)
-    meters.poll(meters.retries, lambda: commits.retries)
+def _count(metrics: Metrics, documents: Documents, commits: CommitCounts) -> None:
+    metrics.cache_hits.poll(lambda: documents.hits)
+    metrics.cache_misses.poll(lambda: documents.misses)
+    metrics.cache_bytes.poll(lambda: documents.used_bytes)
+    metrics.retries.poll(lambda: commits.retries)
 
 
-def _count_manifests(meters: Meters, manifests: Manifests) -> None:
-    meters.poll(meters.manifest_hits, lambda: manifests.hits)
-    meters.poll(meters.manifest_misses, lambda: manifests.misses)
-    meters.poll(meters.manifest_bytes, lambda: manifests.used_bytes)
+def _count_manifests(metrics: Metrics, manifests: Manifests) -> None:
+    metrics.manifest_hits.poll(lambda: manifests.hits)
+    metrics.manifest_misses.poll(lambda: manifests.misses)
+    metrics.manifest_bytes.poll(lambda: manifests.used_bytes)
 
 
 def _warehouse_id(database: Database, name: str) -> int:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import local_path
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.store import dropped
-from falcon_catalog.telemetry.meters import Meters
 
 Seen = list[tuple[tuple[str, ...], float]]
 """Values of labels, each with a number."""
@@ -46,17 +46,17 @@ class Room:
         return [((name,), free) for name, free in self._warehouses.copy().items()]
 
 
-def watch(meters: Meters, catalogs: Sequence[Catalog]) -> Room:
-    """Let meters follow what is in the catalogs; return the room, which somebody must measure."""
+def watch(metrics: Metrics, catalogs: Sequence[Catalog]) -> Room:
+    """Let metrics follow what is in the catalogs; return the room, which somebody must measure."""
     database, room = catalogs[0].database, Room(catalogs)
-    meters.store_bytes.follow(lambda: _size(str(database.path)))
-    meters.store_log_bytes.follow(lambda: _size(f"{database.path}-wal"))
-    meters.store_free_bytes.follow(room.of_store)
-    meters.warehouse_free_bytes.follow(room.of_warehouses)
-    meters.drops.follow(lambda: _drops(catalogs, lambda sums: sums.count))
-    meters.oldest_drop.follow(lambda: _drops(catalogs, lambda sums: sums.oldest_ms / 1000))
-    meters.troubled_purges.follow(lambda: _drops(catalogs, lambda sums: sums.troubled))
-    meters.poll(meters.purge_failures, lambda: catalogs[0].purges.failed)
+    metrics.store_bytes.follow(lambda: _size(str(database.path)))
+    metrics.store_log_bytes.follow(lambda: _size(f"{database.path}-wal"))
+    metrics.store_free_bytes.follow(room.of_store)
+    metrics.warehouse_free_bytes.follow(room.of_warehouses)
+    metrics.drops.follow(lambda: _drops(catalogs, lambda sums: sums.count))
+    metrics.oldest_drop.follow(lambda: _drops(catalogs, lambda sums: sums.oldest_ms / 1000))
+    metrics.troubled_purges.follow(lambda: _drops(catalogs, lambda sums: sums.troubled))
+    metrics.purge_failures.poll(lambda: catalogs[0].purges.failed)
     return room
 
 

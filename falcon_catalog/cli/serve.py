@@ -60,7 +60,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
 def run(settings: Settings, announce: Callable[[str], object]) -> bool:
     """Open the catalog and serve it; return as ``serve`` does."""
     app = create_app(settings)
-    return serve(app, settings.server, announce, app.meters)
+    return serve(app, settings.server, announce, app.metrics)
 
 
 @click.command()

@@ -16,11 +16,11 @@ from typing import Any
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.server.inline import WouldBlock
 from falcon_catalog.server.parser import RequestParser
 from falcon_catalog.server.tasks import ErrorResponse, Response, SaturatedError, TooSlowError
 from falcon_catalog.settings import ServerSettings
-from falcon_catalog.telemetry.meters import Meters
 
 _log = logging.getLogger(__name__)
 _LONG_BYTES = 64 * 1024
@@ -47,9 +47,9 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         return RequestParser(adj, self.server.admit)
 
     @property
-    def meters(self) -> Meters:
+    def metrics(self) -> Metrics:
         """The server's metrics."""
-        return self.server.task_dispatcher.meters  # type: ignore[no-any-return]
+        return self.server.task_dispatcher.metrics  # type: ignore[no-any-return]
 
     @property
     def address(self) -> str:

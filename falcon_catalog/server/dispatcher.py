@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from waitress.task import ThreadedTaskDispatcher
 
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.server.tasks import SaturatedError
 from falcon_catalog.settings import ServerSettings
-from falcon_catalog.telemetry.meters import Meters
 
 if TYPE_CHECKING:
     from falcon_catalog.server.channel import Channel
@@ -18,10 +18,10 @@ _UNQUEUED = frozenset({"/health/live", "/health/ready", "/metrics"})
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has no types
     """Waitress's threads, and one more for what an operator asks for."""
 
-    def __init__(self, settings: ServerSettings, meters: Meters) -> None:
+    def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
         """Start the threads."""
         super().__init__()
-        self.meters = meters
+        self.metrics = metrics
         self.max_wait = settings.max_wait
         self._max_queue = settings.max_queue
         self._side = ThreadedTaskDispatcher()

@@ -18,11 +18,11 @@ from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 
 from falcon_catalog.errors import CatalogError
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.server.channel import Channel
 from falcon_catalog.server.dispatcher import Dispatcher
 from falcon_catalog.server.sockets import BACKLOG
 from falcon_catalog.settings import ServerSettings
-from falcon_catalog.telemetry.meters import Meters
 
 _TURN_SECONDS = 1.0
 _REST_SECONDS = 0.001
@@ -55,7 +55,7 @@ class Loop:
         app: Callable[..., Iterable[bytes]],
         settings: ServerSettings,
         sockets: list[socket.socket],
-        meters: Meters | None = None,
+        metrics: Metrics | None = None,
         *,
         are_shared: bool = False,
     ) -> None:
@@ -67,10 +67,10 @@ class Loop:
         self._settings = settings
         self._are_shared = are_shared
         self._map: dict[int, Any] = {}
-        self._meters = meters or Meters()
+        self._metrics = metrics or Metrics()
         self._tended = time.monotonic()
         self._thread = threading.get_ident()
-        dispatcher = Dispatcher(settings, self._meters)
+        dispatcher = Dispatcher(settings, self._metrics)
         create_server(
             app,
             map=self._map,
@@ -92,8 +92,8 @@ class Loop:
             listener.may_respond_inline = getattr(app, "may_respond_inline", _never)
             listener.admit = getattr(app, "admit", _admit_all)
             listener.stopping = False
-        self._meters.poll(self._meters.queued, lambda: dispatcher.waiting)
-        self._meters.poll(self._meters.connections, lambda: len(self._channels()))
+        self._metrics.queued.poll(lambda: dispatcher.waiting)
+        self._metrics.connections.poll(lambda: len(self._channels()))
 
     def run(self, lost: Callable[[], bool] = lambda: False) -> None:
         """Serve until ``stop`` is called, or until ``lost`` says so after a turn."""
@@ -163,7 +163,6 @@ class Loop:
         if not full and now < self._tended + _TURN_SECONDS:
             return
         self._tended = now
-        self._meters.refresh()
         channels = self._channels()
         for channel in channels:
             channel.check_deadlines(self._settings)

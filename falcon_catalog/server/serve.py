@@ -8,11 +8,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.server import signals, systemd
 from falcon_catalog.server.loop import Application, Loop
 from falcon_catalog.server.sockets import ServerError, listening, named
 from falcon_catalog.settings import ServerSettings
-from falcon_catalog.telemetry.meters import Meters
 
 _LOST = (
     "Stopped: a COMMIT failed, and nobody can tell what it stored."
@@ -25,7 +25,7 @@ def serve(
     app: Application,
     settings: ServerSettings,
     announce: Callable[[str], object],
-    meters: Meters | None = None,
+    metrics: Metrics | None = None,
 ) -> bool:
     """Serve ``app`` until told to stop, then finish what is in flight and close ``app``.
 
@@ -36,7 +36,7 @@ def serve(
             too long is still at work in it.
         settings: where to listen and how long to wait.
         announce: told ``Listening on URL`` once requests are served.
-        meters: counts what the application does not see.
+        metrics: counts what the application does not see.
 
     Returns:
         Whether everything in flight was answered. A second signal does not wait for that:
@@ -50,7 +50,7 @@ def serve(
     with signals.ignored():
         try:
             with listening(settings) as (sockets, are_shared):
-                loop = Loop(app, settings, sockets, meters, are_shared=are_shared)
+                loop = Loop(app, settings, sockets, metrics, are_shared=are_shared)
                 where = f"Listening on {named(sockets)}"
                 with _stopping_on_signals(loop), _watched(loop, app):
                     app.ready()

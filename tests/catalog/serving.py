@@ -18,9 +18,9 @@ from waitress import wasyncore
 from falcon_catalog.app import CatalogApp, create_app
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.server.loop import Loop
 from falcon_catalog.settings import ServerSettings, Settings, load
-from falcon_catalog.telemetry.meters import Meters
 from tests import several
 
 _MARKER = "end-of-log-"
@@ -161,15 +161,15 @@ def serving(
         else:
             app = stack.enter_context(contextlib.closing(create_app(loaded)))
             served = around(app) if around else app
-            url = stack.enter_context(looping(served, loaded.server, app.meters))
+            url = stack.enter_context(looping(served, loaded.server, app.metrics))
             yield Server(url, folder, app)
 
 
 @contextlib.contextmanager
-def looping(app: Any, settings: ServerSettings, meters: Meters | None = None) -> Iterator[str]:
+def looping(app: Any, settings: ServerSettings, metrics: Metrics | None = None) -> Iterator[str]:
     """Serve an application from a thread of this process; yield the URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    loop = Loop(app, settings, [listener], meters)
+    loop = Loop(app, settings, [listener], metrics)
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:

@@ -18,16 +18,16 @@ from typing import Any
 import click
 
 from falcon_catalog import logs
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.server.inline import INLINE, WouldBlock
 from falcon_catalog.server.serve import serve
 from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import ServerSettings
-from falcon_catalog.telemetry.meters import Meters
 
 
 class Program:
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -45,7 +45,7 @@ class Program:
             case "/echo":
                 body = str(len(environ["wsgi.input"].read())).encode()
             case "/metrics":
-                body = self._meters.text().encode()
+                body = self._metrics.text()
             case "/health/live":
                 body = b"live"
             case "/thread":
@@ -76,9 +76,9 @@ def main() -> int:
     listen, *pairs = sys.argv[1:]
     values = {key: int(value) for key, value in (pair.split("=") for pair in pairs)}
     settings = ServerSettings(listen=listen, **values)
-    meters = Meters()
+    metrics = Metrics()
     try:
-        finished = serve(Program(meters), settings, click.echo, meters)
+        finished = serve(Program(metrics), settings, click.echo, metrics)
     except ServerError as error:
         logs.finish()  # what it has to say first
         click.echo(str(error), err=True)

@@ -63,7 +63,7 @@ class Server:
 
     def dropped(self) -> int:
         text = self.get("/metrics").decode()
-        return int(re.findall(rf"(?m)^{DROPPED} (\d+)$", text)[0])
+        return int(float(re.findall(rf"(?m)^{DROPPED} (\S+)$", text)[0]))
 
     def stop(self) -> int:
         self.process.terminate()
