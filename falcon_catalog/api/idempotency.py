@@ -8,7 +8,7 @@ import orjson
 from falcon_catalog.api.responses import body_text, send, send_table
 from falcon_catalog.catalog import idempotency
 from falcon_catalog.catalog.call import Call
-from falcon_catalog.telemetry.meters import Meters
+from falcon_catalog.metrics import Metrics
 
 # Answers without an effect are stored only while they are small: repeating such a request costs
 # nothing and changes nothing.
@@ -22,8 +22,8 @@ JSON = dict[str, Any]
 class Idempotency:
     """Middleware: replay the recorded answers, and record those that no transaction has."""
 
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
     def process_resource(
         self,
@@ -69,7 +69,7 @@ class Idempotency:
 
     def _replay(self, req: falcon.Request, resp: falcon.Response, call: Call, answer: JSON) -> None:
         """Answer as before; a table or view as its metadata was then."""
-        self._meters.replays.add()
+        self._metrics.replays.inc()
         resp.status = answer.get("status", 200 if answer else 204)
         if location := answer.get("metadata-location"):
             send_table(req, resp, idempotency.state_then(call, location))

@@ -41,6 +41,8 @@ def with_raw_path(app: WSGIApp) -> WSGIApp:
         target = environ.get("REQUEST_URI") or environ.get("RAW_URI")
         if target is not None:
             path = _ABSOLUTE_FORM.sub("", target).partition("?")[0].partition("#")[0]
+            if path.startswith("//"):  # Falcon would route it as if there were one
+                path = "/%2F" + path[2:]
             environ["PATH_INFO"] = path or "/"
         return app(environ, start_response)
 
@@ -55,17 +57,27 @@ class Authentication:
         self._open = _OPEN_PATHS | ({"/metrics"} if public_metrics else set())
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Identify the caller, whether or not a route exists."""
-        if req.path in self._open:
-            return
-        scheme, _, token = (req.auth or "").partition(" ")
+        """Note the caller's principal; a route need not exist to be refused."""
         resp.set_header("WWW-Authenticate", 'Bearer realm="falcon-catalog"')
+        principal = self.identify(req.path, req.auth)
+        resp.delete_header("WWW-Authenticate")
+        if principal is not None:
+            req.context.principal = principal
+
+    def identify(self, path: str, authorization: str | None) -> str | None:
+        """Return the principal of an Authorization header; None on a path that needs none.
+
+        Raises:
+            NotAuthenticatedError: there is no valid token.
+        """
+        if path in self._open:
+            return None
+        scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             raise NotAuthenticatedError(
                 "Not authorized: this catalog needs a token, as Authorization: Bearer TOKEN"
             )
-        req.context.principal = principals.identify(self._realm, token.strip())
-        resp.delete_header("WWW-Authenticate")
+        return principals.identify(self._realm, token.strip())
 
 
 class Warehouses:

@@ -11,7 +11,7 @@ import falcon
 
 from falcon_catalog.api.operations import Operation
 from falcon_catalog.identifiers import Namespace, TableIdentifier
-from falcon_catalog.telemetry.meters import OTHER, Meters
+from falcon_catalog.metrics import OTHER, Metrics
 
 _access = logging.getLogger("falcon_catalog.access")
 _LONGEST = 300  # characters of a name: a namespace may have thousands
@@ -23,11 +23,11 @@ class RequestLog:
     """Give each request an id, and count and log each answer."""
 
     def __init__(
-        self, operations: Mapping[tuple[str, str], Operation], meters: Meters, *, access: bool
+        self, operations: Mapping[tuple[str, str], Operation], metrics: Metrics, *, access: bool
     ) -> None:
         """Know the operation of each route's template and method, and whether there is a log."""
         self._operations = operations
-        self._meters = meters
+        self._metrics = metrics
         self._logs = access
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -59,7 +59,7 @@ class RequestLog:
         found = self._operations.get((req.uri_template or "", req.method))
         operation = found.name if found else None
         size = len(resp.data or b"")
-        self._meters.answered(operation, resp.status_code, seconds, size)
+        self._metrics.answered(operation, resp.status_code, seconds, size)
         if self._logs and _access.isEnabledFor(logging.INFO):
             # Made by hand: Logger.info looks up its caller, which takes longer than the rest.
             line = logging.LogRecord(_access.name, logging.INFO, "", 0, "", None, None)

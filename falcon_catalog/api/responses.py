@@ -11,7 +11,6 @@ import falcon
 import orjson
 
 from falcon_catalog.api.requests import UNLIMITED
-from falcon_catalog.at_once import AT_ONCE, WouldWait
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.errors import (
     BadRequestError,
@@ -24,6 +23,7 @@ from falcon_catalog.errors import (
     WarehouseUnavailableError,
 )
 from falcon_catalog.identifiers import Page, write_page_token
+from falcon_catalog.server.inline import INLINE, WouldBlock
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -146,8 +146,8 @@ def send_text(resp: falcon.Response, text: bytes) -> None:
 
 def inline_only_if(quick: bool, req: falcon.Request) -> None:  # noqa: FBT001 - reads well
     """Leave the response to a thread, unless what remains to be done is ``quick``."""
-    if not quick and AT_ONCE in req.env:
-        raise WouldWait
+    if not quick and INLINE in req.env:
+        raise WouldBlock
 
 
 def render_catalog_error(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from falcon_catalog.store import ownership
 
-SYNCS_AT_ONCE = 16  # that come together, a file system writes to its journal together
+SYNCS_INLINE = 16  # that come together, a file system writes to its journal together
 
 
 def write_private(path: Path, content: bytes, *, anew: bool = False) -> None:
@@ -52,7 +52,7 @@ def add_file(path: Path, content: bytes) -> bool:
 def sync_entries(paths: Iterable[Path]) -> None:
     """Make durable that these files are there, and the folders around them, whoever made them."""
     folders = {folder for path in paths for folder in path.absolute().parents}
-    with ThreadPoolExecutor(SYNCS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(SYNCS_INLINE) as pool:
         deque(pool.map(_sync_if_readable, folders), 0)
 
 
@@ -73,7 +73,7 @@ def sync(path: Path) -> None:
 def sync_tree(root: Path) -> None:
     """Make all files in a folder durable, and the entries of all folders, the inner ones first."""
     inside = list(os.walk(root, topdown=False))
-    with ThreadPoolExecutor(SYNCS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(SYNCS_INLINE) as pool:
         deque(pool.map(sync, (Path(f) / name for f, _, names in inside for name in names)), 0)
     for folder, _, _ in inside:
         sync(Path(folder))

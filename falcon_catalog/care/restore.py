@@ -107,7 +107,7 @@ def _add_files(source: Path, told: Manifest, tell: Tell) -> tuple[int, list[str]
         path = Path(local_path(copy.location))
         return copies.add_file(path, (source / copy.path).read_bytes())
 
-    with ThreadPoolExecutor(copies.SYNCS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(copies.SYNCS_INLINE) as pool:
         added = list(pool.map(add, told.files))
     # Of those that were there, too: an earlier restore may have been interrupted.
     copies.sync_entries(Path(local_path(copy.location)) for copy in told.files)

@@ -12,10 +12,10 @@ from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWork
 from falcon_catalog.catalog.warehouse import Counters, Warehouse
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings, make_writable
 from falcon_catalog.store import creation, warehouses
 from falcon_catalog.store.database import Database, Doubt, StoreError
-from falcon_catalog.telemetry.meters import Meters
 
 _ADOPT = (
     "If the folder is to be this store's warehouse as it is, start once with --adopt-warehouse;"
@@ -55,11 +55,11 @@ def require_writable(settings: Settings) -> None:
 
 
 def open_warehouses(
-    settings: Settings, meters: Meters | None = None, doubt: Doubt | None = None
+    settings: Settings, metrics: Metrics | None = None, doubt: Doubt | None = None
 ) -> list[Warehouse]:
     """Return the catalogs of all warehouses, the default one first; they share one database.
 
-    ``meters`` count what is done in them. Processes that work together share a ``doubt``.
+    ``metrics`` count what is done in them. Processes that work together share a ``doubt``.
 
     A warehouse that is not there is none in the way: its catalog refuses work until it is.
 
@@ -67,18 +67,18 @@ def open_warehouses(
         StoreError: the database cannot be opened, or a warehouse holds what is not this store's.
         SettingsError: a new warehouse cannot be made or written.
     """
-    meters = meters or Meters()
+    metrics = metrics or Metrics()
     store = _open_database(settings, doubt)
     try:
-        return _open(settings, meters, store)
+        return _open(settings, metrics, store)
     except BaseException:
         store.close()
         raise
 
 
-def _open(settings: Settings, meters: Meters, store: Database) -> list[Warehouse]:
-    store.time_transaction = meters.transaction.time
-    store.writer.time_commit = meters.commit.time
+def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehouse]:
+    store.time_transaction = metrics.transaction.time
+    store.writer.time_commit = metrics.commit.time
     plans = PlanWorker(
         PlanningLimits(
             sync_manifests=settings.planning.sync_manifests,
@@ -88,7 +88,7 @@ def _open(settings: Settings, meters: Meters, store: Database) -> list[Warehouse
         )
     )
     durable = settings.store.durability == "full"
-    files = LocalFileIO(durable=durable, time_sync=meters.sync.time)
+    files = LocalFileIO(durable=durable, time_sync=metrics.sync.time)
     mounts = [Mount(files, store, root) for root in roots_of(settings.warehouse.roots)]
     for mount in mounts:
         _claim(settings, store, mount)
@@ -96,13 +96,13 @@ def _open(settings: Settings, meters: Meters, store: Database) -> list[Warehouse
     metadata = MetadataCache(settings.cache.documents_bytes)
     manifests = ManifestCache(settings.cache.manifests_bytes)
     commit_locks, counters = CommitLocks(), Counters()
-    meters.poll(meters.cache_hits, lambda: metadata.hits)
-    meters.poll(meters.cache_misses, lambda: metadata.misses)
-    meters.poll(meters.cache_bytes, lambda: metadata.used_bytes)
-    meters.poll(meters.retries, lambda: counters.retries)
-    meters.poll(meters.manifest_hits, lambda: manifests.hits)
-    meters.poll(meters.manifest_misses, lambda: manifests.misses)
-    meters.poll(meters.manifest_bytes, lambda: manifests.used_bytes)
+    metrics.cache_hits.poll(lambda: metadata.hits)
+    metrics.cache_misses.poll(lambda: metadata.misses)
+    metrics.cache_bytes.poll(lambda: metadata.used_bytes)
+    metrics.retries.poll(lambda: counters.retries)
+    metrics.manifest_hits.poll(lambda: manifests.hits)
+    metrics.manifest_misses.poll(lambda: manifests.misses)
+    metrics.manifest_bytes.poll(lambda: manifests.used_bytes)
     return [
         Warehouse(
             id=_warehouse_id(store, mount.root.name),

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import local_path
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.store import dropped
-from falcon_catalog.telemetry.meters import Meters
 
 Seen = list[tuple[tuple[str, ...], float]]
 """Values of labels, each with a number."""
@@ -46,17 +46,17 @@ class Room:
         return [((name,), free) for name, free in self._warehouses.copy().items()]
 
 
-def watch(meters: Meters, warehouses: Sequence[Warehouse]) -> Room:
-    """Let meters follow what is in the catalogs; return the room, which somebody must measure."""
+def watch(metrics: Metrics, warehouses: Sequence[Warehouse]) -> Room:
+    """Let metrics follow what is in the catalogs; return the room, which somebody must measure."""
     database, room = warehouses[0].store, Room(warehouses)
-    meters.store_bytes.follow(lambda: _size(str(database.path)))
-    meters.store_log_bytes.follow(lambda: _size(f"{database.path}-wal"))
-    meters.store_free_bytes.follow(room.of_store)
-    meters.warehouse_free_bytes.follow(room.of_warehouses)
-    meters.drops.follow(lambda: _drops(warehouses, lambda sums: sums.count))
-    meters.oldest_drop.follow(lambda: _drops(warehouses, lambda sums: sums.oldest_ms / 1000))
-    meters.troubled_purges.follow(lambda: _drops(warehouses, lambda sums: sums.troubled))
-    meters.poll(meters.purge_failures, lambda: warehouses[0].counters.failed_purges)
+    metrics.store_bytes.follow(lambda: _size(str(database.path)))
+    metrics.store_log_bytes.follow(lambda: _size(f"{database.path}-wal"))
+    metrics.store_free_bytes.follow(room.of_store)
+    metrics.warehouse_free_bytes.follow(room.of_warehouses)
+    metrics.drops.follow(lambda: _drops(warehouses, lambda sums: sums.count))
+    metrics.oldest_drop.follow(lambda: _drops(warehouses, lambda sums: sums.oldest_ms / 1000))
+    metrics.troubled_purges.follow(lambda: _drops(warehouses, lambda sums: sums.troubled))
+    metrics.purge_failures.poll(lambda: warehouses[0].counters.failed_purges)
     return room
 
 

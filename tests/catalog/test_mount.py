@@ -170,7 +170,7 @@ def test_a_marker_that_is_replaced_is_read_again(ns: Server, content: str) -> No
 
 
 def test_it_is_logged_once_when_it_goes_and_once_when_it_is_back(tmp_path: Path) -> None:
-    with serving(tmp_path, apart=True, server__processes=1) as server:
+    with serving(tmp_path, apart=True, processes=1) as server:
         server.namespace("ns")
         server.table("t")
         with unmounted(server.warehouse):

@@ -9,7 +9,7 @@ import pytest
 
 from falcon_catalog.api.operations import OPERATIONS
 from falcon_catalog.api.routes import operations
-from falcon_catalog.app import _add_route
+from falcon_catalog.app import add_route
 from falcon_catalog.catalog import authorization
 from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.call import Call
@@ -46,7 +46,7 @@ def test_a_route_without_a_row_does_not_start() -> None:
         def on_get(self, req: Any, resp: Any) -> None: ...
 
     with pytest.raises(RuntimeError, match="GET /unlisted is in no row"):
-        _add_route(falcon.App(), "/unlisted", Unlisted())
+        add_route(falcon.App(), "/unlisted", Unlisted())
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_a_purge_that_fails_is_counted(two: Server, inside: pytest.MonkeyPatch) 
 
 
 def test_several_processes_tell_the_store_once(tmp_path: Path) -> None:
-    with serving(tmp_path, server__processes=3) as server:
+    with serving(tmp_path, processes=3) as server:
         server.namespace("ns")
         server.table("t")
         server.ok("DELETE", T)

@@ -126,7 +126,7 @@ def test_a_failed_sync_of_the_database_ends_the_process(
 def test_a_failed_sync_of_one_process_makes_all_start_anew(
     tmp_path: Path, kind: str, tell: Callable[[str], None]
 ) -> None:
-    catalog = served(tmp_path, server__processes=3)
+    catalog = served(tmp_path, processes=3)
     try:
         one = requests("f")[kind]
         with catalog.client() as client:

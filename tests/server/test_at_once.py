@@ -24,7 +24,7 @@ EXAMPLES = {
 @pytest.fixture
 def gates(tmp_path: Any, program: Any) -> Gates:
     """A server with one thread, and a request that it waits for."""
-    return Gates(tmp_path, program("127.0.0.1:0", "processes=1", "threads=1"))
+    return Gates(tmp_path, program("127.0.0.1:0", "threads=1"))
 
 
 def ask(client: socket.socket, *paths: str, close: bool = False) -> None:

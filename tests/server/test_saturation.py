@@ -59,7 +59,7 @@ class Gates:
 @pytest.fixture
 def gates(tmp_path: Path, program: Any) -> Gates:
     """One thread, and room for two requests to wait."""
-    return Gates(tmp_path, program("127.0.0.1:0", "processes=1", "threads=1", "max_queue=2"))
+    return Gates(tmp_path, program("127.0.0.1:0", "threads=1", "max_queue=2"))
 
 
 def read_answer(client: socket.socket) -> tuple[bytes, bytes]:
@@ -161,7 +161,7 @@ def test_requests_in_one_breath_are_each_answered(gates: Gates, connect: Any) ->
 def test_who_waited_too_long_is_not_kept_at_work_for(
     tmp_path: Path, program: Any, connect: Any
 ) -> None:
-    gates = Gates(tmp_path, program("127.0.0.1:0", "processes=1", "threads=1", "max_wait=1"))
+    gates = Gates(tmp_path, program("127.0.0.1:0", "threads=1", "max_wait=1"))
     first, second = connect(gates.port), connect(gates.port)
     first.sendall(gates.request())
     assert gates.server.line() == "entered"
@@ -180,7 +180,7 @@ def test_who_waited_too_long_is_not_kept_at_work_for(
 
 @pytest.fixture
 def small(tmp_path: Path) -> Any:
-    with serving(tmp_path, server__processes=1, server__threads=2, server__max_queue=3) as server:
+    with serving(tmp_path, processes=1, server__threads=2, server__max_queue=3) as server:
         yield server
 
 

@@ -1,4 +1,4 @@
-"""The sockets that requests come in at: handed over by systemd, or bound here."""
+"""Listening sockets: handed over by systemd, or bound here."""
 
 import contextlib
 import errno
@@ -7,8 +7,9 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from falcon_catalog import systemd
 from falcon_catalog.rules import listen_address
+from falcon_catalog.server import systemd
+from falcon_catalog.settings import ServerSettings
 
 BACKLOG = 1024
 
@@ -18,8 +19,10 @@ class ServerError(Exception):
 
 
 @contextlib.contextmanager
-def listening(listen: str) -> Iterator[list[socket.socket]]:
-    """Yield the sockets systemd handed over, else one bound to ``listen``.
+def listening(settings: ServerSettings) -> Iterator[tuple[list[socket.socket], bool]]:
+    """Yield the sockets systemd handed over, else one bound as the settings say.
+
+    Yields them with whether other processes may accept from the very same sockets.
 
     Raises:
         ServerError: the address cannot be listened on, or a socket handed over is unusable.
@@ -29,15 +32,18 @@ def listening(listen: str) -> Iterator[list[socket.socket]]:
     except (OSError, ValueError) as error:
         raise ServerError(f"A socket handed over by LISTEN_FDS is unusable: {error}") from None
     if sockets:
-        yield sockets
+        yield sockets, True
         return
+    listen, reuse_port = settings.listen, settings.reuse_port
     address = listen_address(listen)
+    if reuse_port and isinstance(address, Path):
+        raise ServerError(f"Cannot listen on {listen}: server.reuse_port needs HOST:PORT")
     try:
-        sock = _bind_path(address) if isinstance(address, Path) else _bind(*address)
+        sock = _bind_path(address) if isinstance(address, Path) else _bind(*address, reuse_port)
     except OSError as error:
         raise ServerError(f"Cannot listen on {listen}: {_reason(error)}") from None
     try:
-        yield [sock]
+        yield [sock], False
     finally:
         if isinstance(address, Path):
             address.unlink(missing_ok=True)
@@ -48,11 +54,11 @@ def named(sockets: list[socket.socket]) -> str:
     return " and ".join(_url(sock) for sock in sockets)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, reuse_port: bool) -> socket.socket:  # noqa: FBT001
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     # A name with both kinds of address: the older kind is the one every client tries.
     family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    return socket.create_server(address[:2], family=family, backlog=BACKLOG, reuse_port=reuse_port)
 
 
 def _bind_path(path: Path) -> socket.socket:
@@ -73,7 +79,10 @@ def _bind_path(path: Path) -> socket.socket:
 
 def _reason(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "another process listens there; stop it, or choose another address (port 0: any)"
+        return (
+            "another process listens there; stop it, choose another address (port 0: any), or"
+            " start both with --reuse-port"
+        )
     if error.errno == errno.EACCES:
         return "permission denied; ports below 1024 and foreign directories need more rights"
     # Python adds the address to the text of some of these: ours names it already.

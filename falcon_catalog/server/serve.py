@@ -8,15 +8,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from falcon_catalog import signals, systemd
-from falcon_catalog.listening import ServerError, listening, named
-from falcon_catalog.loop import Application, Loop
+from falcon_catalog.metrics import Metrics
+from falcon_catalog.server import signals, systemd
+from falcon_catalog.server.loop import Application, Loop
+from falcon_catalog.server.sockets import ServerError, listening, named
 from falcon_catalog.settings import ServerSettings
-from falcon_catalog.telemetry.meters import Meters
 
-__all__ = ["LOST", "Application", "Loop", "ServerError", "serve"]
-
-LOST = (
+_LOST = (
     "Stopped: a COMMIT failed, and nobody can tell what it stored."
     " Start again: what the database recovers decides"
 )
@@ -27,7 +25,7 @@ def serve(
     app: Application,
     settings: ServerSettings,
     announce: Callable[[str], object],
-    meters: Meters | None = None,
+    metrics: Metrics | None = None,
 ) -> bool:
     """Serve ``app`` until told to stop, then finish what is in flight and close ``app``.
 
@@ -38,7 +36,7 @@ def serve(
             too long is still at work in it.
         settings: where to listen and how long to wait.
         announce: told ``Listening on URL`` once requests are served.
-        meters: counts what the application does not see.
+        metrics: counts what the application does not see.
 
     Returns:
         Whether everything in flight was answered. A second signal does not wait for that:
@@ -51,8 +49,8 @@ def serve(
     unfinished = 0
     with signals.ignored():
         try:
-            with listening(settings.listen) as sockets:
-                loop = Loop(app, settings, sockets, meters)
+            with listening(settings) as (sockets, are_shared):
+                loop = Loop(app, settings, sockets, metrics, are_shared=are_shared)
                 where = f"Listening on {named(sockets)}"
                 with _stopping_on_signals(loop), _watched(loop, app):
                     app.ready()
@@ -65,16 +63,11 @@ def serve(
         finally:
             if not unfinished:
                 app.close()
-    tell_unfinished(unfinished)
+    if unfinished:
+        _log.error("stopped with requests unanswered", extra={"connections": unfinished})
     if app.lost():
-        raise ServerError(LOST)
+        raise ServerError(_LOST)
     return not unfinished
-
-
-def tell_unfinished(connections: int) -> None:
-    """Log that connections were cut off, if any were."""
-    if connections:
-        _log.error("stopped with requests unanswered", extra={"connections": connections})
 
 
 @contextlib.contextmanager
