@@ -87,9 +87,15 @@ class CatalogApp:
         if missing := unavailable([catalog.mount for catalog in self._catalogs]):
             raise WarehouseUnavailableError("; ".join(missing))
 
-    def lost(self) -> bool:
-        """Say whether a COMMIT failed, in this process or another: nobody may build on that."""
-        return self._catalogs[0].database.writer.doubt.open
+    def must_stop(self) -> str | None:
+        """Return why the process must end: a COMMIT failed, here or in another process."""
+        broken = self._catalogs[0].database.writer.broken
+        if broken is None:
+            return None
+        return (
+            f"a COMMIT failed, and nobody can tell what it stored ({broken})."
+            " Start again: what the database recovers decides"
+        )
 
     def close(self) -> None:
         """Stop what works in the background, close the database; no request may be running."""

@@ -15,7 +15,7 @@ from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings, make_writable
 from falcon_catalog.store import creation, warehouses
-from falcon_catalog.store.database import Database, Doubt, StoreError
+from falcon_catalog.store.database import Database, StoreError
 
 _ADOPT = (
     "If the folder is to be this store's warehouse as it is, start once with --adopt-warehouse;"
@@ -34,7 +34,7 @@ def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
     Raises:
         StoreError, SettingsError: as ``open_catalogs``.
     """
-    database = _open_database(settings, None, adopt=adopt)
+    database = _open_database(settings, adopt=adopt)
     try:
         for warehouse in warehouses_of(settings.warehouse.roots):
             _claim(settings, database, Mount(LocalFileIO(), database, warehouse), adopt=adopt)
@@ -54,12 +54,10 @@ def require_writable(settings: Settings) -> None:
             _make_writable(settings, warehouse)
 
 
-def open_catalogs(
-    settings: Settings, metrics: Metrics | None = None, doubt: Doubt | None = None
-) -> list[Catalog]:
+def open_catalogs(settings: Settings, metrics: Metrics | None = None) -> list[Catalog]:
     """Return the catalogs of all warehouses, the default one first; they share one database.
 
-    ``metrics`` count what is done in them. Processes that work together share a ``doubt``.
+    ``metrics`` count what is done in them.
 
     A warehouse that is not there is none in the way: its catalog refuses work until it is.
 
@@ -68,7 +66,7 @@ def open_catalogs(
         SettingsError: a new warehouse cannot be made or written.
     """
     metrics = metrics or Metrics()
-    database = _open_database(settings, doubt)
+    database = _open_database(settings)
     try:
         return _catalogs(settings, metrics, database)
     except BaseException:
@@ -122,14 +120,14 @@ def _catalogs(settings: Settings, metrics: Metrics, database: Database) -> list[
     ]
 
 
-def _open_database(settings: Settings, doubt: Doubt | None, *, adopt: bool = False) -> Database:
+def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
     """Open the store, made if it is new: but not beside warehouses that hold something."""
     if not adopt and not creation.is_made(rules.store_path(settings.store.url)):
         for name, root in settings.warehouse.roots.items():
             if not LocalFileIO().is_empty(root):
                 what = f"there is no store at {settings.store.url}, but the {Warehouse(name, root)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
-    return Database.open(settings.store.url, settings.store.durability, doubt)
+    return Database.open(settings.store.url, settings.store.durability)
 
 
 def _claim(settings: Settings, database: Database, mount: Mount, *, adopt: bool = False) -> None:
