@@ -87,9 +87,15 @@ class CatalogApp:
         if missing := unavailable([warehouse.mount for warehouse in self.warehouses]):
             raise WarehouseUnavailableError("; ".join(missing))
 
-    def lost(self) -> bool:
-        """Return whether the outcome of a COMMIT is unknown, so that the process must restart."""
-        return self.warehouses[0].store.writer.doubt.open
+    def must_stop(self) -> str | None:
+        """Return why the process must end: a COMMIT failed, here or in another process."""
+        broken = self.warehouses[0].store.writer.broken
+        if broken is None:
+            return None
+        return (
+            f"a COMMIT failed, and nobody can tell what it stored ({broken})."
+            " Start again: what the database recovers decides"
+        )
 
     def close(self) -> None:
         """Stop the background work and close the store; no request may be running."""

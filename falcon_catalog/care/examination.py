@@ -14,7 +14,7 @@ from falcon_catalog.care.pointers import Ages, Examined
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import key, local_path
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import survey, tenancy, warehouses
+from falcon_catalog.store import locks, survey, warehouses
 from falcon_catalog.store.database import DamagedStoreError, StoreError, Transaction
 from falcon_catalog.store.survey import Place, Pointer
 
@@ -96,7 +96,7 @@ def roots(settings: Settings) -> dict[str, str]:
 def ages(scope: Scope) -> Ages:
     """Return what is too young to be judged: nothing, where no server can be writing it."""
     now = looking.now_ms()
-    settled = now - _SETTLED_MS if tenancy.may_be_in_use(scope.path) else now + DAY_MS
+    settled = now - _SETTLED_MS if locks.may_be_in_use(scope.path) else now + DAY_MS
     return Ages(settled=settled, orphaned=min(settled, now - scope.older_than_ms))
 
 

@@ -23,7 +23,7 @@ from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import is_inside, key
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import relocation, survey, tenancy, warehouses
+from falcon_catalog.store import locks, relocation, survey, warehouses
 from falcon_catalog.store.database import Database, Transaction
 from falcon_catalog.store.survey import Pointer
 
@@ -101,7 +101,7 @@ def relocate(order: Order, tell: Tell) -> Outcome:
         CatalogError: a file could not be written, or COMMIT failed; run it again.
     """
     avro.require()
-    with tenancy.alone(order.path):
+    with locks.exclusive(order.path):
         with looking.look(order.path) as tx:
             _check_settings(order)
             places: tuple[survey.Place, ...] = ("living", "dropped")

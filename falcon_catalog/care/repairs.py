@@ -11,7 +11,7 @@ from falcon_catalog.catalog import metadata_files as files
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import is_inside, key
-from falcon_catalog.store import dropped, survey, tabulars, tenancy
+from falcon_catalog.store import dropped, locks, survey, tabulars
 from falcon_catalog.store.database import Database, StoreError, Transaction
 from falcon_catalog.store.survey import Place, Pointer
 
@@ -83,7 +83,7 @@ def _writing(scope: Scope) -> Iterator[Transaction]:
     with looking.look(scope.path):
         pass  # it is there, and of this version
     with (
-        tenancy.shared(scope.path),
+        locks.shared(scope.path),
         contextlib.closing(Database(scope.path)) as database,
         database.write() as tx,
     ):

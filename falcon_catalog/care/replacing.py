@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from falcon_catalog import folders
 from falcon_catalog.care import copies
-from falcon_catalog.store import ownership, tenancy
+from falcon_catalog.store import locks
 from falcon_catalog.store.database import StoreError
 
 # The database first: what is beside it must never be played into another one.
@@ -28,7 +29,7 @@ def conclude(path: Path) -> Path | None:
 
     Returns where the old store is, or None if nothing was interrupted, or there was none.
     """
-    if not tenancy.is_half_replaced(path):
+    if not locks.is_half_replaced(path):
         return None
     asides = sorted(path.parent.glob(f"{glob.escape(path.name)}.replaced-*"))
     if not asides:
@@ -44,13 +45,13 @@ def conclude(path: Path) -> Path | None:
 @contextlib.contextmanager
 def successor(path: Path, content: bytes) -> Iterator[Path]:
     """Make the database that is to come, durable; if it does not, leave all as it was."""
-    needed = tenancy.is_half_replaced(path)  # it alone tells that the place must stay empty
+    needed = locks.is_half_replaced(path)  # it alone tells that the place must stay empty
     there = path.exists()
-    new = tenancy.successor(path)
+    new = locks.successor(path)
     try:
         _remove(new, but=new)  # a journal of an earlier one would be played into this one
         copies.write_private(new, content, anew=True)
-        ownership.inherit(new)
+        folders.inherit(new)
         copies.sync(new)
         copies.sync_entries([new])
         yield new
@@ -65,7 +66,7 @@ def replace(path: Path) -> Path | None:
     """Let the successor take its place; return where the old store is now, if there was one."""
     aside = _put_aside(path) if is_there(path) else None
     try:
-        tenancy.successor(path).rename(path)
+        locks.successor(path).rename(path)
     except BaseException:
         if aside:
             _put_back(path, aside)
@@ -82,7 +83,7 @@ def _put_aside(path: Path) -> Path:
     aside = Path(f"{path}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     aside.mkdir(mode=0o700)
     try:
-        ownership.inherit(aside)
+        folders.inherit(aside)
         copies.sync(path.parent)
         for part in _parts(path):
             part.rename(aside / part.name)

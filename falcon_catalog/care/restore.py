@@ -11,7 +11,7 @@ from falcon_catalog.care.backup import Tell, verify
 from falcon_catalog.care.manifest import Copy, Manifest
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import is_inside, key, local_path
-from falcon_catalog.store import survey, tenancy, warehouses
+from falcon_catalog.store import locks, survey, warehouses
 from falcon_catalog.store.database import StoreError, Transaction
 from falcon_catalog.store.migrate import migrate
 
@@ -64,7 +64,7 @@ def restore(source: Path, target: Target, tell: Tell) -> Restored:
     verify(source, told, older=True)
     _check_locations(told, target)
     target.path.parent.mkdir(parents=True, exist_ok=True)
-    with tenancy.alone(target.path):
+    with locks.exclusive(target.path):
         earlier = replacing.conclude(target.path)
         if replacing.is_there(target.path) and not target.replace:
             raise StoreError(

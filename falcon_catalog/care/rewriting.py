@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from falcon_catalog import folders
 from falcon_catalog.care import avro, deletes
 from falcon_catalog.care.deletes import PATH_IDS, Rewritten
 from falcon_catalog.care.prefix import Move
@@ -23,7 +24,6 @@ from falcon_catalog.catalog import metadata_files as files
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import local_path
-from falcon_catalog.store import ownership
 
 # Field ids of the table specification.
 MANIFEST_PATH, MANIFEST_LENGTH = 500, 501
@@ -69,7 +69,7 @@ class Output:
         except NotFoundError:
             pass
         self._files.write(location, content)
-        ownership.inherit(Path(local_path(location)))
+        folders.inherit(Path(local_path(location)))
 
 
 @dataclass(slots=True)

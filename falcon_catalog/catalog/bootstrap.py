@@ -15,7 +15,7 @@ from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings, make_writable
 from falcon_catalog.store import creation, warehouses
-from falcon_catalog.store.database import Database, Doubt, StoreError
+from falcon_catalog.store.database import Database, StoreError
 
 _ADOPT = (
     "If the folder is to be this store's warehouse as it is, start once with --adopt-warehouse;"
@@ -34,7 +34,7 @@ def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
     Raises:
         StoreError, SettingsError: as ``open_warehouses``.
     """
-    store = _open_database(settings, None, adopt=adopt)
+    store = _open_database(settings, adopt=adopt)
     try:
         for root in roots_of(settings.warehouse.roots):
             _claim(settings, store, Mount(LocalFileIO(), store, root), adopt=adopt)
@@ -54,12 +54,10 @@ def require_writable(settings: Settings) -> None:
             _make_writable(settings, root)
 
 
-def open_warehouses(
-    settings: Settings, metrics: Metrics | None = None, doubt: Doubt | None = None
-) -> list[Warehouse]:
+def open_warehouses(settings: Settings, metrics: Metrics | None = None) -> list[Warehouse]:
     """Return the catalogs of all warehouses, the default one first; they share one database.
 
-    ``metrics`` count what is done in them. Processes that work together share a ``doubt``.
+    ``metrics`` count what is done in them.
 
     A warehouse that is not there is none in the way: its catalog refuses work until it is.
 
@@ -68,7 +66,7 @@ def open_warehouses(
         SettingsError: a new warehouse cannot be made or written.
     """
     metrics = metrics or Metrics()
-    store = _open_database(settings, doubt)
+    store = _open_database(settings)
     try:
         return _open(settings, metrics, store)
     except BaseException:
@@ -126,14 +124,14 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
     ]
 
 
-def _open_database(settings: Settings, doubt: Doubt | None, *, adopt: bool = False) -> Database:
+def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
     """Open the store, made if it is new: but not beside warehouses that hold something."""
     if not adopt and not creation.is_made(rules.store_path(settings.store.url)):
         for name, location in settings.warehouse.roots.items():
             if not LocalFileIO().is_empty(location):
                 what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
-    return Database.open(settings.store.url, settings.store.durability, doubt)
+    return Database.open(settings.store.url, settings.store.durability)
 
 
 def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = False) -> None:

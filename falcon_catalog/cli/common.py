@@ -15,7 +15,7 @@ from falcon_catalog.folders import Folders
 from falcon_catalog.rules import store_path
 from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
-from falcon_catalog.store import tenancy
+from falcon_catalog.store import locks
 from falcon_catalog.store.database import StoreError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -85,7 +85,7 @@ def at_work(settings: Settings) -> Iterator[None]:
     """
     path = store_path(settings.store.url)
     Folders().make(str(path.parent))
-    with tenancy.shared(path):
+    with locks.shared(path):
         yield
 
 

@@ -14,7 +14,7 @@ from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_sett
 from falcon_catalog.rules import store_path
 from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
-from falcon_catalog.store import tenancy
+from falcon_catalog.store import locks
 
 _adopting = click.option(
     "--adopt-warehouse",
@@ -47,7 +47,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
         try:
             prepare(settings)
             require_writable(settings)
-            with tenancy.shared(store_path(settings.store.url)):
+            with locks.shared(store_path(settings.store.url)):
                 if adopt_warehouse:
                     prepare_store(settings, adopt=True)
                 finished = run(settings, logs.say)
@@ -79,7 +79,7 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None
         settings = read(config, flags)
         prepare(settings)
         require_writable(settings)
-        with tenancy.shared(store_path(settings.store.url)):
+        with locks.shared(store_path(settings.store.url)):
             prepare_store(settings, adopt=adopt_warehouse)
     click.echo(f"{settings.store.url} is up to date")
 

@@ -40,8 +40,8 @@ class Application(Protocol):
     def ready(self) -> None:
         """Raise when requests cannot be served."""
 
-    def lost(self) -> bool:
-        """Say whether it must be closed and opened again before it serves on; cheap."""
+    def must_stop(self) -> str | None:
+        """Return why the process must end, once requests in flight are answered; None if not."""
 
     def close(self) -> None:
         """Let go of everything held open."""
@@ -95,10 +95,15 @@ class Loop:
         self._metrics.queued.poll(lambda: dispatcher.waiting)
         self._metrics.connections.poll(lambda: len(self._channels()))
 
-    def run(self, lost: Callable[[], bool] = lambda: False) -> None:
-        """Serve until ``stop`` is called, or until ``lost`` says so after a turn."""
+    def run(self, must_stop: Callable[[], str | None] = lambda: None) -> None:
+        """Serve until ``stop`` is called, or ``must_stop``, asked each second, returns a reason."""
         self._thread = threading.get_ident()
-        while not self._stopping and not lost():
+        checked = time.monotonic()
+        while not self._stopping:
+            if time.monotonic() > checked + _TURN_SECONDS:
+                checked = time.monotonic()
+                if must_stop():
+                    return
             resting = self._resting
             wasyncore.poll2(_REST_SECONDS if resting else _TURN_SECONDS, self._map)
             if resting:

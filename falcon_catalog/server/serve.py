@@ -14,10 +14,6 @@ from falcon_catalog.server.loop import Application, Loop
 from falcon_catalog.server.sockets import ServerError, listening, named
 from falcon_catalog.settings import ServerSettings
 
-_LOST = (
-    "Stopped: a COMMIT failed, and nobody can tell what it stored."
-    " Start again: what the database recovers decides"
-)
 _log = logging.getLogger(__name__)
 
 
@@ -44,9 +40,9 @@ def serve(
 
     Raises:
         ServerError: the address cannot be listened on, a socket handed over is unusable, or
-            the application was lost.
+            the application must not go on.
     """
-    unfinished = 0
+    unfinished, reason = 0, None
     with signals.ignored():
         try:
             with listening(settings) as (sockets, are_shared):
@@ -57,16 +53,17 @@ def serve(
                     gc.freeze()  # what lives now lives on: spare each collection the walk over it
                     announce(where)
                     systemd.notify(os.environ, READY="1", STATUS=where)
-                    loop.run(app.lost)
+                    loop.run(app.must_stop)
                     systemd.notify(os.environ, STOPPING="1", STATUS="Finishing what is in flight")
                     unfinished = loop.drain(settings.shutdown_timeout)
+                    reason = app.must_stop()
         finally:
             if not unfinished:
                 app.close()
     if unfinished:
         _log.error("stopped with requests unanswered", extra={"connections": unfinished})
-    if app.lost():
-        raise ServerError(_LOST)
+    if reason:
+        raise ServerError(f"Stopped: {reason}")
     return not unfinished
 
 

@@ -12,8 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.folders import Folders
-from falcon_catalog.store import creation
-from falcon_catalog.store.doubt import Doubt
+from falcon_catalog.store import creation, locks
 from falcon_catalog.store.migrate import SchemaTooNewError, migrate
 from falcon_catalog.store.transaction import (
     DamagedStoreError,
@@ -27,7 +26,6 @@ from falcon_catalog.store.writer import Writer
 __all__ = [
     "DamagedStoreError",
     "Database",
-    "Doubt",
     "OutcomeUnknownError",
     "StoreError",
     "Transaction",
@@ -44,30 +42,32 @@ _SYNCHRONOUS = {"relaxed": 1, "full": 2}  # SQLite's NORMAL and FULL
 class Database:
     """One SQLite file. Safe to use from many threads: each reads over a connection of its own."""
 
-    def __init__(self, path: Path, durability: str = "full", doubt: Doubt | None = None) -> None:
+    def __init__(self, path: Path, durability: str = "full") -> None:
         self.path = path
         self.time_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
-        self.writer = Writer(self.connect, Path(f"{path}-lock"), doubt, path)
+        self.writer = Writer(self.connect, path)
         self._synchronous = _SYNCHRONOUS[durability]
         self._local = threading.local()
         self._guard = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
 
     @classmethod
-    def open(cls, url: str, durability: str = "full", doubt: Doubt | None = None) -> "Database":
+    def open(cls, url: str, durability: str = "full") -> "Database":
         """Open ``sqlite:///PATH``, made and migrated as needed.
 
         With ``relaxed`` durability a power cut may take the last commits, though acknowledged.
-        Processes that work together share a ``doubt``.
 
         Raises:
-            StoreError: the file cannot be opened, is no database or a damaged one, or is too new.
+            StoreError: the file cannot be opened, is no database or a damaged one, is too new, or
+                the store is fenced.
         """
         if not url.startswith(_SCHEME):
             raise StoreError(f"store url {url!r}: only sqlite:///PATH is supported")
-        database = cls(Path(url.removeprefix(_SCHEME)), durability, doubt)
+        database = cls(Path(url.removeprefix(_SCHEME)), durability)
         try:
             Folders().make(str(database.path.parent.absolute()))
+            if locks.is_fenced(database.path):
+                raise StoreError(f"store {database.path} is fenced: a COMMIT failed")
             if not creation.is_made(database.path):
                 creation.make(database.path)
             with contextlib.closing(database.connect()) as connection:

@@ -19,7 +19,7 @@ from pyiceberg.catalog import load_catalog
 
 from falcon_catalog.care import backup as backups
 from falcon_catalog.catalog import marker
-from falcon_catalog.store import tenancy
+from falcon_catalog.store import locks
 from tests.care.conftest import FORGETFUL, Care, Stop, commit, duck, wait_for
 from tests.care.test_doctor import rows
 from tests.catalog.mounting import SHAPES, unmounted
@@ -328,7 +328,7 @@ def test_a_served_store_is_seen_by_its_lock(
 def test_no_server_starts_while_a_store_is_replaced(
     serve: Callable[[], Any], care: Care, stopped: Path
 ) -> None:
-    with tenancy.alone(care.store):
+    with locks.exclusive(care.store):
         server = serve()
         assert server.status() == 1
         assert "is being replaced by falcon-catalog restore" in server.errors[-1]

@@ -64,8 +64,8 @@ class Program:
         if os.path.exists(os.environ.get("FAILING", "")):  # noqa: PTH110 - the empty name too
             raise RuntimeError("not ready")
 
-    def lost(self) -> bool:
-        return False
+    def must_stop(self) -> str | None:
+        return None
 
     def close(self) -> None:
         click.echo("closed")
