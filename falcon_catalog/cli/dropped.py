@@ -8,18 +8,18 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from falcon_catalog.care.examination import roots
-from falcon_catalog.care.looking import look
 from falcon_catalog.catalog import undrop
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.mount import unavailable
 from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
 from falcon_catalog.cli.common import Stopped, at_work, read, told_in_one_line, utc, with_settings
+from falcon_catalog.doctor.check import roots
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.rules import store_path
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
 from falcon_catalog.store import warehouses
+from falcon_catalog.store.read_only import look
 
 
 @click.command()

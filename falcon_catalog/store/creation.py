@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from falcon_catalog import folders
+from falcon_catalog import durable_files
 from falcon_catalog.store import ownership
 from falcon_catalog.store.migrate import migrate
 from falcon_catalog.store.transaction import DamagedStoreError
@@ -60,9 +60,9 @@ def make(path: Path) -> None:
         with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
-        folders.sync_file(str(new))
+        durable_files.sync_file(str(new))
         new.rename(path)
-        folders.sync(str(path.parent))
+        durable_files.sync(str(path.parent))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from falcon_catalog import folders
+from falcon_catalog import durable_files
 
 # Of whoever owns the database; a link that somebody put in their place is not followed.
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -11,7 +11,7 @@ _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 def inherit(path: Path) -> None:
     """Give what root has just made to the owner of the folder that it is in."""
-    folders.inherit(path)
+    durable_files.inherit(path)
 
 
 def open_lock(path: Path, database: Path | None = None) -> int:
@@ -27,7 +27,7 @@ def open_lock(path: Path, database: Path | None = None) -> int:
     try:
         if os.geteuid() == 0:
             there = database is not None and database.exists()
-            folders.give(descriptor, database if there and database else path.parent)
+            durable_files.give(descriptor, database if there and database else path.parent)
     except BaseException:
         os.close(descriptor)
         raise

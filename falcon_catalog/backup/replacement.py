@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from falcon_catalog.care import copies
+from falcon_catalog.backup import copies
 from falcon_catalog.store import ownership, tenancy
 from falcon_catalog.store.database import StoreError
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.care import avro, deletes
-from falcon_catalog.care.deletes import PATH_IDS, Rewritten
-from falcon_catalog.care.prefix import Move
+from falcon_catalog.backup import avro, position_deletes
+from falcon_catalog.backup.position_deletes import PATH_IDS, Rewritten
+from falcon_catalog.backup.prefix import Move
 from falcon_catalog.catalog import files
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
@@ -217,7 +217,9 @@ class Rewriter:
             self._deletes[location] = None
             place = self.move(location)
             try:
-                made = deletes.rewrite(self.files.read(place), file_format, place, self.move)
+                made = position_deletes.rewrite(
+                    self.files.read(place), file_format, place, self.move
+                )
             except CatalogError as error:
                 self.problems.append(str(error))
                 made = None
