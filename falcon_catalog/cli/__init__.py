@@ -7,7 +7,7 @@ that stands in the way with one line and status 1.
 import click
 
 from falcon_catalog import __version__, engines
-from falcon_catalog.cli import care, dropped, principals, relocate, serve
+from falcon_catalog.cli import backup, doctor, dropped, principals, relocate, serve
 from falcon_catalog.conformance import command as conformance
 
 
@@ -35,9 +35,9 @@ for _command in (
     dropped.dropped,
     dropped.undrop_command,
     dropped.maintain,
-    care.backup_command,
-    care.restore_command,
-    care.doctor,
+    backup.backup_command,
+    backup.restore_command,
+    doctor.doctor,
     relocate.relocate_command,
     principals.principals_group,
     conformance.command,

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from falcon_catalog.durable_files import Folders
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.folders import Folders
 from falcon_catalog.rules import store_path
 from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load

@@ -8,8 +8,6 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from falcon_catalog.care.examination import roots
-from falcon_catalog.care.looking import look
 from falcon_catalog.catalog import dropped as drops
 from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
 from falcon_catalog.catalog.call import Call
@@ -17,11 +15,12 @@ from falcon_catalog.catalog.mount import unavailable
 from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.cli.common import Stopped, at_work, read, told_in_one_line, utc, with_settings
+from falcon_catalog.doctor.check import roots
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.rules import store_path
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
-from falcon_catalog.store import warehouses
+from falcon_catalog.store import read_only, warehouses
 
 
 @click.command()
@@ -35,7 +34,7 @@ def dropped(config: Path | None, **flags: Any) -> None:
     """
     with told_in_one_line():
         settings = read(config, flags)
-        with look(store_path(settings.store.url)) as tx:
+        with read_only.look(store_path(settings.store.url)) as tx:
             table = [
                 (
                     row.id,

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from falcon_catalog.care.looking import look
 from falcon_catalog.catalog import principals
 from falcon_catalog.cli.common import at_work, read, told_in_one_line, utc, with_settings
 from falcon_catalog.rules import store_path
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
+from falcon_catalog.store.read_only import look
 
 
 @click.group("principals")

@@ -7,11 +7,11 @@ import click
 from tabulate import tabulate
 
 from falcon_catalog import rules
-from falcon_catalog.care.examination import Scope, examine
-from falcon_catalog.care.prefix import Move
-from falcon_catalog.care.relocate import Moved, Order, Outcome, relocate
-from falcon_catalog.cli.care import print_report, status_2
+from falcon_catalog.backup.prefix import Move
+from falcon_catalog.backup.relocate import Moved, Order, Outcome, relocate
 from falcon_catalog.cli.common import read, with_settings
+from falcon_catalog.cli.doctor import echo_progress, print_report, status_2
+from falcon_catalog.doctor.check import Scope, examine
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings
 
@@ -59,21 +59,17 @@ def relocate_command(
         order = Order(
             path, settings, Move.of(old, new), LocalFileIO(), dry=dry_run, skip_broken=skip_broken
         )
-        outcome = relocate(order, _tell)
+        outcome = relocate(order, echo_progress)
     _print(outcome, old, dry=dry_run)
     if not outcome.switched:
         _end_unchanged(outcome, order, old, dry=dry_run)
         return
     with status_2():
-        report = examine(Scope(path, settings, deep=True), _tell)
+        report = examine(Scope(path, settings, deep=True), echo_progress)
     print_report(report)
     _print_next_steps(settings, order.move, old)
     if outcome.broken or not report.clean:
         raise click.exceptions.Exit(1)
-
-
-def _tell(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _print(outcome: Outcome, old: str, *, dry: bool) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 
-from falcon_catalog import folders
+from falcon_catalog import durable_files
 from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
 from falcon_catalog.locations import local_path
 
@@ -29,7 +29,7 @@ class LocalFileIO:
         """Time each sync of a file's content with ``time_sync``."""
         self._durable = durable
         self._time_sync = time_sync
-        self._folders = folders.Folders(sync=durable)
+        self._folders = durable_files.Folders(sync=durable)
         self._guard = threading.Lock()
         self.writes = 0
         """Files that were written. May be read at any time, as all that is counted here."""
@@ -94,14 +94,14 @@ class LocalFileIO:
             new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
             try:
                 new.write_bytes(content)
-                folders.inherit(new)
+                durable_files.inherit(new)
                 if self._durable:
-                    folders.sync_file(str(new))
+                    durable_files.sync_file(str(new))
                 new.rename(path)
             finally:
                 new.unlink(missing_ok=True)
             if self._durable:
-                folders.sync(str(path.parent))
+                durable_files.sync(str(path.parent))
 
     def is_empty(self, location: str) -> bool:
         """Say whether a folder is missing, or holds nothing but what a new file system does."""
@@ -118,7 +118,7 @@ class LocalFileIO:
         be removed before the table is created, which makes them again, and durable.
         """
         with _unavailable_on_trouble(location):
-            made = folders.Folders(sync=False) if staged else self._folders
+            made = durable_files.Folders(sync=False) if staged else self._folders
             for folder in ("metadata", "data"):
                 made.make(f"{local_path(location)}/{folder}")
 
@@ -130,7 +130,7 @@ class LocalFileIO:
 
     def remove_empty_folders(self, location: str) -> None:
         """Remove the folder at a location and those in it, but those that hold a file."""
-        folders.remove_empty(local_path(location))
+        durable_files.remove_empty(local_path(location))
         self.abandon_table(location)
 
 
@@ -157,14 +157,14 @@ def _create(path: str, pieces: Sequence[bytes], sync: Callable[[int], None] | No
     try:
         try:
             if os.geteuid() == 0:
-                folders.give(descriptor, os.path.dirname(path))  # noqa: PTH120
+                durable_files.give(descriptor, os.path.dirname(path))  # noqa: PTH120
             _write_all(descriptor, pieces)
             if sync:
                 sync(descriptor)
         finally:
             os.close(descriptor)
         if sync:
-            folders.sync(os.path.dirname(path))  # noqa: PTH120
+            durable_files.sync(os.path.dirname(path))  # noqa: PTH120
     except BaseException:
         # Nobody can point at this file yet, so removing the torso is safe.
         with contextlib.suppress(OSError):

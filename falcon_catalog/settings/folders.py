@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from falcon_catalog import rules
-from falcon_catalog.folders import Folders
+from falcon_catalog.durable_files import Folders
 from falcon_catalog.settings.describing import SettingsError
 from falcon_catalog.settings.every import Settings
 

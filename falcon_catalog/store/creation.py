@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from falcon_catalog import folders
+from falcon_catalog import durable_files
 from falcon_catalog.store import locks
 from falcon_catalog.store.migrate import migrate
 from falcon_catalog.store.transaction import DamagedStoreError
@@ -56,13 +56,13 @@ def make(path: Path) -> None:
             leftover.unlink(missing_ok=True)
         # It will hold the key that signs tokens: only the owner may read it.
         os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        folders.inherit(new)
+        durable_files.inherit(new)
         with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
-        folders.sync_file(str(new))
+        durable_files.sync_file(str(new))
         new.rename(path)
-        folders.sync(str(path.parent))
+        durable_files.sync(str(path.parent))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from falcon_catalog.folders import Folders
+from falcon_catalog.durable_files import Folders
 from falcon_catalog.store import creation, locks
 from falcon_catalog.store.migrate import SchemaTooNewError, migrate
 from falcon_catalog.store.transaction import (

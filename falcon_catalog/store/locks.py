@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from falcon_catalog import folders
+from falcon_catalog import durable_files
 from falcon_catalog.store.transaction import StoreError
 
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # no link put in its place
@@ -124,7 +124,7 @@ def open_lock(path: Path, database: Path | None = None) -> int:
     try:
         if os.geteuid() == 0:
             there = database is not None and database.exists()
-            folders.give(descriptor, database if there and database else path.parent)
+            durable_files.give(descriptor, database if there and database else path.parent)
     except BaseException:
         os.close(descriptor)
         raise

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from falcon_catalog import folders
+from falcon_catalog import durable_files
 from falcon_catalog.errors import BadRequestError, NotFoundError, ServiceUnavailableError
 from falcon_catalog.fileio.local import LocalFileIO
 
@@ -91,8 +91,8 @@ def test_without_durability_nothing_is_synced(
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The folders whose entries were made durable, one after the other."""
     found: list[str] = []
-    really = folders.sync
-    monkeypatch.setattr(folders, "sync", lambda path: (found.append(path), really(path)))
+    really = durable_files.sync
+    monkeypatch.setattr(durable_files, "sync", lambda path: (found.append(path), really(path)))
     return found
 
 
@@ -157,15 +157,15 @@ class TestEmptyFolders:
     def test_a_folder_that_goes_between_its_making_and_the_file_is_made_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        really, times = folders.Folders.make, []
+        really, times = durable_files.Folders.make, []
 
-        def make(self: folders.Folders, path: str) -> None:
+        def make(self: durable_files.Folders, path: str) -> None:
             really(self, path)
             times.append(path)
             if len(times) < 3:
-                folders.remove_empty(f"{tmp_path}/ns/t")
+                durable_files.remove_empty(f"{tmp_path}/ns/t")
 
-        monkeypatch.setattr(folders.Folders, "make", make)
+        monkeypatch.setattr(durable_files.Folders, "make", make)
         LocalFileIO().write(f"{tmp_path}/ns/t/metadata/1.json", b"x")
         assert (tmp_path / "ns/t/metadata/1.json").read_bytes() == b"x"
         assert len(times) == 3

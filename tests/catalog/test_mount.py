@@ -18,10 +18,10 @@ from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
 from falcon_catalog.settings import load
 from falcon_catalog.store.database import StoreError
-from tests.care.conftest import duck
 from tests.catalog.conftest import Start
 from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, Server, serving
+from tests.doctor.conftest import duck
 
 T = "/v1/namespaces/ns/tables/t"
 ROWS = pa.table(

@@ -10,9 +10,9 @@ import pytest
 
 from falcon_catalog import __version__
 from falcon_catalog.api.routes import MANAGEMENT_ROUTES
-from falcon_catalog.care.findings import CHECKS
-from falcon_catalog.care.repairs import EXPLAINED
 from falcon_catalog.cli import main
+from falcon_catalog.doctor.findings import CHECKS
+from falcon_catalog.doctor.repairs import EXPLAINED
 from falcon_catalog.engines import ENGINES, Address
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import SETTINGS, Setting, load

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from falcon_catalog.folders import Folders
+from falcon_catalog.durable_files import Folders
 from tests.durability.disk import DROPPED, KEPT, Disk, Lot, by_chance, missed
 from tests.durability.processes import why_no_strace
 from tests.durability.syscalls import Event, events, tracing
@@ -133,7 +133,9 @@ def test_a_folder_that_a_killed_process_made_is_synced_by_who_finds_it(tmp_path:
     """The first process ends between making a folder and syncing its entry."""
     root = tmp_path / "r"
     root.mkdir()
-    script = f"from falcon_catalog.folders import Folders; Folders().make({str(root)!r} + '/a/b')"
+    script = (
+        f"from falcon_catalog.durable_files import Folders; Folders().make({str(root)!r} + '/a/b')"
+    )
     dies = ["strace", "-f", "-e", "trace=mkdir", "-e", "inject=mkdir:signal=KILL:when=1"]
     killed = subprocess.run([*dies, sys.executable, "-c", script], capture_output=True, check=False)
     assert killed.returncode != 0

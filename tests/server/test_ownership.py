@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from falcon_catalog.folders import Folders
+from falcon_catalog.durable_files import Folders
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for others")
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from falcon_catalog.care import avro, deletes
-from falcon_catalog.care.prefix import Move
-from falcon_catalog.care.rewriting import Output, Rewriter
+from falcon_catalog.backup import avro, position_deletes
+from falcon_catalog.backup.prefix import Move
+from falcon_catalog.backup.rewriting import Output, Rewriter
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.fileio.local import LocalFileIO
 
@@ -142,10 +142,10 @@ class TestPositionDeletes:
         # /old lies before /other, and /new does, too; /m lies between.
         rows = [("/m/b", 9), ("/old/a", 2), ("/old/a", 5), ("/other/c", 1)]
         content = self.a_file(rows, compression="zstd", row_group_size=2)
-        made = deletes.rewrite(content, "parquet", "x", Move.of("/old", "/a"))
+        made = position_deletes.rewrite(content, "parquet", "x", Move.of("/old", "/a"))
         assert made is not None
         moved = [("/a/a", 2), ("/a/a", 5), ("/m/b", 9), ("/other/c", 1)]
-        assert deletes.positions(made.content, "PARQUET", "x") == moved
+        assert position_deletes.positions(made.content, "PARQUET", "x") == moved
         assert made.bounds == (b"/a/a", b"/other/c")
         file = pq.ParquetFile(pa.BufferReader(made.content))
         assert file.schema_arrow.equals(
@@ -163,8 +163,10 @@ class TestPositionDeletes:
         assert made.split_offsets == [group.column(0).dictionary_page_offset]
 
     def test_nothing_is_rewritten_without_need(self) -> None:
-        assert deletes.rewrite(self.a_file([("/oldest/a", 1)]), "PARQUET", "x", MOVE) is None
-        assert deletes.rewrite(self.a_file([]), "PARQUET", "x", MOVE) is None
+        assert (
+            position_deletes.rewrite(self.a_file([("/oldest/a", 1)]), "PARQUET", "x", MOVE) is None
+        )
+        assert position_deletes.rewrite(self.a_file([]), "PARQUET", "x", MOVE) is None
 
     def test_of_avro(self) -> None:
         schema = {
@@ -177,19 +179,19 @@ class TestPositionDeletes:
         }
         out = io.BytesIO()
         fastavro.writer(out, schema, [{"file_path": "/old/a", "pos": 3}])
-        made = deletes.rewrite(out.getvalue(), "avro", "x", MOVE)
+        made = position_deletes.rewrite(out.getvalue(), "avro", "x", MOVE)
         assert made is not None
-        assert deletes.positions(made.content, "AVRO", "x") == [("/new/a", 3)]
+        assert position_deletes.positions(made.content, "AVRO", "x") == [("/new/a", 3)]
 
     def test_what_cannot_be_rewritten_is_told(self) -> None:
         with pytest.raises(BadRequestError, match="x: position deletes in ORC cannot"):
-            deletes.rewrite(b"", "ORC", "x", MOVE)
+            position_deletes.rewrite(b"", "ORC", "x", MOVE)
         with pytest.raises(BadRequestError, match="x cannot be read as Parquet"):
-            deletes.rewrite(b"PAR1", "PARQUET", "x", MOVE)
+            position_deletes.rewrite(b"PAR1", "PARQUET", "x", MOVE)
         out = io.BytesIO()
         pq.write_table(pa.table({"id": [1]}), out)
         with pytest.raises(BadRequestError, match="has no column file_path"):
-            deletes.rewrite(out.getvalue(), "PARQUET", "x", MOVE)
+            position_deletes.rewrite(out.getvalue(), "PARQUET", "x", MOVE)
 
 
 class TestVectors:
@@ -204,20 +206,20 @@ class TestVectors:
             {**blob, "properties": {"referenced-data-file": "/oldest/a", "cardinality": "1"}},
         ]
         content = self.a_file(blobs)
-        made = deletes.rewrite(content, "puffin", "x", MOVE)
+        made = position_deletes.rewrite(content, "puffin", "x", MOVE)
         assert made is not None
         assert made.content[:18] == content[:18]
         blobs[0]["properties"]["referenced-data-file"] = "/new/a"
-        _, footer = deletes._footer(made.content, "x")
+        _, footer = position_deletes._footer(made.content, "x")
         assert footer == {"blobs": blobs, "properties": {"created-by": "x"}}
-        assert deletes.rewrite(made.content, "PUFFIN", "x", MOVE) is None
+        assert position_deletes.rewrite(made.content, "PUFFIN", "x", MOVE) is None
 
     def test_what_cannot_be_rewritten_is_told(self) -> None:
         with pytest.raises(BadRequestError, match="x: its footer is compressed"):
-            deletes.rewrite(self.a_file([], flags=1), "PUFFIN", "x", MOVE)
+            position_deletes.rewrite(self.a_file([], flags=1), "PUFFIN", "x", MOVE)
         for content in (b"", b"PFA1", self.a_file([])[:-2], self.a_file([])[5:]):
             with pytest.raises(BadRequestError, match="x is no Puffin file"):
-                deletes.rewrite(content, "PUFFIN", "x", MOVE)
+                position_deletes.rewrite(content, "PUFFIN", "x", MOVE)
 
 
 def test_manifests_of_the_first_version_may_be_named_by_metadata_itself(tmp_path: Path) -> None:

@@ -17,21 +17,21 @@ import pytest
 import requests
 from pyiceberg.catalog import load_catalog
 
-from falcon_catalog.care import backup as backups
+from falcon_catalog.backup import backup as backups
 from falcon_catalog.catalog import marker
 from falcon_catalog.store import locks
-from tests.care.conftest import FORGETFUL, Care, Stop, commit, duck, wait_for
-from tests.care.test_doctor import rows
 from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, Server, serving
+from tests.doctor.conftest import FORGETFUL, Operator, Stop, commit, duck, wait_for
+from tests.doctor.test_doctor import rows
 
 TIMEOUT = 60
 
 
-def test_a_backup_is_whole_and_for_the_owner_only(server: Server, care: Care) -> None:
+def test_a_backup_is_whole_and_for_the_owner_only(server: Server, operator: Operator) -> None:
     server.ok("DELETE", "/v1/namespaces/ns/tables/b")
-    target = care.folder / "backups" / "one"
-    status, out, err = care.run("backup", str(target))
+    target = operator.folder / "backups" / "one"
+    status, out, err = operator.run("backup", str(target))
     assert status == 0
     assert out.startswith(f"{target}: the catalog at 20")
     assert "2 metadata files" in out
@@ -43,74 +43,74 @@ def test_a_backup_is_whole_and_for_the_owner_only(server: Server, care: Care) ->
     for path in (target / name for name in there):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(target.stat().st_mode) == 0o700
-    assert care.backup_of("a", target)["properties"]["n"] == "2"
+    assert operator.backup_of("a", target)["properties"]["n"] == "2"
     assert [path.name for path in target.parent.iterdir()] == ["one"]
 
 
-def test_nothing_is_ever_overwritten(server: Server, care: Care) -> None:
-    target = care.folder / "one"
+def test_nothing_is_ever_overwritten(server: Server, operator: Operator) -> None:
+    target = operator.folder / "one"
     target.mkdir()
-    status, _, err = care.run("backup", str(target))
+    status, _, err = operator.run("backup", str(target))
     assert status == 1
     assert err == f"Error: {target} is there already; a backup never overwrites anything\n"
     assert not list(target.iterdir())
     assert server.call("GET", "/health/live").status_code == 200
 
 
-def test_without_a_store_nothing_is_made(care: Care) -> None:
-    status, _, err = care.run("backup", str(care.folder / "one"))
+def test_without_a_store_nothing_is_made(operator: Operator) -> None:
+    status, _, err = operator.run("backup", str(operator.folder / "one"))
     assert status == 1
     assert "there is no such file" in err
-    assert not list(care.folder.iterdir())
+    assert not list(operator.folder.iterdir())
 
 
 @pytest.mark.usefixtures("server")
-def test_what_cannot_be_read_is_told_of(care: Care) -> None:
-    care.pointer("a").write_bytes(b"{")
-    care.pointer("b").unlink()
-    status, out, err = care.run("backup", str(care.folder / "one"))
+def test_what_cannot_be_read_is_told_of(operator: Operator) -> None:
+    operator.pointer("a").write_bytes(b"{")
+    operator.pointer("b").unlink()
+    status, out, err = operator.run("backup", str(operator.folder / "one"))
     assert status == 1
     assert "verified" in out
     assert "the backup is made, but 2 metadata files could not be read" in err
-    assert json.loads((care.folder / "one/manifest.json").read_bytes())["files"] == []
-    care.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert json.loads((operator.folder / "one/manifest.json").read_bytes())["files"] == []
+    operator.sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @pytest.mark.usefixtures("server")
-def test_a_damaged_database_makes_no_backup(care: Care) -> None:
-    care.sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    with care.store.open("r+b") as file:
-        file.seek(care.store.stat().st_size - 4096 * 8)
+def test_a_damaged_database_makes_no_backup(operator: Operator) -> None:
+    operator.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    with operator.store.open("r+b") as file:
+        file.seek(operator.store.stat().st_size - 4096 * 8)
         file.write(b"\xff" * 4096 * 8)
-    status, _, err = care.run("backup", str(care.folder / "one"))
+    status, _, err = operator.run("backup", str(operator.folder / "one"))
     assert status == 1
     assert err.splitlines()[-1].startswith("Error: ")
-    assert not list(care.folder.glob("*one*"))
+    assert not list(operator.folder.glob("*one*"))
 
 
-def test_a_backup_that_was_killed_is_none(server: Server, care: Care, cli: Any) -> None:
-    stop = Stop(care.pointer("b"))
-    process = cli("backup", str(care.folder / "one"), *care.flags)
+def test_a_backup_that_was_killed_is_none(server: Server, operator: Operator, cli: Any) -> None:
+    stop = Stop(operator.pointer("b"))
+    process = cli("backup", str(operator.folder / "one"), *operator.flags)
     stop.wait()
     process.kill()
     stop.remove()
-    assert not (care.folder / "one").exists()
-    (torso,) = care.folder.glob(".one.partial-*")
+    assert not (operator.folder / "one").exists()
+    (torso,) = operator.folder.glob(".one.partial-*")
     assert list(torso.glob("files/**/*.json"))
-    status, _, err = care.run("restore", str(torso))
+    status, _, err = operator.run("restore", str(torso))
     assert status == 2
     assert "or one that was not finished: manifest.json is missing" in err
-    assert care.run("backup", str(care.folder / "one"))[0] == 0
+    assert operator.run("backup", str(operator.folder / "one"))[0] == 0
     commit(server, "b", n="1")
 
 
 def test_a_file_that_is_deleted_meanwhile_moves_the_moment(
-    server: Server, care: Care, cli: Any
+    server: Server, operator: Operator, cli: Any
 ) -> None:
     server.table("forgetful", properties=FORGETFUL)
-    old = care.pointer("forgetful")
-    stop = Stop(care.pointer("b"))
-    process = cli("backup", str(care.folder / "one"), *care.flags)
+    old = operator.pointer("forgetful")
+    stop = Stop(operator.pointer("b"))
+    process = cli("backup", str(operator.folder / "one"), *operator.flags)
     stop.wait()
     for number in range(3):
         commit(server, "forgetful", n=str(number))
@@ -118,7 +118,7 @@ def test_a_file_that_is_deleted_meanwhile_moves_the_moment(
     stop.go_on()
     assert process.status() == 0, process.errors
     assert any("going on from a later moment" in line for line in process.errors)
-    assert care.backup_of("forgetful", care.folder / "one")["properties"]["n"] == "2"
+    assert operator.backup_of("forgetful", operator.folder / "one")["properties"]["n"] == "2"
 
 
 @dataclass
@@ -176,7 +176,7 @@ def changes(names: list[str], turn: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("moments", [5, 0], ids=["free", "commits-wait"])
 def test_beside_eight_writing_clients(
-    serve: Callable[[], Any], care: Care, monkeypatch: pytest.MonkeyPatch, moments: int
+    serve: Callable[[], Any], operator: Operator, monkeypatch: pytest.MonkeyPatch, moments: int
 ) -> None:
     # Without a free moment the last resort is taken at once: commits wait.
     monkeypatch.setattr(backups, "_MOMENTS", moments)
@@ -184,13 +184,13 @@ def test_beside_eight_writing_clients(
     writers.post("/v1/namespaces", {"namespace": ["ns"]})
     with writers.working():
         for number in range(3):
-            target = care.folder / f"backup{number}"
+            target = operator.folder / f"backup{number}"
             before = dict(writers.acknowledged)
-            status, _, err = care.run("backup", str(target))
+            status, _, err = operator.run("backup", str(target))
             assert status == 0, err
             for name, turn in before.items():
                 left, right = (
-                    int(care.backup_of(f"{name}{side}", target)["properties"]["n"])
+                    int(operator.backup_of(f"{name}{side}", target)["properties"]["n"])
                     for side in ("left", "right")
                 )
                 assert left == right >= turn
@@ -208,93 +208,98 @@ def every_pointer_is_readable(target: Path) -> None:
 
 class TestRestore:
     @pytest.fixture
-    def backup(self, server: Server, care: Care) -> Path:
+    def backup(self, server: Server, operator: Operator) -> Path:
         """A backup, made before one more commit to ``a``."""
-        target = care.folder / "one"
-        assert care.run("backup", str(target))[0] == 0
+        target = operator.folder / "one"
+        assert operator.run("backup", str(target))[0] == 0
         commit(server, "a", n="later")
         return target
 
     @pytest.mark.parametrize("damaged", ["catalog.db", "manifest.json", "file"])
-    def test_a_damaged_backup_is_refused(self, care: Care, backup: Path, damaged: str) -> None:
+    def test_a_damaged_backup_is_refused(
+        self, operator: Operator, backup: Path, damaged: str
+    ) -> None:
         path = backup / damaged if damaged != "file" else next(backup.glob("files/**/*.json"))
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 0x55
         path.write_bytes(content)
-        before = care.store.read_bytes()
-        status, _, err = care.run("restore", "--replace", str(backup))
+        before = operator.store.read_bytes()
+        status, _, err = operator.run("restore", "--replace", str(backup))
         assert status == 2
         assert "damaged" in err
         path.unlink()
-        status, _, err = care.run("restore", "--replace", str(backup))
+        status, _, err = operator.run("restore", "--replace", str(backup))
         assert status == 2
         assert "missing" in err
-        assert care.store.read_bytes() == before
+        assert operator.store.read_bytes() == before
 
     def test_it_is_refused_while_the_server_runs(
-        self, server: Server, care: Care, backup: Path
+        self, server: Server, operator: Operator, backup: Path
     ) -> None:
-        status, _, err = care.run("restore", "--replace", str(backup))
+        status, _, err = operator.run("restore", "--replace", str(backup))
         assert status == 2
         assert "is in use: stop the server" in err
         commit(server, "a", n="on")
 
 
 @pytest.fixture
-def stopped(care: Care) -> Path:
+def stopped(operator: Operator) -> Path:
     """A backup of a catalog with rows, made before one more append; the server is stopped."""
-    target = care.folder / "one"
-    with serving(care.folder) as server:
+    target = operator.folder / "one"
+    with serving(operator.folder) as server:
         server.namespace("ns")
         server.table("a")
         server.table("gone")
         client = load_catalog("c", type="rest", uri=server.url)
         client.load_table("ns.a").append(rows(1))
         server.ok("DELETE", "/v1/namespaces/ns/tables/gone", params={"purgeRequested": "true"})
-        assert care.run("backup", str(target))[0] == 0
+        assert operator.run("backup", str(target))[0] == 0
         client.load_table("ns.a").append(rows(2))
         server.ok("POST", "/management/v1/warehouses/default/dropped/1/undrop")
     return target
 
 
-def test_an_existing_store_is_replaced_only_when_told(care: Care, stopped: Path) -> None:
-    before = care.sql("SELECT * FROM tabulars")
-    status, _, err = care.run("restore", str(stopped))
+def test_an_existing_store_is_replaced_only_when_told(operator: Operator, stopped: Path) -> None:
+    before = operator.sql("SELECT * FROM tabulars")
+    status, _, err = operator.run("restore", str(stopped))
     assert status == 2
     assert "--replace puts it aside" in err
-    assert care.sql("SELECT * FROM tabulars") == before
+    assert operator.sql("SELECT * FROM tabulars") == before
 
 
 def test_what_is_younger_than_the_backup_is_told_and_brought_back(
-    care: Care, stopped: Path
+    operator: Operator, stopped: Path
 ) -> None:
-    newest, before = care.pointer("a"), care.sql("SELECT * FROM tabulars")
-    status, out, _ = care.run("restore", "--replace", str(stopped))
+    newest, before = operator.pointer("a"), operator.sql("SELECT * FROM tabulars")
+    status, out, _ = operator.run("restore", "--replace", str(stopped))
     assert status == 1
     assert "warning: newer-metadata" in out
-    assert f"--repair repoint={care.row_id('a')}@{newest}" in out
+    assert f"--repair repoint={operator.row_id('a')}@{newest}" in out
     assert "Put off: 1 purge; see falcon-catalog dropped" in out
-    (aside,) = care.folder.glob("catalog.db.replaced-*")
+    (aside,) = operator.folder.glob("catalog.db.replaced-*")
     with closing(sqlite3.connect(aside / "catalog.db")) as old:
         assert old.execute("SELECT * FROM tabulars").fetchall() == before
-    assert stat.S_IMODE(care.store.stat().st_mode) == 0o600
-    assert care.pointer("a") != newest
-    with serving(care.folder) as server:
+    assert stat.S_IMODE(operator.store.stat().st_mode) == 0o600
+    assert operator.pointer("a") != newest
+    with serving(operator.folder) as server:
         assert [row[0] for row in read(server)] == [1]
-        care.repaired(f"repoint={care.row_id('a')}@{newest}")
+        operator.repaired(f"repoint={operator.row_id('a')}@{newest}")
         assert [row[0] for row in read(server)] == [1, 2]
-        assert care.found("--deep") == []
+        assert operator.found("--deep") == []
 
 
 def test_a_lost_store_and_lost_metadata_come_back_for_every_engine(
-    care: Care, stopped: Path
+    operator: Operator, stopped: Path
 ) -> None:
-    for path in [*care.folder.glob("catalog.db*"), *care.folder.glob("warehouse/**/0*.json")]:
+    for path in [
+        *operator.folder.glob("catalog.db*"),
+        *operator.folder.glob("warehouse/**/0*.json"),
+    ]:
         path.unlink()
-    status, out, err = care.run("restore", str(stopped))
+    status, out, err = operator.run("restore", str(stopped))
     assert status == 0, out
     assert "2 of 2 metadata files were missing, and are back" in err
-    with serving(care.folder) as server:
+    with serving(operator.folder) as server:
         client = load_catalog("c", type="rest", uri=server.url)
         client.load_table("ns.a").append(rows(3))
         assert client.load_table("ns.a").scan().to_arrow()["id"].to_pylist() == [3, 1]
@@ -302,61 +307,61 @@ def test_a_lost_store_and_lost_metadata_come_back_for_every_engine(
             connection.execute("INSERT INTO lake.ns.a VALUES (4, 'y')")
             found = connection.execute("SELECT id FROM lake.ns.a ORDER BY id").fetchall()
         assert found == [(1,), (3,), (4,)]
-        assert [finding[0] for finding in care.found("--deep")] == ["history-missing"]
+        assert [finding[0] for finding in operator.found("--deep")] == ["history-missing"]
 
 
-def test_a_file_that_differs_is_left_alone(care: Care, stopped: Path) -> None:
+def test_a_file_that_differs_is_left_alone(operator: Operator, stopped: Path) -> None:
     told = json.loads((stopped / "manifest.json").read_bytes())
     path = Path(told["files"][0]["location"].removeprefix("file://"))
     path.write_bytes(b"{}")
-    status, out, _ = care.run("restore", "--replace", str(stopped))
+    status, out, _ = operator.run("restore", "--replace", str(stopped))
     assert status == 1
     assert f"Left alone, as it differs from the backup's: file://{path}" in out
     assert path.read_bytes() == b"{}"
 
 
 def test_a_served_store_is_seen_by_its_lock(
-    serve: Callable[[], Any], care: Care, stopped: Path
+    serve: Callable[[], Any], operator: Operator, stopped: Path
 ) -> None:
     server = serve()
     server.url()
-    assert "is in use" in care.run("restore", "--replace", str(stopped))[2]
+    assert "is in use" in operator.run("restore", "--replace", str(stopped))[2]
     server.kill()
-    assert care.run("restore", "--replace", str(stopped))[0] == 1
+    assert operator.run("restore", "--replace", str(stopped))[0] == 1
 
 
 def test_no_server_starts_while_a_store_is_replaced(
-    serve: Callable[[], Any], care: Care, stopped: Path
+    serve: Callable[[], Any], operator: Operator, stopped: Path
 ) -> None:
-    with locks.exclusive(care.store):
+    with locks.exclusive(operator.store):
         server = serve()
         assert server.status() == 1
         assert "is being replaced by falcon-catalog restore" in server.errors[-1]
-        assert "is in use" in care.run("restore", "--replace", str(stopped))[2]
-        assert care.run("maintain")[0] == 1
-    assert care.run("maintain")[0] == 0
+        assert "is in use" in operator.run("restore", "--replace", str(stopped))[2]
+        assert operator.run("maintain")[0] == 1
+    assert operator.run("maintain")[0] == 0
 
 
-def test_a_manifest_that_names_files_outside_is_refused(care: Care, stopped: Path) -> None:
+def test_a_manifest_that_names_files_outside_is_refused(operator: Operator, stopped: Path) -> None:
     path = stopped / "manifest.json"
     told = json.loads(path.read_bytes())
-    for outside in (str(care.store), "files/../../catalog.db"):
+    for outside in (str(operator.store), "files/../../catalog.db"):
         told["files"][0]["path"] = outside
         path.write_text(json.dumps(told), encoding="utf-8")
-        status, _, err = care.run("restore", "--replace", str(stopped))
+        status, _, err = operator.run("restore", "--replace", str(stopped))
         assert status == 2
         assert f"{outside} is outside the backup" in err
 
 
-def test_it_goes_nowhere_but_where_the_settings_allow(care: Care, stopped: Path) -> None:
-    new = care.folder / "new.db"
+def test_it_goes_nowhere_but_where_the_settings_allow(operator: Operator, stopped: Path) -> None:
+    new = operator.folder / "new.db"
     other = [f"--store=sqlite:///{new}", "--warehouse=file:///srv/elsewhere"]
-    status, _, err = care.run("restore", *other, str(stopped))
+    status, _, err = operator.run("restore", *other, str(stopped))
     assert status == 2
     assert "is outside the locations of the settings: file:///srv/elsewhere" in err
     assert not new.exists()
     # The backup may be tried out beside the catalog.
-    status, out, _ = care.run("restore", other[0], str(stopped))
+    status, out, _ = operator.run("restore", other[0], str(stopped))
     assert status == 1
     assert "newer-metadata" in out
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
@@ -365,82 +370,88 @@ def test_it_goes_nowhere_but_where_the_settings_allow(care: Care, stopped: Path)
 class TestTheWarehouse:
     """A restore into a mount point would hide the metadata files under the file system."""
 
-    def store_id(self, care: Care) -> str:
-        return care.sql("SELECT store_id FROM store_identity")[0][0]
+    def store_id(self, operator: Operator) -> str:
+        return operator.sql("SELECT store_id FROM store_identity")[0][0]
 
-    def marked(self, care: Care) -> str:
-        return json.loads((care.folder / "warehouse" / marker.NAME).read_bytes())["store"]
+    def marked(self, operator: Operator) -> str:
+        return json.loads((operator.folder / "warehouse" / marker.NAME).read_bytes())["store"]
 
-    def serves(self, care: Care) -> None:
-        with serving(care.folder) as server:
+    def serves(self, operator: Operator) -> None:
+        with serving(operator.folder) as server:
             assert server.ok("GET", "/health/ready") == {"status": "ready"}
             assert [row[0] for row in read(server)] == [1]
             assert server.table("new")
 
     @pytest.mark.parametrize("shape", SHAPES)
-    def test_that_is_not_mounted_is_left_alone(self, care: Care, stopped: Path, shape: str) -> None:
-        before = care.sql("SELECT * FROM tabulars")
-        with unmounted(care.folder / "warehouse", shape):
-            status, _, err = care.run("restore", "--replace", str(stopped))
+    def test_that_is_not_mounted_is_left_alone(
+        self, operator: Operator, stopped: Path, shape: str
+    ) -> None:
+        before = operator.sql("SELECT * FROM tabulars")
+        with unmounted(operator.folder / "warehouse", shape):
+            status, _, err = operator.run("restore", "--replace", str(stopped))
             assert status == 2
             assert "has neither a marker nor any metadata file of the backup" in err
-        assert care.sql("SELECT * FROM tabulars") == before
-        assert not list(care.folder.glob("catalog.db.replaced-*"))
+        assert operator.sql("SELECT * FROM tabulars") == before
+        assert not list(operator.folder.glob("catalog.db.replaced-*"))
 
-    def test_that_was_lost_is_made_when_told(self, care: Care, stopped: Path) -> None:
-        shutil.rmtree(care.folder / "warehouse")
-        for path in care.folder.glob("catalog.db*"):
+    def test_that_was_lost_is_made_when_told(self, operator: Operator, stopped: Path) -> None:
+        shutil.rmtree(operator.folder / "warehouse")
+        for path in operator.folder.glob("catalog.db*"):
             path.unlink()
-        assert care.run("restore", str(stopped))[0] == 2
-        assert not care.store.exists()
-        status, out, _ = care.run("restore", "--adopt-warehouse", str(stopped))
+        assert operator.run("restore", str(stopped))[0] == 2
+        assert not operator.store.exists()
+        status, out, _ = operator.run("restore", "--adopt-warehouse", str(stopped))
         assert status == 1  # the manifest lists are gone, and that is told
         assert "snapshot-missing" in out
-        assert self.marked(care) == self.store_id(care)
-        with serving(care.folder) as server:
+        assert self.marked(operator) == self.store_id(operator)
+        with serving(operator.folder) as server:
             assert server.ok("GET", "/health/ready") == {"status": "ready"}
             assert server.ok("GET", "/v1/namespaces/ns/tables/a")
 
-    def test_whose_marker_was_lost_is_known_by_its_files(self, care: Care, stopped: Path) -> None:
-        (care.folder / "warehouse" / marker.NAME).unlink()
-        assert care.run("restore", "--replace", str(stopped))[0] == 1
-        assert self.marked(care) == self.store_id(care)
-        self.serves(care)
+    def test_whose_marker_was_lost_is_known_by_its_files(
+        self, operator: Operator, stopped: Path
+    ) -> None:
+        (operator.folder / "warehouse" / marker.NAME).unlink()
+        assert operator.run("restore", "--replace", str(stopped))[0] == 1
+        assert self.marked(operator) == self.store_id(operator)
+        self.serves(operator)
 
-    def test_keeps_its_marker(self, care: Care, stopped: Path) -> None:
-        own, path = self.store_id(care), care.folder / "warehouse" / marker.NAME
+    def test_keeps_its_marker(self, operator: Operator, stopped: Path) -> None:
+        own, path = self.store_id(operator), operator.folder / "warehouse" / marker.NAME
         before = path.stat()
-        assert care.run("restore", "--replace", str(stopped))[0] == 1
-        assert self.store_id(care) == own
+        assert operator.run("restore", "--replace", str(stopped))[0] == 1
+        assert self.store_id(operator) == own
         assert path.stat() == before
-        drill = f"--store=sqlite:///{care.folder}/drill.db"
-        assert care.run("restore", drill, str(stopped))[0] == 1
+        drill = f"--store=sqlite:///{operator.folder}/drill.db"
+        assert operator.run("restore", drill, str(stopped))[0] == 1
         assert path.stat() == before
 
-    def test_of_another_store_is_taken_when_told(self, care: Care, stopped: Path) -> None:
-        path = care.folder / "warehouse" / marker.NAME
+    def test_of_another_store_is_taken_when_told(self, operator: Operator, stopped: Path) -> None:
+        path = operator.folder / "warehouse" / marker.NAME
         told = json.loads(path.read_bytes())
         path.write_text(json.dumps({**told, "store": "another"}), encoding="utf-8")
-        status, _, err = care.run("restore", "--replace", str(stopped))
+        status, _, err = operator.run("restore", "--replace", str(stopped))
         assert status == 2
         assert "belongs to another store, another; the backup is of" in err
-        assert care.run("restore", "--replace", "--adopt-warehouse", str(stopped))[0] == 1
-        assert self.marked(care) == told["store"]
-        self.serves(care)
+        assert operator.run("restore", "--replace", "--adopt-warehouse", str(stopped))[0] == 1
+        assert self.marked(operator) == told["store"]
+        self.serves(operator)
 
-    def test_of_the_store_that_is_replaced_follows(self, care: Care, stopped: Path) -> None:
+    def test_of_the_store_that_is_replaced_follows(self, operator: Operator, stopped: Path) -> None:
         """The store was lost, a new one took the warehouse, and then a backup was found."""
-        own = self.store_id(care)
-        for path in care.folder.glob("catalog.db*"):
+        own = self.store_id(operator)
+        for path in operator.folder.glob("catalog.db*"):
             path.unlink()
-        assert care.run("migrate", "--adopt-warehouse")[0] == 0
-        assert self.marked(care) == self.store_id(care) != own
-        assert care.run("restore", "--replace", str(stopped))[0] == 1
-        assert self.marked(care) == self.store_id(care) == own
-        self.serves(care)
+        assert operator.run("migrate", "--adopt-warehouse")[0] == 0
+        assert self.marked(operator) == self.store_id(operator) != own
+        assert operator.run("restore", "--replace", str(stopped))[0] == 1
+        assert self.marked(operator) == self.store_id(operator) == own
+        self.serves(operator)
 
-    def test_is_the_one_of_an_older_versions_backup(self, care: Care, stopped: Path) -> None:
-        own = self.store_id(care)
+    def test_is_the_one_of_an_older_versions_backup(
+        self, operator: Operator, stopped: Path
+    ) -> None:
+        own = self.store_id(operator)
         database = stopped / "catalog.db"
         with closing(sqlite3.connect(database, isolation_level=None)) as older:
             for statement in (
@@ -457,31 +468,34 @@ class TestTheWarehouse:
         told["database"] |= {"bytes": len(content), "sha256": sha}
         del told["rows"]["store_identity"]
         (stopped / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
-        assert care.run("restore", "--replace", str(stopped))[0] == 1
-        assert self.store_id(care) == self.marked(care) == own
-        self.serves(care)
+        assert operator.run("restore", "--replace", str(stopped))[0] == 1
+        assert self.store_id(operator) == self.marked(operator) == own
+        self.serves(operator)
 
     @pytest.mark.parametrize("shape", SHAPES)
     def test_that_is_not_mounted_is_not_backed_up(
-        self, care: Care, stopped: Path, shape: str
+        self, operator: Operator, stopped: Path, shape: str
     ) -> None:
-        with unmounted(care.folder / "warehouse", shape):
-            status, _, err = care.run("backup", str(care.folder / "two"))
+        with unmounted(operator.folder / "warehouse", shape):
+            status, _, err = operator.run("backup", str(operator.folder / "two"))
         assert status == 1
         (line,) = err.splitlines()
         assert line.startswith("Error: no backup is made: the warehouse default (file://")
-        assert not list(care.folder.glob("*two*"))
+        assert not list(operator.folder.glob("*two*"))
         assert stopped.is_dir()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for others")
-def test_what_root_restores_belongs_to_the_servers_user(care: Care, stopped: Path) -> None:
-    for path in [*care.folder.glob("catalog.db*"), *care.folder.glob("warehouse/**/0*.json")]:
+def test_what_root_restores_belongs_to_the_servers_user(operator: Operator, stopped: Path) -> None:
+    for path in [
+        *operator.folder.glob("catalog.db*"),
+        *operator.folder.glob("warehouse/**/0*.json"),
+    ]:
         path.unlink()
-    for path in [care.folder, *care.folder.glob("warehouse/**/")]:
+    for path in [operator.folder, *operator.folder.glob("warehouse/**/")]:
         os.chown(path, 12345, 12346)
-    assert care.run("restore", str(stopped))[0] == 0
-    made = [*care.folder.glob("catalog.db*"), *care.folder.glob("warehouse/**/0*.json")]
+    assert operator.run("restore", str(stopped))[0] == 0
+    made = [*operator.folder.glob("catalog.db*"), *operator.folder.glob("warehouse/**/0*.json")]
     assert len(made) > 3
     assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(12345, 12346)}
 

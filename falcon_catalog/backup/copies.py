@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from falcon_catalog import folders
+from falcon_catalog import durable_files
 
 SYNCS_INLINE = 16  # that come together, a file system writes to its journal together
 
@@ -34,11 +34,11 @@ def add_file(path: Path, content: bytes) -> bool:
         return False
     for folder in reversed([folder for folder in path.parents if not folder.is_dir()]):
         folder.mkdir(exist_ok=True)
-        folders.inherit(folder)
+        durable_files.inherit(folder)
     torso = path.with_name(f".{os.getpid()}-{path.name}"[:255])
     try:
         torso.write_bytes(content)
-        folders.inherit(torso)
+        durable_files.inherit(torso)
         sync(torso)
         os.link(torso, path)
     except FileExistsError:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from falcon_catalog.care import avro
-from falcon_catalog.care.prefix import Move, RelocationError
+from falcon_catalog.backup import avro
+from falcon_catalog.backup.prefix import Move, RelocationError
 from jobs.maintenance import compact, expire_snapshots, remove_orphans
-from tests.care.warehouse import Warehouse, fill, path_of, rows, seen
+from tests.backup.warehouse import Warehouse, fill, path_of, rows, seen
 from tests.catalog.scanning import duckdb_on, plan, pyiceberg
 from tests.catalog.serving import serving
 
@@ -337,7 +337,7 @@ main(sys.argv[3:])
         ("os.fdatasync", 1, False),
         ("os.writev", 4, False),
         ("os.fdatasync", 20, False),
-        ("falcon_catalog.care.relocate._verify", 1, False),
+        ("falcon_catalog.backup.relocate._verify", 1, False),
         ("falcon_catalog.store.relocation.repoint", 3, False),
         ("falcon_catalog.store.relocation.answers", 1, False),
         ("falcon_catalog.cli.relocate.examine", 1, True),

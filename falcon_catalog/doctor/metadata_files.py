@@ -9,9 +9,9 @@ from typing import Any
 
 from falcon_catalog.catalog import metadata_files as files
 from falcon_catalog.catalog import tabulars as kinds
+from falcon_catalog.durable_files import remove_empty
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.folders import remove_empty
 from falcon_catalog.locations import ancestors, is_inside, local_path
 from falcon_catalog.store.survey import Pointer
 

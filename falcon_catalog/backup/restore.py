@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from falcon_catalog.care import claims, copies, looking, manifest, replacing
-from falcon_catalog.care.backup import Tell, verify
-from falcon_catalog.care.manifest import Copy, Manifest
+from falcon_catalog.backup import claims, copies, manifest, replacement
+from falcon_catalog.backup.backup import Tell, verify
+from falcon_catalog.backup.manifest import Copy, Manifest
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import is_inside, key, local_path
-from falcon_catalog.store import locks, survey, warehouses
+from falcon_catalog.store import locks, read_only, survey, warehouses
 from falcon_catalog.store.database import StoreError, Transaction
 from falcon_catalog.store.migrate import migrate
 
@@ -65,8 +65,8 @@ def restore(source: Path, target: Target, tell: Tell) -> Restored:
     _check_locations(told, target)
     target.path.parent.mkdir(parents=True, exist_ok=True)
     with locks.exclusive(target.path):
-        earlier = replacing.conclude(target.path)
-        if replacing.is_there(target.path) and not target.replace:
+        earlier = replacement.conclude(target.path)
+        if replacement.is_there(target.path) and not target.replace:
             raise StoreError(
                 f"there is a store at {target.path}; --replace puts it aside, and deletes nothing"
             )
@@ -78,10 +78,10 @@ def restore(source: Path, target: Target, tell: Tell) -> Restored:
             adopt=target.adopt,
         )
         content = (source / told.database.path).read_bytes()
-        with replacing.successor(target.path, content) as new:
+        with replacement.successor(target.path, content) as new:
             added, differing = _add_files(source, told, tell)
             postponed = _complete(new, target, store_id, unmarked)
-            aside = replacing.replace(target.path)
+            aside = replacement.replace(target.path)
         claims.mark(target.path, unmarked)
     return Restored(told, added, tuple(differing), aside or earlier, postponed)
 
@@ -130,14 +130,14 @@ def _complete(path: Path, target: Target, store_id: str | None, unmarked: dict[s
     No purge may begin soon: what is dropped in the backup may have come back since. Returns how
     many were put off.
     """
-    until = looking.now_ms() + max(target.retention_ms, _SHORTEST_RESPITE_MS)
+    until = read_only.now_ms() + max(target.retention_ms, _SHORTEST_RESPITE_MS)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         # Without a log beside it, the file alone is the database, and can be renamed.
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
         connection.execute("BEGIN IMMEDIATE")
-        tx = Transaction(connection, looking.now_ms())
+        tx = Transaction(connection, read_only.now_ms())
         postponed = survey.postpone_purges(tx, until=until)
         if store_id is not None:
             warehouses.set_store_id(tx, store_id)

@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from falcon_catalog import __version__
-from falcon_catalog.care import copies, looking, manifest, mounts
-from falcon_catalog.care.manifest import Copy, Manifest
+from falcon_catalog.backup import copies, manifest
+from falcon_catalog.backup.manifest import Copy, Manifest
 from falcon_catalog.catalog import metadata_files as files
+from falcon_catalog.doctor import storage
 from falcon_catalog.errors import CatalogError, NotFoundError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import local_path
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import survey
+from falcon_catalog.store import read_only, survey
 from falcon_catalog.store.database import Database, StoreError, Transaction
 
 _MOMENTS = 5
@@ -71,9 +72,9 @@ def backup(path: Path, destination: Path, settings: Settings, tell: Tell) -> Man
 
 def _require_warehouses(path: Path, settings: Settings) -> None:
     """Refuse a backup that would lack every metadata file of a warehouse."""
-    with looking.look(path) as tx:
+    with read_only.look(path) as tx:
         every = [*survey.pointers(tx, "living"), *survey.pointers(tx, "dropped")]
-        for one in mounts.missing(tx, settings):
+        for one in storage.missing(tx, settings):
             if any(one.holds(pointer) for pointer in every):
                 raise StoreError(f"no backup is made: {one}")
 
@@ -95,7 +96,7 @@ def verify(folder: Path, told: Manifest, *, older: bool = False) -> None:
             raise StoreError(f"the backup {folder} is damaged: {copy.path} is missing")
         if copies.digest(path) != copy.sha256:
             raise StoreError(f"the backup {folder} is damaged: {copy.path} was changed")
-    with looking.look(folder / told.database.path, immutable=True, older=older) as tx:
+    with read_only.look(folder / told.database.path, immutable=True, older=older) as tx:
         (result,) = tx.connection.execute("PRAGMA integrity_check(1)").fetchone()
         if result != "ok":
             raise StoreError(f"the database in {folder} is damaged: {result}")
@@ -119,7 +120,7 @@ def _torso(destination: Path) -> Iterator[Path]:
 def _fill(path: Path, folder: Path, tell: Tell) -> Manifest:
     copied = _Copied(path, folder, tell)
     for _ in range(_MOMENTS):
-        with looking.one_moment(path) as tx:
+        with read_only.one_moment(path) as tx:
             if _copy_files(tx, copied):
                 return _conclude(tx, copied)
         tell("metadata files were deleted meanwhile; going on from a later moment")
@@ -127,7 +128,7 @@ def _fill(path: Path, folder: Path, tell: Tell) -> Manifest:
     with contextlib.closing(database), contextlib.ExitStack() as stack:
         with database.write():
             # Nobody commits now, so nobody deletes what rows point at.
-            tx = stack.enter_context(looking.one_moment(path))
+            tx = stack.enter_context(read_only.one_moment(path))
             if not _copy_files(tx, copied):
                 _note_unreadable(tx, copied)
         return _conclude(tx, copied)

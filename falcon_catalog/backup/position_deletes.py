@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.care import avro
-from falcon_catalog.care.prefix import EXTRA, Move, RelocationError
+from falcon_catalog.backup import avro
+from falcon_catalog.backup.prefix import EXTRA, Move, RelocationError
 from falcon_catalog.errors import BadRequestError
 
 PATH_ID = 2147483546

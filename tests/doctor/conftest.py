@@ -1,4 +1,4 @@
-"""A catalog, and the commands that care for it."""
+"""A catalog, and the commands that an operator runs on it."""
 
 import json
 import os
@@ -31,7 +31,7 @@ FORGETFUL = {
 
 
 @dataclass
-class Care:
+class Operator:
     """The folder of a catalog, and what is done to it from outside."""
 
     folder: Path
@@ -143,8 +143,8 @@ def wait_for(condition: Callable[[], Any]) -> None:
 
 
 @pytest.fixture
-def care(tmp_path: Path) -> Care:
-    return Care(tmp_path)
+def operator(tmp_path: Path) -> Operator:
+    return Operator(tmp_path)
 
 
 @pytest.fixture
@@ -175,6 +175,6 @@ Serve = Callable[[], str]
 
 
 @pytest.fixture
-def serve(cli: Any, care: Care) -> Callable[[], Any]:
+def serve(cli: Any, operator: Operator) -> Callable[[], Any]:
     """Return a function that starts the server as a person does."""
-    return lambda: cli("serve", "--listen=127.0.0.1:0", "--threads=8", *care.flags)
+    return lambda: cli("serve", "--listen=127.0.0.1:0", "--threads=8", *operator.flags)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from falcon_catalog.care import deletes
-from falcon_catalog.care import rewriting as ids
-from falcon_catalog.care.prefix import Move, RelocationError
+from falcon_catalog.backup import position_deletes
+from falcon_catalog.backup import rewriting as ids
+from falcon_catalog.backup.prefix import Move, RelocationError
 from falcon_catalog.catalog import metadata_files as files
 from falcon_catalog.catalog.scan_planning import iceberg
 from falcon_catalog.errors import CatalogError
@@ -122,7 +122,9 @@ class Verifier:
             return
         self._seen.add((old, new))
         kind = str(file_format)
-        before, after = (deletes.positions(self.files.read(one), kind, one) for one in (old, new))
+        before, after = (
+            position_deletes.positions(self.files.read(one), kind, one) for one in (old, new)
+        )
         if sorted((self.move(path), position) for path, position in before) != sorted(after):
             raise RelocationError(f"{new} does not delete what {old} deletes")
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from falcon_catalog.care.findings import Finding, counted
 from falcon_catalog.catalog.mount import Condition, Root, examine, roots_of
+from falcon_catalog.doctor.findings import Finding, counted
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import is_inside, key

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from falcon_catalog.care import contents, folders
-from falcon_catalog.care.findings import Finding
-from falcon_catalog.care.folders import MetadataFile
 from falcon_catalog.catalog import metadata_files as files
+from falcon_catalog.doctor import contents, metadata_files
+from falcon_catalog.doctor.findings import Finding
+from falcon_catalog.doctor.metadata_files import MetadataFile
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
@@ -47,7 +47,7 @@ def examine(pointer: Pointer, ages: Ages, *, deep: bool) -> Examined:
     if pointer.purging:
         return Examined()
     # Listed before it is read: what is written in between is not seen at all.
-    listed = folders.metadata_files(pointer)
+    listed = metadata_files.metadata_files(pointer)
     metadata, trouble = load(pointer)
     if metadata is None or trouble is not None:
         return Examined([trouble] if trouble else [])
@@ -56,7 +56,7 @@ def examine(pointer: Pointer, ages: Ages, *, deep: bool) -> Examined:
     if pointer.place == "dropped":
         return result  # its folder stays as it is until it comes back or is let go of
     unreached = [f for f in listed if f.path not in result.reached and f.changed < ages.settled]
-    present = folders.version_of(pointer.metadata_location)
+    present = metadata_files.version_of(pointer.metadata_location)
     if newer := _newer(pointer, [f for f in unreached if f.version > present]):
         result.findings.append(newer)
     result.orphans = [
@@ -94,7 +94,7 @@ def resolved(location: str) -> str | None:
 
 def load(pointer: Pointer) -> tuple[JSON | None, Finding | None]:
     """Return the metadata that a row points at, or what keeps it from being the row's."""
-    kind, location = folders.kind_of(pointer), pointer.metadata_location
+    kind, location = metadata_files.kind_of(pointer), pointer.metadata_location
     try:
         metadata = kind.validate(files.read(LocalFileIO(), location))
     except NotFoundError:
@@ -112,7 +112,9 @@ def load(pointer: Pointer) -> tuple[JSON | None, Finding | None]:
 def _trouble(pointer: Pointer, check: str, what: str) -> Finding:
     if pointer.place == "dropped":
         return Finding("cannot-return", str(pointer), what, f"forget-drop={pointer.id}")
-    intact = any(folders.read_own(pointer, f.path) for f in folders.metadata_files(pointer))
+    intact = any(
+        metadata_files.read_own(pointer, f.path) for f in metadata_files.metadata_files(pointer)
+    )
     return Finding(check, str(pointer), what, f"{'repoint' if intact else 'forget'}={pointer.id}")
 
 
@@ -152,7 +154,7 @@ def _reached(pointer: Pointer, metadata: JSON) -> Iterator[str]:
 def _newer(pointer: Pointer, found: list[MetadataFile]) -> Finding | None:
     """Tell of the newest intact file that is newer than the one in force."""
     for file in sorted(found, reverse=True):
-        metadata = folders.read_own(pointer, file.path)
+        metadata = metadata_files.read_own(pointer, file.path)
         if metadata is not None:
             log = {entry["metadata-file"] for entry in metadata.get("metadata-log", ())}
             goes_on = pointer.metadata_location in log

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.partitioning import PartitionSpec
 
-from tests.care.warehouse import SCAN, Warehouse, path_of, rows
+from tests.backup.warehouse import SCAN, Warehouse, path_of, rows
 from tests.catalog.scanning import duckdb_on, plan, pyiceberg
 from tests.catalog.serving import SCHEMA, Server, serving
 

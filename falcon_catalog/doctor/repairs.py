@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from falcon_catalog.care import folders, looking, mounts, pointers
-from falcon_catalog.care.examination import DAY_MS, Scope, Tell, examine
-from falcon_catalog.care.findings import counted
 from falcon_catalog.catalog import metadata_files as files
+from falcon_catalog.doctor import metadata_files, storage, tables
+from falcon_catalog.doctor.check import DAY_MS, Scope, Tell, examine
+from falcon_catalog.doctor.findings import counted
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import is_inside, key
-from falcon_catalog.store import dropped, locks, survey, tabulars
+from falcon_catalog.store import dropped, locks, read_only, survey, tabulars
 from falcon_catalog.store.database import Database, StoreError, Transaction
 from falcon_catalog.store.survey import Place, Pointer
 
@@ -80,7 +80,7 @@ def repair(scope: Scope, name: str, tell: Tell) -> list[str]:
 @contextlib.contextmanager
 def _writing(scope: Scope) -> Iterator[Transaction]:
     """Change the store in one transaction; a server may be running."""
-    with looking.look(scope.path):
+    with read_only.look(scope.path):
         pass  # it is there, and of this version
     with (
         locks.shared(scope.path),
@@ -94,7 +94,7 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
     with _writing(scope) as tx:
         pointer = _row(scope, tx, "living", row_id)
         new = _checked(pointer, location) if location else _predecessor(pointer)
-        metadata = folders.read_own(pointer, new)
+        metadata = metadata_files.read_own(pointer, new)
         if metadata is None:
             raise RepairError(f"{new} is no intact metadata file of {pointer}")
         location_key = key(metadata["location"])
@@ -116,19 +116,19 @@ def _checked(pointer: Pointer, location: str) -> str:
 
 def _predecessor(pointer: Pointer) -> str:
     """Return the newest intact metadata file before the one that is lost, if it is certain."""
-    _, trouble = pointers.load(pointer)
+    _, trouble = tables.load(pointer)
     if trouble is None or trouble.check == "metadata-unreadable":
         raise RepairError(f"{pointer}: its metadata file is intact or cannot be judged")
     # Where the row points at another table's file, that file's number means nothing.
     foreign = trouble.check == "foreign-metadata"
-    limit = None if foreign else folders.version_of(pointer.metadata_location)
-    intact: list[folders.MetadataFile] = []
-    for file in sorted(folders.metadata_files(pointer), reverse=True):
+    limit = None if foreign else metadata_files.version_of(pointer.metadata_location)
+    intact: list[metadata_files.MetadataFile] = []
+    for file in sorted(metadata_files.metadata_files(pointer), reverse=True):
         if intact and file.version < intact[0].version:
             break
         if limit is not None and file.version >= limit:
             continue
-        if folders.read_own(pointer, file.path) is not None:
+        if metadata_files.read_own(pointer, file.path) is not None:
             intact.append(file)
     if not intact:
         raise RepairError(f"{pointer}: no earlier metadata file is intact")
@@ -138,14 +138,16 @@ def _predecessor(pointer: Pointer) -> str:
     return f"file://{intact[0].path}"
 
 
-def _lost_snapshots(pointer: Pointer, metadata: folders.JSON) -> str:
+def _lost_snapshots(pointer: Pointer, metadata: metadata_files.JSON) -> str:
     """Tell which snapshots were written for the table, later than this metadata knows."""
     known = {snapshot["snapshot-id"] for snapshot in metadata.get("snapshots", ())}
-    before, _ = pointers.load(pointer)
+    before, _ = tables.load(pointer)
     if before is not None:
         written = {snapshot["snapshot-id"] for snapshot in before.get("snapshots", ())}
     else:
-        written = folders.snapshots_written(pointer, since=metadata.get("last-updated-ms", 0))
+        written = metadata_files.snapshots_written(
+            pointer, since=metadata.get("last-updated-ms", 0)
+        )
     lost = sorted(written - known)
     if not lost:
         return "no snapshot is lost"
@@ -156,7 +158,7 @@ def _forget(scope: Scope, row_id: int, _: str) -> str:
     with _writing(scope) as tx:
         pointer = _row(scope, tx, "living", row_id)
         _require_lost(pointer, "metadata-missing")
-        if left := folders.metadata_files(pointer):
+        if left := metadata_files.metadata_files(pointer):
             raise RepairError(f"{pointer}: metadata files are left: {left[-1].path}")
         tabulars.delete(tx, row_id)
     return f"{pointer}: its row is removed; it had {pointer.metadata_location}"
@@ -175,14 +177,14 @@ def _row(scope: Scope, tx: Transaction, place: Place, row_id: int) -> Pointer:
     pointer = survey.pointer(tx, place, row_id)
     if pointer is None:
         raise RepairError(f"there is no {place} table or view with the id {row_id}")
-    for one in mounts.missing(tx, scope.settings):
+    for one in storage.missing(tx, scope.settings):
         if one.holds(pointer):
             raise RepairError(f"{pointer} cannot be judged: {one}")
     return pointer
 
 
 def _require_lost(pointer: Pointer, check: str) -> None:
-    _, trouble = pointers.load(pointer)
+    _, trouble = tables.load(pointer)
     if trouble is None or trouble.check != check:
         raise RepairError(f"{pointer}: its metadata file is not lost")
 
@@ -224,7 +226,7 @@ def _remove_empty_folders(scope: Scope, tell: Tell) -> list[str]:
     for skeleton in examine(scope, tell).skeletons:
         with _writing(scope) as tx:
             if tabulars.overlapping(tx, key(skeleton.path), besides=None) is None and (
-                folders.remove_skeleton(skeleton)
+                metadata_files.remove_skeleton(skeleton)
             ):
                 removed += 1
             else:
@@ -237,4 +239,4 @@ def _is_anothers(pointer: Pointer, path: str) -> bool:
         metadata = files.read(LocalFileIO(), path)
     except CatalogError:
         return False
-    return str(metadata.get(folders.kind_of(pointer).uuid_key)).lower() != pointer.uuid
+    return str(metadata.get(metadata_files.kind_of(pointer).uuid_key)).lower() != pointer.uuid

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from falcon_catalog import folders
-from falcon_catalog.care import copies
+from falcon_catalog import durable_files
+from falcon_catalog.backup import copies
 from falcon_catalog.store import locks
 from falcon_catalog.store.database import StoreError
 
@@ -51,7 +51,7 @@ def successor(path: Path, content: bytes) -> Iterator[Path]:
     try:
         _remove(new, but=new)  # a journal of an earlier one would be played into this one
         copies.write_private(new, content, anew=True)
-        folders.inherit(new)
+        durable_files.inherit(new)
         copies.sync(new)
         copies.sync_entries([new])
         yield new
@@ -83,7 +83,7 @@ def _put_aside(path: Path) -> Path:
     aside = Path(f"{path}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     aside.mkdir(mode=0o700)
     try:
-        folders.inherit(aside)
+        durable_files.inherit(aside)
         copies.sync(path.parent)
         for part in _parts(path):
             part.rename(aside / part.name)

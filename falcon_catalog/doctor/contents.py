@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from falcon_catalog.care.findings import Finding
 from falcon_catalog.catalog.scan_planning import iceberg
+from falcon_catalog.doctor.findings import Finding
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import local_path

@@ -14,16 +14,17 @@ from typing import Any
 import orjson
 
 from falcon_catalog import rules
-from falcon_catalog.care import avro, folders, looking, rows
-from falcon_catalog.care.examination import roots
-from falcon_catalog.care.prefix import Move, RelocationError
-from falcon_catalog.care.rewriting import JSON, Output, Rewriter
-from falcon_catalog.care.verifying import Verifier
+from falcon_catalog.backup import avro
+from falcon_catalog.backup.prefix import Move, RelocationError
+from falcon_catalog.backup.rewriting import JSON, Output, Rewriter
+from falcon_catalog.backup.verification import Verifier
+from falcon_catalog.doctor import database, metadata_files
+from falcon_catalog.doctor.check import roots
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import is_inside, key
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import locks, relocation, survey, warehouses
+from falcon_catalog.store import locks, read_only, relocation, survey, warehouses
 from falcon_catalog.store.database import Database, Transaction
 from falcon_catalog.store.survey import Pointer
 
@@ -102,7 +103,7 @@ def relocate(order: Order, tell: Tell) -> Outcome:
     """
     avro.require()
     with locks.exclusive(order.path):
-        with looking.look(order.path) as tx:
+        with read_only.look(order.path) as tx:
             _check_settings(order)
             places: tuple[survey.Place, ...] = ("living", "dropped")
             pointers = [one for place in places for one in survey.pointers(tx, place)]
@@ -151,7 +152,7 @@ def _check_settings(order: Order) -> None:
 def _has_work(order: Order, outcome: Outcome) -> bool:
     if outcome.changed:
         return True
-    with looking.look(order.path) as tx:
+    with read_only.look(order.path) as tx:
         return any(True for _ in _documents(tx, order.move)) or any(
             order.move.changes(location) for _, location in warehouses.marked(tx)
         )
@@ -182,7 +183,7 @@ def _one(order: Order, pointer: Pointer, rewriter: Rewriter) -> Moved:
     moved = Moved(pointer, order.move(pointer.metadata_location), location_key)
     try:
         moved.metadata_location, metadata = rewriter.metadata(pointer.metadata_location)
-        if (uuid := folders.kind_of(pointer).uuid_of(metadata)) != pointer.uuid:
+        if (uuid := metadata_files.kind_of(pointer).uuid_of(metadata)) != pointer.uuid:
             rewriter.problems.append(
                 f"{moved.metadata_location} is the metadata of {uuid}, the row is that of"
                 f" {pointer.uuid}: repair that first with falcon-catalog doctor"
@@ -227,7 +228,7 @@ def _check_places(order: Order, moved: list[Moved]) -> None:
 
 
 def _overlaps(keys: Iterator[tuple[str, int]]) -> list[tuple[int, int]]:
-    return rows.nested(sorted(keys))
+    return database.nested(sorted(keys))
 
 
 def _verify(order: Order, written: list[Moved], tell: Tell) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import orjson
 
-from falcon_catalog.care import pointers
-from falcon_catalog.care.findings import Finding
+from falcon_catalog.doctor import tables
+from falcon_catalog.doctor.findings import Finding
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import function as function_metadata
 from falcon_catalog.store import survey
@@ -87,7 +87,7 @@ def _same_uuids(tx: Transaction) -> Iterator[Finding]:
 def _left_behind(tx: Transaction) -> Iterator[Finding]:
     for row_id, trouble in survey.troubled_purges(tx):
         if (pointer := survey.pointer(tx, "dropped", row_id)) is not None:
-            _, lost = pointers.load(pointer)
+            _, lost = tables.load(pointer)
             yield Finding("purge-trouble", str(pointer), trouble, lost.repair if lost else None)
     if count := survey.overdue_drops(tx, since=tx.now - _OVERDUE_MS):
         yield Finding("overdue-drops", _STORE, f"{count} drops are over an hour overdue")

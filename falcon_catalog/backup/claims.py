@@ -3,14 +3,13 @@
 import sqlite3
 from pathlib import Path
 
-from falcon_catalog.care import looking
-from falcon_catalog.care.manifest import Manifest
+from falcon_catalog.backup.manifest import Manifest
 from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.marker import Marker
 from falcon_catalog.errors import CatalogError, NotFoundError
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import is_inside
-from falcon_catalog.store import warehouses
+from falcon_catalog.store import read_only, warehouses
 from falcon_catalog.store.database import StoreError
 
 _ADOPT = "restore with --adopt-warehouse to take the folder as it is"
@@ -19,7 +18,7 @@ _ADOPT = "restore with --adopt-warehouse to take the folder as it is"
 def store_id(path: Path) -> str | None:
     """Return the id of the store at ``path``; None if it has none, is damaged or not there."""
     try:
-        with looking.look(path, older=True) as tx:
+        with read_only.look(path, older=True) as tx:
             return warehouses.store_id(tx)
     except (StoreError, sqlite3.Error):
         return None

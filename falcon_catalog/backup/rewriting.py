@@ -16,10 +16,10 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog import folders
-from falcon_catalog.care import avro, deletes
-from falcon_catalog.care.deletes import PATH_IDS, Rewritten
-from falcon_catalog.care.prefix import Move
+from falcon_catalog import durable_files
+from falcon_catalog.backup import avro, position_deletes
+from falcon_catalog.backup.position_deletes import PATH_IDS, Rewritten
+from falcon_catalog.backup.prefix import Move
 from falcon_catalog.catalog import metadata_files as files
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
@@ -69,7 +69,7 @@ class Output:
         except NotFoundError:
             pass
         self._files.write(location, content)
-        folders.inherit(Path(local_path(location)))
+        durable_files.inherit(Path(local_path(location)))
 
 
 @dataclass(slots=True)
@@ -217,7 +217,9 @@ class Rewriter:
             self._deletes[location] = None
             place = self.move(location)
             try:
-                made = deletes.rewrite(self.files.read(place), file_format, place, self.move)
+                made = position_deletes.rewrite(
+                    self.files.read(place), file_format, place, self.move
+                )
             except CatalogError as error:
                 self.problems.append(str(error))
                 made = None

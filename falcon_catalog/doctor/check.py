@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from falcon_catalog.care import folders, looking, mounts, pointers, rows
-from falcon_catalog.care.findings import SEVERITIES, Finding, counted
-from falcon_catalog.care.folders import MetadataFile, Skeleton
-from falcon_catalog.care.mounts import Missing
-from falcon_catalog.care.pointers import Ages, Examined
+from falcon_catalog.doctor import database, metadata_files, storage, tables
+from falcon_catalog.doctor.findings import SEVERITIES, Finding, counted
+from falcon_catalog.doctor.metadata_files import MetadataFile, Skeleton
+from falcon_catalog.doctor.storage import Missing
+from falcon_catalog.doctor.tables import Ages, Examined
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import key, local_path
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import locks, survey, warehouses
+from falcon_catalog.store import locks, read_only, survey, warehouses
 from falcon_catalog.store.database import DamagedStoreError, StoreError, Transaction
 from falcon_catalog.store.survey import Place, Pointer
 
@@ -76,13 +76,13 @@ def examine(scope: Scope, tell: Tell) -> Report:
 
 
 def _examine(scope: Scope, report: Report, tell: Tell) -> None:
-    with looking.look(scope.path) as tx:
-        if damaged := rows.damage(tx):
+    with read_only.look(scope.path) as tx:
+        if damaged := database.damage(tx):
             report.findings += damaged
             return
-        report.findings += rows.examine(scope.path, tx, set(roots(scope.settings)))
-        report.lacking = mounts.missing(tx, scope.settings)
-        report.findings += mounts.findings(tx, report.lacking)
+        report.findings += database.examine(scope.path, tx, set(roots(scope.settings)))
+        report.lacking = storage.missing(tx, scope.settings)
+        report.findings += storage.findings(tx, report.lacking)
         sharing = _overlaps(tx, scope, report)
         _examine_pointers(tx, scope, report, sharing, tell)
         _unclaimed(tx, scope, report)
@@ -95,7 +95,7 @@ def roots(settings: Settings) -> dict[str, str]:
 
 def ages(scope: Scope) -> Ages:
     """Return what is too young to be judged: nothing, where no server can be writing it."""
-    now = looking.now_ms()
+    now = read_only.now_ms()
     settled = now - _SETTLED_MS if locks.may_be_in_use(scope.path) else now + DAY_MS
     return Ages(settled=settled, orphaned=min(settled, now - scope.older_than_ms))
 
@@ -103,7 +103,7 @@ def ages(scope: Scope) -> Ages:
 def _overlaps(tx: Transaction, scope: Scope, report: Report) -> set[int]:
     """Tell of tables over one another; return the rows that share a place."""
     sharing: set[int] = set()
-    for outer, inner in rows.overlaps(tx):
+    for outer, inner in database.overlaps(tx):
         sharing |= {outer, inner}
         if not scope.settings.warehouse.allow_overlap:
             above, below = (survey.pointer(tx, "living", row) for row in (outer, inner))
@@ -123,7 +123,7 @@ def _examine_pointers(
         for number, pointer in enumerate(there, 1):
             seen, examined = _settled(tx, pointer, limits, deep=scope.deep)
             report.findings += examined.findings
-            report.findings += pointers.outside(seen, allowed)
+            report.findings += tables.outside(seen, allowed)
             reached |= {p for p in examined.reached if not p.startswith(seen.location_key)}
             if seen.id not in sharing:
                 orphans += [(seen, file) for file in examined.orphans]
@@ -142,7 +142,7 @@ def _allowed(tx: Transaction, settings: Settings) -> list[str]:
     named = roots(settings)
     unnamed = [root for name, root in warehouses.marked(tx) if name not in named]
     locations = (*named.values(), *settings.warehouse.allowed_locations, *unnamed)
-    return [path for location in locations if (path := pointers.resolved(location)) is not None]
+    return [path for location in locations if (path := tables.resolved(location)) is not None]
 
 
 def _pages(tx: Transaction, place: Place) -> Iterator[Pointer]:
@@ -158,7 +158,7 @@ def _settled(
 ) -> tuple[Pointer, Examined]:
     """Examine one; if something is found, see that the row did not change meanwhile."""
     for _ in range(_LOOKS):
-        examined = pointers.examine(pointer, limits, deep=deep)
+        examined = tables.examine(pointer, limits, deep=deep)
         if not examined.findings:
             return pointer, examined
         again = survey.pointer(tx, pointer.place, pointer.id)
@@ -192,11 +192,11 @@ def _unclaimed(tx: Transaction, scope: Scope, report: Report) -> None:
             claimed.add(key(pointer.metadata_location.rsplit("/", 2)[0]))
     absent = {one.root.location for one in report.lacking if one.condition.state == "absent"}
     for root in set(roots(scope.settings).values()) - absent:
-        for folder, found in folders.unclaimed(local_path(root), claimed):
+        for folder, found in metadata_files.unclaimed(local_path(root), claimed):
             if all(file.changed < limits.settled for file in found):
                 report.findings.append(Finding("unclaimed-folder", folder, _sum(found)))
-        for skeleton in folders.skeletons(local_path(root), claimed):
-            if skeleton.changed < looking.now_ms() - scope.older_than_ms:
+        for skeleton in metadata_files.skeletons(local_path(root), claimed):
+            if skeleton.changed < read_only.now_ms() - scope.older_than_ms:
                 report.skeletons.append(skeleton)
                 report.findings.append(
                     Finding("empty-folders", skeleton.path, "no file in it", "empty-folders")

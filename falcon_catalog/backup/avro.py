@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from falcon_catalog.care.prefix import EXTRA, RelocationError
+from falcon_catalog.backup.prefix import EXTRA, RelocationError
 from falcon_catalog.errors import BadRequestError
 
 _HEADER = {

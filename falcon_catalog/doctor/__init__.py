@@ -1,0 +1,1 @@
+"""Check a store and its files, and repair them."""
