@@ -79,11 +79,12 @@ class CatalogApp:
         self._catalogs[0].database.check()
 
     def serving(self) -> None:
-        """Raise an error unless all requests can be served: every warehouse is there, too.
+        """Raise an error unless all requests can be served: every file and warehouse is there, too.
 
-        No restart mounts one, so that ``ready``, which supervisors go by, does not ask for it.
+        No restart brings one back, so that ``ready``, which supervisors go by, does not ask for it.
         """
         self.ready()
+        self._catalogs[0].database.require_file()
         if missing := unavailable([catalog.mount for catalog in self._catalogs]):
             raise WarehouseUnavailableError("; ".join(missing))
 
