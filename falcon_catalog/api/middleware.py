@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 
 from falcon_catalog.api.http import Warehouses
+from falcon_catalog.api.oauth import TOKENS_PATH
 from falcon_catalog.catalog import principals
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.errors import NotAuthenticatedError
@@ -14,7 +15,7 @@ from falcon_catalog.identifiers import TableIdentifier
 
 _ABSOLUTE_FORM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 # Told to anybody, also where tokens are required: there one gets a token, and is it alive?
-_OPEN_PATHS = frozenset({"/v1/oauth/tokens", "/health/live", "/health/ready"})
+_OPEN_PATHS = frozenset({TOKENS_PATH, "/health/live", "/health/ready"})
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 

@@ -70,7 +70,7 @@ class Loop:
         self._metrics = metrics or Metrics()
         self._tended = time.monotonic()
         self._thread = threading.get_ident()
-        dispatcher = Dispatcher(settings, self._metrics)
+        dispatcher = Dispatcher(settings, self._metrics, getattr(app, "slow_paths", frozenset()))
         create_server(
             app,
             map=self._map,

@@ -178,6 +178,22 @@ def test_who_waited_too_long_is_not_kept_at_work_for(
     assert gates.server.stop() == 0  # and nobody waits at the gate
 
 
+def test_what_is_slow_keeps_no_thread_from_others(gates: Gates, connect: Any) -> None:
+    slow = [connect(gates.port) for _ in range(4)]
+    for number, client in enumerate(slow):  # one is worked on, two wait, and one is too many
+        client.sendall(f"GET /slow/gate?{gates.gate} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        if number == 0:
+            assert gates.server.line() == "entered"
+        if number < 3:
+            wait_until(lambda: counted(gates.url, "requests_queued") == number)  # noqa: B023
+    assert read_answer(slow[3])[0].startswith(b"HTTP/1.1 503 ")
+    assert requests.get(f"{gates.url}/thread", timeout=TIMEOUT).text == "a thread"
+    for client in slow[:3]:
+        gates.open(1)
+        assert read_answer(client)[1] == b"done"
+    assert gates.server.stop() == 0
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Any:
     with serving(tmp_path, processes=1, server__threads=2, server__max_queue=3) as server:
