@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from waitress.task import ThreadedTaskDispatcher
 
 from falcon_catalog.metrics import Metrics
-from falcon_catalog.server.tasks import SaturatedError
+from falcon_catalog.server.tasks import SaturatedError, StalledError
 from falcon_catalog.settings import ServerSettings
 
 if TYPE_CHECKING:
     from falcon_catalog.server.channel import Channel
 
-_UNQUEUED = frozenset({"/health/live", "/health/ready", "/metrics"})
+_READINESS = "/health/ready"
+_UNQUEUED = frozenset({"/health/live", _READINESS, "/metrics"})
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has no types
@@ -31,7 +32,9 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has n
         self.metrics = metrics
         self._slow_paths = slow_paths
         self.max_wait = settings.max_wait
+        self.busy_since: dict[Channel, float] = {}  # monotonic seconds
         self._max_queue = settings.max_queue
+        self._stall_timeout = settings.stall_timeout
         self._side, self._slow = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
         self._side.set_thread_count(1)
         self._slow.set_thread_count(1)
@@ -42,10 +45,20 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has n
         """The number of requests for which no thread is free."""
         return _waiting(self) + _waiting(self._slow)
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether every thread has been busy with one request for too long."""
+        latest = time.monotonic() - self._stall_timeout
+        stuck = sum(since < latest for since in list(self.busy_since.values()))
+        return stuck >= len(self.threads) > 0
+
     def add_task(self, channel: "Channel") -> None:
         """Have the first request of a channel answered: by the loop, a thread, or with a 503."""
         request = channel.requests[0]
-        is_unqueued = request.path in _UNQUEUED if request.error is None else True
+        path = request.path if request.error is None else None
+        is_unqueued = path is None or path in _UNQUEUED
+        if path == _READINESS and self.is_stalled:
+            request.error = StalledError("All threads are stalled: a file system may not respond")
         is_full = not is_unqueued and _waiting(self._lane(request)) >= self._max_queue
         if is_full and not channel.may_be_inline():
             request.error = SaturatedError(

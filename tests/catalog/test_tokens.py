@@ -95,8 +95,9 @@ def bearer(token: str) -> dict[str, str]:
 
 
 class TestFailedLogins:
+    @pytest.mark.usefixtures("inside")  # its log is
     def test_they_are_limited_and_logged(
-        self, locked: Locked, caplog: pytest.LogCaptureFixture, inside: pytest.MonkeyPatch
+        self, locked: Locked, caplog: pytest.LogCaptureFixture
     ) -> None:
         wrong = locked.credentials(client_secret="x" * 43)
         statuses = []

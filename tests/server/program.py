@@ -48,8 +48,8 @@ class Program:
                 body = str(len(environ["wsgi.input"].read())).encode()
             case "/metrics":
                 body = self._metrics.text()
-            case "/health/live":
-                body = b"live"
+            case "/health/live" | "/health/ready":
+                body = path.rpartition("/")[2].encode()
             case "/thread":
                 body = b"the loop" if INLINE in environ else b"a thread"
             case "/pid":
