@@ -10,7 +10,7 @@ from falcon_catalog.api import responses
 from falcon_catalog.api.config import ConfigResource
 from falcon_catalog.api.idempotency import Idempotency
 from falcon_catalog.api.middleware import Authentication, Calls, Warehouses, with_raw_path
-from falcon_catalog.api.oauth import TokensResource
+from falcon_catalog.api.oauth import TOKENS_PATH, TokensResource
 from falcon_catalog.api.request_log import RequestLog
 from falcon_catalog.api.requests import NameConverter, NamespaceConverter
 from falcon_catalog.api.routes import (
@@ -36,6 +36,9 @@ from falcon_catalog.settings import Settings
 
 class CatalogApp:
     """A WSGI application that serves one catalog until it is closed."""
+
+    slow_paths = frozenset({TOKENS_PATH})
+    """Of requests that keep a processor busy: hashing a secret takes 50 ms."""
 
     def __init__(
         self, warehouses: list[Warehouse], realm: Realm, settings: Settings, metrics: Metrics
@@ -79,11 +82,12 @@ class CatalogApp:
         self.warehouses[0].store.check()
 
     def serving(self) -> None:
-        """Raise an error unless all requests can be served: every warehouse is there, too.
+        """Raise an error unless all requests can be served: every file and warehouse is there, too.
 
-        A restart does not mount a warehouse, so ``ready``, which supervisors watch, ignores them.
+        A restart brings none of them back, so ``ready``, which supervisors watch, ignores them.
         """
         self.ready()
+        self.warehouses[0].store.require_file()
         if missing := unavailable([warehouse.mount for warehouse in self.warehouses]):
             raise WarehouseUnavailableError("; ".join(missing))
 
@@ -123,7 +127,7 @@ class CatalogApp:
             add_route(app, template.replace(OPTIONAL, ""), serving)
         for path, (resource, _) in MANAGEMENT_ROUTES.items():
             add_route(app, with_converters(path), resource())
-        add_route(app, "/v1/oauth/tokens", TokensResource(realm))
+        add_route(app, TOKENS_PATH, TokensResource(realm))
         add_route(app, "/v1/config", ConfigResource(warehouses, ENDPOINTS))
         add_route(app, "/health/live", LiveResource())
         add_route(app, "/health/ready", ReadyResource(self.serving))

@@ -6,6 +6,7 @@ from typing import Any
 
 import falcon
 
+from falcon_catalog.api.oauth import TOKENS_PATH
 from falcon_catalog.api.operations import Operation
 from falcon_catalog.catalog import authorization, principals
 from falcon_catalog.catalog.call import Call, IdempotencyKey
@@ -22,7 +23,7 @@ from falcon_catalog.settings import LimitSettings
 
 _ABSOLUTE_FORM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 # Open to anyone even where tokens are required: how to get a token, and whether the server lives.
-_OPEN_PATHS = frozenset({"/v1/oauth/tokens", "/health/live", "/health/ready"})
+_OPEN_PATHS = frozenset({TOKENS_PATH, "/health/live", "/health/ready"})
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from falcon_catalog import durable_files
 from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
+from falcon_catalog.fileio.deadline import Reader
 from falcon_catalog.locations import local_path
 
 Timing = contextlib.AbstractContextManager[None]
@@ -30,6 +31,7 @@ class LocalFileIO:
         self._durable = durable
         self._time_sync = time_sync
         self._folders = durable_files.Folders(sync=durable)
+        self._reader = Reader()
         self._guard = threading.Lock()
         self.writes = 0
         """Files that were written. May be read at any time, as all that is counted here."""
@@ -40,7 +42,7 @@ class LocalFileIO:
     def read(self, location: str) -> bytes:
         """Return the content of a file."""
         with _found(location):
-            return Path(local_path(location)).read_bytes()
+            return self._reader.read(local_path(location))
 
     def require(self, location: str) -> None:
         """Do nothing if there is such a file."""

@@ -129,7 +129,15 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             self.requests[0].error = SaturatedError(
                 "The server is busy: nothing was done, try again in a moment"
             )
-        super().service()
+        if since is None:
+            super().service()
+            return
+        busy_since = self.server.task_dispatcher.busy_since
+        busy_since[self] = time.monotonic()
+        try:
+            super().service()
+        finally:
+            del busy_since[self]
 
     def write_soon(self, data: Any) -> Any:
         """Send; only what the socket does not take goes to a buffer."""

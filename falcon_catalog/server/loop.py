@@ -70,7 +70,9 @@ class Loop:
         self._metrics = metrics or Metrics()
         self._tended = time.monotonic()
         self._thread = threading.get_ident()
-        dispatcher = Dispatcher(settings, self._metrics)
+        self._dispatcher = dispatcher = Dispatcher(
+            settings, self._metrics, getattr(app, "slow_paths", frozenset())
+        )
         create_server(
             app,
             map=self._map,
@@ -125,6 +127,11 @@ class Loop:
         self.wake(turned.set)
         return turned.wait(seconds)
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether every thread has been busy with one request for too long."""
+        return self._dispatcher.is_stalled
+
     def drain(self, seconds: float) -> int:
         """Finish what is in flight; return the number of connections that were cut off."""
         self._thread = threading.get_ident()
@@ -139,7 +146,7 @@ class Loop:
             wasyncore.poll2(min(left, 1.0), self._map)
             self._tend()  # a client that does not read is cut off as at any time
         # The loop's own pipe stays open: a thread that is still at work may yet write to it.
-        self._listeners[0].task_dispatcher.shutdown(timeout=0 if busy else 5)
+        self._dispatcher.shutdown(timeout=0 if busy else 5)
         return busy
 
     def _wake_from_thread(self) -> None:

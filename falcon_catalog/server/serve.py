@@ -95,7 +95,9 @@ def _watched(loop: Loop, app: Application) -> Iterator[None]:
                 _log.exception("not ready, the watchdog goes hungry")
                 systemd.notify(os.environ, STATUS=f"Not ready: {error}")
             else:
-                if turns:
+                if loop.is_stalled:
+                    _log.error("every thread is stalled, the watchdog goes hungry")
+                elif turns:
                     systemd.notify(os.environ, WATCHDOG="1")
 
     if seconds is not None:

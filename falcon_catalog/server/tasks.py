@@ -48,6 +48,13 @@ class SaturatedError(Error):  # type: ignore[misc] # waitress has no types
     reason = "Service Unavailable"
 
 
+class StalledError(Error):  # type: ignore[misc]
+    """All threads have been busy with the same requests for long."""
+
+    code = 503
+    reason = "Service Unavailable"
+
+
 class TooSlowError(Error):  # type: ignore[misc]
     """A request that did not arrive in time."""
 

@@ -83,6 +83,14 @@ class ServerSettings:
             rules.whole(1, 86400),
         ),
     )
+    stall_timeout: int = field(
+        default=120,
+        metadata=about(
+            "Seconds after which threads that are all busy with the same requests count as stalled:"
+            " the server is not ready, and the watchdog gets no sign of life.",
+            rules.whole(1, 86400),
+        ),
+    )
     header_timeout: int = field(
         default=10,
         metadata=about(

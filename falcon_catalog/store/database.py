@@ -5,6 +5,7 @@ one at a time, those that come together in one transaction (``store/writer.py``)
 """
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.durable_files import Folders
+from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.store import creation, locks
 from falcon_catalog.store.migrate import SchemaTooNewError, migrate
 from falcon_catalog.store.transaction import (
@@ -45,7 +47,8 @@ class Database:
     def __init__(self, path: Path, durability: str = "full") -> None:
         self.path = path
         self.time_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
-        self.writer = Writer(self.connect, path)
+        self.writer = Writer(self.connect, path, self.require_file)
+        self._file: tuple[int, int] | None = None
         self._synchronous = _SYNCHRONOUS[durability]
         self._local = threading.local()
         self._guard = threading.Lock()
@@ -117,6 +120,19 @@ class Database:
         with self.read() as tx:
             tx.one("SELECT count(*) FROM warehouses")
 
+    def require_file(self) -> None:
+        """Raise ServiceUnavailableError if another file, or none, is where the database was opened.
+
+        The process still has the old one open: what it wrote there would be lost when it ends.
+        """
+        with contextlib.suppress(OSError):
+            if _identity(self.path) == self._file:
+                return
+        raise ServiceUnavailableError(
+            f"The database file {self.path} was replaced or removed under the running server."
+            " Nothing was changed: put it back, or stop the server and restore a backup"
+        )
+
     def connect(self) -> sqlite3.Connection:
         """Open one more connection; the caller closes it."""
         connection = sqlite3.connect(
@@ -131,6 +147,8 @@ class Database:
         if (mode, synchronous) != ("wal", self._synchronous):
             connection.close()
             raise sqlite3.OperationalError("the file system does not support write-ahead logging")
+        if self._file is None:
+            self._file = _identity(self.path)
         return connection
 
     def close(self) -> None:
@@ -149,3 +167,8 @@ class Database:
             with self._guard:
                 self._connections.append(connection)
         return connection
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116 - on each write's way
+    return status.st_dev, status.st_ino

@@ -55,9 +55,14 @@ class Writer:
         self,
         connect: Callable[[], sqlite3.Connection],
         path: Path,
+        require_file: Callable[[], None] = lambda: None,
     ) -> None:
-        """Write over connections to the database at ``path``."""
+        """Write over connections to the database at ``path``.
+
+        ``require_file`` raises an error if the file there is another one by now.
+        """
         self._path = path
+        self._require_file = require_file
         self.time_commit: Callable[[], AbstractContextManager[None]] = nullcontext
         self._connect = connect
         self._lock = locks.WriteLock(locks.write_lock_path(path), path)
@@ -164,6 +169,7 @@ class Writer:
             if self._lock.is_fenced():
                 self._broken = self._broken or _FENCED
             self._require_sound()
+            self._require_file()
             connection.execute("BEGIN IMMEDIATE")
         except BaseException:
             self._lock.release()

@@ -5,8 +5,8 @@ Run as ``python program.py LISTEN [KEY=VALUE …]`` with keys of ``ServerSetting
 ``/big?BYTES`` answers that many bytes, ``/echo`` answers the length of the body, ``/metrics``
 tells what the server counts, ``/health/live`` is always told, ``/pid`` answers whose it is,
 ``/fail`` raises, ``/thread`` tells who asked. What begins with ``/quick`` the event loop itself may
-ask, though ``/quick/gate`` turns out to wait. A file named in FAILING makes ``ready`` raise while
-it exists.
+ask, though ``/quick/gate`` turns out to wait; ``/slow/gate`` has a thread of its own. A file named
+in FAILING makes ``ready`` raise while it exists.
 """
 
 import os
@@ -26,6 +26,8 @@ from falcon_catalog.settings import ServerSettings
 
 
 class Program:
+    slow_paths = frozenset({"/slow/gate"})
+
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
@@ -33,7 +35,7 @@ class Program:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         query = environ["QUERY_STRING"]
-        path = environ["PATH_INFO"].removeprefix("/quick")
+        path = environ["PATH_INFO"].removeprefix("/quick").removeprefix("/slow")
         if path == "/gate" and INLINE in environ:
             raise WouldBlock
         match path:
@@ -46,8 +48,8 @@ class Program:
                 body = str(len(environ["wsgi.input"].read())).encode()
             case "/metrics":
                 body = self._metrics.text()
-            case "/health/live":
-                body = b"live"
+            case "/health/live" | "/health/ready":
+                body = path.rpartition("/")[2].encode()
             case "/thread":
                 body = b"the loop" if INLINE in environ else b"a thread"
             case "/pid":

@@ -21,6 +21,7 @@ WRITTEN = {
     "server.max_wait": 6,
     "server.receive_timeout": 8,
     "server.header_timeout": 7,
+    "server.stall_timeout": 11,
     "server.max_connections_per_address": 12,
     "server.channel_timeout": 7,
     "limits.json_depth": 100,
