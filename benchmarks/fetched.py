@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.observations import answers_of
-from jobs.ranges import RANGES
-from jobs.reading import Tally, read_observations
-from jobs.schemas import QUANTITIES, Quantity
-from jobs.tables import FETCHED_AT
+from jobs.lake.schemas import QUANTITIES, Quantity
+from jobs.lake.tables import FETCHED_AT
+from jobs.parse.batches import Tally, read_observations
+from jobs.parse.ranges import RANGES
 from jobs.targets import write_json
+from jobs.tasks.observations import answers_of
 
 FIRST = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 STATIONS = 500

@@ -10,13 +10,13 @@ import luigi
 from tabulate import tabulate
 
 from jobs import config
-from jobs.ingestion import checkpoints, describe_loads, totals
-from jobs.load import day_loads
-from jobs.loading import Load
-from jobs.report.task import Report
 from jobs.targets import read_json, write, write_json
-from jobs.tasks import DayTask, InRanges, WeatherTask, log
-from jobs.transform import DbtDocs, Transform
+from jobs.tasks.base import DayTask, InRanges, WeatherTask, log
+from jobs.tasks.ingestion import checkpoints, describe_loads, totals
+from jobs.tasks.load import day_loads
+from jobs.tasks.loading import Load
+from jobs.tasks.report import Report
+from jobs.tasks.transform import DbtDocs, Transform
 
 
 class WeatherPipeline(InRanges, DayTask):

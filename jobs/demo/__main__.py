@@ -1,6 +1,6 @@
 """Show the whole house: catalog, pipeline, marts, maintenance and report, on real observations.
 
-``python -m jobs.demo`` is what ``make demo`` runs. It starts the catalog and the stand-in of the
+``python -m jobs.demo`` is what ``make demo`` runs. It starts the catalog and the simulator of the
 weather service on free ports, runs the pipeline, shows what it made and stops what it started.
 The state stays in ``var/demo``: a second run finds everything done.
 """
@@ -18,10 +18,10 @@ import click
 import duckdb
 from requests import RequestException
 
-from jobs import connecting
 from jobs.demo import servers, story, tables
 from jobs.demo.servers import DemoError
 from jobs.demo.ways import ways
+from jobs.lake import rest
 
 # Mostly DuckDB's extensions.
 SPACE = 250 << 20
@@ -92,7 +92,7 @@ def _demo(state: State, listen: str) -> None:
 
 
 def _show(state: State, uri: str) -> None:
-    catalog = connecting.connect(uri, "default")
+    catalog = rest.connect(uri, "default")
     first = story.LAST_DAY - dt.timedelta(days=story.DAYS - 1)
     mart = tables.daily(uri, state.weather, first, story.LAST_DAY)
     click.echo(f"\nThe hours ingested\n\n{tables.hours(state.weather)}")
@@ -119,9 +119,9 @@ def _configure(state: State, uri: str) -> None:
             "WEATHER_STATIONS": ",".join(story.STATIONS),
             "WEATHER_STATES": "",
             "WEATHER_ALERT_STATES": "NJ,NY",
-            # The stand-in marks the alerts that it derives from its records as tests.
+            # The simulator marks the alerts that it derives from its records as tests.
             "WEATHER_ALERT_STATUSES": "Actual,Test",
-            # The stand-in's hours are of 2013, and it forgets nothing.
+            # The simulator's hours are of 2013, and it forgets nothing.
             "WEATHER_HISTORY_HOURS": "0",
             "WEATHER_VERIFY": "true",
             "WEATHER_REQUESTS_PER_SECOND": "50",

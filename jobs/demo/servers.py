@@ -91,10 +91,10 @@ def catalog(store: str, warehouse: str, listen: str, log: Path) -> Server:
     return Server("catalog", [program, "serve", "--listen", listen, *places], log)
 
 
-def standin(faults: str, log: Path) -> Server:
-    """Give the weather service's stand-in, some of whose answers go wrong."""
-    command = [sys.executable, "-m", "jobs.standin", "--listen", "127.0.0.1:0"]
-    return Server("standin", [*command, "--faults", faults, "--verbose"], log)
+def simulator(faults: str, log: Path) -> Server:
+    """Give the weather service's simulator, some of whose answers go wrong."""
+    command = [sys.executable, "-m", "jobs.nws_simulator", "--listen", "127.0.0.1:0"]
+    return Server("simulator", [*command, "--faults", faults, "--verbose"], log)
 
 
 def _free_port(host: str) -> int:

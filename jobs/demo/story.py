@@ -17,14 +17,14 @@ from pathlib import Path
 import click
 
 from jobs.demo.logs import LOGGING
-from jobs.demo.servers import DemoError, Server, running, standin
-from jobs.ingestion import WeatherIngestion
+from jobs.demo.servers import DemoError, Server, running, simulator
+from jobs.pipeline import WeatherPipeline
+from jobs.targets import write
+from jobs.tasks.ingestion import WeatherIngestion
 
 # M
-from jobs.maintenance.task import Maintenance
-from jobs.pipeline import WeatherPipeline
-from jobs.report.task import Report
-from jobs.targets import write
+from jobs.tasks.maintenance import Maintenance
+from jobs.tasks.report import Report
 
 # The week of a heat wave.
 LAST_DAY = dt.date(2013, 7, 19)
@@ -85,14 +85,14 @@ def tell(catalog: Server, folder: Path, weather: Path) -> None:
         click.echo("Pipeline     everything is done already: nothing to fetch, load or build")
         return
     write(folder / "logging.ini", LOGGING.encode())
-    with running(standin(FAULTS, folder / "standin.log")) as service:
+    with running(simulator(FAULTS, folder / "simulator.log")) as service:
         click.echo(f"Weather      {service.url}   (stands in for api.weather.gov: records of 2013)")
         for chapter in todo:
             command = " ".join(chapter.arguments)
             click.echo(f"\n{chapter.title:<12} luigi --module jobs {command} --local-scheduler\n")
             with _trouble(catalog, weather) if chapter.title == "Hours" else _calm():
                 _run(chapter, service.url, folder)
-    survived = [_faults(folder / "standin.log")]
+    survived = [_faults(folder / "simulator.log")]
     if todo[0].title == "Hours":
         survived.append("one kill -9 of the catalog")
     click.echo(f"\nSurvived     {', '.join(survived)}")
@@ -140,7 +140,7 @@ def _trouble(catalog: Server, weather: Path) -> Iterator[None]:
 
 
 def _faults(log: Path) -> str:
-    """Count the requests that the stand-in spoiled, by its log."""
+    """Count the requests that the simulator spoiled, by its log."""
     lines = [line.split() for line in log.read_text().splitlines()]
     met = Counter(
         words[3]

@@ -43,7 +43,7 @@ END
 
 3. luigid: one more day, watched in a browser at http://127.0.0.1:8082
 
-{bin}/python -m jobs.standin --listen 127.0.0.1:8182 &
+{bin}/python -m jobs.nws_simulator --listen 127.0.0.1:8182 &
 LUIGI_CONFIG_PATH={conf} {bin}/python -m jobs.luigid --listen 127.0.0.1:8082 &
 LUIGI_CONFIG_PATH={conf} {bin}/luigi --module jobs WeatherPipeline --date {day} \\
     --weather-base-url http://127.0.0.1:8182 --weather-data-dir {weather} \\

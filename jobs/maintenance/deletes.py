@@ -12,10 +12,10 @@ from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry
 from pyiceberg.transforms import VoidTransform
 
+from jobs.lake.partitions import exact
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.locations import normal
 from jobs.maintenance.state import State
-from jobs.partitions import exact
 
 # The reserved field id of a position delete file's file_path.
 _PATH_ID = 2147483546

@@ -13,6 +13,7 @@ from pyiceberg.manifest import ManifestEntry
 from pyiceberg.schema import prune_columns
 from pyiceberg.transforms import UnknownTransform
 
+from jobs.lake.partitions import strays
 from jobs.maintenance.compaction import Job, refusal, rewrite
 from jobs.maintenance.deletes import DeleteFiles
 from jobs.maintenance.names import Name, identifier
@@ -20,7 +21,6 @@ from jobs.maintenance.planning import READABLE, Group, Plan, group_of, readable_
 from jobs.maintenance.reading import Rows
 from jobs.maintenance.results import Result, Skipped
 from jobs.maintenance.state import State, look, schema_of, size, spell
-from jobs.partitions import strays
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from pyiceberg.table import TableProperties
 from pyiceberg.utils.bin_packing import ListPacker
 from pyiceberg.utils.properties import property_as_int
 
+from jobs.lake.partitions import exact
 from jobs.maintenance.deletes import DeleteFiles, position_deletes, under_equality_deletes
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.locations import normal
 from jobs.maintenance.results import Skipped
 from jobs.maintenance.state import State
-from jobs.partitions import exact
 
 _LOOKBACK = 32
 READABLE = {FileFormat.PARQUET, FileFormat.ORC}

@@ -9,8 +9,8 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.sorting import NullOrder, SortDirection, SortField, SortOrder
 from pyiceberg.transforms import IdentityTransform
 
+from jobs.lake.partitions import transformed
 from jobs.maintenance.errors import RefusedError
-from jobs.partitions import transformed
 
 _TERM = re.compile(
     r"\s*(?P<column>.+?)(?:\s+(?P<way>asc|desc))?(?:\s+nulls\s+(?P<nulls>first|last))?\s*",

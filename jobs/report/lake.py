@@ -13,7 +13,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
-from jobs import connecting, iceberg
+from jobs.lake import iceberg, rest
 from jobs.transform.running import EXTENSIONS, install_extensions
 
 # What DuckDB may hold at once; beyond it, it spills to disk or says so.
@@ -72,7 +72,7 @@ def open_lake(
     Raises:
         requests.ConnectionError: nothing listens at the URL.
     """
-    catalog = connecting.connect(uri, warehouse, token, credential)
+    catalog = rest.connect(uri, warehouse, token, credential)
     install_extensions(extensions)
     settings = f"SET memory_limit = '{MEMORY}'; SET TimeZone = 'UTC'"
     with duckdb.connect(config={"extension_directory": str(extensions)}) as connection:

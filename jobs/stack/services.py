@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from jobs.luigid import address, split_address
+from jobs.luigid.server import address, split_address
 
 # The pipeline's settings, of which the catalog would make nothing.
 _PIPELINES = ("CATALOG_URI", "CATALOG_WAREHOUSE", "CATALOG_TOKEN")

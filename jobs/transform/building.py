@@ -10,8 +10,8 @@ from typing import Any
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import RESTError
 
-from jobs import iceberg, runs
-from jobs.tables import ALERTS, OBSERVATIONS, QUARANTINE, SCHEMA_DRIFT, STATIONS
+from jobs.lake import iceberg, runs
+from jobs.lake.tables import ALERTS, OBSERVATIONS, QUARANTINE, SCHEMA_DRIFT, STATIONS
 from jobs.transform import marts, results
 from jobs.transform.running import Say, TransformError, alone, install_extensions, run
 
