@@ -9,10 +9,9 @@ import pyarrow as pa
 
 from jobs.lake.schemas import QUANTITIES, Quantity
 from jobs.lake.tables import FETCHED_AT
-from jobs.parse.batches import Tally, read_observations
+from jobs.parse.batches import Tally, read_batch, read_observations
 from jobs.parse.ranges import RANGES
 from jobs.targets import write_json
-from jobs.tasks.observations import answers_of
 
 FIRST = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 STATIONS = 500
@@ -28,7 +27,7 @@ def write(path: Path, number: int) -> Path:
 
 def read(path: Path) -> pa.Table:
     """Read a file as the pipeline does."""
-    (answers,) = answers_of([path])
+    answers = read_batch(path)
     return read_observations(answers, Tally())
 
 

@@ -1,8 +1,9 @@
 """Commit rows to a table: a snapshot that adds them, or puts them where others were.
 
-PyIceberg works a table's staged metadata out anew, and copies all of it, whenever a transaction is
-asked for it, which is seventeen times for one append: with a long history that takes longer than
-to write the rows. Here it is worked out once for every change that is staged.
+``Transaction.table_metadata`` replays the staged updates on a deep copy of the metadata at each
+read, seventeen times for one append, so that a long history costs more than writing the rows:
+apache/iceberg-python issue 2673. ``Staging`` keeps the result, as pull request 3784 would, which
+was closed without a merge; PyIceberg 0.12 still copies.
 
 PyIceberg's own writer finds a partition's rows by comparing values, which takes 0.0 for -0.0 and
 finds no NaN. Here all rows go through ``datafiles``, those that an overwrite leaves as well.
@@ -39,12 +40,12 @@ from jobs.lake import data_files
 
 
 class Staging(Transaction):
-    """A transaction that remembers its staged metadata until something else is staged.
+    """A transaction that keeps its staged metadata until something else is staged.
 
-    What is remembered is shared, not copied: an append or an overwrite only reads it.
+    The metadata is shared, not copied: an append or an overwrite only reads it.
     """
 
-    _remembered: tuple[TableMetadata, tuple[object, ...], TableMetadata] | None = None
+    _cached: tuple[TableMetadata, tuple[object, ...], TableMetadata] | None = None
 
     @property
     def table_metadata(self) -> TableMetadata:
@@ -52,10 +53,10 @@ class Staging(Transaction):
         base, updates = self._table.metadata, self._updates
         if not updates:
             return base
-        before, staged, known = self._remembered or (None, None, base)
+        before, staged, known = self._cached or (None, None, base)
         if before is not base or staged is not updates:
             known = super().table_metadata
-            self._remembered = (base, updates, known)
+            self._cached = (base, updates, known)
         return known
 
     def add(self, rows: pa.Table, properties: Mapping[str, str]) -> None:
@@ -123,7 +124,7 @@ class Staging(Transaction):
             The table as it is then.
         """
         # The commit asks for the table's UUID alone, which is the same before and after.
-        self._remembered = (self._table.metadata, self._updates, self._table.metadata)
+        self._cached = (self._table.metadata, self._updates, self._table.metadata)
         return super().commit_transaction()
 
 

@@ -213,7 +213,7 @@ def _require(table: Table, definition: Definition) -> None:
 
 
 def _since(table: Table) -> dt.datetime | None:
-    """Tell when the table got its first rows, as far as it knows."""
+    """Return when the table got its first rows, as far as it knows."""
     snapshots = table.metadata.snapshots
     if not snapshots:
         return None

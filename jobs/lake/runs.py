@@ -99,7 +99,7 @@ def record(
 
 
 def last_success(catalog: Catalog, tasks: list[str]) -> dict[str, Any] | None:
-    """Give the newest row of a run of these tasks that ended well, with its details read."""
+    """Return the newest row of a run of these tasks that ended well, with its details read."""
     try:
         table = catalog.load_table(RUNS.name)
     except NoSuchTableError:

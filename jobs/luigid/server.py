@@ -4,9 +4,6 @@ Luigi's own ``luigid`` cannot keep a history with SQLAlchemy 2, which it dies of
 (spotify/luigi#3227). This one starts the same server with that one step put right.
 """
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import datetime as dt
 import logging
 import os
@@ -44,7 +41,7 @@ def split_address(value: str) -> tuple[str, int]:
 
 
 def address() -> str:
-    """Say where luigid listens, and so where runs look for it: ``HOST:PORT``.
+    """Return where luigid listens, and so where runs look for it: ``HOST:PORT``.
 
     The environment's LUIGID_LISTEN comes before ``[core] scheduler_host`` and ``_port``.
     """
@@ -53,7 +50,7 @@ def address() -> str:
 
 
 def upgrade_history(engine: Engine) -> None:
-    """Give a history that an older Luigi began the column it lacks; Luigi has made the tables.
+    """Return a history that an older Luigi began the column it lacks; Luigi has made the tables.
 
     It stands in for ``luigi.db_task_history._upgrade_schema``, which passes bare strings to
     ``execute`` and so fails with SQLAlchemy 2: spotify/luigi#3227.
@@ -80,7 +77,7 @@ def configure(state: Path) -> None:
 
 
 def history_kept() -> dt.timedelta | None:
-    """Say for how long runs are remembered; None: for ever.
+    """Return for how long runs are remembered; None: for ever.
 
     Raises:
         ValueError: the setting is no number of days; the message names it.

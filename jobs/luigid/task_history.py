@@ -5,9 +5,6 @@ nothing is written at the same time, and what luigid remembers of a record goes 
 Pruned from outside, a task that is named again would be lost to the history until a restart.
 """
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import datetime as dt
 import logging
 

@@ -32,7 +32,7 @@ class DeleteFiles:
         self._positions = lru_cache(maxsize=_KEPT)(self._read_positions)
 
     def referenced(self, delete: DataFile, known: Container[str]) -> frozenset[str]:
-        """Give the normal locations of the data files whose rows a position delete file deletes.
+        """Return the normal locations of the data files whose rows a position delete file deletes.
 
         Its bounds tell if they name one file that is known; bounds may be cut short by the
         writer, so anything else is looked up in the file itself.
@@ -49,7 +49,7 @@ class DeleteFiles:
         return normal(lower.decode(errors="replace")) if lower and lower == upper else None
 
     def positions(self, deletes: Iterable[DataFile], wanted: str) -> pa.ChunkedArray:
-        """Give the positions of a data file's rows that any of the delete files deletes."""
+        """Return the positions of a data file's rows that any of the delete files deletes."""
         chunks: list[Any] = []
         for delete in deletes:
             table = self._positions(delete.file_path, delete.file_format)

@@ -72,7 +72,7 @@ class Group:
 
 
 def target(state: State, plan: Plan) -> int:
-    """Give the size that new files should have, in bytes."""
+    """Return the size that new files should have, in bytes."""
     return (
         plan.target_bytes
         or property_as_int(
@@ -87,7 +87,7 @@ def target(state: State, plan: Plan) -> int:
 def groups(
     state: State, plan: Plan, delete_files: DeleteFiles
 ) -> tuple[list[Group], list[Skipped]]:
-    """Pack a table's candidates; also say what had to be left as it is."""
+    """Pack a table's candidates; also report what had to be left as it is."""
     readable, deletes, skipped = readable_files(state, delete_files)
     by_partition: dict[Hashable, list[ManifestEntry]] = defaultdict(list)
     for path, entry in readable.items():

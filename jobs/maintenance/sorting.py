@@ -49,7 +49,7 @@ def parse(text: str, schema: Schema) -> SortOrder:
 
 
 def ranks(keys: Iterable[pa.Table], order: SortOrder, schema: Schema) -> pa.Array:
-    """Give each row's place in a sort order, from tables of just the columns to sort by."""
+    """Return each row's place in a sort order, from tables of just the columns to sort by."""
     table = pa.concat_tables(keys, promote_options="permissive")
     columns, ways = [], []
     for field in order.fields:

@@ -34,7 +34,7 @@ class Kept:
     body: bytes
 
     def conditions(self) -> dict[str, str]:
-        """Give the request headers that ask for what changed since."""
+        """Return the request headers that ask for what changed since."""
         told = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in told.items() if value}
 

@@ -115,7 +115,7 @@ class WeatherClient:
         return self._service.batch(label)
 
     def stations(self, *, states: Sequence[str] = (), ids: Sequence[str] = ()) -> Iterator[Feature]:
-        """Give the stations of the states, or with these ids, each once, as received.
+        """Return the stations of the states, or with these ids, each once, as received.
 
         Both together give those the service finds in both; neither gives every station. A
         station that makes the service fail is left out with a warning, see `pages_around`.
@@ -134,7 +134,7 @@ class WeatherClient:
                 yield from _new(page, seen)
 
     def observations(self, station_id: str, start: datetime, end: datetime) -> list[Feature]:
-        """Give a station's observations of [start, end), as received, in the service's order.
+        """Return a station's observations of [start, end), as received, in the service's order.
 
         Records without a readable time are kept: whoever reads them explains them. Duplicates
         are kept too. A station without data gives an empty list.
@@ -161,7 +161,7 @@ class WeatherClient:
         return found
 
     def alerts(self, area: Sequence[str] | str, start: datetime, end: datetime) -> list[Feature]:
-        """Give the alerts of some areas that the service lists for [start, end], as received.
+        """Return the alerts of some areas that the service lists for [start, end], as received.
 
         Each comes once, of whatever status (Actual, Test, …) and message type; an update or a
         cancellation is an alert of its own that refers to the earlier one. The service keeps

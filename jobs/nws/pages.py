@@ -48,7 +48,7 @@ def pages(
 
 
 def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iterator[list[Feature]]:
-    """Give a list's pages, leaving out the records that make the service fail (500).
+    """Return a list's pages, leaving out the records that make the service fail (500).
 
     One station with an impossible geometry breaks every page it is on. Such a page is read in
     halves down to the record, which is left out, with a warning that tells its place, as long as

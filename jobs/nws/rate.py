@@ -51,7 +51,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def take(self) -> float:
-        """Take one token, waiting until it is there; tells how long that took, in seconds."""
+        """Take one token, waiting until it is there; return how long that took, in seconds."""
         delay = self._shared_turn() if self._file else None
         if delay is None:
             with self._lock:

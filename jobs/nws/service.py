@@ -47,7 +47,7 @@ class Tally:
     waited: float = 0.0
 
     def since(self, before: Tally) -> Tally:
-        """Give what came after `before`."""
+        """Return what came after `before`."""
         gained = {f.name: getattr(self, f.name) - getattr(before, f.name) for f in fields(self)}
         return Tally(**gained)
 
@@ -224,7 +224,7 @@ class Service:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Give scheme, host and port of an http(s) URL.
+    """Return scheme, host and port of an http(s) URL.
 
     Raises:
         ValueError: it is something else.

@@ -154,7 +154,7 @@ class Observations:
     def _changed(
         self, station_id: str, found: list[tuple[datetime, Observation]], when: datetime | None
     ) -> datetime | None:
-        """Tell when the newest of these records came; None of none."""
+        """Return when the newest of these records came; None of none."""
         finals = [(moment, self._late.final(station_id, moment)) for moment, _ in found]
         came = [moment if when and final > when else final for moment, final in finals]
         return max(came, default=None)
@@ -208,7 +208,7 @@ def _collection(features: list[Feature]) -> dict[str, Any]:
 
 
 def _unchanged(req: falcon.Request, resp: falcon.Response, changed: datetime | None) -> bool:
-    """Say when the answer changed last, and answer 304 to who has that already.
+    """Return when the answer changed last, and answer 304 to who has that already.
 
     A spoiled answer is of no use to keep, so it does not say.
     """

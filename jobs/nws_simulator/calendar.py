@@ -48,7 +48,7 @@ class Calendar:
         return self._starts[-1]
 
     def at(self, place: int) -> tuple[datetime, Report]:
-        """Give the report at this place of the series, oldest first, and its time."""
+        """Return the report at this place of the series, oldest first, and its time."""
         year = bisect_right(self._starts, place) - 1
         begin, held = self._years[year]
         offset, report = held[place - self._starts[year]]

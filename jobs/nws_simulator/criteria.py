@@ -131,7 +131,7 @@ def weather_of(properties: Mapping[str, Any]) -> Weather:
 
 
 def heat_index_f(temperature: float, humidity: float) -> float | None:
-    """Give the heat index (°F) of a temperature (°F) and a relative humidity (%); None below 80 °F.
+    """Return the heat index (°F) of a temperature (°F) and relative humidity (%); None below 80 °F.
 
     Rothfusz' regression with the service's two adjustments,
     https://www.wpc.ncep.noaa.gov/html/heatindex_equation.shtml.

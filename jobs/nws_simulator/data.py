@@ -47,7 +47,7 @@ class Source:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> Iterator[tuple[datetime, Observation]]:
-        """Give a station's observations of [start, end] with the times they are served under.
+        """Return a station's observations of [start, end] with the times they are served under.
 
         Newest first. Only those asked for are touched: a station may have millions.
         """

@@ -34,7 +34,7 @@ class Late:
             raise ValueError(f"late={self.share}: a share of late reports is between 0 and 0.5")
 
     def final(self, station_id: str, time: datetime) -> datetime:
-        """Tell when the report of this time is there as it stays."""
+        """Return when the report of this time is there as it stays."""
         if not self.share:
             return time
         drawn = self._draw(station_id, time)
@@ -43,7 +43,7 @@ class Late:
         return time + timedelta(minutes=10 + drawn * 7919 % (_LONGEST - 9))
 
     def seen(self, station_id: str, time: datetime, when: datetime) -> bool:
-        """Tell whether a reader at `when` finds the report at all."""
+        """Return whether a reader at `when` finds the report at all."""
         if not self.share:
             return time <= when
         comes_twice = self._draw(station_id, time) >= self.share * _PARTS

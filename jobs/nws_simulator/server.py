@@ -55,7 +55,7 @@ class Server:
 
 @contextmanager
 def running(app: WSGIApplication) -> Iterator[str]:
-    """Serve the app on a free port of 127.0.0.1 in a thread; gives its base URL."""
+    """Serve the app on a free port of 127.0.0.1 in a thread; return its base URL."""
     server = Server(app, "127.0.0.1", 0)
     thread = threading.Thread(target=server.run, name="nws-simulator", daemon=True)
     thread.start()

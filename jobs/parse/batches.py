@@ -2,13 +2,18 @@
 
 import bisect
 import datetime as dt
+import gc
+import gzip
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,7 +22,6 @@ from jobs.lake.schemas import OBSERVATION_SCHEMA, QUANTITIES
 from jobs.lake.tables import FETCHED_AT, OBSERVATIONS, STATIONS
 from jobs.parse import columns
 from jobs.parse.ranges import strike
-from jobs.parse.raw import RawAnswer, collector_paused
 from jobs.parse.records import (
     ObservationRow,
     Reject,
@@ -36,6 +40,47 @@ _NUMBERED = pa.field(_NUMBER, pa.int64())
 _BLOCK = 2000
 
 
+class RawAnswer(msgspec.Struct, frozen=True, gc=False):
+    """What the service said of one station: the text of its features, and when it said so."""
+
+    station_id: str
+    features: msgspec.Raw
+    fetched_at: str | None = None
+
+
+def read_batch(path: Path) -> list[RawAnswer]:
+    """Read a batch's file, without the features' own parsing."""
+    data = gzip.decompress(path.read_bytes())
+    try:
+        return msgspec.json.decode(data, type=list[RawAnswer])
+    except msgspec.DecodeError:
+        # Half of a surrogate pair, NaN: Python reads what the service should not have sent.
+        return list(map(raw_answer, json.loads(data)))
+
+
+def raw_answer(answer: dict[str, object]) -> RawAnswer:
+    """Make the raw answer of a parsed one."""
+    return msgspec.convert(
+        answer | {"features": msgspec.Raw(json.dumps(answer["features"]).encode())}, RawAnswer
+    )
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking over a document while it is parsed.
+
+    A document of a million values is a million new objects, none of them garbage, and each would
+    be looked at many times.
+    """
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
+
+
 @dataclass
 class Tally:
     """What reading met: records, doubles, rejects with their reasons, unreadable values, drift."""
@@ -48,7 +93,7 @@ class Tally:
     drift: dict[Drift, str] = field(default_factory=dict)
     stations: dict[str, int] = field(default_factory=dict)
 
-    def put_aside(self, one: Reject) -> None:
+    def reject(self, one: Reject) -> None:
         """Keep a reject, and count its reason without the values in it."""
         self.rejects.append(one)
         self.reasons[f"{one.kind}: {_general(one.reason)}"] += 1
@@ -73,7 +118,7 @@ def read_stations(features: Iterable[Any], fetched_at: dt.datetime, tally: Tally
         tally.records += 1
         row = parse_station(feature)
         if isinstance(row, Reject):
-            tally.put_aside(row)
+            tally.reject(row)
             continue
         tally.notice("station", feature)
         tally.duplicates += row["station_id"] in rows
@@ -103,7 +148,7 @@ def read_observations(answers: Sequence[RawAnswer], tally: Tally) -> pa.Table:
 
 
 def _plain(answers: Sequence[RawAnswer]) -> tuple[pa.Table, list[int]]:
-    """Read the features that have no oddity; gives their rows, and how many each answer has."""
+    """Read the features that have no oddity; return their rows, and how many each answer has."""
     blocks, counts, first = [], [], 0
     block: list[Any] = []
     for answer in answers:
@@ -178,14 +223,14 @@ def _best(rows: pa.Table) -> pa.Table:
 def _read(feature: Any, tally: Tally) -> ObservationRow | None:
     row = parse_observation(feature)
     if isinstance(row, Reject):
-        tally.put_aside(row)
+        tally.reject(row)
         return None
     tally.notice("observation", feature)
     properties = properties_of(feature)
     if any(row[column] is None and _given(properties.get(name)) for name, column in _RESERVED):  # type: ignore[literal-required]
         tally.unreadable += len(unreadable_values(feature))
     for reason in strike(cast("dict[str, Any]", row)):
-        tally.put_aside(reject("value", feature, reason))
+        tally.reject(reject("value", feature, reason))
     return row
 
 

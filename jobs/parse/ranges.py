@@ -54,7 +54,7 @@ _COLUMNS = tuple((q.column, q.field, q.unit, *RANGES[q.column]) for q in QUANTIT
 
 
 def strike(row: MutableMapping[str, Any]) -> list[str]:
-    """Make values that cannot be null; gives for each the property, the value and the rule."""
+    """Make values that cannot be null; return for each the property, the value and the rule."""
     reasons = []
     for column, field, unit, low, high in _COLUMNS:
         value = row[column]

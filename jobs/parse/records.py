@@ -173,7 +173,7 @@ def station_among(station_id: Any, url: Any) -> str | None:
 
 
 def last_segment(url: Any) -> str | None:
-    """Give the last part of a URL's path: the identifier it ends with."""
+    """Return the last part of a URL's path: the identifier it ends with."""
     return as_text(url.rstrip("/").rpartition("/")[2]) if isinstance(url, str) else None
 
 
@@ -194,7 +194,7 @@ def as_time(raw: Any) -> datetime | None:
 
 
 def properties_of(feature: Json) -> Json:
-    """Give a record's properties: GeoJSON's, or the record itself where it is JSON-LD."""
+    """Return a record's properties: GeoJSON's, or the record itself where it is JSON-LD."""
     properties = feature.get("properties", feature)
     return properties if isinstance(properties, dict) else {}
 

@@ -52,7 +52,7 @@ class Drift(NamedTuple):
 def notice(
     kind: Literal["observation", "station"], properties: Json
 ) -> Iterator[tuple[Drift, Any]]:
-    """Give what is new in a record, each with the value as an example."""
+    """Return what is new in a record, each with the value as an example."""
     where = f"{kind}.properties"
     for name in properties.keys() - KNOWN[kind]:
         value = properties[name]
@@ -68,22 +68,22 @@ def notice(
 
 
 def unknown(properties: Json) -> dict[str, Any]:
-    """Give an observation's properties that no column holds."""
+    """Return an observation's properties that no column holds."""
     return {name: properties[name] for name in sorted(properties.keys() - KNOWN["observation"])}
 
 
 def unit_is_known(code: str) -> bool:
-    """Tell whether a unit code is one that values are converted from."""
+    """Return whether a unit code is one that values are converted from."""
     return unit_name(code) in UNITS
 
 
 def flag_is_known(flag: str) -> bool:
-    """Tell whether a quality-control flag is one of MADIS."""
+    """Return whether a quality-control flag is one of MADIS."""
     return flag.removeprefix("qc:") in QC_CODES
 
 
 def clouds_are_known(layers: Any) -> bool:
-    """Tell whether nothing is new in an observation's cloud layers."""
+    """Return whether nothing is new in an observation's cloud layers."""
     return not any(_clouds("", layers))
 
 

@@ -1,16 +1,11 @@
 """Fetch the alerts of the chosen states and read them into typed rows, or explained rejects."""
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import datetime as dt
 import json
 import re
 from typing import Any
 
-import luigi
-
-from jobs.config import weather
+from jobs import config
 from jobs.lake.schemas import ALERT_TEXTS, ALERT_TIMES
 from jobs.parse.records import Reject, as_text, as_time, last_segment, properties_of, reject
 from jobs.targets import read_json, write_json
@@ -28,16 +23,16 @@ class Alerts(PeriodTask):
     any of them none is asked for.
     """
 
+    file = "alerts.json.gz"
     resources = {"nws": 1}  # noqa: RUF012 - Luigi's own idiom
-
-    def output(self) -> luigi.LocalTarget:
-        """Name the file."""
-        return self.place("alerts.json.gz")
 
     def run(self) -> None:
         """Fetch and keep the alerts."""
-        states = weather().alert_states or self.states
-        features = self._ask(states) if states else []
+        settings, now = config.settings().weather, dt.datetime.now(dt.UTC)
+        states = settings.alert_states or self.states
+        window = self.period.window(None, settings.trailing_hours)
+        clipped = served(window, now, settings.history_hours)
+        features = client().alerts(states, *clipped) if states and clipped else []
         write_json(
             self.path(),
             {
@@ -47,16 +42,7 @@ class Alerts(PeriodTask):
                 "features": features,
             },
         )
-        self.say(f"{len(features)} alerts of {', '.join(states) or 'no state'}", 100)
-
-    def _ask(self, states: tuple[str, ...]) -> list[dict[str, Any]]:
-        settings = weather()
-        window = self.period.window(None, settings.trailing_hours)
-        clipped = served(window, dt.datetime.now(dt.UTC), settings.history_hours)
-        if clipped is None:
-            return []
-        features: list[dict[str, Any]] = client().alerts(states, *clipped)
-        return features
+        self.progress(f"{len(features)} alerts of {', '.join(states) or 'no state'}", 100)
 
     def rows(self) -> list[dict[str, Any] | Reject]:
         """Read them back as rows and rejects; of one alert that came twice the last one."""

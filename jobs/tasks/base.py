@@ -1,17 +1,15 @@
-"""What every task of the pipeline has: a period, a choice of stations, a folder, a voice."""
-
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
+"""Base classes of the tasks: a period, a choice of stations, a folder, progress."""
 
 import datetime as dt
 import hashlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import luigi
 
+from jobs import config
 from jobs.config import Day, FromWeather, Hour, weather
 from jobs.tasks.periods import Period, PeriodParameter
 
@@ -31,6 +29,9 @@ class WeatherTask(luigi.Task):
     stations = FromWeather(weather.stations, positional=False)
     data_dir = FromWeather(weather.data_dir, positional=False)
 
+    # The name of the step's file.
+    file: ClassVar[str]
+
     @property
     def period(self) -> Period:
         """What the step is about."""
@@ -40,25 +41,38 @@ class WeatherTask(luigi.Task):
     def priority(self) -> int:  # type: ignore[override]  # Luigi reads it, nobody writes it
         """Put earlier periods first.
 
-        Above 0, because that is what Luigi ranks a step by that it heard of as a requirement.
+        Above 0, which is the rank that Luigi gives to a step it knows as a requirement only.
         """
         return round((_FAR - self.period.start) / dt.timedelta(hours=1))
 
+    def output(self) -> luigi.LocalTarget:
+        """Return the step's file."""
+        return self.place(self.file)
+
+    def complete(self) -> bool:
+        """Return whether the file exists and, with ``[weather] verify``, what it describes too."""
+        verify = config.settings().weather.verify
+        return bool(super().complete()) and (not verify or self.verified())
+
+    def verified(self) -> bool:
+        """Return whether what the file describes still exists."""
+        return True
+
     def step(self, kind: type[Step], **changes: Any) -> Step:
-        """Give another step of the same period and choice of stations, but for the changes."""
+        """Return another step of the same period and choice of stations, but for the changes."""
         return cast("Step", self.clone(kind, **changes))
 
     def place(self, name: str) -> luigi.LocalTarget:
-        """Name a file of this period and choice of stations."""
+        """Return a file of this period and choice of stations."""
         folder = Path(self.data_dir, str(self.period), self.selection())
         return luigi.LocalTarget(str(folder / name))
 
     def path(self) -> Path:
-        """Give the path of this step's file."""
+        """Return the path of this step's file."""
         return Path(self.output().path)
 
     def selection(self) -> str:
-        """Name the choice of stations as a folder: other stations are another piece of work.
+        """Return the name of the folder for this choice of stations.
 
         Raises:
             ValueError: neither states nor stations are set.
@@ -74,10 +88,10 @@ class WeatherTask(luigi.Task):
         return f"{name[:20]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
     def link(self) -> str:
-        """Give the URL that the visualiser shows beside the running step: its files."""
+        """Return the URL that the visualiser shows beside the running step: its files."""
         return self.path().parent.resolve().as_uri()
 
-    def say(self, message: str, percent: float | None = None) -> None:
+    def progress(self, message: str, percent: float | None = None) -> None:
         """Log a line of progress and show it in the visualiser."""
         log.info("%s %s: %s", self.task_family, self.period, message)
         if self.set_tracking_url is not None:
@@ -110,6 +124,19 @@ class DayTask(WeatherTask):
         return Period.of_day(self.date)
 
 
+class DaysTask(DayTask):
+    """A step of one day, or of many days as one."""
+
+    days = luigi.IntParameter(
+        default=1, description="how many days, of which date is the last", positional=False
+    )
+
+    def output(self) -> luigi.LocalTarget:
+        """Return the step's file, with the number of days in its name if there are many."""
+        stem, _, ending = self.file.rpartition(".")
+        return self.place(self.file if self.days == 1 else f"{stem}-{self.days}-days.{ending}")
+
+
 class HourTask(WeatherTask):
     """A step of one hour."""
 
@@ -125,28 +152,23 @@ class HourTask(WeatherTask):
 
 
 class InRanges:
-    """Let RangeDaily and RangeHourly find what is missing, without a scheduler's round trips.
-
-    A day or hour that is not over counts as complete: there is nothing to do about it yet.
-    """
+    """Lets RangeDaily and RangeHourly find what is missing, without a scheduler's round trips."""
 
     @classmethod
     def bulk_complete(cls, parameter_tuples: Iterable[Any]) -> list[Any]:
-        """Give those of the days or hours that are complete."""
-        return [moment for moment in parameter_tuples if not _over(moment) or _done(cls, moment)]
-
-
-def _over(moment: dt.date) -> bool:
-    period = Period.of_hour(moment) if isinstance(moment, dt.datetime) else Period.of_day(moment)
-    return period.end <= dt.datetime.now(dt.UTC)
-
-
-def _done(kind: Any, moment: dt.date) -> bool:
-    return bool(kind(moment).complete())
+        """Return the days or hours that are complete, or not over: there is nothing to do yet."""
+        now, found = dt.datetime.now(dt.UTC), []
+        for moment in parameter_tuples:
+            hourly = isinstance(moment, dt.datetime)
+            period = Period.of_hour(moment) if hourly else Period.of_day(moment)
+            task: Any = cls
+            if period.end > now or task(moment).complete():
+                found.append(moment)
+        return found
 
 
 @WeatherTask.event_handler(luigi.Event.FAILURE)  # type: ignore[untyped-decorator]
-def _say_why(task: WeatherTask, error: BaseException) -> None:
+def _log_failure(task: WeatherTask, error: BaseException) -> None:
     """Log a failure in one line; Luigi logs the traceback."""
     words = " ".join(str(error).split())
     log.error("%s %s failed: %s: %s", task.task_family, task.period, type(error).__name__, words)

@@ -1,14 +1,9 @@
 """The pipeline's own maintenance: ``luigi --module jobs Maintenance --date 2013-07-02``."""
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import datetime as dt
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
-import luigi
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.typedef import Identifier
@@ -34,7 +29,7 @@ from jobs.maintenance.printing import as_table, spell_bytes
 from jobs.maintenance.results import as_json
 from jobs.targets import write, write_json
 from jobs.tasks.base import DayTask, InRanges, log
-from jobs.tasks.loading import connect
+from jobs.tasks.load import connect
 
 Operation = Callable[..., Result]
 
@@ -51,20 +46,49 @@ class Maintenance(InRanges, DayTask):
     keep the others from their turn; the next try does what is left.
     """
 
-    def output(self) -> luigi.LocalTarget:
-        """Name the checkpoint."""
-        return self.place("maintenance.json")
+    file = "maintenance.json"
 
     def run(self) -> None:
-        """Do every operation on every table, then write down what came of it.
+        """Do every operation on every table, then write down the result.
 
         Raises:
             MaintenanceError: some failed.
         """
         started, catalog = dt.datetime.now(dt.UTC), connect()
-        results, failures = self._maintain(catalog)
+        results: list[Result] = []
+        failures: list[str] = []
+        names, operations = list(_tables(catalog)), _operations()
+        for done, name in enumerate(names):
+            self.progress(
+                f"table {done + 1} of {len(names)}: {spell(name)}", 100 * done / len(names)
+            )
+            for word, operation in operations.items():
+                try:
+                    results.append(operation(catalog, name, progress=log.debug))
+                except NoSuchTableError:
+                    break
+                except UncheckedError as error:
+                    failures.append(f"{word} {spell(name)}: {error}")
+                except RefusedError as error:
+                    why = Skipped(spell(name), str(error))
+                    results.append(Result(word, spell(name), skipped=(why,)))
+                except Exception as error:  # noqa: BLE001 - reported at the end, with the others
+                    failures.append(f"{word} {spell(name)}: {type(error).__name__}: {error}")
         message = "; ".join(failures) or _sum_up(results)
-        self._record(catalog, started, results, failures, message)
+        runs.record(
+            catalog,
+            run_id=f"Maintenance/{self.date}/{started.isoformat()}",
+            task="Maintenance",
+            period=str(self.period),
+            status="failed" if failures else "success",
+            started_at=started,
+            finished_at=dt.datetime.now(dt.UTC),
+            message=message,
+            details={
+                "results": [as_json(result) for result in results if result.changed],
+                "failures": failures,
+            },
+        )
         if failures:
             raise MaintenanceError(message)
         changed = [result for result in results if result.changed]
@@ -85,57 +109,12 @@ class Maintenance(InRanges, DayTask):
                 "seconds": round((dt.datetime.now(dt.UTC) - started).total_seconds(), 3),
             },
         )
-        self.say(message, 100)
-
-    def _maintain(self, catalog: Catalog) -> tuple[list[Result], list[str]]:
-        results: list[Result] = []
-        failures: list[str] = []
-        names, operations = list(_tables(catalog)), _operations()
-        for done, name in enumerate(names):
-            self.say(f"table {done + 1} of {len(names)}: {spell(name)}", 100 * done / len(names))
-            for word, operation in operations.items():
-                try:
-                    results.append(operation(catalog, name, say=log.debug))
-                except NoSuchTableError:
-                    break
-                except UncheckedError as error:
-                    failures.append(f"{word} {spell(name)}: {error}")
-                except RefusedError as error:
-                    why = Skipped(spell(name), str(error))
-                    results.append(Result(word, spell(name), skipped=(why,)))
-                except Exception as error:  # noqa: BLE001 - told at the end, with the others
-                    failures.append(f"{word} {spell(name)}: {type(error).__name__}: {error}")
-        return results, failures
-
-    def _record(
-        self,
-        catalog: Catalog,
-        started: dt.datetime,
-        results: list[Result],
-        failures: list[str],
-        message: str,
-    ) -> None:
-        """Write the run's row."""
-        details: dict[str, Any] = {
-            "results": [as_json(result) for result in results if result.changed],
-            "failures": failures,
-        }
-        runs.record(
-            catalog,
-            run_id=f"Maintenance/{self.date}/{started.isoformat()}",
-            task="Maintenance",
-            period=str(self.period),
-            status="failed" if failures else "success",
-            started_at=started,
-            finished_at=dt.datetime.now(dt.UTC),
-            message=message,
-            details=details,
-        )
+        self.progress(message, 100)
 
 
 def _operations() -> dict[str, Operation]:
-    """Give the operations with the [maintenance] settings, in the order they help one another."""
-    settings = config.maintenance()
+    """Return the operations with the [maintenance] settings, in the order they help one another."""
+    settings = config.settings().maintenance
     plan = Plan(
         target_bytes=settings.target_mb << 20,
         min_input_files=settings.min_input_files,
@@ -162,7 +141,7 @@ def _operations() -> dict[str, Operation]:
 
 def _tables(catalog: Catalog) -> Iterator[Identifier]:
     """Name the tables of the pipeline's namespaces, as far as these are there."""
-    for namespace in config.maintenance().namespaces:
+    for namespace in config.settings().maintenance.namespaces:
         try:
             yield from sorted(catalog.list_tables(parse(namespace)))
         except NoSuchNamespaceError:

@@ -1,21 +1,14 @@
 """Fetch a period's observations: raw, as received, kept, in batches of stations."""
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import datetime as dt
 import hashlib
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import luigi
-
-from jobs.config import weather
+from jobs import config
 from jobs.nws.client import NotFound, WeatherClient, WeatherError
-from jobs.parse.raw import RawAnswer, read_batch
 from jobs.parse.records import Reject, parse_station
 from jobs.targets import read_json, write_json
 from jobs.tasks.base import PeriodTask, WeatherTask, log
@@ -75,15 +68,12 @@ class Observations(PeriodTask):
     Done when ``observations.json`` lists the batches' files.
     """
 
+    file = "observations.json"
     resources = {"nws": 1}  # noqa: RUF012 - Luigi's own idiom
 
     def requires(self) -> Stations:
-        """Ask for the stations, which make the batches."""
+        """Return the stations, which make the batches."""
         return self.step(Stations)
-
-    def output(self) -> luigi.LocalTarget:
-        """Name the list of files."""
-        return self.place("observations.json")
 
     def run(self) -> None:
         """Have every batch fetched, then list their files.
@@ -103,7 +93,7 @@ class Observations(PeriodTask):
                 "observations": sum(counts),
             },
         )
-        self.say(f"{sum(counts)} observations of {len(counts)} stations", 100)
+        self.progress(f"{sum(counts)} observations of {len(counts)} stations", 100)
 
 
 def fetch(task: WeatherTask, stations: Stations) -> Fetched:
@@ -113,9 +103,18 @@ def fetch(task: WeatherTask, stations: Stations) -> Fetched:
     came. A station the service does not have (404) is listed with the error instead. What came
     of a batch that failed is kept in a file of its own, and the next try asks for the rest only.
     """
-    zones = time_zones(stations)
+    rows = map(parse_station, stations.features())
+    zones = {row["station_id"]: row["time_zone"] for row in rows if not isinstance(row, Reject)}
+    # Batches of many days have fewer stations: each must fit in memory.
     days = (task.period.last - task.period.first).days + 1
-    batches = _batches(Path(stations.path()).parent, sorted(zones), days)
+    size = max(1, config.settings().weather.batch_size // days)
+    names, folder, batches = sorted(zones), Path(stations.path()).parent, []
+    for number, start in enumerate(range(0, len(names), size), 1):
+        members = tuple(names[start : start + size])
+        # Named by its members too: another batch size makes other batches.
+        digest = hashlib.sha256(",".join(members).encode()).hexdigest()[:8]
+        path = folder / f"observations-{number:04d}-{digest}.json.gz"
+        batches.append(_Batch(number, members, path))
     waiting = [batch for batch in batches if not batch.path.exists()]
     failed: dict[str, str] = {}
     if waiting:
@@ -126,31 +125,12 @@ def fetch(task: WeatherTask, stations: Stations) -> Fetched:
     return Fetched(tuple(files), len(batches), failed, tuple(missing))
 
 
-def time_zones(stations: Stations) -> dict[str, str | None]:
-    """Give the time zone of every station that can be read."""
-    rows = (parse_station(feature) for feature in stations.features())
-    return {row["station_id"]: row["time_zone"] for row in rows if not isinstance(row, Reject)}
-
-
-def _batches(folder: Path, names: list[str], days: int) -> list[_Batch]:
-    # Batches of many days have fewer stations: each must fit in memory.
-    size = max(1, weather().batch_size // days)
-    batches = []
-    for number, start in enumerate(range(0, len(names), size), 1):
-        members = tuple(names[start : start + size])
-        # Named by its members too: another batch size makes other batches.
-        digest = hashlib.sha256(",".join(members).encode()).hexdigest()[:8]
-        path = folder / f"observations-{number:04d}-{digest}.json.gz"
-        batches.append(_Batch(number, members, path))
-    return batches
-
-
 def _fetch_batches(
     task: WeatherTask, batches: list[_Batch], zones: dict[str, str | None]
 ) -> dict[str, str]:
-    """Fetch batches side by side; gives the stations that failed, with their errors."""
+    """Fetch batches side by side; return the stations that failed, with their errors."""
     failed: dict[str, str] = {}
-    service, settings = client(), weather()
+    service, settings = client(), config.settings().weather
     windows = {
         name: task.period.window(zone, settings.trailing_hours) for name, zone in zones.items()
     }
@@ -166,7 +146,7 @@ def _fetch_batches(
             dead = 0 if answers or not errors else dead + 1
             count = sum(len(answer["features"]) for answer in answers)
             observations += count
-            task.say(
+            task.progress(
                 f"{done} of {len(batches)} batches, {observations} observations"
                 f" (batch {batch.number}: {count} of {len(answers)} stations"
                 f"{f', {len(errors)} stations failed' if errors else ''})",
@@ -185,7 +165,7 @@ def _fetch_batches(
 def _fetch_batch(
     service: WeatherClient, batch: _Batch, windows: dict[str, Window]
 ) -> tuple[list[Answer], dict[str, str]]:
-    """Fetch a batch station by station and keep what came; gives the answers and the errors."""
+    """Fetch a batch station by station and keep what came; return the answers and the errors."""
     answers: list[Answer] = read_json(batch.partial) if batch.partial.exists() else []
     held = {answer["station_id"] for answer in answers}
     errors: dict[str, str] = {}
@@ -210,7 +190,7 @@ def _fetch_batch(
 def _ask(service: WeatherClient, station: str, window: Window) -> Answer:
     now = dt.datetime.now(dt.UTC)
     asked: Answer = {"station_id": station, "fetched_at": now.isoformat(timespec="microseconds")}
-    clipped = served(window, now, weather().history_hours)
+    clipped = served(window, now, config.settings().weather.history_hours)
     if clipped is None:
         return {**asked, "features": [], "error": "the service no longer has these hours"}
     start, end = clipped
@@ -220,8 +200,3 @@ def _ask(service: WeatherClient, station: str, window: Window) -> Answer:
     except NotFound as error:
         log.warning("%s", error)
         return {**asked, "features": [], "error": str(error)}
-
-
-def answers_of(files: Iterable[Path]) -> Iterable[list[RawAnswer]]:
-    """Read batches' files back, one at a time: a day of every station does not fit in memory."""
-    return map(read_batch, files)

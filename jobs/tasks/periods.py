@@ -1,8 +1,5 @@
 """What a piece of work is about: an hour, a day or a run of days, all in UTC."""
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import datetime as dt
 import logging
 import re
@@ -42,12 +39,12 @@ class Period:
 
     @classmethod
     def of_hour(cls, hour: dt.datetime) -> "Period":
-        """Give the hour that begins at a time in UTC, with or without a zone."""
+        """Return the hour that begins at a time in UTC, with or without a zone."""
         return cls(hour.date(), hour.date(), hour.hour)
 
     @classmethod
     def of_day(cls, day: dt.date) -> "Period":
-        """Give one day."""
+        """Return one day."""
         return cls(day, day)
 
     @classmethod
@@ -85,7 +82,7 @@ class Period:
         return _midnight(self.last + _DAY, dt.UTC)
 
     def window(self, time_zone: str | None, trailing_hours: int) -> Window:
-        """Give the times [start, end) that one station's observations are read from.
+        """Return the times [start, end) that one station's observations are read from.
 
         An hour's are those of the trailing hours that end with it, so that late and corrected
         reports of the hours before it are met. A day's cover the UTC day and the station's local

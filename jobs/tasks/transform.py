@@ -1,18 +1,11 @@
 """Build the marts with dbt: ``luigi --module jobs DbtTransformations --hour 2013-07-02T14``."""
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 from pathlib import Path
 
-import luigi
-
-from jobs import config
 from jobs.targets import read_json, write, write_json
-from jobs.tasks.base import DayTask, HourTask, InRanges, WeatherTask, log
+from jobs.tasks.base import DaysTask, HourTask, InRanges, WeatherTask, log
 from jobs.tasks.ingestion import WeatherIngestion
-from jobs.tasks.load import day_loads
-from jobs.tasks.loading import Load, connect, holds
+from jobs.tasks.load import Load, connect, day_loads, holds
 from jobs.transform.building import Build, build
 from jobs.transform.running import alone, install_extensions, run
 
@@ -29,80 +22,59 @@ class DbtTask(WeatherTask):
 
 
 class _Build(DbtTask):
-    """A build of the marts from what is loaded; its checkpoint says what it did."""
+    """A build of the marts from what is loaded; its checkpoint records the result."""
 
-    def complete(self) -> bool:
-        """Say whether the checkpoint is there and, if asked to verify, its tables too."""
-        if not super().complete():
-            return False
-        tables = read_json(self.path())["tables"] if config.weather().verify else []
-        return all(holds(connect(), table) for table in tables)
+    file = "transform.json"
+
+    def verified(self) -> bool:
+        """Return whether the catalog still has the tables of the checkpoint."""
+        return all(holds(connect(), table) for table in read_json(self.path())["tables"])
 
     def run(self) -> None:
-        """Run ``dbt build`` and write down what it did.
+        """Run ``dbt build`` and write the checkpoint.
 
         Raises:
             TransformError: a model or a test failed; it is in ``weather.pipeline_runs``, too.
         """
         wanted = Build(self.task_family, str(self.period), self.period.end, self.state)
-        document = build(connect(), wanted, self.say)
+        document = build(connect(), wanted, self.progress)
         for source in document["freshness"]:
             if source["status"] != "pass":
                 log.warning(
-                    "%s is %s: its newest row is of %s",
+                    "source freshness: %s is %s (newest row %s)",
                     source["source"],
                     source["status"],
                     source["newest"],
                 )
         write_json(self.path(), document)
         models, passed = len(document["models"]), document["tests"]["pass"]
-        self.say(f"{models} models, {passed} tests passed", 100)
+        self.progress(f"{models} models, {passed} tests passed", 100)
 
 
 class DbtTransformations(InRanges, _Build, HourTask):
     """Build and test the marts with dbt, once an hour is ingested."""
 
     def requires(self) -> WeatherIngestion:
-        """Ask for the hour."""
+        """Return the hour's ingestion."""
         return self.step(WeatherIngestion)
 
-    def output(self) -> luigi.LocalTarget:
-        """Name the checkpoint."""
-        return self.place("transform.json")
 
-
-class Transform(_Build, DayTask):
+class Transform(_Build, DaysTask):
     """Build and test the marts with dbt, once the day, or days, are loaded."""
 
-    days = luigi.IntParameter(
-        default=1, description="how many days, of which date is the last", positional=False
-    )
-
     def requires(self) -> list[Load]:
-        """Ask for the loads of every day."""
+        """Return the loads of every day."""
         return day_loads(self, self.date, self.days)
 
-    def output(self) -> luigi.LocalTarget:
-        """Name the checkpoint."""
-        return self.place(
-            "transform.json" if self.days == 1 else f"transform-{self.days}-days.json"
-        )
 
-
-class DbtDocs(DbtTask, DayTask):
+class DbtDocs(DbtTask, DaysTask):
     """Write the marts' documentation and lineage into one file that needs no network."""
 
-    days = luigi.IntParameter(
-        default=1, description="how many days, of which date is the last", positional=False
-    )
+    file = "dbt-docs.html"
 
     def requires(self) -> Transform:
-        """Ask for the marts."""
+        """Return the build of the marts."""
         return self.step(Transform)
-
-    def output(self) -> luigi.LocalTarget:
-        """Name the file."""
-        return self.place("dbt-docs.html" if self.days == 1 else f"dbt-docs-{self.days}-days.html")
 
     def run(self) -> None:
         """Run ``dbt docs generate --static``.
@@ -111,8 +83,8 @@ class DbtDocs(DbtTask, DayTask):
             TransformError: dbt could not.
         """
         install_extensions(self.state / "duckdb-extensions")
-        with alone(self.state, self.say) as lock:
-            run(self.state, lock, [["docs", "generate", "--static"]], self.say)
+        with alone(self.state, self.progress) as lock:
+            run(self.state, lock, [["docs", "generate", "--static"]], self.progress)
             page = (self.state / "dbt" / "target" / "static_index.html").read_bytes()
         write(self.path(), page)
-        self.say(f"documentation in {self.path()}", 100)
+        self.progress(f"documentation in {self.path()}", 100)

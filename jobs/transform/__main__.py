@@ -4,9 +4,6 @@ The catalog, the folders and DuckDB's extensions are those of the settings; a bu
 way is waited for.
 """
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +19,7 @@ from jobs.transform.running import _environment, alone, install_extensions
 def main(arguments: tuple[str, ...]) -> None:
     """Run a dbt command, such as build, run, test or docs generate --static."""
     config.read_file()
-    state = Path(config.weather().data_dir).resolve()
+    state = Path(config.settings().weather.data_dir).resolve()
     project = config.dbt_dir()
     install_extensions(state / "duckdb-extensions")
     command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]

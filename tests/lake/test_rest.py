@@ -13,11 +13,12 @@ import pytest
 import requests
 from pyiceberg.exceptions import OAuthError, UnauthorizedError
 
+from jobs import config
 from jobs.lake import iceberg, rest
 from jobs.lake.merging import Definition
 from jobs.lake.rest import CatalogUnreachableError
 from jobs.report.lake import open_lake
-from jobs.tasks.loading import connect
+from jobs.tasks.load import connect
 from tests.tasks.conftest import CatalogServer
 
 TABLE = Definition(
@@ -76,9 +77,11 @@ def test_a_credential_gets_tokens(locked: tuple[str, str], monkeypatch: pytest.M
     with pytest.raises(UnauthorizedError):
         connect().list_namespaces()
     monkeypatch.setenv("CATALOG_CREDENTIAL", credential)
+    config.settings.cache_clear()
     rows = pa.Table.from_pylist([{"id": "a"}], schema=TABLE.schema)
     assert iceberg.load(connect(), TABLE, rows, load_id="one").committed
     monkeypatch.setenv("CATALOG_CREDENTIAL", "etl:wrong")
+    config.settings.cache_clear()
     with pytest.raises(OAuthError):
         connect()
 

@@ -42,12 +42,12 @@ def read_one(feature: Any, tally: Tally) -> ObservationRow | None:
     tally.records += 1
     row = parse_observation(feature)
     if isinstance(row, Reject):
-        tally.put_aside(row)
+        tally.reject(row)
         return None
     tally.notice("observation", feature)
     tally.unreadable += len(unreadable_values(feature))
     for reason in strike(cast("dict[str, Any]", row)):
-        tally.put_aside(reject("value", feature, reason))
+        tally.reject(reject("value", feature, reason))
     return row
 
 

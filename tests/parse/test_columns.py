@@ -19,9 +19,15 @@ from jobs.lake.schemas import QUANTITIES
 from jobs.nws_simulator import Source
 from jobs.nws_simulator.faults import DATA_FAULTS, spoil
 from jobs.parse import columns
-from jobs.parse.batches import Tally, read_observations
+from jobs.parse.batches import (
+    RawAnswer,
+    Tally,
+    collector_paused,
+    raw_answer,
+    read_batch,
+    read_observations,
+)
 from jobs.parse.ranges import RANGES
-from jobs.parse.raw import RawAnswer, collector_paused, raw_answer, read_batch
 from jobs.parse.schema_drift import QC_CODES
 from jobs.parse.units import UNITS, convert
 from jobs.targets import write_json

@@ -10,7 +10,7 @@ import luigi
 from luigi.scheduler import Scheduler
 from luigi.worker import Worker
 
-from jobs import WeatherIngestion
+from jobs import WeatherIngestion, config
 
 HOUR = dt.datetime(2013, 7, 2, 14)  # noqa: DTZ001 - Luigi's hours carry no zone
 STATIONS = ("KEWR", "KJFK", "KLGA")
@@ -74,6 +74,7 @@ class Settings:
     def __call__(self, **values: Any) -> None:
         for name, value in values.items():
             self._monkeypatch.setenv(name.upper(), str(value))
+        config.settings.cache_clear()
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Read a table."""

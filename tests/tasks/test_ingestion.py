@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from luigi.tools.range import RangeDaily, RangeHourly
 
-from jobs import Transform, WeatherIngestion, WeatherPipeline
+from jobs import Transform, WeatherIngestion, WeatherPipeline, config
 from jobs.nws_simulator import airports, make_app, running
 from jobs.tasks import load
 from tests.tasks.ingesting import HOUR, STATIONS, Service, Settings, ingest, summary
@@ -283,3 +283,20 @@ def test_more_rows_than_fit_in_memory_are_several_commits(
         path.unlink()
     assert ingest()
     assert len(settings.catalog.load_table(OBSERVATIONS).snapshots()) == 2
+
+
+def test_an_hour_reads_each_setting_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: Counter[tuple[str, str]] = Counter()
+    read = config.FromEnvironment._get_value_from_config
+
+    def counted(self: Any, section: str, name: str) -> Any:
+        reads[section, name] += 1
+        return read(self, section, name)
+
+    monkeypatch.setattr(config.FromEnvironment, "_get_value_from_config", counted)
+    settings(weather_verify="true")
+    assert ingest()
+    assert {name for section, name in reads if section == "weather"} > {"stations", "base_url"}
+    assert set(reads.values()) == {1}

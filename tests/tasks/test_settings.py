@@ -4,6 +4,7 @@ import datetime as dt
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import luigi.configuration
@@ -56,6 +57,17 @@ def test_types_of_settings_are_read_from_the_environment(monkeypatch: pytest.Mon
     settings = config.weather()
     assert (settings.batch_size, settings.requests_per_second, settings.verify) == (7, 0.5, True)
     assert settings.stations == ("KJFK", "KLGA")
+
+
+@pytest.mark.usefixtures("file")
+def test_a_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEATHER_BATCH_SIZE", "7")
+    first = config.settings()
+    monkeypatch.setenv("WEATHER_BATCH_SIZE", "8")
+    assert config.settings() is first
+    assert first.weather.batch_size == 7
+    with pytest.raises(FrozenInstanceError):
+        first.weather = config.weather()
 
 
 @pytest.mark.usefixtures("file")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from jobs import config
 from tests.tasks.conftest import (  # noqa: F401  # fixtures
     CatalogServer,
     calm_weather,
@@ -28,6 +29,7 @@ def make_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[],
             server.start()
             patch.setenv("CATALOG_URI", server.uri)
             patch.setenv("CATALOG_WAREHOUSE", "default")
+            config.settings.cache_clear()
             return Lake(server, tmp_path_factory.mktemp("lake"))
 
         yield make

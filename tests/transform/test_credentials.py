@@ -7,6 +7,7 @@ import pytest
 
 from falcon_catalog.catalog import principals
 from falcon_catalog.store.database import Database
+from jobs import config
 from jobs.lake import iceberg, rest
 from jobs.lake.tables import STATIONS
 from jobs.transform import running
@@ -29,6 +30,7 @@ def test_a_credential_gets_dbt_its_tokens(tmp_path: Path, monkeypatch: pytest.Mo
             with pytest.raises(TransformError, match="Unauthorized"):
                 running.run(tmp_path, lock, [models], nothing)
             monkeypatch.setenv("CATALOG_CREDENTIAL", f"etl:{secret}")
+            config.settings.cache_clear()
             running.run(tmp_path, lock, [models], nothing)
         assert catalog.table_exists("marts.dim_station_history")
     assert secret not in (tmp_path / "dbt" / "logs" / "dbt.log").read_text()
