@@ -2,43 +2,19 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobs.nws_simulator import airports, make_app, running
+from tests.tasks.conftest import free_port, port, wait  # noqa: F401  # fixtures
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture(scope="session")
-def wait() -> Callable[..., Any]:
-    """Wait for a condition, with a deadline."""
-
-    def until(happened: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + DEADLINE
-        while time.monotonic() < deadline:
-            found = happened()
-            if found:
-                return found
-            time.sleep(0.01)
-        pytest.fail(f"{what} did not happen within {DEADLINE:.0f} s")
-
-    return until
 
 
 @pytest.fixture(scope="session")
@@ -107,9 +83,3 @@ def stack(tmp_path: Path, weather: str) -> Iterator[Stack]:
     it = Stack(tmp_path / "var", free_port(), free_port(), weather)
     yield it
     it.do("stop")
-
-
-@pytest.fixture
-def port() -> int:
-    """Give a port that nothing listens on."""
-    return free_port()

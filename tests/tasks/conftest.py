@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from pyiceberg.catalog import Catalog
 
 from jobs.lake import rest
 from jobs.nws_simulator import Faults, airports, make_app, running
+from jobs.stack import processes
 from tests.tasks.ingesting import STATIONS, Service, Settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,53 +42,34 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@dataclass
 class CatalogServer:
     """A catalog on a port of its own, which it keeps when it is started again."""
 
-    folder: Path
-    port: int = field(default_factory=free_port)
-    process: "subprocess.Popen[bytes] | None" = None
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        self.folder = folder
+        self.log = folder / "server.log"
+        store, warehouse = f"sqlite:///{folder}/catalog.db", f"file://{folder}/warehouse"
+        self._server = processes.catalog(store, warehouse, f"127.0.0.1:{port}", self.log)
+        self._server.environment = None  # settings of the environment apply
+        self.kill = self._server.kill
 
     @property
     def uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self._server.url
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        program = Path(sys.executable).with_name("falcon-catalog")
-        command = [str(program), "serve", "--listen", f"127.0.0.1:{self.port}"]
-        command += ["--store", f"sqlite:///{self.folder}/catalog.db"]
-        command += ["--warehouse", f"file://{self.folder}/warehouse"]
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for(self._ready, f"start of the catalog (see {self.folder}/server.log)")
-
-    def kill(self) -> None:
-        """Kill -9."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+        self._server.start()
 
     def stop(self) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        self.process.wait(DEADLINE)
+        self._server.stop()
 
     def answered(self) -> int:
         """Count the lines of its log, of which each request makes one."""
-        return (self.folder / "server.log").read_bytes().count(b"\n")
+        return self.log.read_bytes().count(b"\n")
 
     def connect(self) -> Catalog:
         return rest.connect(self.uri, "default")
-
-    def _ready(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, (self.folder / "server.log").read_text()[-2000:]
-        try:
-            return requests.get(f"{self.uri}/health/ready", timeout=5).ok
-        except requests.ConnectionError:
-            return False
 
 
 @dataclass

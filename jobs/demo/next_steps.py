@@ -1,4 +1,4 @@
-"""Three ways to look at the demo's data, to copy and paste."""
+"""Three ways to query the demo's data, to copy and paste."""
 
 import datetime as dt
 import os
@@ -7,8 +7,8 @@ from pathlib import Path
 
 CATALOG = "http://127.0.0.1:8181"
 
-WAYS = '''
-Look for yourself. Start the catalog again on what was kept, and leave it running
+TEXT = '''
+Next steps. Start the catalog again on what was kept, and leave it running
 while you run the others in a second terminal.
 
 {bin}/falcon-catalog serve --listen 127.0.0.1:8181 \\
@@ -52,9 +52,9 @@ LUIGI_CONFIG_PATH={conf} {bin}/luigi --module jobs WeatherPipeline --date {day} 
 '''
 
 
-def ways(store: str, warehouse: str, weather: Path, day: dt.date) -> str:
+def next_steps(store: str, warehouse: str, weather: Path, day: dt.date) -> str:
     """Write the commands for this state, runnable where the demo ran."""
-    return WAYS.format(
+    return TEXT.format(
         bin=_shown(Path(sys.executable).parent),
         store=store,
         warehouse=warehouse,
