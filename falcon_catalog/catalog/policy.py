@@ -1,5 +1,6 @@
 """What a warehouse allows: where tables and their files may lie, and how much may add up."""
 
+import random
 import re
 import uuid
 from collections.abc import Mapping
@@ -164,4 +165,6 @@ def new_metadata_location(metadata: Mapping[str, Any], previous: str | None) -> 
     folder = properties.get("write.metadata.path") or join(metadata["location"], "metadata")
     zipped = properties.get("write.metadata.compression-codec", "none").lower() == "gzip"
     suffix = ".gz.metadata.json" if zipped else ".metadata.json"
-    return join(folder, f"{version:05d}-{uuid.uuid4()}{suffix}")
+    # Unique, not secret: uuid4 would ask the kernel for each.
+    unique = uuid.UUID(int=random.getrandbits(128), version=4)
+    return join(folder, f"{version:05d}-{unique}{suffix}")

@@ -1,10 +1,10 @@
 """The one writer of a process: changes that come together share a transaction, and its sync.
 
-Threads take turns on one connection. Each makes its change inside a savepoint. While others
-wait, it hands the open transaction on to them; the last one commits it for all. No change is
-acknowledged, and none refused, before the transaction that it was made in has ended.
-Between processes a lock on a file decides whose turn it is: it queues, where SQLite's own
-lock sleeps and tries again, which can starve a writer. For either turn nobody waits without end.
+Threads take turns on one connection. While others wait, a thread hands the open transaction on to
+them, and each of those makes its change inside a savepoint; the last one commits it for all. No
+change is acknowledged, and none refused, before the transaction that it was made in has ended.
+Between processes a lock on a file decides whose turn it is: it queues, where SQLite's own lock
+sleeps and tries again, which can starve a writer. Both waits are bounded.
 """
 
 import contextlib
@@ -91,14 +91,16 @@ class Writer:
             OutcomeUnknownError, ServiceUnavailableError: as ``Database.write``.
         """
         batch, connection = self._join()
+        is_first = batch.joined == 1
         refusal: BaseException | None = None
         try:
             yield Transaction(connection, now_ms())
-            connection.execute("RELEASE change")
+            if not is_first:
+                connection.execute("RELEASE change")
             batch.changes += 1
         except BaseException as error:  # noqa: BLE001 - raised again once the batch has ended
             refusal = error
-            self._undo(batch, connection, error)
+            self._undo(batch, connection, error, is_first=is_first)
         try:
             self._leave(batch, connection)
             self._await(batch, connection)
@@ -138,11 +140,12 @@ class Writer:
                 self._begin(self._connection, until)
                 self._batch = _Batch()
             self._batch.joined += 1
-            try:
-                self._connection.execute("SAVEPOINT change")
-            except BaseException as error:
-                self._end(self._batch, self._connection, error)
-                raise
+            if self._batch.joined > 1:
+                try:
+                    self._connection.execute("SAVEPOINT change")
+                except BaseException as error:
+                    self._end(self._batch, self._connection, error)
+                    raise
         except BaseException as error:
             self._turn.release()
             raise _explained(error) from error
@@ -191,10 +194,17 @@ class Writer:
                 " changed"
             )
 
-    def _undo(self, batch: _Batch, connection: sqlite3.Connection, refusal: BaseException) -> None:
-        """Take one change back; where SQLite took back all, so end the batch."""
+    def _undo(
+        self,
+        batch: _Batch,
+        connection: sqlite3.Connection,
+        refusal: BaseException,
+        *,
+        is_first: bool,
+    ) -> None:
+        """Roll one change back; end the batch if it is the first, or if SQLite rolled back all."""
         try:
-            if connection.in_transaction:
+            if connection.in_transaction and not is_first:
                 connection.execute("ROLLBACK TO change")
                 connection.execute("RELEASE change")
                 return
@@ -263,6 +273,8 @@ class Writer:
                 connection.execute("ROLLBACK")
         except BaseException as error:  # noqa: BLE001 - as above
             self._give_up(f"ROLLBACK failed: {error}")
+            if not isinstance(failure, OutcomeUnknownError):
+                batch.failure = error
             # Without it, what was not rolled back would keep other processes waiting.
             connection.close()
             self._connection = None
