@@ -10,7 +10,7 @@ from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import TableIdentifier
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.json_fields import (
     array_of,
     as_object,
     as_text,

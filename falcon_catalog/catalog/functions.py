@@ -8,7 +8,7 @@ from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, NoSuchFunctionError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import function as metadata_builder
-from falcon_catalog.metadata.readers import text_of
+from falcon_catalog.metadata.json_fields import text_of
 from falcon_catalog.store import functions as rows
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.functions import FunctionRow

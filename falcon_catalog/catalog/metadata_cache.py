@@ -14,7 +14,7 @@ from falcon_catalog.catalog.lru import LRU
 from falcon_catalog.errors import BadRequestError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.metadata.document import JSON, Document
-from falcon_catalog.metadata.table import complete, filter_snapshots_to_refs
+from falcon_catalog.metadata.table import filter_snapshots_to_refs, with_defaults
 from falcon_catalog.store.tabulars import TabularRow
 
 Snapshots = Literal["all", "refs"]
@@ -73,7 +73,7 @@ class MetadataCache(LRU[Key, Document]):
             else:
                 metadata = _read(files, row.metadata_location)
                 # A registered file may omit fields that DuckDB requires.
-                metadata = complete(metadata) if row.kind == "table" else metadata
+                metadata = with_defaults(metadata) if row.kind == "table" else metadata
                 document = to_document(metadata, row.metadata_location)
             self.put(key, document)
         return Loaded(document, row.metadata_location)

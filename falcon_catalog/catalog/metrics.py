@@ -8,7 +8,7 @@ from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.errors import BadRequestError, PayloadTooLargeError, show
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.metadata import reports
-from falcon_catalog.metadata.readers import text_of
+from falcon_catalog.metadata.json_fields import text_of
 from falcon_catalog.store import metrics as rows
 
 JSON = dict[str, Any]

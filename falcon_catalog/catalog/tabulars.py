@@ -17,7 +17,7 @@ from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.locations import key
 from falcon_catalog.metadata import table as table_metadata
 from falcon_catalog.metadata import view as view_metadata
-from falcon_catalog.metadata.readers import JSON
+from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import dropped
 from falcon_catalog.store import tabulars as rows
 from falcon_catalog.store.database import Transaction

@@ -17,8 +17,8 @@ import pytest
 from pyiceberg.table import StaticTable
 
 from falcon_catalog.catalog.metadata_cache import Key, MetadataCache
+from falcon_catalog.metadata.append_log import CHUNK
 from falcon_catalog.metadata.document import Document
-from falcon_catalog.metadata.history import RUN
 from tests.catalog.serving import Server, serving
 from tests.several import PROCESSES
 
@@ -118,7 +118,7 @@ class TestStatements:
         server.ok("POST", T, append(1))
         with statements(server) as seen:
             server.ok("POST", T, append(2))
-        assert words(seen) == ["SELECT", "BEGIN", "SAVEPOINT", "UPDATE", "RELEASE", "COMMIT"]
+        assert words(seen) == ["SELECT", "BEGIN", "UPDATE", "COMMIT"]
 
     def test_a_commit_that_changes_nothing_writes_nothing(self, start: Any) -> None:
         server = start(server__threads=1)
@@ -133,17 +133,17 @@ class TestStatements:
 class TestMemory:
     def test_what_is_in_memory_is_what_lies_on_disk(self, ns: Server) -> None:
         ns.table("t")
-        for number in range(1, 2 * RUN + 3):
+        for number in range(1, 2 * CHUNK + 3):
             ns.ok("POST", T, append(number))
         shown = ns.ok("GET", T)
         location = shown["metadata-location"]
         assert json.loads(Path(location.removeprefix("file://")).read_bytes()) == shown["metadata"]
         refs = ns.ok("GET", T, params={"snapshots": "refs"})["metadata"]
-        assert [one["snapshot-id"] for one in refs["snapshots"]] == [2 * RUN + 2]
+        assert [one["snapshot-id"] for one in refs["snapshots"]] == [2 * CHUNK + 2]
         with serving(ns.folder, cache__documents_bytes=0) as cold:
             assert cold.ok("GET", T) == shown
             assert cold.ok("GET", T, params={"snapshots": "refs"})["metadata"] == refs
-            cold.ok("POST", T, append(2 * RUN + 3))
+            cold.ok("POST", T, append(2 * CHUNK + 3))
             assert cold.meter("cache_bytes") == 0
             assert cold.ok("GET", T) == ns.ok("GET", T)
 
@@ -263,7 +263,7 @@ class TestBound:
 class TestCompression:
     @pytest.fixture
     def long(self, ns: Server) -> dict[str, Any]:
-        return long_table(ns, 2 * RUN + 1)
+        return long_table(ns, 2 * CHUNK + 1)
 
     @pytest.mark.parametrize(
         "accepted", ["gzip", "deflate, gzip", "gzip;q=0.5", "GZIP ; q=1.0", "*", "x-gzip", "br,*"]
@@ -305,7 +305,7 @@ class TestCompression:
         assert long
         columns = [{"id": 1, "name": "é" * 5_000, "type": "long", "required": False}]
         schema = {"type": "struct", "schema-id": 1, "fields": columns}
-        body = {**append(2 * RUN + 2)}
+        body = {**append(2 * CHUNK + 2)}
         body["updates"] = [*body["updates"], {"action": "add-schema", "schema": schema}]
         answer = raw(ns, "POST", T, GZIP, body)
         assert answer.headers["Content-Encoding"] == "gzip"
@@ -349,7 +349,7 @@ class TestCompression:
 
 class TestLongAnswers:
     def test_a_slow_reader_gets_all_of_several_answers(self, ns: Server) -> None:
-        shown = long_table(ns, 2 * RUN, filler="é" * 400_000)
+        shown = long_table(ns, 2 * CHUNK, filler="é" * 400_000)
         host, port = urlsplit(ns.url).netloc.split(":")
         request = f"GET {T} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
         with socket.socket() as sock:
@@ -367,7 +367,7 @@ class TestLongAnswers:
                     assert json.loads(body) == shown
 
     def test_a_reader_who_leaves_early_takes_nobody_along(self, ns: Server) -> None:
-        shown = long_table(ns, 2 * RUN, filler="x" * 3_000_000)
+        shown = long_table(ns, 2 * CHUNK, filler="x" * 3_000_000)
         for _ in range(8):
             with socket.create_connection(urlsplit(ns.url).netloc.split(":")) as sock:
                 sock.sendall(f"GET {T} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -377,26 +377,26 @@ class TestLongAnswers:
 
 class TestZippedFiles:
     def test_every_reader_reads_what_was_built_in_parts(self, ns: Server) -> None:
-        long_table(ns, 3 * RUN, **{"write.metadata.compression-codec": "gzip"})
-        for number in range(3 * RUN + 1, 3 * RUN + 4):
+        long_table(ns, 3 * CHUNK, **{"write.metadata.compression-codec": "gzip"})
+        for number in range(3 * CHUNK + 1, 3 * CHUNK + 4):
             changed = ns.ok("POST", T, append(number))
         location = changed["metadata-location"]
         assert location.endswith(".gz.metadata.json")
         path = Path(location.removeprefix("file://"))
         assert json.loads(gzip.decompress(path.read_bytes())) == changed["metadata"]
         read = StaticTable.from_metadata(location).metadata
-        assert [s.snapshot_id for s in read.snapshots] == list(range(1, 3 * RUN + 4))
+        assert [s.snapshot_id for s in read.snapshots] == list(range(1, 3 * CHUNK + 4))
         rows = duckdb.sql(
             f"SELECT len(snapshots), \"current-snapshot-id\" FROM read_json('{path}',"
             " compression='gzip', maximum_object_size=100000000)"
         ).fetchall()
-        assert rows == [(3 * RUN + 3, 3 * RUN + 3)]
+        assert rows == [(3 * CHUNK + 3, 3 * CHUNK + 3)]
         with serving(ns.folder) as cold:
             assert cold.ok("GET", T)["metadata"] == changed["metadata"]
 
     def test_a_plain_file_of_many_pieces_is_whole(self, ns: Server) -> None:
-        long_table(ns, 3 * RUN)
-        changed = ns.ok("POST", T, append(3 * RUN + 1))
+        long_table(ns, 3 * CHUNK)
+        changed = ns.ok("POST", T, append(3 * CHUNK + 1))
         path = Path(changed["metadata-location"].removeprefix("file://"))
         assert json.loads(path.read_bytes()) == changed["metadata"]
 

@@ -13,8 +13,8 @@ from falcon_catalog.catalog.scan_planning.expressions import Expression, Fields
 from falcon_catalog.catalog.scan_planning.manifests import PartitionField, Spec
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns, transforms
-from falcon_catalog.metadata.complete import complete
-from falcon_catalog.metadata.readers import array_of, as_boolean, as_long, as_text, optional
+from falcon_catalog.metadata.defaults import with_defaults
+from falcon_catalog.metadata.json_fields import array_of, as_boolean, as_long, as_text, optional
 from falcon_catalog.metadata.types import Type
 
 _WHERE = "plan request"
@@ -50,7 +50,7 @@ def read(metadata: JSON, request: Mapping[str, Any], most_names: int) -> Scan:
     Raises:
         BadRequestError: a field is malformed, or a snapshot or column does not exist.
     """
-    metadata = complete(metadata)
+    metadata = with_defaults(metadata)
     snapshots, is_incremental = _snapshots(metadata, request)
     use_old = optional(request, "use-snapshot-schema", as_boolean, _WHERE) or False
     sensitive = optional(request, "case-sensitive", as_boolean, _WHERE) is not False

@@ -34,7 +34,7 @@ class Zipped:
         return _power_of_x(self.length)
 
 
-class Zipper:
+class GzipJoin:
     """Joins texts, some of them compressed before, to one compressed text."""
 
     def __init__(self) -> None:

@@ -11,16 +11,16 @@ from typing import Any, overload
 
 import orjson
 
-from falcon_catalog.metadata.deflate import Zipped, compress
+from falcon_catalog.metadata.gzip_join import Zipped, compress
 
 JSON = dict[str, Any]
 
-RUN = 32
-"""Items in a sealed run."""
-_LEVEL = 6  # done once for each run, and sent many times
+CHUNK = 32
+"""Items in a sealed chunk."""
+_LEVEL = 6  # done once for each chunk, and sent many times
 
 
-class Run:
+class Chunk:
     """So many items that will not change, as text in which a comma follows each."""
 
     def __init__(self, items: Sequence[JSON], key: str | None) -> None:
@@ -40,51 +40,51 @@ class Run:
 
 
 class Sealed:
-    """The runs of a history, with the checksum of their text."""
+    """The chunks of a history, with the checksum of their text."""
 
     def __init__(
         self,
-        runs: tuple[Run, ...] = (),
+        chunks: tuple[Chunk, ...] = (),
         crc: int = 0,
         length: int = 0,
         values: frozenset[object] = frozenset(),
     ) -> None:
-        self.runs = runs
+        self.chunks = chunks
         self.crc = crc
         self.length = length
         """Bytes of text."""
         self.values = values
-        """What the items of all runs have in the field that they are looked up by."""
+        """What the items of all chunks have in the field that they are looked up by."""
 
-    def plus(self, *runs: Run) -> "Sealed":
-        """Return these runs and some more."""
+    def plus(self, *chunks: Chunk) -> "Sealed":
+        """Return these chunks and some more."""
         crc = self.crc
-        for run in runs:
-            crc = zlib.crc32(run.text, crc)
+        for chunk in chunks:
+            crc = zlib.crc32(chunk.text, crc)
         return Sealed(
-            (*self.runs, *runs),
+            (*self.chunks, *chunks),
             crc,
-            self.length + sum(len(run.text) for run in runs),
-            self.values.union(*(run.values for run in runs)),
+            self.length + sum(len(chunk.text) for chunk in chunks),
+            self.values.union(*(chunk.values for chunk in chunks)),
         )
 
     def with_values(self, key: str, values: Collection[object]) -> Iterator[JSON]:
         """Yield the items that have one of the values, in the field that they are looked up by."""
         if not self.values.isdisjoint(values):
-            for run in self.runs:
-                if not run.values.isdisjoint(values):
-                    yield from _with_values(run.items(), key, values)
+            for chunk in self.chunks:
+                if not chunk.values.isdisjoint(values):
+                    yield from _with_values(chunk.items(), key, values)
 
     @cached_property
     def zipped(self) -> Zipped:
-        """All runs as one compressed text."""
-        return Zipped([run.zipped for run in self.runs], self.crc, self.length)
+        """All chunks as one compressed text."""
+        return Zipped([chunk.zipped for chunk in self.chunks], self.crc, self.length)
 
 
 class History(Sequence[JSON]):
-    """An immutable list of JSON objects, sealed runs first, then 1 to ``RUN`` open items.
+    """An immutable list of JSON objects, sealed chunks first, then 1 to ``CHUNK`` open items.
 
-    Only an empty list has no open item: the text of a run ends in a comma, which wants one.
+    Only an empty list has no open item: the text of a chunk ends in a comma, which wants one.
     ``key`` is the field that items are looked up by, None where nobody does.
     """
 
@@ -98,16 +98,16 @@ class History(Sequence[JSON]):
         """Return a list as a history."""
         if isinstance(items, History):
             return items
-        count = max(0, (len(items) - 1) // RUN)
-        runs = (Run(items[at * RUN : (at + 1) * RUN], key) for at in range(count))
-        return cls(Sealed().plus(*runs), tuple(items[count * RUN :]), key)
+        count = max(0, (len(items) - 1) // CHUNK)
+        chunks = (Chunk(items[at * CHUNK : (at + 1) * CHUNK], key) for at in range(count))
+        return cls(Sealed().plus(*chunks), tuple(items[count * CHUNK :]), key)
 
     def __len__(self) -> int:
-        return len(self.sealed.runs) * RUN + len(self.opened)
+        return len(self.sealed.chunks) * CHUNK + len(self.opened)
 
     def __iter__(self) -> Iterator[JSON]:
-        for run in self.sealed.runs:
-            yield from run.items()
+        for chunk in self.sealed.chunks:
+            yield from chunk.items()
         yield from self.opened
 
     @overload
@@ -118,16 +118,16 @@ class History(Sequence[JSON]):
         if isinstance(index, slice):
             return list(self)[index]
         at = range(len(self))[index]
-        run, place = divmod(at, RUN)
-        if run < len(self.sealed.runs):
-            return self.sealed.runs[run].items()[place]
-        return self.opened[at - len(self.sealed.runs) * RUN]
+        chunk, place = divmod(at, CHUNK)
+        if chunk < len(self.sealed.chunks):
+            return self.sealed.chunks[chunk].items()[place]
+        return self.opened[at - len(self.sealed.chunks) * CHUNK]
 
     def plus(self, item: JSON) -> "History":
         """Return this list with one more item at its end."""
-        if len(self.opened) < RUN:
+        if len(self.opened) < CHUNK:
             return History(self.sealed, (*self.opened, item), self.key)
-        return History(self.sealed.plus(Run(self.opened, self.key)), (item,), self.key)
+        return History(self.sealed.plus(Chunk(self.opened, self.key)), (item,), self.key)
 
     def with_values(self, key: str, values: Collection[object]) -> list[JSON]:
         """Return the items that have one of the values in the field ``key``."""

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, CommitFailedError, show
-from falcon_catalog.metadata.complete import complete
-from falcon_catalog.metadata.draft import Draft, find
-from falcon_catalog.metadata.history import plus, with_values
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.append_log import plus, with_values
+from falcon_catalog.metadata.builder import TableBuilder, find
+from falcon_catalog.metadata.json_fields import (
     JSON,
     as_integer,
     as_long,
@@ -73,64 +72,64 @@ def parse_update(update: Mapping[str, Any]) -> tuple[str, JSON]:
     return name, parse(update, where)
 
 
-def set_ref(draft: Draft, update: Mapping[str, Any]) -> None:
+def set_ref(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``set-snapshot-ref``; moving main is logged."""
     name, ref = parse_update(update)
     if name == MAIN and ref["type"] != "branch":
         raise BadRequestError("Cannot set main to a tag: main must be a branch")
-    if draft.meta["refs"].get(name) == ref:
+    if builder.meta["refs"].get(name) == ref:
         return
-    snapshot = find(draft.meta["snapshots"], "snapshot-id", ref["snapshot-id"])
+    snapshot = find(builder.meta["snapshots"], "snapshot-id", ref["snapshot-id"])
     if snapshot is None:
         raise BadRequestError(f"Cannot set {name} to unknown snapshot: {ref['snapshot-id']}")
-    draft.put("refs", {**draft.meta["refs"], name: ref})
-    draft.bereft.pop(name, None)
+    builder.put("refs", {**builder.meta["refs"], name: ref})
+    builder.dangling.pop(name, None)
     if name == MAIN:
-        _set_main(draft, snapshot)
+        _set_main(builder, snapshot)
 
 
-def _set_main(draft: Draft, snapshot: JSON) -> None:
+def _set_main(builder: TableBuilder, snapshot: JSON) -> None:
     snapshot_id = snapshot["snapshot-id"]
-    log = draft.meta["snapshot-log"]
+    log = builder.meta["snapshot-log"]
     last_ms = log[-1]["timestamp-ms"] if log else 0
-    if snapshot_id in draft.added_snapshots:
+    if snapshot_id in builder.added_snapshots:
         # Time travel to a snapshot's own timestamp must find it.
         timestamp_ms = snapshot["timestamp-ms"]
-        draft.main_heads.add(snapshot_id)
+        builder.main_heads.add(snapshot_id)
         if timestamp_ms < last_ms - CLOCK_SKEW_MS:
             raise BadRequestError(
                 f"Invalid snapshot timestamp {timestamp_ms}: "
                 f"before last snapshot log entry at {last_ms}"
             )
     else:
-        timestamp_ms = max(draft.now_ms, last_ms)
-    draft.put("current-snapshot-id", snapshot_id)
+        timestamp_ms = max(builder.now_ms, last_ms)
+    builder.put("current-snapshot-id", snapshot_id)
     entry = {"snapshot-id": snapshot_id, "timestamp-ms": timestamp_ms}
-    draft.put("snapshot-log", plus(log, entry))
+    builder.put("snapshot-log", plus(log, entry))
 
 
-def remove_ref(draft: Draft, update: Mapping[str, Any]) -> None:
+def remove_ref(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``remove-snapshot-ref``; an absent ref is already gone."""
     name = required(update, "ref-name", as_text, "remove-snapshot-ref update")
-    draft.bereft.pop(name, None)
-    drop(draft, name)
+    builder.dangling.pop(name, None)
+    drop(builder, name)
 
 
-def drop(draft: Draft, name: str) -> None:
+def drop(builder: TableBuilder, name: str) -> None:
     """Remove a ref; without main the table has no current snapshot."""
-    refs = draft.meta["refs"]
+    refs = builder.meta["refs"]
     if name in refs:
-        draft.put("refs", {other: ref for other, ref in refs.items() if other != name})
+        builder.put("refs", {other: ref for other, ref in refs.items() if other != name})
         if name == MAIN:
-            draft.remove("current-snapshot-id")
+            builder.remove("current-snapshot-id")
 
 
-def check_bereft(draft: Draft) -> None:
+def check_dangling(builder: TableBuilder) -> None:
     """Refuse to take a ref away unasked: it may have come since the writer looked.
 
     Java's client always says which refs go; PyIceberg's expiry requires nothing of any ref.
     """
-    for name, ref in draft.bereft.items():
+    for name, ref in builder.dangling.items():
         raise CommitFailedError(
             f"Cannot remove snapshot {ref['snapshot-id']}: {ref['type']} {name} is at it, and "
             "the commit does not remove or move it"
@@ -138,38 +137,37 @@ def check_bereft(draft: Draft) -> None:
 
 
 def filter_snapshots_to_refs(metadata: JSON) -> JSON:
-    """Return the metadata for ``snapshots=refs``: no snapshot that no branch or tag is at.
+    """Return the metadata for ``snapshots=refs``: without snapshots that no branch or tag is at.
 
     Their statistics go with them; logs and refs stay.
     """
-    full = complete(metadata)
-    at = {ref["snapshot-id"] for ref in full["refs"].values()}
-    return full | {
-        key: with_values(full[key], "snapshot-id", at)
+    at = {ref["snapshot-id"] for ref in metadata["refs"].values()}
+    return metadata | {
+        key: with_values(metadata[key], "snapshot-id", at)
         for key in ("snapshots", "statistics", "partition-statistics")
     }
 
 
-def settle_log(draft: Draft) -> None:
+def settle_log(builder: TableBuilder) -> None:
     """Keep in the snapshot log only what was, for a while, the table's state.
 
     A snapshot added in this request and replaced as head of main in the same one never
     was. Where a snapshot was removed, what was logged before it goes too: a gap would make
     time travel find the wrong snapshot.
     """
-    current = draft.meta.get("current-snapshot-id")
-    passed = draft.main_heads - {current}
-    if not passed and not draft.snapshots_removed:
+    current = builder.meta.get("current-snapshot-id")
+    passed = builder.main_heads - {current}
+    if not passed and not builder.snapshots_removed:
         return
-    alive = {snapshot["snapshot-id"] for snapshot in draft.meta["snapshots"]}
+    alive = {snapshot["snapshot-id"] for snapshot in builder.meta["snapshots"]}
     log: list[JSON] = []
-    for entry in draft.meta["snapshot-log"]:
+    for entry in builder.meta["snapshot-log"]:
         if entry["snapshot-id"] not in alive:
-            log = [] if draft.snapshots_removed else log
+            log = [] if builder.snapshots_removed else log
         elif entry["snapshot-id"] not in passed:
             log.append(entry)
     if log and current is not None and log[-1]["snapshot-id"] != current:
         raise BadRequestError(
             "Cannot set invalid snapshot log: latest entry is not the current snapshot"
         )
-    draft.meta["snapshot-log"] = log
+    builder.meta["snapshot-log"] = log

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from falcon_catalog.metadata.history import History
-from falcon_catalog.metadata.readers import JSON
+from falcon_catalog.metadata.append_log import History
+from falcon_catalog.metadata.json_fields import JSON
 
 FIRST_PARTITION_ID = 1000
 UNPARTITIONED_LAST_ID = FIRST_PARTITION_ID - 1
@@ -14,23 +14,23 @@ SEQUENCE_NUMBERS_VERSION = 2
 ROW_LINEAGE_VERSION = 3
 
 
-class Revision(Protocol):
+class Builder(Protocol):
     """What the drafts of tables and of views have in common."""
 
     meta: JSON
     own_properties: bool
-    """Whether the properties are the draft's own already, and may be changed in place."""
+    """Whether the properties are the builder's own already, and may be changed in place."""
 
     def put(self, key: str, value: object) -> None:
         """Replace one part of the metadata."""
 
 
 @dataclass
-class Draft:
+class TableBuilder:
     """Metadata in the making.
 
     ``meta`` is a shallow copy of the base: values are replaced through ``put``, never
-    changed in place (but properties, once they are the draft's own), so the base stays as
+    changed in place (but properties, once they are the builder's own), so the base stays as
     it was. The ``last_added_*`` ids are what -1 means in this request; ``layout_changed``
     says that another schema, spec or order is in force; the snapshot sets decide what the
     snapshot log keeps.
@@ -49,7 +49,7 @@ class Draft:
     last_added_order: int | None = None
     added_snapshots: set[int] = field(default_factory=set)
     main_heads: set[int] = field(default_factory=set)
-    bereft: dict[str, JSON] = field(default_factory=dict)
+    dangling: dict[str, JSON] = field(default_factory=dict)
     """Refs whose snapshot was removed, and that the request itself neither moved nor removed."""
 
     @property
@@ -73,12 +73,12 @@ class Draft:
         return find(self.meta["schemas"], "schema-id", self.meta["current-schema-id"])
 
 
-def revise(base: Mapping[str, Any], now_ms: int) -> Draft:
+def from_base(base: Mapping[str, Any], now_ms: int) -> TableBuilder:
     """Start from the metadata of a table that exists."""
-    return Draft(meta=dict(base), now_ms=now_ms, creating=False)
+    return TableBuilder(meta=dict(base), now_ms=now_ms, creating=False)
 
 
-def begin(version: int, now_ms: int) -> Draft:
+def for_new(version: int, now_ms: int) -> TableBuilder:
     """Start from nothing: a table in creation, with the ids its first updates count from."""
     meta: JSON = {
         "format-version": version,
@@ -102,7 +102,7 @@ def begin(version: int, now_ms: int) -> Draft:
         "metadata-log": [],
         **counters(version),
     }
-    return Draft(meta=meta, now_ms=now_ms, creating=True)
+    return TableBuilder(meta=meta, now_ms=now_ms, creating=True)
 
 
 def counters(version: int) -> JSON:
