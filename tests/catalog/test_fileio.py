@@ -11,6 +11,8 @@ from falcon_catalog.errors import BadRequestError, NotFoundError, ServiceUnavail
 from falcon_catalog.fileio import deadline
 from falcon_catalog.fileio.local import LocalFileIO
 
+pytestmark = pytest.mark.serverless
+
 files = LocalFileIO()
 
 

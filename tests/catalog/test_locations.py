@@ -3,6 +3,8 @@ import pytest
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.locations import ancestors, is_inside, join, key, local_path, safe_segment
 
+pytestmark = pytest.mark.serverless
+
 
 @pytest.mark.parametrize(
     "location",

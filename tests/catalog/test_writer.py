@@ -27,6 +27,8 @@ from falcon_catalog.store.database import (
 )
 from falcon_catalog.store.writer import Writer
 
+pytestmark = pytest.mark.serverless
+
 Work = Callable[[Transaction], Any]
 
 
