@@ -161,7 +161,7 @@ def _remove_folders(catalog: Catalog, row: DroppedRow) -> None:
 
 def _own_files(catalog: Catalog, row: DroppedRow) -> Iterator[str]:
     if row.emptied_at is None:
-        yield from reach.files_of(catalog, _metadata(catalog, row))
+        yield from reach.files_of(_metadata(catalog, row), catalog.files.read)
         with catalog.database.write() as tx:
             dropped.note_emptied(tx, row.id)
     yield row.metadata_location

@@ -6,9 +6,11 @@ Numbers like 517 are the field ids of the table specification, "Manifests".
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.manifests import entries_of, manifests_of
 from falcon_catalog.catalog.placement import check_allowed
 from falcon_catalog.catalog.planning import iceberg, values
 from falcon_catalog.catalog.planning.kept import Key
@@ -112,10 +114,9 @@ def read_list(
         ForbiddenError: its manifest list lies outside the allowed locations.
         BadRequestError: what is there is no manifest list of this table.
     """
-    location = snapshot.get("manifest-list")
-    if location is None:  # the first writers of v1 put the manifests' paths into the snapshot
-        return [_bare(catalog, path, specs) for path in snapshot.get("manifests") or ()]
-    rows = iceberg.read_manifest_list(_content(catalog, location), location)
+    rows = manifests_of(snapshot, partial(_content, catalog))
+    if snapshot.get("manifest-list") is None:
+        return [_bare(catalog, row[500], specs) for row in rows]
     return [
         Manifest(
             path=row[500],
@@ -166,12 +167,7 @@ def _entries(catalog: Catalog, manifest: Manifest) -> iceberg.Entries:
     key = Key(manifest.path, manifest.length)
     found = catalog.manifests.get(key)
     if found is None:
-        content = _content(catalog, manifest.path)
-        if len(content) < manifest.length:  # at a block's end nothing else would show it
-            raise BadRequestError(
-                f"Manifest {manifest.path} is cut short: {len(content)} of {manifest.length} bytes"
-            )
-        found = iceberg.read_manifest(content, manifest.path)
+        found = entries_of(manifest.path, manifest.length, partial(_content, catalog))
         catalog.manifests.put(key, found)
     return found
 
