@@ -9,7 +9,6 @@ policies may understand it differently, never repaired: a key is not a path.
 """
 
 import functools
-import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -182,11 +181,6 @@ def is_inside(location: str, root: str) -> bool:
 def overlap(one: str, other: str) -> bool:
     """Return whether one of two locations is the other or below it."""
     return parse(one).overlaps(parse(other))
-
-
-def resolved_key(location: str) -> str:
-    """Return the canonical form of what a location leads to, with symbolic links followed."""
-    return key(os.path.realpath(local_path(location)))
 
 
 def ancestors(location_key: str) -> list[str]:

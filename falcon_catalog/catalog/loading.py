@@ -9,6 +9,7 @@ from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.catalog.documents import Key, Snapshots
 from falcon_catalog.catalog.kinds import Kind
 from falcon_catalog.errors import BadRequestError, NotFoundError
+from falcon_catalog.fileio.base import no_such_file
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.table import filter_snapshots_to_refs
 from falcon_catalog.store.tabulars import TabularRow
@@ -25,7 +26,8 @@ def load(catalog: Catalog, row: TabularRow, kind: Kind, snapshots: Snapshots = "
     document = catalog.documents.get(key)
     if document is not None:
         # What each process remembers must not decide whether a broken table is told.
-        catalog.files.require(row.metadata_location)
+        if not catalog.files.exists(row.metadata_location):
+            raise no_such_file(row.metadata_location)
     else:
         if snapshots == "refs":
             full = load(catalog, row, kind)

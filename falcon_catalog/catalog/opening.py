@@ -50,8 +50,8 @@ def require_writable(settings: Settings) -> None:
     """
     for warehouse in warehouses_of(settings.warehouse.roots):
         with contextlib.suppress(CatalogError):
-            LocalFileIO().require(marker.location(warehouse.root))
-            _make_writable(settings, warehouse)
+            if LocalFileIO().exists(marker.location(warehouse.root)):
+                _make_writable(settings, warehouse)
 
 
 def open_catalogs(

@@ -12,7 +12,6 @@ from falcon_catalog.locations import (
     is_inside,
     join,
     key,
-    resolved_key,
     safe_segment,
     strip_slash,
 )
@@ -87,10 +86,11 @@ def check_free(tx: Transaction, catalog: Catalog, location: str, *, besides: int
 
 def _check_no_link(catalog: Catalog, location: str) -> None:
     roots = [root for root in catalog.allowed_locations if is_inside(location, root)]
-    plain = {resolved_key(root) + key(location).removeprefix(key(root)) for root in roots}
-    if plain and resolved_key(location) not in plain:
+    resolve = catalog.files.resolve
+    plain = {resolve(root) + key(location).removeprefix(key(root)) for root in roots}
+    if plain and resolve(location) not in plain:
         raise ForbiddenError(
-            f"Location {location} goes through a symbolic link to {resolved_key(location)}: name"
+            f"Location {location} goes through a symbolic link to {resolve(location)}: name"
             " that location itself"
         )
 

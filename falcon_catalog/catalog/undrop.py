@@ -8,7 +8,7 @@ from falcon_catalog.catalog import files, idempotency, kinds, namespaces, placem
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import CatalogError, CommitFailedError, NotFoundError
 from falcon_catalog.identifiers import Page, TableIdentifier
-from falcon_catalog.locations import ancestors, is_inside, key, resolved_key
+from falcon_catalog.locations import ancestors, is_inside, key
 from falcon_catalog.store import dropped, tabulars
 from falcon_catalog.store.dropped import DroppedRow
 
@@ -171,7 +171,8 @@ def _linked_tables(catalog: Catalog) -> frozenset[str]:
     """Return where living tables lie whose location goes through a symbolic link."""
     with catalog.database.read() as tx:
         keys = tabulars.location_keys(tx)
-    return frozenset(there for key_ in keys if (there := resolved_key(key_)) != key_)
+    resolve = catalog.files.resolve
+    return frozenset(there for key_ in keys if (there := resolve(key_)) != key_)
 
 
 def _metadata(catalog: Catalog, row: DroppedRow) -> dict[str, Any]:
@@ -194,10 +195,10 @@ def _is_ours(catalog: Catalog, row: DroppedRow, location: str, linked: frozenset
     try:
         if not is_inside(location, row.location_key):
             return False
-        places = (key(location), resolved_key(location))
+        places = (key(location), catalog.files.resolve(location))
     except CatalogError:
         return False
-    if not places[1].startswith(resolved_key(row.location_key)):
+    if not places[1].startswith(catalog.files.resolve(row.location_key)):
         return False
     if not linked.isdisjoint(ancestors(places[1])):
         return False
