@@ -207,6 +207,11 @@ def strip_slash(location: str) -> str:
     return location.rstrip("/") or location
 
 
+def with_scheme(location: str) -> str:
+    """Return a path as rows and settings hold it, with the scheme; another location as it is."""
+    return f"file://{location}" if location.startswith("/") else location
+
+
 def join(base: str, *segments: str) -> str:
     """Append path segments to a location."""
     return "/".join([strip_slash(base), *segments])

@@ -30,8 +30,6 @@ class Restored:
     """What a restore did."""
 
     manifest: Manifest
-    added: int
-    """Metadata files that were missing."""
     differing: tuple[str, ...]
     """Metadata files that are there with another content, and were left alone."""
     aside: Path | None
@@ -82,7 +80,7 @@ def restore(source: Path, target: Target, progress: Progress) -> Restored:
         )
         content = (source / made.database.path).read_bytes()
         with replacement.successor(target.path, content) as new:
-            added, differing = _add_files(source, made, target.files, progress)
+            differing = _add_files(source, made, target.files, progress)
             # No purge may begin soon: what is dropped in the backup may have been restored since.
             retention_ms = target.settings.warehouse.drop_retention * 1000
             until = read_only.now_ms() + max(retention_ms, _SHORTEST_DELAY_MS)
@@ -95,7 +93,7 @@ def restore(source: Path, target: Target, progress: Progress) -> Restored:
             durable_files.sync_file(new)
             aside = replacement.replace(target.path)
         _mark(target, unmarked)
-    return Restored(made, added, tuple(differing), aside or earlier, postponed)
+    return Restored(made, tuple(differing), aside or earlier, postponed)
 
 
 def _check_locations(made: Manifest, target: Target) -> None:
@@ -166,10 +164,8 @@ def _marker(target: Target, root: str) -> Marker | None:
         raise StoreError(f"{error.message}. If it is this store's warehouse, {_ADOPT}") from error
 
 
-def _add_files(
-    source: Path, made: Manifest, files: FileIO, progress: Progress
-) -> tuple[int, list[str]]:
-    """Restore the files that are missing; return how many, and those that differ."""
+def _add_files(source: Path, made: Manifest, files: FileIO, progress: Progress) -> list[str]:
+    """Restore the files that are missing; return those that differ."""
 
     def add(copy: Copy) -> bool:
         return files.create(copy.location, (source / copy.path).read_bytes())
@@ -181,8 +177,11 @@ def _add_files(
         for copy, is_new in zip(made.files, added, strict=True)
         if not (is_new or _is_same(files, copy))
     ]
-    progress(f"{sum(added)} of {len(added)} metadata files were missing, and are back")
-    return sum(added), differing
+    if any(added):
+        progress(f"{sum(added)} of {len(added)} metadata files were missing and are restored")
+    else:
+        progress("all metadata files were in place")
+    return differing
 
 
 def _is_same(files: FileIO, copy: Copy) -> bool:

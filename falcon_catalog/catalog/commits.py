@@ -231,5 +231,5 @@ def _delete_quietly(catalog: Catalog, location: str, inside: str | None = None) 
         # A log may name anything; only what lies in the table's own folder is its own.
         if inside is None or is_inside(location, inside):
             catalog.files.delete(location)
-    except (OSError, CatalogError) as error:
+    except CatalogError as error:
         _log.warning("left metadata file %s behind: %s", location, error)

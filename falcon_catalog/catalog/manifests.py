@@ -5,13 +5,14 @@ paths stand in metadata that clients write, so the caller decides there what may
 Numbers are the field ids of the table specification, "Manifests".
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from falcon_catalog.catalog.planning import iceberg
 from falcon_catalog.catalog.planning.iceberg import Entries
-from falcon_catalog.errors import BadRequestError, CatalogError
+from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 
 MANIFEST_PATH, MANIFEST_LENGTH = 500, 501
 STATUS, DATA_FILE = 0, 2
@@ -19,6 +20,8 @@ DELETED = 2  # a status
 CONTENT, FILE_PATH, FILE_FORMAT, FILE_SIZE = 134, 100, 101, 104
 COLUMN_SIZES, LOWER_BOUNDS, UPPER_BOUNDS, SPLIT_OFFSETS, REFERENCED = 108, 125, 128, 132, 143
 POSITION_DELETES = 1  # a content
+
+_log = logging.getLogger(__name__)
 
 JSON = Mapping[str, Any]
 Read = Callable[[str], bytes]
@@ -102,3 +105,33 @@ class Walk:
                 continue
             for entry, file in rows:
                 yield NamedFile(file[FILE_PATH], file[FILE_SIZE], entry[STATUS] == DELETED)
+
+
+def reachable_files(metadata: JSON, read: Read) -> Iterator[str]:
+    """Yield every file that metadata reaches, each before the one that names it.
+
+    Interrupted and begun again, what was not reached yet can so still be reached. With
+    ``gc.enabled=false`` data files belong to somebody else and are left out.
+    """
+    walk = Walk(metadata, read, _log_trouble)
+    manifests = walk.manifests()
+    if str(metadata.get("properties", {}).get("gc.enabled", "true")).lower() != "false":
+        seen: set[str] = set()
+        for file in walk.files(manifests):
+            if file.path not in seen:
+                seen.add(file.path)
+                yield file.path
+    yield from manifests
+    yield from walk.lists
+    for statistics in ("statistics", "partition-statistics"):
+        for entry in metadata.get(statistics, ()):
+            yield entry["statistics-path"]
+    for entry in metadata.get("metadata-log", ()):
+        yield entry["metadata-file"]
+
+
+def _log_trouble(location: str, error: CatalogError) -> None:
+    """Go on where a file is gone or damaged; what cannot be read now may be read later."""
+    if not isinstance(error, NotFoundError | BadRequestError):
+        raise error
+    _log.warning("cannot look into %s: %s", location, error)

@@ -236,7 +236,7 @@ class MountedFiles:
         try:
             self._mount.require()
         except WarehouseUnavailableError:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(CatalogError):
                 self.storage.delete(location)
             raise
 

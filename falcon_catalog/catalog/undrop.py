@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from falcon_catalog.catalog import files, idempotency, kinds, namespaces, placement, reach
+from falcon_catalog.catalog import files, idempotency, kinds, manifests, namespaces, placement
 from falcon_catalog.catalog.base import Catalog
 from falcon_catalog.errors import CatalogError, CommitFailedError, NotFoundError
 from falcon_catalog.identifiers import Page, TableIdentifier
@@ -161,7 +161,7 @@ def _remove_folders(catalog: Catalog, row: DroppedRow) -> None:
 
 def _own_files(catalog: Catalog, row: DroppedRow) -> Iterator[str]:
     if row.emptied_at is None:
-        yield from reach.files_of(_metadata(catalog, row), catalog.files.read)
+        yield from manifests.reachable_files(_metadata(catalog, row), catalog.files.read)
         with catalog.database.write() as tx:
             dropped.note_emptied(tx, row.id)
     yield row.metadata_location

@@ -5,6 +5,7 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from falcon_catalog.doctor.repairs import EXPLAINED, repair
 from falcon_catalog.fileio.local import LocalFileIO
 
 _SHOWN = 20
+echo_progress = partial(click.echo, err=True)
 
 
 class _CannotRun(Stopped):
@@ -35,11 +37,6 @@ def status_2() -> Iterator[None]:
             yield
     except Stopped as error:
         raise _CannotRun(error.message) from None
-
-
-def echo_progress(line: str) -> None:
-    """Print a line of progress on stderr."""
-    click.echo(line, err=True)
 
 
 def _listed(repairs: dict[str, str]) -> str:

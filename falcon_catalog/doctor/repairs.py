@@ -19,7 +19,7 @@ from falcon_catalog.doctor.metadata_files import (
 )
 from falcon_catalog.doctor.tables import load
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.locations import is_inside, key
+from falcon_catalog.locations import is_inside, key, with_scheme
 from falcon_catalog.store import dropped, read_only, survey, tabulars, tenancy
 from falcon_catalog.store.database import Database, StoreError, Transaction
 from falcon_catalog.store.survey import Place, Pointer
@@ -120,12 +120,7 @@ def _checked(pointer: Pointer, location: str) -> str:
     own = location == pointer.metadata_location or is_inside(location, pointer.location_key)
     if not own:
         raise RepairError(f"{location} is not in the folder of {pointer}: {pointer.location_key}")
-    return _with_scheme(location)
-
-
-def _with_scheme(location: str) -> str:
-    """Return a location as rows hold it, which is with a scheme."""
-    return f"file://{location}" if location.startswith("/") else location
+    return with_scheme(location)
 
 
 def _predecessor(scope: Scope, pointer: Pointer) -> str:
@@ -151,7 +146,7 @@ def _predecessor(scope: Scope, pointer: Pointer) -> str:
         raise RepairError(
             f"{pointer}: {len(intact)} files may be the one before; choose: {choices}"
         )
-    return _with_scheme(intact[0].location)
+    return with_scheme(intact[0].location)
 
 
 def _lost_snapshots(scope: Scope, pointer: Pointer, metadata: JSON) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from falcon_catalog.catalog.mount import Condition, Warehouse, examine, warehouses_of
 from falcon_catalog.doctor.findings import Finding, counted
 from falcon_catalog.fileio.base import FileIO
-from falcon_catalog.locations import key, key_or_none
+from falcon_catalog.locations import key, key_or_none, strip_slash, with_scheme
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import survey, warehouses
 from falcon_catalog.store.database import Transaction
@@ -38,7 +38,7 @@ def missing(files: FileIO, tx: Transaction, settings: Settings) -> list[Missing]
     named = warehouses_of(settings.warehouse.roots)
     roots = {(each.name, key(each.root)) for each in named}
     marked = [
-        Warehouse(name, f"file://{location.rstrip('/')}")
+        Warehouse(name, strip_slash(with_scheme(location)))
         for name, location in warehouses.marked(tx)
         if (name, location) not in roots
     ]

@@ -86,7 +86,8 @@ class LocalFileIO:
 
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
-        Path(local_path(location)).unlink(missing_ok=True)
+        with _unavailable_on_trouble(location, "delete"):
+            Path(local_path(location)).unlink(missing_ok=True)
 
     def version(self, location: str) -> Hashable:
         """Return what changes when a file is replaced by another, on this file system or not."""
@@ -201,11 +202,11 @@ def _found(location: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _unavailable_on_trouble(location: str) -> Iterator[None]:
+def _unavailable_on_trouble(location: str, attempt: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ServiceUnavailableError(f"Cannot write {location}: {error.strerror}") from error
+        raise ServiceUnavailableError(f"Cannot {attempt} {location}: {error.strerror}") from error
 
 
 def _create(path: str, pieces: Sequence[bytes], sync: Callable[[int], None] | None) -> None:
