@@ -19,7 +19,7 @@ SORRY := { echo "falcon-catalog: packages could not be installed; pip says why a
 # Where `make start` and the demo keep things.
 STACK_STATE ?= var
 STACK := $(PYTHON_IN_VENV) -m jobs.stack
-DBT := $(PYTHON_IN_VENV) -m jobs.dbt_by_hand
+DBT := $(PYTHON_IN_VENV) -m jobs.transform
 TOX := $(PYTHON_IN_VENV) -m tox
 
 # $(call with,HOUR STATIONS): flags of those that are set; others that are set are an error.

@@ -18,9 +18,9 @@ from pyiceberg.catalog import Catalog
 from benchmarks import fetched, servers
 from benchmarks.bench import Bench
 from benchmarks.rounds import Line, interleave, quotients
-from jobs import commits, iceberg, scopes
-from jobs.connecting import connect
-from jobs.tables import OBSERVATIONS
+from jobs.lake import commits, filters, iceberg
+from jobs.lake.rest import connect
+from jobs.lake.tables import OBSERVATIONS
 
 _HISTORY = 100
 _PARSED = 5000
@@ -102,7 +102,7 @@ def _loaded(bench: Bench, catalog: Catalog, place: Path, rows: int) -> Line:
 
 
 def _load(catalog: Catalog, rows: pa.Table) -> None:
-    scope = scopes.station_times(rows)
+    scope = filters.station_times(rows)
     loaded = iceberg.load(catalog, OBSERVATIONS, rows, load_id=scope, scope=scope)
     if loaded.rows_new != rows.num_rows:
         raise ValueError(f"{loaded.rows_new} of {rows.num_rows} observations were new")

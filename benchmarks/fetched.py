@@ -7,11 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.observations import answers_of
-from jobs.ranges import RANGES
-from jobs.reading import Tally, read_observations
-from jobs.schemas import QUANTITIES, Quantity
-from jobs.tables import FETCHED_AT
+from jobs.lake.schemas import QUANTITIES, Quantity
+from jobs.lake.tables import FETCHED_AT
+from jobs.parse.batches import Tally, read_batch, read_observations
+from jobs.parse.ranges import RANGES
 from jobs.targets import write_json
 
 FIRST = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -28,7 +27,7 @@ def write(path: Path, number: int) -> Path:
 
 def read(path: Path) -> pa.Table:
     """Read a file as the pipeline does."""
-    (answers,) = answers_of([path])
+    answers = read_batch(path)
     return read_observations(answers, Tally())
 
 

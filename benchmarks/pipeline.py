@@ -13,9 +13,9 @@ import pyarrow as pa
 from benchmarks import appends, fetched
 from benchmarks.bench import Bench
 from benchmarks.rounds import Line, interleave, quotients
-from jobs.schemas import QUANTITIES, qc_column
-from jobs.tables import FETCHED_AT, OBSERVATIONS
-from jobs.units import DECIMALS, UNITS
+from jobs.lake.schemas import QUANTITIES, qc_column
+from jobs.lake.tables import FETCHED_AT, OBSERVATIONS
+from jobs.parse.units import DECIMALS, UNITS
 
 
 def goal(bench: Bench) -> list[Line]:

@@ -2,26 +2,19 @@
 
 import contextlib
 import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
+from typing import cast
 
 from benchmarks.client import Address
+from jobs.stack import processes
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_START_SECONDS = 120
-_STOP_SECONDS = 60
 _USER_TICKS, _SYSTEM_TICKS = 11, 12  # in /proc/PID/stat after the name, counted from 0
 _ROOT = Path(__file__).resolve().parent.parent
-_READY = "Listening on http://"
-
-
-class ServerError(Exception):
-    """A server ended instead of listening."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,44 +40,20 @@ def running(
     name: str, module: str, arguments: Sequence[str], folder: Path, environ: Mapping[str, str]
 ) -> Iterator[Server]:
     """Run a module that says ``Listening on http://…``; its log is a file in ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("CATALOG_")}
+    clean = processes.without_settings()
     # The benchmarks are in no package, so the server must be told where they are.
     paths = [*filter(None, [clean.get("PYTHONPATH")]), str(_ROOT)]
-    with (folder / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", module, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            cwd=folder,
-            env={**clean, "PYTHONPATH": os.pathsep.join(paths), **environ},
-        )
-        try:
-            yield Server(name, process.pid, _address(process, folder / f"{name}.log"), folder)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-
-
-def _address(process: "subprocess.Popen[str]", log: Path) -> Address:
-    if process.stdout is None:
-        raise ServerError("no stdout")
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        line = process.stdout.readline()
-        if line.startswith(_READY):
-            host, _, port = line.removeprefix(_READY).strip().rpartition(":")
-            return host, int(port)
-        if not line:
-            break
-    raise ServerError(f"{log.stem} does not listen: {log.read_text(errors='replace')[-2000:]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    server = processes.Server(
+        name,
+        [sys.executable, "-m", module, *arguments],
+        folder / f"{name}.log",
+        {**clean, "PYTHONPATH": os.pathsep.join(paths), **environ},
+        folder,
+    )
+    with server:
+        host, _, port = server.url.removeprefix("http://").rpartition(":")
+        yield Server(name, cast("Popen[bytes]", server.process).pid, (host, int(port)), folder)
 
 
 def _family(pid: int) -> list[int]:

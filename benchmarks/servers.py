@@ -1,5 +1,6 @@
 """The three servers that are compared."""
 
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,11 +9,6 @@ from benchmarks.processes import Server, running
 from falcon_catalog.settings import SETTINGS
 
 _KNOWN = {setting.key: setting for setting in SETTINGS}
-
-
-def knows(key: str) -> bool:
-    """Tell whether the catalog has a setting."""
-    return key in _KNOWN
 
 
 def bare(folder: Path) -> AbstractContextManager[Server]:
@@ -32,6 +28,7 @@ def ours(
     module: str = "falcon_catalog",
     warehouse: Path | None = None,
     settings: Mapping[str, object] | None = None,
+    processes: int = 1,
 ) -> AbstractContextManager[Server]:
     """Run the catalog as users do: with its access log, its metrics, and durable commits.
 
@@ -41,11 +38,15 @@ def ours(
         module: what is run.
         warehouse: where its tables are, if not in ``folder``; it may hold files of others.
         settings: those that are not as by default, by key.
+        processes: how many serve, on one socket if there are several.
     """
     arguments = ["serve", "--listen", "127.0.0.1:0", "--store", store_url(folder)]
     arguments += ["--warehouse", f"file://{warehouse or folder / 'warehouse'}"]
     arguments += ["--adopt-warehouse"] if warehouse else []
     environ = {_KNOWN[key].variable: str(value) for key, value in (settings or {}).items()}
+    if processes > 1:
+        several = [str(processes), "127.0.0.1:0", sys.executable, "-m", module, *arguments]
+        return running(name, "benchmarks.instances", several, folder, environ)
     return running(name, module, arguments, folder, environ)
 
 

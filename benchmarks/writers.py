@@ -21,12 +21,7 @@ def fairness(bench: Bench) -> list[Line]:
     lines = []
     for processes in (1, 2, 4):
         text = f"4 writers over {processes} process{'es' if processes > 1 else ''}"
-        if processes > 1 and not servers.knows("server.processes"):
-            note = "not available: no setting server.processes"
-            lines.append(Line("8", f"{text}: slowest over fastest", at_least=0.5, note=note))
-            continue
-        settings = {"server.processes": processes} if processes > 1 else {}
-        with servers.ours(bench.place(f"fair-{processes}"), settings=settings) as ours:
+        with servers.ours(bench.place(f"fair-{processes}"), processes=processes) as ours:
             tables = _tables(ours, 4)
             measure = partial(_shares, ours, tables, 2 * bench.seconds)
             found = interleave(bench.rounds, {"fair": measure})["fair"]

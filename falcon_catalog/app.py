@@ -1,158 +1,154 @@
 """The application: its collaborators wired together."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import falcon
 
 from falcon_catalog import logs
-from falcon_catalog.api import http
-from falcon_catalog.api.access import RequestLog
+from falcon_catalog.api import responses
 from falcon_catalog.api.config import ConfigResource
-from falcon_catalog.api.limits import Limits
-from falcon_catalog.api.middleware import Authentication, Names, with_raw_path
-from falcon_catalog.api.oauth import TokensResource
-from falcon_catalog.api.retries import Retries
+from falcon_catalog.api.idempotency import Idempotency
+from falcon_catalog.api.middleware import Authentication, Calls, Warehouses, with_raw_path
+from falcon_catalog.api.oauth import TOKENS_PATH, TokensResource
+from falcon_catalog.api.request_log import RequestLog
+from falcon_catalog.api.requests import NameConverter, NamespaceConverter
 from falcon_catalog.api.routes import (
     ENDPOINTS,
     MANAGEMENT_ROUTES,
     OPTIONAL,
     ROUTES,
+    inline_paths,
     operations,
-    quick_paths,
     with_converters,
 )
-from falcon_catalog.api.status import LiveResource, MetersResource, ReadyResource
-from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.catalog.housekeeping import Housekeeper
+from falcon_catalog.api.status import LiveResource, MetricsTextResource, ReadyResource
+from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
 from falcon_catalog.catalog.mount import unavailable
-from falcon_catalog.catalog.opening import close_catalogs, open_catalogs, prepare_store
 from falcon_catalog.catalog.principals import Realm
+from falcon_catalog.catalog.purge import PurgeWorker
+from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import watch
 from falcon_catalog.errors import CatalogError, WarehouseUnavailableError
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings
-from falcon_catalog.store.database import Doubt
-from falcon_catalog.telemetry.meters import Meters
 
 
 class CatalogApp:
     """A WSGI application that serves one catalog until it is closed."""
 
+    slow_paths = frozenset({TOKENS_PATH})
+    """Of requests that keep a processor busy: hashing a secret takes 50 ms."""
+
     def __init__(
-        self, catalogs: list[Catalog], realm: Realm, settings: Settings, meters: Meters
+        self, warehouses: list[Warehouse], realm: Realm, settings: Settings, metrics: Metrics
     ) -> None:
-        self._catalogs = catalogs
-        self.meters = meters
-        self._wsgi = with_raw_path(self._route(realm, settings))
-        self._quick_paths = quick_paths()
-        self._housekeeper = Housekeeper(catalogs, watch(meters, catalogs))
+        self.warehouses = warehouses
+        self.metrics = metrics
+        self._authentication = (
+            Authentication(realm, settings.metrics.public) if settings.auth.required else None
+        )
+        self._wsgi = with_raw_path(self._routed(realm, settings))
+        self._inline_paths = inline_paths()
+        self._purge_worker = PurgeWorker(warehouses, watch(metrics, warehouses))
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        """Answer one request."""
-        self.meters.in_flight.add()
+        """Respond to one request."""
+        self.metrics.in_flight.inc()
         try:
             return self._wsgi(environ, start_response)
         finally:
-            self.meters.in_flight.add(amount=-1)
+            self.metrics.in_flight.dec()
 
-    def may_be_quick(self, method: str, path: str) -> bool:
-        """Say whether the event loop may ask, as ``at_once`` has it."""
-        paths = self._quick_paths.get(method)
+    def may_respond_inline(self, method: str, path: str) -> bool:
+        """Return whether the event loop may call the application itself (``server.inline``)."""
+        paths = self._inline_paths.get(method)
         return paths is not None and paths.fullmatch(path) is not None
+
+    def admit(self, _method: str, path: str, headers: Mapping[str, str]) -> CatalogError | None:
+        """Return an error for a request that must not send its body, for lack of a valid token."""
+        if self._authentication is None:
+            return None
+        try:
+            self._authentication.identify(path, headers.get("AUTHORIZATION"))
+        except CatalogError as error:
+            return error
+        return None
 
     def ready(self) -> None:
         """Raise an error if the store does not answer or takes no changes."""
-        self._catalogs[0].database.check()
+        self.warehouses[0].store.check()
 
     def serving(self) -> None:
-        """Raise an error unless all requests can be served: every warehouse is there, too.
+        """Raise an error unless all requests can be served: every file and warehouse is there, too.
 
-        No restart mounts one, so that ``ready``, which supervisors go by, does not ask for it.
+        A restart brings none of them back, so ``ready``, which supervisors watch, ignores them.
         """
         self.ready()
-        if missing := unavailable([catalog.mount for catalog in self._catalogs]):
+        self.warehouses[0].store.require_file()
+        if missing := unavailable([warehouse.mount for warehouse in self.warehouses]):
             raise WarehouseUnavailableError("; ".join(missing))
 
-    def lost(self) -> bool:
-        """Say whether a COMMIT failed, in this process or another: nobody may build on that."""
-        return self._catalogs[0].database.writer.doubt.open
+    def must_stop(self) -> str | None:
+        """Return why the process must end: a COMMIT failed, here or in another process."""
+        broken = self.warehouses[0].store.writer.broken
+        if broken is None:
+            return None
+        return (
+            f"a COMMIT failed, and nobody can tell what it stored ({broken})."
+            " Start again: what the database recovers decides"
+        )
 
     def close(self) -> None:
-        """Stop what works in the background, close the database; no request may be running."""
-        self._housekeeper.stop()
-        close_catalogs(self._catalogs)
+        """Stop the background work and close the store; no request may be running."""
+        self._purge_worker.stop()
+        close_warehouses(self.warehouses)
 
-    def _route(self, realm: Realm, settings: Settings) -> falcon.App[Any, Any]:
-        warehouses = http.Warehouses(self._catalogs)
-        app = falcon.App(middleware=_middleware(warehouses, realm, settings, self.meters))
-        app.router_options.converters["name"] = http.NameConverter
-        app.router_options.converters["namespace"] = http.NamespaceConverter
-        app.add_error_handler(Exception, http.render_failure)
-        app.add_error_handler(falcon.HTTPError, http.render_http_error)
-        app.add_error_handler(CatalogError, http.render_catalog_error)
+    def _routed(self, realm: Realm, settings: Settings) -> falcon.App[Any, Any]:
+        warehouses, table = Warehouses(self.warehouses), dict(operations())
+        log = RequestLog(table, self.metrics, access=settings.log.access)
+        # Authentication comes before every lookup: a caller without a token learns nothing.
+        guards = [] if self._authentication is None else [self._authentication]
+        calls = Calls(warehouses, table, settings.limits)
+        app: falcon.App[Any, Any] = falcon.App(
+            middleware=[log, *guards, calls, Idempotency(self.metrics)]
+        )
+        app.router_options.converters["name"] = NameConverter
+        app.router_options.converters["namespace"] = NamespaceConverter
+        app.add_error_handler(Exception, responses.render_failure)
+        app.add_error_handler(falcon.HTTPError, responses.render_http_error)
+        app.add_error_handler(CatalogError, responses.render_catalog_error)
         for path, (resource, _) in ROUTES.items():
             template = with_converters(path)
             serving = resource()
-            app.add_route(template, serving)
-            app.add_route(template.replace(OPTIONAL, ""), serving)
+            add_route(app, template, serving)
+            add_route(app, template.replace(OPTIONAL, ""), serving)
         for path, (resource, _) in MANAGEMENT_ROUTES.items():
-            app.add_route(with_converters(path), resource())
-        app.add_route("/v1/oauth/tokens", TokensResource(realm))
-        app.add_route("/v1/config", ConfigResource(warehouses, ENDPOINTS))
-        app.add_route("/health/live", LiveResource())
-        app.add_route("/health/ready", ReadyResource(self.serving))
-        app.add_route("/metrics", MetersResource(self.meters))
+            add_route(app, with_converters(path), resource())
+        add_route(app, TOKENS_PATH, TokensResource(realm))
+        add_route(app, "/v1/config", ConfigResource(warehouses, ENDPOINTS))
+        add_route(app, "/health/live", LiveResource())
+        add_route(app, "/health/ready", ReadyResource(self.serving))
+        add_route(app, "/metrics", MetricsTextResource(self.metrics))
         return app
 
 
-def new_meters(processes: int = 1) -> Meters:
-    """Return the metrics of a server of one or more processes, to be made before they fork."""
-    return Meters(sorted({operation for _, operation in operations()}), processes)
+def add_route(app: falcon.App[Any, Any], template: str, resource: object) -> None:
+    """Add a route; raise RuntimeError if a method of it is no operation, which none authorizes."""
+    table = dict(operations())
+    for name in dir(resource):
+        method = name.removeprefix("on_").upper()
+        if name.startswith("on_") and (template, method) not in table:
+            raise RuntimeError(f"{method} {template} is in no row of the operations table")
+    app.add_route(template, resource)
 
 
-def create_app(
-    settings: Settings, meters: Meters | None = None, doubt: Doubt | None = None
-) -> CatalogApp:
-    """Make the application that serves what the settings name. Raises as ``open_catalogs``."""
-    meters = meters or new_meters()
-    catalogs = open_catalogs(settings, meters, doubt)
-    meters.poll(meters.lines_dropped, logs.dropped)
-    realm = Realm.of(catalogs[0].database, settings.auth.token_lifetime)
-    return CatalogApp(catalogs, realm, settings, meters)
-
-
-class CatalogService:
-    """A catalog that several processes serve: what they share, made before they are forked."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.meters = new_meters(settings.server.processes)
-        self._settings = settings
-        self._doubt = Doubt()
-
-    def prepare(self) -> None:
-        """Open the store, migrated and recovered as needed, and close it. Nobody has it open.
-
-        Raises:
-            StoreError, SettingsError: as ``open_catalogs``.
-        """
-        prepare_store(self._settings)
-        self._doubt.settle()
-
-    def make(self) -> CatalogApp:
-        """Open the catalog for one process. Raises as ``create_app``."""
-        return create_app(self._settings, self.meters, self._doubt)
-
-    def lost(self) -> bool:
-        """Say whether a COMMIT of any process failed, and all must open the store anew."""
-        return self._doubt.open
-
-
-def _middleware(
-    warehouses: http.Warehouses, realm: Realm, settings: Settings, meters: Meters
-) -> list[Any]:
-    # Who asks comes before all that is looked up: a stranger learns of nothing.
-    guards = [Authentication(realm, settings.metrics.public)] if settings.auth.required else []
-    log = RequestLog(dict(operations()), meters, access=settings.log.access)
-    return [log, *guards, Limits(settings.limits), Names(warehouses), Retries(meters)]
+def create_app(settings: Settings) -> CatalogApp:
+    """Create the application that serves what the settings name. Raises as ``open_warehouses``."""
+    metrics = Metrics()
+    warehouses = open_warehouses(settings, metrics)
+    metrics.lines_dropped.poll(logs.dropped)
+    realm = Realm.of(warehouses[0].store, settings.auth.token_lifetime)
+    return CatalogApp(warehouses, realm, settings, metrics)

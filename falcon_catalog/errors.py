@@ -242,6 +242,13 @@ class InvalidClientError(OAuthError):
     type = "invalid_client"
 
 
+class TooManyLoginsError(OAuthError):
+    """Too many logins failed lately. Source: RFC 6585, section 4; the code is RFC 6749's."""
+
+    status = 429
+    type = "temporarily_unavailable"
+
+
 class UnsupportedGrantTypeError(OAuthError):
     """This way to a token does not exist here."""
 

@@ -8,108 +8,78 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 QUEUE_BYTES = 4 * 1024 * 1024
-"""Of lines that wait to be written, in each process."""
-
-
-@dataclass(slots=True)
-class _Queue:
-    """The lines of one process. What follows ``changed`` is read and written under it."""
-
-    pid: int = field(default_factory=os.getpid)
-    changed: threading.Condition = field(default_factory=threading.Condition)
-    thread: threading.Thread | None = None
-    waiting: bool = False
-    """Whether the thread has written all, and waits for more."""
-    lines: list[bytes] = field(default_factory=list)
-    size: int = 0
-    """Bytes of the lines."""
-    dropped: int = 0
-    """Lines that were dropped since the process began."""
-    missing: int = 0
-    """Those of them that no line has mentioned yet."""
-    writes: int = 0
-    """Calls of write that wrote something."""
+"""Of lines that wait to be written."""
 
 
 class LineWriter:
-    """Writes the lines of one process in the order in which they were added.
-
-    Safe to use from many threads, and after a fork: the child begins with an empty queue. What
-    the parent has not written yet stays the parent's.
-    """
+    """Writes lines in the order in which they were added. Safe to use from many threads."""
 
     def __init__(self, descriptor: int, notice: Callable[[int], bytes]) -> None:
         """Write to ``descriptor``, and ``notice(n)`` where n lines were dropped."""
         self._descriptor = descriptor
         self._notice = notice
-        self._queue = _Queue()
-
-    @property
-    def dropped(self) -> int:
-        """How many lines this process has dropped. May be read at any time."""
-        return self._own().dropped
+        self._changed = threading.Condition()
+        # All below is read and written under it.
+        self.dropped = 0
+        """How many lines were dropped so far. May be read at any time."""
+        self._missing = 0  # those of them that no line has mentioned yet
+        self._thread: threading.Thread | None = None
+        self._idle = False  # whether the thread has written all, and waits for more
+        self._lines: list[bytes] = []
+        self._size = 0  # bytes of the lines
+        self._writes = 0  # calls of write that wrote something
 
     def add(self, line: bytes) -> None:
         """Write a line soon, or drop it if too many wait already."""
-        queue = self._own()
-        with queue.changed:
-            if queue.lines and queue.size + len(line) > QUEUE_BYTES:
-                queue.dropped += 1
-                queue.missing += 1
+        with self._changed:
+            if self._lines and self._size + len(line) > QUEUE_BYTES:
+                self.dropped += 1
+                self._missing += 1
                 return
-            queue.lines.append(line)
-            queue.size += len(line)
-            if queue.thread is None:
+            self._lines.append(line)
+            self._size += len(line)
+            if self._thread is None:
                 # A daemon: a reader that never comes back must not keep the process from ending.
-                queue.thread = threading.Thread(
-                    target=self._run, args=(queue,), name="log", daemon=True
-                )
-                queue.thread.start()
-            elif queue.waiting:
-                queue.waiting = False
-                queue.changed.notify_all()
+                self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+                self._thread.start()
+            elif self._idle:
+                self._idle = False
+                self._changed.notify_all()
 
     def flush(self, patience: float) -> bool:
         """Wait until all lines are written.
 
         Returns False once nothing has been written for ``patience`` seconds.
         """
-        queue = self._own()
-        with queue.changed:
-            while queue.thread is not None and not queue.waiting:
-                writes = queue.writes
-                if not queue.changed.wait(patience) and queue.writes == writes:
+        with self._changed:
+            while self._thread is not None and not self._idle:
+                writes = self._writes
+                if not self._changed.wait(patience) and self._writes == writes:
                     return False
         return True
 
-    def _own(self) -> _Queue:
-        if self._queue.pid != os.getpid():  # this is a child: its parent's locks may be held
-            self._queue = _Queue()
-        return self._queue
-
-    def _run(self, queue: _Queue) -> None:
+    def _run(self) -> None:
         while True:
-            with queue.changed:
-                while not queue.lines:
-                    queue.waiting = True
-                    queue.changed.notify_all()
-                    queue.changed.wait()
-                queue.waiting = False
-                lines, queue.lines, queue.size = queue.lines, [], 0
-                missing, queue.missing = queue.missing, 0
+            with self._changed:
+                while not self._lines:
+                    self._idle = True
+                    self._changed.notify_all()
+                    self._changed.wait()
+                self._idle = False
+                lines, self._lines, self._size = self._lines, [], 0
+                missing, self._missing = self._missing, 0
             if missing:
                 # Lines are dropped while the queue is full: after these, and before any other.
                 lines.append(self._notice(missing))
-            if left := self._write(queue, lines):
+            if left := self._write(lines):
                 lost = left - bool(missing)
-                with queue.changed:
-                    queue.dropped += lost
-                    queue.missing += lost + missing
+                with self._changed:
+                    self.dropped += lost
+                    self._missing += lost + missing
 
-    def _write(self, queue: _Queue, lines: Sequence[bytes]) -> int:
+    def _write(self, lines: Sequence[bytes]) -> int:
         """Write lines; return how many of them, the last ones, could not be written."""
         left = len(lines)
         for count, piece in _pieces(lines):
@@ -123,7 +93,7 @@ class LineWriter:
                     poll.poll()
                 except OSError:  # nobody reads any more, or the disk is full
                     return left
-                queue.writes += 1
+                self._writes += 1
             left -= count
         return 0
 

@@ -2,16 +2,17 @@
 
 import logging
 
-from jobs import config, doubles, notify
-from jobs.alerts import Alerts
-from jobs.ingestion import LoadDays, WeatherIngestion
-from jobs.load import LoadAlerts, LoadObservations, LoadStations
-from jobs.maintenance.task import Maintenance
-from jobs.observations import Observations
+from jobs import config, notify
+from jobs.lake import doubles
 from jobs.pipeline import WeatherPipeline
-from jobs.report.task import Report
-from jobs.stations import Stations
-from jobs.transform import DbtDocs, DbtTransformations, Transform
+from jobs.tasks.alerts import Alerts
+from jobs.tasks.ingestion import LoadDays, WeatherIngestion
+from jobs.tasks.load import LoadAlerts, LoadObservations, LoadStations
+from jobs.tasks.maintenance import Maintenance
+from jobs.tasks.observations import Observations
+from jobs.tasks.report import Report
+from jobs.tasks.stations import Stations
+from jobs.tasks.transform import DbtDocs, DbtTransformations, Transform
 
 __all__ = [
     "Alerts",
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 # The client's lines, with the service's correlation ids, go wherever Luigi's go.
-logging.getLogger("jobs.weather").parent = logging.getLogger("luigi-interface")
+logging.getLogger("jobs.nws").parent = logging.getLogger("luigi-interface")
 # Luigi itself looks for luigi.cfg in the working directory, not in its conf/.
 config.read_file()
 notify.listen()

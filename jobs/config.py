@@ -3,13 +3,13 @@
 The file is ``conf/luigi.cfg`` (``LUIGI_CONFIG_PATH`` names another), the environment variable of
 ``[weather] base_url`` is ``WEATHER_BASE_URL`` and its flag ``--weather-base-url``.
 """
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
 
 import datetime as dt
+import functools
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +170,25 @@ class task_history(luigi.Config):  # noqa: N801 - the name is the section and th
     keep_days = Number(90.0, description="days for which luigid remembers a run; 0: for ever")
 
 
+@dataclass(frozen=True)
+class Settings:
+    """The settings of this process."""
+
+    weather: weather
+    catalog: catalog
+    maintenance: maintenance
+
+
+@functools.cache
+def settings() -> Settings:
+    """Return the settings, which are read when they are first needed and stay as they are.
+
+    Raises:
+        ParameterException: a value cannot be used; the message names the setting.
+    """
+    return Settings(weather(), catalog(), maintenance())
+
+
 class Day(luigi.DateParameter):
     """A UTC day that is over; when none is given, yesterday as of the task's making.
 
@@ -232,7 +251,7 @@ class FromWeather(luigi.Parameter[Any]):
     def normalize(self, x: Any) -> Any:
         """Fill in the setting's value, evaluated when the task is made."""
         if x is None:
-            return getattr(weather(), self._attribute_name)
+            return getattr(settings().weather, self._attribute_name)
         return self._setting.normalize(x)
 
 
@@ -242,7 +261,7 @@ def dbt_dir() -> Path:
     Raises:
         FileNotFoundError: no ``dbt_project.yml`` in any of these places.
     """
-    given = weather().dbt_dir
+    given = settings().weather.dbt_dir
     places = [Path(given)] if given else [Path(__file__).parents[1] / "dbt", Path("dbt")]
     for place in places:
         if (place / "dbt_project.yml").is_file():

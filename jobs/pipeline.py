@@ -1,25 +1,19 @@
 """The whole pipeline: ``luigi --module jobs WeatherPipeline --date 2013-07-02``."""
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import datetime as dt
 from typing import Any
 
-import luigi
 from tabulate import tabulate
 
-from jobs import config
-from jobs.ingestion import checkpoints, describe_loads, totals
-from jobs.load import day_loads
-from jobs.loading import Load
-from jobs.report.task import Report
 from jobs.targets import read_json, write, write_json
-from jobs.tasks import DayTask, InRanges, WeatherTask, log
-from jobs.transform import DbtDocs, Transform
+from jobs.tasks.base import DaysTask, InRanges, WeatherTask, log
+from jobs.tasks.ingestion import checkpoints, describe_loads, totals
+from jobs.tasks.load import Load, day_loads
+from jobs.tasks.report import Report
+from jobs.tasks.transform import DbtDocs, Transform
 
 
-class WeatherPipeline(InRanges, DayTask):
+class WeatherPipeline(InRanges, DaysTask):
     """Fetch, load, transform and report a day of weather; the summary says what came of it.
 
     Stations, Alerts -> LoadStations, LoadObservations, LoadAlerts -> Transform -> Report, DbtDocs.
@@ -29,43 +23,24 @@ class WeatherPipeline(InRanges, DayTask):
         luigi --module jobs RangeDaily --of WeatherPipeline --start 2026-11-18 --days-back 6
     """
 
-    days = luigi.IntParameter(
-        default=1, description="how many days, of which date is the last", positional=False
-    )
+    file = "summary.json"
 
     def requires(self) -> list[WeatherTask]:
-        """Ask for the marts, and for what people look at."""
+        """Return the marts, the report and the documentation."""
         return [self.step(Transform), self.step(Report), self.step(DbtDocs)]
 
-    def output(self) -> luigi.LocalTarget:
-        """Name the summary."""
-        return self.place("summary.json" if self.days == 1 else f"summary-{self.days}-days.json")
-
-    def complete(self) -> bool:
-        """Say whether the summary is there and, if asked to verify, what it speaks of too."""
-        if not super().complete():
-            return False
-        return not config.weather().verify or all(
-            task.complete() for task in [self.step(Transform), *self.loads()]
-        )
+    def verified(self) -> bool:
+        """Return whether the catalog still has the tables of the build and of the loads."""
+        return all(task.complete() for task in [self.step(Transform), *self.loads()])
 
     def loads(self) -> list[Load]:
-        """Give the loads that the marts are made from."""
+        """Return the loads that the marts are made from."""
         return day_loads(self, self.date, self.days)
 
     def run(self) -> None:
         """Gather the checkpoints into a summary, for machines and for people."""
-        summary = self._summary()
-        text = describe(summary)
-        write(self.path().with_suffix(".txt"), text.encode())
-        write_json(self.path(), summary)
-        for line in text.splitlines():
-            log.info("%s", line)
-        self.say(f"done; summary in {self.path()}", 100)
-
-    def _summary(self) -> dict[str, Any]:
         done = checkpoints(self.loads())
-        return {
+        summary = {
             "date": self.date.isoformat(),
             "days": self.days,
             "states": list(self.states),
@@ -77,10 +52,16 @@ class WeatherPipeline(InRanges, DayTask):
             "report": str(self.step(Report).path()),
             "dbt_docs": str(self.step(DbtDocs).path()),
         }
+        text = describe(summary)
+        write(self.path().with_suffix(".txt"), text.encode())
+        write_json(self.path(), summary)
+        for line in text.splitlines():
+            log.info("%s", line)
+        self.progress(f"done; summary in {self.path()}", 100)
 
 
 def describe(summary: dict[str, Any]) -> str:
-    """Write a summary for people."""
+    """Return a summary for people."""
     transform = summary["transform"]
     marts = [[mart["table"], mart["rows"], mart["snapshot_id"]] for mart in transform["tables"]]
     tests = ", ".join(f"{count} {status}" for status, count in transform["tests"].items() if count)

@@ -1,4 +1,4 @@
-"""Servers of several processes, for tests that any number of processes must pass.
+"""Catalogs that several processes serve, for tests that any number of processes must pass.
 
 TEST_PROCESSES says how many processes serve where a test does not ask for a number.
 """
@@ -6,6 +6,7 @@ TEST_PROCESSES says how many processes serve where a test does not ask for a num
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,10 +15,14 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import requests
+
 from falcon_catalog import logs
 from falcon_catalog.cli.serve import run
 from falcon_catalog.settings import load
 
+INSTANCES = Path(__file__).parents[1] / "benchmarks" / "instances.py"
+"""A program that runs several processes on one socket, as systemd does."""
 PROCESSES = int(os.environ.get("TEST_PROCESSES", "1"))
 _DEADLINE = 60  # seconds that a server has to start or to stop
 _ABANDONED = 900  # seconds after which a server ends that nobody stopped
@@ -26,18 +31,31 @@ _PRELOADED = [
     "pytest",
     "falcon_catalog.cli.serve",
     "sqlite_utils",
-    "falcon_catalog.catalog.planning.iceberg",
+    "falcon_catalog.catalog.scan_planning.iceberg",
 ]
 
 
 @contextlib.contextmanager
 def serving(flags: dict[str, object], log: Path, processes: int = PROCESSES) -> Iterator[str]:
-    """Serve from processes beside the test's, which log to a file; yield the URL."""
-    # A process that has imported everything forks the parent of each server.
+    """Serve from processes beside the test's, which log to a file; yield their one URL."""
+    with contextlib.ExitStack() as stack:
+        own: dict[str, object] = {"server.listen": "127.0.0.1:0"}
+        if processes > 1:
+            own["server.reuse_port"] = True
+        url = stack.enter_context(_process({**own, **flags}, log))
+        own["server.listen"] = url.removeprefix("http://")
+        for _ in range(processes - 1):
+            stack.enter_context(_process({**own, **flags}, log))
+        yield url
+
+
+@contextlib.contextmanager
+def _process(flags: dict[str, object], log: Path) -> Iterator[str]:
+    # A process that has imported everything forks each server.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     ours, theirs = context.Pipe(duplex=False)
-    server = context.Process(target=_serve, args=(flags, log, processes, theirs))
+    server = context.Process(target=_serve, args=(flags, log, theirs))
     server.start()
     theirs.close()
     try:
@@ -50,8 +68,19 @@ def serving(flags: dict[str, object], log: Path, processes: int = PROCESSES) -> 
     assert server.exitcode == 0, log.read_text(encoding="utf-8")
 
 
+def metrics(url: str, processes: int = PROCESSES) -> list[str]:
+    """Return what each of the processes at a URL says at /metrics."""
+    found: dict[str, str] = {}
+    deadline = time.monotonic() + _DEADLINE
+    while len(found) < processes:
+        assert time.monotonic() < deadline
+        text = requests.get(f"{url}/metrics", timeout=_DEADLINE).text  # over a new connection
+        found[re.findall(r"(?m)^process_start_time_seconds (.+)$", text)[0]] = text
+    return list(found.values())
+
+
 def workers(parent: int) -> set[int]:
-    """Return the ids of the processes that a parent has forked; none, if it is gone."""
+    """Return the ids of the processes that a parent has started; none, if it is gone."""
     try:
         return set(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
     except FileNotFoundError:
@@ -82,12 +111,11 @@ def kill(server: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-def _serve(flags: dict[str, object], log: Path, processes: int, told: Connection) -> None:
+def _serve(flags: dict[str, object], log: Path, told: Connection) -> None:
     signal.alarm(_ABANDONED)
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
-    own = {"server.listen": "127.0.0.1:0", "server.processes": processes}
-    settings = load(None, {}, {**own, **flags})
+    settings = load(None, {}, flags)
     logs.configure(settings.log.level, settings.log.format)
     try:
         finished = run(settings, lambda line: told.send(line.removeprefix("Listening on ")))

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-import falcon
+from falcon import Request, Response
 
-from falcon_catalog.api.http import Warehouses, send
+from falcon_catalog.api.middleware import Warehouses
+from falcon_catalog.api.responses import send
 from falcon_catalog.catalog.idempotency import LIFETIME
 
 
@@ -15,14 +16,14 @@ class ConfigResource:
         self._warehouses = warehouses
         self._endpoints = list(endpoints)
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def on_get(self, req: Request, resp: Response) -> None:
         """Answer the warehouse's prefix, and every route that exists."""
-        catalog = self._warehouses.by_selector(req.get_param("warehouse") or "")
+        warehouse = self._warehouses.by_selector(req.get_param("warehouse") or "")
         send(
             resp,
             {
                 "defaults": {},
-                "overrides": {"prefix": catalog.name},
+                "overrides": {"prefix": warehouse.name},
                 "endpoints": self._endpoints,
                 "idempotency-key-lifetime": LIFETIME,
             },

@@ -1,43 +1,30 @@
 """Access to a table's files over HTTP."""
 
-import falcon
+from falcon import Request, Response
 
-from falcon_catalog.api.http import read_object, send
+from falcon_catalog.api.requests import read_object
+from falcon_catalog.api.responses import send
 from falcon_catalog.catalog import credentials
-from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.call import Call
 from falcon_catalog.identifiers import TableIdentifier
 
 
 class CredentialsResource:
     """``/v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials``."""
 
-    in_warehouse = True
-
     def on_get(
-        self,
-        _req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        identifier: TableIdentifier,
+        self, _req: Request, resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
         """Load credentials. For which plan, through which views: it changes nothing."""
-        vended = credentials.vend(catalog, identifier)
+        vended = credentials.vend(call, identifier)
         send(resp, {"storage-credentials": vended})
 
 
 class SignResource:
     """``/v1/{prefix}/namespaces/{namespace}/tables/{table}/sign``."""
 
-    in_warehouse = True
-
     def on_post(
-        self,
-        req: falcon.Request,
-        _resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        identifier: TableIdentifier,
+        self, req: Request, _resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
         """Sign a request to an object store, which a local warehouse never can."""
-        credentials.sign(catalog, identifier, read_object(req))
+        credentials.sign(call, identifier, read_object(req))

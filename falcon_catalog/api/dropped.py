@@ -3,46 +3,41 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import falcon
+from falcon import Request, Response
 
-from falcon_catalog.api.access import note
-from falcon_catalog.api.http import read_optional_object, read_page, send, send_page
-from falcon_catalog.catalog import undrop
-from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.catalog.undrop import Dropped
+from falcon_catalog.api.request_log import note
+from falcon_catalog.api.requests import read_optional_object, read_page
+from falcon_catalog.api.responses import send, send_page
+from falcon_catalog.catalog import dropped as drops
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.dropped import DroppedRow
 from falcon_catalog.identifiers import TableIdentifier
 
 
 class DroppedResource:
     """``/management/v1/warehouses/{warehouse}/dropped``."""
 
-    in_warehouse = True
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
+    def on_get(self, req: Request, resp: Response, call: Call) -> None:
         """List the tables and views that were dropped and are still known."""
         page = read_page(req)
-        rows = undrop.list_(catalog, page)
+        rows = drops.list_(call, page)
         send_page(resp, "dropped", rows, page, name=lambda row: str(row.id), show=show)
 
 
 class UndropResource:
     """``/management/v1/warehouses/{warehouse}/dropped/{dropped}/undrop``."""
 
-    in_warehouse = True
-
-    def on_post(
-        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, dropped: int
-    ) -> None:
+    def on_post(self, req: Request, resp: Response, call: Call, dropped: int) -> None:
         """Bring one back; a body with ``identifier`` gives it another name."""
         name = read_optional_object(req).get("identifier")
         to = None if name is None else TableIdentifier.of(name)
-        row = undrop.undrop(catalog, dropped, to)
+        row = drops.undrop(call, dropped, to)
         back = to or row.identifier
         note(req, namespace=back.namespace, table=back.name)
         send(resp, show(row))
 
 
-def show(row: Dropped) -> dict[str, Any]:
+def show(row: DroppedRow) -> dict[str, Any]:
     """Return a dropped table or view as the management API shows it; times are ISO 8601, UTC."""
     return {
         "id": row.id,

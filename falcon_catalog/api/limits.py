@@ -7,25 +7,12 @@ beyond what engines send.
 from collections.abc import Mapping
 from typing import Any
 
-import falcon
-
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.settings import LimitSettings
 
 _PARTS = ("element", "key", "value")
 
 JSON = dict[str, Any]
-
-
-class Limits:
-    """Middleware: give each request the limits that it is read with."""
-
-    def __init__(self, limits: LimitSettings) -> None:
-        self._limits = limits
-
-    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
-        """Make them known to who reads the body or the page."""
-        req.context.limits = self._limits
 
 
 def check_text(limits: LimitSettings, text: bytes) -> None:

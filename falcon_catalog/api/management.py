@@ -5,56 +5,39 @@ from typing import Any
 
 import falcon
 import orjson
+from falcon import Request, Response
 
 from falcon_catalog.api.functions import send_function
-from falcon_catalog.api.http import read_namespace, read_object, read_page, send_page
+from falcon_catalog.api.requests import read_namespace, read_object, read_page
+from falcon_catalog.api.responses import send_page
 from falcon_catalog.catalog import functions, metrics
-from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.identifiers import TableIdentifier
 
 
 class MetricsReportsResource:
     """``/management/v1/warehouses/{warehouse}/metrics``."""
 
-    in_warehouse = True
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
+    def on_get(self, req: Request, resp: Response, call: Call) -> None:
         """List what clients reported, newest first, of ``?namespace=`` and ``&table=`` if given."""
         page = read_page(req, always=True)
         namespace, table = read_namespace(req, "namespace"), req.get_param("table") or None
-        found = metrics.newest(catalog, namespace, table, page)
+        found = metrics.newest(call, namespace, table, page)
         send_page(resp, "reports", found, page, name=lambda row: str(row.id), show=_show_report)
 
 
 class ManagedFunctionResource:
     """``/management/v1/warehouses/{warehouse}/namespaces/{namespace}/functions/{function}``."""
 
-    in_warehouse = True
-
-    def on_put(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        namespace: Namespace,
-        function: str,
-    ) -> None:
+    def on_put(self, req: Request, resp: Response, call: Call, identifier: TableIdentifier) -> None:
         """Add or replace a function."""
-        identifier = TableIdentifier(namespace, function)
-        send_function(resp, functions.put(catalog, identifier, read_object(req)))
+        send_function(resp, functions.put(call, identifier, read_object(req)))
 
     def on_delete(
-        self,
-        _req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        namespace: Namespace,
-        function: str,
+        self, _req: Request, resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
         """Drop a function."""
-        functions.drop(catalog, TableIdentifier(namespace, function))
+        functions.drop(call, identifier)
         resp.status = falcon.HTTP_204
 
 

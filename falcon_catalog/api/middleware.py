@@ -1,29 +1,39 @@
-"""What happens around every request: its raw path, who asks, its warehouse."""
+"""What happens before a responder: raw path, authentication, the Call, authorization."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import falcon
 
-from falcon_catalog.api.http import Warehouses
-from falcon_catalog.catalog import principals
+from falcon_catalog.api.oauth import TOKENS_PATH
+from falcon_catalog.api.operations import Operation
+from falcon_catalog.catalog import authorization, principals
+from falcon_catalog.catalog.call import Call, IdempotencyKey
 from falcon_catalog.catalog.principals import Realm
-from falcon_catalog.errors import NotAuthenticatedError
+from falcon_catalog.catalog.warehouse import Warehouse
+from falcon_catalog.errors import (
+    BadRequestError,
+    NoSuchWarehouseError,
+    NotAuthenticatedError,
+    show,
+)
 from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.settings import LimitSettings
 
 _ABSOLUTE_FORM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
-# Told to anybody, also where tokens are required: there one gets a token, and is it alive?
-_OPEN_PATHS = frozenset({"/v1/oauth/tokens", "/health/live", "/health/ready"})
+# Open to anyone even where tokens are required: how to get a token, and whether the server lives.
+_OPEN_PATHS = frozenset({TOKENS_PATH, "/health/live", "/health/ready"})
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def with_raw_path(app: WSGIApp) -> WSGIApp:
-    """Let ``app`` route on the path as it was sent, percent-encoding and all.
+    """Let ``app`` route on the path as it was sent, with its percent-encoding.
 
-    WSGI decodes PATH_INFO before anybody can split it, so ``a%2Fb`` would become two
-    segments and ``%1F`` would be lost. waitress keeps the raw target in REQUEST_URI,
-    Falcon's test client in RAW_URI.
+    WSGI decodes PATH_INFO before it can be split, so ``a%2Fb`` would become two segments and
+    ``%1F`` would be lost. waitress keeps the raw target in REQUEST_URI, Falcon's test client in
+    RAW_URI.
     """
 
     def raw_path_app(
@@ -32,6 +42,8 @@ def with_raw_path(app: WSGIApp) -> WSGIApp:
         target = environ.get("REQUEST_URI") or environ.get("RAW_URI")
         if target is not None:
             path = _ABSOLUTE_FORM.sub("", target).partition("?")[0].partition("#")[0]
+            if path.startswith("//"):  # Falcon would route it as if there were one
+                path = "/%2F" + path[2:]
             environ["PATH_INFO"] = path or "/"
         return app(environ, start_response)
 
@@ -39,38 +51,106 @@ def with_raw_path(app: WSGIApp) -> WSGIApp:
 
 
 class Authentication:
-    """Refuse who has no valid token, whatever they ask for."""
+    """Reject requests without a valid token."""
 
     def __init__(self, realm: Realm, public_metrics: bool) -> None:  # noqa: FBT001 - a setting
         self._realm = realm
         self._open = _OPEN_PATHS | ({"/metrics"} if public_metrics else set())
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Note who asks; a route need not exist to be refused."""
-        if req.path in self._open:
-            return
-        scheme, _, token = (req.auth or "").partition(" ")
+        """Note the caller's principal; a route need not exist to be refused."""
         resp.set_header("WWW-Authenticate", 'Bearer realm="falcon-catalog"')
+        principal = self.identify(req.path, req.auth)
+        resp.delete_header("WWW-Authenticate")
+        if principal is not None:
+            req.context.principal = principal
+
+    def identify(self, path: str, authorization: str | None) -> str | None:
+        """Return the principal of an Authorization header; None on a path that needs none.
+
+        Raises:
+            NotAuthenticatedError: there is no valid token.
+        """
+        if path in self._open:
+            return None
+        scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             raise NotAuthenticatedError(
                 "Not authorized: this catalog needs a token, as Authorization: Bearer TOKEN"
             )
-        req.context.principal = principals.identify(self._realm, token.strip())
-        resp.delete_header("WWW-Authenticate")
+        return principals.identify(self._realm, token.strip())
 
 
-class Names:
-    """Resolve what a route names: its ``{prefix}`` to a catalog, a table or view to one name."""
+class Warehouses:
+    """The warehouses of this server, by name and by location."""
 
-    def __init__(self, warehouses: Warehouses) -> None:
+    def __init__(self, warehouses: Sequence[Warehouse]) -> None:
+        self._all = tuple(warehouses)
+
+    def by_prefix(self, prefix: str | None) -> Warehouse:
+        """Return the warehouse of a URL prefix; None is the default one."""
+        if prefix is None:
+            return self._all[0]
+        return self._find(prefix, lambda warehouse: warehouse.name == prefix)
+
+    def by_selector(self, selector: str) -> Warehouse:
+        """Return the warehouse that ``?warehouse=`` names by name or location; "": the default."""
+        if not selector:
+            return self._all[0]
+        location = selector.rstrip("/")
+        return self._find(selector, lambda each: location in (each.name, each.location))
+
+    def _find(self, wanted: str, matches: Callable[[Warehouse], bool]) -> Warehouse:
+        for warehouse in self._all:
+            if matches(warehouse):
+                return warehouse
+        known = ", ".join(warehouse.name for warehouse in self._all)
+        raise NoSuchWarehouseError(f"Warehouse does not exist: {wanted} (there is: {known})")
+
+
+class Calls:
+    """Create the Call of each request, resolve the names in its URL, and authorize it."""
+
+    def __init__(
+        self,
+        warehouses: Warehouses,
+        operations: Mapping[tuple[str, str], Operation],
+        limits: LimitSettings,
+    ) -> None:
+        """Know the operation of each route's template and method."""
         self._warehouses = warehouses
+        self._operations = operations
+        self._limits = limits
 
     def process_resource(
-        self, _req: falcon.Request, _resp: falcon.Response, resource: object, params: dict[str, Any]
+        self,
+        req: falcon.Request,
+        _resp: falcon.Response,
+        _resource: object,
+        params: dict[str, Any],
     ) -> None:
-        """Give responders ``catalog`` (no prefix: the default one's) and ``identifier``."""
-        if getattr(resource, "in_warehouse", False):
-            params["catalog"] = self._warehouses.by_prefix(params.pop("prefix", None))
-        for kind in ("table", "view"):
+        """Give responders ``call`` and ``identifier``. No prefix means the default warehouse."""
+        req.context.limits = self._limits
+        operation = self._operations.get((req.uri_template or "", req.method))
+        if operation is None or operation.needs is None:
+            return
+        principal = getattr(req.context, "principal", None)
+        warehouse = self._warehouses.by_prefix(params.pop("prefix", None))
+        call = Call(warehouse, principal, _read_key(req, principal), req.context.id)
+        for kind in ("table", "view", "function"):
             if kind in params:
                 params["identifier"] = TableIdentifier(params.pop("namespace"), params.pop(kind))
+        params["call"] = req.context.call = call
+        needs = operation.needs(req, params)
+        authorization.require(call, needs)
+
+
+def _read_key(req: falcon.Request, principal: str | None) -> IdempotencyKey | None:
+    """Return the Idempotency-Key of a request that changes something."""
+    key = req.get_header("Idempotency-Key")
+    if key is None or req.method not in ("POST", "DELETE"):
+        return None
+    if not _UUID.fullmatch(key):
+        raise BadRequestError(f"Invalid Idempotency-Key {show(key)}: it is not a UUID")
+    by = f" by {principal}" if principal else ""
+    return IdempotencyKey(key.lower(), f"{req.method} {req.path}{by}")

@@ -1,31 +1,30 @@
 """Namespaces over HTTP."""
 
 from typing import Any
-from urllib.parse import unquote
 
 import falcon
+from falcon import Request, Response
 
-from falcon_catalog.api.access import note
-from falcon_catalog.api.http import read_namespace, read_object, read_page, send, send_page
+from falcon_catalog.api.request_log import note
+from falcon_catalog.api.requests import decode_again, read_namespace, read_object, read_page
+from falcon_catalog.api.responses import send, send_page
 from falcon_catalog.catalog import namespaces
-from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, NoSuchNamespaceError
-from falcon_catalog.identifiers import SEPARATOR, Namespace
+from falcon_catalog.identifiers import Namespace
 
 
 class NamespacesResource:
     """``/v1/{prefix}/namespaces``."""
 
-    in_warehouse = True
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
+    def on_get(self, req: Request, resp: Response, call: Call) -> None:
         """List the namespaces directly below ``parent``."""
         page = read_page(req)
         parent = read_namespace(req, "parent")
         try:
-            found = namespaces.list_(catalog, parent, page)
+            found = namespaces.list_(call, parent, page)
         except NoSuchNamespaceError:
-            found = namespaces.list_(catalog, _decode_again(parent), page)
+            found = namespaces.list_(call, decode_again(parent), page)
         send_page(
             resp,
             "namespaces",
@@ -35,65 +34,47 @@ class NamespacesResource:
             show=lambda namespace: namespace.levels,
         )
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
+    def on_post(self, req: Request, resp: Response, call: Call) -> None:
         """Create a namespace."""
         body = read_object(req)
         namespace = Namespace.of(body.get("namespace"))
         note(req, namespace=namespace)
         properties = _read_properties(body, "properties")
-        namespaces.create(catalog, namespace, properties)
+        namespaces.create(call, namespace, properties)
         send(resp, {"namespace": namespace.levels, "properties": properties})
 
 
 class NamespaceResource:
     """``/v1/{prefix}/namespaces/{namespace}``."""
 
-    in_warehouse = True
-
-    def on_get(
-        self, _req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
-    ) -> None:
+    def on_get(self, _req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
         """Load a namespace's properties."""
-        properties = namespaces.load(catalog, namespace)
+        properties = namespaces.load(call, namespace)
         send(resp, {"namespace": namespace.levels, "properties": properties})
 
-    def on_head(
-        self, _req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
-    ) -> None:
+    def on_head(self, _req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
         """Tell whether a namespace exists."""
-        namespaces.load(catalog, namespace)
+        namespaces.load(call, namespace)
         resp.status = falcon.HTTP_204
 
-    def on_delete(
-        self, _req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
-    ) -> None:
+    def on_delete(self, _req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
         """Drop an empty namespace."""
-        namespaces.drop(catalog, namespace)
+        namespaces.drop(call, namespace)
         resp.status = falcon.HTTP_204
 
 
 class NamespacePropertiesResource:
     """``/v1/{prefix}/namespaces/{namespace}/properties``."""
 
-    in_warehouse = True
-
-    def on_post(
-        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
-    ) -> None:
+    def on_post(self, req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
         """Remove and set properties."""
         body = read_object(req)
         removals = body.get("removals") or []
         if not isinstance(removals, list) or not all(isinstance(key, str) for key in removals):
             raise BadRequestError("Invalid removals: they are not a list of strings")
         updates = _read_properties(body, "updates")
-        send(resp, namespaces.update(catalog, namespace, removals, updates))
+        send(resp, namespaces.update(call, namespace, removals, updates))
 
 
 def _read_properties(body: dict[str, Any], field: str) -> dict[str, str]:
     return namespaces.check_properties(body.get(field) or {}, field)
-
-
-def _decode_again(parent: Namespace | None) -> Namespace | None:
-    # PyIceberg 0.12 encodes the levels of a parent twice; those of a path it encodes once.
-    # Others encode the separator twice as well.
-    return parent and Namespace.of(unquote(parent.path).split(SEPARATOR))

@@ -6,15 +6,27 @@ RFC 8693. Deprecated there, and what DuckDB, PyIceberg and Java ask for all the 
 
 import base64
 import binascii
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
 from urllib.parse import parse_qsl, unquote_plus
 
 import falcon
 
-from falcon_catalog.api.http import send
+from falcon_catalog.api.responses import send
 from falcon_catalog.catalog import principals
 from falcon_catalog.catalog.principals import Realm, Token
-from falcon_catalog.errors import InvalidClientError, OAuthError, UnsupportedGrantTypeError
+from falcon_catalog.errors import (
+    InvalidClientError,
+    OAuthError,
+    TooManyLoginsError,
+    UnsupportedGrantTypeError,
+    show,
+)
 
+TOKENS_PATH = "/v1/oauth/tokens"
 CLIENT_CREDENTIALS = "client_credentials"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
@@ -23,9 +35,41 @@ _TOKEN_TYPES = (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt")
 _SCOPE = "catalog"
 _MAX_BODY_BYTES = 64 * 1024
 _MAX_FIELDS = 32
+# Failed logins of one address, and for one client id, each of which costs 50 ms of a processor.
+_BURST, _PER_SECOND = 20, 1.0
+_MOST_REMEMBERED = 10_000
+_log = logging.getLogger(__name__)
 
 Form = dict[str, str]
 Client = tuple[str, str]
+
+
+class FailedLogins:
+    """Rate limit of failed logins, by key: a burst, then so many a second. Safe for threads.
+
+    Source: the generic cell rate algorithm.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._paid_until: dict[str, float] = {}
+
+    def wait(self, *keys: str) -> float:
+        """Return the seconds until one more may be tried; 0 if now."""
+        with self._guard:
+            latest = max(self._paid_until.get(key, 0.0) for key in keys)
+        return max(0.0, latest - self._clock() - (_BURST - 1) / _PER_SECOND)
+
+    def add(self, *keys: str) -> None:
+        """Count a failure."""
+        now = self._clock()
+        with self._guard:
+            if len(self._paid_until) > _MOST_REMEMBERED:
+                living = {key: until for key, until in self._paid_until.items() if until > now}
+                self._paid_until = living if len(living) < _MOST_REMEMBERED else {}
+            for key in keys:
+                self._paid_until[key] = max(now, self._paid_until.get(key, now)) + 1 / _PER_SECOND
 
 
 class TokensResource:
@@ -33,12 +77,31 @@ class TokensResource:
 
     def __init__(self, realm: Realm) -> None:
         self._realm = realm
+        self._failed = FailedLogins()
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Issue a token. Which scope is asked for changes nothing."""
         resp.cache_control = ["no-store"]
         form = _read_form(req)
         client = _read_client(req, resp, form)
+        if client is None:
+            self._issue(resp, form, None)
+            return
+        # Another's failures with its id delay a client, too.
+        keys = f"address {req.remote_addr}", f"client {client[0]}"
+        told = {"client": show(client[0]), "address": req.remote_addr}
+        if seconds := self._failed.wait(*keys):
+            _log.warning("login refused: too many have failed", extra=told)
+            resp.set_header("Retry-After", str(math.ceil(seconds)))
+            raise TooManyLoginsError("Too many logins have failed: try again in a moment")
+        try:
+            self._issue(resp, form, client)
+        except InvalidClientError:
+            self._failed.add(*keys)
+            _log.warning("login failed", extra=told)
+            raise
+
+    def _issue(self, resp: falcon.Response, form: Form, client: Client | None) -> None:
         grant = form.get("grant_type")
         if grant is None:
             raise OAuthError("grant_type is missing")

@@ -1,4 +1,4 @@
-"""What is served where: routes, who answers them, and what their operations are called."""
+"""The routes: which resource serves a path, and which operation each method is."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +13,7 @@ from falcon_catalog.api.namespaces import (
     NamespaceResource,
     NamespacesResource,
 )
+from falcon_catalog.api.operations import OPERATIONS, Operation
 from falcon_catalog.api.scans import PlanResource, PlansResource, ScanTasksResource
 from falcon_catalog.api.tables import (
     RegisterTableResource,
@@ -100,27 +101,24 @@ _LONE_ROUTES = {
 }
 
 
-# One SELECT each, and one look at a file; a table may turn out to be elsewhere than in memory.
-_QUICK = {"getConfig", "loadTable", "namespaceExists", "tableExists", "viewExists"}
-
-
-def operations() -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield each route's template and verb, with the operation that it is."""
-    for path, (_, verbs) in {**ROUTES, **MANAGEMENT_ROUTES}.items():
+def operations() -> Iterator[tuple[tuple[str, str], Operation]]:
+    """Yield each route's template and method, with the operation that it is."""
+    for path, verbs in {
+        **{path: verbs for path, (_, verbs) in {**ROUTES, **MANAGEMENT_ROUTES}.items()},
+        **_LONE_ROUTES,
+    }.items():
         template = with_converters(path)
-        for verb, operation in verbs.items():
-            yield (template, verb), operation
-            yield (template.replace(OPTIONAL, ""), verb), operation
-    for path, verbs in _LONE_ROUTES.items():
-        for verb, operation in verbs.items():
-            yield (path, verb), operation
+        for verb, name in verbs.items():
+            yield (template, verb), OPERATIONS[name]
+            if OPTIONAL in template and path in ROUTES:
+                yield (template.replace(OPTIONAL, ""), verb), OPERATIONS[name]
 
 
-def quick_paths() -> dict[str, re.Pattern[str]]:
-    """Return by verb which paths are asked something of that is answered quickly, as a rule."""
+def inline_paths() -> dict[str, re.Pattern[str]]:
+    """Return by method the paths that the event loop may answer itself."""
     templates: dict[str, list[str]] = {}
     for (template, verb), operation in operations():
-        if operation in _QUICK:
+        if operation.inline:
             templates.setdefault(verb, []).append(re.sub("{[^}]*}", "[^/]+", template))
     return {verb: re.compile("|".join(paths)) for verb, paths in templates.items()}
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import falcon
 
-from falcon_catalog.api.http import send
-from falcon_catalog.telemetry.meters import CONTENT_TYPE, Meters
+from falcon_catalog.api.responses import send
+from falcon_catalog.metrics import CONTENT_TYPE, Metrics
 
 
 class LiveResource:
@@ -28,13 +28,13 @@ class ReadyResource:
         send(resp, {"status": "ready"})
 
 
-class MetersResource:
+class MetricsTextResource:
     """``/metrics``: everything that is measured, for Prometheus."""
 
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Answer Prometheus's text format."""
         resp.content_type = CONTENT_TYPE
-        resp.data = self._meters.text().encode()
+        resp.data = self._metrics.text()

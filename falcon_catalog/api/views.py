@@ -1,129 +1,97 @@
 """Views over HTTP."""
 
 import falcon
+from falcon import Request, Response
 
-from falcon_catalog.api.access import note, note_rename
-from falcon_catalog.api.documents import send_view
-from falcon_catalog.api.http import (
+from falcon_catalog.api.request_log import note, note_rename
+from falcon_catalog.api.requests import (
     read_metadata_location,
     read_object,
     read_objects,
     read_page,
-    send_page,
 )
-from falcon_catalog.catalog import views
-from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.api.responses import send_page, send_view
+from falcon_catalog.catalog import commits, tabulars, views
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.commits import Change
+from falcon_catalog.catalog.tabulars import VIEW
 from falcon_catalog.identifiers import Namespace, TableIdentifier, check_name
 
 
 class ViewsResource:
     """``/v1/{prefix}/namespaces/{namespace}/views``."""
 
-    in_warehouse = True
-
-    def on_get(
-        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
-    ) -> None:
+    def on_get(self, req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
         """List the views of a namespace."""
         page = read_page(req)
         send_page(
             resp,
             "identifiers",
-            views.list_(catalog, namespace, page),
+            tabulars.list_(call, VIEW, namespace, page),
             page,
             name=str,
             show=lambda name: TableIdentifier(namespace, name).as_json(),
         )
 
-    def on_post(
-        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
-    ) -> None:
+    def on_post(self, req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
         """Create a view."""
         body = read_object(req)
         note(req, table=body.get("name"))
-        send_view(req, resp, views.create(catalog, namespace, body))
+        send_view(req, resp, views.create(call, namespace, body))
 
 
 class ViewResource:
     """``/v1/{prefix}/namespaces/{namespace}/views/{view}``."""
 
-    in_warehouse = True
-
-    def on_get(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        identifier: TableIdentifier,
-    ) -> None:
-        """Load a view. Through which views it is reached (``referenced-by``) changes nothing."""
-        send_view(req, resp, views.load(catalog, identifier))
+    def on_get(self, req: Request, resp: Response, call: Call, identifier: TableIdentifier) -> None:
+        """Load a view. ``referenced-by`` is ignored: it changes nothing here."""
+        send_view(req, resp, tabulars.load(call, VIEW, identifier))
 
     def on_head(
-        self,
-        _req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        identifier: TableIdentifier,
+        self, _req: Request, resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
-        """Tell whether a view exists."""
-        views.locate(catalog, identifier)
+        """Return whether a view exists."""
+        tabulars.find(call, VIEW, identifier)
         resp.status = falcon.HTTP_204
 
     def on_post(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        identifier: TableIdentifier,
+        self, req: Request, resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
         """Commit updates to a view."""
         body = read_object(req)
         requirements = read_objects(body, "requirements", required=False)
         updates = read_objects(body, "updates", required=True)
-        send_view(req, resp, views.replace(catalog, identifier, requirements, updates))
+        change = Change(identifier, requirements, updates, VIEW)
+        send_view(req, resp, commits.commit(call, [change])[0])
 
     def on_delete(
-        self,
-        _req: falcon.Request,
-        resp: falcon.Response,
-        *,
-        catalog: Catalog,
-        identifier: TableIdentifier,
+        self, _req: Request, resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
         """Drop a view; its files stay."""
-        views.drop(catalog, identifier)
+        tabulars.drop(call, VIEW, identifier)
         resp.status = falcon.HTTP_204
 
 
 class RenameViewResource:
     """``/v1/{prefix}/views/rename``."""
 
-    in_warehouse = True
-
-    def on_post(self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog) -> None:
-        """Give a view another name."""
+    def on_post(self, req: Request, resp: Response, call: Call) -> None:
+        """Rename a view."""
         body = read_object(req)
         source = TableIdentifier.of(body.get("source"))
         destination = TableIdentifier.of(body.get("destination"))
         note_rename(req, source, destination)
-        views.rename(catalog, source, destination)
+        tabulars.rename(call, VIEW, source, destination)
         resp.status = falcon.HTTP_204
 
 
 class RegisterViewResource:
     """``/v1/{prefix}/namespaces/{namespace}/register-view``."""
 
-    in_warehouse = True
-
-    def on_post(
-        self, req: falcon.Request, resp: falcon.Response, *, catalog: Catalog, namespace: Namespace
-    ) -> None:
+    def on_post(self, req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
         """Add a view that exists as a file."""
         body = read_object(req)
         note(req, table=body.get("name"))
         identifier = TableIdentifier(namespace, check_name(body.get("name"), "view"))
-        send_view(req, resp, views.register(catalog, identifier, read_metadata_location(body)))
+        location = read_metadata_location(body)
+        send_view(req, resp, tabulars.register(call, VIEW, identifier, location))

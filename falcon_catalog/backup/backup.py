@@ -15,7 +15,7 @@ from pathlib import Path
 
 from falcon_catalog import __version__, durable_files
 from falcon_catalog.backup.manifest import DATABASE, FILES, NAME, Copy, Manifest
-from falcon_catalog.catalog.files import read
+from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.doctor import storage
 from falcon_catalog.doctor.check import Progress
 from falcon_catalog.errors import CatalogError, NotFoundError

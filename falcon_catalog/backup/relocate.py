@@ -24,7 +24,7 @@ from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import is_inside, key, nested
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import read_only, relocation, survey, tenancy, warehouses
+from falcon_catalog.store import locks, read_only, relocation, survey, warehouses
 from falcon_catalog.store.database import Database, Transaction
 from falcon_catalog.store.survey import Pointer
 
@@ -100,7 +100,7 @@ def relocate(order: Order, progress: Progress) -> Outcome:
         CatalogError: a file could not be written, or COMMIT failed; run it again.
     """
     avro.require()
-    with tenancy.alone(order.path):
+    with locks.exclusive(order.path):
         with read_only.look(order.path) as tx:
             _check_settings(order)
             pointers = survey.all_pointers(tx)

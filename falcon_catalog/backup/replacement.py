@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from falcon_catalog.durable_files import inherit, sync, sync_entries, sync_file, write_private
-from falcon_catalog.store import tenancy
+from falcon_catalog.store import locks
 from falcon_catalog.store.database import StoreError
 
 # The database first: what is beside it must never be played into another one.
@@ -28,7 +28,7 @@ def conclude(path: Path) -> Path | None:
 
     Returns where the old store is, or None if nothing was interrupted, or there was none.
     """
-    if not tenancy.is_half_replaced(path):
+    if not locks.is_half_replaced(path):
         return None
     asides = sorted(path.parent.glob(f"{glob.escape(path.name)}.replaced-*"))
     if not asides:
@@ -44,9 +44,9 @@ def conclude(path: Path) -> Path | None:
 @contextlib.contextmanager
 def successor(path: Path, content: bytes) -> Iterator[Path]:
     """Make the new database, durable; if it cannot be completed, leave all as it was."""
-    needed = tenancy.is_half_replaced(path)  # it alone tells that the place must stay empty
+    needed = locks.is_half_replaced(path)  # it alone tells that the place must stay empty
     there = path.exists()
-    new = tenancy.successor(path)
+    new = locks.successor(path)
     beside = Path(f"{new}-journal"), Path(f"{new}-wal"), Path(f"{new}-shm")
     try:
         for part in beside:  # a journal of an earlier one would be played into this one
@@ -68,7 +68,7 @@ def replace(path: Path) -> Path | None:
     """Let the successor take its place; return where the old store is now, if there was one."""
     aside = _put_aside(path) if is_there(path) else None
     try:
-        tenancy.successor(path).rename(path)
+        locks.successor(path).rename(path)
     except BaseException:
         if aside:
             _put_back(path, aside)

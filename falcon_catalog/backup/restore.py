@@ -17,7 +17,7 @@ from falcon_catalog.errors import CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import is_inside, key, key_or_none
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import read_only, survey, tenancy, warehouses
+from falcon_catalog.store import locks, read_only, survey, warehouses
 from falcon_catalog.store.database import StoreError
 from falcon_catalog.store.migrate import migrated
 
@@ -66,7 +66,7 @@ def restore(source: Path, target: Target, progress: Progress) -> Restored:
     verify(source, made, older=True)
     _check_locations(made, target)
     target.path.parent.mkdir(parents=True, exist_ok=True)
-    with tenancy.alone(target.path):
+    with locks.exclusive(target.path):
         earlier = replacement.conclude(target.path)
         if replacement.is_there(target.path) and not target.replace:
             raise StoreError(

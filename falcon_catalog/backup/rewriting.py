@@ -23,7 +23,6 @@ from falcon_catalog.backup.verification import (
     compare_manifest_lists,
     compare_manifests,
 )
-from falcon_catalog.catalog.files import parse, read_text
 from falcon_catalog.catalog.manifests import (
     COLUMN_SIZES,
     CONTENT,
@@ -41,6 +40,7 @@ from falcon_catalog.catalog.manifests import (
     STATUS,
     UPPER_BOUNDS,
 )
+from falcon_catalog.catalog.metadata_files import parse, read_text
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import key_or_none

@@ -11,7 +11,7 @@ from typing import Any
 from falcon_catalog.backup import position_deletes
 from falcon_catalog.backup.prefix import Move, RelocationError
 from falcon_catalog.catalog import manifests as ids
-from falcon_catalog.catalog.planning import iceberg
+from falcon_catalog.catalog.scan_planning import iceberg
 
 RESERVED = 2147483447  # ids from here on are not the table's columns
 

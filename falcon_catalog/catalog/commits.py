@@ -1,32 +1,34 @@
-"""One algorithm commits one table or view or many; every next pointer is set here.
+"""Commits: the one algorithm that sets pointers, for one table or view or for many.
 
-Outside any transaction: read, check the requirements, apply the updates, write new metadata
-files, each durable. Then one short transaction swaps all pointers or none. A file is deleted
-only when it is certain that no pointer can reach it.
+Outside any transaction each next state is computed and its metadata file written durably. Then
+one short transaction swaps all pointers or none. Two rules protect the files:
+
+- a file is deleted only when no pointer can ever reach it (``_new_files``);
+- when the outcome of a COMMIT is unknown, nothing is deleted (``_stored_after_all``).
 """
 
 import contextlib
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from falcon_catalog.catalog import files, growth, idempotency, loading, namespaces, placement
-from falcon_catalog.catalog.base import Catalog, Table
-from falcon_catalog.catalog.kinds import TABLE, Kind
-from falcon_catalog.catalog.staging import Change, Staged, cannot_create, first_state, stage
-from falcon_catalog.errors import (
-    BadRequestError,
-    CatalogError,
-    CommitFailedError,
-)
+from falcon_catalog.catalog import idempotency, metadata_files, namespaces, policy
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.metadata_cache import Loaded
+from falcon_catalog.catalog.tabulars import TABLE, Kind
+from falcon_catalog.catalog.warehouse import Warehouse
+from falcon_catalog.errors import BadRequestError, CatalogError, CommitFailedError
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import is_inside, key
-from falcon_catalog.metadata import table as metadata_builder
-from falcon_catalog.store import tabulars
+from falcon_catalog.metadata import table as table_metadata
+from falcon_catalog.metadata.document import Document
+from falcon_catalog.store import tabulars as rows
 from falcon_catalog.store.database import OutcomeUnknownError, Transaction
+from falcon_catalog.store.tabulars import TabularRow
 
 _ATTEMPTS = 8
 _FIRST_WAIT_SECONDS = 0.01
@@ -34,202 +36,268 @@ _log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
 
-__all__ = ["Change", "commit", "commit_all", "create"]
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a client requests of one table or view: requirements that must hold, then updates."""
+
+    identifier: TableIdentifier
+    requirements: Sequence[JSON]
+    updates: Sequence[JSON]
+    kind: Kind = TABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """The next state of a table or view, which no pointer reaches yet."""
+
+    kind: Kind
+    identifier: TableIdentifier
+    row: TabularRow | None
+    """The row to swap; None if it is to be inserted."""
+    base: JSON | None
+    document: Document
+    metadata_location: str
+    from_create: bool = False
+    """Whether it is a direct create; the commit of a staged one fails with another error."""
+
+    @property
+    def metadata(self) -> JSON:
+        """The metadata, as plain JSON but for its histories."""
+        return self.document.metadata
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether there is nothing to store."""
+        return self.metadata is self.base
 
 
 class _LostSwapError(Exception):
     """Another commit moved the pointer since it was read. Nothing was stored."""
 
 
-def commit(catalog: Catalog, change: Change) -> Table:
-    """Commit changes to one table or view; return its new state.
+def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) -> list[Loaded]:
+    """Commit changes to one table or view or to many: all of them, or none.
 
-    Source: updateTable and replaceView of the REST specification. Raises as ``commit_all``.
-    """
-    return _commit(catalog, [change], one=True)[0]
-
-
-def commit_all(catalog: Catalog, changes: Sequence[Change]) -> None:
-    """Commit changes to all their tables and views, or to none.
-
-    Source: commitTransaction of the REST specification.
+    Source: updateTable, replaceView and commitTransaction of the REST specification. A
+    ``transaction`` is answered without a body, and so are its retries.
 
     Raises:
-        CommitFailedError: a requirement does not hold, or other commits kept being first.
-        CommitStateUnknownError: nobody can tell whether it is committed; no file is deleted.
+        CommitFailedError: a requirement does not hold, or other commits kept winning the swap.
+        CommitStateUnknownError: the outcome of COMMIT is unknown; no file was deleted.
         NoSuchTableError, NoSuchViewError, NoSuchNamespaceError, AlreadyExistsError,
-        ForbiddenError, BadRequestError: as their messages say; nothing is committed.
+        ForbiddenError, BadRequestError: nothing was committed.
     """
-    _check_distinct(changes)
-    _commit(catalog, changes, one=False)
-
-
-def _commit(catalog: Catalog, changes: Sequence[Change], *, one: bool) -> list[Table]:
-    try:
-        committed = _try_again_and_again(catalog, changes, one=one)
-    except CommitFailedError:
-        catalog.commits.add(conflicts=1)
-        raise
-    catalog.commits.add(stored=1)
-    return committed
-
-
-def _try_again_and_again(catalog: Catalog, changes: Sequence[Change], *, one: bool) -> list[Table]:
-    names = [(catalog.warehouse_id, change.identifier) for change in changes]
+    warehouse = call.warehouse
+    names = [(warehouse.id, change.identifier) for change in changes]
+    for (_, identifier), count in Counter(names).items():
+        if count > 1:
+            raise BadRequestError(f"Invalid transaction: {identifier} is in it twice")
     for attempt in range(_ATTEMPTS):
-        with contextlib.suppress(_LostSwapError), catalog.turns.of(names):
-            staged = [stage(catalog, change) for change in changes]
-            return _publish(catalog, staged, one=one)
-        catalog.commits.add(retries=1)
-        # Writers that lost together must not meet again together.
-        time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311
-    told = ", ".join(str(change.identifier) for change in changes)
-    raise CommitFailedError(f"Cannot commit: {told} changed {_ATTEMPTS} times meanwhile")
-
-
-def create(
-    catalog: Catalog, identifier: TableIdentifier, metadata: JSON, *, kind: Kind = TABLE
-) -> Table:
-    """Add a table or view with this metadata, its first metadata file written."""
-    placement.check_metadata(catalog, metadata)
-    growth.check_metadata(catalog, f"{kind.name} {identifier}", None, metadata)
-    first = first_state(kind, identifier, metadata, from_create=True)
-    return _publish(catalog, [first], one=True)[0]
-
-
-def _publish(catalog: Catalog, staged: Sequence[Staged], *, one: bool) -> list[Table]:
-    """Write the staged files, then swap all pointers in one transaction.
-
-    ``one`` says that the client is answered with the state, and so is its retry.
-    """
-    answer = {"metadata-location": staged[0].metadata_location} if one else {}
-    if not all(table.unchanged for table in staged):
-        with _files_of(catalog, staged) as new_files:
+        with contextlib.suppress(_LostSwapError), warehouse.commit_locks.hold(names):
             try:
-                with catalog.database.write() as tx:
-                    for table in staged:
-                        _point(tx, catalog, table)
-                    idempotency.conclude(tx, catalog, answer)
-                    new_files.pointed_at = True
+                staged = [_stage(call, change) for change in changes]
+                committed = _publish(call, staged, {} if transaction else None)
+            except CommitFailedError:
+                warehouse.counters.add(conflicts=1)
+                raise
+            warehouse.counters.add(commits=1)
+            return committed
+        warehouse.counters.add(retries=1)
+        # Writers that lost to each other must not try again at the same moment.
+        time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311
+    warehouse.counters.add(conflicts=1)
+    changed = ", ".join(str(change.identifier) for change in changes)
+    raise CommitFailedError(f"Cannot commit: {changed} changed {_ATTEMPTS} times meanwhile")
+
+
+def create(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) -> Loaded:
+    """Add a table or view with this metadata, and write its first metadata file."""
+    policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", None, metadata)
+    return _publish(call, [_new(kind, identifier, metadata, from_create=True)])[0]
+
+
+def _publish(call: Call, staged: Sequence[Staged], answer: JSON | None = None) -> list[Loaded]:
+    """Write the metadata files, then set all pointers in one transaction.
+
+    ``answer`` is what retries are answered; None: the state of the one table or view.
+    """
+    if answer is None:
+        answer = {"metadata-location": staged[0].metadata_location}
+    changed = [each for each in staged if not each.unchanged]
+    if changed:
+        with _new_files(call.warehouse, changed) as files:
+            try:
+                with call.warehouse.store.write() as tx:
+                    for each in changed:
+                        _set_pointer(tx, call, each)
+                    idempotency.record(tx, call, answer)
+                    files.reachable = True
             except OutcomeUnknownError:
-                if not _all_published(catalog, staged):
+                if not _stored_after_all(call, changed):
                     raise
-        for table in staged:
-            if table.row is not None and not table.unchanged:
-                loading.replace(catalog, table.row, table.metadata_location, table.document)
-            _delete_old_metadata(catalog, table)
-    return [Table(table.document, table.metadata_location) for table in staged]
+        for each in changed:
+            if each.row is not None:
+                call.warehouse.metadata.advance(each.row, each.metadata_location, each.document)
+            _delete_expired_metadata(call.warehouse, each)
+    return [Loaded(each.document, each.metadata_location) for each in staged]
 
 
-def _check_distinct(changes: Sequence[Change]) -> None:
-    seen: set[TableIdentifier] = set()
-    for change in changes:
-        if change.identifier in seen:
-            raise BadRequestError(f"Invalid transaction: {change.identifier} is in it twice")
-        seen.add(change.identifier)
-
-
-@dataclass(slots=True)
-class _Files:
-    """The metadata files of a commit."""
-
-    written: list[str]
-    pointed_at: bool = False
-    """Whether a transaction was complete that points at them: it may be stored."""
-
-
-@contextlib.contextmanager
-def _files_of(catalog: Catalog, staged: Iterable[Staged]) -> Iterator[_Files]:
-    """Write the new metadata files; take them back when the commit surely failed."""
-    new = _Files([])
-    try:
-        for table in staged:
-            if not table.unchanged:
-                if table.row is None and table.kind is TABLE:
-                    catalog.files.prepare_table(table.metadata["location"])
-                files.write(catalog.files, table.metadata_location, table.document)
-                new.written.append(table.metadata_location)
-        yield new
-    except OutcomeUnknownError:
-        raise
-    except BaseException as error:
-        # Once they are pointed at, only a refusal says that the transaction was not stored.
-        if not new.pointed_at or isinstance(error, CatalogError):
-            for location in new.written:
-                _delete_quietly(catalog, location)
-            for table in staged:
-                if table.row is None:
-                    catalog.files.abandon_table(table.metadata["location"])
-        raise
-
-
-def _point(tx: Transaction, catalog: Catalog, table: Staged) -> None:
-    """Set one pointer, or raise and so undo the whole transaction."""
-    location = table.metadata["location"]
-    uuid = table.kind.uuid_of(table.metadata)
-    if table.row is None:
-        namespace = namespaces.require(tx, catalog, table.identifier.namespace)
-        row = tabulars.find(tx, catalog.warehouse_id, table.identifier)
+def _stage(call: Call, change: Change) -> Staged:
+    """Compute the next state of a table or view from its present one; store nothing."""
+    tx = call.warehouse.store.autocommit()
+    kind, identifier = change.kind, change.identifier
+    row = rows.find(tx, call.warehouse.id, identifier)
+    creates = kind is TABLE and any(r.get("type") == "assert-create" for r in change.requirements)
+    if creates:
+        table_metadata.check_requirements(None, change.requirements)
+    if creates and not _is_repeated_create(row, change):
+        namespaces.require(tx, call, identifier.namespace)
         if row is not None:
-            create_error = table.kind.name_taken if table.from_create else cannot_create
-            raise create_error(row.kind, table.identifier)
-        placement.check_free(tx, catalog, location, besides=None)
-        tabulars.insert(
+            raise _create_conflict(row, identifier)
+        metadata = table_metadata.apply(None, change.updates, now_ms=call.now)
+        policy.check_metadata(call.warehouse, f"table {identifier}", None, metadata)
+        return _new(kind, identifier, metadata)
+    if row is None or row.kind != kind.name:
+        raise kind.missing(identifier)
+    document = call.warehouse.metadata.load(call.warehouse.files, row).document
+    base = metadata = document.metadata
+    if not creates:
+        metadata = kind.advance(
+            base, change.requirements, change.updates, call.now, row.metadata_location
+        )
+    if metadata is base:
+        return Staged(kind, identifier, row, base, document, row.metadata_location)
+    policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", base, metadata)
+    location = policy.new_metadata_location(metadata, row.metadata_location)
+    return Staged(kind, identifier, row, base, Document(metadata), location)
+
+
+def _new(
+    kind: Kind, identifier: TableIdentifier, metadata: JSON, *, from_create: bool = False
+) -> Staged:
+    location = policy.new_metadata_location(metadata, None)
+    return Staged(kind, identifier, None, None, Document(metadata), location, from_create)
+
+
+def _is_repeated_create(row: TabularRow | None, change: Change) -> bool:
+    """Return whether this create was committed before and only its response was lost.
+
+    The uuid was generated when the create was staged, so no other create can carry it.
+    """
+    if row is None or row.kind != TABLE.name:
+        return False
+    return any(
+        update.get("action") == "assign-uuid" and str(update.get("uuid")).lower() == row.uuid
+        for update in change.updates
+    )
+
+
+def _create_conflict(row: TabularRow, identifier: TableIdentifier) -> CatalogError:
+    """Return the error for the commit of a staged create whose name is taken."""
+    if row.kind == TABLE.name:
+        return CommitFailedError("Requirement failed: table already exists")
+    return TABLE.name_taken(row.kind, identifier)
+
+
+def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
+    """Insert or swap one pointer, or raise and so roll back the whole transaction."""
+    warehouse, kind, identifier = call.warehouse, staged.kind, staged.identifier
+    location, uuid = staged.metadata["location"], staged.kind.uuid_of(staged.metadata)
+    if staged.row is None:
+        namespace = namespaces.require(tx, call, identifier.namespace)
+        row = rows.find(tx, warehouse.id, identifier)
+        if row is not None and staged.from_create:
+            raise kind.name_taken(row.kind, identifier)
+        if row is not None:
+            raise _create_conflict(row, identifier)
+        policy.check_free(tx, warehouse, location, besides=None)
+        rows.insert(
             tx,
             namespace.id,
-            table.identifier.name,
-            kind=table.kind.name,
+            identifier.name,
+            kind=kind.name,
             uuid=uuid,
-            metadata_location=table.metadata_location,
+            metadata_location=staged.metadata_location,
             location_key=key(location),
         )
         return
-    if key(location) != table.row.location_key:
-        placement.check_free(tx, catalog, location, besides=table.row.id)
-    if not tabulars.swap(
+    if key(location) != staged.row.location_key:
+        policy.check_free(tx, warehouse, location, besides=staged.row.id)
+    if not rows.swap(
         tx,
-        catalog.warehouse_id,
-        table.identifier,
-        table.row.id,
-        old=table.row.metadata_location,
-        new=table.metadata_location,
+        warehouse.id,
+        identifier,
+        staged.row.id,
+        old=staged.row.metadata_location,
+        new=staged.metadata_location,
         location_key=key(location),
         uuid=uuid,
     ):
         raise _LostSwapError
 
 
-def _all_published(catalog: Catalog, staged: Iterable[Staged]) -> bool:
-    """Look with fresh eyes whether a commit of unknown outcome is stored after all."""
+@dataclass(slots=True)
+class _NewFiles:
+    """The metadata files of a commit."""
+
+    written: list[str]
+    reachable: bool = False
+    """Whether every pointer was set in the transaction: COMMIT may have stored it."""
+
+
+@contextlib.contextmanager
+def _new_files(warehouse: Warehouse, staged: Sequence[Staged]) -> Iterator[_NewFiles]:
+    """Write the new metadata files; delete them again if nothing can ever point at them."""
+    new = _NewFiles([])
     try:
-        with catalog.database.fresh_read() as tx:
-            found = [tabulars.find(tx, catalog.warehouse_id, table.identifier) for table in staged]
-    except Exception:  # noqa: BLE001 - who cannot look knows as little as before
-        _log.exception("cannot look what a failed COMMIT has stored")
+        for each in staged:
+            if each.row is None and each.kind is TABLE:
+                warehouse.files.prepare_table(each.metadata["location"])
+            metadata_files.write(warehouse.files, each.metadata_location, each.document)
+            new.written.append(each.metadata_location)
+        yield new
+    except OutcomeUnknownError:
+        raise
+    except BaseException as error:
+        # Once they are reachable, only the store's own refusal proves that nothing was stored.
+        if not new.reachable or isinstance(error, CatalogError):
+            for location in new.written:
+                _delete(warehouse, location)
+            for each in staged:
+                if each.row is None:
+                    warehouse.files.abandon_table(each.metadata["location"])
+        raise
+
+
+def _stored_after_all(call: Call, staged: Sequence[Staged]) -> bool:
+    """Return whether a commit of unknown outcome is stored, as a new connection sees it."""
+    try:
+        with call.warehouse.store.fresh_read() as tx:
+            found = [rows.find(tx, call.warehouse.id, each.identifier) for each in staged]
+    except Exception:  # noqa: BLE001 - the outcome stays unknown
+        _log.exception("cannot read the outcome of a failed COMMIT")
         return False
     return [row and row.metadata_location for row in found] == [
-        table.metadata_location for table in staged
+        each.metadata_location for each in staged
     ]
 
 
-def _delete_old_metadata(catalog: Catalog, table: Staged) -> None:
-    """Delete metadata files that fell out of the log, where the table asks for that.
-
-    Views have no such log.
-    """
-    properties = table.metadata.get("properties", {})
-    wanted = str(properties.get("write.metadata.delete-after-commit.enabled", "")).lower()
-    if table.kind is not TABLE or table.base is None or table.unchanged or wanted != "true":
+def _delete_expired_metadata(warehouse: Warehouse, staged: Staged) -> None:
+    """Delete metadata files that fell out of the metadata log, if the table's properties ask so."""
+    properties = staged.metadata.get("properties", {})
+    enabled = str(properties.get("write.metadata.delete-after-commit.enabled", "")).lower()
+    if staged.kind is not TABLE or staged.base is None or enabled != "true":
         return
-    for location in metadata_builder.dropped_metadata_files(table.base, table.metadata):
-        _delete_quietly(catalog, location, inside=table.base["location"])
+    for location in table_metadata.dropped_metadata_files(staged.base, staged.metadata):
+        _delete(warehouse, location, inside=staged.base["location"])
 
 
-def _delete_quietly(catalog: Catalog, location: str, inside: str | None = None) -> None:
-    """Delete a file, or leave it: what else was asked is done, and no trouble here may deny it."""
+def _delete(warehouse: Warehouse, location: str, inside: str | None = None) -> None:
+    """Delete a file, or log why not: the commit's outcome is settled and must be reported."""
     try:
-        # A log may name anything; only what lies in the table's own folder is its own.
+        # A log may name any file; only those in the table's own folder are its own.
         if inside is None or is_inside(location, inside):
-            catalog.files.delete(location)
+            warehouse.files.delete(location)
     except CatalogError as error:
         _log.warning("left metadata file %s behind: %s", location, error)

@@ -5,11 +5,12 @@ Local files need neither credentials nor signatures; whoever may read the path m
 
 from typing import Any, NoReturn
 
-from falcon_catalog.catalog import tables
-from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog import tabulars
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import TableIdentifier
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.json_fields import (
     array_of,
     as_object,
     as_text,
@@ -23,21 +24,21 @@ JSON = dict[str, Any]
 _METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE", "PATCH", "OPTIONS")
 
 
-def vend(catalog: Catalog, identifier: TableIdentifier) -> list[JSON]:
+def vend(call: Call, identifier: TableIdentifier) -> list[JSON]:
     """Return storage credentials for a table's files: none, for they are local.
 
     Raises:
         NoSuchTableError: no table has this name.
     """
-    tables.locate(catalog, identifier)
+    tabulars.find(call, TABLE, identifier)
     return []
 
 
-def sign(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> NoReturn:
+def sign(call: Call, identifier: TableIdentifier, request: JSON) -> NoReturn:
     """Refuse to sign a request to an object store: no table's files lie in one.
 
     Args:
-        catalog: where.
+        call: the request.
         identifier: the table.
         request: a RemoteSignRequest of the REST specification.
 
@@ -46,10 +47,10 @@ def sign(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> NoRetu
         BadRequestError: the request is malformed, or else cannot be signed.
     """
     _check_sign_request(request)
-    tables.locate(catalog, identifier)
+    tabulars.find(call, TABLE, identifier)
     raise BadRequestError(
-        f"Cannot sign the request for {identifier}: the files of the warehouse {catalog.name} "
-        "are local, read and write them without a signature"
+        f"Cannot sign the request for {identifier}: the files of the warehouse "
+        f"{call.warehouse.name} are local, read and write them without a signature"
     )
 
 

@@ -4,11 +4,11 @@ import uuid
 from typing import Any
 
 from falcon_catalog.catalog import namespaces
-from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, NoSuchFunctionError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import function as metadata_builder
-from falcon_catalog.metadata.readers import text_of
+from falcon_catalog.metadata.json_fields import text_of
 from falcon_catalog.store import functions as rows
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.functions import FunctionRow
@@ -16,27 +16,27 @@ from falcon_catalog.store.functions import FunctionRow
 JSON = dict[str, Any]
 
 
-def list_(catalog: Catalog, namespace: Namespace, page: Page) -> list[str]:
+def list_(call: Call, namespace: Namespace, page: Page) -> list[str]:
     """Return the names of the functions in a namespace, ordered."""
-    with catalog.database.read() as tx:
-        return rows.names(tx, namespaces.require(tx, catalog, namespace).id, page)
+    with call.warehouse.store.read() as tx:
+        return rows.names(tx, namespaces.require(tx, call, namespace).id, page)
 
 
-def load(catalog: Catalog, identifier: TableIdentifier) -> bytes:
+def load(call: Call, identifier: TableIdentifier) -> bytes:
     """Return a function's metadata as JSON text.
 
     Raises:
         NoSuchNamespaceError, NoSuchFunctionError: there is no such thing.
     """
-    with catalog.database.read() as tx:
-        return _require(tx, catalog, identifier).metadata.encode()
+    with call.warehouse.store.read() as tx:
+        return _require(tx, call, identifier).metadata.encode()
 
 
-def put(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> bytes:
+def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
     """Add a function, or replace one; return its metadata as JSON text.
 
     Args:
-        catalog: where.
+        call: the request.
         identifier: the function.
         request: FunctionMetadata of the REST specification. Without ``function-uuid`` it gets
             one, or keeps the one it has.
@@ -46,8 +46,8 @@ def put(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> bytes:
         BadRequestError: this is no such metadata, or has the uuid of another function.
     """
     check_name(identifier.name, "function")
-    with catalog.database.write() as tx:
-        namespace = namespaces.require(tx, catalog, identifier.namespace)
+    with call.warehouse.store.write() as tx:
+        namespace = namespaces.require(tx, call, identifier.namespace)
         old = rows.find(tx, namespace.id, identifier.name)
         known_uuid = old.uuid if old else str(uuid.uuid4())
         metadata = metadata_builder.parse(request, drawn_uuid=known_uuid)
@@ -61,18 +61,18 @@ def put(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> bytes:
     return text
 
 
-def drop(catalog: Catalog, identifier: TableIdentifier) -> None:
+def drop(call: Call, identifier: TableIdentifier) -> None:
     """Remove a function.
 
     Raises:
         NoSuchNamespaceError, NoSuchFunctionError: there is no such thing.
     """
-    with catalog.database.write() as tx:
-        rows.delete(tx, _require(tx, catalog, identifier).id)
+    with call.warehouse.store.write() as tx:
+        rows.delete(tx, _require(tx, call, identifier).id)
 
 
-def _require(tx: Transaction, catalog: Catalog, identifier: TableIdentifier) -> FunctionRow:
-    namespace = namespaces.require(tx, catalog, identifier.namespace)
+def _require(tx: Transaction, call: Call, identifier: TableIdentifier) -> FunctionRow:
+    namespace = namespaces.require(tx, call, identifier.namespace)
     row = rows.find(tx, namespace.id, identifier.name)
     if row is None:
         raise NoSuchFunctionError(f"Function does not exist: {identifier}")

@@ -1,7 +1,7 @@
 """Retries that carry an Idempotency-Key: one effect, and the same answer each time.
 
-What a request achieved is stored in the very transaction of its effect, in words that no
-newer state can falsify: where the metadata lies, or the small body that was answered.
+What a request achieved is stored in the transaction of its effect, in a form that no newer state
+can falsify: the metadata location, or the small body of the answer.
 Source: the Idempotency-Key parameter of the REST specification.
 """
 
@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.catalog import files
-from falcon_catalog.catalog.base import Catalog, RetryKey, Table
+from falcon_catalog.catalog import metadata_files
+from falcon_catalog.catalog.call import Call, IdempotencyKey
+from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
@@ -28,69 +29,67 @@ _LIFETIME_MS = 30 * 60 * 1000
 JSON = dict[str, Any]
 
 
-class ConcludedMeanwhileError(CommitFailedError):
-    """The same request, sent twice, was concluded by its twin. Nothing was done again."""
+class RecordedMeanwhileError(CommitFailedError):
+    """The same request, sent twice, was completed by its twin. Nothing was done again."""
 
 
-def conclude(tx: Transaction, catalog: Catalog, answer: JSON) -> None:
-    """Store what the request of this transaction achieved, if it carries a key.
+def record(tx: Transaction, call: Call, answer: JSON) -> None:
+    """Store what a request achieved, in the transaction of its effect, if it carries a key.
 
     Raises:
-        ConcludedMeanwhileError: a twin of the request was faster; the transaction must end.
+        RecordedMeanwhileError: a twin of the request was faster; the transaction must end.
     """
-    retry = catalog.retry_key
-    if retry is None:
-        return
-    if not _insert(tx, catalog, retry, answer):
-        raise ConcludedMeanwhileError(f"The request {retry.key} was answered already")
-    retry.concluded = True
+    key = call.idempotency_key
+    if key is not None and not _insert(tx, call, key, answer):
+        raise RecordedMeanwhileError(f"The request {key.key} was answered already")
 
 
-def conclude_alone(catalog: Catalog, retry: RetryKey, answer: JSON) -> JSON | None:
-    """Store the answer to a request without effect; return what a twin stored before, if any."""
-    with catalog.database.write() as tx:
-        if _insert(tx, catalog, retry, answer):
+def record_answer(call: Call, key: IdempotencyKey, answer: JSON) -> JSON | None:
+    """Store the answer to a request that has no record yet; return the record, if it has one."""
+    if (earlier := recall(call, key)) is not None:
+        return earlier
+    with call.warehouse.store.write() as tx:
+        if _insert(tx, call, key, answer):
             return None
-        return _read(retry, rows.find(tx, catalog.warehouse_id, retry.key))
+        return _read(key, rows.find(tx, call.warehouse.id, key.key))
 
 
-def recall(catalog: Catalog, retry: RetryKey) -> JSON | None:
-    """Return what was answered to this request before, or None.
+def recall(call: Call, key: IdempotencyKey) -> JSON | None:
+    """Return the recorded answer to a request, or None.
 
     Raises:
         BadRequestError: the key belongs to another request.
     """
-    with catalog.database.read() as tx:
-        return _read(retry, rows.find(tx, catalog.warehouse_id, retry.key))
+    return _read(key, rows.find(call.warehouse.store.autocommit(), call.warehouse.id, key.key))
 
 
-def state_then(catalog: Catalog, metadata_location: str) -> Table:
+def state_then(call: Call, metadata_location: str) -> Loaded:
     """Return the table or view as the request left it.
 
     Raises:
-        CommitStateUnknownError: its metadata file cannot be read by now. The request was done,
-            and no answer may deny that.
+        CommitStateUnknownError: its metadata file can no longer be read. The request was
+            completed, which no answer may deny.
     """
     try:
-        return Table(Document(files.read(catalog.files, metadata_location)), metadata_location)
+        metadata = metadata_files.read(call.warehouse.files, metadata_location)
+        return Loaded(Document(metadata), metadata_location)
     except CatalogError as error:
         raise CommitStateUnknownError(
-            f"The request was done before, but its state cannot be told any more: {error}"
+            f"The request was completed before, but its state can no longer be read: {error}"
         ) from error
 
 
-def _insert(tx: Transaction, catalog: Catalog, retry: RetryKey, answer: JSON) -> bool:
-    receipt = Receipt(retry.request, orjson.dumps(answer).decode())
-    return rows.insert(tx, catalog.warehouse_id, retry.key, receipt, lifetime_ms=_LIFETIME_MS)
+def _insert(tx: Transaction, call: Call, key: IdempotencyKey, answer: JSON) -> bool:
+    receipt = Receipt(key.request, orjson.dumps(answer).decode())
+    return rows.insert(tx, call.warehouse.id, key.key, receipt, lifetime_ms=_LIFETIME_MS)
 
 
-def _read(retry: RetryKey, receipt: Receipt | None) -> JSON | None:
+def _read(key: IdempotencyKey, receipt: Receipt | None) -> JSON | None:
     if receipt is None:
         return None
-    if receipt.request != retry.request:
+    if receipt.request != key.request:
         raise BadRequestError(
-            f"Invalid Idempotency-Key {retry.key}: it was used for another request, "
-            f"{receipt.request}"
+            f"Invalid Idempotency-Key {key.key}: it was used for another request, {receipt.request}"
         )
     answer: JSON = orjson.loads(receipt.answer)
     return answer

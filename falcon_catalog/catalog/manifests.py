@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from falcon_catalog.catalog.planning import iceberg
-from falcon_catalog.catalog.planning.iceberg import Entries
+from falcon_catalog.catalog.scan_planning import iceberg
+from falcon_catalog.catalog.scan_planning.iceberg import Entries
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 
 MANIFEST_PATH, MANIFEST_LENGTH = 500, 501

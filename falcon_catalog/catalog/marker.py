@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from falcon_catalog.catalog.files import parse
+from falcon_catalog.catalog.metadata_files import parse
 from falcon_catalog.errors import BadRequestError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import join

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from falcon_catalog.catalog import kinds
-from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.catalog.kinds import TABLE
+from falcon_catalog.catalog import tabulars
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.errors import BadRequestError, PayloadTooLargeError, show
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.metadata import reports
-from falcon_catalog.metadata.readers import text_of
+from falcon_catalog.metadata.json_fields import text_of
 from falcon_catalog.store import metrics as rows
 
 JSON = dict[str, Any]
@@ -18,11 +18,11 @@ Report = rows.ReportRow
 MAX_REPORT_BYTES = 512 * 1024
 
 
-def report(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> None:
+def report(call: Call, identifier: TableIdentifier, request: JSON) -> None:
     """Store what a client reports of a scan or commit of a table.
 
     Args:
-        catalog: where.
+        call: the request.
         identifier: the table.
         request: a ReportMetricsRequest of the REST specification.
 
@@ -37,21 +37,19 @@ def report(catalog: Catalog, identifier: TableIdentifier, request: JSON) -> None
         raise PayloadTooLargeError(
             f"The report has {len(text)} bytes, at most {MAX_REPORT_BYTES} are taken"
         )
-    with catalog.database.write() as tx:
-        table = kinds.require(tx, catalog, identifier, TABLE)
+    with call.warehouse.store.write() as tx:
+        table = tabulars.require(tx, call, TABLE, identifier)
         rows.insert(
             tx,
-            catalog.warehouse_id,
+            call.warehouse.id,
             identifier,
             table_uuid=table.uuid,
             report=text.decode(),
-            keep=catalog.keep_reports,
+            keep=call.warehouse.keep_reports,
         )
 
 
-def newest(
-    catalog: Catalog, namespace: Namespace | None, table: str | None, page: Page
-) -> list[Report]:
+def newest(call: Call, namespace: Namespace | None, table: str | None, page: Page) -> list[Report]:
     """Return the newest reports of all tables, of a namespace's or of one, newest first.
 
     Names are those that the tables had when the reports came in: a table need not exist.
@@ -64,10 +62,10 @@ def newest(
     if page.after is not None and not (page.after.isascii() and page.after.isdigit()):
         raise BadRequestError("Invalid pageToken: it is of another list")
     before = None if page.after is None else min(int(page.after), 2**63 - 1)
-    with catalog.database.read() as tx:
+    with call.warehouse.store.read() as tx:
         return rows.newest(
             tx,
-            catalog.warehouse_id,
+            call.warehouse.id,
             namespace=namespace,
             table=table,
             before=before,

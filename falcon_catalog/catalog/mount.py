@@ -27,24 +27,23 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Warehouse:
-    """A warehouse of the settings."""
+class Root:
+    """The name and location of a warehouse, as the settings name them."""
 
     name: str
-    root: str
-    """Its location."""
+    location: str
     others: frozenset[str] = frozenset()
     """The warehouses that lie elsewhere: a marker of one of them does not belong here."""
 
     def __str__(self) -> str:
-        return f"warehouse {self.name} ({self.root})"
+        return f"warehouse {self.name} ({self.location})"
 
 
-def warehouses_of(roots: dict[str, str]) -> list[Warehouse]:
+def roots_of(roots: dict[str, str]) -> list[Root]:
     """Return the warehouses that settings name, from the location of each."""
     return [
-        Warehouse(name, root, frozenset(n for n, other in roots.items() if other != root))
-        for name, root in roots.items()
+        Root(name, location, frozenset(n for n, other in roots.items() if other != location))
+        for name, location in roots.items()
     ]
 
 
@@ -63,34 +62,33 @@ class Condition:
         return self.state in ("present", "unmarked")
 
 
-def examine(
-    files: FileIO, tx: Transaction, warehouse: Warehouse, *, adopt: bool = False
-) -> Condition:
+def examine(files: FileIO, tx: Transaction, root: Root, *, adopt: bool = False) -> Condition:
     """Find out whether a warehouse is there; nothing is changed.
 
     Args:
         files: reads its storage.
         tx: the store; each look is one statement, so that no transaction is needed around it.
-        warehouse: what is looked for.
+        root: of the warehouse.
         adopt: whether the operator says that the folder is this warehouse, whatever it holds.
     """
-    root = warehouse.root
     try:
-        condition = _by_marker(files, tx, warehouse)
+        condition = _by_marker(files, tx, root)
         if condition.state != "present" and adopt:
-            return _by_tables(files, tx, warehouse, otherwise=Condition("unmarked"))
+            return _by_tables(files, tx, root, otherwise=Condition("unmarked"))
         if condition.state == "unmarked":
-            return _by_tables(files, tx, warehouse, otherwise=_new(files, tx, warehouse))
+            return _by_tables(files, tx, root, otherwise=_new(files, tx, root))
     except CatalogError as error:
-        return Condition("absent", f"{marker.location(root)} cannot be judged: {error.message}")
+        return Condition(
+            "absent", f"{marker.location(root.location)} cannot be judged: {error.message}"
+        )
     return condition
 
 
-def _by_marker(files: FileIO, tx: Transaction, warehouse: Warehouse) -> Condition:
+def _by_marker(files: FileIO, tx: Transaction, root: Root) -> Condition:
     """Judge by the marker; ``unmarked``: there is none, and none was ever written."""
-    place, store = marker.location(warehouse.root), warehouses.store_id(tx)
+    place, store = marker.location(root.location), warehouses.store_id(tx)
     try:
-        found = marker.read(files, warehouse.root)
+        found = marker.read(files, root.location)
     except CatalogError as error:
         return Condition("absent", error.message)
     if found is not None and found.store != store:
@@ -100,23 +98,21 @@ def _by_marker(files: FileIO, tx: Transaction, warehouse: Warehouse) -> Conditio
             f" this one is {store}",
         )
     if found is not None:
-        if found.warehouse in warehouse.others:
+        if found.warehouse in root.others:
             return Condition("absent", f"{place} is that of the warehouse {found.warehouse}")
         return Condition("present")
-    row = warehouses.find(tx, warehouse.name)
-    if row is not None and row.marked_location == key(warehouse.root):
+    row = warehouses.find(tx, root.name)
+    if row is not None and row.marked_location == key(root.location):
         return Condition("absent", f"its marker file {place} is missing: is it mounted?")
     return Condition("unmarked")
 
 
-def _by_tables(
-    files: FileIO, tx: Transaction, warehouse: Warehouse, *, otherwise: Condition
-) -> Condition:
+def _by_tables(files: FileIO, tx: Transaction, root: Root, *, otherwise: Condition) -> Condition:
     """Judge by the metadata files of its tables; ``otherwise`` holds if it has none in its root."""
-    row = warehouses.find(tx, warehouse.name)
+    row = warehouses.find(tx, root.name)
     found = warehouses.metadata_locations(tx, row.id, _MOST_LOOKED_FOR) if row else []
-    root = key(warehouse.root)
-    known = [each for each in found if (key_or_none(each) or "").startswith(root)]
+    root_key = key(root.location)
+    known = [each for each in found if (key_or_none(each) or "").startswith(root_key)]
     if not known:
         return otherwise
     if any(map(files.exists, known)):
@@ -126,9 +122,9 @@ def _by_tables(
     )
 
 
-def _new(files: FileIO, tx: Transaction, warehouse: Warehouse) -> Condition:
-    row = warehouses.find(tx, warehouse.name)
-    if files.is_empty(warehouse.root) or (row is not None and row.predates_markers):
+def _new(files: FileIO, tx: Transaction, root: Root) -> Condition:
+    row = warehouses.find(tx, root.name)
+    if files.is_empty(root.location) or (row is not None and row.predates_markers):
         return Condition("unmarked")
     return Condition("refused", "it holds files, but this store has no table in it")
 
@@ -139,18 +135,18 @@ class Mount:
     It is looked at whenever it is needed, so that it may come and go while the server runs.
     """
 
-    def __init__(self, files: FileIO, database: Database, warehouse: Warehouse) -> None:
-        self.warehouse = warehouse
+    def __init__(self, files: FileIO, database: Database, root: Root) -> None:
+        self.root = root
         self._files = files
         self._database = database
-        self._marker = marker.location(warehouse.root)
+        self._marker = marker.location(root.location)
         self._known: Hashable = None  # the version of the marker that was read and is ours
         self._why = ""
         self._guard = threading.Lock()
 
     def examine(self, *, adopt: bool = False) -> Condition:
         """Return what is at the root now; as ``examine``."""
-        return examine(self._files, self._database.glance(), self.warehouse, adopt=adopt)
+        return examine(self._files, self._database.autocommit(), self.root, adopt=adopt)
 
     def require(self) -> None:
         """Do nothing if the warehouse is there: one look at its marker.
@@ -170,12 +166,12 @@ class Mount:
         with contextlib.suppress(CatalogError):
             version = self._files.version(self._marker)
         found = self.examine()
-        why = "" if found.is_there else f"The {self.warehouse} is not available: {found.why}"
+        why = "" if found.is_there else f"The {self.root} is not available: {found.why}"
         with self._guard:
             if why and not self._why:
                 _log.error("%s", why)
             elif self._why and not why:
-                _log.warning("the %s is available again", self.warehouse)
+                _log.warning("the %s is available again", self.root)
             self._why = why
             self._known = version if found.state == "present" else None
         return why
@@ -186,14 +182,14 @@ class Mount:
         Raises:
             ServiceUnavailableError: it cannot be written.
         """
-        name, root = self.warehouse.name, self.warehouse.root
+        name, root = self.root.name, self.root.location
         found = self.examine(adopt=adopt)
         if not found.is_there:
             return
         if found.state == "unmarked":
-            store = warehouses.store_id(self._database.glance())
+            store = warehouses.store_id(self._database.autocommit())
             marker.write(self._files, root, Marker(store, name))
-        row = warehouses.find(self._database.glance(), name)
+        row = warehouses.find(self._database.autocommit(), name)
         if row is None or row.marked_location != key(root):
             with self._database.write() as tx:
                 warehouses.mark(tx, name, key(root))

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from falcon_catalog.catalog import growth, idempotency, placement
-from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog import idempotency, policy
+from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import (
     AlreadyExistsError,
     BadRequestError,
@@ -20,18 +20,18 @@ from falcon_catalog.store.database import Transaction
 Properties = dict[str, str]
 
 
-def list_(catalog: Catalog, parent: Namespace | None, page: Page) -> list[Namespace]:
+def list_(call: Call, parent: Namespace | None, page: Page) -> list[Namespace]:
     """Return the namespaces directly below ``parent`` (None: the top), ordered by name.
 
     Raises:
         NoSuchNamespaceError: there is no such parent.
     """
-    with catalog.database.read() as tx:
-        parent_id = None if parent is None else require(tx, catalog, parent).id
-        return rows.children(tx, catalog.warehouse_id, parent_id, page)
+    with call.warehouse.store.read() as tx:
+        parent_id = None if parent is None else require(tx, call, parent).id
+        return rows.children(tx, call.warehouse.id, parent_id, page)
 
 
-def create(catalog: Catalog, namespace: Namespace, properties: Properties) -> None:
+def create(call: Call, namespace: Namespace, properties: Properties) -> None:
     """Add a namespace inside its parent.
 
     Raises:
@@ -40,27 +40,27 @@ def create(catalog: Catalog, namespace: Namespace, properties: Properties) -> No
         BadRequestError: its properties are too long, or its location is none.
         ForbiddenError: its location is not for its tables.
     """
-    growth.check_properties(catalog, f"namespace {namespace}", None, properties)
-    with catalog.database.write() as tx:
+    policy.check_properties(call.warehouse, f"namespace {namespace}", None, properties)
+    with call.warehouse.store.write() as tx:
         parent = namespace.parent
-        parent_id = None if parent is None else require(tx, catalog, parent).id
+        parent_id = None if parent is None else require(tx, call, parent).id
         if not rows.insert(
-            tx, catalog.warehouse_id, namespace, parent_id=parent_id, properties=properties
+            tx, call.warehouse.id, namespace, parent_id=parent_id, properties=properties
         ):
             raise AlreadyExistsError(f"Namespace already exists: {namespace}")
-        _check_location(tx, catalog, {}, properties)
+        _check_location(tx, call, {}, properties)
         body = {"namespace": namespace.levels, "properties": properties}
-        idempotency.conclude(tx, catalog, {"body": body})
+        idempotency.record(tx, call, {"body": body})
 
 
-def load(catalog: Catalog, namespace: Namespace) -> Properties:
+def load(call: Call, namespace: Namespace) -> Properties:
     """Return the properties of a namespace."""
-    with catalog.database.read() as tx:
-        return require(tx, catalog, namespace).properties
+    with call.warehouse.store.read() as tx:
+        return require(tx, call, namespace).properties
 
 
 def update(
-    catalog: Catalog, namespace: Namespace, removals: Sequence[str], updates: Properties
+    call: Call, namespace: Namespace, removals: Sequence[str], updates: Properties
 ) -> dict[str, list[str]]:
     """Remove and set properties.
 
@@ -76,55 +76,53 @@ def update(
         raise UnprocessableEntityError(
             f"Invalid properties update: {', '.join(both)} cannot be both removed and updated"
         )
-    with catalog.database.write() as tx:
-        row = require(tx, catalog, namespace)
+    with call.warehouse.store.write() as tx:
+        row = require(tx, call, namespace)
         wanted = dict.fromkeys(removals)
         kept = {key: value for key, value in row.properties.items() if key not in wanted}
         changed = kept | updates
-        growth.check_properties(catalog, f"namespace {namespace}", row.properties, changed)
-        _check_location(tx, catalog, row.properties, changed)
+        policy.check_properties(call.warehouse, f"namespace {namespace}", row.properties, changed)
+        _check_location(tx, call, row.properties, changed)
         rows.set_properties(tx, row.id, changed)
         outcome = {
             "removed": [key for key in wanted if key in row.properties],
             "updated": list(updates),
             "missing": [key for key in wanted if key not in row.properties],
         }
-        idempotency.conclude(tx, catalog, {"body": outcome})
+        idempotency.record(tx, call, {"body": outcome})
     return outcome
 
 
-def _check_location(
-    tx: Transaction, catalog: Catalog, before: Properties, after: Properties
-) -> None:
+def _check_location(tx: Transaction, call: Call, before: Properties, after: Properties) -> None:
     """Check that tables can be created below a namespace's ``location``, if it is a new one.
 
     One that was accepted earlier stays, so that everything else can be changed.
     """
     location = after.get("location")
     if location and location != before.get("location"):
-        placement.check_allowed(catalog, location)
-        placement.check_surroundings(tx, catalog, location)
+        policy.check_allowed(call.warehouse, location)
+        policy.check_surroundings(tx, call.warehouse, location)
 
 
-def drop(catalog: Catalog, namespace: Namespace) -> None:
+def drop(call: Call, namespace: Namespace) -> None:
     """Remove an empty namespace.
 
     Raises:
         NamespaceNotEmptyError: it still holds tables, views, functions or namespaces.
         NoSuchNamespaceError: there is no such namespace.
     """
-    with catalog.database.write() as tx:
-        row = require(tx, catalog, namespace)
+    with call.warehouse.store.write() as tx:
+        row = require(tx, call, namespace)
         if content := rows.content(tx, row.id):
             held = ", ".join(f"{count} {what}" for what, count in content.items())
             raise NamespaceNotEmptyError(f"Namespace {namespace} is not empty. It holds {held}.")
         rows.delete(tx, row.id)
-        idempotency.conclude(tx, catalog, {})
+        idempotency.record(tx, call, {})
 
 
-def require(tx: Transaction, catalog: Catalog, namespace: Namespace) -> rows.NamespaceRow:
+def require(tx: Transaction, call: Call, namespace: Namespace) -> rows.NamespaceRow:
     """Return the row of a namespace that must exist."""
-    row = rows.find(tx, catalog.warehouse_id, namespace)
+    row = rows.find(tx, call.warehouse.id, namespace)
     if row is None:
         raise NoSuchNamespaceError(f"Namespace does not exist: {namespace}")
     return row

@@ -5,11 +5,11 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
-from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import local_path
+from falcon_catalog.metrics import Metrics
 from falcon_catalog.store import dropped
-from falcon_catalog.telemetry.meters import Meters
 
 Seen = list[tuple[tuple[str, ...], float]]
 """Values of labels, each with a number."""
@@ -22,20 +22,20 @@ class Room:
     that must not be the thread that answers health checks.
     """
 
-    def __init__(self, catalogs: Sequence[Catalog]) -> None:
-        self._catalogs = tuple(catalogs)
+    def __init__(self, warehouses: Sequence[Warehouse]) -> None:
+        self._all = tuple(warehouses)
         self._store: Seen = []
         self._warehouses: dict[str, float] = {}
 
     def measure(self) -> None:
         """Look at each file system."""
-        path = self._catalogs[0].database.path.absolute().parent
+        path = self._all[0].store.path.absolute().parent
         self._store = [((), free) for free in _free(str(path))]
-        for catalog in self._catalogs:
-            self._warehouses.pop(catalog.name, None)
+        for warehouse in self._all:
+            self._warehouses.pop(warehouse.name, None)
             with contextlib.suppress(CatalogError):
-                for free in _free(local_path(catalog.location)):
-                    self._warehouses[catalog.name] = free
+                for free in _free(local_path(warehouse.location)):
+                    self._warehouses[warehouse.name] = free
 
     def of_store(self) -> Seen:
         """Return the free bytes where the store is."""
@@ -46,25 +46,25 @@ class Room:
         return [((name,), free) for name, free in self._warehouses.copy().items()]
 
 
-def watch(meters: Meters, catalogs: Sequence[Catalog]) -> Room:
-    """Let meters follow what is in the catalogs; return the room, which somebody must measure."""
-    database, room = catalogs[0].database, Room(catalogs)
-    meters.store_bytes.follow(lambda: _size(str(database.path)))
-    meters.store_log_bytes.follow(lambda: _size(f"{database.path}-wal"))
-    meters.store_free_bytes.follow(room.of_store)
-    meters.warehouse_free_bytes.follow(room.of_warehouses)
-    meters.drops.follow(lambda: _drops(catalogs, lambda sums: sums.count))
-    meters.oldest_drop.follow(lambda: _drops(catalogs, lambda sums: sums.oldest_ms / 1000))
-    meters.troubled_purges.follow(lambda: _drops(catalogs, lambda sums: sums.troubled))
-    meters.poll(meters.purge_failures, lambda: catalogs[0].purges.failed)
+def watch(metrics: Metrics, warehouses: Sequence[Warehouse]) -> Room:
+    """Let metrics follow what is in the catalogs; return the room, which somebody must measure."""
+    database, room = warehouses[0].store, Room(warehouses)
+    metrics.store_bytes.follow(lambda: _size(str(database.path)))
+    metrics.store_log_bytes.follow(lambda: _size(f"{database.path}-wal"))
+    metrics.store_free_bytes.follow(room.of_store)
+    metrics.warehouse_free_bytes.follow(room.of_warehouses)
+    metrics.drops.follow(lambda: _drops(warehouses, lambda sums: sums.count))
+    metrics.oldest_drop.follow(lambda: _drops(warehouses, lambda sums: sums.oldest_ms / 1000))
+    metrics.troubled_purges.follow(lambda: _drops(warehouses, lambda sums: sums.troubled))
+    metrics.purge_failures.poll(lambda: warehouses[0].counters.failed_purges)
     return room
 
 
-def _drops(catalogs: Sequence[Catalog], number: Callable[[dropped.Sums], float]) -> Seen:
+def _drops(warehouses: Sequence[Warehouse], number: Callable[[dropped.Sums], float]) -> Seen:
     """Return a number for each warehouse; nothing if the store cannot be read."""
     with contextlib.suppress(sqlite3.Error):
-        tx = catalogs[0].database.glance()
-        return [((c.name,), number(dropped.sums(tx, c.warehouse_id))) for c in catalogs]
+        tx = warehouses[0].store.autocommit()
+        return [((c.name,), number(dropped.sums(tx, c.id))) for c in warehouses]
     return []
 
 

@@ -12,10 +12,10 @@ import click
 
 from falcon_catalog.durable_files import Folders
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.listening import ServerError
 from falcon_catalog.rules import store_path
+from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
-from falcon_catalog.store import tenancy
+from falcon_catalog.store import locks
 from falcon_catalog.store.database import StoreError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -50,12 +50,17 @@ def with_settings(command: Command) -> Command:
     for setting in reversed(SETTINGS):
         if setting.flag:
             default = setting.default.replace("{state}", "STATE")
+            takes_value = setting.default != "false"
             command = click.option(
                 setting.flag,
                 setting.key.replace(".", "_"),
-                metavar="VALUE",
+                metavar="VALUE" if takes_value else None,
+                is_flag=not takes_value,
+                default=None,
                 help=f"{setting.help} [{setting.key}, {setting.variable}; default: {default}]",
             )(command)
+    # Of earlier versions: reading the settings says what replaces it.
+    command = click.option("--processes", "server_processes", hidden=True)(command)
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
@@ -66,7 +71,8 @@ def with_settings(command: Command) -> Command:
 
 def read(config: Path | None, flags: dict[str, Any]) -> Settings:
     """Return the settings in force: flags, environment, file, defaults."""
-    by_option = {setting.key.replace(".", "_"): setting.key for setting in SETTINGS}
+    keys = [*(setting.key for setting in SETTINGS), "server.processes"]
+    by_option = {key.replace(".", "_"): key for key in keys}
     return load(config, os.environ, {by_option[option]: value for option, value in flags.items()})
 
 
@@ -79,7 +85,7 @@ def at_work(settings: Settings) -> Iterator[None]:
     """
     path = store_path(settings.store.url)
     Folders().make(str(path.parent))
-    with tenancy.shared(path):
+    with locks.shared(path):
         yield
 
 

@@ -8,17 +8,18 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from falcon_catalog.catalog import undrop
-from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog import dropped as drops
+from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
+from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.mount import unavailable
-from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
+from falcon_catalog.catalog.purge import purge_expired
+from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.cli.common import Stopped, at_work, read, told_in_one_line, utc, with_settings
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.rules import store_path
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
-from falcon_catalog.store import warehouses
-from falcon_catalog.store.read_only import look
+from falcon_catalog.store import read_only, warehouses
 
 
 @click.command()
@@ -32,7 +33,7 @@ def dropped(config: Path | None, **flags: Any) -> None:
     """
     with told_in_one_line():
         settings = read(config, flags)
-        with look(store_path(settings.store.url)) as tx:
+        with read_only.look(store_path(settings.store.url)) as tx:
             table = [
                 (
                     row.id,
@@ -63,10 +64,10 @@ def undrop_command(dropped_id: int, name: str | None, config: Path | None, **fla
         falcon-catalog undrop 7
         falcon-catalog undrop 7 --as archive.orders
     """
-    with told_in_one_line(), _opened(read(config, flags)) as catalogs:
+    with told_in_one_line(), _opened(read(config, flags)) as opened:
         *levels, last = name.split(".") if name else ("", "")
         to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
-        row = undrop.undrop(undrop.home_of(catalogs, dropped_id), dropped_id, to)
+        row = drops.undrop(Call(drops.warehouse_of(opened, dropped_id)), dropped_id, to)
     click.echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
 
 
@@ -82,20 +83,20 @@ def maintain(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog maintain
     """
-    with told_in_one_line(), _opened(read(config, flags)) as catalogs:
-        missing = unavailable([catalog.mount for catalog in catalogs])
-        there = [catalog for catalog in catalogs if not catalog.mount.absence()]
-        lines = [line for catalog in there for line in undrop.let_go(catalog)]
+    with told_in_one_line(), _opened(read(config, flags)) as opened:
+        missing = unavailable([warehouse.mount for warehouse in opened])
+        there = [warehouse for warehouse in opened if not warehouse.mount.absence()]
+        lines = [line for warehouse in there for line in purge_expired(warehouse)]
     click.echo("\n".join(lines) or "Nothing is due.")
     if missing:
         raise Stopped(f"{'; '.join(missing)}. Nothing of it was forgotten or purged")
 
 
 @contextlib.contextmanager
-def _opened(settings: Settings) -> Iterator[list[Catalog]]:
+def _opened(settings: Settings) -> Iterator[list[Warehouse]]:
     with at_work(settings):
-        catalogs = open_catalogs(settings)
+        opened = open_warehouses(settings)
         try:
-            yield catalogs
+            yield opened
         finally:
-            close_catalogs(catalogs)
+            close_warehouses(opened)

@@ -8,14 +8,13 @@ from typing import Any
 import click
 
 from falcon_catalog import logs
-from falcon_catalog.app import CatalogService
-from falcon_catalog.catalog.opening import prepare_store, require_writable
+from falcon_catalog.app import create_app
+from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
-from falcon_catalog.processes import serve_processes
 from falcon_catalog.rules import store_path
-from falcon_catalog.server import serve
+from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
-from falcon_catalog.store import tenancy
+from falcon_catalog.store import locks
 
 _adopting = click.option(
     "--adopt-warehouse",
@@ -48,8 +47,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
         try:
             prepare(settings)
             require_writable(settings)
-            # Workers are forks, and hold the lock with this process.
-            with tenancy.shared(store_path(settings.store.url)):
+            with locks.shared(store_path(settings.store.url)):
                 if adopt_warehouse:
                     prepare_store(settings, adopt=True)
                 finished = run(settings, logs.say)
@@ -60,11 +58,9 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
 
 
 def run(settings: Settings, announce: Callable[[str], object]) -> bool:
-    """Serve from as many processes as the settings name; return as ``serve`` does."""
-    service = CatalogService(settings)
-    if settings.server.processes > 1:
-        return serve_processes(service, settings.server, announce, service.meters)
-    return serve(service.make(), settings.server, announce, service.meters)
+    """Open the catalog and serve it; return as ``serve`` does."""
+    app = create_app(settings)
+    return serve(app, settings.server, announce, app.metrics)
 
 
 @click.command()
@@ -83,7 +79,7 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None
         settings = read(config, flags)
         prepare(settings)
         require_writable(settings)
-        with tenancy.shared(store_path(settings.store.url)):
+        with locks.shared(store_path(settings.store.url)):
             prepare_store(settings, adopt=adopt_warehouse)
     click.echo(f"{settings.store.url} is up to date")
 

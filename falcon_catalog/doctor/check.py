@@ -12,7 +12,7 @@ from falcon_catalog.doctor.tables import Ages, Checked
 from falcon_catalog.fileio.base import Entry, FileIO
 from falcon_catalog.locations import key_or_none, nested
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import read_only, survey, tenancy, warehouses
+from falcon_catalog.store import locks, read_only, survey, warehouses
 from falcon_catalog.store.database import DamagedStoreError, Transaction
 from falcon_catalog.store.survey import Place, Pointer
 
@@ -59,7 +59,7 @@ class Scope:
     def ages(self) -> Ages:
         """What is too young to be judged: nothing, where no server can be writing it."""
         now = read_only.now_ms()
-        settled = now - _SETTLED_MS if tenancy.may_be_in_use(self.path) else now + DAY_MS
+        settled = now - _SETTLED_MS if locks.may_be_in_use(self.path) else now + DAY_MS
         return Ages(settled=settled, orphaned=min(settled, now - self.older_than_ms))
 
 
@@ -99,7 +99,7 @@ def _check(tx: Transaction, scope: Scope, report: Report, progress: Progress) ->
         report.findings.append(Finding("orphan-metadata", str(pointer), _sum(found), "orphans"))
     report.counts["orphaned metadata files"] = len(orphans)
     report.counts["bytes in them"] = sum(file.bytes for _, file in orphans)
-    absent = {one.warehouse.root for one in report.lacking if one.condition.state == "absent"}
+    absent = {one.root.location for one in report.lacking if one.condition.state == "absent"}
     _check_folders(tx, scope, report, set(roots.values()) - absent)
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from falcon_catalog.catalog import kinds
-from falcon_catalog.catalog.files import read
+from falcon_catalog.catalog import tabulars
+from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import Entry, FileIO, walk
 from falcon_catalog.locations import ancestors, join, key, key_or_none, strip_slash
@@ -69,9 +69,9 @@ def read_own(files: FileIO, pointer: Pointer, location: str) -> JSON | None:
     return metadata if kind.uuid_of(metadata) == pointer.uuid else None
 
 
-def kind_of(pointer: Pointer) -> kinds.Kind:
+def kind_of(pointer: Pointer) -> tabulars.Kind:
     """Return what a catalog knows of the kind of this one."""
-    return kinds.TABLE if pointer.kind == kinds.TABLE.name else kinds.VIEW
+    return tabulars.TABLE if pointer.kind == tabulars.TABLE.name else tabulars.VIEW
 
 
 def snapshots_written(files: FileIO, pointer: Pointer, *, since: int) -> set[int]:

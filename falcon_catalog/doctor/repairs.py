@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from falcon_catalog.catalog.files import read
+from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.doctor import storage
 from falcon_catalog.doctor.check import DAY_MS, Progress, Scope, check
 from falcon_catalog.doctor.findings import counted
@@ -20,7 +20,7 @@ from falcon_catalog.doctor.metadata_files import (
 from falcon_catalog.doctor.tables import load
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import is_inside, key, with_scheme
-from falcon_catalog.store import dropped, read_only, survey, tabulars, tenancy
+from falcon_catalog.store import dropped, locks, read_only, survey, tabulars
 from falcon_catalog.store.database import Database, StoreError, Transaction
 from falcon_catalog.store.survey import Place, Pointer
 
@@ -92,7 +92,7 @@ def _writing(scope: Scope) -> Iterator[Transaction]:
     with read_only.look(scope.path):
         pass  # it is there, and of this version
     with (
-        tenancy.shared(scope.path),
+        locks.shared(scope.path),
         contextlib.closing(Database(scope.path)) as database,
         database.write() as tx,
     ):

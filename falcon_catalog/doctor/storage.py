@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from falcon_catalog.catalog.mount import Condition, Warehouse, examine, warehouses_of
+from falcon_catalog.catalog.mount import Condition, Root, examine, roots_of
 from falcon_catalog.doctor.findings import Finding, counted
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import key, key_or_none, strip_slash, with_scheme
@@ -16,17 +16,17 @@ from falcon_catalog.store.survey import Pointer
 class Missing:
     """A warehouse that is not there, or whose folder is another store's."""
 
-    warehouse: Warehouse
+    root: Root
     condition: Condition
 
     def __str__(self) -> str:
-        return f"the {self.warehouse} is not available: {self.condition.why}"
+        return f"the {self.root} is not available: {self.condition.why}"
 
     def holds(self, pointer: Pointer) -> bool:
         """Return whether a table's metadata file lies in it."""
         own = key_or_none(pointer.metadata_location)
-        inside = own is not None and own.startswith(key(self.warehouse.root))
-        return inside and pointer.warehouse == self.warehouse.name
+        inside = own is not None and own.startswith(key(self.root.location))
+        return inside and pointer.warehouse == self.root.name
 
 
 def missing(files: FileIO, tx: Transaction, settings: Settings) -> list[Missing]:
@@ -35,10 +35,10 @@ def missing(files: FileIO, tx: Transaction, settings: Settings) -> list[Missing]
     Where the settings name another location than the one that the store has marked, both are
     checked: a forgotten ``--warehouse`` must not make all tables look lost.
     """
-    named = warehouses_of(settings.warehouse.roots)
-    roots = {(each.name, key(each.root)) for each in named}
+    named = roots_of(settings.warehouse.roots)
+    roots = {(each.name, key(each.location)) for each in named}
     marked = [
-        Warehouse(name, strip_slash(with_scheme(location)))
+        Root(name, strip_slash(with_scheme(location)))
         for name, location in warehouses.marked(tx)
         if (name, location) not in roots
     ]
@@ -58,5 +58,5 @@ def findings(tx: Transaction, lacking: list[Missing]) -> list[Finding]:
         )
         check = "warehouse-missing" if one.condition.state == "absent" else "warehouse-foreign"
         what = f"{one.condition.why}; {content}; the id of this store is {warehouses.store_id(tx)}"
-        found.append(Finding(check, str(one.warehouse), what))
+        found.append(Finding(check, str(one.root), what))
     return found

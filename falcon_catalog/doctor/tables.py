@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from falcon_catalog.catalog.files import read
 from falcon_catalog.catalog.manifests import Sizes, Walk
+from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.doctor.findings import Finding
 from falcon_catalog.doctor.metadata_files import (
     MetadataFile,

@@ -11,6 +11,7 @@ from pathlib import Path
 from falcon_catalog import durable_files
 from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
 from falcon_catalog.fileio.base import Entry, Kind, no_such_file
+from falcon_catalog.fileio.deadline import Reader
 from falcon_catalog.locations import key, local_path
 
 Timing = contextlib.AbstractContextManager[None]
@@ -33,6 +34,7 @@ class LocalFileIO:
         self._durable = durable
         self._time_sync = time_sync
         self._folders = durable_files.Folders(sync=durable)
+        self._reader = Reader()
         self._guard = threading.Lock()
         self.writes = 0
         """Files that were written. May be read at any time, as all that is counted here."""
@@ -43,7 +45,7 @@ class LocalFileIO:
     def read(self, location: str) -> bytes:
         """Return the content of a file."""
         with _found(location):
-            return Path(local_path(location)).read_bytes()
+            return self._reader.read(local_path(location))
 
     def exists(self, location: str) -> bool:
         """Return whether there is such a file."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import types
-from falcon_catalog.metadata.readers import JSON
+from falcon_catalog.metadata.json_fields import JSON
 
 
 @dataclass(frozen=True, slots=True)

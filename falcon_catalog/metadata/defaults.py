@@ -1,76 +1,70 @@
-"""Column defaults in their JSON form.
+"""Fill in what a metadata file may leave out, so that readers need not guess.
 
-A default of the wrong form would make the table unreadable for every client, so it is
-refused when it arrives. Source: the table specification, appendix D ("JSON single-value
-serialization") and "Default values".
+Source: the table specification, "Table Metadata Fields" (v1 optional fields) and
+"Version 1 to 2" of appendix E.
 """
 
-import re
-from collections.abc import Callable
 from typing import Any
 
-from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.metadata.readers import (
-    INT_MAX,
-    as_boolean,
-    as_integer,
-    as_long,
-    as_text,
+from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, UNPARTITIONED_LAST_ID, counters
+from falcon_catalog.metadata.json_fields import JSON
+
+NO_SNAPSHOT = -1
+EMPTY_ARRAYS = (
+    "snapshots",
+    "snapshot-log",
+    "metadata-log",
+    "statistics",
+    "partition-statistics",
 )
 
-_DATE = r"[+-]?[0-9]{4,6}-[0-9]{2}-[0-9]{2}"
-_TIME = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
-_ZONE = r"([+-][0-9]{2}:[0-9]{2}(:[0-9]{2})?|Z)"
 
-_TEXT_FORMS = {
-    "date": _DATE,
-    "time": _TIME,
-    "timestamp": f"{_DATE}T{_TIME}",
-    "timestamp_ns": f"{_DATE}T{_TIME}",
-    "timestamptz": f"{_DATE}T{_TIME}{_ZONE}",
-    "timestamptz_ns": f"{_DATE}T{_TIME}{_ZONE}",
-    "uuid": r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
-    "binary": r"([0-9a-fA-F]{2})*",
-    "string": r"[\s\S]*",
-}
+def with_defaults(metadata: JSON) -> JSON:
+    """Return metadata with every field present and no nulls; the same object if it already is.
 
-
-def check(value: Any, kind: Any, where: str) -> None:
-    """Refuse a non-null default that is not its type's JSON form."""
-    if isinstance(kind, dict):
-        if kind["type"] != "struct" or value != {}:
-            raise BadRequestError(f"Invalid {where}: the default of a nested type must be null")
-        return
-    if kind in _SCALARS:
-        _SCALARS[kind](value, where)
-    elif (form := _form_of(kind)) is None:
-        raise BadRequestError(f"Invalid {where}: the default of {kind} must be null")
-    elif not re.fullmatch(form, as_text(value, where)):
-        raise BadRequestError(f"Invalid {where}: {show(value)} is not a default of {kind}")
+    Expects what is there to be of the right type.
+    """
+    kept = {key: value for key, value in metadata.items() if value is not None}
+    if kept.get("current-snapshot-id") == NO_SNAPSHOT:
+        del kept["current-snapshot-id"]
+    full = _defaults(kept) | kept
+    current, main = full.get("current-snapshot-id"), full["refs"].get("main")
+    if current is not None and main is None:
+        full["refs"] = {**full["refs"], "main": {"snapshot-id": current, "type": "branch"}}
+    elif current is None and main is not None:
+        full["current-snapshot-id"] = main["snapshot-id"]
+    return metadata if full == metadata else full
 
 
-def _form_of(kind: str) -> str | None:
-    if kind.startswith("fixed["):
-        return f"[0-9a-fA-F]{{{2 * min(int(kind[6:-1]), INT_MAX // 4)}}}"
-    if kind.startswith("decimal("):
-        scale = int(kind[:-1].rpartition(",")[2])
-        exponent = r"([eE][+-]?[0-9]+)?"
-        return r"-?[0-9]+" + (rf"(\.[0-9]{{1,{min(scale, 38)}}})?{exponent}" if scale else exponent)
-    return _TEXT_FORMS.get(kind)
+def _defaults(metadata: JSON) -> JSON:
+    version = metadata["format-version"]
+    defaults: JSON = {key: [] for key in EMPTY_ARRAYS}
+    defaults |= {"properties": {}, "refs": {}}
+    defaults |= {"sort-orders": [{"order-id": 0, "fields": []}], "default-sort-order-id": 0}
+    if version == 1:
+        defaults |= _legacy_schema(metadata) | _legacy_spec(metadata)
+    specs = metadata.get("partition-specs") or defaults.get("partition-specs", [])
+    defaults["last-partition-id"] = max(
+        [UNPARTITIONED_LAST_ID]
+        + [field.get("field-id", 0) for spec in specs for field in spec["fields"]]
+    )
+    return defaults | counters(version)
 
 
-def _as_number(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadRequestError(f"Invalid {where}: must be a number, got {show(value)}")
-    if isinstance(value, int):
-        as_long(value, where)
-    return value
+def _legacy_schema(metadata: JSON) -> JSON:
+    schema: Any = metadata.get("schema")
+    if schema is None:
+        return {}
+    schema_id = schema.get("schema-id", 0)
+    return {"schemas": [{**schema, "schema-id": schema_id}], "current-schema-id": schema_id}
 
 
-_SCALARS: dict[str, Callable[[object, str], object]] = {
-    "boolean": as_boolean,
-    "int": as_integer,
-    "long": as_long,
-    "float": _as_number,
-    "double": _as_number,
-}
+def _legacy_spec(metadata: JSON) -> JSON:
+    fields: Any = metadata.get("partition-spec")
+    if fields is None:
+        return {}
+    numbered = [
+        {"field-id": FIRST_PARTITION_ID + position, **field}
+        for position, field in enumerate(fields)
+    ]
+    return {"partition-specs": [{"spec-id": 0, "fields": numbered}], "default-spec-id": 0}

@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.metadata.deflate import Zipper, compress
-from falcon_catalog.metadata.history import History, Sealed
+from falcon_catalog.metadata.append_log import History, Sealed
+from falcon_catalog.metadata.gzip_join import GzipJoin, compress
 
 JSON = dict[str, Any]
 
@@ -56,7 +56,7 @@ class Document:
         pieces: list[bytes] = []
         for section in self._sections:
             if isinstance(section, Sealed):
-                pieces += [run.text for run in section.runs]
+                pieces += [chunk.text for chunk in section.chunks]
             else:
                 pieces.append(section)
         return pieces
@@ -90,15 +90,15 @@ class Document:
         return gzip
 
     def _zip(self, before: bytes = b"", after: bytes = b"") -> list[bytes]:
-        zipper = Zipper()
-        zipper.add_stored(before)
+        joined = GzipJoin()
+        joined.add_stored(before)
         for section, blocks in zip(self._sections, self._compressed, strict=True):
             if isinstance(section, Sealed):
-                zipper.add(section.zipped)
+                joined.add(section.zipped)
             else:
-                zipper.add_compressed(section, blocks)
-        zipper.add_stored(after)
-        return zipper.gzip()
+                joined.add_compressed(section, blocks)
+        joined.add_stored(after)
+        return joined.gzip()
 
     @cached_property
     def _compressed(self) -> tuple[bytes, ...]:
@@ -109,7 +109,7 @@ class Document:
 
 
 def _sections(metadata: Mapping[str, Any]) -> list[bytes | Sealed]:
-    """Return the text: the histories last, their sealed runs apart from all the rest."""
+    """Return the text: the histories last, their sealed chunks apart from all the rest."""
     sections: list[bytes | Sealed] = []
     rest = {key: value for key, value in metadata.items() if not isinstance(value, History)}
     text = orjson.dumps(rest)[:-1]
@@ -117,7 +117,7 @@ def _sections(metadata: Mapping[str, Any]) -> list[bytes | Sealed]:
         if isinstance(value, History):
             text += b"" if text == b"{" else b","
             text += orjson.dumps(key) + b":["
-            if value.sealed.runs:
+            if value.sealed.chunks:
                 sections += (text, value.sealed)
                 text = b""
             text += value.open_text() + b"]"

@@ -10,7 +10,7 @@ from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import types
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_boolean,

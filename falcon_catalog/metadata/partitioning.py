@@ -9,9 +9,9 @@ from typing import Any
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns, transforms, types
+from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, TableBuilder, find
 from falcon_catalog.metadata.columns import Column
-from falcon_catalog.metadata.draft import FIRST_PARTITION_ID, Draft, find
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_integer,
@@ -105,24 +105,24 @@ def _check_column_conflict(field: JSON, column_id: int | None) -> None:
         )
 
 
-def number(draft: Draft, fields: Sequence[JSON]) -> list[JSON]:
+def number(builder: TableBuilder, fields: Sequence[JSON]) -> list[JSON]:
     """Give each field without an id one: its own from an earlier spec, else the next.
 
     An id that the client chose is kept, even for a field known by another: manifests of
     the same commit may already carry it. In v1 the ids are positions.
     """
-    if draft.version == 1:
+    if builder.version == 1:
         return [
             {"field-id": FIRST_PARTITION_ID + position, **field}
             for position, field in enumerate(fields)
         ]
     known = {
         (field["source-id"], field["transform"]): field["field-id"]
-        for spec in draft.meta["partition-specs"]
+        for spec in builder.meta["partition-specs"]
         for field in spec["fields"]
     }
     taken = [field["field-id"] for field in fields if "field-id" in field]
-    last = max([draft.meta["last-partition-id"], *taken])
+    last = max([builder.meta["last-partition-id"], *taken])
     numbered = []
     for field in fields:
         field_id = field.get("field-id", known.get((field["source-id"], field["transform"])))
@@ -133,25 +133,25 @@ def number(draft: Draft, fields: Sequence[JSON]) -> list[JSON]:
     return numbered
 
 
-def add(draft: Draft, update: Mapping[str, Any]) -> None:
+def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``add-spec``: reuse a spec with the same fields, else give it the next id."""
-    fields = number(draft, required(update, "spec", parse_fields, "add-spec update"))
-    schema = draft.schema()
+    fields = number(builder, required(update, "spec", parse_fields, "add-spec update"))
+    schema = builder.schema()
     if schema is None:
         raise BadRequestError("Cannot add a partition spec before a schema is added")
     by_id = columns.index(schema)
     check_names(fields, by_id)
     check_sources(fields, by_id)
-    specs = draft.meta["partition-specs"]
+    specs = builder.meta["partition-specs"]
     same = next((known for known in specs if _content(known["fields"]) == _content(fields)), None)
     if same is None:
-        _check_sequential(draft, fields)
+        _check_sequential(builder, fields)
         highest = max((known["spec-id"] for known in specs), default=-1)
         same = {"spec-id": highest + 1, "fields": fields}
-        draft.put("partition-specs", [*specs, same])
+        builder.put("partition-specs", [*specs, same])
         field_ids = [field["field-id"] for field in fields]
-        draft.put("last-partition-id", max([draft.meta["last-partition-id"], *field_ids]))
-    draft.last_added_spec = same["spec-id"]
+        builder.put("last-partition-id", max([builder.meta["last-partition-id"], *field_ids]))
+    builder.last_added_spec = same["spec-id"]
 
 
 def _content(fields: Sequence[JSON]) -> list[tuple[str, str, int]]:
@@ -159,36 +159,36 @@ def _content(fields: Sequence[JSON]) -> list[tuple[str, str, int]]:
     return [(field["name"], field["transform"], field["source-id"]) for field in fields]
 
 
-def _check_sequential(draft: Draft, fields: Sequence[JSON]) -> None:
+def _check_sequential(builder: TableBuilder, fields: Sequence[JSON]) -> None:
     expected = range(FIRST_PARTITION_ID, FIRST_PARTITION_ID + len(fields))
-    if draft.version == 1 and [field["field-id"] for field in fields] != list(expected):
+    if builder.version == 1 and [field["field-id"] for field in fields] != list(expected):
         listed = ", ".join(field_text(field) for field in fields)
         raise BadRequestError(
             f"Spec does not use sequential IDs that are required in v1: [{listed}]"
         )
 
 
-def set_default(draft: Draft, update: Mapping[str, Any]) -> None:
+def set_default(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``set-default-spec``; -1 is the spec last added in this request."""
     spec_id = required(update, "spec-id", as_integer, "set-default-spec update")
     if spec_id == LAST_ADDED:
-        if draft.last_added_spec is None:
+        if builder.last_added_spec is None:
             raise BadRequestError("Cannot set last added spec: no spec has been added")
-        spec_id = draft.last_added_spec
-    if spec_id == draft.meta["default-spec-id"]:
+        spec_id = builder.last_added_spec
+    if spec_id == builder.meta["default-spec-id"]:
         return
-    if find(draft.meta["partition-specs"], "spec-id", spec_id) is None:
+    if find(builder.meta["partition-specs"], "spec-id", spec_id) is None:
         raise BadRequestError(f"Cannot set default partition spec to unknown spec: {spec_id}")
-    draft.put("default-spec-id", spec_id)
-    draft.layout_changed = True
+    builder.put("default-spec-id", spec_id)
+    builder.layout_changed = True
 
 
-def remove(draft: Draft, update: Mapping[str, Any]) -> None:
+def remove(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``remove-partition-specs``; unknown ids are already gone."""
     where = "remove-partition-specs update"
     ids = set(required(update, "spec-ids", array_of(as_integer), where))
-    if draft.meta["default-spec-id"] in ids:
+    if builder.meta["default-spec-id"] in ids:
         raise BadRequestError("Cannot remove the default partition spec")
-    kept = [spec for spec in draft.meta["partition-specs"] if spec["spec-id"] not in ids]
-    if len(kept) != len(draft.meta["partition-specs"]):
-        draft.put("partition-specs", kept)
+    kept = [spec for spec in builder.meta["partition-specs"] if spec["spec-id"] not in ids]
+    if len(kept) != len(builder.meta["partition-specs"]):
+        builder.put("partition-specs", kept)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.metadata.draft import Draft, Revision, counters, find
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.builder import Builder, TableBuilder, counters, find
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_integer,
@@ -115,18 +115,18 @@ def strip_trailing_slash(location: str) -> str:
     return location
 
 
-def assign_uuid(draft: Draft, update: Mapping[str, Any]) -> None:
+def assign_uuid(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``assign-uuid``: only a table in creation takes one it does not have."""
     uuid = required(update, "uuid", as_uuid, "assign-uuid update")
-    if draft.creating:
-        draft.put("table-uuid", uuid)
-    elif uuid.lower() != draft.meta["table-uuid"].lower():
+    if builder.creating:
+        builder.put("table-uuid", uuid)
+    elif uuid.lower() != builder.meta["table-uuid"].lower():
         raise BadRequestError(
-            f"Cannot reassign the table's UUID: {draft.meta['table-uuid']} != {uuid}"
+            f"Cannot reassign the table's UUID: {builder.meta['table-uuid']} != {uuid}"
         )
 
 
-def upgrade_version(draft: Draft, update: Mapping[str, Any]) -> None:
+def upgrade_version(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``upgrade-format-version``: up, never down."""
     version = required(update, FORMAT_VERSION, as_integer, "upgrade-format-version update")
     if version > LATEST_VERSION:
@@ -134,26 +134,26 @@ def upgrade_version(draft: Draft, update: Mapping[str, Any]) -> None:
             f"Cannot upgrade table to unsupported format version: v{version} "
             f"(supported: v{LATEST_VERSION})"
         )
-    if version < draft.version:
-        raise BadRequestError(f"Cannot downgrade v{draft.version} table to v{version}")
-    if version > draft.version:
-        draft.put(FORMAT_VERSION, version)
-        draft.meta = counters(version) | draft.meta
+    if version < builder.version:
+        raise BadRequestError(f"Cannot downgrade v{builder.version} table to v{version}")
+    if version > builder.version:
+        builder.put(FORMAT_VERSION, version)
+        builder.meta = counters(version) | builder.meta
 
 
-def set_location(draft: Revision, update: Mapping[str, Any]) -> None:
+def set_location(builder: Builder, update: Mapping[str, Any]) -> None:
     """Apply ``set-location``."""
     where = "set-location update"
     location = strip_trailing_slash(required(update, "location", as_text, where))
     if not location:
         raise BadRequestError(f"Invalid {where}, field location: must not be empty")
-    if location != draft.meta["location"]:
-        draft.put("location", location)
+    if location != builder.meta["location"]:
+        builder.put("location", location)
 
 
-def set_properties(draft: Draft, update: Mapping[str, Any]) -> None:
+def set_properties(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``set-properties``; reserved ones are not stored."""
-    merge(draft, _unreserved(parse_properties(update)))
+    merge(builder, _unreserved(parse_properties(update)))
 
 
 def parse_properties(update: Mapping[str, Any]) -> dict[str, str]:
@@ -162,28 +162,28 @@ def parse_properties(update: Mapping[str, Any]) -> dict[str, str]:
     return required(update, key, as_texts, "set-properties update")
 
 
-def merge(draft: Revision, updates: Mapping[str, str]) -> None:
+def merge(builder: Builder, updates: Mapping[str, str]) -> None:
     """Set properties; setting one to what it is already is still a change, as in Java."""
     if updates:
-        _own(draft).update(updates)
+        _own(builder).update(updates)
 
 
-def remove_properties(draft: Revision, update: Mapping[str, Any]) -> None:
+def remove_properties(builder: Builder, update: Mapping[str, Any]) -> None:
     """Apply ``remove-properties``; removing what is not there is still a change, as in Java."""
     key = "removed" if "removals" not in update and "removed" in update else "removals"
     removals = required(update, key, array_of(as_text), "remove-properties update")
     if removals:
-        owned = _own(draft)
+        owned = _own(builder)
         for name in removals:
             owned.pop(name, None)
 
 
-def _own(draft: Revision) -> dict[str, str]:
+def _own(builder: Builder) -> dict[str, str]:
     """Return the properties to be changed in place: copied once, however many updates come."""
-    if not draft.own_properties:
-        draft.put("properties", dict(draft.meta["properties"]))
-        draft.own_properties = True
-    owned: dict[str, str] = draft.meta["properties"]
+    if not builder.own_properties:
+        builder.put("properties", dict(builder.meta["properties"]))
+        builder.own_properties = True
+    owned: dict[str, str] = builder.meta["properties"]
     return owned
 
 
@@ -201,29 +201,29 @@ def parse_key(value: object, where: str) -> JSON:
     return key if properties is None else {**key, "properties": properties}
 
 
-def add_key(draft: Draft, update: Mapping[str, Any]) -> None:
+def add_key(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``add-encryption-key``; the same key again is no change."""
     key = required(update, "encryption-key", parse_key, "add-encryption-key update")
-    if draft.version < ENCRYPTION_KEYS_VERSION:
+    if builder.version < ENCRYPTION_KEYS_VERSION:
         raise BadRequestError(
             f"Encryption keys are not supported until v{ENCRYPTION_KEYS_VERSION}: {key['key-id']}"
         )
-    keys = draft.meta.get("encryption-keys", [])
+    keys = builder.meta.get("encryption-keys", [])
     known = find(keys, "key-id", key["key-id"])
     if known is None:
-        draft.put("encryption-keys", [*keys, key])
+        builder.put("encryption-keys", [*keys, key])
     elif known != key:
         raise BadRequestError(f"Encryption key already exists for id: {key['key-id']}")
 
 
-def remove_key(draft: Draft, update: Mapping[str, Any]) -> None:
+def remove_key(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``remove-encryption-key``; an absent key is already gone."""
     key_id = required(update, "key-id", as_text, "remove-encryption-key update")
-    keys = draft.meta.get("encryption-keys", [])
+    keys = builder.meta.get("encryption-keys", [])
     kept = [key for key in keys if key["key-id"] != key_id]
     if len(kept) == len(keys):
         return
     if kept:
-        draft.put("encryption-keys", kept)
+        builder.put("encryption-keys", kept)
     else:
-        draft.remove("encryption-keys")
+        builder.remove("encryption-keys")

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata import references, snapshots
-from falcon_catalog.metadata.complete import complete
-from falcon_catalog.metadata.draft import find
-from falcon_catalog.metadata.readers import JSON, array_of, as_object
+from falcon_catalog.metadata import refs, snapshots
+from falcon_catalog.metadata.builder import find
+from falcon_catalog.metadata.json_fields import JSON, array_of, as_object
 
 
 def is_replay(base: JSON | None, updates: Sequence[Mapping[str, Any]]) -> bool:
@@ -22,7 +21,7 @@ def is_replay(base: JSON | None, updates: Sequence[Mapping[str, Any]]) -> bool:
         return False
     try:
         given = array_of(as_object)(updates, "updates")
-        return _may_be_known(base, given) and _is_replay(complete(base), given)
+        return _may_be_known(base, given) and _is_replay(base, given)
     except BadRequestError:
         return False
 
@@ -42,7 +41,7 @@ def _is_replay(metadata: JSON, updates: Sequence[Mapping[str, Any]]) -> bool:
         if update.get("action") == "add-snapshot"
     ]
     heads = dict(
-        references.parse_update(update)
+        refs.parse_update(update)
         for update in updates
         if update.get("action") == "set-snapshot-ref"
     )

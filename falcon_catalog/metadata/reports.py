@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.json_fields import (
     array_of,
     as_integer,
     as_long,

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, CommitFailedError, show
-from falcon_catalog.metadata.complete import complete
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_integer,
@@ -67,9 +66,8 @@ def check_requirements(base: JSON | None, requirements: Sequence[Mapping[str, An
         if kinds:
             raise BadRequestError(f"Cannot require {kinds[0]} of a table that does not exist")
         return
-    metadata = complete(base)
     for check in checks:
-        check(metadata)
+        check(base)
 
 
 def _parse(kind: str, requirement: Mapping[str, Any]) -> Check:

@@ -9,9 +9,9 @@ from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import columns, types
+from falcon_catalog.metadata.builder import Builder, TableBuilder, find
 from falcon_catalog.metadata.columns import Column
-from falcon_catalog.metadata.draft import Draft, Revision, find
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_integer,
@@ -115,19 +115,19 @@ def _fresh(kind: types.Type, take: Any) -> Any:
     return {**nested, **{part: _fresh(kind[part], take) for part in parts}}
 
 
-def add(draft: Draft, update: Mapping[str, Any]) -> None:
+def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``add-schema``: reuse an identical schema, else give it the next id."""
     schema, by_id = required(update, "schema", parse, "add-schema update")
-    check_version(by_id, draft.version)
-    schema_id, added = reuse_or_append(draft, schema)
+    check_version(by_id, builder.version)
+    schema_id, added = reuse_or_append(builder, schema)
     if added:
-        draft.put("last-column-id", max([draft.meta["last-column-id"], *by_id]))
-    draft.last_added_schema = schema_id
+        builder.put("last-column-id", max([builder.meta["last-column-id"], *by_id]))
+    builder.last_added_schema = schema_id
 
 
-def reuse_or_append(draft: Revision, schema: JSON) -> tuple[int, bool]:
+def reuse_or_append(builder: Builder, schema: JSON) -> tuple[int, bool]:
     """Find a parsed schema among those there are, or add it; return its id and if it is new."""
-    schemas = draft.meta["schemas"]
+    schemas = builder.meta["schemas"]
     for known in schemas:
         if _is_same(known, schema):
             return known["schema-id"], False
@@ -137,7 +137,7 @@ def reuse_or_append(draft: Revision, schema: JSON) -> tuple[int, bool]:
         "schema-id": schema_id,
         **{key: schema[key] for key in ("identifier-field-ids", "fields") if key in schema},
     }
-    draft.put("schemas", [*schemas, added])
+    builder.put("schemas", [*schemas, added])
     return schema_id, True
 
 
@@ -151,26 +151,26 @@ def _is_same(known: JSON, schema: JSON) -> bool:
     ) == set(schema.get("identifier-field-ids", ()))
 
 
-def set_current(draft: Draft, update: Mapping[str, Any]) -> None:
+def set_current(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``set-current-schema``; -1 is the schema last added in this request."""
     schema_id = required(update, "schema-id", as_integer, "set-current-schema update")
     if schema_id == LAST_ADDED:
-        if draft.last_added_schema is None:
+        if builder.last_added_schema is None:
             raise BadRequestError("Cannot set last added schema: no schema has been added")
-        schema_id = draft.last_added_schema
-    if schema_id == draft.meta["current-schema-id"]:
+        schema_id = builder.last_added_schema
+    if schema_id == builder.meta["current-schema-id"]:
         return
-    if find(draft.meta["schemas"], "schema-id", schema_id) is None:
+    if find(builder.meta["schemas"], "schema-id", schema_id) is None:
         raise BadRequestError(f"Cannot set current schema to unknown schema: {schema_id}")
-    draft.put("current-schema-id", schema_id)
-    draft.layout_changed = True
+    builder.put("current-schema-id", schema_id)
+    builder.layout_changed = True
 
 
-def remove(draft: Draft, update: Mapping[str, Any]) -> None:
+def remove(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``remove-schemas``; unknown ids are already gone."""
     ids = set(required(update, "schema-ids", array_of(as_integer), "remove-schemas update"))
-    if draft.meta["current-schema-id"] in ids:
+    if builder.meta["current-schema-id"] in ids:
         raise BadRequestError("Cannot remove the current schema")
-    kept = [schema for schema in draft.meta["schemas"] if schema["schema-id"] not in ids]
-    if len(kept) != len(draft.meta["schemas"]):
-        draft.put("schemas", kept)
+    kept = [schema for schema in builder.meta["schemas"] if schema["schema-id"] not in ids]
+    if len(kept) != len(builder.meta["schemas"]):
+        builder.put("schemas", kept)

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, CommitFailedError, show
-from falcon_catalog.metadata import references
-from falcon_catalog.metadata.draft import (
+from falcon_catalog.metadata import refs
+from falcon_catalog.metadata.append_log import plus, with_values
+from falcon_catalog.metadata.builder import (
     ROW_LINEAGE_VERSION,
     SEQUENCE_NUMBERS_VERSION,
-    Draft,
+    TableBuilder,
     find,
 )
-from falcon_catalog.metadata.history import plus, with_values
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_integer,
@@ -80,47 +80,47 @@ def _row_ids(source: Mapping[str, Any], where: str) -> JSON:
     return {key: _not_negative(source, key, where) for key in ("first-row-id", "added-rows")}
 
 
-def add(draft: Draft, update: Mapping[str, Any]) -> None:
+def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``add-snapshot``. 409 when its sequence number or first row id is stale."""
     where = "snapshot of add-snapshot update"
     given = required(update, "snapshot", as_object, "add-snapshot update")
     snapshot_id = required(given, "snapshot-id", as_long, where)
-    _check_may_add(draft, snapshot_id)
-    snapshot = parse(given, where, draft.version)
-    if draft.version >= SEQUENCE_NUMBERS_VERSION:
-        _take_sequence_number(draft, snapshot)
-    if draft.version >= ROW_LINEAGE_VERSION:
-        _take_row_ids(draft, snapshot)
-    draft.put("snapshots", plus(draft.meta["snapshots"], snapshot))
-    draft.added_snapshots.add(snapshot_id)
-    draft.snapshot_ms = max(draft.snapshot_ms, snapshot["timestamp-ms"])
+    _check_may_add(builder, snapshot_id)
+    snapshot = parse(given, where, builder.version)
+    if builder.version >= SEQUENCE_NUMBERS_VERSION:
+        _take_sequence_number(builder, snapshot)
+    if builder.version >= ROW_LINEAGE_VERSION:
+        _take_row_ids(builder, snapshot)
+    builder.put("snapshots", plus(builder.meta["snapshots"], snapshot))
+    builder.added_snapshots.add(snapshot_id)
+    builder.snapshot_ms = max(builder.snapshot_ms, snapshot["timestamp-ms"])
 
 
-def _check_may_add(draft: Draft, snapshot_id: int) -> None:
+def _check_may_add(builder: TableBuilder, snapshot_id: int) -> None:
     for key, noun in (
         ("schemas", "schema"),
         ("partition-specs", "partition spec"),
         ("sort-orders", "sort order"),
     ):
-        if not draft.meta[key]:
+        if not builder.meta[key]:
             raise BadRequestError(f"Attempting to add a snapshot before a {noun} is added")
-    if find(draft.meta["snapshots"], "snapshot-id", snapshot_id) is not None:
+    if find(builder.meta["snapshots"], "snapshot-id", snapshot_id) is not None:
         raise BadRequestError(f"Snapshot already exists for id: {snapshot_id}")
 
 
-def _take_sequence_number(draft: Draft, snapshot: JSON) -> None:
-    number, last = snapshot["sequence-number"], draft.meta["last-sequence-number"]
+def _take_sequence_number(builder: TableBuilder, snapshot: JSON) -> None:
+    number, last = snapshot["sequence-number"], builder.meta["last-sequence-number"]
     if number <= last and "parent-snapshot-id" in snapshot:
         raise CommitFailedError(
             f"Cannot add snapshot with sequence number {number} "
             f"older than last sequence number {last}"
         )
     # A snapshot without a parent (a replaced table's first) may come late: never count back.
-    draft.put("last-sequence-number", max(last, number))
+    builder.put("last-sequence-number", max(last, number))
 
 
-def _take_row_ids(draft: Draft, snapshot: JSON) -> None:
-    first, next_row_id = snapshot["first-row-id"], draft.meta["next-row-id"]
+def _take_row_ids(builder: TableBuilder, snapshot: JSON) -> None:
+    first, next_row_id = snapshot["first-row-id"], builder.meta["next-row-id"]
     if first < next_row_id:
         raise CommitFailedError(
             "Cannot add a snapshot, first-row-id is behind table next-row-id: "
@@ -128,24 +128,24 @@ def _take_row_ids(draft: Draft, snapshot: JSON) -> None:
         )
     # Counting from first-row-id keeps next-row-id above every id given, gaps included.
     after = first + snapshot["added-rows"]
-    draft.put("next-row-id", as_long(after, "snapshot, first-row-id plus added-rows"))
+    builder.put("next-row-id", as_long(after, "snapshot, first-row-id plus added-rows"))
 
 
-def remove(draft: Draft, update: Mapping[str, Any]) -> None:
+def remove(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``remove-snapshots``: with them go their statistics.
 
     Refs that are at them must go too, or move on, by an update of the same request.
     """
     where = "remove-snapshots update"
     ids = set(required(update, "snapshot-ids", array_of(as_long), where))
-    known = with_values(draft.meta["snapshots"], "snapshot-id", ids)
+    known = with_values(builder.meta["snapshots"], "snapshot-id", ids)
     gone = {snapshot["snapshot-id"] for snapshot in known}
     if not gone:
         return
     for key in ("snapshots", "statistics", "partition-statistics"):
-        draft.put(key, [item for item in draft.meta[key] if item["snapshot-id"] not in gone])
-    for name, ref in draft.meta["refs"].items():
+        builder.put(key, [item for item in builder.meta[key] if item["snapshot-id"] not in gone])
+    for name, ref in builder.meta["refs"].items():
         if ref["snapshot-id"] in gone:
-            references.drop(draft, name)
-            draft.bereft[name] = ref
-    draft.snapshots_removed = True
+            refs.drop(builder, name)
+            builder.dangling[name] = ref
+    builder.snapshots_removed = True

@@ -9,9 +9,9 @@ from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import columns, transforms, types
+from falcon_catalog.metadata.builder import TableBuilder, find
 from falcon_catalog.metadata.columns import Column
-from falcon_catalog.metadata.draft import Draft, find
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_integer,
@@ -69,35 +69,35 @@ def check_sources(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
             raise BadRequestError(f"Invalid source type {kind} for transform: {field['transform']}")
 
 
-def add(draft: Draft, update: Mapping[str, Any]) -> None:
+def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``add-sort-order``: reuse an identical order, else give it the next id.
 
     No fields is the unsorted order, always id 0.
     """
     fields = required(update, "sort-order", parse_fields, "add-sort-order update")
-    schema = draft.schema()
+    schema = builder.schema()
     if schema is None:
         raise BadRequestError("Cannot add a sort order before a schema is added")
     check_sources(fields, columns.index(schema))
-    orders = draft.meta["sort-orders"]
+    orders = builder.meta["sort-orders"]
     same = next((known for known in orders if known["fields"] == fields), None)
     if same is None:
         highest = max((known["order-id"] for known in orders), default=UNSORTED_ID)
         same = {"order-id": highest + 1 if fields else UNSORTED_ID, "fields": fields}
-        draft.put("sort-orders", [*orders, same])
-    draft.last_added_order = same["order-id"]
+        builder.put("sort-orders", [*orders, same])
+    builder.last_added_order = same["order-id"]
 
 
-def set_default(draft: Draft, update: Mapping[str, Any]) -> None:
+def set_default(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``set-default-sort-order``; -1 is the order last added in this request."""
     order_id = required(update, "sort-order-id", as_integer, "set-default-sort-order update")
     if order_id == LAST_ADDED:
-        if draft.last_added_order is None:
+        if builder.last_added_order is None:
             raise BadRequestError("Cannot set last added sort order: no sort order has been added")
-        order_id = draft.last_added_order
-    if order_id == draft.meta["default-sort-order-id"]:
+        order_id = builder.last_added_order
+    if order_id == builder.meta["default-sort-order-id"]:
         return
-    if find(draft.meta["sort-orders"], "order-id", order_id) is None:
+    if find(builder.meta["sort-orders"], "order-id", order_id) is None:
         raise BadRequestError(f"Cannot set default sort order to unknown sort order: {order_id}")
-    draft.put("default-sort-order-id", order_id)
-    draft.layout_changed = True
+    builder.put("default-sort-order-id", order_id)
+    builder.layout_changed = True

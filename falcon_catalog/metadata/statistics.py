@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata.draft import Draft, find
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.builder import TableBuilder, find
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_integer,
@@ -64,40 +64,40 @@ def _parse_blob(value: object, where: str) -> JSON:
     return blob if properties is None else {**blob, "properties": properties}
 
 
-def set_file(draft: Draft, update: Mapping[str, Any]) -> None:
+def set_file(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``set-statistics``."""
     file = required(update, "statistics", parse, "set-statistics update")
-    _replace(draft, "statistics", file)
+    _replace(builder, "statistics", file)
 
 
-def set_partition_file(draft: Draft, update: Mapping[str, Any]) -> None:
+def set_partition_file(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``set-partition-statistics``."""
     where = "set-partition-statistics update"
     file = required(update, "partition-statistics", parse_partition, where)
-    _replace(draft, "partition-statistics", file)
+    _replace(builder, "partition-statistics", file)
 
 
-def remove_file(draft: Draft, update: Mapping[str, Any]) -> None:
+def remove_file(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``remove-statistics``; an absent file is already gone."""
     _remove(
-        draft, "statistics", required(update, "snapshot-id", as_long, "remove-statistics update")
+        builder, "statistics", required(update, "snapshot-id", as_long, "remove-statistics update")
     )
 
 
-def remove_partition_file(draft: Draft, update: Mapping[str, Any]) -> None:
+def remove_partition_file(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``remove-partition-statistics``; an absent file is already gone."""
     where = "remove-partition-statistics update"
-    _remove(draft, "partition-statistics", required(update, "snapshot-id", as_long, where))
+    _remove(builder, "partition-statistics", required(update, "snapshot-id", as_long, where))
 
 
-def _replace(draft: Draft, key: str, file: JSON) -> None:
-    draft.put(key, [*_others(draft, key, file["snapshot-id"]), file])
+def _replace(builder: TableBuilder, key: str, file: JSON) -> None:
+    builder.put(key, [*_others(builder, key, file["snapshot-id"]), file])
 
 
-def _remove(draft: Draft, key: str, snapshot_id: int) -> None:
-    if find(draft.meta[key], "snapshot-id", snapshot_id) is not None:
-        draft.put(key, _others(draft, key, snapshot_id))
+def _remove(builder: TableBuilder, key: str, snapshot_id: int) -> None:
+    if find(builder.meta[key], "snapshot-id", snapshot_id) is not None:
+        builder.put(key, _others(builder, key, snapshot_id))
 
 
-def _others(draft: Draft, key: str, snapshot_id: int) -> list[JSON]:
-    return [file for file in draft.meta[key] if file["snapshot-id"] != snapshot_id]
+def _others(builder: TableBuilder, key: str, snapshot_id: int) -> list[JSON]:
+    return [file for file in builder.meta[key] if file["snapshot-id"] != snapshot_id]

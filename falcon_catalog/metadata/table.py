@@ -13,15 +13,21 @@ from falcon_catalog.metadata import (
     columns,
     partitioning,
     properties,
-    references,
+    refs,
     schemas,
     snapshots,
     sorting,
     statistics,
 )
-from falcon_catalog.metadata.complete import complete
-from falcon_catalog.metadata.draft import FIRST_PARTITION_ID, Draft, begin, find, revise
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.builder import (
+    FIRST_PARTITION_ID,
+    TableBuilder,
+    find,
+    for_new,
+    from_base,
+)
+from falcon_catalog.metadata.defaults import with_defaults
+from falcon_catalog.metadata.json_fields import (
     JSON,
     actions,
     as_object,
@@ -29,7 +35,7 @@ from falcon_catalog.metadata.readers import (
     optional,
     required,
 )
-from falcon_catalog.metadata.references import filter_snapshots_to_refs
+from falcon_catalog.metadata.refs import filter_snapshots_to_refs
 from falcon_catalog.metadata.replay import is_replay
 from falcon_catalog.metadata.requirements import check_requirements
 from falcon_catalog.metadata.validation import validate
@@ -38,15 +44,15 @@ __all__ = [
     "JSON",
     "apply",
     "check_requirements",
-    "complete",
     "create",
     "dropped_metadata_files",
     "filter_snapshots_to_refs",
     "is_replay",
     "validate",
+    "with_defaults",
 ]
 
-UPDATES: dict[str, Callable[[Draft, Mapping[str, Any]], None]] = {
+UPDATES: dict[str, Callable[[TableBuilder, Mapping[str, Any]], None]] = {
     "assign-uuid": properties.assign_uuid,
     "upgrade-format-version": properties.upgrade_version,
     "add-schema": schemas.add,
@@ -59,8 +65,8 @@ UPDATES: dict[str, Callable[[Draft, Mapping[str, Any]], None]] = {
     "set-default-sort-order": sorting.set_default,
     "add-snapshot": snapshots.add,
     "remove-snapshots": snapshots.remove,
-    "set-snapshot-ref": references.set_ref,
-    "remove-snapshot-ref": references.remove_ref,
+    "set-snapshot-ref": refs.set_ref,
+    "remove-snapshot-ref": refs.remove_ref,
     "set-location": properties.set_location,
     "set-properties": properties.set_properties,
     "remove-properties": properties.remove_properties,
@@ -131,7 +137,8 @@ def apply(
 ) -> JSON:
     """Return the metadata after the updates: ``base`` itself when they change nothing.
 
-    ``base`` is never changed; None means a staged create is committed, from nothing.
+    ``base`` has all defaults (``with_defaults``) and is never changed; None means that a staged
+    create is committed, from nothing.
     ``metadata_location`` is the file ``base`` was read from, for the metadata log. Times are
     milliseconds since 1970.
 
@@ -142,14 +149,14 @@ def apply(
     """
     named = actions(updates, UPDATES)
     if base is None:
-        draft = begin(_staged_version([update for _, update in named]), now_ms)
+        builder = for_new(_staged_version([update for _, update in named]), now_ms)
     else:
-        draft = revise(complete(base), now_ms)
+        builder = from_base(base, now_ms)
     for action, update in named:
-        UPDATES[action](draft, update)
-    if base is not None and not draft.changed:
+        UPDATES[action](builder, update)
+    if base is not None and not builder.changed:
         return base
-    return _finish(draft, base, metadata_location)
+    return _finish(builder, base, metadata_location)
 
 
 def _staged_version(updates: Sequence[Mapping[str, Any]]) -> int:
@@ -163,26 +170,26 @@ def _staged_version(updates: Sequence[Mapping[str, Any]]) -> int:
     return properties.DEFAULT_VERSION
 
 
-def _finish(draft: Draft, base: JSON | None, metadata_location: str | None) -> JSON:
+def _finish(builder: TableBuilder, base: JSON | None, metadata_location: str | None) -> JSON:
     """Check what must hold of the whole, then write logs, times and what each version adds."""
-    meta = draft.meta
-    if draft.creating:
-        _check_created(draft)
-    if draft.creating or draft.layout_changed:
-        _check_layout(draft)
-    references.check_bereft(draft)
-    references.settle_log(draft)
+    meta = builder.meta
+    if builder.creating:
+        _check_created(builder)
+    if builder.creating or builder.layout_changed:
+        _check_layout(builder)
+    refs.check_dangling(builder)
+    refs.settle_log(builder)
     if base is not None and metadata_location is not None:
         keep = properties.previous_versions_max(meta["properties"])
         entry = {"metadata-file": metadata_location, "timestamp-ms": meta["last-updated-ms"]}
         meta["metadata-log"] = [*meta["metadata-log"], entry][-keep:]
-    meta["last-updated-ms"] = max(draft.now_ms, draft.snapshot_ms, meta["last-updated-ms"])
-    _set_legacy_fields(draft)
+    meta["last-updated-ms"] = max(builder.now_ms, builder.snapshot_ms, meta["last-updated-ms"])
+    _set_legacy_fields(builder)
     return meta
 
 
-def _check_created(draft: Draft) -> None:
-    meta = draft.meta
+def _check_created(builder: TableBuilder) -> None:
+    meta = builder.meta
     if not meta["schemas"]:
         raise BadRequestError("Schemas cannot be null or empty")
     if not meta["partition-specs"]:
@@ -195,10 +202,10 @@ def _check_created(draft: Draft) -> None:
         meta["table-uuid"] = str(uuid.uuid4())
 
 
-def _check_layout(draft: Draft) -> None:
+def _check_layout(builder: TableBuilder) -> None:
     """Refuse defaults that do not exist or that the current schema cannot serve."""
-    meta = draft.meta
-    schema = draft.schema()
+    meta = builder.meta
+    schema = builder.schema()
     spec = find(meta["partition-specs"], "spec-id", meta["default-spec-id"])
     order = find(meta["sort-orders"], "order-id", meta["default-sort-order-id"])
     if schema is None:
@@ -212,12 +219,12 @@ def _check_layout(draft: Draft) -> None:
     sorting.check_sources(order["fields"], by_id)
 
 
-def _set_legacy_fields(draft: Draft) -> None:
+def _set_legacy_fields(builder: TableBuilder) -> None:
     """Write the legacy schema and spec that readers of v1 look for, and only they."""
-    meta = draft.meta
-    if draft.version == 1:
+    meta = builder.meta
+    if builder.version == 1:
         spec = find(meta["partition-specs"], "spec-id", meta["default-spec-id"])
-        meta["schema"] = draft.schema()
+        meta["schema"] = builder.schema()
         meta["partition-spec"] = spec["fields"] if spec else []
         return
     meta.pop("schema", None)
@@ -226,6 +233,6 @@ def _set_legacy_fields(draft: Draft) -> None:
 
 def dropped_metadata_files(base: JSON, new: JSON) -> list[str]:
     """Return the files that the base's metadata log names and the new one's no longer does."""
-    kept = {entry["metadata-file"] for entry in complete(new)["metadata-log"]}
-    files = [entry["metadata-file"] for entry in complete(base)["metadata-log"]]
+    kept = {entry["metadata-file"] for entry in new["metadata-log"]}
+    files = [entry["metadata-file"] for entry in base["metadata-log"]]
     return [file for file in files if file not in kept]

@@ -7,7 +7,7 @@ import re
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import types
-from falcon_catalog.metadata.readers import INT_MAX
+from falcon_catalog.metadata.json_fields import INT_MAX
 
 TIME_TRANSFORMS = frozenset({"year", "month", "day", "hour"})
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.metadata import defaults
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata import column_defaults
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_boolean,
@@ -77,7 +77,7 @@ def _parse_field(field: Mapping[str, Any], where: str, depth: int) -> JSON:
         column["doc"] = doc
     for key in ("initial-default", "write-default"):
         if field.get(key) is not None:
-            defaults.check(field[key], column["type"], f"{here}, field {key}")
+            column_defaults.check(field[key], column["type"], f"{here}, field {key}")
             column[key] = field[key]
     return column
 

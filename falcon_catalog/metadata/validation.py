@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata import partitioning, properties, references, schemas, sorting
+from falcon_catalog.metadata import partitioning, properties, refs, schemas, sorting
 from falcon_catalog.metadata import statistics as statistics_files
-from falcon_catalog.metadata.complete import complete
-from falcon_catalog.metadata.draft import find
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.builder import find
+from falcon_catalog.metadata.defaults import with_defaults
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_integer,
@@ -26,7 +26,7 @@ from falcon_catalog.metadata.readers import (
 
 WHERE = "table metadata"
 
-# What `complete` reads before anything else was looked at.
+# What `with_defaults` reads before anything else was looked at.
 _SHAPES: dict[str, Callable[[object, str], Any]] = {
     "schema": as_object,
     "partition-spec": array_of(as_object),
@@ -56,7 +56,7 @@ _NUMBERS = (
 
 
 def validate(metadata: JSON) -> JSON:
-    """Return metadata read from a file, complete: what older versions leave out is filled in.
+    """Return metadata read from a file, with the defaults of what older versions leave out.
 
     It is the same object when nothing was left out.
 
@@ -73,7 +73,7 @@ def validate(metadata: JSON) -> JSON:
         _numbered_fields(spec)
     for position, field in enumerate(source.get("partition-spec") or ()):
         optional(field, "field-id", as_integer, f"{WHERE}, partition-spec[{position}]")
-    full = complete(metadata)
+    full = with_defaults(metadata)
     for key in _NUMBERS:
         required(full, key, as_long, WHERE)
     _check_layouts(full)
@@ -121,11 +121,11 @@ def _check_snapshots(full: JSON) -> None:
         optional(snapshot, "summary", as_texts, where)
     for name, ref in full["refs"].items():
         where = f"{WHERE}, refs.{name}"
-        if references.parse(as_object(ref, where), where)["snapshot-id"] not in known:
+        if refs.parse(as_object(ref, where), where)["snapshot-id"] not in known:
             raise BadRequestError(
                 f"Invalid {where}: snapshot {ref['snapshot-id']} is not in snapshots"
             )
-    current, main = full.get("current-snapshot-id"), full["refs"].get(references.MAIN)
+    current, main = full.get("current-snapshot-id"), full["refs"].get(refs.MAIN)
     if main is not None and main["snapshot-id"] != current:
         raise BadRequestError(
             f"Current snapshot ID does not match main branch ({current} != {main['snapshot-id']})"

@@ -10,7 +10,7 @@ from typing import Any
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import properties, schemas
 from falcon_catalog.metadata import view_versions as versions
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.json_fields import (
     JSON,
     actions,
     array_of,
@@ -24,7 +24,7 @@ from falcon_catalog.metadata.readers import (
 )
 from falcon_catalog.metadata.requirements import uuid_check
 from falcon_catalog.metadata.view_validation import LATEST_VERSION, check_version, validate
-from falcon_catalog.metadata.view_versions import ViewDraft
+from falcon_catalog.metadata.view_versions import ViewBuilder
 
 __all__ = ["apply", "check_requirements", "create", "validate"]
 
@@ -55,9 +55,9 @@ def create(request: Mapping[str, Any], *, location: str, view_uuid: str, now_ms:
         "schemas": [],
         "properties": {},
     }
-    draft = ViewDraft(meta=empty, now_ms=now_ms)
+    builder = ViewBuilder(meta=empty, now_ms=now_ms)
     _run(
-        draft,
+        builder,
         [
             {"action": "set-properties", "updates": given},
             {"action": "add-schema", "schema": schema},
@@ -65,7 +65,7 @@ def create(request: Mapping[str, Any], *, location: str, view_uuid: str, now_ms:
             {"action": "set-current-view-version", "view-version-id": -1},
         ],
     )
-    return _finish(draft, previous=None)
+    return _finish(builder, previous=None)
 
 
 def apply(base: JSON, updates: Sequence[Mapping[str, Any]], *, now_ms: int) -> JSON:
@@ -77,9 +77,9 @@ def apply(base: JSON, updates: Sequence[Mapping[str, Any]], *, now_ms: int) -> J
         BadRequestError: an update is unknown, malformed or breaks a rule.
     """
     full = validate(base)
-    draft = ViewDraft(meta=dict(full), now_ms=now_ms)
-    _run(draft, updates)
-    return _finish(draft, previous=versions.current(full)) if draft.changed else base
+    builder = ViewBuilder(meta=dict(full), now_ms=now_ms)
+    _run(builder, updates)
+    return _finish(builder, previous=versions.current(full)) if builder.changed else base
 
 
 def check_requirements(base: JSON, requirements: Sequence[Mapping[str, Any]]) -> None:
@@ -100,50 +100,50 @@ def check_requirements(base: JSON, requirements: Sequence[Mapping[str, Any]]) ->
         check(base)
 
 
-def _run(draft: ViewDraft, updates: Sequence[Mapping[str, Any]]) -> None:
+def _run(builder: ViewBuilder, updates: Sequence[Mapping[str, Any]]) -> None:
     for action, update in actions(updates, UPDATES):
-        UPDATES[action](draft, update)
+        UPDATES[action](builder, update)
 
 
-def _finish(draft: ViewDraft, previous: JSON | None) -> JSON:
+def _finish(builder: ViewBuilder, previous: JSON | None) -> JSON:
     """Check what must hold of the whole, and write the log of versions once."""
-    meta = draft.meta
-    if draft.log_entry is not None:
-        meta["version-log"] = [*meta["version-log"], draft.log_entry]
+    meta = builder.meta
+    if builder.log_entry is not None:
+        meta["version-log"] = [*meta["version-log"], builder.log_entry]
     versions.check_dialects(meta, previous)
-    versions.expire(draft)
+    versions.expire(builder)
     return meta
 
 
-def _assign_uuid(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+def _assign_uuid(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``assign-uuid``: a view has its uuid from the start, so only that one is taken."""
     uuid = required(update, "uuid", as_uuid, "assign-uuid update")
-    if uuid.lower() != draft.meta["view-uuid"].lower():
-        raise BadRequestError(f"Cannot reassign uuid: {draft.meta['view-uuid']} != {uuid}")
+    if uuid.lower() != builder.meta["view-uuid"].lower():
+        raise BadRequestError(f"Cannot reassign uuid: {builder.meta['view-uuid']} != {uuid}")
 
 
-def _upgrade_version(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+def _upgrade_version(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``upgrade-format-version``: there is one version, and it is the view's."""
     where = "upgrade-format-version update"
     version = required(update, "format-version", as_integer, where)
-    present = draft.meta["format-version"]
+    present = builder.meta["format-version"]
     if version < present:
         raise BadRequestError(f"Cannot downgrade v{present} view to v{version}")
     check_version(version)
 
 
-def _add_schema(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+def _add_schema(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``add-schema``: reuse an identical schema, else give it the next id."""
     schema, _ = required(update, "schema", schemas.parse, "add-schema update")
-    draft.last_added_schema, _ = schemas.reuse_or_append(draft, schema)
+    builder.last_added_schema, _ = schemas.reuse_or_append(builder, schema)
 
 
-def _set_properties(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+def _set_properties(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``set-properties``; of a view none is reserved."""
-    properties.merge(draft, properties.parse_properties(update))
+    properties.merge(builder, properties.parse_properties(update))
 
 
-UPDATES: dict[str, Callable[[ViewDraft, Mapping[str, Any]], None]] = {
+UPDATES: dict[str, Callable[[ViewBuilder, Mapping[str, Any]], None]] = {
     "assign-uuid": _assign_uuid,
     "upgrade-format-version": _upgrade_version,
     "add-schema": _add_schema,

@@ -5,8 +5,8 @@ Source: ``ViewMetadata`` of the REST specification; nothing clients read may be 
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import schemas, view_versions
-from falcon_catalog.metadata.draft import find
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.builder import find
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_integer,

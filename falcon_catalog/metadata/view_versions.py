@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, IllegalArgumentError, show
-from falcon_catalog.metadata.draft import find
-from falcon_catalog.metadata.readers import (
+from falcon_catalog.metadata.builder import find
+from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
     as_integer,
@@ -34,7 +34,7 @@ _INCIDENTAL = ("version-id", "timestamp-ms")
 
 
 @dataclass
-class ViewDraft:
+class ViewBuilder:
     """Metadata of a view in the making.
 
     ``meta`` is a shallow copy of the base: values are replaced through ``put``, never changed
@@ -89,34 +89,34 @@ def _parse_query(value: object, where: str) -> JSON:
     }
 
 
-def add(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+def add(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``add-view-version``: reuse an identical version, else give it the next id.
 
     The id that a client sends is what it expected, while others may have been first.
     """
     version = required(update, "view-version", parse, "add-view-version update")
     if version["schema-id"] == LAST_ADDED:
-        if draft.last_added_schema is None:
+        if builder.last_added_schema is None:
             raise BadRequestError("Cannot set last added schema: no schema has been added")
-        version["schema-id"] = draft.last_added_schema
-    known = draft.meta["versions"]
+        version["schema-id"] = builder.last_added_schema
+    known = builder.meta["versions"]
     same = next((one for one in known if _behaviour(one) == _behaviour(version)), None)
     if same is None:
-        _check_new(draft, version)
+        _check_new(builder, version)
         version["version-id"] = max((one["version-id"] for one in known), default=0) + 1
-        draft.put("versions", [*known, version])
-        draft.added_versions.add(version["version-id"])
+        builder.put("versions", [*known, version])
+        builder.added_versions.add(version["version-id"])
         same = version
-    draft.last_added_version = same["version-id"]
+    builder.last_added_version = same["version-id"]
 
 
 def _behaviour(version: JSON) -> JSON:
     return {key: value for key, value in version.items() if key not in _INCIDENTAL}
 
 
-def _check_new(draft: ViewDraft, version: JSON) -> None:
+def _check_new(builder: ViewBuilder, version: JSON) -> None:
     """Refuse a version without a schema or query, or with two queries for one dialect."""
-    if find(draft.meta["schemas"], "schema-id", version["schema-id"]) is None:
+    if find(builder.meta["schemas"], "schema-id", version["schema-id"]) is None:
         raise BadRequestError(f"Cannot add version with unknown schema: {version['schema-id']}")
     if not version["representations"]:
         raise BadRequestError("Invalid view version: Cannot add a version without a query")
@@ -130,7 +130,7 @@ def _check_new(draft: ViewDraft, version: JSON) -> None:
         seen.add(dialect)
 
 
-def set_current(draft: ViewDraft, update: Mapping[str, Any]) -> None:
+def set_current(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``set-current-view-version``; -1 is the version last added in this request.
 
     The log gets the time of a version that is new, and of an old one that returns the present.
@@ -138,18 +138,18 @@ def set_current(draft: ViewDraft, update: Mapping[str, Any]) -> None:
     where = "set-current-view-version update"
     version_id = required(update, "view-version-id", as_integer, where)
     if version_id == LAST_ADDED:
-        if draft.last_added_version is None:
+        if builder.last_added_version is None:
             raise BadRequestError("Cannot set last version id: no current version id has been set")
-        version_id = draft.last_added_version
-    if version_id == draft.meta["current-version-id"]:
+        version_id = builder.last_added_version
+    if version_id == builder.meta["current-version-id"]:
         return
-    version = find(draft.meta["versions"], "version-id", version_id)
+    version = find(builder.meta["versions"], "version-id", version_id)
     if version is None:
         raise BadRequestError(f"Cannot set current version to unknown version: {version_id}")
-    draft.put("current-version-id", version_id)
-    is_new = version_id in draft.added_versions
-    draft.log_entry = {
-        "timestamp-ms": version["timestamp-ms"] if is_new else draft.now_ms,
+    builder.put("current-version-id", version_id)
+    is_new = version_id in builder.added_versions
+    builder.log_entry = {
+        "timestamp-ms": version["timestamp-ms"] if is_new else builder.now_ms,
         "version-id": version_id,
     }
 
@@ -183,13 +183,13 @@ def _dialects(version: JSON | None) -> set[str]:
     return {query["dialect"].lower() for query in queries}
 
 
-def expire(draft: ViewDraft) -> None:
+def expire(builder: ViewBuilder) -> None:
     """Forget the oldest versions beyond the history's size, and the log up to them.
 
     The current version and those of this request stay, however many they are.
     """
-    meta, now = draft.meta, draft.meta["current-version-id"]
-    keep = max(_history_size(meta["properties"]), len(draft.added_versions | {now}))
+    meta, now = builder.meta, builder.meta["current-version-id"]
+    keep = max(_history_size(meta["properties"]), len(builder.added_versions | {now}))
     if len(meta["versions"]) <= keep:
         return
     others = sorted(one["version-id"] for one in meta["versions"] if one["version-id"] != now)

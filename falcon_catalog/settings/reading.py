@@ -9,6 +9,13 @@ from typing import Any
 from falcon_catalog.settings.describing import Setting, SettingsError
 from falcon_catalog.settings.every import SECTIONS, SETTINGS, Settings
 
+REMOVED = {
+    "server.processes": "run several servers instead: systemctl start catalog@{1..4}, or"
+    " falcon-catalog serve --reuse-port for each",
+    "server.worker_timeout": "systemd restarts a server that hangs: WatchdogSec= in its unit",
+}
+"""Settings of earlier versions, each with what replaces it."""
+
 
 def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
     """Return the settings in force.
@@ -69,7 +76,10 @@ def _from_file(config: Path) -> Iterator[tuple[Setting, object, str]]:
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[Setting, object, str]]:
     by_variable = {setting.variable: setting for setting in SETTINGS}
     ours = tuple(f"CATALOG_{section.upper()}_" for section in SECTIONS)
+    removed = {f"CATALOG_{key.replace('.', '_')}".upper(): key for key in REMOVED}
     for variable, value in environ.items():
+        if variable in removed:
+            _known(removed[variable], f"environment {variable}")
         if variable in by_variable:
             yield by_variable[variable], value, f"environment {variable}"
         elif variable.startswith(ours):
@@ -87,6 +97,8 @@ def _from_flags(flags: Mapping[str, object]) -> Iterator[tuple[Setting, object, 
 
 def _known(key: str, origin: str) -> Setting:
     by_key = {setting.key: setting for setting in SETTINGS}
+    if key in REMOVED:
+        raise SettingsError(f"{origin}: {key} was removed: {REMOVED[key]}")
     if key not in by_key:
         raise SettingsError(f"{origin}: {key}: no such setting{_nearest(key, by_key)}")
     return by_key[key]

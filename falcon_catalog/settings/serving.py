@@ -19,21 +19,13 @@ class ServerSettings:
             flag="--listen",
         ),
     )
-    processes: int = field(
-        default=1,
+    reuse_port: bool = field(
+        default=False,
         metadata=about(
-            "Processes that serve requests, kept alive by one more if there are several; with as"
-            " many as processors, each has one. The other settings here are of each process.",
-            rules.whole(1, 64),
-            flag="--processes",
-        ),
-    )
-    worker_timeout: int = field(
-        default=30,
-        metadata=about(
-            "Seconds without a sign of life after which one of several processes is killed and"
-            " replaced.",
-            rules.whole(1, 3600),
+            "Share the address with other servers that set this, too; each new connection goes to"
+            " one of them. Without effect on sockets handed over.",
+            rules.boolean,
+            flag="--reuse-port",
         ),
     )
     threads: int = field(
@@ -63,7 +55,16 @@ class ServerSettings:
     max_connections: int = field(
         default=1000,
         metadata=about(
-            "Connections open at the same time; beyond them the idlest makes room.",
+            "Connections open at the same time; beyond them the idlest makes room, then the oldest"
+            " half-sent request. Fewer where the process may not have as many descriptors.",
+            rules.whole(1, 100_000),
+        ),
+    )
+    max_connections_per_address: int = field(
+        default=500,
+        metadata=about(
+            "Connections of one client address at the same time; beyond them its idlest makes room,"
+            " then its oldest half-sent request. A proxy is one address.",
             rules.whole(1, 100_000),
         ),
     )
@@ -79,6 +80,21 @@ class ServerSettings:
         metadata=about(
             "Seconds that a request waits for a thread; when its turn comes later, its client is"
             " told to come again.",
+            rules.whole(1, 86400),
+        ),
+    )
+    stall_timeout: int = field(
+        default=120,
+        metadata=about(
+            "Seconds after which threads that are all busy with the same requests count as stalled:"
+            " the server is not ready, and the watchdog gets no sign of life.",
+            rules.whole(1, 86400),
+        ),
+    )
+    header_timeout: int = field(
+        default=10,
+        metadata=about(
+            "Seconds that the head of a request has to arrive, from its first byte.",
             rules.whole(1, 86400),
         ),
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from falcon_catalog import durable_files
-from falcon_catalog.store import ownership
+from falcon_catalog.store import locks
 from falcon_catalog.store.migrate import migrate
 from falcon_catalog.store.transaction import DamagedStoreError
 
@@ -48,7 +48,7 @@ def make(path: Path) -> None:
     Raises:
         OSError, sqlite3.Error: it cannot be made; nothing is at ``path``.
     """
-    with _alone(Path(f"{path}-lock")):
+    with _alone(locks.write_lock_path(path)):
         if path.exists():
             return
         new = path.with_name(f".{path.name}.new")
@@ -56,7 +56,7 @@ def make(path: Path) -> None:
             leftover.unlink(missing_ok=True)
         # It will hold the key that signs tokens: only the owner may read it.
         os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        ownership.inherit(new)
+        durable_files.inherit(new)
         with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
@@ -68,7 +68,7 @@ def make(path: Path) -> None:
 @contextlib.contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     """Let one process at a time create a database; the lock file is the writers' own."""
-    descriptor = ownership.open_lock(lock)
+    descriptor = locks.open_lock(lock)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -5,6 +5,7 @@ one at a time, those that come together in one transaction (``store/writer.py``)
 """
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -12,8 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.durable_files import Folders
-from falcon_catalog.store import creation
-from falcon_catalog.store.doubt import Doubt
+from falcon_catalog.errors import ServiceUnavailableError
+from falcon_catalog.store import creation, locks
 from falcon_catalog.store.migrate import SchemaTooNewError, migrate
 from falcon_catalog.store.transaction import (
     DamagedStoreError,
@@ -27,7 +28,6 @@ from falcon_catalog.store.writer import Writer
 __all__ = [
     "DamagedStoreError",
     "Database",
-    "Doubt",
     "OutcomeUnknownError",
     "StoreError",
     "Transaction",
@@ -44,30 +44,33 @@ _SYNCHRONOUS = {"relaxed": 1, "full": 2}  # SQLite's NORMAL and FULL
 class Database:
     """One SQLite file. Safe to use from many threads: each reads over a connection of its own."""
 
-    def __init__(self, path: Path, durability: str = "full", doubt: Doubt | None = None) -> None:
+    def __init__(self, path: Path, durability: str = "full") -> None:
         self.path = path
         self.time_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
-        self.writer = Writer(self.connect, Path(f"{path}-lock"), doubt, path)
+        self.writer = Writer(self.connect, path, self.require_file)
+        self._file: tuple[int, int] | None = None
         self._synchronous = _SYNCHRONOUS[durability]
         self._local = threading.local()
         self._guard = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
 
     @classmethod
-    def open(cls, url: str, durability: str = "full", doubt: Doubt | None = None) -> "Database":
+    def open(cls, url: str, durability: str = "full") -> "Database":
         """Open ``sqlite:///PATH``, made and migrated as needed.
 
         With ``relaxed`` durability a power cut may take the last commits, though acknowledged.
-        Processes that work together share a ``doubt``.
 
         Raises:
-            StoreError: the file cannot be opened, is no database or a damaged one, or is too new.
+            StoreError: the file cannot be opened, is no database or a damaged one, is too new, or
+                the store is fenced.
         """
         if not url.startswith(_SCHEME):
             raise StoreError(f"store url {url!r}: only sqlite:///PATH is supported")
-        database = cls(Path(url.removeprefix(_SCHEME)), durability, doubt)
+        database = cls(Path(url.removeprefix(_SCHEME)), durability)
         try:
             Folders().make(str(database.path.parent.absolute()))
+            if locks.is_fenced(database.path):
+                raise StoreError(f"store {database.path} is fenced: a COMMIT failed")
             if not creation.is_made(database.path):
                 creation.make(database.path)
             with contextlib.closing(database.connect()) as connection:
@@ -89,7 +92,7 @@ class Database:
             if connection.in_transaction:
                 connection.execute("COMMIT")
 
-    def glance(self) -> Transaction:
+    def autocommit(self) -> Transaction:
         """Return a view for one statement, which needs no transaction around it."""
         return Transaction(self._connection(), now_ms())
 
@@ -117,6 +120,19 @@ class Database:
         with self.read() as tx:
             tx.one("SELECT count(*) FROM warehouses")
 
+    def require_file(self) -> None:
+        """Raise ServiceUnavailableError if another file, or none, is where the database was opened.
+
+        The process still has the old one open: what it wrote there would be lost when it ends.
+        """
+        with contextlib.suppress(OSError):
+            if _identity(self.path) == self._file:
+                return
+        raise ServiceUnavailableError(
+            f"The database file {self.path} was replaced or removed under the running server."
+            " Nothing was changed: put it back, or stop the server and restore a backup"
+        )
+
     def connect(self) -> sqlite3.Connection:
         """Open one more connection; the caller closes it."""
         connection = sqlite3.connect(
@@ -131,6 +147,8 @@ class Database:
         if (mode, synchronous) != ("wal", self._synchronous):
             connection.close()
             raise sqlite3.OperationalError("the file system does not support write-ahead logging")
+        if self._file is None:
+            self._file = _identity(self.path)
         return connection
 
     def close(self) -> None:
@@ -149,3 +167,8 @@ class Database:
             with self._guard:
                 self._connections.append(connection)
         return connection
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116 - on each write's way
+    return status.st_dev, status.st_ino

@@ -1,13 +1,14 @@
 """The one writer of a process: changes that come together share a transaction, and its sync.
 
-Threads take turns on one connection. Each makes its change inside a savepoint. While others
-wait, it hands the open transaction on to them; the last one commits it for all. No change is
-acknowledged, and none refused, before the transaction that it was made in has ended.
-Between processes a lock on a file decides whose turn it is: it queues, where SQLite's own
-lock sleeps and tries again, which can starve a writer. For either turn nobody waits without end.
+Threads take turns on one connection. While others wait, a thread hands the open transaction on to
+them, and each of those makes its change inside a savepoint; the last one commits it for all. No
+change is acknowledged, and none refused, before the transaction that it was made in has ended.
+Between processes a lock on a file decides whose turn it is: it queues, where SQLite's own lock
+sleeps and tries again, which can starve a writer. Both waits are bounded.
 """
 
 import contextlib
+import logging
 import sqlite3
 import threading
 import time
@@ -16,10 +17,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store.doubt import Doubt
-from falcon_catalog.store.queueing import ProcessLock
+from falcon_catalog.store import locks
 from falcon_catalog.store.transaction import OutcomeUnknownError, Transaction, now_ms
 
+_FENCED = "a COMMIT failed in another process, and its outcome is unknown"
 _LARGEST_BATCH = 64
 _LONGEST_WAIT_SECONDS = 10.0
 _LOOK_AGAIN_SECONDS = 0.2
@@ -31,6 +32,9 @@ _PASSING = {
     # The last part of a transaction that is written is the one that makes it count.
     sqlite3.SQLITE_IOERR_WRITE,
 }
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Batch:
@@ -50,15 +54,18 @@ class Writer:
     def __init__(
         self,
         connect: Callable[[], sqlite3.Connection],
-        lock_path: Path,
-        doubt: Doubt | None = None,
-        database: Path | None = None,
+        path: Path,
+        require_file: Callable[[], None] = lambda: None,
     ) -> None:
-        """Lock the file at ``lock_path``, which belongs to whoever owns ``database``."""
-        self.doubt = doubt if doubt is not None else Doubt()
+        """Write over connections to the database at ``path``.
+
+        ``require_file`` raises an error if the file there is another one by now.
+        """
+        self._path = path
+        self._require_file = require_file
         self.time_commit: Callable[[], AbstractContextManager[None]] = nullcontext
         self._connect = connect
-        self._lock = ProcessLock(lock_path, database)
+        self._lock = locks.WriteLock(locks.write_lock_path(path), path)
         self._turn = threading.Lock()
         self._guard = threading.Lock()
         self._waiting = 0
@@ -84,14 +91,16 @@ class Writer:
             OutcomeUnknownError, ServiceUnavailableError: as ``Database.write``.
         """
         batch, connection = self._join()
+        is_first = batch.joined == 1
         refusal: BaseException | None = None
         try:
             yield Transaction(connection, now_ms())
-            connection.execute("RELEASE change")
+            if not is_first:
+                connection.execute("RELEASE change")
             batch.changes += 1
         except BaseException as error:  # noqa: BLE001 - raised again once the batch has ended
             refusal = error
-            self._undo(batch, connection, error)
+            self._undo(batch, connection, error, is_first=is_first)
         try:
             self._leave(batch, connection)
             self._await(batch, connection)
@@ -101,9 +110,15 @@ class Writer:
 
     def check_writable(self) -> None:
         """Raise ServiceUnavailableError when a failed COMMIT made further changes unsafe."""
-        if self._broken is not None or self.doubt.open:
-            reason = self._broken or "a COMMIT of another process failed"
-            raise ServiceUnavailableError(f"No changes until the server restarts: {reason}")
+        if self.broken:
+            self._require_sound()
+
+    @property
+    def broken(self) -> str | None:
+        """Why no further change is safe before the store has been recovered; None if it is."""
+        if self._broken is None and locks.is_fenced(self._path):
+            self._broken = _FENCED
+        return self._broken
 
     def close(self) -> None:
         """Close the connection and the lock; no change may be under way."""
@@ -118,18 +133,19 @@ class Writer:
         until = time.monotonic() + _LONGEST_WAIT_SECONDS
         self._take_turn()
         try:
-            self.check_writable()
+            self._require_sound()
             if self._connection is None:
                 self._connection = self._connect()
             if self._batch is None:
                 self._begin(self._connection, until)
                 self._batch = _Batch()
             self._batch.joined += 1
-            try:
-                self._connection.execute("SAVEPOINT change")
-            except BaseException as error:
-                self._end(self._batch, self._connection, error)
-                raise
+            if self._batch.joined > 1:
+                try:
+                    self._connection.execute("SAVEPOINT change")
+                except BaseException as error:
+                    self._end(self._batch, self._connection, error)
+                    raise
         except BaseException as error:
             self._turn.release()
             raise _explained(error) from error
@@ -152,12 +168,20 @@ class Writer:
         started = time.perf_counter()
         self._lock_processes(until)
         try:
-            self.check_writable()  # once more: who had the lock before us may have raised a doubt
+            # Whoever had the lock before may have raised the fence.
+            if self._lock.is_fenced():
+                self._broken = self._broken or _FENCED
+            self._require_sound()
+            self._require_file()
             connection.execute("BEGIN IMMEDIATE")
         except BaseException:
             self._lock.release()
             raise
         self.wait_seconds += time.perf_counter() - started
+
+    def _require_sound(self) -> None:
+        if self._broken is not None:
+            raise ServiceUnavailableError(f"No changes until the server restarts: {self._broken}")
 
     def _lock_processes(self, until: float) -> None:
         try:
@@ -170,10 +194,17 @@ class Writer:
                 " changed"
             )
 
-    def _undo(self, batch: _Batch, connection: sqlite3.Connection, refusal: BaseException) -> None:
-        """Take one change back; where SQLite took back all, so end the batch."""
+    def _undo(
+        self,
+        batch: _Batch,
+        connection: sqlite3.Connection,
+        refusal: BaseException,
+        *,
+        is_first: bool,
+    ) -> None:
+        """Roll one change back; end the batch if it is the first, or if SQLite rolled back all."""
         try:
-            if connection.in_transaction:
+            if connection.in_transaction and not is_first:
                 connection.execute("ROLLBACK TO change")
                 connection.execute("RELEASE change")
                 return
@@ -227,7 +258,10 @@ class Writer:
     def _give_up(self, reason: str) -> None:
         """Change nothing more, here and in other processes; the lock between them is still held."""
         self._broken = reason
-        self.doubt.arise()
+        try:
+            self._lock.fence()
+        except OSError:
+            _log.exception("cannot raise the fence: end every process that has the store open")
 
     def _end(
         self, batch: _Batch, connection: sqlite3.Connection, failure: BaseException | None
@@ -239,6 +273,8 @@ class Writer:
                 connection.execute("ROLLBACK")
         except BaseException as error:  # noqa: BLE001 - as above
             self._give_up(f"ROLLBACK failed: {error}")
+            if not isinstance(failure, OutcomeUnknownError):
+                batch.failure = error
             # Without it, what was not rolled back would keep other processes waiting.
             connection.close()
             self._connection = None

@@ -1,1 +1,1 @@
-"""The whole house shown in one go: ``python -m jobs.demo``."""
+"""Everything shown in one go: ``python -m jobs.demo``."""

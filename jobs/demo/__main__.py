@@ -1,6 +1,6 @@
-"""Show the whole house: catalog, pipeline, marts, maintenance and report, on real observations.
+"""Show everything: catalog, pipeline, marts, maintenance and report, on real observations.
 
-``python -m jobs.demo`` is what ``make demo`` runs. It starts the catalog and the stand-in of the
+``python -m jobs.demo`` is what ``make demo`` runs. It starts the catalog and the simulator of the
 weather service on free ports, runs the pipeline, shows what it made and stops what it started.
 The state stays in ``var/demo``: a second run finds everything done.
 """
@@ -18,10 +18,11 @@ import click
 import duckdb
 from requests import RequestException
 
-from jobs import connecting
-from jobs.demo import servers, story, tables
-from jobs.demo.servers import DemoError
-from jobs.demo.ways import ways
+from jobs.demo import steps, tables
+from jobs.demo.next_steps import next_steps
+from jobs.lake import rest
+from jobs.stack import processes
+from jobs.stack.processes import StackError
 
 # Mostly DuckDB's extensions.
 SPACE = 250 << 20
@@ -71,7 +72,7 @@ def main(folder: Path, listen: str) -> None:
         _demo(State(folder.resolve()), listen)
     except BrokenPipeError:
         raise  # who reads our output has seen enough
-    except (DemoError, OSError, duckdb.Error, RequestException) as error:
+    except (StackError, OSError, duckdb.Error, RequestException) as error:
         line = " ".join(str(error).split())
         raise click.ClickException(f"the demo stopped: {line}") from None
 
@@ -80,33 +81,33 @@ def _demo(state: State, listen: str) -> None:
     started = time.monotonic()
     state.folder.mkdir(parents=True, exist_ok=True)
     _require_space(state)
-    server = servers.catalog(state.store, state.warehouse, listen, state.folder / "catalog.log")
-    with servers.running(server):
+    log = state.folder / "catalog.log"
+    with processes.catalog(state.store, state.warehouse, listen, log) as server:
         click.echo(f"Catalog      {server.url}   (state in {state.folder})")
         _configure(state, server.url)
-        story.tell(server, state.folder, state.weather)
+        steps.run(server, state.folder, state.weather)
         _show(state, server.url)
-    next_day = story.LAST_DAY + dt.timedelta(days=1)
-    click.echo(ways(state.store, state.warehouse, state.weather, next_day))
-    click.echo(f"Done in {time.monotonic() - started:.0f} s. What was started is stopped again.")
+    next_day = steps.LAST_DAY + dt.timedelta(days=1)
+    click.echo(next_steps(state.store, state.warehouse, state.weather, next_day))
+    click.echo(f"Done in {time.monotonic() - started:.0f} s. All servers are stopped.")
 
 
 def _show(state: State, uri: str) -> None:
-    catalog = connecting.connect(uri, "default")
-    first = story.LAST_DAY - dt.timedelta(days=story.DAYS - 1)
-    mart = tables.daily(uri, state.weather, first, story.LAST_DAY)
+    catalog = rest.connect(uri, "default")
+    first = steps.LAST_DAY - dt.timedelta(days=steps.DAYS - 1)
+    mart = tables.daily(uri, state.weather, first, steps.LAST_DAY)
     click.echo(f"\nThe hours ingested\n\n{tables.hours(state.weather)}")
     click.echo(f"\nThe daily mart, marts.fct_daily_station_weather\n\n{mart}")
     click.echo(f"\nThe snapshots that made it\n\n{tables.snapshots(catalog)}")
     click.echo(f"\nThe runs, weather.pipeline_runs\n\n{tables.runs(catalog)}")
-    report = story.report()
+    report = steps.report()
     click.echo(f"\nThe report, one file to open in a browser\n\n  {report}")
 
 
 def _require_space(state: State) -> None:
     free = shutil.disk_usage(state.folder).free
     if not state.weather.exists() and free < SPACE:
-        raise DemoError(
+        raise StackError(
             f"{state.folder} has {free >> 20} MB free, and the demo needs {SPACE >> 20} MB"
         )
 
@@ -116,12 +117,12 @@ def _configure(state: State, uri: str) -> None:
     os.environ.update(
         {
             "WEATHER_DATA_DIR": str(state.weather),
-            "WEATHER_STATIONS": ",".join(story.STATIONS),
+            "WEATHER_STATIONS": ",".join(steps.STATIONS),
             "WEATHER_STATES": "",
             "WEATHER_ALERT_STATES": "NJ,NY",
-            # The stand-in marks the alerts that it derives from its records as tests.
+            # The simulator marks the alerts that it derives from its records as tests.
             "WEATHER_ALERT_STATUSES": "Actual,Test",
-            # The stand-in's hours are of 2013, and it forgets nothing.
+            # The simulator's hours are of 2013, and it forgets nothing.
             "WEATHER_HISTORY_HOURS": "0",
             "WEATHER_VERIFY": "true",
             "WEATHER_REQUESTS_PER_SECOND": "50",

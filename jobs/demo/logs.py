@@ -22,7 +22,7 @@ handlers=all,own
 propagate=0
 
 [logger_client]
-qualname=jobs.weather
+qualname=jobs.nws
 level=INFO
 handlers=all
 propagate=0

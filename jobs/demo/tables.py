@@ -8,7 +8,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table.snapshots import Operation, Summary
 from tabulate import tabulate
 
-from jobs import iceberg
+from jobs.lake import iceberg
 from jobs.targets import read_json
 from jobs.transform.running import EXTENSIONS, install_extensions
 

@@ -51,7 +51,7 @@ class _Session:
             return load_catalog(self.catalog_name, **self.properties)
         return RestCatalog("maintenance", **self.properties)
 
-    def say(self, message: str) -> None:
+    def progress(self, message: str) -> None:
         if not self.quiet:
             click.echo(message, err=True)
 
@@ -124,7 +124,7 @@ def main(
 
 _tables = click.argument("tables", nargs=-1, required=True)
 _branch = click.option("--branch", default="main", show_default=True, help="Branch to work on.")
-_dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Only report what would be done.")
 _locations_only = click.option(
     "--locations-only",
     is_flag=True,
@@ -303,7 +303,7 @@ def _run(
     results, failed = [], False
     for name in names:
         try:
-            result = operation(catalog, name, say=session.say, **options)
+            result = operation(catalog, name, progress=session.progress, **options)
             results.append(result)
             failed = failed or bool(result.found)
         except _FAILURES as error:
@@ -317,6 +317,6 @@ def _run(
 
 
 def _expand(catalog: Catalog, pattern: str) -> list[Identifier]:
-    """Give the tables of ``namespace.*``, or the one that is named."""
+    """Return the tables of ``namespace.*``, or the one that is named."""
     name, every = parse_pattern(pattern)
     return sorted(catalog.list_tables(name)) if every else [name]

@@ -36,7 +36,7 @@ _RACES = 10
 # Room for rows that take more space than they did, before a file is ended early.
 _SLACK = 1.3
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Job:
     name: Identifier
     branch: str
     plan: Plan
-    say: Say
+    progress: Progress
     reader: Reader = field(default_factory=Reader)
     snapshots: list[int] = field(default_factory=list)
     conflicts: int = 0
@@ -81,7 +81,7 @@ def compact(
     plan: Plan | None = None,
     *,
     branch: str = "main",
-    say: Say = log.info,
+    progress: Progress = log.info,
 ) -> Result:
     """Write small files, and files with deleted rows, of a branch together into new ones.
 
@@ -96,7 +96,7 @@ def compact(
         OutcomeUnknownError: the catalog did not say whether a commit arrived.
     """
     plan = plan or Plan()
-    job = Job(catalog, identifier(name), branch, plan, say)
+    job = Job(catalog, identifier(name), branch, plan, progress)
     first = look(catalog, job.name, branch, job.reader)
     why = refusal(first)
     if why is not None:
@@ -141,7 +141,7 @@ def rewrite(job: Job, state: State, choose: Choose) -> Rewriting:
 
 
 def refusal(state: State) -> str | None:
-    """Say why the files of a table cannot be rewritten, or None if they can."""
+    """Return why the files of a table cannot be rewritten, or None if they can."""
     why = unwritable(state.table)
     file_format = state.metadata.properties.get(TableProperties.WRITE_FILE_FORMAT, "parquet")
     if why is None and file_format != TableProperties.WRITE_FILE_FORMAT_DEFAULT:
@@ -154,7 +154,7 @@ def refusal(state: State) -> str | None:
 
 
 def _round(job: Job, state: State, work: list[Group], delete_files: DeleteFiles) -> bool:
-    """Rewrite groups and commit them; say whether some met a conflict."""
+    """Rewrite groups and commit them; return whether some met a conflict."""
     conflicts = 0
     for done in itertools.count(0, job.plan.groups_per_commit):
         part = work[done : done + job.plan.groups_per_commit]
@@ -163,7 +163,7 @@ def _round(job: Job, state: State, work: list[Group], delete_files: DeleteFiles)
         rewritten: list[_Rewritten] = []
         try:
             for number, group in enumerate(part, done + 1):
-                job.say(
+                job.progress(
                     f"{spell(state.table)}: group {number} of {len(work)}, {len(group.files)} files"
                 )
                 rewritten.append(_rewrite(job, state, group, delete_files))
@@ -257,7 +257,7 @@ def _replace(job: Job, base: State, rewritten: Sequence[_Rewritten]) -> int:
 
 
 def _touched(base: State, state: State, delete_files: DeleteFiles) -> set[str] | None:
-    """Give the files of a state that were since removed or had rows deleted; None for all."""
+    """Return the files of a state that were since removed or had rows deleted; None for all."""
     if unwritable(state.table) or state.metadata.table_uuid != base.metadata.table_uuid:
         return None
     touched = base.data.keys() - state.data.keys()

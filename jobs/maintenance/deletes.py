@@ -12,10 +12,10 @@ from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry
 from pyiceberg.transforms import VoidTransform
 
+from jobs.lake.partitions import exact
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.locations import normal
 from jobs.maintenance.state import State
-from jobs.partitions import exact
 
 # The reserved field id of a position delete file's file_path.
 _PATH_ID = 2147483546
@@ -32,7 +32,7 @@ class DeleteFiles:
         self._positions = lru_cache(maxsize=_KEPT)(self._read_positions)
 
     def referenced(self, delete: DataFile, known: Container[str]) -> frozenset[str]:
-        """Give the normal locations of the data files whose rows a position delete file deletes.
+        """Return the normal locations of the data files whose rows a position delete file deletes.
 
         Its bounds tell if they name one file that is known; bounds may be cut short by the
         writer, so anything else is looked up in the file itself.
@@ -49,7 +49,7 @@ class DeleteFiles:
         return normal(lower.decode(errors="replace")) if lower and lower == upper else None
 
     def positions(self, deletes: Iterable[DataFile], wanted: str) -> pa.ChunkedArray:
-        """Give the positions of a data file's rows that any of the delete files deletes."""
+        """Return the positions of a data file's rows that any of the delete files deletes."""
         chunks: list[Any] = []
         for delete in deletes:
             table = self._positions(delete.file_path, delete.file_format)

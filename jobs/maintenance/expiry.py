@@ -59,7 +59,7 @@ def expire_snapshots(
     dry_run: bool = False,
     locations_only: bool = False,
     outside: OutsideFiles | None = None,
-    say: Callable[[str], None] = log.info,
+    progress: Callable[[str], None] = log.info,
 ) -> Result:
     """Expire a table's old snapshots, then delete the files that only they reached.
 
@@ -80,11 +80,11 @@ def expire_snapshots(
         keep_last: how many to keep of each branch; ``history.expire.min-snapshots-to-keep``, else
             one, if not given.
         keep_files: expire the snapshots, but leave all files where they are.
-        dry_run: only say what would be done.
+        dry_run: only report what would be done.
         locations_only: compare with the locations of other tables only, and do not read their
             manifests; only when no table took files of this one with ``add_files``.
         outside: what is known of other tables' manifests, when several tables are expired.
-        say: called with lines of progress.
+        progress: called with lines of progress.
 
     Raises:
         UncheckedError: the catalog does not answer for another table, or its manifests cannot be
@@ -125,17 +125,17 @@ def expire_snapshots(
                 notes=(_words(expiry),),
                 dry_run=True,
             )
-        say(f"{title}: {_words(expiry)}")
+        progress(f"{title}: {_words(expiry)}")
         try:
             metadata = _commit(catalog, table, expiry)
         except LostRaceError as error:
-            say(f"{title}: {error}; looking again")
+            progress(f"{title}: {error}; looking again")
             continue
         deleted: dict[str, Size] = {}
         if going:
             deleted, failed = _delete(catalog, table, going, others, read)
             skipped += failed
-            say(f"{title}: {sum(size.files for size in deleted.values())} files deleted")
+            progress(f"{title}: {sum(size.files for size in deleted.values())} files deleted")
         return Result(
             "expire-snapshots",
             title,
@@ -250,7 +250,7 @@ def _commit(catalog: Catalog, table: Table, expiry: _Expiry) -> TableMetadata:
 
 
 def _only_reached_by(table: Table, snapshots: Iterable[int], read: reach.Read) -> reach.Files:
-    """Give what only some of a table's snapshots reach."""
+    """Return what only some of a table's snapshots reach."""
     ids = set(snapshots)
     going = [snapshot for snapshot in table.metadata.snapshots if snapshot.snapshot_id in ids]
     staying = [snapshot for snapshot in table.metadata.snapshots if snapshot.snapshot_id not in ids]

@@ -79,7 +79,7 @@ def keys(location: str) -> set[str]:
 
 
 def read_alike(location: str) -> bool:
-    """Say whether all clients take a location to the letter.
+    """Return whether all clients take a location to the letter.
 
     Some read locations as URLs: they cut off what follows ``?`` and ``#`` and leave out line
     breaks and tabs, so that ``a.parquet#copy`` is ``a.parquet`` to them.
@@ -93,13 +93,13 @@ def read_alike(location: str) -> bool:
 
 
 def within(location: str, folder: str) -> bool:
-    """Say whether a location is the folder or lies in it; a namesake prefix does not."""
+    """Return whether a location is the folder or lies in it; a namesake prefix does not."""
     inner, outer = normal(location), normal(folder).rstrip("/")
     return inner.rstrip("/") == outer or inner.startswith(f"{outer}/")
 
 
 def overlap(one: str, other: str) -> bool:
-    """Say whether one of two folders lies in the other."""
+    """Return whether one of two folders lies in the other."""
     return within(one, other) or within(other, one)
 
 
@@ -116,7 +116,7 @@ class Place:
     """The identities of that folder and of all around it, by its own path and without links."""
 
     def clashes(self, other: "Place") -> bool:
-        """Say whether one of two folders lies in the other, by any name."""
+        """Return whether one of two folders lies in the other, by any name."""
         return (
             overlap(self.location, other.location)
             or overlap(self.real, other.real)
@@ -125,7 +125,7 @@ class Place:
         )
 
     def holds(self, location: str) -> bool:
-        """Say whether a file or folder, once links are followed, lies in this one."""
+        """Return whether a file or folder, once links are followed, lies in this one."""
         return within(resolved(location), self.real)
 
 

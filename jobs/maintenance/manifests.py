@@ -27,7 +27,7 @@ def rewrite_manifests(
     target_bytes: int | None = None,
     branch: str = "main",
     dry_run: bool = False,
-    say: Callable[[str], None] = log.info,
+    progress: Callable[[str], None] = log.info,
 ) -> Result:
     """Write the manifests of a branch's data files anew: few, and sorted by partition.
 
@@ -40,8 +40,8 @@ def rewrite_manifests(
         target_bytes: size of a manifest; the table's ``commit.manifest.target-size-bytes``, else
             8 MB, if not given.
         branch: the branch to work on.
-        dry_run: only say what would be done.
-        say: called with lines of progress.
+        dry_run: only report what would be done.
+        progress: called with lines of progress.
 
     Raises:
         RefusedError: there is no such branch.
@@ -65,7 +65,7 @@ def rewrite_manifests(
                 notes=notes,
                 dry_run=dry_run,
             )
-        say(f"{spell(state.table)}: writing {len(groups)} manifests")
+        progress(f"{spell(state.table)}: writing {len(groups)} manifests")
         draft = Draft(state)
         manifests = [draft.existing(spec_id, entries, deletes=False) for spec_id, entries in groups]
         manifests += [manifest for manifest in state.manifests if is_deletes(manifest)]
@@ -78,7 +78,7 @@ def rewrite_manifests(
         try:
             commit(catalog, draft, snapshot)
         except LostRaceError as error:
-            say(f"{spell(state.table)}: {error}; looking again")
+            progress(f"{spell(state.table)}: {error}; looking again")
             continue
         return Result(
             "rewrite-manifests",
@@ -94,7 +94,7 @@ Groups = list[tuple[int, list[ManifestEntry]]]
 
 
 def _plan(state: State, reader: Reader, target_bytes: int | None) -> tuple[str | None, Groups]:
-    """Cut each spec's entries, sorted by partition, into manifests; or say why not."""
+    """Cut each spec's entries, sorted by partition, into manifests; or return why not."""
     why = unwritable(state.table)
     if why:
         return why, []

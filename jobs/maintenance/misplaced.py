@@ -13,6 +13,7 @@ from pyiceberg.manifest import ManifestEntry
 from pyiceberg.schema import prune_columns
 from pyiceberg.transforms import UnknownTransform
 
+from jobs.lake.partitions import strays
 from jobs.maintenance.compaction import Job, refusal, rewrite
 from jobs.maintenance.deletes import DeleteFiles
 from jobs.maintenance.names import Name, identifier
@@ -20,7 +21,6 @@ from jobs.maintenance.planning import READABLE, Group, Plan, group_of, readable_
 from jobs.maintenance.reading import Rows
 from jobs.maintenance.results import Result, Skipped
 from jobs.maintenance.state import State, look, schema_of, size, spell
-from jobs.partitions import strays
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def check_partitions(
     repair: bool = False,
     branch: str = "main",
     memory_bytes: int = Plan.memory_bytes,
-    say: Callable[[str], None] = log.info,
+    progress: Callable[[str], None] = log.info,
 ) -> Result:
     """Find data files with rows of another partition than their manifest states.
 
@@ -49,15 +49,15 @@ def check_partitions(
             current spec that they belong to, as ``compact`` would.
         branch: the branch to work on. Older snapshots keep their files as they are.
         memory_bytes: about how much of a file's rows may be held at once.
-        say: called with lines of progress.
+        progress: called with lines of progress.
 
     Raises:
         RefusedError: there is no such branch.
         LostRaceError, OutcomeUnknownError: as ``compact``.
     """
-    job = Job(catalog, identifier(name), branch, Plan(memory_bytes=memory_bytes), say)
+    job = Job(catalog, identifier(name), branch, Plan(memory_bytes=memory_bytes), progress)
     first = look(catalog, job.name, branch, job.reader)
-    check = _Check(say, spell(first.table))
+    check = _Check(progress, spell(first.table))
     found = check.misplaced(first)
     before = {**first.sizes(), "misplaced data files": size(found.values())}
     skipped = [*check.skipped]
@@ -93,8 +93,8 @@ def check_partitions(
 class _Check:
     """Reads each data file once: a file that was written never changes."""
 
-    def __init__(self, say: Callable[[str], None], name: str) -> None:
-        self._say = say
+    def __init__(self, progress: Callable[[str], None], name: str) -> None:
+        self._progress = progress
         self._name = name
         self.rows: dict[str, int] = {}
         """The number of misplaced rows, by normal location of the file."""
@@ -116,13 +116,13 @@ class _Check:
             else:
                 unread[why] = unread.get(why, 0) + 1
             if number % _EVERY == 0 or number == len(fresh):
-                self._say(f"{self._name}: {number} of {len(fresh)} data files checked")
+                self._progress(f"{self._name}: {number} of {len(fresh)} data files checked")
         if unread:
             self.skipped = [Skipped(f"{count} data files", why) for why, count in unread.items()]
         return {path: entry for path, entry in state.data.items() if self.rows.get(path)}
 
     def groups(self, state: State, delete_files: DeleteFiles) -> tuple[list[Group], list[Skipped]]:
-        """Return each misplaced file as a group of its own; also say what cannot be read."""
+        """Return each misplaced file as a group of its own; also report what cannot be read."""
         readable, deletes, skipped = readable_files(state, delete_files)
         found = self.misplaced(state)
         groups = [group_of([e], deletes) for path, e in found.items() if path in readable]

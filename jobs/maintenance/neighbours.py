@@ -112,7 +112,7 @@ def refuse_clash(mine: Table, folder: Place, other: Neighbour) -> None:
 
 
 def is_copy(mine: Table, other: Neighbour) -> bool:
-    """Say whether another table is this one under a second name."""
+    """Return whether another table is this one under a second name."""
     if other.table is None:
         return False
     # The current metadata file, for uuids are not required of tables of format version 1.

@@ -32,7 +32,7 @@ _KEPT_NAMES = {"version-hint.text"}
 _HIDDEN = ("_", ".")
 _GZIP = b"\x1f\x8b"
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def remove_orphans(
     allow_young: bool = False,
     locations_only: bool = False,
     outside: OutsideFiles | None = None,
-    say: Say = log.info,
+    progress: Progress = log.info,
 ) -> Result:
     """Delete the files in a table's folder that nothing reaches.
 
@@ -74,12 +74,12 @@ def remove_orphans(
         catalog: where the table is.
         name: the table.
         older_than: age of files to delete.
-        dry_run: only say what would be deleted.
+        dry_run: only report what would be deleted.
         allow_young: allow an ``older_than`` below 24 hours; only when nobody writes.
         locations_only: compare with the locations of other tables only, and do not read their
             manifests; only when no table took files of this one with ``add_files``.
         outside: what is known of other tables' manifests, when several tables are swept.
-        say: called with lines of progress.
+        progress: called with lines of progress.
 
     Raises:
         UncheckedError: the catalog does not answer for another table, or its manifests cannot be
@@ -93,7 +93,7 @@ def remove_orphans(
         name,
         _Sweep("remove-orphans", older_than, False, dry_run, outside),
         allow_young,
-        say,
+        progress,
     )
 
 
@@ -104,7 +104,7 @@ def old_metadata(
     older_than: dt.timedelta = OLD_ENOUGH,
     dry_run: bool = True,
     allow_young: bool = False,
-    say: Say = log.info,
+    progress: Progress = log.info,
 ) -> Result:
     """Delete metadata files that are no longer in the table's metadata log.
 
@@ -117,11 +117,17 @@ def old_metadata(
         name,
         _Sweep("old-metadata", older_than, True, dry_run, None),
         allow_young,
-        say,
+        progress,
     )
 
 
-def _sweep(catalog: Catalog, name: Name, sweep: _Sweep, allow_young: bool, say: Say) -> Result:  # noqa: FBT001
+def _sweep(
+    catalog: Catalog,
+    name: Name,
+    sweep: _Sweep,
+    allow_young: bool,  # noqa: FBT001
+    progress: Progress,
+) -> Result:
     if sweep.older_than < AGE_FLOOR and not allow_young:
         raise RefusedError(
             f"files younger than {AGE_FLOOR} may belong to writers at work: {sweep.older_than} is"
@@ -135,7 +141,7 @@ def _sweep(catalog: Catalog, name: Name, sweep: _Sweep, allow_young: bool, say: 
     listed = list_files(first.io, first.location())
     visible = _visible(listed, first)
     found = [file for file in visible if not sweep.metadata_only or _METADATA.search(file.location)]
-    say(f"{title}: {len(found)} files in {first.location()}")
+    progress(f"{title}: {len(found)} files in {first.location()}")
     table = _again(catalog, first)
     before = now - sweep.older_than
     orphans, skipped = _unreached(found, reach.everything(table), before)
@@ -154,7 +160,7 @@ def _sweep(catalog: Catalog, name: Name, sweep: _Sweep, allow_young: bool, say: 
         orphans, failed = _delete(table, orphans)
         skipped += failed
     left = set(found) if sweep.dry_run else set(found) - set(orphans)
-    say(f"{title}: {len(orphans)} files {'would be ' * sweep.dry_run}deleted")
+    progress(f"{title}: {len(orphans)} files {'would be ' * sweep.dry_run}deleted")
     return Result(
         sweep.operation,
         title,

@@ -9,12 +9,12 @@ from pyiceberg.table import TableProperties
 from pyiceberg.utils.bin_packing import ListPacker
 from pyiceberg.utils.properties import property_as_int
 
+from jobs.lake.partitions import exact
 from jobs.maintenance.deletes import DeleteFiles, position_deletes, under_equality_deletes
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.locations import normal
 from jobs.maintenance.results import Skipped
 from jobs.maintenance.state import State
-from jobs.partitions import exact
 
 _LOOKBACK = 32
 READABLE = {FileFormat.PARQUET, FileFormat.ORC}
@@ -72,7 +72,7 @@ class Group:
 
 
 def target(state: State, plan: Plan) -> int:
-    """Give the size that new files should have, in bytes."""
+    """Return the size that new files should have, in bytes."""
     return (
         plan.target_bytes
         or property_as_int(
@@ -87,7 +87,7 @@ def target(state: State, plan: Plan) -> int:
 def groups(
     state: State, plan: Plan, delete_files: DeleteFiles
 ) -> tuple[list[Group], list[Skipped]]:
-    """Pack a table's candidates; also say what had to be left as it is."""
+    """Pack a table's candidates; also report what had to be left as it is."""
     readable, deletes, skipped = readable_files(state, delete_files)
     by_partition: dict[Hashable, list[ManifestEntry]] = defaultdict(list)
     for path, entry in readable.items():

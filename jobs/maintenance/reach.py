@@ -19,7 +19,7 @@ Read = dict[str, Files]
 
 
 def of_snapshots(io: FileIO, snapshots: Iterable[Snapshot], read: Read | None = None) -> Files:
-    """Give the manifest lists, manifests and live files of snapshots.
+    """Return the manifest lists, manifests and live files of snapshots.
 
     Args:
         io: reads them.
@@ -41,7 +41,7 @@ def of_snapshots(io: FileIO, snapshots: Iterable[Snapshot], read: Read | None = 
 
 
 def live(io: FileIO, manifest: ManifestFile) -> Iterator[tuple[str, tuple[str, int]]]:
-    """Give the files that a manifest does not call deleted."""
+    """Return the files that a manifest does not call deleted."""
     for entry in manifest.fetch_manifest_entry(io, discard_deleted=True):
         file = entry.data_file
         kind = "data files" if file.content == DataFileContent.DATA else "delete files"
@@ -49,7 +49,7 @@ def live(io: FileIO, manifest: ManifestFile) -> Iterator[tuple[str, tuple[str, i
 
 
 def statistics(metadata: TableMetadata, *, snapshots: set[int] | None = None) -> Files:
-    """Give the statistics files, of some snapshots or of all."""
+    """Return the statistics files, of some snapshots or of all."""
     return {
         normal(file.statistics_path): ("statistics files", file.file_size_in_bytes)
         for file in [*metadata.statistics, *metadata.partition_statistics]
@@ -58,13 +58,13 @@ def statistics(metadata: TableMetadata, *, snapshots: set[int] | None = None) ->
 
 
 def metadata_files(table: Table) -> Files:
-    """Give the current metadata file and those of the metadata log."""
+    """Return the current metadata file and those of the metadata log."""
     paths = [table.metadata_location, *(e.metadata_file for e in table.metadata.metadata_log)]
     return {normal(path): ("metadata files", 0) for path in paths if path}
 
 
 def everything(table: Table, read: Read | None = None) -> Files:
-    """Give every file that a table needs; ``read`` as in ``of_snapshots``."""
+    """Return every file that a table needs; ``read`` as in ``of_snapshots``."""
     return {
         **of_snapshots(table.io, table.metadata.snapshots, read),
         **statistics(table.metadata),

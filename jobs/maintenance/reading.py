@@ -24,7 +24,7 @@ class Rows:
     delete_files: DeleteFiles
 
     def read(self, schema: Schema) -> Iterator[pa.Table]:
-        """Give the rows in the order of the files, a few at a time.
+        """Return the rows in the order of the files, a few at a time.
 
         PyIceberg's scan does what old files need: columns are matched by field id or name
         mapping, types promoted, missing columns filled.

@@ -46,7 +46,7 @@ class Result:
 
     @property
     def changed(self) -> bool:
-        """Say whether the table or its folder is not what it was."""
+        """Return whether the table or its folder is not what it was."""
         return not self.dry_run and (
             bool(self.deleted) or bool(self.snapshots) or self.before != self.after
         )
@@ -61,7 +61,7 @@ def tally(files: Iterable[tuple[str, int]]) -> dict[str, Size]:
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """Give a result as JSON's types."""
+    """Return a result as JSON's types."""
 
     def sizes(counts: Mapping[str, Size]) -> dict[str, dict[str, int]]:
         return {kind: {"files": size.files, "bytes": size.bytes} for kind, size in counts.items()}

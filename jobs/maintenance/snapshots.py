@@ -232,7 +232,7 @@ def commit(catalog: Catalog, draft: Draft, snapshot: Snapshot) -> None:
 def kept(
     draft: Draft, reader: Reader, removed: set[str]
 ) -> tuple[list[ManifestFile], list[ManifestEntry]]:
-    """Give manifests of what the head holds but for some files, and the entries of these files.
+    """Return manifests of what the head holds but for some files, and the entries of these files.
 
     Manifests that list no live file any more are left out.
     """

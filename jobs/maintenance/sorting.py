@@ -9,8 +9,8 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.sorting import NullOrder, SortDirection, SortField, SortOrder
 from pyiceberg.transforms import IdentityTransform
 
+from jobs.lake.partitions import transformed
 from jobs.maintenance.errors import RefusedError
-from jobs.partitions import transformed
 
 _TERM = re.compile(
     r"\s*(?P<column>.+?)(?:\s+(?P<way>asc|desc))?(?:\s+nulls\s+(?P<nulls>first|last))?\s*",
@@ -49,7 +49,7 @@ def parse(text: str, schema: Schema) -> SortOrder:
 
 
 def ranks(keys: Iterable[pa.Table], order: SortOrder, schema: Schema) -> pa.Array:
-    """Give each row's place in a sort order, from tables of just the columns to sort by."""
+    """Return each row's place in a sort order, from tables of just the columns to sort by."""
     table = pa.concat_tables(keys, promote_options="permissive")
     columns, ways = [], []
     for field in order.fields:

@@ -28,7 +28,7 @@ class Reader:
         self._entries: dict[str, list[ManifestEntry]] = {}
 
     def live(self, io: FileIO, manifest: ManifestFile) -> list[ManifestEntry]:
-        """Give the entries of the files that a manifest does not call deleted."""
+        """Return the entries of the files that a manifest does not call deleted."""
         path = manifest.manifest_path
         if path not in self._entries:
             self._entries[path] = manifest.fetch_manifest_entry(io, discard_deleted=True)
@@ -48,7 +48,7 @@ class State:
 
     @property
     def metadata(self) -> TableMetadata:
-        """Give the table's metadata."""
+        """Return the table's metadata."""
         return self.table.metadata
 
     def sizes(self) -> dict[str, Size]:
@@ -88,7 +88,7 @@ def look(catalog: Catalog, name: Name, branch: str, reader: Reader) -> State:
 
 
 def head(table: Table, branch: str) -> Snapshot | None:
-    """Give a branch's snapshot; None for the main branch of a table that has none yet.
+    """Return a branch's snapshot; None for the main branch of a table that has none yet.
 
     Raises:
         RefusedError: the table has no such branch.
@@ -101,7 +101,7 @@ def head(table: Table, branch: str) -> Snapshot | None:
 
 
 def unwritable(table: Table) -> str | None:
-    """Say why PyIceberg cannot write this table's manifests without loss, or None if it can."""
+    """Return why PyIceberg cannot write this table's manifests without loss, or None if it can."""
     version = table.metadata.format_version
     if version > MAX_WRITABLE_VERSION:
         return (
@@ -129,5 +129,5 @@ def schema_of(metadata: TableMetadata, spec: PartitionSpec) -> Schema:
 
 
 def is_deletes(manifest: ManifestFile) -> bool:
-    """Say whether a manifest lists delete files."""
+    """Return whether a manifest lists delete files."""
     return manifest.content == ManifestContent.DELETES

@@ -10,9 +10,9 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.schema import sanitize_column_names
 from pyiceberg.typedef import Record
 
-from jobs.datafiles import described, fitted
+from jobs.lake.data_files import described, fitted
+from jobs.lake.partitions import exact, path_of, split, verify
 from jobs.maintenance.state import State
-from jobs.partitions import exact, path_of, split, verify
 
 _ROW_GROUP_BYTES = 128 << 20
 

@@ -1,8 +1,5 @@
 """The command: ``python -m jobs.notify``."""
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import os
 import subprocess
 import sys

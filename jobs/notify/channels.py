@@ -1,8 +1,5 @@
 """The ways a message goes out, each within a bounded time, none of them raising."""
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import json
 import os
 import re
@@ -50,7 +47,7 @@ Way = Callable[[Failure, notify], None]
 
 
 def ways(settings: notify) -> dict[str, Way]:
-    """Give the ways that are set up, by name."""
+    """Return the ways that are set up, by name."""
     known: dict[str, tuple[str, Way]] = {
         "slack_webhook": (settings.slack_webhook, post),
         "command": (settings.command, run),
@@ -60,7 +57,7 @@ def ways(settings: notify) -> dict[str, Way]:
 
 
 def send(failure: Failure, settings: notify) -> dict[str, str]:
-    """Tell everybody at the same time; gives what went wrong, by way.
+    """Tell everybody at the same time; return what went wrong, by way.
 
     It returns within ``timeout`` seconds, whatever the other ends do.
     """

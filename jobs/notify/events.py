@@ -1,8 +1,5 @@
 """Luigi's events, of which failures are told: once a task and run, when it is given up."""
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import atexit
 import logging
 from collections.abc import Callable

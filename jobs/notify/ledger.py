@@ -28,7 +28,7 @@ class Ledger:
         return os.getpid() == self._owner
 
     def failed(self, task_id: str, failure: Failure) -> int:
-        """Note a failure; says how many there were of the task since it last succeeded."""
+        """Note a failure; return how many there were of the task since it last succeeded."""
         self._add(task_id, "failed", **asdict(failure))
         count = 0
         for line in self._lines():
@@ -45,7 +45,7 @@ class Ledger:
         self._add(task_id, "told")
 
     def was_told(self, task_id: str) -> bool:
-        """Say whether somebody was told of a task."""
+        """Return whether somebody was told of a task."""
         return any(line["task_id"] == task_id for line in self._lines() if line["word"] == "told")
 
     def messages(self) -> int:
@@ -53,7 +53,7 @@ class Ledger:
         return sum(line["word"] == "told" for line in self._lines())
 
     def untold(self) -> dict[str, Failure]:
-        """Give the last failure of each task that nobody was told of and that was not done."""
+        """Return the last failure of each task that nobody was told of and that was not done."""
         found: dict[str, Failure] = {}
         for line in self._lines():
             task_id, word = line.pop("task_id"), line.pop("word")

@@ -44,7 +44,7 @@ class Failure:
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
-        """Give everything by name, the subject and text included."""
+        """Return everything by name, the subject and text included."""
         return {**asdict(self), "subject": self.subject, "text": self.text}
 
 
@@ -55,7 +55,7 @@ def quoted_correlation(error: str) -> str:
 
 
 def log_place() -> str:
-    """Say where this run's log is: a file, a journal, or "" if nobody keeps it."""
+    """Return where this run's log is: a file, a journal, or "" if nobody keeps it."""
     for logger in (logging.getLogger("luigi-interface"), logging.getLogger()):
         for handler in logger.handlers:
             if isinstance(handler, logging.FileHandler):

@@ -84,7 +84,7 @@ class Day:
         return dt.datetime.combine(after, dt.time(), dt.UTC)
 
     def before(self, days: int) -> dt.date:
-        """Give the date some days earlier."""
+        """Return the date some days earlier."""
         return self.date - dt.timedelta(days=days)
 
 

@@ -34,7 +34,7 @@ EXTREMES = {
 
 
 def daily(lake: Lake, day: Day) -> Rows:
-    """Give the day's rows of the daily mart; ``wind_max_mps`` is the gust or the strongest wind."""
+    """Return the day's rows of the daily mart; ``wind_max_mps`` is the gust or strongest wind."""
     rows = lake.ask(_DAILY, date=day.date)
     for row in rows:
         winds = [row["wind_gust_max_mps"], row["wind_speed_max_mps"]]

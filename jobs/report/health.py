@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from jobs import iceberg
+from jobs.lake import iceberg
 from jobs.report.blocks import NONE, Block, Day, Figure, Section, Table, Words, count, moment, text
 from jobs.report.lake import Lake, committed
 from jobs.report.scales import FULL, whole_axis

@@ -13,7 +13,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
-from jobs import connecting, iceberg
+from jobs.lake import iceberg, rest
 from jobs.transform.running import EXTENSIONS, install_extensions
 
 # What DuckDB may hold at once; beyond it, it spills to disk or says so.
@@ -31,7 +31,7 @@ class Lake:
     uri: str
 
     def ask(self, sql: str, **parameters: Any) -> Rows:
-        """Give a query's rows as dictionaries; parameters are written ``$name``.
+        """Return a query's rows as dictionaries; parameters are written ``$name``.
 
         Raises:
             duckdb.CatalogException: there is no such table.
@@ -42,7 +42,7 @@ class Lake:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def snapshots(self, table: str) -> list[Snapshot]:
-        """Give the snapshots that a reader could meet, up to the present one, oldest first.
+        """Return the snapshots that a reader could meet, up to the present one, oldest first.
 
         A load that replaces rows makes two in one commit, one without the old rows, one with the
         new: the first of them was never there to be read.
@@ -72,7 +72,7 @@ def open_lake(
     Raises:
         requests.ConnectionError: nothing listens at the URL.
     """
-    catalog = connecting.connect(uri, warehouse, token, credential)
+    catalog = rest.connect(uri, warehouse, token, credential)
     install_extensions(extensions)
     settings = f"SET memory_limit = '{MEMORY}'; SET TimeZone = 'UTC'"
     with duckdb.connect(config={"extension_directory": str(extensions)}) as connection:
@@ -85,7 +85,7 @@ def open_lake(
 
 
 def committed(snapshot: Snapshot) -> dt.datetime:
-    """Give a snapshot's time, UTC."""
+    """Return a snapshot's time, UTC."""
     return dt.datetime.fromtimestamp(snapshot.timestamp_ms / 1000, dt.UTC)
 
 

@@ -94,7 +94,7 @@ def _meteogram(station: str, rows: Rows) -> Figure | Words:
 
 
 def _known(rows: Rows, columns: tuple[str, ...]) -> bool:
-    """Say whether there is something to draw: of rain, more than none."""
+    """Return whether there is something to draw: of rain, more than none."""
     values = {row[column] for row in rows for column in columns}
     return bool(values - ({None, 0} if columns == ("rain",) else {None}))
 

@@ -164,7 +164,7 @@ def _projection(rows: Rows) -> alt.Projection:
 
 
 def _drawn(row: dict[str, Any]) -> bool:
-    """Say whether the map of the US, which has Alaska and Hawaii, but no islands, shows a place."""
+    """Return whether the map of the US, with Alaska and Hawaii but no islands, shows a place."""
     latitude, longitude = row["latitude"], row["longitude"]
     mainland = 24 <= latitude <= 50 and -125.5 <= longitude <= -66  # noqa: PLR2004 - a box
     alaska = 51 <= latitude <= 72 and (longitude <= -129 or longitude >= 172)  # noqa: PLR2004

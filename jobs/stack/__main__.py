@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from jobs.stack import verbs
-from jobs.stack.services import StackError, services
+from jobs.stack.processes import StackError
+from jobs.stack.services import services
 
 NOT_RUNNING = 3
 
@@ -52,7 +53,7 @@ def stop(state: Path) -> None:
 @main.command()
 @click.pass_obj
 def status(state: Path) -> None:
-    """Say what runs where; the exit status is 3 unless all of it answers."""
+    """Show what runs where; the exit status is 3 unless all of it answers."""
     with _told_in_one_line():
         if not verbs.status(state, services(state), click.echo):
             sys.exit(NOT_RUNNING)

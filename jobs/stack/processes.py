@@ -1,6 +1,6 @@
-"""Background processes and the files that remember them.
+"""Start and stop processes: servers that end with their parent, and daemons that outlive it.
 
-A process is known by its number and the time it began, both of one boot: a number that the system
+A daemon is known by a file with its pid and start time, both of one boot: a pid that the system
 has given to another program meanwhile is not mistaken for it, and never gets a signal.
 """
 
@@ -9,18 +9,130 @@ import fcntl
 import os
 import select
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
 
 from jobs.targets import read_json, write_json
+
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+READY = "Listening on "
+
+
+class StackError(Exception):
+    """A server cannot run; the message is the line to show."""
+
+
+@dataclass
+class Server:
+    """A server in a child process, as a context manager; its output is appended to a log."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: Mapping[str, str] | None = field(default=None, repr=False)
+    folder: Path | None = None
+    url: str = ""
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it and wait until it reports ``Listening on URL``.
+
+        Raises:
+            StackError: it ended instead, or took too long; with the end of its log.
+        """
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as file:
+            before = file.tell()
+            self.process = subprocess.Popen(  # noqa: S603 - our own servers
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=self.environment,
+                cwd=self.folder,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            ended = self.process.poll() is not None
+            lines = (
+                self.log.read_bytes()[before:].decode(errors="replace").splitlines(keepends=True)
+            )
+            for line in lines:
+                if line.startswith(READY) and line.endswith("\n"):
+                    self.url = line.split()[2]
+                    return
+            if ended:
+                words = (lines or ["it gave no reason"])[-1].strip()
+                raise StackError(f"the {self.name} did not start: {words} (log: {self.log})")
+            time.sleep(0.002)
+        raise StackError(
+            f"the {self.name} did not start within {START_SECONDS:.0f} s; its log is {self.log}"
+        )
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL, so that it cannot finish or tidy up."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> int:
+        """Stop it and return its exit status; kill it if it takes too long."""
+        if self.process is None:
+            return 0
+        self.process.terminate()
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self.process.returncode
+
+
+def catalog(store: str, warehouse: str, listen: str, log: Path) -> Server:
+    """Return a catalog, at an address that it keeps when it is killed and started again.
+
+    Args:
+        store: URL of its database.
+        warehouse: URL of its tables' folder.
+        listen: HOST:PORT; port 0 takes a free one.
+        log: the file that its output is appended to.
+    """
+    host, _, port = listen.rpartition(":")
+    if port == "0":
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host.strip("[]"), 0), family=family) as probe:
+            listen = f"{host}:{probe.getsockname()[1]}"
+    program = str(Path(sys.executable).with_name("falcon-catalog"))
+    places = ["--store", store, "--warehouse", warehouse]
+    command = [program, "serve", "--listen", listen, *places]
+    return Server("catalog", command, log, without_settings())
+
+
+def without_settings() -> dict[str, str]:
+    """Return the environment without the catalog's own settings."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("CATALOG_")}
 
 
 @dataclass(frozen=True)
 class Running:
-    """A process that was started: number, ticks from boot to its begin, the boot, seconds UTC."""
+    """A daemon: its pid, clock ticks from boot to its start, the boot, the start in seconds UTC."""
 
     pid: int
     ticks: int
@@ -29,7 +141,7 @@ class Running:
 
 
 def find(file: Path) -> Running | None:
-    """Give the process that a file remembers, if it still runs."""
+    """Return the daemon that a file names, if it still runs."""
     try:
         running = Running(**read_json(file))
     except (FileNotFoundError, ValueError, TypeError):
@@ -40,7 +152,7 @@ def find(file: Path) -> Running | None:
 def launch(
     command: Sequence[str], environment: Mapping[str, str], log: Path, file: Path
 ) -> Running:
-    """Start a process that outlives this one and the terminal, and remember it in a file."""
+    """Start a daemon, which outlives this process and the terminal, and write its file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own servers
@@ -58,10 +170,10 @@ def launch(
 
 
 def stop(running: Running, seconds: float) -> bool:
-    """Ask a process to end and wait for that; says whether it did within the time.
+    """Ask a daemon to end and wait for that; return whether it did within the time.
 
     Raises:
-        PermissionError: the process is another user's.
+        PermissionError: the daemon is another user's.
     """
     try:
         handle = os.pidfd_open(running.pid)
@@ -91,7 +203,7 @@ def alone(file: Path) -> Iterator[None]:
 
 
 def _ticks(pid: int) -> int:
-    """Give the clock ticks from boot to a process's begin; 0 if there is no such process."""
+    """Return the clock ticks from boot to a process's begin; 0 if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):

@@ -12,15 +12,12 @@ from pathlib import Path
 
 import requests
 
-from jobs.luigid import address, split_address
+from jobs.luigid.server import address, split_address
+from jobs.stack.processes import StackError
 
 # The pipeline's settings, of which the catalog would make nothing.
 _PIPELINES = ("CATALOG_URI", "CATALOG_WAREHOUSE", "CATALOG_TOKEN")
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a listener's word for any
-
-
-class StackError(Exception):
-    """Something stands in the way; the message is the line to show."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Service:
 
 
 def services(state: Path) -> list[Service]:
-    """Give the services in the order in which they start, their state below a folder.
+    """Return the services in the order in which they start, their state below a folder.
 
     Raises:
         StackError: a setting cannot be used.

@@ -12,7 +12,8 @@ from typing import NoReturn
 from tabulate import tabulate
 
 from jobs.stack import processes
-from jobs.stack.services import Service, StackError, luigid
+from jobs.stack.processes import StackError
+from jobs.stack.services import Service, luigid
 
 START_SECONDS = 60.0
 # Longer than the catalog's own server.shutdown_timeout.
@@ -79,7 +80,7 @@ def stop(state: Path, services: Sequence[Service], say: Say) -> None:
 
 
 def status(state: Path, services: Sequence[Service], say: Say) -> bool:
-    """Show what runs where; says whether all of it answers."""
+    """Show what runs where; return whether all of it answers."""
     rows, well = [], True
     for service in services:
         running = processes.find(pid_file(state, service))

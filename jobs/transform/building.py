@@ -10,14 +10,14 @@ from typing import Any
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import RESTError
 
-from jobs import iceberg, runs
-from jobs.tables import ALERTS, OBSERVATIONS, QUARANTINE, SCHEMA_DRIFT, STATIONS
+from jobs.lake import iceberg, runs
+from jobs.lake.tables import ALERTS, OBSERVATIONS, QUARANTINE, SCHEMA_DRIFT, STATIONS
 from jobs.transform import marts, results
-from jobs.transform.running import Say, TransformError, alone, install_extensions, run
+from jobs.transform.running import Progress, TransformError, alone, install_extensions, run
 
 log = logging.getLogger("luigi-interface.weather")
 
-# What dbt reads; a lake without alerts, say, has the table nevertheless.
+# What dbt reads; a lake without alerts, progress, has the table nevertheless.
 RAW = (STATIONS, OBSERVATIONS, ALERTS, QUARANTINE, SCHEMA_DRIFT, runs.RUNS)
 TASKS = ("Transform", "DbtTransformations")
 
@@ -33,8 +33,8 @@ class Build:
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
-def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
-    """Build and test the marts; gives what the checkpoint holds.
+def build(catalog: Catalog, wanted: Build, progress: Progress) -> dict[str, Any]:
+    """Build and test the marts; return what the checkpoint holds.
 
     The raw tables that are missing are made first, empty. Without word of an earlier build by the
     same models every day is computed, else only those whose reports changed. The run is recorded,
@@ -44,14 +44,14 @@ def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
         TransformError: models or tests failed; the message names them.
     """
     install_extensions(wanted.state / "duckdb-extensions")
-    with alone(wanted.state, say) as lock:
+    with alone(wanted.state, progress) as lock:
         started = dt.datetime.now(dt.UTC)
         for definition in RAW:
             iceberg.ensure(catalog, definition)
         digest = marts.project_digest()
-        say("dbt build", 0)
+        progress("dbt build", 0)
         try:
-            _run(catalog, wanted, lock, say, digest)
+            _run(catalog, wanted, lock, progress, digest)
         except TransformError as error:
             _record_failure(catalog, wanted, started, error, digest)
             raise
@@ -71,7 +71,7 @@ def build(catalog: Catalog, wanted: Build, say: Say) -> dict[str, Any]:
     return {**document, "seconds": round((finished - started).total_seconds(), 3)}
 
 
-def _run(catalog: Catalog, wanted: Build, lock: Any, say: Say, digest: str) -> None:
+def _run(catalog: Catalog, wanted: Build, lock: Any, progress: Progress, digest: str) -> None:
     results.results_path(wanted.state).unlink(missing_ok=True)
     last = runs.last_success(catalog, list(TASKS))
     rebuild = last is None or last["details"].get("project") != digest
@@ -81,7 +81,7 @@ def _run(catalog: Catalog, wanted: Build, lock: Any, say: Say, digest: str) -> N
         "WEATHER_REBUILD": "true" if rebuild else "",
     }
     try:
-        run(wanted.state, lock, [["build"], ["source", "freshness"]], say, **environment)
+        run(wanted.state, lock, [["build"], ["source", "freshness"]], progress, **environment)
     except TransformError:
         failed = results.failures(results.read(wanted.state))
         if failed:

@@ -25,7 +25,7 @@ def describe(catalog: Catalog, state: Path) -> list[dict[str, Any]]:
 
 
 def project_digest() -> str:
-    """Give a digest of everything the marts are computed by: models and macros."""
+    """Return a digest of everything the marts are computed by: models and macros."""
     digest = hashlib.sha256()
     project = config.dbt_dir()
     for path in sorted(project.rglob("*")):
@@ -35,7 +35,7 @@ def project_digest() -> str:
 
 
 def _columns(state: Path) -> dict[str, dict[str, str]]:
-    """Give the columns' descriptions of every model and snapshot that is a table in the lake."""
+    """Return the columns' descriptions of every model and snapshot that is a table in the lake."""
     manifest = json.loads((state / "dbt" / "target" / "manifest.json").read_text())
     return {
         f"{node['schema']}.{node['alias']}": {

@@ -18,7 +18,7 @@ def read(state: Path) -> list[Result]:
 
 
 def results_path(state: Path) -> Path:
-    """Say where dbt writes the results of a build."""
+    """Return where dbt writes the results of a build."""
     return state / "dbt" / "target" / "run_results.json"
 
 
@@ -68,17 +68,17 @@ def rows_changed(result: Result) -> int:
 
 
 def is_model(result: Result) -> bool:
-    """Say whether a result is of a model or snapshot, not of a test."""
+    """Return whether a result is of a model or snapshot, not of a test."""
     return bool(result["unique_id"].startswith(("model.", "snapshot.")))
 
 
 def is_test(result: Result) -> bool:
-    """Say whether a result is of a test, not of a model or an exposure."""
+    """Return whether a result is of a test, not of a model or an exposure."""
     return bool(result["unique_id"].startswith(("test.", "unit_test.")))
 
 
 def name(result: Result) -> str:
-    """Give the short name of what a result is of."""
+    """Return the short name of what a result is of."""
     parts = result["unique_id"].split(".")
     return str(parts[2] if len(parts) > 2 else parts[-1])  # noqa: PLR2004 - type.project.name.hash
 

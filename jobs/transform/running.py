@@ -1,8 +1,5 @@
 """Run dbt in a process of its own, one at a time, and follow its progress."""
 
-# Luigi says it is typed, but its methods are not.
-# mypy: allow-untyped-calls
-
 import collections
 import contextlib
 import fcntl
@@ -25,7 +22,7 @@ EXTENSIONS = ("httpfs", "avro", "iceberg")
 _DONE = frozenset(["LogModelResult", "LogTestResult", "LogSnapshotResult", "LogNodeResult"])
 
 # Words of progress, and the percentage of the whole where it is known.
-Say = Callable[[str, float | None], None]
+Progress = Callable[[str, float | None], None]
 
 
 class TransformError(Exception):
@@ -41,7 +38,7 @@ def install_extensions(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(state: Path, say: Say) -> Iterator[IO[bytes]]:
+def alone(state: Path, progress: Progress) -> Iterator[IO[bytes]]:
     """Hold the lock of dbt's DuckDB file, which knows one writing process only.
 
     dbt inherits the lock: when this process is killed, the next run waits for the orphan.
@@ -52,7 +49,7 @@ def alone(state: Path, say: Say) -> Iterator[IO[bytes]]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"another dbt build is running (lock {path}): waiting for its end", None)
+            progress(f"another dbt build is running (lock {path}): waiting for its end", None)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file
 
@@ -61,7 +58,7 @@ def run(
     state: Path,
     lock: IO[bytes],
     commands: Iterable[list[str]],
-    say: Say,
+    progress: Progress,
     **environment: str,
 ) -> None:
     """Run dbt commands, one after the other until one fails, on the project of the settings.
@@ -70,7 +67,7 @@ def run(
         state: the folder of the pipeline's files; dbt's own go to ``dbt/`` in it.
         lock: the lock that the process inherits.
         commands: lists of arguments, such as ``["source", "freshness"]``.
-        say: told of every model and test that is done.
+        progress: called for every model and test that is done.
         environment: more variables for the project.
 
     Raises:
@@ -89,7 +86,7 @@ def run(
         pass_fds=(lock.fileno(),),
     )
     with process:
-        words = _follow(process.stdout or [], say)
+        words = _follow(process.stdout or [], progress)
     if process.returncode:
         last = "; ".join(words) or "no word of why"
         raise TransformError(f"dbt ended with {process.returncode}: {last} ({folder}/logs/dbt.log)")
@@ -103,21 +100,21 @@ def _places(folder: Path) -> list[str]:
 
 
 def _environment(state: Path) -> dict[str, str]:
-    catalog = config.catalog()
+    catalog = config.settings().catalog
     return {
         **os.environ,
         "CATALOG_URI": catalog.uri,
         "CATALOG_WAREHOUSE": catalog.warehouse,
         "CATALOG_TOKEN": catalog.token,
         "CATALOG_CREDENTIAL": catalog.credential,
-        "WEATHER_ALERT_STATUSES": ",".join(config.weather().alert_statuses),
+        "WEATHER_ALERT_STATUSES": ",".join(config.settings().weather.alert_statuses),
         "WEATHER_DUCKDB": str(state / "dbt" / "weather.duckdb"),
         "WEATHER_DUCKDB_EXTENSIONS": str(state / "duckdb-extensions"),
         "DO_NOT_TRACK": "1",
     }
 
 
-def _follow(lines: Iterable[str], say: Say) -> list[str]:
+def _follow(lines: Iterable[str], progress: Progress) -> list[str]:
     """Tell of what dbt's log says is done; give its last words, the errors before all others."""
     last: collections.deque[str] = collections.deque(maxlen=1)
     errors: collections.deque[str] = collections.deque(maxlen=3)
@@ -129,7 +126,7 @@ def _follow(lines: Iterable[str], say: Say) -> list[str]:
         data = event.get("data", {})
         if event["info"].get("name") in _DONE and data.get("total"):
             done, total = int(data["index"]), int(data["total"])
-            say(f"dbt: {done} of {total}, {_name(data)}", 100 * done / total)
+            progress(f"dbt: {done} of {total}, {_name(data)}", 100 * done / total)
     return list(errors or last)
 
 

@@ -19,7 +19,7 @@ from pyiceberg.catalog import load_catalog
 
 from falcon_catalog.backup import backup as backups
 from falcon_catalog.catalog import marker
-from falcon_catalog.store import tenancy
+from falcon_catalog.store import locks
 from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, Server, serving
 from tests.doctor.conftest import FORGETFUL, Operator, Stop, commit, duck, wait_for
@@ -333,7 +333,7 @@ def test_a_served_store_is_seen_by_its_lock(
 def test_no_server_starts_while_a_store_is_replaced(
     serve: Callable[[], Any], operator: Operator, stopped: Path
 ) -> None:
-    with tenancy.alone(operator.store):
+    with locks.exclusive(operator.store):
         server = serve()
         assert server.status() == 1
         assert "is being replaced by falcon-catalog restore" in server.errors[-1]

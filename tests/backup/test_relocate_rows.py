@@ -65,7 +65,7 @@ def test_a_retry_is_answered_with_the_new_place_or_not_at_all(tmp_path: Path) ->
         for path, body, key in ((TABLES, creates, keys[0]), (f"{TABLES}/t", sets, keys[1])):
             status, kind, message = server.fails("POST", path, body, **at(key))
             assert (status, kind) == (500, "CommitStateUnknownException")
-            assert "was done before" in message
+            assert "was completed before" in message
         answer = server.ok("POST", "/v1/namespaces", made, **at(keys[2]))
         assert answer["properties"]["location"] == f"file://{new.location}/home"
         status, _, _ = server.fails("GET", f"{TABLES}/t/plan/{planned['plan-id']}")

@@ -16,11 +16,11 @@ import requests
 from waitress import wasyncore
 
 from falcon_catalog.app import CatalogApp, create_app
-from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
-from falcon_catalog.loop import Loop
+from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
+from falcon_catalog.catalog.warehouse import Warehouse
+from falcon_catalog.metrics import Metrics
+from falcon_catalog.server.loop import Loop
 from falcon_catalog.settings import ServerSettings, Settings, load
-from falcon_catalog.telemetry.meters import Meters
 from tests import several
 
 _MARKER = "end-of-log-"
@@ -34,7 +34,8 @@ class Server:
     folder: Path
     own_app: CatalogApp | None = None
     settings: Settings | None = None
-    _beside: list[Catalog] = field(default_factory=list, repr=False)
+    processes: int = 1
+    _beside: list[Warehouse] = field(default_factory=list, repr=False)
 
     @property
     def app(self) -> CatalogApp:
@@ -44,20 +45,21 @@ class Server:
         return self.own_app
 
     @property
-    def catalog(self) -> Catalog:
+    def catalog(self) -> Warehouse:
         """The catalog; where the server has processes of its own, one beside it in this process."""
         if self.own_app:
-            return self.own_app._catalogs[0]
+            return self.own_app.warehouses[0]
         if not self._beside:
             assert self.settings is not None
-            self._beside += open_catalogs(self.settings)
+            self._beside += open_warehouses(self.settings)
         return self._beside[0]
 
     def meter(self, name: str) -> float:
-        """Return a metric without labels: of all processes, the others' up to a second old."""
-        lines = self.call("GET", "/metrics").text.splitlines()
-        (value,) = [line.split()[1] for line in lines if line.startswith(f"falcon_catalog_{name} ")]
-        return float(value)
+        """Return a metric without labels, summed over all processes."""
+        lines = "\n".join(several.metrics(self.url, self.processes)).splitlines()
+        found = [line.split()[1] for line in lines if line.startswith(f"falcon_catalog_{name} ")]
+        assert len(found) == self.processes
+        return sum(map(float, found))
 
     @property
     def log(self) -> str:
@@ -66,7 +68,7 @@ class Server:
         path = self.folder / "server.log"
         # A thread of each process writes the lines: what a request logs is there once those of
         # later requests are, which clients who come after one another send to all processes.
-        for number in range(1 if self.settings.server.processes == 1 else 8):
+        for number in range(1 if self.processes == 1 else 8):
             marker = f"{_MARKER}{time.monotonic_ns()}-{number}"
             self.call("GET", "/health/live", headers={"X-Request-Id": marker})
             while self.settings.log.access and marker not in path.read_text(encoding="utf-8"):
@@ -77,7 +79,7 @@ class Server:
     def close(self) -> None:
         """Let go of what was opened beside the server."""
         if self._beside:
-            close_catalogs(self._beside)
+            close_warehouses(self._beside)
 
     @property
     def warehouse(self) -> Path:
@@ -133,6 +135,7 @@ def serving(
     around: Callable[[Any], Any] | None = None,
     *,
     apart: bool = False,
+    processes: int = several.PROCESSES,
     **settings: object,
 ) -> Iterator[Server]:
     """Serve the catalog of a folder; settings are named ``planning__page_files`` and so on.
@@ -146,26 +149,27 @@ def serving(
         **{key.replace("__", "."): value for key, value in settings.items()},
     }
     loaded = load(None, {}, flags)
-    processes = int(settings.get("server__processes", several.PROCESSES))
     with contextlib.ExitStack() as stack:
         if apart or processes > 1:
             folder.mkdir(exist_ok=True)  # for the log, which is there before the catalog is
             url = stack.enter_context(several.serving(flags, folder / "server.log", processes))
             if around:
                 url = stack.enter_context(looping(around(passing_on(url)), loaded.server))
-            yield stack.enter_context(contextlib.closing(Server(url, folder, settings=loaded)))
+            yield stack.enter_context(
+                contextlib.closing(Server(url, folder, settings=loaded, processes=processes))
+            )
         else:
             app = stack.enter_context(contextlib.closing(create_app(loaded)))
             served = around(app) if around else app
-            url = stack.enter_context(looping(served, loaded.server, app.meters))
+            url = stack.enter_context(looping(served, loaded.server, app.metrics))
             yield Server(url, folder, app)
 
 
 @contextlib.contextmanager
-def looping(app: Any, settings: ServerSettings, meters: Meters | None = None) -> Iterator[str]:
+def looping(app: Any, settings: ServerSettings, metrics: Metrics | None = None) -> Iterator[str]:
     """Serve an application from a thread of this process; yield the URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    loop = Loop(app, settings, [listener], meters)
+    loop = Loop(app, settings, [listener], metrics)
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:

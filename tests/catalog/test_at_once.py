@@ -30,7 +30,7 @@ def every_thread_waiting(server: Server) -> Iterator[None]:
         waiting = threading.Thread(target=server.ok, args=("POST", T, update))
         waiting.start()
         try:
-            while "requests_in_flight 1" not in server.app.meters.text():
+            while "requests_in_flight 1" not in server.app.metrics.text().decode():
                 pass
             yield
         finally:
@@ -83,7 +83,7 @@ def test_what_is_not_in_memory_waits_for_a_thread_and_comes(ns: Server) -> None:
 def test_each_request_is_counted_and_logged_once(
     ns: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    meters = ns.app.meters
+    metrics = ns.app.metrics
     caplog.set_level("INFO", "falcon_catalog.access")
     for _ in range(2):  # the second finds in memory what a thread read for the first
         ns.ok("GET", T, params={"snapshots": "refs"})
@@ -91,7 +91,7 @@ def test_each_request_is_counted_and_logged_once(
     assert [one.pairs["operation"] for one in lines if one.pairs["status"] == 200] == [
         "loadTable"
     ] * 2
-    text = meters.text()
+    text = metrics.text().decode()
     assert 'requests_total{operation="loadTable",status="200"} 2' in text
     assert "falcon_catalog_requests_in_flight 0" in text
 

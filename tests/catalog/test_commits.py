@@ -246,7 +246,7 @@ class TestAtOnce:
         self, ns: Server, inside: pytest.MonkeyPatch
     ) -> None:
         ns.table("t")
-        catalog = ns.app._catalogs[0]
+        catalog = ns.app.warehouses[0]
         write = catalog.files.write
         with serving(ns.folder) as other:
 
@@ -261,7 +261,7 @@ class TestAtOnce:
             changed["metadata"]["properties"] | {"theirs": "first", "ours": "second"}
             == (changed["metadata"]["properties"])
         )
-        assert (catalog.commits.stored, catalog.commits.retries) == (1, 1)
+        assert (catalog.counters.commits, catalog.counters.retries) == (1, 1)
         assert len(metadata_files(ns)) == 3  # the overtaken attempt took its own back
 
     def test_writers_of_several_servers_all_succeed(self, ns: Server) -> None:
@@ -289,14 +289,14 @@ class TestAtOnce:
         ns.fails("POST", T, {"requirements": [wrong], "updates": []})
         for name in ("a", "b"):
             ns.ok("POST", T, {"updates": [set_properties(**{name: "x"})]})
-        catalog = ns.app._catalogs[0]
-        counts = catalog.commits
-        assert (counts.stored, counts.conflicts, counts.retries) == (2, 1, 0)
+        catalog = ns.app.warehouses[0]
+        counts = catalog.counters
+        assert (counts.commits, counts.conflicts, counts.retries) == (2, 1, 0)
         storage = catalog.files.storage
         assert storage.writes == 3
         assert storage.written_bytes == sum(f.stat().st_size for f in metadata_files(ns))
         assert storage.write_seconds > 0
-        assert catalog.database.writer.sync_seconds > 0
+        assert catalog.store.writer.sync_seconds > 0
 
     def test_creators_of_one_name(self, ns: Server) -> None:
         body = {"name": "t", "schema": {"type": "struct", "fields": []}}

@@ -16,9 +16,9 @@ import duckdb
 import pytest
 from pyiceberg.table import StaticTable
 
-from falcon_catalog.catalog.documents import Documents, Key
+from falcon_catalog.catalog.metadata_cache import Key, MetadataCache
+from falcon_catalog.metadata.append_log import CHUNK
 from falcon_catalog.metadata.document import Document
-from falcon_catalog.metadata.history import RUN
 from tests.catalog.serving import Server, serving
 from tests.several import PROCESSES
 
@@ -78,7 +78,7 @@ def long_table(server: Server, count: int, **properties: str) -> dict[str, Any]:
 @contextmanager
 def statements(server: Server) -> Iterator[list[str]]:
     """Yield the list of what the database is asked, growing; the thread pool is warm before."""
-    database = server.app._catalogs[0].database
+    database = server.app.warehouses[0].store
     seen: list[str] = []
     every = [*database._connections, database.writer._connection]
     for connection in every:
@@ -92,8 +92,8 @@ def words(seen: list[str]) -> list[str]:
     return [statement.split(" ", 1)[0] for statement in seen]
 
 
-def documents(server: Server) -> Documents:
-    return server.app._catalogs[0].documents
+def documents(server: Server) -> MetadataCache:
+    return server.app.warehouses[0].metadata
 
 
 class TestStatements:
@@ -118,7 +118,7 @@ class TestStatements:
         server.ok("POST", T, append(1))
         with statements(server) as seen:
             server.ok("POST", T, append(2))
-        assert words(seen) == ["SELECT", "BEGIN", "SAVEPOINT", "UPDATE", "RELEASE", "COMMIT"]
+        assert words(seen) == ["SELECT", "BEGIN", "UPDATE", "COMMIT"]
 
     def test_a_commit_that_changes_nothing_writes_nothing(self, start: Any) -> None:
         server = start(server__threads=1)
@@ -133,17 +133,17 @@ class TestStatements:
 class TestMemory:
     def test_what_is_in_memory_is_what_lies_on_disk(self, ns: Server) -> None:
         ns.table("t")
-        for number in range(1, 2 * RUN + 3):
+        for number in range(1, 2 * CHUNK + 3):
             ns.ok("POST", T, append(number))
         shown = ns.ok("GET", T)
         location = shown["metadata-location"]
         assert json.loads(Path(location.removeprefix("file://")).read_bytes()) == shown["metadata"]
         refs = ns.ok("GET", T, params={"snapshots": "refs"})["metadata"]
-        assert [one["snapshot-id"] for one in refs["snapshots"]] == [2 * RUN + 2]
+        assert [one["snapshot-id"] for one in refs["snapshots"]] == [2 * CHUNK + 2]
         with serving(ns.folder, cache__documents_bytes=0) as cold:
             assert cold.ok("GET", T) == shown
             assert cold.ok("GET", T, params={"snapshots": "refs"})["metadata"] == refs
-            cold.ok("POST", T, append(2 * RUN + 3))
+            cold.ok("POST", T, append(2 * CHUNK + 3))
             assert cold.meter("cache_bytes") == 0
             assert cold.ok("GET", T) == ns.ok("GET", T)
 
@@ -211,7 +211,7 @@ class TestBound:
         return Document({"text": "x" * size})
 
     def test_the_least_recently_used_goes_first(self) -> None:
-        kept = Documents(3 * self.document(10).cost)
+        kept = MetadataCache(3 * self.document(10).cost)
         keys = [Key(f"{number}.json", 1) for number in range(4)]
         for key in keys[:3]:
             kept.put(key, self.document(10))
@@ -222,7 +222,7 @@ class TestBound:
         assert kept.used_bytes == 3 * self.document(10).cost
 
     def test_what_is_larger_than_all_is_not_kept(self) -> None:
-        kept = Documents(self.document(10).cost)
+        kept = MetadataCache(self.document(10).cost)
         small, large = Key("a", 1), Key("b", 1)
         kept.put(small, self.document(10))
         kept.put(large, self.document(10_000))
@@ -230,7 +230,7 @@ class TestBound:
         assert kept.get(large) is None
 
     def test_the_same_key_is_counted_once(self) -> None:
-        kept = Documents(1 << 20)
+        kept = MetadataCache(1 << 20)
         for _ in range(3):
             kept.put(Key("a", 1), self.document(10))
         assert (len(kept), kept.used_bytes) == (1, self.document(10).cost)
@@ -241,7 +241,7 @@ class TestBound:
         assert (len(kept), kept.used_bytes) == (0, 0)
 
     def test_the_bound_holds_under_many_threads(self) -> None:
-        kept = Documents(10 * self.document(10).cost)
+        kept = MetadataCache(10 * self.document(10).cost)
 
         def work(worker: int) -> None:
             for number in range(500):
@@ -263,7 +263,7 @@ class TestBound:
 class TestCompression:
     @pytest.fixture
     def long(self, ns: Server) -> dict[str, Any]:
-        return long_table(ns, 2 * RUN + 1)
+        return long_table(ns, 2 * CHUNK + 1)
 
     @pytest.mark.parametrize(
         "accepted", ["gzip", "deflate, gzip", "gzip;q=0.5", "GZIP ; q=1.0", "*", "x-gzip", "br,*"]
@@ -305,7 +305,7 @@ class TestCompression:
         assert long
         columns = [{"id": 1, "name": "é" * 5_000, "type": "long", "required": False}]
         schema = {"type": "struct", "schema-id": 1, "fields": columns}
-        body = {**append(2 * RUN + 2)}
+        body = {**append(2 * CHUNK + 2)}
         body["updates"] = [*body["updates"], {"action": "add-schema", "schema": schema}]
         answer = raw(ns, "POST", T, GZIP, body)
         assert answer.headers["Content-Encoding"] == "gzip"
@@ -349,7 +349,7 @@ class TestCompression:
 
 class TestLongAnswers:
     def test_a_slow_reader_gets_all_of_several_answers(self, ns: Server) -> None:
-        shown = long_table(ns, 2 * RUN, filler="é" * 400_000)
+        shown = long_table(ns, 2 * CHUNK, filler="é" * 400_000)
         host, port = urlsplit(ns.url).netloc.split(":")
         request = f"GET {T} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
         with socket.socket() as sock:
@@ -367,7 +367,7 @@ class TestLongAnswers:
                     assert json.loads(body) == shown
 
     def test_a_reader_who_leaves_early_takes_nobody_along(self, ns: Server) -> None:
-        shown = long_table(ns, 2 * RUN, filler="x" * 3_000_000)
+        shown = long_table(ns, 2 * CHUNK, filler="x" * 3_000_000)
         for _ in range(8):
             with socket.create_connection(urlsplit(ns.url).netloc.split(":")) as sock:
                 sock.sendall(f"GET {T} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -377,26 +377,26 @@ class TestLongAnswers:
 
 class TestZippedFiles:
     def test_every_reader_reads_what_was_built_in_parts(self, ns: Server) -> None:
-        long_table(ns, 3 * RUN, **{"write.metadata.compression-codec": "gzip"})
-        for number in range(3 * RUN + 1, 3 * RUN + 4):
+        long_table(ns, 3 * CHUNK, **{"write.metadata.compression-codec": "gzip"})
+        for number in range(3 * CHUNK + 1, 3 * CHUNK + 4):
             changed = ns.ok("POST", T, append(number))
         location = changed["metadata-location"]
         assert location.endswith(".gz.metadata.json")
         path = Path(location.removeprefix("file://"))
         assert json.loads(gzip.decompress(path.read_bytes())) == changed["metadata"]
         read = StaticTable.from_metadata(location).metadata
-        assert [s.snapshot_id for s in read.snapshots] == list(range(1, 3 * RUN + 4))
+        assert [s.snapshot_id for s in read.snapshots] == list(range(1, 3 * CHUNK + 4))
         rows = duckdb.sql(
             f"SELECT len(snapshots), \"current-snapshot-id\" FROM read_json('{path}',"
             " compression='gzip', maximum_object_size=100000000)"
         ).fetchall()
-        assert rows == [(3 * RUN + 3, 3 * RUN + 3)]
+        assert rows == [(3 * CHUNK + 3, 3 * CHUNK + 3)]
         with serving(ns.folder) as cold:
             assert cold.ok("GET", T)["metadata"] == changed["metadata"]
 
     def test_a_plain_file_of_many_pieces_is_whole(self, ns: Server) -> None:
-        long_table(ns, 3 * RUN)
-        changed = ns.ok("POST", T, append(3 * RUN + 1))
+        long_table(ns, 3 * CHUNK)
+        changed = ns.ok("POST", T, append(3 * CHUNK + 1))
         path = Path(changed["metadata-location"].removeprefix("file://"))
         assert json.loads(path.read_bytes()) == changed["metadata"]
 

@@ -1,4 +1,6 @@
 import os
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -6,6 +8,7 @@ import pytest
 
 from falcon_catalog import durable_files
 from falcon_catalog.errors import BadRequestError, NotFoundError, ServiceUnavailableError
+from falcon_catalog.fileio import deadline
 from falcon_catalog.fileio.base import Entry, walk
 from falcon_catalog.fileio.local import LocalFileIO
 
@@ -284,3 +287,29 @@ class TestEmptyFolders:
         LocalFileIO().write(f"{tmp_path}/ns/t/metadata/1.json", b"x")
         assert (tmp_path / "ns/t/metadata/1.json").read_bytes() == b"x"
         assert len(times) == 3
+
+
+def test_a_fifo_or_device_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for location in (f"{tmp_path}/fifo", "/dev/zero", str(tmp_path)):
+        with pytest.raises(NotFoundError):
+            files.read(location)
+
+
+def test_a_read_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, hangs = deadline._read_regular, threading.Event()
+    monkeypatch.setattr(deadline, "_read_regular", lambda path: (hangs.wait(60), reading(path))[1])
+    monkeypatch.setattr(deadline, "_MOST_THREADS", 2)
+    (tmp_path / "x").write_bytes(b"content")
+    reader = deadline.Reader(0.1)
+    for _ in range(3):  # one more than there are threads
+        with pytest.raises(TimeoutError, match="does not respond"):
+            reader.read(f"{tmp_path}/x")
+    hangs.set()
+    until = time.monotonic() + 20
+    while True:  # those that hung go on with what came meanwhile
+        try:
+            assert reader.read(f"{tmp_path}/x") == b"content"
+            break
+        except TimeoutError:
+            assert time.monotonic() < until

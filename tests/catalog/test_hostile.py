@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from falcon_catalog.catalog import files
+from falcon_catalog.catalog import metadata_files
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.fileio.local import LocalFileIO
 from tests.catalog.serving import SCHEMA, Server
@@ -194,7 +194,7 @@ class TestNames:
 class TestFiles:
     @pytest.fixture
     def small(self, inside: pytest.MonkeyPatch) -> int:
-        inside.setattr(files, "_MAX_UNZIPPED_BYTES", 1 << 20)
+        inside.setattr(metadata_files, "_MAX_UNZIPPED_BYTES", 1 << 20)
         return 1 << 20
 
     def zipped(self, ns: Server, content: bytes) -> str:
@@ -213,7 +213,7 @@ class TestFiles:
         tracemalloc.start()
         try:
             with pytest.raises(BadRequestError, match=f"larger than {small} B"):
-                files.read(LocalFileIO(), location)
+                metadata_files.read(LocalFileIO(), location)
             assert tracemalloc.get_traced_memory()[1] < 8 * small
         finally:
             tracemalloc.stop()
@@ -222,7 +222,7 @@ class TestFiles:
 
     def test_several_members_are_one_text(self, ns: Server) -> None:
         location = self.zipped(ns, gzip.compress(b'{"a":') + gzip.compress(b"1}"))
-        assert files.read(LocalFileIO(), location) == {"a": 1}
+        assert metadata_files.read(LocalFileIO(), location) == {"a": 1}
 
     @pytest.mark.parametrize("depth", [90, 300, 1000, 100_000])
     @pytest.mark.parametrize("where", ["schema", "unknown", "properties"])

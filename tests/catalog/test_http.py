@@ -141,7 +141,7 @@ class TestHealth:
         assert server.ok("GET", "/health/ready") == {"status": "ready"}
 
     def test_a_database_that_takes_no_changes_is_not_ready(self, server: Server) -> None:
-        server.app._catalogs[0].database.writer._broken = "disk I/O error"
+        server.app.warehouses[0].store.writer._broken = "disk I/O error"
         assert server.fails("GET", "/health/ready")[:2] == (503, "SlowDownException")
         assert server.ok("GET", "/health/live") == {"status": "live"}
         status, kind, message = server.fails("POST", "/v1/namespaces", {"namespace": ["a"]})

@@ -15,7 +15,7 @@ import requests
 from pyiceberg.catalog.rest import RestCatalog
 
 from falcon_catalog.catalog import marker
-from falcon_catalog.catalog.opening import close_catalogs, open_catalogs
+from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
 from falcon_catalog.settings import load
 from falcon_catalog.store.database import StoreError
 from tests.catalog.conftest import Start
@@ -170,7 +170,7 @@ def test_a_marker_that_is_replaced_is_read_again(ns: Server, content: str) -> No
 
 
 def test_it_is_logged_once_when_it_goes_and_once_when_it_is_back(tmp_path: Path) -> None:
-    with serving(tmp_path, apart=True, server__processes=1) as server:
+    with serving(tmp_path, apart=True, processes=1) as server:
         server.namespace("ns")
         server.table("t")
         with unmounted(server.warehouse):
@@ -256,7 +256,7 @@ class TestAtTheStart:
             "store.url": f"sqlite:///{folder}/catalog.db",
             "warehouse.location": f"file://{folder}/warehouse",
         }
-        close_catalogs(open_catalogs(load(None, {}, flags)))
+        close_warehouses(open_warehouses(load(None, {}, flags)))
 
     def test_a_new_one_is_made_and_marked(self, tmp_path: Path) -> None:
         self.opened(tmp_path)

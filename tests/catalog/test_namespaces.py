@@ -251,7 +251,7 @@ class TestLocations:
         location = bad[0]
         server.namespace("n")
         properties = json.dumps({"location": location, "k": "v"})
-        with server.catalog.database.write() as tx:
+        with server.catalog.store.write() as tx:
             tx.change("UPDATE namespaces SET properties = ?", (properties,))
         path = "/v1/namespaces/n/properties"
         server.ok("POST", path, {"updates": {"k": "w"}})

@@ -13,7 +13,7 @@ import pytest
 
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.store.database import Database
-from falcon_catalog.store.queueing import ProcessLock
+from falcon_catalog.store.locks import WriteLock
 
 FOREVER = 20.0
 
@@ -24,8 +24,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lock(path: Path) -> Iterator[ProcessLock]:
-    lock = ProcessLock(path)
+def lock(path: Path) -> Iterator[WriteLock]:
+    lock = WriteLock(path)
     yield lock
     lock.close()
 
@@ -60,7 +60,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_it_is_held_by_one_at_a_time(path: Path, lock: ProcessLock) -> None:
+def test_it_is_held_by_one_at_a_time(path: Path, lock: WriteLock) -> None:
     for _ in range(2):
         assert lock.acquire(0)
         assert not is_free(path)
@@ -68,7 +68,7 @@ def test_it_is_held_by_one_at_a_time(path: Path, lock: ProcessLock) -> None:
         assert is_free(path)
 
 
-def test_who_gives_up_leaves_nothing_held(path: Path, lock: ProcessLock) -> None:
+def test_who_gives_up_leaves_nothing_held(path: Path, lock: WriteLock) -> None:
     with held(path):
         assert not lock.acquire(0.01)
         until(lambda: waiting() == 1)
@@ -77,7 +77,7 @@ def test_who_gives_up_leaves_nothing_held(path: Path, lock: ProcessLock) -> None
     assert lock.acquire(FOREVER)
 
 
-def test_the_next_one_takes_the_place_of_who_gave_up(path: Path, lock: ProcessLock) -> None:
+def test_the_next_one_takes_the_place_of_who_gave_up(path: Path, lock: WriteLock) -> None:
     taken: list[bool] = []
     with held(path):
         assert not lock.acquire(0.01)
@@ -98,7 +98,7 @@ def test_the_next_one_takes_the_place_of_who_gave_up(path: Path, lock: ProcessLo
 
 def test_queues_are_served_in_order(path: Path) -> None:
     order: list[int] = []
-    locks = [ProcessLock(path) for _ in range(4)]
+    locks = [WriteLock(path) for _ in range(4)]
 
     def take(number: int) -> None:
         assert locks[number].acquire(FOREVER)
@@ -117,7 +117,7 @@ def test_queues_are_served_in_order(path: Path) -> None:
         lock.close()
 
 
-def test_it_can_be_closed_while_it_waits(path: Path, lock: ProcessLock) -> None:
+def test_it_can_be_closed_while_it_waits(path: Path, lock: WriteLock) -> None:
     with held(path):
         assert not lock.acquire(0.01)
         until(lambda: waiting() == 1)
@@ -127,7 +127,7 @@ def test_it_can_be_closed_while_it_waits(path: Path, lock: ProcessLock) -> None:
 
 
 def test_where_no_lock_can_be_made_it_is_told(tmp_path: Path) -> None:
-    lock = ProcessLock(tmp_path / "nowhere" / "lock")
+    lock = WriteLock(tmp_path / "nowhere" / "lock")
     with pytest.raises(FileNotFoundError):
         lock.acquire(1)
 

@@ -12,7 +12,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.deletion_vector import deletion_vectors_from_puffin_file
 from pyiceberg.table.puffin import PuffinFile
 
-from falcon_catalog.catalog.planning import scan
+from falcon_catalog.catalog.scan_planning import scan
 from tests.catalog.conftest import Start
 from tests.catalog.handwork import PATH, a_file, add_snapshot, commit, relist
 from tests.catalog.scanning import duckdb_on, plan, pyiceberg, table_path, wait

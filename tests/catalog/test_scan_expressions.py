@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falcon_catalog.catalog.planning.expressions import Fields, residual, verdict
-from falcon_catalog.catalog.planning.known import ONLY_NULLS, Known, Verdict
-from falcon_catalog.catalog.planning.parsing import parse
+from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Known, Verdict
+from falcon_catalog.catalog.scan_planning.expressions import Fields, residual, verdict
+from falcon_catalog.catalog.scan_planning.parsing import parse
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns
 from falcon_catalog.metadata.columns import Column

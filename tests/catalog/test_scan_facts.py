@@ -14,9 +14,9 @@ from pyiceberg import types as theirs
 from pyiceberg.conversions import to_bytes
 from pyiceberg.transforms import parse_transform
 
-from falcon_catalog.catalog.planning import literals, transforms, values
-from falcon_catalog.catalog.planning.iceberg import bucket_function
-from falcon_catalog.catalog.planning.known import ONLY_NULLS, Check, Known, Verdict, judge
+from falcon_catalog.catalog.scan_planning import literals, transforms, values
+from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Check, Known, Verdict, judge
+from falcon_catalog.catalog.scan_planning.iceberg import bucket_function
 from falcon_catalog.errors import BadRequestError
 
 SMALL = st.integers(-50, 50)

@@ -13,8 +13,8 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType, NestedField
 
-from falcon_catalog.catalog.planning.iceberg import Entries
-from falcon_catalog.catalog.planning.kept import Key, Manifests
+from falcon_catalog.catalog.scan_planning.iceberg import Entries
+from falcon_catalog.catalog.scan_planning.manifest_cache import Key, ManifestCache
 from tests.catalog.conftest import Start
 from tests.catalog.handwork import a_file, commit_manifests, manifest_of
 from tests.catalog.scanning import plan
@@ -123,7 +123,7 @@ class TestBound:
         return Entries({}, (), [({0: 1}, {100: f"file-{n}", 108: {1: n}}) for n in range(rows)])
 
     def test_the_longest_unused_go_first(self) -> None:
-        kept = Manifests(1_000_000)
+        kept = ManifestCache(1_000_000)
         for number in range(20):
             kept.put(Key(str(number), 1), self.entries(200))
             kept.get(Key("0", 1))
@@ -133,19 +133,19 @@ class TestBound:
         assert kept.get(Key("19", 1)) is not None
 
     def test_what_is_larger_than_all_of_it_is_not_kept(self) -> None:
-        kept = Manifests(10_000)
+        kept = ManifestCache(10_000)
         kept.put(Key("small", 1), self.entries(1))
         kept.put(Key("big", 1), self.entries(1000))
         assert kept.get(Key("big", 1)) is None
         assert kept.get(Key("small", 1)) is not None
 
     def test_a_file_of_another_length_is_another_manifest(self) -> None:
-        kept = Manifests(100_000)
+        kept = ManifestCache(100_000)
         kept.put(Key("a", 1), self.entries(1))
         assert kept.get(Key("a", 2)) is None
 
     def test_putting_again_counts_once(self) -> None:
-        kept = Manifests(100_000)
+        kept = ManifestCache(100_000)
         for _ in range(3):
             kept.put(Key("a", 1), self.entries(1))
         used = kept.used_bytes

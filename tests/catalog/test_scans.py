@@ -17,9 +17,9 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import TruncateTransform
 from pyiceberg.types import StringType
 
-from falcon_catalog.catalog import scans
-from falcon_catalog.catalog.base import Catalog
-from falcon_catalog.catalog.planning import scan
+from falcon_catalog.catalog.scan_planning import scan
+from falcon_catalog.catalog.scan_planning import verbs as scans
+from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.store import plans
@@ -44,8 +44,8 @@ def fill(server: Server, name: str = "t", appends: int = 3) -> Table:
     return table
 
 
-def catalog_of(server: Server) -> Catalog:
-    return server.app._catalogs[0]
+def catalog_of(server: Server) -> Warehouse:
+    return server.app.warehouses[0]
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ class TestSubmitted:
 
     def test_a_plan_that_a_stop_left_behind_is_taken_over(self, big: Server) -> None:
         fill(big)
-        catalog_of(big).planner.close()  # the first to stop: no plan is worked on any more
+        catalog_of(big).plans.close()  # the first to stop: no plan is worked on any more
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         assert big.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
         with serving(big.folder, planning__page_files=1) as other:
@@ -178,7 +178,7 @@ class TestSubmitted:
 
     def test_a_worker_that_is_gone_loses_its_plan(self, big: Server) -> None:
         fill(big)
-        catalog_of(big).planner.close()
+        catalog_of(big).plans.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         with sqlite3.connect(big.folder / "catalog.db") as rows:
             rows.execute("UPDATE plans SET worker = 'gone', lease_until = 1")
@@ -188,23 +188,23 @@ class TestSubmitted:
 
     def test_a_worker_that_lives_keeps_its_plan(self, big: Server) -> None:
         fill(big)
-        catalog_of(big).planner.close()
+        catalog_of(big).plans.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         with sqlite3.connect(big.folder / "catalog.db") as rows:
             rows.execute("UPDATE plans SET worker = 'alive', lease_until = 1e15")
         with serving(big.folder) as other:
             for _ in range(3):
                 assert other.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
-            assert catalog_of(other).planner._thread is None
+            assert catalog_of(other).plans._thread is None
 
     def test_a_stop_hands_over_what_is_half_done(self, big: Server) -> None:
         fill(big)
         catalog = catalog_of(big)
-        catalog.planner.close()
+        catalog.plans.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         told = iter([False, True])
         scans._work(catalog, plan_id, lambda: next(told))
-        with catalog.database.read() as tx:
+        with catalog.store.read() as tx:
             assert plans.first_page(tx, plan_id) is None or plans.later_tokens(tx, plan_id) == []
         assert big.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
         scans._work(catalog, plan_id, lambda: False)
@@ -212,10 +212,10 @@ class TestSubmitted:
 
     def test_a_plan_has_one_worker(self, big: Server) -> None:
         fill(big)
-        catalog_of(big).planner.close()
+        catalog_of(big).plans.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         until = {"lease_until": 10**15, "expires_at": 10**15}
-        with catalog_of(big).database.write() as tx:
+        with catalog_of(big).store.write() as tx:
             assert plans.claim(tx, plan_id, "first", **until) is not None
             assert plans.claim(tx, plan_id, "second", **until) is None
             assert plans.extend(tx, plan_id, "first", **until)
@@ -270,7 +270,7 @@ class TestKeeping:
 
     def test_a_submitted_plan_can_be_cancelled(self, big: Server) -> None:
         fill(big)
-        catalog_of(big).planner.close()
+        catalog_of(big).plans.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
         assert big.call("DELETE", f"{T}/plan/{plan_id}").status_code == 204
         with serving(big.folder) as other:

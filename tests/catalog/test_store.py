@@ -14,6 +14,7 @@ import pytest
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.store import warehouses
 from falcon_catalog.store.database import Database, OutcomeUnknownError, StoreError
+from tests.catalog.serving import Server, serving
 
 
 @pytest.fixture
@@ -207,12 +208,43 @@ def test_a_full_disk_is_passing_and_changes_nothing(database: Database) -> None:
         warehouses.ensure(tx, "a")
 
 
-def test_a_glance_holds_on_to_nothing(database: Database) -> None:
+def test_autocommit_leaves_no_transaction_open(database: Database) -> None:
     with database.write() as tx:
         warehouses.ensure(tx, "a")
-    assert database.glance().one("SELECT name FROM warehouses") == ("a",)
+    assert database.autocommit().one("SELECT name FROM warehouses") == ("a",)
     with database.write() as tx:
         warehouses.ensure(tx, "b")
     with database.fresh_read() as tx:  # a reader of the past would keep the log from being folded
         assert tx.one("PRAGMA wal_checkpoint(TRUNCATE)") == (0, 0, 0)
-    assert database.glance().all("SELECT name FROM warehouses") == [("a",), ("b",)]
+    assert database.autocommit().all("SELECT name FROM warehouses") == [("a",), ("b",)]
+
+
+class TestADatabaseThatIsReplacedUnderTheServer:
+    @pytest.fixture
+    def served(self, tmp_path: Path) -> Iterator[Server]:
+        with serving(tmp_path) as server:
+            server.namespace("before")
+            yield server
+
+    def refuses(self, server: Server) -> None:
+        status, _, message = server.fails("POST", "/v1/namespaces", {"namespace": ["lost"]})
+        assert status == 503
+        assert "was replaced or removed under the running server. Nothing was changed" in message
+        assert server.fails("GET", "/health/ready")[0] == 503
+        assert server.ok("GET", "/health/live")
+
+    def test_it_was_removed(self, served: Server, tmp_path: Path) -> None:
+        path = tmp_path / "catalog.db"
+        path.rename(tmp_path / "aside")
+        self.refuses(served)
+        (tmp_path / "aside").rename(path)
+        served.namespace("after")
+        assert served.ok("GET", "/health/ready")
+
+    def test_it_was_replaced(self, served: Server, tmp_path: Path) -> None:
+        path = tmp_path / "catalog.db"
+        path.rename(tmp_path / "aside")
+        path.write_bytes((tmp_path / "aside").read_bytes())
+        self.refuses(served)
+        (tmp_path / "aside").replace(path)
+        served.namespace("after")

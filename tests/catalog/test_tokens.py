@@ -13,6 +13,7 @@ import jwt
 import pytest
 import requests
 
+from falcon_catalog.api.oauth import FailedLogins
 from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
 from falcon_catalog.catalog import principals
 from falcon_catalog.store import principals as rows
@@ -91,6 +92,58 @@ def locked(start: Start, secrets_of_principals: Callable[[str], str]) -> Locked:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+class TestFailedLogins:
+    @pytest.mark.usefixtures("inside")  # its log is
+    def test_they_are_limited_and_logged(
+        self, locked: Locked, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        wrong = locked.credentials(client_secret="x" * 43)
+        statuses = []
+        while 429 not in statuses:
+            assert len(statuses) < 200
+            answer = locked.ask(wrong)
+            statuses.append(answer.status_code)
+        assert statuses[:20] == [401] * 20
+        assert answer.json()["error"] == "temporarily_unavailable"
+        assert answer.headers["Retry-After"] == "1"
+        # Neither another client of this address, nor the right secret, makes the server hash.
+        assert locked.ask(locked.credentials(client_id="nobody")).status_code == 429
+        deadline = time.monotonic() + DEADLINE
+        while locked.ask(locked.credentials()).status_code != 200:
+            assert time.monotonic() < deadline
+        assert locked.server.call("GET", "/health/ready").status_code == 200
+        lines = [one for one in caplog.records if one.msg.startswith("login ")]
+        assert {one.msg for one in lines} == {
+            "login failed",
+            "login refused: too many have failed",
+        }
+        assert {one.client for one in lines} == {"'etl'", "'nobody'"}
+        assert {one.address for one in lines} == {"127.0.0.1"}
+
+    def test_a_burst_and_then_one_a_second_for_each_key(self) -> None:
+        now = [100.0]
+        failed = FailedLogins(lambda: now[0])
+        for _ in range(20):
+            assert failed.wait("a", "b") == 0
+            failed.add("a", "b")
+        assert failed.wait("a", "c") == failed.wait("d", "b") == 1
+        assert failed.wait("d", "c") == 0
+        now[0] += 1
+        assert failed.wait("a", "c") == 0
+        failed.add("a", "c")
+        assert failed.wait("a", "d") == 1
+        now[0] += 100
+        for _ in range(20):
+            failed.add("a")
+        assert failed.wait("a") == 1
+
+    def test_what_is_remembered_is_bounded(self) -> None:
+        failed = FailedLogins(lambda: 0.0)
+        for number in range(30_000):
+            failed.add(f"address {number}")
+        assert len(failed._paid_until) <= 10_001
 
 
 class TestGetToken:

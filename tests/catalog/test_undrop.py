@@ -9,8 +9,8 @@ import requests
 from click.testing import CliRunner
 from pyiceberg.catalog.rest import RestCatalog
 
-from falcon_catalog.catalog import undrop
-from falcon_catalog.catalog.base import Catalog
+from falcon_catalog.catalog.purge import purge_expired
+from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.cli import main
 from falcon_catalog.errors import WarehouseUnavailableError
 from tests.catalog.mounting import SHAPES, unmounted
@@ -26,7 +26,7 @@ def client(ns: Server) -> RestCatalog:
     return RestCatalog("test", uri=ns.url)
 
 
-def catalog_of(server: Server) -> Catalog:
+def catalog_of(server: Server) -> Warehouse:
     return server.catalog
 
 
@@ -36,14 +36,14 @@ def dropped(server: Server) -> list[dict[str, object]]:
 
 def expire(server: Server) -> list[str]:
     """End every retention, and let go of what was waiting for that."""
-    with catalog_of(server).database.write() as tx:
+    with catalog_of(server).store.write() as tx:
         tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
-    return undrop.let_go(catalog_of(server))
+    return purge_expired(catalog_of(server))
 
 
 def end_leases(server: Server) -> None:
     """Let the time pass that a purge is given, or is put off for."""
-    with catalog_of(server).database.write() as tx:
+    with catalog_of(server).store.write() as tx:
         tx.change("UPDATE dropped_tabulars SET leased_until = ?", (tx.now,))
 
 
@@ -183,7 +183,7 @@ class TestLettingGo:
         stranger.write_bytes(b"x")
         count = len(files_below(location))
         client.purge_table("ns.t")
-        assert undrop.let_go(catalog_of(ns)) == []
+        assert purge_expired(catalog_of(ns)) == []
         assert len(files_below(location)) == count
         assert expire(ns) == [f"ns.t: purged, {count - 1} files deleted, 0 kept"]
         assert files_below(location) == [stranger]
@@ -293,10 +293,10 @@ class TestLettingGo:
     def test_a_purge_that_was_cut_short_goes_on(self, ns: Server, client: RestCatalog) -> None:
         location = written_table(client)
         client.purge_table("ns.t")
-        with catalog_of(ns).database.write() as tx:
+        with catalog_of(ns).store.write() as tx:
             tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
         asked = iter([False, False, False, True])
-        [said] = undrop.let_go(catalog_of(ns), stopping=lambda: next(asked, True))
+        [said] = purge_expired(catalog_of(ns), stopping=lambda: next(asked, True))
         assert said.startswith("ns.t: interrupted after")
         [entry] = dropped(ns)
         assert entry["purge-started"] is True
@@ -304,10 +304,10 @@ class TestLettingGo:
         again = {"name": "again", "metadata-location": entry["metadata-location"]}
         status, _, message = ns.fails("POST", "/v1/namespaces/ns/register", again)
         assert (status, message) == (409, "Cannot register ns.again: its purge has begun")
-        assert undrop.let_go(catalog_of(ns)) == []  # its lease still runs
-        with catalog_of(ns).database.write() as tx:
+        assert purge_expired(catalog_of(ns)) == []  # its lease still runs
+        with catalog_of(ns).store.write() as tx:
             tx.change("UPDATE dropped_tabulars SET leased_until = ?", (tx.now,))
-        undrop.let_go(catalog_of(ns))
+        purge_expired(catalog_of(ns))
         assert files_below(location) == []
 
     def test_trouble_is_told_and_tried_again_later(
@@ -340,7 +340,7 @@ class TestLettingGo:
         assert files_below(location) == before
         aside.rename(path)
         end_leases(ns)
-        [said] = undrop.let_go(catalog_of(ns))
+        [said] = purge_expired(catalog_of(ns))
         assert said == f"ns.t: purged, {len(before)} files deleted, 0 kept"
         assert files_below(location) == []
 
@@ -352,14 +352,14 @@ class TestLettingGo:
         client.purge_table("ns.t")
         catalog = catalog_of(ns)
         count = len(files_below(location))
-        with catalog.database.write() as tx:
+        with catalog.store.write() as tx:
             tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
         asked = iter([False] * count)  # the last file is named, and not deleted
-        undrop.let_go(catalog, stopping=lambda: next(asked, True))
+        purge_expired(catalog, stopping=lambda: next(asked, True))
         assert files_below(location) == [path]
         path.unlink()
         end_leases(ns)
-        assert undrop.let_go(catalog) == ["ns.t: purged, 1 files deleted, 0 kept"]
+        assert purge_expired(catalog) == ["ns.t: purged, 1 files deleted, 0 kept"]
         assert dropped(ns) == []
 
     def test_a_manifest_that_cannot_be_read_is_trouble(
@@ -377,7 +377,7 @@ class TestLettingGo:
         manifest.unlink()
         aside.rename(manifest)
         end_leases(ns)
-        assert "not purged yet" not in undrop.let_go(catalog_of(ns))[0]
+        assert "not purged yet" not in purge_expired(catalog_of(ns))[0]
         assert data
         assert files_below(location) == []
 
@@ -393,7 +393,7 @@ def test_nothing_is_released_while_the_warehouse_is_not_mounted(
     client.drop_table("ns.t", purge_requested=purge)
     listed = dropped(ns)
     with unmounted(ns.warehouse, shape):
-        with catalog_of(ns).database.write() as tx:
+        with catalog_of(ns).store.write() as tx:
             tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
         if by == "maintain":
             flags = ["--store", f"sqlite:///{ns.folder}/catalog.db"]
@@ -404,14 +404,14 @@ def test_nothing_is_released_while_the_warehouse_is_not_mounted(
             assert "Nothing of it was forgotten or purged" in done.output
         else:
             with pytest.raises(WarehouseUnavailableError):
-                undrop.let_go(catalog_of(ns))
+                purge_expired(catalog_of(ns))
         [entry] = dropped(ns)
         # It has not begun, so that it can still be undropped.
         assert entry["purge-started"] is False
         assert {**entry, "expires-at": ""} == {**listed[0], "expires-at": ""}
     assert files_below(location) == before
     if purge:
-        assert undrop.let_go(catalog_of(ns)) == [
+        assert purge_expired(catalog_of(ns)) == [
             f"ns.t: purged, {len(before)} files deleted, 0 kept"
         ]
     else:
@@ -425,7 +425,7 @@ def test_a_purge_stops_where_the_warehouse_goes_away_amid_it(
     location = written_table(client)
     count = len(files_below(location))
     client.purge_table("ns.t")
-    with catalog_of(ns).database.write() as tx:
+    with catalog_of(ns).store.write() as tx:
         tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
     away, asked = ns.warehouse.with_name("away"), iter(range(1000))
 
@@ -436,14 +436,14 @@ def test_a_purge_stops_where_the_warehouse_goes_away_amid_it(
         return False
 
     with pytest.raises(WarehouseUnavailableError):
-        undrop.let_go(catalog_of(ns), stopping=unmount_at_the_fourth_file)
+        purge_expired(catalog_of(ns), stopping=unmount_at_the_fourth_file)
     assert list(ns.warehouse.iterdir()) == []
     ns.warehouse.rmdir()
     away.rename(ns.warehouse)
     assert len(files_below(location)) == count - 3
     assert "is not available" in str(dropped(ns)[0]["trouble"])
     end_leases(ns)
-    undrop.let_go(catalog_of(ns))
+    purge_expired(catalog_of(ns))
     assert files_below(location) == []
     assert dropped(ns) == []
 

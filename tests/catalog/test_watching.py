@@ -9,7 +9,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from falcon_catalog.catalog import undrop
+from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.store.database import LOG_BYTES, Database
 from tests.catalog.serving import Server, serving
 
@@ -63,7 +63,7 @@ def test_what_was_dropped_is_counted_with_its_age_and_trouble(two: Server) -> No
     two.ok("DELETE", T)
     two.table("t")
     two.ok("DELETE", f"{T}?purgeRequested=true")
-    with two.catalog.database.write() as tx:
+    with two.catalog.store.write() as tx:
         tx.change("UPDATE dropped_tabulars SET dropped_at = dropped_at - 5000000 WHERE purge = 0")
     seen = metrics(two)
     assert seen["dropped", "default"] == 2
@@ -75,29 +75,29 @@ def test_what_was_dropped_is_counted_with_its_age_and_trouble(two: Server) -> No
 def test_a_purge_that_fails_is_counted(two: Server, inside: pytest.MonkeyPatch) -> None:
     two.table("t")
     two.ok("DELETE", f"{T}?purgeRequested=true")
-    catalog = two.app._catalogs[0]
+    catalog = two.app.warehouses[0]
 
     def refuse(_location: str) -> None:
         raise PermissionError("not yours")
 
     inside.setattr(catalog.files, "delete", refuse)
     for attempt in (1, 2):
-        with catalog.database.write() as tx:
+        with catalog.store.write() as tx:
             tx.change("UPDATE dropped_tabulars SET expires_at = ?, leased_until = NULL", (tx.now,))
-        assert "not purged yet" in undrop.let_go(catalog)[0]
+        assert "not purged yet" in purge_expired(catalog)[0]
         seen = metrics(two)
         assert seen["purge_failures_total", ""] == attempt
         assert seen["purges_troubled", "default"] == 1
     inside.undo()
-    with catalog.database.write() as tx:
+    with catalog.store.write() as tx:
         tx.change("UPDATE dropped_tabulars SET leased_until = NULL")
-    assert "purged" in undrop.let_go(catalog)[0]
+    assert "purged" in purge_expired(catalog)[0]
     seen = metrics(two)
     assert (seen["purges_troubled", "default"], seen["purge_failures_total", ""]) == (0, 2)
 
 
 def test_several_processes_tell_the_store_once(tmp_path: Path) -> None:
-    with serving(tmp_path, server__processes=3) as server:
+    with serving(tmp_path, processes=3) as server:
         server.namespace("ns")
         server.table("t")
         server.ok("DELETE", T)

@@ -18,7 +18,13 @@ from typing import Any
 import pytest
 
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store.database import Database, Doubt, OutcomeUnknownError, Transaction
+from falcon_catalog.store import locks
+from falcon_catalog.store.database import (
+    Database,
+    OutcomeUnknownError,
+    StoreError,
+    Transaction,
+)
 from falcon_catalog.store.writer import Writer
 
 Work = Callable[[Transaction], Any]
@@ -247,7 +253,7 @@ def test_a_failed_rollback_ends_all_changes(database: Database) -> None:
             database.path, isolation_level=None, check_same_thread=False, factory=Stubborn
         )
 
-    writer = Writer(connect, Path(f"{database.path}-lock"))
+    writer = Writer(connect, database.path)
     with pytest.raises(ServiceUnavailableError, match="disk I/O"), writer.change() as tx:  # noqa: PT012
         mark("a")(tx)
         raise KeyError
@@ -335,10 +341,9 @@ def test_relaxed_durability_is_asked_of_sqlite(tmp_path: Path) -> None:
     database.close()
 
 
-def test_where_one_process_doubts_none_goes_on(database: Database) -> None:
-    doubt = Doubt()
+def test_a_writer_that_waits_for_its_turn_sees_the_fence(database: Database) -> None:
     url = f"sqlite:///{database.path}"
-    failing, waiting = (Database.open(url, doubt=doubt) for _ in range(2))
+    failing, waiting = (Database.open(url) for _ in range(2))
     failing.writer.time_commit = ending_badly
     waits = re.compile(rf"-> FLOCK +ADVISORY +WRITE +{os.getpid()} ")
     refused: list[BaseException] = []
@@ -352,15 +357,109 @@ def test_where_one_process_doubts_none_goes_on(database: Database) -> None:
 
     thread = threading.Thread(target=wait)
     with pytest.raises(OutcomeUnknownError), failing.write() as tx:  # noqa: PT012
-        mark("doubtful")(tx)
+        mark("unknown")(tx)
         thread.start()  # it waits for the lock between processes
         until(lambda: bool(waits.search(Path("/proc/locks").read_text())))
     thread.join()
-    assert "another process failed" in str(refused[0])
+    assert "a COMMIT failed in another process" in str(refused[0])
     for one in (failing, waiting):
         with pytest.raises(ServiceUnavailableError, match="restarts"):
             one.check()
         one.close()
-    doubt.settle()
-    assert together(database, mark("after")) == [None]
-    assert "later" not in marks(database.path)
+
+
+OTHER = """
+import sys
+from falcon_catalog.errors import ServiceUnavailableError
+from falcon_catalog.store import locks
+from falcon_catalog.store.database import Database
+from pathlib import Path
+with locks.shared(Path(sys.argv[1])):
+    database = Database.open(f"sqlite:///{sys.argv[1]}")
+    for name in ("before", "after"):
+        try:
+            with database.write() as tx:
+                tx.change("INSERT INTO marks VALUES (?)", (name,))
+            print("written", flush=True)
+        except ServiceUnavailableError as error:
+            print(error, flush=True)
+        sys.stdin.readline()
+    print(database.writer.broken, flush=True)
+    database.close()
+"""
+
+
+@pytest.fixture
+def other(database: Database) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the store open, and writes once a line is sent to it."""
+    command = [sys.executable, "-c", OTHER, str(database.path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]
+        yield process
+        process.kill()
+
+
+def fail_a_commit(database: Database) -> None:
+    database.writer.time_commit = ending_badly
+    with pytest.raises(OutcomeUnknownError), database.write() as tx:
+        mark("unknown")(tx)
+
+
+def ask(process: subprocess.Popen[str]) -> str:
+    """Let the other process go on; return what it says."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return process.stdout.readline()
+
+
+def test_a_fenced_store_is_written_by_no_process_until_it_is_recovered(
+    database: Database, other: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert other.stdout is not None
+    assert other.stdout.readline() == "written\n"
+    assert not locks.is_fenced(database.path)
+    fail_a_commit(database)
+    assert locks.is_fenced(database.path)
+    assert "No changes until the server restarts" in ask(other)
+    database.close()
+    with pytest.raises(StoreError, match="is fenced"):
+        Database.open(f"sqlite:///{database.path}")
+    monkeypatch.setattr(locks, "_RECOVERY_SECONDS", 0.3)  # the other one has it open still
+    with pytest.raises(StoreError, match="must end before"), locks.shared(database.path):
+        pass
+    assert locks.is_fenced(database.path)
+    assert "a COMMIT failed in another process" in ask(other)
+    assert other.wait(20) == 0
+    with locks.shared(database.path):
+        assert not locks.is_fenced(database.path)
+        assert not Path(f"{database.path}-wal").exists()
+        again = Database.open(f"sqlite:///{database.path}")
+        assert together(again, mark("later")) == [None]
+        again.close()
+    assert marks(database.path) - {"unknown"} == {"before", "later"}
+
+
+def test_who_must_wait_for_a_fenced_store_goes_on_once_it_is_closed(
+    database: Database, other: subprocess.Popen[str]
+) -> None:
+    fail_a_commit(database)
+    database.close()
+    threading.Timer(0.3, other.kill).start()
+    with locks.shared(database.path):
+        assert other.wait(20) == -9
+        assert not locks.is_fenced(database.path)
+
+
+def test_a_fence_needs_no_space(database: Database) -> None:
+    with database.write() as tx:
+        mark("a")(tx)
+    assert locks.write_lock_path(database.path).stat().st_size == 2
+
+
+def test_a_store_held_exclusively_is_recovered(database: Database) -> None:
+    fail_a_commit(database)
+    database.close()
+    with locks.exclusive(database.path):
+        assert not locks.is_fenced(database.path)

@@ -17,6 +17,7 @@ from typing import Any, Self
 import pytest
 
 from tests.server.conftest import Running
+from tests.several import INSTANCES
 from tests.tracing import release
 
 DEADLINE = 60.0  # seconds for what should happen at once
@@ -28,9 +29,13 @@ PROCESSES = (pytest.param(1, id="one"), pytest.param(3, id="several"))
 class Catalog:
     """A catalog in a folder; each start serves the same store, on the same port."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
-        """Serve ``folder``; settings are named ``store__durability`` and so on."""
+    def __init__(self, folder: Path, processes: int = 1, **settings: object) -> None:
+        """Serve ``folder``; settings are named ``store__durability`` and so on.
+
+        Several processes share a socket, and each that is killed is started again.
+        """
         self.folder = folder
+        self._processes = processes
         self.port = 0
         self.program = "from falcon_catalog.cli import main; main()"
         self._environ = {
@@ -57,6 +62,9 @@ class Catalog:
     def start(self, *wrapper: str) -> None:
         """Start it, inside another program if told, and wait until it serves."""
         command = [sys.executable, "-c", self.program, "serve"]
+        if self._processes > 1:
+            shared = [str(INSTANCES), str(self._processes), f"127.0.0.1:{self.port}"]
+            command = [sys.executable, *shared, *command]
         clean = {name: value for name, value in os.environ.items() if name[:8] != "CATALOG_"}
         self._running = Running(
             ["env", "-i", *_pairs(clean | self._told()), *wrapper, *command],
@@ -76,7 +84,7 @@ class Catalog:
         }
 
     def workers(self) -> list[int]:
-        """Return the processes that it has started."""
+        """Return the processes that serve, if there are several."""
         listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in listed.split()]
 

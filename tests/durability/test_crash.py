@@ -31,7 +31,7 @@ KILLS = max(1, round(50 * SCALE))
 
 @pytest.fixture(params=PROCESSES)
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
-    catalog = Catalog(tmp_path, server__processes=request.param)
+    catalog = Catalog(tmp_path, processes=request.param)
     yield catalog
     catalog.kill()
 

@@ -226,7 +226,7 @@ def test_a_power_cut_loses_nothing_acknowledged(
     if processes == 1:
         recording = request.getfixturevalue("recording")
     else:
-        recording = record(tmp_path, server__processes=processes)
+        recording = record(tmp_path, processes=processes)
     looked, wrong = losses(recording, scratch, count=STATES)
     tell(
         f"seed {SEED}: {len(recording.events)} events, {LIVES.count('killed')} kills with"

@@ -19,7 +19,7 @@ from tests.durability.processes import Catalog, Client, Tracer, wait_for, why_no
 from tests.durability.store import Store
 from tests.durability.test_faults import KINDS, fault, works
 
-HURRIED = "from falcon_catalog.catalog import housekeeping as h; h._INTERVAL_SECONDS = 0.05; "
+HURRIED = "from falcon_catalog.catalog import purge as p; p._INTERVAL_SECONDS = 0.05; "
 ROWS = pa.table({"id": [1, 2, 3]})
 # Inside the folder of a table: 2 data files, 2 manifests, 2 lists, 3 metadata files.
 FILES = 9
@@ -132,11 +132,11 @@ FILES_FAIL = {
     "nothing can be read": "read:error=EIO",
     "no descriptors are left": "openat:error=EMFILE",
 }
-AT_ONCE = pytest.param({"warehouse__drop_retention": 0}, id="at once")
+INLINE = pytest.param({"warehouse__drop_retention": 0}, id="at once")
 
 
 @traced
-@pytest.mark.parametrize("lake", [AT_ONCE], indirect=True)
+@pytest.mark.parametrize("lake", [INLINE], indirect=True)
 @pytest.mark.parametrize("case", FILES_FAIL)
 def test_a_purge_goes_on_when_files_can_be_deleted_again(
     lake: Lake, client: Client, case: str
@@ -235,8 +235,7 @@ def test_a_slow_sync_is_waited_for_before_files_go(lake: Lake, client: Client) -
 @traced
 @pytest.mark.parametrize(
     ("lake", "nth"),
-    [({"server__processes": 1}, n) for n in (1, FILES // 2, FILES)]
-    + [({"server__processes": 3}, FILES // 2)],
+    [({"processes": 1}, n) for n in (1, FILES // 2, FILES)] + [({"processes": 3}, FILES // 2)],
     indirect=["lake"],
     ids=["first file", "in the midst", "last file", "one of three processes"],
 )

@@ -108,7 +108,7 @@ def _told(kind: str, answer: Answer) -> str:
 
 @pytest.fixture(params=PROCESSES)
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
-    catalog = Catalog(tmp_path, server__processes=request.param)
+    catalog = Catalog(tmp_path, processes=request.param)
     catalog.start()
     client = catalog.client()
     client.ok("POST", wire.namespace(), {"namespace": ["ns"]})

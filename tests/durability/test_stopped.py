@@ -21,7 +21,7 @@ TABLES = 4
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    catalog = Catalog(tmp_path, server__processes=3, server__threads=len(KINDS))
+    catalog = Catalog(tmp_path, processes=3, server__threads=len(KINDS))
     catalog.program = PATIENCE + catalog.program
     catalog.start()
     with catalog.client() as client:

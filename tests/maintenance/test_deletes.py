@@ -20,7 +20,7 @@ from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.transforms import IdentityTransform, VoidTransform
 from pyiceberg.typedef import Record
 
-from jobs import commits
+from jobs.lake import commits
 from jobs.maintenance import Plan, compact, expire_snapshots, rewrite_manifests
 from jobs.maintenance.deletes import under_equality_deletes
 from jobs.maintenance.snapshots import Draft, commit

@@ -78,7 +78,7 @@ def test_every_operation_takes_levels_and_shows_a_name_to_paste(namesakes: Lake)
     ):
         said: list[str] = []
         for name in (DOTTED, 'n."a.b"'):
-            result = operation(namesakes.catalog, name, say=said.append, **options)
+            result = operation(namesakes.catalog, name, progress=said.append, **options)
             assert result.table == 'n."a.b"'
         assert all(line.startswith('n."a.b": ') for line in said)
     assert snapshots(namesakes, DOTTED) == 1

@@ -37,10 +37,10 @@ from pyiceberg.types import (
     UUIDType,
 )
 
-from jobs import commits, datafiles
+from jobs.lake import commits, data_files
+from jobs.lake.partitions import WrongPartitionError, exact, split, strays, verify
 from jobs.maintenance import Plan, check_partitions, compact
 from jobs.maintenance.command import main
-from jobs.partitions import WrongPartitionError, exact, split, strays, verify
 from tests.maintenance.lake import Lake, path_of
 
 BD = Schema(
@@ -276,8 +276,8 @@ def append_misplaced(lake: Lake, name: str, rows: pa.Table, partition: Record) -
     schema = table.schema()
     writer = ParquetFormatWriter(table.io.new_output(path), schema, table.properties)
     with writer:
-        writer.write(datafiles.fitted(rows, schema_to_pyarrow(schema)))
-    file = datafiles.described(table, path, partition, writer.result())
+        writer.write(data_files.fitted(rows, schema_to_pyarrow(schema)))
+    file = data_files.described(table, path, partition, writer.result())
     with table.transaction() as transaction, transaction.update_snapshot().fast_append() as added:
         added.append_data_file(file)
 

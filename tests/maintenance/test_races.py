@@ -57,7 +57,7 @@ def make(lake: Lake) -> None:
 def test_rows_appended_meanwhile_stay(lake: Lake) -> None:
     make(lake)
     append = meanwhile(lambda: lake.load("ns.t").append(observations(100, 10)))
-    result = compact(lake.catalog, "ns.t", say=append)
+    result = compact(lake.catalog, "ns.t", progress=append)
     assert result.after["data files"].files == 2
     assert lake.ids("ns.t") == [*range(60), *range(100, 110)]
 
@@ -90,7 +90,7 @@ def test_rows_deleted_meanwhile_do_not_come_back(lake: Lake, statement: str) -> 
         lake.sql(statement)
         seen.append(lake.duck_rows("ns.t"))
 
-    result = compact(lake.catalog, "ns.t", say=meanwhile(change))
+    result = compact(lake.catalog, "ns.t", progress=meanwhile(change))
     assert lake.rows("ns.t") == lake.duck_rows("ns.t") == seen[0]
     assert not lake.missing("ns.t")
     assert result.after["delete files"].files == 0, "the group was planned again and rewritten"
@@ -101,7 +101,7 @@ def test_a_file_overwritten_meanwhile_does_not_come_back(lake: Lake) -> None:
     change = meanwhile(
         lambda: lake.load("ns.t").overwrite(observations(3, 1), overwrite_filter="id < 20")
     )
-    compact(lake.catalog, "ns.t", Plan(min_input_files=2), say=change)
+    compact(lake.catalog, "ns.t", Plan(min_input_files=2), progress=change)
     assert lake.ids("ns.t") == [3, *range(20, 60)]
     assert not lake.missing("ns.t")
 
@@ -115,7 +115,7 @@ def test_deletes_taken_back_meanwhile_are_taken_back(lake: Lake) -> None:
     def roll_back() -> None:
         lake.load("ns.t").manage_snapshots().rollback_to_snapshot(before.snapshot_id).commit()
 
-    compact(lake.catalog, "ns.t", say=meanwhile(roll_back))
+    compact(lake.catalog, "ns.t", progress=meanwhile(roll_back))
     assert lake.ids("ns.t") == [*range(60)]
 
 
@@ -126,7 +126,7 @@ def test_a_table_dropped_and_made_again_is_not_touched(lake: Lake) -> None:
         lake.catalog.drop_table("ns.t")
         lake.catalog.create_table("ns.t", SCHEMA).append(observations(500, 3))
 
-    compact(lake.catalog, "ns.t", say=meanwhile(replace))
+    compact(lake.catalog, "ns.t", progress=meanwhile(replace))
     assert lake.ids("ns.t") == [500, 501, 502]
 
 

@@ -14,22 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.metadata import history, table
-from falcon_catalog.metadata.deflate import Zipped, Zipper, compress
+from falcon_catalog.metadata import append_log, table
+from falcon_catalog.metadata.append_log import CHUNK, History
 from falcon_catalog.metadata.document import Document
-from falcon_catalog.metadata.history import RUN, History
+from falcon_catalog.metadata.gzip_join import GzipJoin, Zipped, compress
 from tests.metadata.test_histories import RANDOM
 from tests.metadata.test_histories import History as Commits
 
 BEFORE, AFTER = b'{"metadata":', b',"config":{}}'
-BOUNDARIES = [0, 1, RUN - 1, RUN, RUN + 1, 2 * RUN - 1, 2 * RUN, 2 * RUN + 1, 3 * RUN]
+BOUNDARIES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, 2 * CHUNK + 1, 3 * CHUNK]
 
 
 @contextmanager
 def runs_of(size: int) -> Any:
-    """Seal runs of that many items, so that short histories cross many boundaries."""
+    """Seal chunks of that many items, so that short histories cross many boundaries."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "RUN", size)
+        patch.setattr(append_log, "CHUNK", size)
         yield
 
 
@@ -86,7 +86,7 @@ class TestAgainstPlainDicts:
         refs = Document(table.filter_snapshots_to_refs(document.metadata))
         check(refs, table.filter_snapshots_to_refs(plain))
         assert table.is_replay(document.metadata, updates) == table.is_replay(plain, updates)
-        assert table.complete(document.metadata) is document.metadata
+        assert table.with_defaults(document.metadata) is document.metadata
 
     @pytest.mark.parametrize("version", [1, 2, 3])
     @pytest.mark.parametrize("count", BOUNDARIES)
@@ -101,24 +101,24 @@ class TestAgainstPlainDicts:
         check(document, plain)
 
     def test_a_long_history_shares_all_that_is_old(self, make: Any) -> None:
-        plain = make.history(3 * RUN)
+        plain = make.history(3 * CHUNK)
         document = Document(plain)
         document.gzip()
-        following = Document(make.apply(document.metadata, *make.append(3 * RUN + 1, 3 * RUN)))
+        following = Document(make.apply(document.metadata, *make.append(3 * CHUNK + 1, 3 * CHUNK)))
         for key in ("snapshots", "snapshot-log"):
-            old, new = (one.metadata[key].sealed.runs for one in (document, following))
+            old, new = (one.metadata[key].sealed.chunks for one in (document, following))
             assert len(new) == len(old) + 1 == 3
             assert all(theirs is ours for ours, theirs in zip(old, new, strict=False))
-            assert all("zipped" in vars(run) for run in old)
+            assert all("zipped" in vars(chunk) for chunk in old)
 
     @pytest.mark.parametrize(
         ("action", "fields"),
         [
-            ("remove-snapshots", {"snapshot-ids": [1, RUN, RUN + 1]}),
-            ("remove-snapshots", {"snapshot-ids": list(range(1, 2 * RUN))}),
+            ("remove-snapshots", {"snapshot-ids": [1, CHUNK, CHUNK + 1]}),
+            ("remove-snapshots", {"snapshot-ids": list(range(1, 2 * CHUNK))}),
             ("remove-snapshots", {"snapshot-ids": [99_999]}),
             ("set-snapshot-ref", {"ref-name": "old", "type": "tag", "snapshot-id": 1}),
-            ("set-snapshot-ref", {"ref-name": "main", "type": "branch", "snapshot-id": RUN}),
+            ("set-snapshot-ref", {"ref-name": "main", "type": "branch", "snapshot-id": CHUNK}),
             ("upgrade-format-version", {"format-version": 3}),
             ("set-properties", {"updates": {"a": "b"}}),
         ],
@@ -126,7 +126,7 @@ class TestAgainstPlainDicts:
     def test_what_reaches_into_sealed_runs(
         self, make: Any, action: str, fields: dict[str, Any]
     ) -> None:
-        plain = make.history(2 * RUN + 3)
+        plain = make.history(2 * CHUNK + 3)
         base = Document(plain)
         update = {"action": action, **fields}
         check(Document(make.apply(base.metadata, update)), make.apply(plain, update))
@@ -140,7 +140,7 @@ class TestAgainstPlainDicts:
         ],
     )
     def test_refusals_are_the_same(self, make: Any, updates: list[dict[str, Any]]) -> None:
-        plain = make.history(RUN + 1)
+        plain = make.history(CHUNK + 1)
         given_up = [
             {"action": "add-snapshot", "snapshot": {**make.snapshot(1), **fields}}
             for fields in updates
@@ -153,16 +153,18 @@ class TestAgainstPlainDicts:
         assert said[0] == said[1]
 
     def test_a_replay_of_an_old_commit_is_known(self, make: Any) -> None:
-        document = Document(make.history(2 * RUN + 5))
+        document = Document(make.history(2 * CHUNK + 5))
         assert table.is_replay(document.metadata, make.append(3, 2))
         assert not table.is_replay(document.metadata, make.append(3, 1))
 
     def test_only_what_is_asked_for_is_read(self, make: Any, monkeypatch: Any) -> None:
-        document = Document(make.history(3 * RUN))
-        read: list[history.Run] = []
-        items = history.Run.items
-        monkeypatch.setattr(history.Run, "items", lambda run: read.append(run) or items(run))
-        make.apply(document.metadata, *make.append(3 * RUN + 1, 3 * RUN))
+        document = Document(make.history(3 * CHUNK))
+        read: list[append_log.Chunk] = []
+        items = append_log.Chunk.items
+        monkeypatch.setattr(
+            append_log.Chunk, "items", lambda chunk: read.append(chunk) or items(chunk)
+        )
+        make.apply(document.metadata, *make.append(3 * CHUNK + 1, 3 * CHUNK))
         table.filter_snapshots_to_refs(document.metadata)
         assert read == []
         make.apply(document.metadata, make.set_ref("old", 2, "tag"))
@@ -189,7 +191,7 @@ class TestHistory:
             assert grown.with_values("text", {"no"}) == []
             assert bool(grown.opened) == bool(items)
             assert len(grown.opened) <= size
-            assert grown.sealed.crc == zlib.crc32(b"".join(r.text for r in grown.sealed.runs))
+            assert grown.sealed.crc == zlib.crc32(b"".join(r.text for r in grown.sealed.chunks))
 
     def test_a_field_that_is_looked_up_need_not_be_unique(self) -> None:
         with runs_of(1):
@@ -204,20 +206,20 @@ class TestDeflate:
         how=st.lists(st.sampled_from(["compressed", "stored", "zipped"]), min_size=6, max_size=6),
     )
     def test_any_parts_make_one_member(self, texts: list[bytes], how: list[str]) -> None:
-        zipper = Zipper()
+        joined = GzipJoin()
         for text, way in zip(texts, how, strict=False):
             if way == "zipped":
-                zipper.add(Zipped([compress(text)], zlib.crc32(text), len(text)))
+                joined.add(Zipped([compress(text)], zlib.crc32(text), len(text)))
             elif way == "compressed":
-                zipper.add_compressed(text, compress(text))
+                joined.add_compressed(text, compress(text))
             else:
-                zipper.add_stored(text)
+                joined.add_stored(text)
         whole = b"".join(texts)
-        assert unzip_one_member(b"".join(zipper.gzip())) == whole
+        assert unzip_one_member(b"".join(joined.gzip())) == whole
 
     def test_checksums_of_long_texts_are_joined_right(self) -> None:
         part = bytes(1 << 25)
-        joined = Zipper()
+        joined = GzipJoin()
         for _ in range(3):
             joined.add(Zipped([], zlib.crc32(part), len(part)))
         end = struct.pack("<II", zlib.crc32(3 * part), 3 * len(part))
@@ -225,11 +227,11 @@ class TestDeflate:
 
 
 def test_a_document_changes_nothing_that_it_was_given(make: Any) -> None:
-    plain = make.history(RUN + 2)
+    plain = make.history(CHUNK + 2)
     before = copy.deepcopy(plain)
     document = Document(plain)
     document.gzip()
-    Document(make.apply(document.metadata, *make.append(RUN + 3, RUN + 2)))
+    Document(make.apply(document.metadata, *make.append(CHUNK + 3, CHUNK + 2)))
     assert plain == before
 
 
@@ -239,8 +241,8 @@ def test_its_cost_covers_what_it_holds_and_not_much_more(make: Any, shape: str) 
     plain = {
         "empty": make.table,
         "wide": lambda: make.create(make.request(make.schema(*columns))),
-        "open": lambda: make.history(RUN),
-        "long": lambda: make.history(6 * RUN),
+        "open": lambda: make.history(CHUNK),
+        "long": lambda: make.history(6 * CHUNK),
     }[shape]()
     text = orjson.dumps(plain)
     tracemalloc.start()

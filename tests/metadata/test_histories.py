@@ -12,7 +12,7 @@ from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
 from pyiceberg.table.update import TableUpdate, update_table_metadata
 
 from falcon_catalog.metadata import table
-from falcon_catalog.metadata.draft import find
+from falcon_catalog.metadata.builder import find
 
 RANDOM = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

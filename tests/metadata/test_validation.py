@@ -45,7 +45,7 @@ def test_an_old_file_is_filled_in(make: Any) -> None:
 
 
 def test_an_old_file_can_be_committed_to(make: Any) -> None:
-    base = old_v1(make)
+    base = table.with_defaults(old_v1(make))
     same_ref = {"action": "remove-snapshot-ref", "ref-name": "main"}
     assert make.apply(base, same_ref) is base
     new = make.apply(base, *make.append(1), metadata_location="0.json")

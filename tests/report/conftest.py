@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.pipeline.conftest import CatalogServer, Pipeline, make_catalog, port, records  # noqa: F401  # fixtures
 from tests.report.browser import PROGRAM, Page, chromium
 from tests.report.story import DAY, tell, weather
+from tests.tasks.conftest import CatalogServer, Pipeline, make_catalog, port, records  # noqa: F401  # fixtures
 
 HOSTILE = (
     "</script><script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"

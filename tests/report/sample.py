@@ -3,9 +3,9 @@
 import tempfile
 from pathlib import Path
 
-from tests.pipeline.conftest import CatalogServer
 from tests.report.browser import DRAWN, chromium
 from tests.report.story import DAY, tell, weather
+from tests.tasks.conftest import CatalogServer
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "sample-report.html"

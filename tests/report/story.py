@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.standin import Faults, airports, make_app, running
-from tests.pipeline.conftest import CatalogServer, Pipeline
+from jobs.nws_simulator import Faults, airports, make_app, running
+from tests.tasks.conftest import CatalogServer, Pipeline
 
 # The hottest day of the year, in a heat wave.
 DAY = dt.date(2013, 7, 18)

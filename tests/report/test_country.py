@@ -12,8 +12,8 @@ from pyiceberg.catalog import Catalog
 from jobs.report.blocks import Day
 from jobs.report.build import build
 from jobs.report.lake import Lake, open_lake
-from tests.pipeline.conftest import CatalogServer
 from tests.report.browser import DRAWN, Page
+from tests.tasks.conftest import CatalogServer
 
 DAY = Day(dt.date(2013, 7, 2))
 STATIONS = 2700

@@ -14,10 +14,10 @@ import pytest
 from pyiceberg.table.snapshots import ancestors_of
 
 from jobs.report.build import SECTIONS
-from tests.pipeline.conftest import CatalogServer
 from tests.report.browser import DRAWN, Page
 from tests.report.conftest import Made
 from tests.report.story import DAY
+from tests.tasks.conftest import CatalogServer
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
 
-from jobs import iceberg
+from jobs.lake import iceberg
+from jobs.lake.tables import OBSERVATIONS
 from jobs.report import history
 from jobs.report.blocks import Day, Figure, Table, Words
 from jobs.report.lake import Lake, open_lake
-from jobs.tables import OBSERVATIONS
-from tests.pipeline.conftest import CatalogServer
+from tests.tasks.conftest import CatalogServer
 
 DAY = Day(dt.date(2013, 7, 2))
 ZONE = "America/New_York"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import requests
 
 from tests.scenarios.steps import command, flags, wait_for
-from tests.several import PROCESSES, kill, workers
+from tests.several import INSTANCES, PROCESSES, kill, workers
 from tests.tracing import release
 
 DEADLINE = 60.0  # seconds
@@ -29,9 +30,13 @@ class Process:
     """One running catalog."""
 
     def __init__(self, folder: Path, output: IO[str]) -> None:
-        listen = ["serve", "--listen", "127.0.0.1:0", "--processes", str(PROCESSES)]
+        address = "127.0.0.1:0"
+        several = [sys.executable, str(INSTANCES), str(PROCESSES), address]
         self.process = subprocess.Popen(
-            command(*listen, *flags(folder)),
+            [
+                *(several if PROCESSES > 1 else []),
+                *command("serve", "--listen", address, *flags(folder)),
+            ],
             stdout=subprocess.PIPE,
             stderr=output,
             text=True,

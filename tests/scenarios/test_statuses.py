@@ -183,7 +183,7 @@ class TestTheSwap:
             stays(impatient, table)
 
     def test_the_database_is_full(self, ns: Server, table: Any) -> None:
-        writer = ns.app._catalogs[0].database.writer
+        writer = ns.app.warehouses[0].store.writer
         assert writer._connection is not None
         pages = writer._connection.execute("PRAGMA page_count").fetchone()[0]
         writer._connection.execute(f"PRAGMA max_page_count = {pages}")

@@ -14,9 +14,10 @@ from typing import IO
 
 import pytest
 
-from tests.several import PROCESSES, kill, workers
+from tests.several import kill, workers
 
 DEADLINE = 60  # seconds that a process has for what it should do at once
+CLI = [sys.executable, "-c", "from falcon_catalog.cli import main; main()"]
 PROGRAM = Path(__file__).with_name("program.py")
 
 
@@ -78,11 +79,11 @@ class Running:
 
     @property
     def workers(self) -> set[int]:
-        """The ids of the server's processes, without the parent's."""
+        """The ids of the processes that it has started."""
         return workers(self.process.pid)
 
     def kill(self) -> None:
-        """End it at once, and the processes that it has forked."""
+        """End it at once, and the processes that it has started."""
         kill(self.process)
         self.status()
 
@@ -157,8 +158,7 @@ def connect() -> Iterator[Callable[[int], socket.socket]]:
 def cli(start: Start, tmp_path: Path) -> Start:
     """Return a function that starts ``falcon-catalog`` with its arguments, in a folder of its own.
 
-    The variables that tune a catalog or a service do not reach it from outside, but that it
-    serves from as many processes as TEST_PROCESSES says.
+    The variables that tune a catalog or a service do not reach it from outside.
     """
     clean = {
         name: value
@@ -167,10 +167,8 @@ def cli(start: Start, tmp_path: Path) -> Start:
     }
 
     def run(*arguments: str, environ: dict[str, str] | None = None, **more: object) -> Running:
-        command = [sys.executable, "-c", "from falcon_catalog.cli import main; main()", *arguments]
+        command = [*CLI, *arguments]
         told = {**clean, **(environ or {})}
-        if arguments[0] == "serve":
-            told.setdefault("CATALOG_SERVER_PROCESSES", str(PROCESSES))
         return start("env", "-i", *_pairs(told), *command, cwd=tmp_path, **more)
 
     return run

@@ -1,13 +1,12 @@
 """A process that serves a small application the way the catalog is served.
 
-Run as ``python program.py LISTEN [KEY=VALUE …]`` with keys of ``ServerSettings``; unless told
-otherwise, of as many processes as TEST_PROCESSES says. Its paths:
+Run as ``python program.py LISTEN [KEY=VALUE …]`` with keys of ``ServerSettings``. Its paths:
 ``/gate?NAME`` tells "entered" on stdout and answers when somebody writes to the fifo NAME,
 ``/big?BYTES`` answers that many bytes, ``/echo`` answers the length of the body, ``/metrics``
 tells what the server counts, ``/health/live`` is always told, ``/pid`` answers whose it is,
 ``/fail`` raises, ``/thread`` tells who asked. What begins with ``/quick`` the event loop itself may
-ask, though ``/quick/gate`` turns out to wait. A file named in FAILING makes ``ready`` raise while
-it exists; one named in UNMAKEABLE, ``Service.make``.
+ask, though ``/quick/gate`` turns out to wait; ``/slow/gate`` has a thread of its own. A file named
+in FAILING makes ``ready`` raise while it exists.
 """
 
 import os
@@ -19,25 +18,26 @@ from typing import Any
 import click
 
 from falcon_catalog import logs
-from falcon_catalog.at_once import AT_ONCE, WouldWait
-from falcon_catalog.listening import ServerError
-from falcon_catalog.processes import serve_processes
-from falcon_catalog.server import serve
+from falcon_catalog.metrics import Metrics
+from falcon_catalog.server.inline import INLINE, WouldBlock
+from falcon_catalog.server.serve import serve
+from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import ServerSettings
-from falcon_catalog.telemetry.meters import Meters
 
 
 class Program:
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
+    slow_paths = frozenset({"/slow/gate"})
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         query = environ["QUERY_STRING"]
-        path = environ["PATH_INFO"].removeprefix("/quick")
-        if path == "/gate" and AT_ONCE in environ:
-            raise WouldWait
+        path = environ["PATH_INFO"].removeprefix("/quick").removeprefix("/slow")
+        if path == "/gate" and INLINE in environ:
+            raise WouldBlock
         match path:
             case "/gate":
                 click.echo("entered")
@@ -47,11 +47,11 @@ class Program:
             case "/echo":
                 body = str(len(environ["wsgi.input"].read())).encode()
             case "/metrics":
-                body = self._meters.text().encode()
-            case "/health/live":
-                body = b"live"
+                body = self._metrics.text()
+            case "/health/live" | "/health/ready":
+                body = path.rpartition("/")[2].encode()
             case "/thread":
-                body = b"the loop" if AT_ONCE in environ else b"a thread"
+                body = b"the loop" if INLINE in environ else b"a thread"
             case "/pid":
                 body = str(os.getpid()).encode()
             case _:
@@ -59,48 +59,28 @@ class Program:
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    def may_be_quick(self, method: str, path: str) -> bool:
+    def may_respond_inline(self, method: str, path: str) -> bool:
         return method == "GET" and path.startswith("/quick/")
 
     def ready(self) -> None:
         if os.path.exists(os.environ.get("FAILING", "")):  # noqa: PTH110 - the empty name too
             raise RuntimeError("not ready")
 
-    def lost(self) -> bool:
-        return False
+    def must_stop(self) -> str | None:
+        return None
 
     def close(self) -> None:
         click.echo("closed")
 
 
-class Service:
-    def __init__(self, processes: int) -> None:
-        self.meters = Meters((), processes)
-
-    def prepare(self) -> None:
-        pass
-
-    def make(self) -> Program:
-        if os.path.exists(os.environ.get("UNMAKEABLE", "")):  # noqa: PTH110 - the empty name too
-            raise RuntimeError("not to be made")
-        return Program(self.meters)
-
-    def lost(self) -> bool:
-        return False
-
-
 def main() -> int:
     logs.configure("INFO")
     listen, *pairs = sys.argv[1:]
-    values = {"processes": int(os.environ.get("TEST_PROCESSES", "1"))}
-    values |= {key: int(value) for key, value in (pair.split("=") for pair in pairs)}
+    values = {key: int(value) for key, value in (pair.split("=") for pair in pairs)}
     settings = ServerSettings(listen=listen, **values)
-    service = Service(settings.processes)
+    metrics = Metrics()
     try:
-        if settings.processes > 1:
-            finished = serve_processes(service, settings, click.echo, service.meters)
-        else:
-            finished = serve(service.make(), settings, click.echo, service.meters)
+        finished = serve(Program(metrics), settings, click.echo, metrics)
     except ServerError as error:
         logs.finish()  # what it has to say first
         click.echo(str(error), err=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from falcon_catalog.api.routes import MANAGEMENT_ROUTES, ROUTES, quick_paths
+from falcon_catalog.api.routes import MANAGEMENT_ROUTES, ROUTES, inline_paths
 from tests.server.test_saturation import TIMEOUT, Gates, read_answer
 
 EXAMPLES = {
@@ -24,7 +24,7 @@ EXAMPLES = {
 @pytest.fixture
 def gates(tmp_path: Any, program: Any) -> Gates:
     """A server with one thread, and a request that it waits for."""
-    return Gates(tmp_path, program("127.0.0.1:0", "processes=1", "threads=1"))
+    return Gates(tmp_path, program("127.0.0.1:0", "threads=1"))
 
 
 def ask(client: socket.socket, *paths: str, close: bool = False) -> None:
@@ -112,7 +112,7 @@ def test_one_who_leaves_before_the_answer_harms_nobody(gates: Gates, connect: An
 
 
 def test_only_looks_are_quick() -> None:
-    quick, paths = [], quick_paths()
+    quick, paths = [], inline_paths()
     for template, (_, verbs) in {**ROUTES, **MANAGEMENT_ROUTES}.items():
         path = template
         for name, value in EXAMPLES.items():

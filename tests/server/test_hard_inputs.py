@@ -22,7 +22,7 @@ TABLES = "/v1/namespaces/ns/tables"
 
 @dataclass
 class Process:
-    """A catalog in processes of its own, and what they cost."""
+    """A catalog in a process of its own, and what it costs."""
 
     url: str
     server: Running
@@ -44,8 +44,8 @@ class Process:
 
     @property
     def peak(self) -> float:
-        """The most memory that a process which serves has had, in MiB."""
-        return max(map(peak, self.server.workers or {self.server.process.pid}))
+        """The most memory that it has had, in MiB."""
+        return peak(self.server.process.pid)
 
 
 def peak(pid: int) -> float:
@@ -61,8 +61,7 @@ def catalog(cli: Any, tmp_path: Path) -> Iterator[Process]:
     # What makes a store is loaded only where it is made: not in the process that is weighed.
     (tmp_path / "var/catalog").mkdir(parents=True)
     Database.open(f"sqlite:///{tmp_path}/var/catalog/catalog.db").close()
-    # On a busy machine one of several may not be heard of for long: that is not the matter here.
-    environ = {"CATALOG_LOG_LEVEL": "WARNING", "CATALOG_SERVER_WORKER_TIMEOUT": str(TIMEOUT)}
+    environ = {"CATALOG_LOG_LEVEL": "WARNING"}
     running = cli("serve", "--listen", "127.0.0.1:0", environ=environ)
     process = Process(running.url(), running, tmp_path)
     process.ok("POST", "/v1/namespaces", {"namespace": ["ns"]})

@@ -36,7 +36,7 @@ def test_an_address_that_is_not_ours_is_one_clear_line(program: Any, address: st
 
 
 def test_the_application_is_closed_when_listening_fails(program: Any) -> None:
-    server = program("192.0.2.1:8181", "processes=1")
+    server = program("192.0.2.1:8181")
     assert server.status() == 1
     assert server.line() == "closed"
 

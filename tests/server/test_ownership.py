@@ -14,7 +14,6 @@ import pytest
 import requests
 
 from falcon_catalog.durable_files import Folders
-from tests.several import PROCESSES
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for others")
 
@@ -72,7 +71,6 @@ def serve_as_user(start: Any, home: Path) -> Callable[[], Any]:
     def run() -> Any:
         return start(
             *(sys.executable, "-c", AS_USER, "serve", "--listen=127.0.0.1:0", *flags(home)),
-            environ={"CATALOG_SERVER_PROCESSES": str(PROCESSES)},
             cwd=home,
         )
 

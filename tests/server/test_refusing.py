@@ -70,7 +70,7 @@ def test_the_rest_of_a_refused_body_is_never_taken_for_a_request(
         (b"this is not HTTP\r\n\r\n", 400, "BadRequestException"),
         (b"GET / HTTP/1.1\r\nbad header\r\n\r\n", 400, "BadRequestException"),
         (
-            b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
             501,
             "UnsupportedOperationException",
         ),

@@ -1,5 +1,6 @@
 """A server that has too much to do says so at once, loses nothing, and goes on."""
 
+import contextlib
 import json
 import os
 import socket
@@ -59,7 +60,7 @@ class Gates:
 @pytest.fixture
 def gates(tmp_path: Path, program: Any) -> Gates:
     """One thread, and room for two requests to wait."""
-    return Gates(tmp_path, program("127.0.0.1:0", "processes=1", "threads=1", "max_queue=2"))
+    return Gates(tmp_path, program("127.0.0.1:0", "threads=1", "max_queue=2"))
 
 
 def read_answer(client: socket.socket) -> tuple[bytes, bytes]:
@@ -161,7 +162,7 @@ def test_requests_in_one_breath_are_each_answered(gates: Gates, connect: Any) ->
 def test_who_waited_too_long_is_not_kept_at_work_for(
     tmp_path: Path, program: Any, connect: Any
 ) -> None:
-    gates = Gates(tmp_path, program("127.0.0.1:0", "processes=1", "threads=1", "max_wait=1"))
+    gates = Gates(tmp_path, program("127.0.0.1:0", "threads=1", "max_wait=1"))
     first, second = connect(gates.port), connect(gates.port)
     first.sendall(gates.request())
     assert gates.server.line() == "entered"
@@ -178,9 +179,56 @@ def test_who_waited_too_long_is_not_kept_at_work_for(
     assert gates.server.stop() == 0  # and nobody waits at the gate
 
 
+def test_what_is_slow_keeps_no_thread_from_others(gates: Gates, connect: Any) -> None:
+    slow = [connect(gates.port) for _ in range(4)]
+    for number, client in enumerate(slow):  # one is worked on, two wait, and one is too many
+        client.sendall(f"GET /slow/gate?{gates.gate} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        if number == 0:
+            assert gates.server.line() == "entered"
+        if number < 3:
+            wait_until(lambda: counted(gates.url, "requests_queued") == number)  # noqa: B023
+    assert read_answer(slow[3])[0].startswith(b"HTTP/1.1 503 ")
+    assert requests.get(f"{gates.url}/thread", timeout=TIMEOUT).text == "a thread"
+    for client in slow[:3]:
+        gates.open(1)
+        assert read_answer(client)[1] == b"done"
+    assert gates.server.stop() == 0
+
+
+def test_a_server_whose_threads_are_all_stalled_is_not_ready(
+    tmp_path: Path, program: Any, connect: Any
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(TIMEOUT)
+        environ = {"NOTIFY_SOCKET": supervisor.getsockname(), "WATCHDOG_USEC": "400000"}
+        server = program("127.0.0.1:0", "threads=1", "stall_timeout=1", environ=environ)
+        gates = Gates(tmp_path, server)
+        ready = f"{gates.url}/health/ready"
+        assert requests.get(ready, timeout=TIMEOUT).status_code == 200
+        stuck = connect(gates.port)
+        stuck.sendall(gates.request())
+        assert server.line() == "entered"
+        wait_until(lambda: requests.get(ready, timeout=TIMEOUT).status_code == 503)
+        assert requests.get(f"{gates.url}/health/live", timeout=TIMEOUT).text == "live"
+        wait_until(lambda: any("every thread is stalled" in line for line in server.errors))
+        supervisor.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                supervisor.recv(65536)  # sent before
+        already = sum("every thread is stalled" in line for line in server.errors)
+        wait_until(lambda: sum("is stalled" in line for line in server.errors) > already + 1)
+        with pytest.raises(BlockingIOError):
+            supervisor.recv(65536)
+        gates.open(1)
+        assert read_answer(stuck)[1] == b"done"
+        wait_until(lambda: requests.get(ready, timeout=TIMEOUT).status_code == 200)
+        assert server.stop() == 0
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Any:
-    with serving(tmp_path, server__processes=1, server__threads=2, server__max_queue=3) as server:
+    with serving(tmp_path, processes=1, server__threads=2, server__max_queue=3) as server:
         yield server
 
 

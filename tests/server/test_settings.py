@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from falcon_catalog.catalog.opening import prepare_store
+from falcon_catalog.catalog.bootstrap import prepare_store
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load, prepare
 
 WRITTEN = {
     "server.listen": "[::1]:0",
-    "server.processes": 2,
-    "server.worker_timeout": 5,
+    "server.reuse_port": True,
     "server.threads": 9,
     "server.shutdown_timeout": 1,
     "server.max_body_bytes": 4096,
@@ -21,6 +20,9 @@ WRITTEN = {
     "server.max_queue": 3,
     "server.max_wait": 6,
     "server.receive_timeout": 8,
+    "server.header_timeout": 7,
+    "server.stall_timeout": 11,
+    "server.max_connections_per_address": 12,
     "server.channel_timeout": 7,
     "limits.json_depth": 100,
     "limits.json_values": 1001,
@@ -209,6 +211,27 @@ def test_a_misspelt_variable_stops_the_start_and_foreign_ones_do_not() -> None:
     )
     foreign = {"CATALOG_URI": "u", "CATALOG_WAREHOUSE": "w", "CATALOG_TOKEN": "t", "CATALOG_": ""}
     assert load(None, foreign, {}) == load(None, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [("processes", 2, "catalog@{1..4}"), ("worker_timeout", 5, "WatchdogSec=")],
+)
+def test_a_removed_setting_names_what_replaces_it(
+    config: Any, name: str, value: int, instead: str
+) -> None:
+    file, variable = config(f"[server]\n{name} = {value}\n"), f"CATALOG_SERVER_{name.upper()}"
+    for message in (wrong(file), wrong(environ={variable: str(value)})):
+        assert f": server.{name} was removed: " in message
+        assert instead in message
+
+
+def test_a_removed_flag_names_what_replaces_it(cli: Any) -> None:
+    server = cli("serve", "--processes", "2")
+    assert server.status() == 2
+    (line,) = server.errors
+    assert "server.processes was removed: run several servers instead" in line
+    assert "serve --reuse-port" in line
 
 
 def test_unknown_keys_given_as_flags_are_refused() -> None:

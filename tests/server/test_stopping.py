@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.several import PROCESSES
-
 TIMEOUT = 60
 
 
@@ -126,8 +124,6 @@ def test_a_request_that_takes_too_long_is_cut_off_and_told(
     assert server.stop() == 1
     assert "stopped with requests unanswered" in server.errors[-1]
     assert "connections=1" in server.errors[-1]
-    for _ in range(PROCESSES - 1):  # others had nothing to do
-        assert server.line() == "closed"
     assert server.line() is None  # the application was not closed under the request
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
         waiting.getresponse()
@@ -152,19 +148,15 @@ def test_a_signal_that_means_nothing_here_ends_nothing(
     port = server.port()
     waiting = get(port, f"/gate?{gate}")
     assert server.line() == "entered"
-    before = server.workers
     os.killpg(server.process.pid, number)  # as a terminal does when it is closed
     assert get(port, "/big?10").getresponse().read() == b"x" * 10
     gate.write_bytes(b"done")
     assert waiting.getresponse().read() == b"done"
-    assert server.workers == before
     assert server.stop() == 0
     assert sum("is ignored" in line for line in server.errors) == 1
 
 
-def test_a_quit_of_the_terminal_stops_all_processes_in_order(
-    program: Any, gate: Path, get: Any
-) -> None:
+def test_a_quit_of_the_terminal_stops_in_order(program: Any, gate: Path, get: Any) -> None:
     server = program(start_new_session=True)
     port = server.port()
     waiting = get(port, f"/gate?{gate}")

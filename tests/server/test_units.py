@@ -29,7 +29,7 @@ def units(tmp_path: Path) -> Path:
     program = tmp_path / "falcon-catalog"
     program.write_text(f"#!{sys.executable}\n", encoding="utf-8")
     program.chmod(0o755)
-    for unit in UNITS.glob("catalog.*"):
+    for unit in UNITS.glob("catalog*"):
         text = unit.read_text(encoding="utf-8")
         (tmp_path / unit.name).write_text(text.replace(INSTALLED, str(program)), encoding="utf-8")
     return tmp_path
@@ -41,8 +41,19 @@ def seconds(span: str) -> int:
 
 @needs_systemd
 def test_verify_finds_nothing_to_say(units: Path) -> None:
-    result = run("systemd-analyze", "verify", "./catalog.service", "./catalog.socket", cwd=units)
+    names = ["./catalog.service", "./catalog@1.service", "./catalog.socket"]
+    (units / "catalog@1.service").symlink_to("catalog@.service")
+    result = run("systemd-analyze", "verify", *names, cwd=units)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_an_instance_differs_in_its_socket_alone() -> None:
+    service = (UNITS / "catalog.service").read_text(encoding="utf-8")
+    instance = (UNITS / "catalog@.service").read_text(encoding="utf-8")
+    section = "[Service]\n"
+    assert instance.partition(section)[2] == service.partition(section)[2].replace(
+        "Type=notify\n", "Type=notify\nSockets=catalog.socket\n"
+    )
 
 
 @needs_systemd

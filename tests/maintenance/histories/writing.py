@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyiceberg.expressions import In
 from pyiceberg.table import Table
 
-from jobs import commits
+from jobs.lake import commits
 from tests.maintenance.histories import exclusions
 from tests.maintenance.histories.operations import NAME
 from tests.maintenance.histories.place import THEIRS, Place

@@ -1,0 +1,151 @@
+"""The operations table: what each operation is called, and which privileges it needs on what.
+
+A route without a row is an error at startup (``app.create_app``). Rows that name entities in the
+request's body read it before anything else happens.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+
+from falcon_catalog.api.requests import (
+    decode_again,
+    read_flag,
+    read_namespace,
+    read_object,
+    read_objects,
+    read_optional_object,
+)
+from falcon_catalog.catalog.authorization import Need, Privilege
+from falcon_catalog.identifiers import Namespace, TableIdentifier
+
+Params = Mapping[str, Any]
+"""The names in the URL, resolved: ``namespace``, ``identifier`` and so on."""
+Needs = Callable[[falcon.Request, Params], list[Need]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the API."""
+
+    name: str
+    needs: Needs | None
+    """The privileges that it needs; None: it belongs to no warehouse and needs none."""
+    inline: bool = False
+    """Whether it usually waits for nothing, so that the event loop may answer it."""
+
+
+def _on_url(privilege: Privilege) -> Needs:
+    """Need a privilege on what the URL names: a table, view or function, else its namespace."""
+
+    def needs(_req: falcon.Request, params: Params) -> list[Need]:
+        return [Need(privilege, params.get("identifier") or params.get("namespace"))]
+
+    return needs
+
+
+def _create_namespace(req: falcon.Request, _params: Params) -> list[Need]:
+    return [Need("create", Namespace.of(read_object(req).get("namespace")).parent)]
+
+
+def _list_namespaces(req: falcon.Request, _params: Params) -> list[Need]:
+    parent = read_namespace(req, "parent")
+    # The second is listed if the first does not exist.
+    return [Need("list", each) for each in {parent, decode_again(parent)}]
+
+
+def _update_table(req: falcon.Request, params: Params) -> list[Need]:
+    return [_commit_need(read_object(req), params["identifier"])]
+
+
+def _commit_transaction(req: falcon.Request, _params: Params) -> list[Need]:
+    changes = read_objects(read_object(req), "table-changes", required=True)
+    return [_commit_need(c, TableIdentifier.of(c.get("identifier"))) for c in changes]
+
+
+def _commit_need(change: Params, identifier: TableIdentifier) -> Need:
+    requirements = read_objects(change, "requirements", required=False)
+    if any(each.get("type") == "assert-create" for each in requirements):
+        return Need("create", identifier.namespace)
+    return Need("write", identifier)
+
+
+def _rename(req: falcon.Request, _params: Params) -> list[Need]:
+    body = read_object(req)
+    source = TableIdentifier.of(body.get("source"))
+    destination = TableIdentifier.of(body.get("destination"))
+    return [Need("drop", source), Need("create", destination.namespace)]
+
+
+def _undrop(req: falcon.Request, _params: Params) -> list[Need]:
+    name = read_optional_object(req).get("identifier")
+    target = None if name is None else TableIdentifier.of(name).namespace
+    return [Need("drop", None), Need("create", target)]
+
+
+def _drop_table(req: falcon.Request, params: Params) -> list[Need]:
+    needs = [Need("drop", params["identifier"])]
+    if read_flag(req, "purgeRequested"):
+        needs.append(Need("write", params["identifier"]))
+    return needs
+
+
+def _register(req: falcon.Request, params: Params) -> list[Need]:
+    body = read_object(req)
+    needs = [Need("create", params["namespace"])]
+    if body.get("overwrite") is True and isinstance(body.get("name"), str):
+        replaced = TableIdentifier(params["namespace"], body["name"])
+        needs += [Need("drop", replaced), Need("write", replaced)]
+    return needs
+
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        Operation("getConfig", None, inline=True),
+        Operation("getToken", None),
+        Operation("live", None),
+        Operation("ready", None),
+        Operation("metrics", None),
+        Operation("listNamespaces", _list_namespaces),
+        Operation("createNamespace", _create_namespace),
+        Operation("loadNamespaceMetadata", _on_url("describe")),
+        Operation("namespaceExists", _on_url("list"), inline=True),
+        Operation("dropNamespace", _on_url("drop")),
+        Operation("updateProperties", _on_url("write")),
+        Operation("listTables", _on_url("list")),
+        Operation("createTable", _on_url("create")),
+        Operation("loadTable", _on_url("describe"), inline=True),
+        Operation("tableExists", _on_url("list"), inline=True),
+        Operation("updateTable", _update_table),
+        Operation("dropTable", _drop_table),
+        Operation("unregisterTable", _on_url("drop")),
+        Operation("registerTable", _register),
+        Operation("renameTable", _rename),
+        Operation("commitTransaction", _commit_transaction),
+        Operation("planTableScan", _on_url("select")),
+        Operation("fetchPlanningResult", _on_url("select")),
+        Operation("cancelPlanning", _on_url("select")),
+        Operation("fetchScanTasks", _on_url("select")),
+        Operation("loadCredentials", _on_url("select")),
+        Operation("signRequest", _on_url("select")),
+        Operation("reportMetrics", _on_url("select")),
+        Operation("listViews", _on_url("list")),
+        Operation("createView", _on_url("create")),
+        Operation("loadView", _on_url("describe")),
+        Operation("viewExists", _on_url("list"), inline=True),
+        Operation("replaceView", _on_url("write")),
+        Operation("dropView", _on_url("drop")),
+        Operation("registerView", _register),
+        Operation("renameView", _rename),
+        Operation("listFunctions", _on_url("list")),
+        Operation("loadFunction", _on_url("describe")),
+        Operation("putFunction", _on_url("create")),
+        Operation("dropFunction", _on_url("drop")),
+        Operation("listDropped", _on_url("list")),
+        Operation("undrop", _undrop),
+        Operation("listMetricsReports", _on_url("describe")),
+    )
+}

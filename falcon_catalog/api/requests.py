@@ -1,0 +1,132 @@
+"""Reading requests: names in URLs, bodies, flags, pages."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, unquote_plus
+
+import falcon
+from falcon.routing import BaseConverter
+
+from falcon_catalog.api.limits import check_body, check_depth, check_text
+from falcon_catalog.catalog import metadata_files
+from falcon_catalog.errors import BadRequestError, show
+from falcon_catalog.identifiers import SEPARATOR, Namespace, Page, read_page_token
+
+UNLIMITED = -1
+"""The size of a page that holds everything."""
+
+
+class NameConverter(BaseConverter):
+    """One path segment, decoded once."""
+
+    def convert(self, value: str) -> str:
+        """Decode as Java encodes: ``%XX``, and a plus is a space."""
+        return _decode(value)
+
+
+class NamespaceConverter(BaseConverter):
+    """A namespace's levels in one path segment, joined by an encoded U+001F."""
+
+    def convert(self, value: str) -> Namespace:
+        """Decode once, then split: no name can hold the separator, so the order is free."""
+        return Namespace.of(_decode(value).split(SEPARATOR))
+
+
+def read_object(req: falcon.Request) -> dict[str, Any]:
+    """Return the request's JSON object; read once, and returned again when asked again.
+
+    Raises:
+        BadRequestError: the body is empty, not JSON, not an object, or exceeds a limit.
+        ServiceUnavailableError: there is too little memory to read it.
+    """
+    body = read_optional_object(req)
+    if not req.context.has_body:
+        raise BadRequestError("Invalid request body: it is empty, a JSON object is expected")
+    return body
+
+
+def read_optional_object(req: falcon.Request) -> dict[str, Any]:
+    """Return the request's JSON object, empty if there is no body. Raises as ``read_object``."""
+    body: dict[str, Any] | None = getattr(req.context, "body", None)
+    if body is None:
+        text = req.bounded_stream.read()
+        body = _parse(req, text) if text else {}
+        req.context.body, req.context.has_body = body, bool(text)
+    return body
+
+
+def _parse(req: falcon.Request, text: bytes) -> dict[str, Any]:
+    check_text(req.context.limits, text)
+    value = metadata_files.parse(text, "Invalid request body: it")
+    if not isinstance(value, dict):
+        raise BadRequestError("Invalid request body: it is not a JSON object")
+    check_depth(req.context.limits, text, value)
+    check_body(req.context.limits, value)
+    return value
+
+
+def read_objects(body: Mapping[str, Any], name: str, *, required: bool) -> list[dict[str, Any]]:
+    """Return the list of objects in a field of a request's body; null is as good as absent."""
+    value = body.get(name)
+    if value is None and not required:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise BadRequestError(f"Invalid request body: {name} is not a list of objects")
+    return value
+
+
+def read_metadata_location(body: Mapping[str, Any]) -> str:
+    """Return the location of the metadata file that a register request names."""
+    location = body.get("metadata-location")
+    if not isinstance(location, str) or not location:
+        raise BadRequestError(f"Invalid metadata-location: {show(location)} is not a location")
+    return location
+
+
+def read_namespace(req: falcon.Request, name: str) -> Namespace | None:
+    """Return the namespace in a query parameter; absent and empty are None."""
+    # Falcon has decoded the value, which leaves the separator itself between the levels.
+    value = req.get_param(name)
+    return Namespace.of(value.split(SEPARATOR)) if value else None
+
+
+def decode_again(parent: Namespace | None) -> Namespace | None:
+    """Return a parent namespace decoded once more.
+
+    PyIceberg 0.12 encodes the levels of a parent twice; those of a path it encodes once. Other
+    clients encode the separator twice as well.
+    """
+    return parent and Namespace.of(unquote(parent.path).split(SEPARATOR))
+
+
+def read_flag(req: falcon.Request, name: str) -> bool:
+    """Return a boolean query parameter; absent and empty are false."""
+    # PyIceberg writes True and False, other clients true and false.
+    value = (req.get_param(name) or "false").lower()
+    if value not in ("true", "false"):
+        raise BadRequestError(f"Invalid {name} {show(value)}: it is neither true nor false")
+    return value == "true"
+
+
+def read_page(req: falcon.Request, *, always: bool = False) -> Page:
+    """Return the page that a list request asks for, with room for one entry more.
+
+    Without ``pageToken`` everything is asked for, unless a page is ``always``; the first page
+    has an empty token.
+    """
+    token = req.get_param("pageToken")
+    size = req.get_param("pageSize")
+    if size is not None and not (size.isascii() and size.isdigit() and int(size) > 0):
+        raise BadRequestError(f"Invalid pageSize {show(size)}: it is not a whole number above 0")
+    if token is None and not always:
+        return Page(None, UNLIMITED)
+    after = read_page_token(token) if token else None
+    most: int = req.context.limits.page_size
+    return Page(after, min(int(size or most), most) + 1)
+
+
+def _decode(raw: str) -> str:
+    try:
+        return unquote_plus(raw, errors="strict")
+    except UnicodeDecodeError as error:
+        raise BadRequestError(f"Invalid path segment {show(raw)}: it is not UTF-8") from error

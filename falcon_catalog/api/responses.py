@@ -1,0 +1,190 @@
+"""Writing responses: JSON, pages, errors, and metadata with its tag and compression."""
+
+import functools
+import gzip
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import falcon
+import orjson
+
+from falcon_catalog.api.requests import UNLIMITED
+from falcon_catalog.catalog.metadata_cache import Loaded
+from falcon_catalog.errors import (
+    BadRequestError,
+    CatalogError,
+    InternalServerError,
+    MethodNotAllowedError,
+    NoSuchRouteError,
+    PayloadTooLargeError,
+    ServiceUnavailableError,
+    WarehouseUnavailableError,
+)
+from falcon_catalog.identifiers import Page, write_page_token
+from falcon_catalog.server.inline import INLINE, WouldBlock
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Less fits into the first packets of a connection as it is.
+_WORTH_ZIPPING = 4096
+# More takes milliseconds to put together and to send.
+_LONG = 512 * 1024
+
+
+def body_text(resp: falcon.Response) -> bytes:
+    """Return the text of an answer's body, whether it is compressed or not."""
+    body: bytes = resp.data or b""
+    return gzip.decompress(body) if resp.get_header("Content-Encoding") == "gzip" else body
+
+
+def send_table(
+    req: falcon.Request, resp: falcon.Response, table: Loaded, *, tag: falcon.ETag | None = None
+) -> None:
+    """Answer a LoadTableResult."""
+    if table.metadata_location is not None:
+        tag_response(resp, tag or table_tag(table.metadata_location))
+    _send_document(req, resp, table, b',"config":{}}')
+
+
+def send_view(req: falcon.Request, resp: falcon.Response, view: Loaded) -> None:
+    """Answer a LoadViewResult; of views the specification has no tags."""
+    _send_document(req, resp, view, b',"config":{}}')
+
+
+def send_commit(req: falcon.Request, resp: falcon.Response, committed: Loaded) -> None:
+    """Answer a CommitTableResponse or an UnregisterTableResult."""
+    _send_document(req, resp, committed, b"}")
+
+
+def _send_document(req: falcon.Request, resp: falcon.Response, loaded: Loaded, end: bytes) -> None:
+    """Answer metadata with its location before it, compressed where that is worth it."""
+    start = b'{"metadata":'
+    if loaded.metadata_location is not None:
+        location = orjson.dumps(loaded.metadata_location)
+        start = b'{"metadata-location":' + location + b',"metadata":'
+    resp.set_header("Vary", "Accept-Encoding")
+    if loaded.document.length >= _WORTH_ZIPPING and _takes_gzip(req):
+        inline_only_if(loaded.document.has_gzip(start, end), req)
+        send_text(resp, loaded.document.gzip(start, end))
+        resp.set_header("Content-Encoding", "gzip")
+    else:
+        inline_only_if(loaded.document.length < _LONG, req)
+        send_text(resp, loaded.document.text(start, end))
+
+
+def _takes_gzip(req: falcon.Request) -> bool:
+    """Tell whether the client accepts gzip (RFC 9110, 12.5.3)."""
+    wishes: dict[str, str] = {}
+    for wish in (req.get_header("Accept-Encoding") or "").lower().split(","):
+        coding, _, weight = wish.partition(";")
+        wishes[coding.strip()] = weight.replace(" ", "").removeprefix("q=")
+    weight = wishes.get("gzip", wishes.get("x-gzip", wishes.get("*", "0")))
+    return weight.strip("0.") != "" or weight == ""
+
+
+@functools.lru_cache(maxsize=1024)
+def table_tag(metadata_location: str, snapshots: str = "all") -> falcon.ETag:
+    """Return the tag of a table's state, all of it or with ``refs``' snapshots only.
+
+    It is weak: plain and compressed, the same state has one tag.
+    """
+    seed = f"{snapshots}\0{metadata_location}".encode()
+    tag = falcon.ETag(hashlib.blake2b(seed, digest_size=16).hexdigest())
+    tag.is_weak = True
+    return tag
+
+
+def tag_response(resp: falcon.Response, tag: falcon.ETag) -> None:
+    """Give an answer its tag."""
+    resp.set_header("ETag", tag.dumps())
+
+
+def is_unchanged(req: falcon.Request, tag: falcon.ETag) -> bool:
+    """Tell whether the client has the state of this tag already (RFC 9110, weakly compared)."""
+    known = req.if_none_match or []
+    return any(etag == "*" or str(etag) == str(tag) for etag in known)
+
+
+def send_unchanged(resp: falcon.Response, tag: falcon.ETag) -> None:
+    """Answer that the client has the present state."""
+    tag_response(resp, tag)
+    resp.set_header("Vary", "Accept-Encoding")
+    resp.status = falcon.HTTP_304
+
+
+def send_page(
+    resp: falcon.Response,
+    field: str,
+    entries: Sequence[T],
+    page: Page,
+    *,
+    name: Callable[[T], str],
+    show: Callable[[T], Any],
+) -> None:
+    """Answer one page of a list, and the token of the next one where there is one."""
+    token = None
+    if page.size != UNLIMITED and len(entries) == page.size:
+        entries = entries[:-1]
+        token = write_page_token(name(entries[-1]))
+    send(resp, {field: [show(entry) for entry in entries], "next-page-token": token})
+
+
+def send(resp: falcon.Response, body: object) -> None:
+    """Answer a JSON body."""
+    send_text(resp, orjson.dumps(body))
+
+
+def send_text(resp: falcon.Response, text: bytes) -> None:
+    """Answer a body that is JSON text already."""
+    resp.content_type = falcon.MEDIA_JSON
+    resp.delete_header("Content-Encoding")
+    resp.data = text
+
+
+def inline_only_if(quick: bool, req: falcon.Request) -> None:  # noqa: FBT001 - reads well
+    """Leave the response to a thread, unless what remains to be done is ``quick``."""
+    if not quick and INLINE in req.env:
+        raise WouldBlock
+
+
+def render_catalog_error(
+    req: falcon.Request, resp: falcon.Response, error: CatalogError, _params: object
+) -> None:
+    """Answer an error in the one shape that the specification has."""
+    if isinstance(error, ServiceUnavailableError):
+        # Java repeats a POST that was answered with 503 only where this is there.
+        resp.set_header("Retry-After", str(error.retry_after))
+    is_server_error = error.status >= falcon.http_status_to_code(falcon.HTTP_500)
+    # A missing warehouse is logged once, not for each request.
+    if is_server_error and not isinstance(error, WarehouseUnavailableError):
+        _log.error("%s %s id=%s: %s", req.method, req.path, req.context.id, error, exc_info=error)
+    req.context.error = error.type
+    resp.status = error.status
+    send(resp, error.as_json())
+
+
+def render_http_error(
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: object
+) -> None:
+    """Answer what Falcon itself refuses, in the same shape."""
+    known: dict[int, CatalogError] = {
+        404: NoSuchRouteError(f"No route for request: {req.method} {req.path}"),
+        405: MethodNotAllowedError(f"{req.method} is not allowed for {req.path}"),
+        413: PayloadTooLargeError("The request body is larger than this server takes"),
+    }
+    resp.set_headers(error.headers or {})
+    text = error.description or error.title or str(error)
+    known_error = known.get(error.status_code) or BadRequestError(f"Invalid request: {text}")
+    render_catalog_error(req, resp, known_error, params)
+
+
+def render_failure(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
+) -> None:
+    """Answer a failure of the server; what failed is in its log, under the request's id."""
+    _log.error("%s %s id=%s failed", req.method, req.path, req.context.id, exc_info=error)
+    answer = InternalServerError(f"The server failed; its log has the request {req.context.id}")
+    render_catalog_error(req, resp, answer, params)

@@ -1,0 +1,165 @@
+"""Open what the settings name: one store, and each warehouse in it."""
+
+import contextlib
+
+from falcon_catalog import rules
+from falcon_catalog.catalog import marker
+from falcon_catalog.catalog.commit_locks import CommitLocks
+from falcon_catalog.catalog.metadata_cache import MetadataCache
+from falcon_catalog.catalog.mount import Mount, MountedFiles, Root, roots_of
+from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
+from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
+from falcon_catalog.catalog.warehouse import Counters, Warehouse
+from falcon_catalog.errors import CatalogError
+from falcon_catalog.fileio.local import LocalFileIO
+from falcon_catalog.metrics import Metrics
+from falcon_catalog.settings import Settings, make_writable
+from falcon_catalog.store import creation, warehouses
+from falcon_catalog.store.database import Database, StoreError
+
+_ADOPT = (
+    "If the folder is to be this store's warehouse as it is, start once with --adopt-warehouse;"
+    " if the store was lost, restore it with falcon-catalog restore; else give the right --store"
+    " or --warehouse"
+)
+
+
+def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
+    """Make or migrate the store, and mark its warehouses, as ``open_warehouses`` does; close it.
+
+    Args:
+        settings: what to open.
+        adopt: whether the operator says that the folders are this store's, whatever they hold.
+
+    Raises:
+        StoreError, SettingsError: as ``open_warehouses``.
+    """
+    store = _open_database(settings, adopt=adopt)
+    try:
+        for root in roots_of(settings.warehouse.roots):
+            _claim(settings, store, Mount(LocalFileIO(), store, root), adopt=adopt)
+    finally:
+        store.close()
+
+
+def require_writable(settings: Settings) -> None:
+    """See that the warehouses that are there can be written, before a server starts on them.
+
+    Raises:
+        SettingsError: one cannot.
+    """
+    for root in roots_of(settings.warehouse.roots):
+        with contextlib.suppress(CatalogError):
+            if LocalFileIO().exists(marker.location(root.location)):
+                _make_writable(settings, root)
+
+
+def open_warehouses(settings: Settings, metrics: Metrics | None = None) -> list[Warehouse]:
+    """Return the catalogs of all warehouses, the default one first; they share one database.
+
+    ``metrics`` count what is done in them.
+
+    A warehouse that is not there is none in the way: its catalog refuses work until it is.
+
+    Raises:
+        StoreError: the database cannot be opened, or a warehouse holds what is not this store's.
+        SettingsError: a new warehouse cannot be made or written.
+    """
+    metrics = metrics or Metrics()
+    store = _open_database(settings)
+    try:
+        return _open(settings, metrics, store)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehouse]:
+    store.time_transaction = metrics.transaction.time
+    store.writer.time_commit = metrics.commit.time
+    plans = PlanWorker(
+        PlanningLimits(
+            sync_manifests=settings.planning.sync_manifests,
+            page_files=settings.planning.page_files,
+            names=settings.limits.columns,
+            keep_ms=settings.planning.keep_seconds * 1000,
+        )
+    )
+    durable = settings.store.durability == "full"
+    files = LocalFileIO(durable=durable, time_sync=metrics.sync.time)
+    mounts = [Mount(files, store, root) for root in roots_of(settings.warehouse.roots)]
+    for mount in mounts:
+        _claim(settings, store, mount)
+        mount.absence()  # logged, if the storage is not there
+    metadata = MetadataCache(settings.cache.documents_bytes)
+    manifests = ManifestCache(settings.cache.manifests_bytes)
+    commit_locks, counters = CommitLocks(), Counters()
+    metrics.cache_hits.poll(lambda: metadata.hits)
+    metrics.cache_misses.poll(lambda: metadata.misses)
+    metrics.cache_bytes.poll(lambda: metadata.used_bytes)
+    metrics.retries.poll(lambda: counters.retries)
+    metrics.manifest_hits.poll(lambda: manifests.hits)
+    metrics.manifest_misses.poll(lambda: manifests.misses)
+    metrics.manifest_bytes.poll(lambda: manifests.used_bytes)
+    return [
+        Warehouse(
+            id=_warehouse_id(store, mount.root.name),
+            name=mount.root.name,
+            location=mount.root.location,
+            store=store,
+            files=MountedFiles(files, mount),
+            mount=mount,
+            metadata=metadata,
+            manifests=manifests,
+            commit_locks=commit_locks,
+            plans=plans,
+            counters=counters,
+            allowed_locations=(mount.root.location, *settings.warehouse.allowed_locations),
+            allow_overlap=settings.warehouse.allow_overlap,
+            properties_bytes=settings.limits.properties_bytes,
+            drop_retention_ms=settings.warehouse.drop_retention * 1000,
+            keep_reports=settings.metrics.keep_reports,
+        )
+        for mount in mounts
+    ]
+
+
+def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
+    """Open the store, made if it is new: but not beside warehouses that hold something."""
+    if not adopt and not creation.is_made(rules.store_path(settings.store.url)):
+        for name, location in settings.warehouse.roots.items():
+            if not LocalFileIO().is_empty(location):
+                what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
+                raise StoreError(f"{what} holds files. {_ADOPT}")
+    return Database.open(settings.store.url, settings.store.durability)
+
+
+def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = False) -> None:
+    """Mark a warehouse that is there or new as this store's; leave one that is not there alone."""
+    root = mount.root
+    _warehouse_id(store, root.name)
+    found = mount.examine(adopt=adopt)
+    if found.state == "refused":
+        raise StoreError(f"cannot use the {root}: {found.why}. {_ADOPT}")
+    if adopt and not found.is_there:
+        raise StoreError(f"cannot adopt the {root}: {found.why}")
+    if found.state == "unmarked":
+        _make_writable(settings, root)
+    mount.mark(adopt=adopt)
+
+
+def _make_writable(settings: Settings, root: Root) -> None:
+    is_default = root.name == settings.warehouse.name
+    setting = "warehouse.location" if is_default else "warehouse.more"
+    make_writable(settings, setting, rules.location_path(root.location))
+
+
+def close_warehouses(warehouses: list[Warehouse]) -> None:
+    """Stop planning and close the store, which all of them share; no request may be running."""
+    warehouses[0].plans.close()
+    warehouses[0].store.close()
+
+
+def _warehouse_id(store: Database, name: str) -> int:
+    with store.write() as tx:
+        return warehouses.ensure(tx, name)

@@ -1,0 +1,71 @@
+"""Dropped tables and views: list them, and bring them back until their retention ends."""
+
+from collections.abc import Sequence
+
+from falcon_catalog.catalog import idempotency, namespaces, policy, tabulars
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.warehouse import Warehouse
+from falcon_catalog.errors import CommitFailedError, NotFoundError
+from falcon_catalog.identifiers import Page, TableIdentifier
+from falcon_catalog.store import dropped as rows
+from falcon_catalog.store import tabulars as tabular_rows
+from falcon_catalog.store.dropped import DroppedRow
+
+__all__ = ["DroppedRow", "list_", "undrop", "warehouse_of"]
+
+
+def list_(call: Call, page: Page) -> list[DroppedRow]:
+    """Return the dropped tables and views that can still be undropped, oldest first."""
+    with call.warehouse.store.read() as tx:
+        return rows.list_(tx, call.warehouse.id, page)
+
+
+def warehouse_of(warehouses: Sequence[Warehouse], dropped_id: int) -> Warehouse:
+    """Return the warehouse that a dropped table or view was in.
+
+    Raises:
+        NotFoundError: none of them has it.
+    """
+    for warehouse in warehouses:
+        if rows.find(warehouse.store.autocommit(), warehouse.id, dropped_id) is not None:
+            return warehouse
+    raise _no_such_drop(dropped_id)
+
+
+def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> DroppedRow:
+    """Bring a dropped table or view back, under its old name or another one.
+
+    Raises:
+        NotFoundError: there is no such drop, or its retention is over.
+        CommitFailedError: its purge has begun.
+        NoSuchNamespaceError: the namespace is gone.
+        AlreadyExistsError: the name is taken.
+        ForbiddenError: another table lies over its files by now.
+    """
+    with call.warehouse.store.write() as tx:
+        row = rows.find(tx, call.warehouse.id, dropped_id)
+        if row is None:
+            raise _no_such_drop(dropped_id)
+        if row.started_at is not None:
+            raise CommitFailedError(f"Cannot undrop {row.identifier}: its purge has begun")
+        target = to or row.identifier
+        kind = tabulars.TABLE if row.kind == tabulars.TABLE.name else tabulars.VIEW
+        namespace = namespaces.require(tx, call, target.namespace)
+        tabulars.require_free(tx, call, kind, target)
+        policy.check_free(tx, call.warehouse, row.location_key, besides=None)
+        tabular_rows.insert(
+            tx,
+            namespace.id,
+            target.name,
+            kind=row.kind,
+            uuid=row.uuid,
+            metadata_location=row.metadata_location,
+            location_key=row.location_key,
+        )
+        rows.delete(tx, row.id)
+        idempotency.record(tx, call, {})
+    return row
+
+
+def _no_such_drop(dropped_id: int) -> NotFoundError:
+    return NotFoundError(f"Dropped table or view does not exist: {dropped_id}")

@@ -1,0 +1,170 @@
+"""What a warehouse allows: where tables and their files may lie, and how much may add up."""
+
+import random
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from falcon_catalog.catalog.warehouse import Warehouse
+from falcon_catalog.errors import BadRequestError, ForbiddenError, show
+from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.locations import (
+    is_inside,
+    join,
+    key,
+    safe_segment,
+    strip_slash,
+)
+from falcon_catalog.store import tabulars
+from falcon_catalog.store.database import Transaction
+
+JSON = Mapping[str, Any]
+Properties = Mapping[str, str]
+
+# Properties that send writers, the server among them, to other folders.
+_PATH_PROPERTIES = (
+    "write.metadata.path",
+    "write.data.path",
+    "write.object-storage.path",
+    "write.folder-storage.path",
+)
+_VERSION = re.compile(r"^v?(\d+)[-.]")
+
+
+def default_location(
+    warehouse: Warehouse,
+    identifier: TableIdentifier,
+    namespace_properties: Mapping[str, str],
+    table_uuid: str,
+) -> str:
+    """Return a location that no other table has, ever: it ends in the table's uuid."""
+    name = f"{safe_segment(identifier.name)}-{table_uuid}"
+    if home := namespace_properties.get("location"):
+        return join(home, name)
+    return join(warehouse.location, *map(safe_segment, identifier.namespace.levels), name)
+
+
+def requested_location(value: object) -> str:
+    """Return the location that a client asks for, as given but without a trailing slash."""
+    if not isinstance(value, str) or not value:
+        raise BadRequestError(f"Invalid location: {show(value)} is not a location")
+    return strip_slash(value)
+
+
+def check_locations(warehouse: Warehouse, metadata: Mapping[str, Any]) -> None:
+    """Check every location that a table's metadata sends writers to, before anything is written.
+
+    Raises:
+        ForbiddenError: one lies outside the warehouse's allowed locations.
+        BadRequestError: one is no location.
+    """
+    check_allowed(warehouse, metadata["location"])
+    for name in _PATH_PROPERTIES:
+        if (value := metadata.get("properties", {}).get(name)) is not None:
+            check_allowed(warehouse, value)
+
+
+def check_allowed(warehouse: Warehouse, location: str) -> None:
+    """Check that a location lies in one of the warehouse's allowed locations."""
+    if not any(is_inside(location, root) for root in warehouse.allowed_locations):
+        raise ForbiddenError(
+            f"Location {location} is outside the allowed locations of warehouse "
+            f"{warehouse.name}: {', '.join(warehouse.allowed_locations)}"
+        )
+
+
+def check_free(
+    tx: Transaction, warehouse: Warehouse, location: str, *, besides: int | None
+) -> None:
+    """Check that no other table lies at, around or inside a location, unless that is allowed.
+
+    Raises:
+        ForbiddenError: one does; or a symbolic link below the warehouse leads to the location, so
+            that another table may lie there under another path.
+    """
+    if warehouse.allow_overlap:
+        return
+    _check_no_link(warehouse, location)
+    if other := tabulars.overlapping(tx, key(location), besides=besides):
+        raise ForbiddenError(f"Location {location} overlaps another table's location: {other}")
+
+
+def _check_no_link(warehouse: Warehouse, location: str) -> None:
+    roots = [root for root in warehouse.allowed_locations if is_inside(location, root)]
+    resolve = warehouse.files.resolve
+    plain = {resolve(root) + key(location).removeprefix(key(root)) for root in roots}
+    if plain and resolve(location) not in plain:
+        raise ForbiddenError(
+            f"Location {location} goes through a symbolic link to {resolve(location)}: name"
+            " that location itself"
+        )
+
+
+def check_surroundings(tx: Transaction, warehouse: Warehouse, location: str) -> None:
+    """Check that a location for many tables is not itself in a table, unless that is allowed.
+
+    Raises:
+        ForbiddenError: it is, or a symbolic link below the warehouse leads to it.
+    """
+    if warehouse.allow_overlap:
+        return
+    _check_no_link(warehouse, location)
+    if other := tabulars.enclosing(tx, key(location)):
+        raise ForbiddenError(f"Location {location} lies in a table's location: {other}")
+
+
+def check_metadata(warehouse: Warehouse, entity: str, before: JSON | None, after: JSON) -> None:
+    """Check the locations and the size of a table's or view's next metadata.
+
+    Args and errors as ``check_locations`` and ``check_properties``.
+    """
+    check_locations(warehouse, after)
+    had = None if before is None else before.get("properties", {})
+    check_properties(warehouse, entity, had, after.get("properties", {}))
+
+
+def check_properties(
+    warehouse: Warehouse, entity: str, before: Properties | None, after: Properties
+) -> None:
+    """Check that properties stay within ``limits.properties_bytes``, or at least do not grow.
+
+    Many requests may add up to more than one request may send.
+
+    Args:
+        warehouse: whose limit.
+        entity: what has the properties, for the message.
+        before: what they are now; None: the entity is new.
+        after: what they would be.
+
+    Raises:
+        BadRequestError: they would be larger than the limit, and larger than now.
+    """
+    if after is before:
+        return  # as in almost every commit
+    size = len(orjson.dumps(after))
+    if size <= warehouse.properties_bytes:
+        return
+    # Properties that were registered, or are older than the limit, may shrink.
+    if before is None or size > len(orjson.dumps(before)):
+        raise BadRequestError(
+            f"Invalid properties of {entity}: {size} bytes of JSON in all, at most"
+            f" {warehouse.properties_bytes} are allowed"
+        )
+
+
+def new_metadata_location(metadata: Mapping[str, Any], previous: str | None) -> str:
+    """Return a fresh name for a table's next metadata file."""
+    version = 0
+    if previous is not None:
+        match = _VERSION.match(previous.rsplit("/", 1)[-1])
+        version = int(match[1]) + 1 if match else len(metadata.get("metadata-log", ()))
+    properties = metadata.get("properties", {})
+    folder = properties.get("write.metadata.path") or join(metadata["location"], "metadata")
+    zipped = properties.get("write.metadata.compression-codec", "none").lower() == "gzip"
+    suffix = ".gz.metadata.json" if zipped else ".metadata.json"
+    # Unique, not secret: uuid4 would ask the kernel for each.
+    unique = uuid.UUID(int=random.getrandbits(128), version=4)
+    return join(folder, f"{version:05d}-{unique}{suffix}")

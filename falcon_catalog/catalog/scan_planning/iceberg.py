@@ -1,0 +1,181 @@
+"""What planning takes from PyIceberg: its Avro reader and its bucket hash.
+
+The server starts without PyIceberg, so that it is imported here, in functions, and nowhere
+else. Rows of manifest lists and manifests come back as dicts by Iceberg's field ids.
+"""
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from falcon_catalog.catalog.scan_planning.values import decimal_of, scale_of, unscaled_of
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata.types import Type, base_name
+
+_DATA_FILE = 2
+_PARTITION = 102
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """A manifest: its Avro header, the ids of its partition fields, and its entries."""
+
+    header: dict[str, str]
+    partition_ids: tuple[int, ...]
+    rows: list[tuple[dict[int, Any], dict[int, Any]]]
+    """Each entry, and its data file, whose field 102 is a tuple in the order of partition_ids."""
+
+
+def read_manifest_list(content: bytes, location: str) -> list[dict[int, Any]]:
+    """Return the manifests that a manifest list names.
+
+    Raises:
+        BadRequestError: it is no manifest list, or is cut short.
+    """
+    from pyiceberg.manifest import MANIFEST_LIST_FILE_SCHEMAS  # noqa: PLC0415
+
+    # Counts are required in v2, and missing in the lists of some writers: nobody needs them.
+    wanted = {500, 501, 502, 503, 507, 515, 517, 520}
+    fields = [f for f in MANIFEST_LIST_FILE_SCHEMAS[3].fields if f.field_id in wanted]
+    ids = [field.field_id for field in fields]
+    _, rows = _read(content, location, fields)
+    return [dict(zip(ids, row, strict=True)) for row in rows]
+
+
+def read_manifest(content: bytes, location: str) -> Entries:
+    """Return the entries of a manifest.
+
+    Raises:
+        BadRequestError: it is no manifest, or is cut short.
+    """
+    from pyiceberg.manifest import MANIFEST_ENTRY_SCHEMAS  # noqa: PLC0415
+
+    fields = MANIFEST_ENTRY_SCHEMAS[3].fields
+    ids = [field.field_id for field in fields]
+    nested: Any = next(field.field_type for field in fields if field.field_id == _DATA_FILE)
+    file_ids = [field.field_id for field in nested.fields]
+    avro, rows = _read(content, location, fields)
+    entries = []
+    for row in rows:
+        entry = dict(zip(ids, row, strict=True))
+        file = dict(zip(file_ids, entry.pop(_DATA_FILE), strict=True))
+        file[_PARTITION] = tuple(file[_PARTITION])
+        entries.append((entry, file))
+    return Entries(dict(avro.header.meta), _partition_ids(avro.schema), entries)
+
+
+def bucket_function(kind: Type) -> Callable[[int, Any], int | None]:
+    """Return the function from (number of buckets, value) to the value's bucket.
+
+    It returns None for a value that the type cannot hold.
+    """
+
+    def bucket(count: int, value: Any) -> int | None:
+        exact = _exact(kind, value)
+        return None if exact is None else _hasher(str(kind), count)(exact)
+
+    return bucket
+
+
+def _exact(kind: Type, value: Any) -> Any | None:
+    name = base_name(kind)
+    if name == "decimal":
+        unscaled = unscaled_of(value, scale_of(kind))
+        return None if unscaled is None else decimal_of(unscaled, scale_of(kind))
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value
+
+
+@lru_cache(maxsize=64)
+def _hasher(kind: str, count: int) -> Callable[[Any], int]:
+    from pyiceberg import types  # noqa: PLC0415
+    from pyiceberg.transforms import BucketTransform  # noqa: PLC0415
+
+    sources: dict[str, Any] = {
+        "int": types.LongType(),
+        "long": types.LongType(),
+        "date": types.DateType(),
+        "time": types.TimeType(),
+        "timestamp": types.TimestampType(),
+        "timestamptz": types.TimestamptzType(),
+        "timestamp_ns": types.TimestampNanoType(),
+        "timestamptz_ns": types.TimestamptzNanoType(),
+        "string": types.StringType(),
+        "uuid": types.UUIDType(),
+        "fixed": types.BinaryType(),
+        "binary": types.BinaryType(),
+        "decimal": types.DecimalType(38, scale_of(kind)),
+    }
+    hasher: Any = BucketTransform(count).transform(sources[base_name(kind)])
+    return lambda value: int(hasher(value))
+
+
+def _read(content: bytes, location: str, fields: Any) -> tuple[Any, list[Any]]:
+    """Read an Avro file into one sequence per row, in the order of ``fields``."""
+    from pyiceberg.avro.file import AvroFile  # noqa: PLC0415
+    from pyiceberg.schema import Schema  # noqa: PLC0415
+
+    _read_doubles_exactly()
+    try:
+        with AvroFile[Any](_in_memory(content, location), Schema(*fields)) as avro:
+            # PyIceberg takes a torn block for the end of the file: rows would be lost unseen.
+            if not content.endswith(avro.header.sync):
+                raise BadRequestError(f"Avro file {location} is cut short")
+            return avro, [_plain(row) for row in avro]
+    except (BadRequestError, MemoryError):
+        raise
+    except Exception as error:
+        # Whatever a damaged file does to the reader, it is the file that is wrong.
+        raise BadRequestError(f"File {location} is no Iceberg manifest: {error!r}") from error
+
+
+@cache
+def _read_doubles_exactly() -> None:
+    """Keep PyIceberg from rounding the doubles in manifests to single precision.
+
+    Files would be left out of scans by partitions that are not theirs. Mended upstream by
+    apache/iceberg-python pull request 3808, which is not in 0.12.0.
+    """
+    from pyiceberg.avro.reader import DoubleReader  # noqa: PLC0415
+
+    def read(_: DoubleReader, decoder: Any) -> float:
+        (value,) = struct.unpack("<d", decoder.read(8))
+        return float(value)
+
+    DoubleReader.read = read  # type: ignore[method-assign,assignment]
+
+
+def _plain(row: Any) -> Any:
+    """Turn PyIceberg's records into tuples, all the way down."""
+    if hasattr(row, "_data"):
+        return tuple(_plain(value) for value in row._data)  # noqa: SLF001 - no other way to iterate
+    if isinstance(row, list):
+        return [_plain(value) for value in row]
+    return row
+
+
+def _partition_ids(schema: Any) -> tuple[int, ...]:
+    data_file = schema.find_field(_DATA_FILE).field_type
+    return tuple(f.field_id for f in data_file.field(_PARTITION).field_type.fields)
+
+
+def _in_memory(content: bytes, location: str) -> Any:
+    from pyiceberg.io import InputFile  # noqa: PLC0415
+
+    class Content(InputFile):
+        """A file that was read already: by our own FileIO, which minds where it may read."""
+
+        def __len__(self) -> int:
+            return len(content)
+
+        def exists(self) -> bool:
+            return True
+
+        def open(self, seekable: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002
+            return io.BytesIO(content)
+
+    return Content(location)

@@ -1,0 +1,68 @@
+"""One warehouse of a server, and what the verbs need to work on it."""
+
+import threading
+from dataclasses import dataclass, field
+
+from falcon_catalog.catalog.commit_locks import CommitLocks
+from falcon_catalog.catalog.metadata_cache import MetadataCache
+from falcon_catalog.catalog.mount import Mount
+from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
+from falcon_catalog.catalog.scan_planning.worker import PlanWorker
+from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.store.database import Database
+
+
+class Counters:
+    """Events since the start, over all warehouses of a server. May be read at any time."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+        """Commits that were stored, of one table or of many."""
+        self.conflicts = 0
+        """Commits that failed because of another commit."""
+        self.retries = 0
+        """Attempts that lost the pointer swap to another commit and were repeated."""
+        self.failed_purges = 0
+        self._guard = threading.Lock()
+
+    def add(
+        self, *, commits: int = 0, conflicts: int = 0, retries: int = 0, failed_purges: int = 0
+    ) -> None:
+        """Increase counters."""
+        with self._guard:
+            self.commits += commits
+            self.conflicts += conflicts
+            self.retries += retries
+            self.failed_purges += failed_purges
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """The tables and views of one warehouse: where their rows and files are, and their limits."""
+
+    id: int
+    name: str
+    location: str
+    """The root of default table locations, without a trailing slash."""
+    store: Database
+    files: FileIO
+    """Raises WarehouseUnavailableError, not NotFoundError, while the storage is not mounted."""
+    mount: Mount
+    """Whether the storage is there."""
+    # Shared by all warehouses of a server:
+    metadata: MetadataCache
+    manifests: ManifestCache
+    commit_locks: CommitLocks
+    plans: PlanWorker
+    counters: Counters = field(default_factory=Counters)
+    # Policy:
+    allowed_locations: tuple[str, ...] = ()
+    """The folders in which tables may lie, ``location`` among them."""
+    allow_overlap: bool = False
+    """Whether one table's location may contain another's."""
+    properties_bytes: int = 0
+    """The largest size of the properties of one entity, as JSON."""
+    drop_retention_ms: int = 0
+    """How long a dropped table or view can be undropped."""
+    keep_reports: int = 0
+    """How many metrics reports are stored."""

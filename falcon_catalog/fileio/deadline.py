@@ -1,0 +1,79 @@
+"""Reads of regular files with a deadline: a mount that hangs keeps no request waiting for ever.
+
+Nothing ends a read that hangs, so it is left behind in a daemon thread.
+"""
+
+import errno
+import os
+import queue
+import stat
+import threading
+
+_MOST_THREADS = 512
+
+
+class Reader:
+    """Reads files in threads of its own. Safe to use from many threads."""
+
+    def __init__(self, seconds: float = 30.0) -> None:
+        """Give each read so many seconds."""
+        self._seconds = seconds
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._guard = threading.Lock()
+        self._threads = self._idle = 0
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            OSError: it cannot be read, is not a regular file (FileNotFoundError), or does not
+                arrive in time (TimeoutError).
+        """
+        with self._guard:
+            if self._idle:
+                self._idle -= 1
+            elif self._threads < _MOST_THREADS:
+                self._threads += 1
+                threading.Thread(target=self._run, name="read", daemon=True).start()
+            else:
+                raise _timeout()
+        job = _Job(path)
+        self._jobs.put(job)
+        if not job.done.acquire(timeout=self._seconds):
+            raise _timeout()
+        if job.failure is not None:
+            raise job.failure
+        return job.content
+
+    def _run(self) -> None:
+        while True:
+            job = self._jobs.get()
+            try:
+                job.content = _read_regular(job.path)
+            except BaseException as error:  # noqa: BLE001 - raised by whoever waits for it
+                job.failure = error
+            with self._guard:
+                self._idle += 1
+            job.done.release()
+
+
+class _Job:
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.content = b""
+        self.failure: BaseException | None = None
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
+def _read_regular(path: str) -> bytes:
+    # Without O_NONBLOCK, opening a FIFO waits for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
+        return file.read()
+
+
+def _timeout() -> TimeoutError:
+    return TimeoutError(errno.ETIMEDOUT, "the file system does not respond")

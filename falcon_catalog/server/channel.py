@@ -1,0 +1,234 @@
+"""A client's connection: waitress's channel, with inline responses and deadlines.
+
+After the last response the connection lingers: the server closes its half, and reads and discards
+what still arrives until the client closes, too. Closing with unread bytes would reset the
+connection, and the client might never see the response.
+"""
+
+import contextlib
+import io
+import logging
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from waitress.buffers import ReadOnlyFileBasedBuffer
+from waitress.channel import HTTPChannel
+
+from falcon_catalog.metrics import Metrics
+from falcon_catalog.server.inline import WouldBlock
+from falcon_catalog.server.parser import RequestParser
+from falcon_catalog.server.tasks import ErrorResponse, Response, SaturatedError, TooSlowError
+from falcon_catalog.settings import ServerSettings
+
+_log = logging.getLogger(__name__)
+_LONG_BYTES = 64 * 1024
+_LINGER_SECONDS = 2.0
+
+
+class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
+    """One client's connection."""
+
+    task_class = Response
+    error_task_class = ErrorResponse
+    request: Any = None  # the one that is arriving
+    close_when_flushed: bool = False
+    is_inline = False  # whether the loop calls the application
+    waits_since: float | None = None  # monotonic seconds, as all here, of the first request
+    _is_reading = False  # whether the loop is here, receiving
+    _inline_due = False
+    _arriving_since = 0.0
+    _lingers_since: float | None = None
+    _heard = 0.0
+
+    def parser_class(self, adj: Any) -> RequestParser:
+        """Return the parser of the next request."""
+        return RequestParser(adj, self.server.admit)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The server's metrics."""
+        return self.server.task_dispatcher.metrics  # type: ignore[no-any-return]
+
+    @property
+    def address(self) -> str:
+        """The client's address; empty on a Unix socket."""
+        return str(self.addr[0]) if isinstance(self.addr, tuple) else ""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is arriving, being worked on, or not yet fully answered."""
+        if self._lingers_since is not None:
+            return False
+        arriving = self.request is not None and not self.close_when_flushed
+        return bool(self.requests or arriving or self.total_outbufs_len)
+
+    # Receiving
+
+    def handle_read(self) -> None:
+        """Receive; send the responses that need no thread."""
+        if self._lingers_since is not None:
+            self._heard = time.monotonic()
+            with contextlib.suppress(OSError):
+                self.recv(self.adj.recv_bytes)  # which closes at the end of the stream
+            return
+        self._is_reading = True
+        try:
+            super().handle_read()
+            while self._inline_due:
+                self._inline_due = False
+                self._respond_inline()
+        finally:
+            self._is_reading = False
+
+    def received(self, data: bytes) -> Any:
+        """Parse what arrived."""
+        before = self.request
+        taken = super().received(data)
+        if self.request is not before:
+            self._arriving_since = time.monotonic()
+        return taken
+
+    def readable(self) -> Any:
+        """Return whether to receive."""
+        return self._lingers_since is not None or super().readable()
+
+    # Responding
+
+    def may_be_inline(self) -> bool:
+        """Return whether the loop may send the response to the first request."""
+        request = self.requests[0]
+        return (
+            self._is_reading
+            and not request.content_length
+            and not request.chunked
+            and not self.total_outbufs_len  # so that writing never waits for the client
+            and self.server.may_respond_inline(request.command, request.path)
+        )
+
+    def takes_inline(self) -> bool:
+        """Return whether the loop will respond to the first request."""
+        is_error = self._is_reading and self.requests[0].error is not None
+        self._inline_due = is_error or self.may_be_inline()
+        return self._inline_due
+
+    def _respond_inline(self) -> None:
+        self.is_inline = True
+        try:
+            self.service()
+        except WouldBlock:
+            self.server.task_dispatcher.enqueue(self)
+        finally:
+            self.is_inline = False
+
+    def service(self) -> None:
+        """Send the response to the first request; who waited too long may be gone."""
+        since, self.waits_since = self.waits_since, None
+        if since is not None and time.monotonic() - since > self.server.task_dispatcher.max_wait:
+            self.requests[0].error = SaturatedError(
+                "The server is busy: nothing was done, try again in a moment"
+            )
+        if since is None:
+            super().service()
+            return
+        busy_since = self.server.task_dispatcher.busy_since
+        busy_since[self] = time.monotonic()
+        try:
+            super().service()
+        finally:
+            del busy_since[self]
+
+    def write_soon(self, data: Any) -> Any:
+        """Send; only what the socket does not take goes to a buffer."""
+        if not isinstance(data, bytes):
+            return super().write_soon(data)
+        self.write_together(data)
+        return len(data)
+
+    def write_together(self, *parts: bytes) -> None:
+        """Send several texts in one call, without joining them."""
+        sent = self._send_now(parts)
+        for part in parts:
+            rest: Any = part[sent:]
+            sent = max(0, sent - len(part))
+            if len(rest) >= _LONG_BYTES:
+                rest = ReadOnlyFileBasedBuffer(io.BytesIO(rest))
+                rest.prepare()
+            super().write_soon(rest)
+
+    def _send_now(self, parts: Sequence[bytes]) -> int:
+        """Send what the socket takes at once, if nothing waits to be sent before it."""
+        with self.outbuf_lock:
+            if self.total_outbufs_len or not self.connected:
+                return 0
+            try:
+                sent: int = self.socket.sendmsg(parts)
+            except OSError:
+                return 0  # it is full; or else waitress meets with the same, and closes
+        self.last_activity = time.time()
+        return sent
+
+    # Closing
+
+    def handle_write(self) -> None:
+        """Send what waits to be sent; then linger, if it was the last."""
+        if not self.close_when_flushed or self.will_close:
+            super().handle_write()
+            return
+        self._flush_exception(self._flush_some)
+        if self.will_close:
+            self.handle_close()
+        elif not self.total_outbufs_len:
+            self.close_when_flushed = False
+            self._lingers_since = self._heard = time.monotonic()
+            with contextlib.suppress(OSError):  # the client may be gone
+                self.socket.shutdown(socket.SHUT_WR)
+
+    def check_deadlines(self, settings: ServerSettings) -> None:
+        """End what takes too long: a request's arrival, a response's way, a farewell.
+
+        Called from the loop. Idle connections are closed by waitress.
+        """
+        now = time.monotonic()
+        if self._lingers_since is not None:
+            silent = now > self._heard + _LINGER_SECONDS
+            if silent or now > self._lingers_since + settings.receive_timeout:
+                self.handle_close()
+        elif self._is_stuck():
+            _log.info("connection cut", extra={"reason": "its client does not read the answer"})
+            self.handle_close()
+        elif self.requests or self.close_when_flushed:
+            self._arriving_since = now  # what follows is not read meanwhile
+        elif self.request is not None:
+            in_head = not self.request.headers_finished
+            seconds = settings.receive_timeout
+            if in_head:
+                seconds = min(seconds, settings.header_timeout)
+            if now > self._arriving_since + seconds:
+                self._refuse_slow(seconds)
+
+    @property
+    def idle_order(self) -> tuple[bool, float] | None:
+        """What makes room first: idle connections, then half-sent requests; None: neither."""
+        if self.requests or self.total_outbufs_len:
+            return None
+        is_arriving = self.request is not None
+        return is_arriving, self._arriving_since if is_arriving else float(self.last_activity)
+
+    def _is_stuck(self) -> bool:
+        # While a thread has the lock, it is sending.
+        if not self.total_outbufs_len or not self.outbuf_lock.acquire(blocking=False):
+            return False
+        try:
+            still = time.time() - self.last_activity
+            return bool(self.total_outbufs_len and still > self.adj.channel_timeout)
+        finally:
+            self.outbuf_lock.release()
+
+    def _refuse_slow(self, seconds: float) -> None:
+        with self.requests_lock:
+            slow, self.request = self.request, None
+            slow.error = TooSlowError(f"a request has {seconds:g} seconds to arrive")
+            self.requests.append(slow)
+        self._respond_inline()

@@ -1,0 +1,96 @@
+"""Bounded request queue for the WSGI threads. Health checks and metrics bypass it."""
+
+import time
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any
+
+from waitress.task import ThreadedTaskDispatcher
+
+from falcon_catalog.metrics import Metrics
+from falcon_catalog.server.tasks import SaturatedError, StalledError
+from falcon_catalog.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from falcon_catalog.server.channel import Channel
+
+_READINESS = "/health/ready"
+_UNQUEUED = frozenset({"/health/live", _READINESS, "/metrics"})
+
+
+class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has no types
+    """Waitress's threads, one more for what an operator asks for, and one for slow paths."""
+
+    def __init__(
+        self, settings: ServerSettings, metrics: Metrics, slow_paths: AbstractSet[str] = frozenset()
+    ) -> None:
+        """Start the threads.
+
+        Requests for ``slow_paths``, which keep a processor busy, come one at a time, so that others
+        are not slowed down by them.
+        """
+        super().__init__()
+        self.metrics = metrics
+        self._slow_paths = slow_paths
+        self.max_wait = settings.max_wait
+        self.busy_since: dict[Channel, float] = {}  # monotonic seconds
+        self._max_queue = settings.max_queue
+        self._stall_timeout = settings.stall_timeout
+        self._side, self._slow = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
+        self._side.set_thread_count(1)
+        self._slow.set_thread_count(1)
+        self.set_thread_count(settings.threads)
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests for which no thread is free."""
+        return _waiting(self) + _waiting(self._slow)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether every thread has been busy with one request for too long."""
+        latest = time.monotonic() - self._stall_timeout
+        stuck = sum(since < latest for since in list(self.busy_since.values()))
+        return stuck >= len(self.threads) > 0
+
+    def add_task(self, channel: "Channel") -> None:
+        """Have the first request of a channel answered: by the loop, a thread, or with a 503."""
+        request = channel.requests[0]
+        path = request.path if request.error is None else None
+        is_unqueued = path is None or path in _UNQUEUED
+        if path == _READINESS and self.is_stalled:
+            request.error = StalledError("All threads are stalled: a file system may not respond")
+        is_full = not is_unqueued and _waiting(self._lane(request)) >= self._max_queue
+        if is_full and not channel.may_be_inline():
+            request.error = SaturatedError(
+                "The server is busy: nothing was done, try again in a moment"
+            )
+        if channel.takes_inline():
+            return
+        if is_unqueued or request.error is not None:
+            self._side.add_task(channel)
+        else:
+            self.enqueue(channel)
+
+    def enqueue(self, channel: "Channel") -> None:
+        """Let the first request of a channel wait for a thread."""
+        channel.waits_since = time.monotonic()
+        lane = self._lane(channel.requests[0])
+        if lane is self:
+            super().add_task(channel)
+        else:
+            lane.add_task(channel)
+
+    def _lane(self, request: Any) -> ThreadedTaskDispatcher:
+        return self._slow if getattr(request, "path", "") in self._slow_paths else self
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:  # noqa: FBT001, FBT002 - waitress's signature
+        """End the threads, once they have done what they do."""
+        for lane in (self._side, self._slow):
+            lane.shutdown(cancel_pending, timeout)
+        return bool(super().shutdown(cancel_pending, timeout))
+
+
+def _waiting(lane: ThreadedTaskDispatcher) -> int:
+    """Return the number of requests for which none of a dispatcher's threads is free."""
+    idle: int = len(lane.threads) - lane.stop_count - lane.active_count
+    return max(0, len(lane.queue) - idle)

@@ -1,0 +1,108 @@
+"""Serve an application from this process, until told to stop."""
+
+import contextlib
+import gc
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+from falcon_catalog.metrics import Metrics
+from falcon_catalog.server import signals, systemd
+from falcon_catalog.server.loop import Application, Loop
+from falcon_catalog.server.sockets import ServerError, listening, named
+from falcon_catalog.settings import ServerSettings
+
+_log = logging.getLogger(__name__)
+
+
+def serve(
+    app: Application,
+    settings: ServerSettings,
+    announce: Callable[[str], object],
+    metrics: Metrics | None = None,
+) -> bool:
+    """Serve ``app`` until told to stop, then finish what is in flight and close ``app``.
+
+    SIGTERM, SIGINT and SIGQUIT tell it; SIGHUP, SIGUSR1 and SIGUSR2 change nothing.
+
+    Args:
+        app: the application; closed before the function returns, unless a request that took
+            too long is still at work in it.
+        settings: where to listen and how long to wait.
+        announce: told ``Listening on URL`` once requests are served.
+        metrics: counts what the application does not see.
+
+    Returns:
+        Whether everything in flight was answered. A second signal does not wait for that:
+        it ends the process.
+
+    Raises:
+        ServerError: the address cannot be listened on, a socket handed over is unusable, or
+            the application must not go on.
+    """
+    unfinished, reason = 0, None
+    with signals.ignored():
+        try:
+            with listening(settings) as (sockets, are_shared):
+                loop = Loop(app, settings, sockets, metrics, are_shared=are_shared)
+                where = f"Listening on {named(sockets)}"
+                with _stopping_on_signals(loop), _watched(loop, app):
+                    app.ready()
+                    gc.freeze()  # what lives now lives on: spare each collection the walk over it
+                    announce(where)
+                    systemd.notify(os.environ, READY="1", STATUS=where)
+                    loop.run(app.must_stop)
+                    systemd.notify(os.environ, STOPPING="1", STATUS="Finishing what is in flight")
+                    unfinished = loop.drain(settings.shutdown_timeout)
+                    reason = app.must_stop()
+        finally:
+            if not unfinished:
+                app.close()
+    if unfinished:
+        _log.error("stopped with requests unanswered", extra={"connections": unfinished})
+    if reason:
+        raise ServerError(f"Stopped: {reason}")
+    return not unfinished
+
+
+@contextlib.contextmanager
+def _stopping_on_signals(loop: Loop) -> Iterator[None]:
+    """Stop ``loop`` on the first signal to stop; the second has its usual, deadly effect."""
+
+    def stop(_number: int) -> None:
+        for each in signals.STOPPING:
+            signal.signal(each, signal.SIG_DFL)
+        loop.stop()
+
+    with signals.stopping(stop):
+        yield
+
+
+@contextlib.contextmanager
+def _watched(loop: Loop, app: Application) -> Iterator[None]:
+    """Give systemd's watchdog a sign of life while the loop turns and ``app`` is ready."""
+    stopped = threading.Event()
+    seconds = systemd.watchdog_seconds(os.environ)
+
+    def watch(interval: float) -> None:
+        while not stopped.wait(interval):
+            turns = loop.turns_within(interval)
+            try:
+                app.ready()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready
+                _log.exception("not ready, the watchdog goes hungry")
+                systemd.notify(os.environ, STATUS=f"Not ready: {error}")
+            else:
+                if loop.is_stalled:
+                    _log.error("every thread is stalled, the watchdog goes hungry")
+                elif turns:
+                    systemd.notify(os.environ, WATCHDOG="1")
+
+    if seconds is not None:
+        threading.Thread(target=watch, args=(seconds / 2,), name="watchdog", daemon=True).start()
+    try:
+        yield
+    finally:
+        stopped.set()

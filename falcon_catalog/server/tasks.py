@@ -1,0 +1,145 @@
+"""Responses: the application's, and errors that the server itself responds with, as JSON.
+
+A response without a body (204, 304) leaves the connection open. While the server is stopping,
+each response says ``Connection: close``.
+"""
+
+import functools
+import json
+import logging
+from typing import Any
+
+from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import Error, build_http_date
+
+from falcon_catalog.errors import (
+    BadRequestError,
+    CatalogError,
+    InternalServerError,
+    PayloadTooLargeError,
+    RequestTimeoutError,
+    ServiceUnavailableError,
+    UnsupportedOperationError,
+)
+from falcon_catalog.server.inline import INLINE
+from falcon_catalog.server.parser import RejectedError
+
+_log = logging.getLogger(__name__)
+_KINDS: dict[int, type[CatalogError]] = {
+    400: BadRequestError,
+    408: RequestTimeoutError,
+    413: PayloadTooLargeError,
+    431: BadRequestError,
+    501: UnsupportedOperationError,
+    503: ServiceUnavailableError,
+}
+_REFUSALS = {401: "unauthorized", 408: "too slow", 413: "too large", 503: "saturated"}
+_RETRY_AFTER_SECONDS = 1
+_UNAUTHORIZED = 401
+
+# Formatted once a second instead of once a response.
+_date = functools.lru_cache(maxsize=2)(build_http_date)
+
+
+class SaturatedError(Error):  # type: ignore[misc] # waitress has no types
+    """Too many requests are waiting, or this one has waited for too long."""
+
+    code = 503
+    reason = "Service Unavailable"
+
+
+class StalledError(Error):  # type: ignore[misc]
+    """All threads have been busy with the same requests for long."""
+
+    code = 503
+    reason = "Service Unavailable"
+
+
+class TooSlowError(Error):  # type: ignore[misc]
+    """A request that did not arrive in time."""
+
+    code = 408
+    reason = "Request Timeout"
+
+
+class Response(WSGITask):  # type: ignore[misc]
+    """The application's response to one request."""
+
+    wrote_header: bool
+    _keeps_open = False
+
+    def start(self) -> None:
+        """Begin; while the server is stopping, tell the client to come back elsewhere."""
+        super().start()
+        if self.channel.server.stopping:
+            self.set_close_on_finish()
+
+    def get_environment(self) -> Any:
+        """Return the WSGI environment."""
+        environment = super().get_environment()
+        if self.channel.is_inline:
+            environment[INLINE] = True
+        return environment
+
+    def write(self, data: bytes) -> None:
+        """Write a part of the body; if it is all of it, head and body leave in one call."""
+        if self.wrote_header or self.content_length != len(data):
+            super().write(data)
+        else:
+            head = self.build_response_header()
+            # Before it is sent: whatever fails from here on, no second response may follow.
+            self.wrote_header = True
+            self.channel.write_together(head, data if self.has_body else b"")
+            self.content_bytes_written = len(data)
+
+    def build_response_header(self) -> Any:
+        """Return the head; a response that has no body needs no end of the connection."""
+        connection = self.request.headers.get("CONNECTION", "").lower()
+        self.response_headers.append(("Date", _date(int(self.start_time))))
+        self._keeps_open = self.version == "1.1" and connection != "close" and not self.has_body
+        try:
+            return super().build_response_header()
+        finally:
+            self._keeps_open = False
+
+    def set_close_on_finish(self) -> None:
+        """Close after this response, but not for the mere lack of a Content-Length."""
+        if not self._keeps_open:
+            super().set_close_on_finish()
+
+
+class ErrorResponse(ErrorTask):  # type: ignore[misc]
+    """An error in the specification's shape, to a request that the application never sees."""
+
+    complete = True
+
+    def execute(self) -> None:
+        """Log and send ``{"error": {"message", "type", "code"}}``."""
+        error = _error_of(self.request.error, self.channel.adj.max_request_body_size - 1)
+        code = self.request.error.code
+        self.channel.metrics.refusals[_REFUSALS.get(code, "malformed")].inc()
+        _log.info("request refused", extra={"status": code, "reason": error.message})
+        body = error.as_json()
+        body["error"]["code"] = code
+        text = json.dumps(body).encode()
+        self.status = f"{code} {self.request.error.reason}".rstrip()
+        self.response_headers = [("Content-Type", "application/json")]
+        if code == _UNAUTHORIZED:
+            self.response_headers.append(("WWW-Authenticate", "Bearer"))
+        if code == SaturatedError.code and not self.channel.server.stopping:
+            self.response_headers.append(("Retry-After", str(_RETRY_AFTER_SECONDS)))
+        else:
+            self.set_close_on_finish()  # what follows may be the rest of a body
+        self.content_length = len(text)
+        self.write(text if getattr(self.request, "command", "") != "HEAD" else b"")
+
+
+def _error_of(error: Any, max_body_bytes: int) -> CatalogError:
+    if isinstance(error, RejectedError):
+        return error.error
+    kind = _KINDS.get(error.code, InternalServerError)
+    if kind is PayloadTooLargeError:
+        return kind(f"The request body is larger than the {max_body_bytes} bytes this server takes")
+    if kind is ServiceUnavailableError:
+        return kind(error.body)
+    return kind(f"{error.reason}: {error.body}")

@@ -1,1 +1,0 @@
-"""What the server measures of itself: counted in memory that its processes share."""

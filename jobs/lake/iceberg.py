@@ -1,0 +1,240 @@
+"""Load rows into Iceberg tables so that no row is ever lost or doubled.
+
+A load reads the stored rows of its scope, keeps what is new or better and commits that with its
+load id in the snapshot's summary. Loading the same input again finds the load id, or finds nothing
+new. PyIceberg's own commit retries are off, because they would apply a change computed on the old
+rows to the new ones: after a lost race the whole load starts over from a fresh look.
+"""
+
+import datetime as dt
+import itertools
+import logging
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+    ValidationException,
+)
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression
+from pyiceberg.io.pyarrow import pyarrow_to_schema
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot, ancestors_of
+from pyiceberg.transforms import DayTransform
+
+from jobs.lake import commits
+from jobs.lake.merging import Definition, Difference, compare
+
+log = logging.getLogger("luigi-interface.weather")
+
+LOAD_ID = "weather.load-id"
+_RETRIES = "commit.retry.num-retries"
+_TRIES = 20
+_FIRST_FIELD_ID = 1
+_FIRST_PARTITION_ID = 1000
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load did; ``committed`` is false when its rows were there already."""
+
+    table: str
+    table_uuid: str
+    snapshot_id: int | None
+    load_id: str
+    committed: bool
+    rows_in: int
+    rows_new: int
+    rows_changed: int
+
+    @classmethod
+    def nothing(cls, table: Table, load_id: str) -> "Loaded":
+        """Say that there was nothing to load into a table."""
+        return _loaded(table, table.current_snapshot(), load_id)
+
+
+def load(
+    catalog: Catalog,
+    definition: Definition,
+    rows: pa.Table,
+    *,
+    load_id: str,
+    scope: str | BooleanExpression | None = None,
+) -> Loaded:
+    """Merge rows, unique by the table's key, into a table; safe to repeat and to race.
+
+    Args:
+        catalog: where the table is, or will be made.
+        definition: the table.
+        rows: what to load, in the definition's schema.
+        load_id: names this input; a load id found in the table's history is not loaded again.
+        scope: row filter that covers every row in ``rows``; stored rows outside it are not
+            looked at. None covers the table.
+
+    Raises:
+        CommitFailedException: other writers won every one of many races.
+    """
+    lost: Exception | None = None
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(random.uniform(0, min(2.0, 0.1 * 2**attempt)))  # noqa: S311 - only jitter
+        try:
+            return _attempt(catalog, definition, rows, load_id, scope)
+        except (CommitFailedException, CommitStateUnknownException, ValidationException) as error:
+            # Lost, or perhaps not lost at all: the next look at the table tells.
+            log.info("%s: %s; looking again", definition.name, error)
+            lost = error
+    raise CommitFailedException(
+        f"{definition.name}: lost {_TRIES} races for load {load_id}"
+    ) from lost
+
+
+def _attempt(
+    catalog: Catalog,
+    definition: Definition,
+    rows: pa.Table,
+    load_id: str,
+    scope: str | BooleanExpression | None,
+) -> Loaded:
+    table = ensure(catalog, definition)
+    earlier = find_load(table, load_id)
+    if earlier is not None or not rows.num_rows:
+        return _loaded(table, earlier or table.current_snapshot(), load_id, rows.num_rows)
+    covered = scope or AlwaysTrue()
+    stored = table.scan(row_filter=covered).to_arrow()
+    difference = compare(definition, stored, rows, _since(table))
+    if not difference.empty:
+        _commit(table, difference, load_id, covered)
+    if definition.prefer == "versions":
+        _require(table, definition)
+    return _loaded(table, table.current_snapshot(), load_id, rows.num_rows, difference)
+
+
+def ensure(catalog: Catalog, definition: Definition) -> Table:
+    """Load a table; make it, its namespace or its missing columns first when there are none."""
+    try:
+        table = catalog.load_table(definition.name)
+    except NoSuchTableError:
+        table = _create(catalog, definition)
+    missing = set(definition.schema.names) - {field.name for field in table.schema().fields}
+    if missing:
+        # The rows that there are have no value for them yet, so at first none is required.
+        added = [field.with_nullable(True) for field in definition.schema if field.name in missing]
+        with table.update_schema() as update:
+            update.union_by_name(_schema(added))
+    if table.properties.get(_RETRIES) != "0":
+        with table.transaction() as transaction:
+            transaction.set_properties({_RETRIES: "0"})
+    return table
+
+
+def find_load(table: Table, load_id: str) -> Snapshot | None:
+    """Find the snapshot that made a load, among the current snapshot and its ancestors."""
+    for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
+        if snapshot.summary is not None and snapshot.summary.get(LOAD_ID) == load_id:
+            return snapshot
+    return None
+
+
+def _create(catalog: Catalog, definition: Definition) -> Table:
+    namespace = definition.name.rpartition(".")[0]
+    catalog.create_namespace_if_not_exists(namespace)
+    schema = _schema(definition.schema)
+    try:
+        return catalog.create_table(
+            definition.name,
+            schema,
+            partition_spec=_partition_spec(definition, schema),
+            properties={"comment": definition.doc, _RETRIES: "0"},
+        )
+    except TableAlreadyExistsError:
+        return catalog.load_table(definition.name)
+
+
+def _schema(columns: Iterable[pa.Field]) -> Schema:
+    numbers = itertools.count(_FIRST_FIELD_ID)
+    fields = [
+        field.with_metadata({**(field.metadata or {}), **_field_id(next(numbers))})
+        for field in columns
+    ]
+    # The elements of lists are numbered behind the columns.
+    for place, field in enumerate(fields):
+        if pa.types.is_list(field.type):
+            element = field.type.value_field.with_metadata(_field_id(next(numbers)))
+            fields[place] = field.with_type(pa.list_(element))
+    return pyarrow_to_schema(pa.schema(fields))
+
+
+def _field_id(number: int) -> dict[bytes, bytes]:
+    return {b"PARQUET:field_id": str(number).encode()}
+
+
+def _partition_spec(definition: Definition, schema: Schema) -> PartitionSpec:
+    column = definition.partition_by_day
+    if column is None:
+        return PartitionSpec()
+    source = schema.find_field(column).field_id
+    return PartitionSpec(
+        PartitionField(source, _FIRST_PARTITION_ID, DayTransform(), f"{column}_day")
+    )
+
+
+def _commit(
+    table: Table, difference: Difference, load_id: str, scope: str | BooleanExpression
+) -> None:
+    properties = {LOAD_ID: load_id}
+    if not difference.changed.num_rows:
+        commits.append(table, difference.new, properties)
+        return
+    rows = pa.concat_tables(
+        [difference.kept, difference.new, difference.changed], promote_options="permissive"
+    )
+    commits.overwrite(table, rows, scope, properties)
+
+
+def _require(table: Table, definition: Definition) -> None:
+    """Make columns that were added to an older table, and are filled by now, required."""
+    optional = {field.name for field in table.schema().fields if not field.required}
+    late = [field.name for field in definition.schema if not field.nullable]
+    late = [name for name in late if name in optional]
+    if late:
+        with table.update_schema(allow_incompatible_changes=True) as update:
+            for name in late:
+                update.update_column(name, required=True)
+
+
+def _since(table: Table) -> dt.datetime | None:
+    """Return when the table got its first rows, as far as it knows."""
+    snapshots = table.metadata.snapshots
+    if not snapshots:
+        return None
+    first = min(snapshot.timestamp_ms for snapshot in snapshots)
+    return dt.datetime.fromtimestamp(first / 1000, dt.UTC)
+
+
+def _loaded(
+    table: Table,
+    snapshot: Snapshot | None,
+    load_id: str,
+    rows_in: int = 0,
+    difference: Difference | None = None,
+) -> Loaded:
+    return Loaded(
+        table=".".join(table.name()),
+        table_uuid=str(table.metadata.table_uuid),
+        snapshot_id=snapshot.snapshot_id if snapshot is not None else None,
+        load_id=load_id,
+        committed=difference is not None and not difference.empty,
+        rows_in=rows_in,
+        rows_new=difference.new.num_rows if difference else 0,
+        rows_changed=difference.changed.num_rows if difference else 0,
+    )

@@ -1,0 +1,1 @@
+"""Luigi's central scheduler, with its history and counters: ``python -m jobs.luigid``."""

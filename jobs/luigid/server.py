@@ -1,0 +1,140 @@
+"""Luigi's central scheduler, with its history and counters: ``python -m jobs.luigid``.
+
+Luigi's own ``luigid`` cannot keep a history with SQLAlchemy 2, which it dies of as it starts
+(spotify/luigi#3227). This one starts the same server with that one step put right.
+"""
+
+import datetime as dt
+import logging
+import os
+from pathlib import Path
+
+import click
+import luigi.configuration
+import luigi.db_task_history
+import luigi.interface
+import luigi.scheduler
+import luigi.server
+from sqlalchemy import Engine, inspect, text
+from tornado.ioloop import IOLoop
+
+from jobs.config import read_file, task_history
+from jobs.luigid.task_history import prune_hourly
+
+ADDRESS = "127.0.0.1:8082"
+MAX_PORT = 65535
+MAX_DAYS = 36525
+
+log = logging.getLogger("luigi.server")
+
+
+def split_address(value: str) -> tuple[str, int]:
+    """Split ``HOST:PORT`` or ``[IPV6]:PORT``.
+
+    Raises:
+        ValueError: it is neither; the message names it and says what would be right.
+    """
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
+        raise ValueError(f"{value!r} is not HOST:PORT, such as {ADDRESS}")
+    return host.strip("[]"), int(port)
+
+
+def address() -> str:
+    """Return where luigid listens, and so where runs look for it: ``HOST:PORT``.
+
+    The environment's LUIGID_LISTEN comes before ``[core] scheduler_host`` and ``_port``.
+    """
+    core = luigi.interface.core()
+    return os.environ.get("LUIGID_LISTEN") or f"{core.scheduler_host}:{core.scheduler_port}"
+
+
+def upgrade_history(engine: Engine) -> None:
+    """Return a history that an older Luigi began the column it lacks; Luigi has made the tables.
+
+    It stands in for ``luigi.db_task_history._upgrade_schema``, which passes bare strings to
+    ``execute`` and so fails with SQLAlchemy 2: spotify/luigi#3227.
+    """
+    columns = {column["name"] for column in inspect(engine).get_columns("tasks")}
+    if "task_id" not in columns:
+        log.warning("the task history is of an older Luigi: adding tasks.task_id")
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE tasks ADD COLUMN task_id VARCHAR(200)"))
+            connection.execute(text("CREATE INDEX ix_tasks_task_id ON tasks (task_id)"))
+
+
+def configure(state: Path) -> None:
+    """Set what the settings file leaves open: state, history and counters."""
+    settings = luigi.configuration.get_config()
+    for section, name, value in (
+        ("scheduler", "state_path", str(state / "state.pickle")),
+        ("scheduler", "record_task_history", "true"),
+        ("scheduler", "metrics_collector", "prometheus"),
+        ("task_history", "db_connection", f"sqlite:///{state / 'history.db'}"),
+    ):
+        if not settings.has_option(section, name):
+            settings.set(section, name, value)
+
+
+def history_kept() -> dt.timedelta | None:
+    """Return for how long runs are remembered; None: for ever.
+
+    Raises:
+        ValueError: the setting is no number of days; the message names it.
+    """
+    days = task_history().keep_days
+    if days and not 1 <= days <= MAX_DAYS:
+        raise ValueError(
+            f"[task_history] keep_days = {days:g}: it must be 1 to {MAX_DAYS} days, or 0 for ever"
+        )
+    return dt.timedelta(days=days) if days else None
+
+
+def serve(host: str, port: int, keep: dt.timedelta | None) -> None:
+    """Serve until SIGTERM or Ctrl-C, then write the state down.
+
+    Runs of which nothing was heard for ``keep`` are removed from the history meanwhile.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    luigi.db_task_history._upgrade_schema = upgrade_history  # noqa: SLF001 - see there
+    # Run once the loop turns, which is after the address was bound.
+    shown = f"[{host}]" if ":" in host else host
+    IOLoop.current().add_callback(click.echo, f"Listening on http://{shown}:{port}")
+    scheduler = luigi.scheduler.Scheduler()
+    if keep and isinstance(scheduler.task_history, luigi.db_task_history.DbTaskHistory):
+        prune_hourly(scheduler.task_history, keep)
+    luigi.server.run(api_port=port, address=host, scheduler=scheduler)
+
+
+@click.command()
+@click.option(
+    "--listen",
+    help="HOST:PORT. Whoever reaches it can steer the tasks: it asks for no password."
+    " [default: $LUIGID_LISTEN, or scheduler_host and _port in [core]]",
+)
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the scheduler's state and history. [default: $STATE_DIRECTORY or var/luigi]",
+)
+def main(listen: str | None, state: Path | None) -> None:
+    """Serve Luigi's scheduler: tasks at /, their history at /history, counters at /metrics.
+
+    Settings are read from conf/luigi.cfg, or the file that LUIGI_CONFIG_PATH names.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    # A line for every request of every worker, each second, is no log.
+    logging.getLogger("tornado.access").setLevel(logging.WARNING)
+    read_file()
+    listen = listen or address()
+    try:
+        host, port = split_address(listen)
+        folder = (state or Path(os.environ.get("STATE_DIRECTORY") or "var/luigi")).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        configure(folder)
+        serve(host, port, history_kept())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise click.ClickException(f"luigid cannot serve {listen}: {reason}") from None

@@ -1,0 +1,209 @@
+"""Read stations, observations and alerts from the weather service's API (api.weather.gov).
+
+Source: the service's OpenAPI document, https://api.weather.gov/openapi.json.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+from jobs.nws.errors import (
+    BadRequest,
+    NotFound,
+    Refused,
+    Throttled,
+    Unavailable,
+    Unreachable,
+    Unreadable,
+    WeatherError,
+)
+from jobs.nws.pages import Feature, identity, pages, pages_around
+from jobs.nws.service import Service
+from jobs.parse.records import observation_time
+
+__all__ = [
+    "BadRequest",
+    "NotFound",
+    "Refused",
+    "Throttled",
+    "Unavailable",
+    "Unreachable",
+    "Unreadable",
+    "WeatherClient",
+    "WeatherError",
+]
+
+log = logging.getLogger("jobs.nws")
+
+IDS_PER_REQUEST = 100  # keeps the URL under a kilobyte
+
+
+class WeatherClient:
+    """A polite client of the weather service: limited in rate, patient with its moods.
+
+    One client may be shared by threads; its rate limit counts them all. Use it as a context
+    manager, or call `close`. Transient failures (no answer, cut answers, 429, the CDN's 403
+    page, 5xx) are tried again up to `max_attempts` times and `max_wait` seconds of waiting.
+
+    Args:
+        base_url: of the service.
+        user_agent: how the service may know and reach you: (application, contact).
+        requests_per_second: the most requests, after as many at once.
+        timeout: seconds to wait for an answer, and for each next part of it.
+        max_attempts: tries of one request.
+        max_wait: seconds to wait between the tries of one request, in all.
+        cache: a folder for raw answers. What was asked for within a day is asked for again with
+            If-Modified-Since and If-None-Match, and an answer "not modified" is taken from there.
+            The folder stays below 256 MB; threads and processes may share it.
+        rate_folder: a folder in which all clients of this machine that are given it share one
+            rate limit for each host. Without it each client has its own.
+        sleep: waits so many seconds.
+
+    Raises:
+        ValueError: a base URL that is not http(s), an empty or unprintable User-Agent.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        user_agent: str,
+        requests_per_second: float = 5.0,
+        timeout: float = 30.0,
+        max_attempts: int = 6,
+        max_wait: float = 120.0,
+        cache: Path | None = None,
+        rate_folder: Path | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._service = Service(
+            base_url,
+            user_agent=user_agent,
+            requests_per_second=requests_per_second,
+            timeout=timeout,
+            max_attempts=max_attempts,
+            max_wait=max_wait,
+            cache=cache,
+            rate_folder=rate_folder,
+            sleep=sleep,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._service.close()
+
+    def batch(self, label: str) -> AbstractContextManager[None]:
+        """Log, at INFO and in one line, what the requests made inside came to.
+
+        The line tells their number, how many were answered "not modified", tried again or given
+        up, bytes, seconds, and the last correlation id, by which the service's operators find a
+        request. Every retry and every failure is logged with its own.
+        """
+        return self._service.batch(label)
+
+    def stations(self, *, states: Sequence[str] = (), ids: Sequence[str] = ()) -> Iterator[Feature]:
+        """Return the stations of the states, or with these ids, each once, as received.
+
+        Both together give those the service finds in both; neither gives every station. A
+        station that makes the service fail is left out with a warning, see `pages_around`.
+
+        Raises:
+            WeatherError: the service failed, for good or too often.
+        """
+        seen: set[str] = set()
+        for start in range(0, max(len(ids), 1), IDS_PER_REQUEST):
+            params = {}
+            if states:
+                params["state"] = ",".join(states)
+            if ids:
+                params["id"] = ",".join(ids[start : start + IDS_PER_REQUEST])
+            for page in pages_around(self._service, "stations", params):
+                yield from _new(page, seen)
+
+    def observations(self, station_id: str, start: datetime, end: datetime) -> list[Feature]:
+        """Return a station's observations of [start, end), as received, in the service's order.
+
+        Records without a readable time are kept: whoever reads them explains them. Duplicates
+        are kept too. A station without data gives an empty list.
+
+        Raises:
+            ValueError: a time without zone, or `start` not before `end`.
+            NotFound: no such station.
+            WeatherError: the service failed, for good or too often.
+        """
+        params = _span(start, end)
+        found: list[Feature] = []
+        path = f"stations/{quote(station_id, safe='')}/observations"
+        for page in pages(self._service, path, params, ends_short=True):
+            times = [_time(feature) for feature in page]
+            found.extend(
+                feature
+                for feature, moment in zip(page, times, strict=True)
+                if moment is None or start <= moment < end
+            )
+            # The next link may have forgotten `start`; pages go back in time.
+            readable = [moment for moment in times if moment is not None]
+            if readable and max(readable) < start:
+                break
+        return found
+
+    def alerts(self, area: Sequence[str] | str, start: datetime, end: datetime) -> list[Feature]:
+        """Return the alerts of some areas that the service lists for [start, end], as received.
+
+        Each comes once, of whatever status (Actual, Test, …) and message type; an update or a
+        cancellation is an alert of its own that refers to the earlier one. The service keeps
+        about a week of them.
+
+        Args:
+            area: two-letter codes of states or marine areas, a list or with commas; empty: all.
+            start: from when.
+            end: until when.
+
+        Raises:
+            ValueError: a time without zone, or `start` not before `end`.
+            WeatherError: the service failed, for good or too often.
+        """
+        params = _span(start, end)
+        areas = area if isinstance(area, str) else ",".join(area)
+        if areas:
+            params["area"] = areas
+        seen: set[str] = set()
+        return [one for page in pages(self._service, "alerts", params) for one in _new(page, seen)]
+
+
+def _new(page: list[Feature], seen: set[str]) -> Iterator[Feature]:
+    for feature in page:
+        told = identity(feature)
+        if told not in seen:
+            seen.add(told)
+            yield feature
+
+
+def _span(start: datetime, end: datetime) -> dict[str, str]:
+    if start.tzinfo is None or end.tzinfo is None:
+        raise ValueError(f"start {start} and end {end} must both carry a time zone")
+    if start >= end:
+        raise ValueError(f"start {start.isoformat()} must come before end {end.isoformat()}")
+    # The service knows whole seconds only.
+    return {"start": _timestamp(start), "end": _timestamp(end + timedelta(microseconds=999_999))}
+
+
+def _time(feature: Any) -> datetime | None:
+    return observation_time(feature) if isinstance(feature, dict) else None
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

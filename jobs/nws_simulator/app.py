@@ -1,0 +1,145 @@
+"""The simulator as a WSGI app: its routes, and what stands before them."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import falcon
+
+from jobs.nws_simulator.api import Alerts, Clock, Observations, Station, Stations
+from jobs.nws_simulator.data import Source
+from jobs.nws_simulator.faults import Faults, names
+from jobs.nws_simulator.late import Late
+from jobs.nws_simulator.query import Problem, render_problem, unexpected
+
+log = logging.getLogger("jobs.nws_simulator")
+
+RETRY_AFTER = "1"
+CDN_PAGE = (
+    "<html><head><title>Access Denied</title></head><body><h1>Access Denied</h1>"
+    "<p>You don't have permission to access this server.</p>"
+    "<p>Reference&#32;&#35;18&#46;5fa71402&#46;1357&#46;2013</p></body></html>"
+)
+HANG_STEP = 0.02
+
+
+def make_app(
+    source: Source,
+    faults: Faults | None = None,
+    *,
+    hang: float = 60.0,
+    now: Clock | None = None,
+    late: float = 0.0,
+) -> falcon.App[Any, Any]:
+    """Make the simulator as a WSGI app.
+
+    Args:
+        source: what it serves, see `airports` and `recordings`.
+        faults: which requests go wrong; none without it. A request can also ask for faults by
+            itself, with the header `X-Standin-Faults: throttle`.
+        hang: how long the fault "timeout" holds an answer back, seconds.
+        now: a clock; what is of a later time is still to come. Without it the present is the
+            time, and all of a series under past dates is there.
+        late: share of the observations that come late, and of those corrected later; see `Late`.
+
+    Raises:
+        ValueError: a senseless share.
+    """
+    chosen = faults or Faults()
+    app: falcon.App[Any, Any] = falcon.App(middleware=[Gate(chosen, hang)])
+    app.add_error_handler(Problem, render_problem)
+    app.add_error_handler(falcon.HTTPError, _render_http_error)
+    clock = now or _present
+    live = now is not None or source.period is not None
+    observations = Observations(source, chosen, clock, Late(late), live=live)
+    app.add_route("/stations", Stations(source))
+    app.add_route("/stations/{station_id}", Station(source))
+    app.add_route("/stations/{station_id}/observations", observations)
+    app.add_route("/stations/{station_id}/observations/latest", observations, suffix="latest")
+    app.add_route("/alerts", Alerts(source, clock))
+    return app
+
+
+def _present() -> datetime:
+    return datetime.now(UTC)
+
+
+class Gate:
+    """What stands before the API: its ids, its CDN that wants a User-Agent, and the faults."""
+
+    def __init__(self, faults: Faults, hang: float) -> None:
+        self._faults = faults
+        self._hang = hang
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Choose the request's faults, and answer in the API's stead where one says so."""
+        correlation_id = uuid.uuid4().hex
+        for header in ("X-Correlation-Id", "X-Request-Id"):
+            resp.set_header(header, correlation_id)
+        resp.set_header("X-Server-Id", "simulator")
+        try:
+            asked = names(req.get_header("X-Standin-Faults", default="").replace(",", "+"))
+        except ValueError as error:
+            raise Problem(400, "Bad Request", str(error)) from error
+        faults = asked or self._faults.choose(req.relative_uri)
+        req.context.faults = faults
+        if not req.user_agent or "forbidden" in faults:
+            _refuse(resp)
+        elif faults & {"throttle", "throttle-bare"}:
+            raise _slow_down(resp, 429, "Too Many Requests", told="throttle" in faults)
+        elif faults & {"unavailable", "unavailable-bare"}:
+            raise _slow_down(resp, 503, "Service Unavailable", told="unavailable" in faults)
+        elif "error" in faults:
+            raise unexpected()
+        elif "null-features" in faults:
+            resp.content_type = "application/geo+json"
+            resp.text = '{"type": "FeatureCollection", "features": null}'
+            resp.complete = True
+        elif "timeout" in faults:
+            self._keep_waiting(req)
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, _: object, __: object
+    ) -> None:
+        """Cut the answer short where a fault says so, and log the request."""
+        faults: frozenset[str] = getattr(req.context, "faults", frozenset())
+        if "truncate" in faults:
+            body = resp.render_body() or b""
+            resp.text = None
+            # A generator: of a file waitress would tell the true length.
+            resp.set_stream((part for part in [body[: len(body) // 2]]), len(body))
+        log.info("%s %s %s %s", req.method, req.relative_uri, resp.status_code, "+".join(faults))
+
+    def _keep_waiting(self, req: falcon.Request) -> None:
+        hung_up: Callable[[], bool] = req.env.get("waitress.client_disconnected", lambda: False)
+        deadline = time.monotonic() + self._hang
+        while time.monotonic() < deadline and not hung_up():
+            time.sleep(HANG_STEP)
+
+
+def _refuse(resp: falcon.Response) -> None:
+    resp.status = 403
+    resp.content_type = "text/html"
+    resp.text = CDN_PAGE
+    resp.complete = True
+
+
+def _slow_down(resp: falcon.Response, status: int, title: str, *, told: bool) -> Problem:
+    if told:
+        resp.set_header("Retry-After", RETRY_AFTER)
+    return Problem(status, title, "Please slow down.")
+
+
+def _render_http_error(
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: Any
+) -> None:
+    status = error.status_code
+    title = HTTPStatus(status).phrase
+    detail = error.description or f"{req.method} {req.path} is not served here"
+    render_problem(req, resp, Problem(status, title, detail), params)

@@ -1,0 +1,158 @@
+"""What the simulator serves: stations and observations, as the weather service would send them."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jobs.parse.records import observation_time, station_of
+
+Feature = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """An observation, made into its feature only when asked: a year of them is 200 MB of JSON.
+
+    `render` takes the time under which it is served.
+    """
+
+    time: datetime
+    render: Callable[[datetime], Feature]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Stations by id, and their observations, newest first.
+
+    With `period` each observation is served under its latest recurrence up to now instead of
+    its true time; a station's observations then span no more than one period.
+    """
+
+    stations: Mapping[str, Feature]
+    observations: Mapping[str, Sequence[Observation]]
+    period: timedelta | None = None
+
+    def series(
+        self,
+        station_id: str,
+        now: datetime,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> Iterator[tuple[datetime, Observation]]:
+        """Return a station's observations of [start, end] with the times they are served under.
+
+        Newest first. Only those asked for are touched: a station may have millions.
+        """
+        held = self.observations.get(station_id, ())
+        for part, move in self._parts(held, now):
+            yield from _between(part, move, start, end)
+
+    def _parts(
+        self, held: Sequence[Observation], now: datetime
+    ) -> list[tuple[Sequence[Observation], timedelta]]:
+        """Cut a series where its recurrences turn, so that each part moves as one."""
+        if self.period is None or not held:
+            return [(held, timedelta(0))]
+        period = self.period
+        turns = (now - held[0].time) // period
+        pivot = bisect_left(held, x=True, key=lambda one: (now - one.time) // period > turns)
+        older, newer = held[pivot:], held[:pivot]
+        return [(older, (turns + 1) * period), (newer, turns * period)]
+
+    def count(self) -> int:
+        """Count the observations."""
+        return sum(len(held) for held in self.observations.values())
+
+
+def _between(
+    held: Sequence[Observation], move: timedelta, start: datetime | None, end: datetime | None
+) -> Iterator[tuple[datetime, Observation]]:
+    first, last = 0, len(held)
+    if end is not None:
+        first = bisect_left(held, x=True, key=lambda one: one.time + move <= end)
+    if start is not None:
+        last = bisect_left(held, x=True, key=lambda one: one.time + move < start)
+    for index in range(first, last):
+        one = held[index]
+        yield one.time + move, one
+
+
+def recordings(folder: Path) -> Source:
+    """Read a folder of recorded responses: every *.json below it, FeatureCollections and Features.
+
+    Nothing is rewritten but a `timestamp` that cannot be read, which the record's own URL
+    restores. Of a station recorded twice the fuller record is served; a station known only by
+    its observations gets a record of what they tell.
+
+    Raises:
+        ValueError: the folder holds no station and no observation.
+    """
+    stations: dict[str, Feature] = {}
+    observations: dict[str, list[Observation]] = defaultdict(list)
+    for feature in _recorded(folder):
+        properties = feature["properties"]
+        if "stationIdentifier" in properties:
+            held = stations.get(properties["stationIdentifier"])
+            if held is None or len(properties) > len(held["properties"]):
+                stations[properties["stationIdentifier"]] = feature
+        elif "timestamp" in properties and (station_id := station_of(feature)):
+            moment = observation_time(feature)
+            if moment is not None:
+                kept = partial(_as_recorded, _restored(feature, moment))
+                observations[station_id].append(Observation(moment, kept))
+    for station_id, series in observations.items():
+        series.sort(key=lambda one: one.time, reverse=True)
+        if station_id not in stations:
+            stations[station_id] = _station_from(station_id, series[0].render(series[0].time))
+    if not stations:
+        raise ValueError(f"no recorded stations or observations in {folder} (looked at *.json)")
+    return Source(dict(sorted(stations.items())), observations)
+
+
+def _recorded(folder: Path) -> Iterator[Feature]:
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            body = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{path} is not JSON: {error}") from error
+        if not isinstance(body, dict):
+            continue
+        for feature in body.get("features") or [body]:
+            if isinstance(feature, dict) and isinstance(feature.get("properties"), dict):
+                yield feature
+
+
+def _as_recorded(feature: Feature, _: datetime) -> Feature:
+    return feature
+
+
+def _restored(feature: Feature, moment: datetime) -> Feature:
+    properties = feature["properties"]
+    if observation_time({"properties": {"timestamp": properties["timestamp"]}}) is not None:
+        return feature
+    return {**feature, "properties": {**properties, "timestamp": moment.isoformat()}}
+
+
+def _station_from(station_id: str, observation: Feature) -> Feature:
+    properties = observation["properties"]
+    url = f"https://api.weather.gov/stations/{station_id}"
+    return {
+        "id": url,
+        "type": "Feature",
+        "geometry": observation.get("geometry"),
+        "properties": {
+            "@id": url,
+            "@type": "wx:ObservationStation",
+            "elevation": properties.get("elevation"),
+            "stationIdentifier": station_id,
+            "name": properties.get("stationName") or station_id,
+        },
+    }

@@ -1,0 +1,233 @@
+"""The weather service's bad days, on request: which fault a request meets, and spoiled data."""
+
+from __future__ import annotations
+
+import copy
+import random
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from jobs.parse.units import convert, unit_name
+
+Feature = dict[str, Any]
+Spoiler = Callable[[list[Feature], random.Random], list[Feature]]
+
+# What the caller gets instead of its answer, or of all of it.
+ANSWER_FAULTS = {
+    "forbidden": "403, the CDN's HTML page",
+    "throttle": "429 with Retry-After",
+    "throttle-bare": "429 without Retry-After",
+    "unavailable": "503 with Retry-After",
+    "unavailable-bare": "503 without Retry-After",
+    "error": "500, problem+json",
+    "timeout": "no answer until the caller hangs up, or --hang seconds",
+    "truncate": "a body cut short of its Content-Length",
+    "null-features": "200 whose features are null: the service's own upstream failed",
+}
+
+# What is wrong with the service for everyone, and for longer than a moment.
+SERVICE_FAULTS = {
+    "bad-station": "500 for every page of /stations with the station in a list's middle on it",
+    "endless-alerts": "/alerts whose next pages are the first page again, for ever",
+    "stale-modified": "a Last-Modified that stays, so 304 whatever came since",
+}
+
+
+class Faults:
+    """Choose the faults of each request: scripted ones first, then by chance.
+
+    Chance is seeded and drawn for each URL by itself, so a run repeats whatever the order of its
+    requests; after `in_a_row` spoiled answers in a row a URL gets a whole one, so that patience
+    is always rewarded.
+
+    Args:
+        chances: fault name → probability, 0 to 1.
+        script: what the next requests meet, one entry each: names joined by "+", "" for none.
+        seed: of the chances.
+        in_a_row: the most answer faults one URL meets in a row by chance.
+
+    Raises:
+        ValueError: an unknown fault or a probability outside 0 to 1.
+    """
+
+    def __init__(
+        self,
+        chances: Mapping[str, float] | None = None,
+        *,
+        script: Iterable[str] = (),
+        seed: int = 0,
+        in_a_row: int = 2,
+    ) -> None:
+        self._chances = dict(chances or {})
+        for name, chance in self._chances.items():
+            _known(name)
+            if not 0 <= chance <= 1:
+                raise ValueError(f"fault {name}={chance}: a probability is between 0 and 1")
+        self._script = deque(names(entry) for entry in script)
+        self._seed = seed
+        self._in_a_row = in_a_row
+        self._asked: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def choose(self, url: str) -> frozenset[str]:
+        """Choose what a request for `url` (path and query) meets: at most one answer fault."""
+        with self._lock:
+            if self._script:
+                return self._script.popleft()
+            self._asked[url] += 1
+            draw = self.generator(f"{url} {self._asked[url]}")
+            drawn = [name for name, chance in self._chances.items() if draw.random() < chance]
+            answers = [name for name in drawn if name in ANSWER_FAULTS]
+            if not answers or self._failed[url] >= self._in_a_row:
+                self._failed[url] = 0
+                return frozenset(drawn) - ANSWER_FAULTS.keys()
+            self._failed[url] += 1
+            return frozenset({answers[0]})
+
+    def generator(self, key: str) -> random.Random:
+        """Make the random generator that belongs to a key."""
+        return random.Random(f"{self._seed} {key}")  # noqa: S311 - faults are no secret
+
+
+def parse(spec: str) -> dict[str, float]:
+    """Read "throttle=0.1,unsorted" into chances; a bare name means always.
+
+    Raises:
+        ValueError: an unknown fault or something that is no number.
+    """
+    chances = {}
+    for item in filter(None, (part.strip() for part in spec.split(","))):
+        name, given, chance = item.partition("=")
+        _known(name)
+        try:
+            chances[name] = float(chance) if given else 1.0
+        except ValueError:
+            raise ValueError(f"fault {item!r}: {chance!r} is not a number") from None
+    return chances
+
+
+def names(entry: str) -> frozenset[str]:
+    """Split "throttle" or "unsorted+strings" into known names.
+
+    Raises:
+        ValueError: one of them is unknown.
+    """
+    return frozenset(_known(name) for name in entry.split("+") if name)
+
+
+def _known(name: str) -> str:
+    known = [*ANSWER_FAULTS, *SERVICE_FAULTS, *DATA_FAULTS]
+    if name not in known:
+        raise ValueError(f"unknown fault {name!r}: choose from {', '.join(known)}")
+    return name
+
+
+def spoil(
+    features: list[Feature], faults: Iterable[str], generator: random.Random
+) -> list[Feature]:
+    """Return a spoiled copy of observations. No value is lost: a good reader finds them all."""
+    chosen = [DATA_FAULTS[name][1] for name in DATA_FAULTS if name in set(faults)]
+    spoiled = copy.deepcopy(features) if chosen else features
+    for spoiler in chosen:
+        spoiled = spoiler(spoiled, generator)
+    return spoiled
+
+
+def _quantities(feature: Feature) -> list[dict[str, Any]]:
+    values = feature["properties"].values()
+    return [value for value in values if isinstance(value, dict) and "unitCode" in value]
+
+
+def _unsorted(features: list[Feature], generator: random.Random) -> list[Feature]:
+    generator.shuffle(features)
+    return features
+
+
+def _duplicates(features: list[Feature], generator: random.Random) -> list[Feature]:
+    """Repeat some records with a value less, as the service's five-minute records have."""
+    for feature in generator.sample(features, k=(len(features) + 3) // 4):
+        poorer = copy.deepcopy(feature)
+        for quantity in _quantities(poorer)[-1:0:-1]:
+            if quantity["value"] is not None:
+                quantity["value"] = None
+                break
+        features.insert(generator.randrange(len(features) + 1), poorer)
+    return features
+
+
+def _strings(features: list[Feature], _: random.Random) -> list[Feature]:
+    for feature in features:
+        for quantity in _quantities(feature):
+            if quantity["value"] is not None:
+                quantity["value"] = str(quantity["value"])
+    return features
+
+
+def _recode(feature: Feature, prefix: str, units: Mapping[str, str], flag_prefix: str) -> None:
+    for field, quantity in feature["properties"].items():
+        if not isinstance(quantity, dict) or "unitCode" not in quantity:
+            continue
+        code = quantity["unitCode"]
+        unit = unit_name(code)
+        # Precipitation changed its unit; a height or a visibility in the same unit did not.
+        to = units.get(field, units.get(unit, unit))
+        if quantity["value"] is not None:
+            quantity["value"] = convert(float(quantity["value"]), code, to)
+        quantity["unitCode"] = prefix + to
+        if quantity.get("qualityControl"):
+            quantity["qualityControl"] = flag_prefix + quantity["qualityControl"]
+
+
+def _old_units(features: list[Feature], _: random.Random) -> list[Feature]:
+    """Speak as the service did until 2020: unit:m_s-1, unit:m of rain, qc: before the flag."""
+    for feature in features:
+        _recode(feature, "unit:", {"km_h-1": "m_s-1", "mm": "m"}, "qc:")
+    return features
+
+
+def _new_units(features: list[Feature], _: random.Random) -> list[Feature]:
+    """Speak as the service may tomorrow: other units under another vocabulary."""
+    units = {"degC": "degF", "km_h-1": "kt", "Pa": "hPa", "mm": "in", "visibility": "km"}
+    for feature in features:
+        _recode(feature, "nwsUnit:", units, "")
+    return features
+
+
+def _missing_keys(features: list[Feature], _: random.Random) -> list[Feature]:
+    """Leave out what the service leaves out at times: the station's id and every null."""
+    for feature in features:
+        properties = feature["properties"]
+        empty = [key for key, value in properties.items() if not value or _is_null(value)]
+        for key in (*empty, "stationId", "stationName"):
+            properties.pop(key, None)
+    return features
+
+
+def _is_null(value: Any) -> bool:
+    return isinstance(value, dict) and "unitCode" in value and value.get("value") is None
+
+
+def _broken(features: list[Feature], _: random.Random) -> list[Feature]:
+    """Add a record that has no time, nor an id that tells it."""
+    if features:
+        broken = copy.deepcopy(features[0])
+        properties = broken["properties"]
+        properties.pop("timestamp", None)
+        url = str(broken.get("id", "")).rpartition("/")[0]
+        broken["id"] = properties["@id"] = f"{url}/unknown"
+        features.append(broken)
+    return features
+
+
+DATA_FAULTS: dict[str, tuple[str, Spoiler]] = {
+    "missing-keys": ("observations without stationId and without their nulls", _missing_keys),
+    "old-units": ("unit: and qc: prefixes, wind in m/s, rain in m", _old_units),
+    "new-units": ("nwsUnit: prefix, degF, kt, hPa, in, km", _new_units),
+    "strings": ("values as strings", _strings),
+    "duplicates": ("some records twice, once with a value less", _duplicates),
+    "broken": ("a record more, without its time", _broken),
+    "unsorted": ("records in no order", _unsorted),
+}

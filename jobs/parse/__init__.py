@@ -1,0 +1,1 @@
+"""The service's GeoJSON features, parsed into typed rows."""

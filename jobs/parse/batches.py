@@ -1,0 +1,245 @@
+"""Read raw files into tables of rows, with what was put aside and what was new."""
+
+import bisect
+import datetime as dt
+import gc
+import gzip
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.lake.merging import filled
+from jobs.lake.schemas import OBSERVATION_SCHEMA, QUANTITIES
+from jobs.lake.tables import FETCHED_AT, OBSERVATIONS, STATIONS
+from jobs.parse import columns
+from jobs.parse.ranges import strike
+from jobs.parse.records import (
+    ObservationRow,
+    Reject,
+    parse_observation,
+    parse_station,
+    properties_of,
+    reject,
+    unreadable_values,
+)
+from jobs.parse.schema_drift import Drift, example, notice
+
+_RESERVED = tuple((quantity.field, quantity.column) for quantity in QUANTITIES)
+_NUMBER, _FILLED = "_number", "_filled"
+_NUMBERED = pa.field(_NUMBER, pa.int64())
+# Features whose columns are made together: so few that the processor's cache holds them.
+_BLOCK = 2000
+
+
+class RawAnswer(msgspec.Struct, frozen=True, gc=False):
+    """What the service said of one station: the text of its features, and when it said so."""
+
+    station_id: str
+    features: msgspec.Raw
+    fetched_at: str | None = None
+
+
+def read_batch(path: Path) -> list[RawAnswer]:
+    """Read a batch's file, without the features' own parsing."""
+    data = gzip.decompress(path.read_bytes())
+    try:
+        return msgspec.json.decode(data, type=list[RawAnswer])
+    except msgspec.DecodeError:
+        # Half of a surrogate pair, NaN: Python reads what the service should not have sent.
+        return list(map(raw_answer, json.loads(data)))
+
+
+def raw_answer(answer: dict[str, object]) -> RawAnswer:
+    """Make the raw answer of a parsed one."""
+    return msgspec.convert(
+        answer | {"features": msgspec.Raw(json.dumps(answer["features"]).encode())}, RawAnswer
+    )
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking over a document while it is parsed.
+
+    A document of a million values is a million new objects, none of them garbage, and each would
+    be looked at many times.
+    """
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
+
+
+@dataclass
+class Tally:
+    """What reading met: records, doubles, rejects with their reasons, unreadable values, drift."""
+
+    records: int = 0
+    duplicates: int = 0
+    unreadable: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    drift: dict[Drift, str] = field(default_factory=dict)
+    stations: dict[str, int] = field(default_factory=dict)
+
+    def reject(self, one: Reject) -> None:
+        """Keep a reject, and count its reason without the values in it."""
+        self.rejects.append(one)
+        self.reasons[f"{one.kind}: {_general(one.reason)}"] += 1
+
+    def take_rejects(self) -> list[Reject]:
+        """Hand over the rejects, which are many of them when much is wrong."""
+        rejects, self.rejects = self.rejects, []
+        return rejects
+
+    def notice(self, kind: Any, feature: Any) -> None:
+        """Keep what is new in a record, with the first example of it."""
+        for drift, value in notice(kind, properties_of(feature)):
+            if drift not in self.drift:
+                self.drift[drift] = example(value)
+
+
+def read_stations(features: Iterable[Any], fetched_at: dt.datetime, tally: Tally) -> pa.Table:
+    """Read stations into rows of ``weather.stations`` that hold from when they were fetched."""
+    validity = {"valid_from": fetched_at, "valid_to": None, "is_current": True}
+    rows: dict[str, dict[str, Any]] = {}
+    for feature in features:
+        tally.records += 1
+        row = parse_station(feature)
+        if isinstance(row, Reject):
+            tally.reject(row)
+            continue
+        tally.notice("station", feature)
+        tally.duplicates += row["station_id"] in rows
+        rows[row["station_id"]] = {**row, **validity}
+    return pa.Table.from_pylist(list(rows.values()), schema=STATIONS.schema)
+
+
+def read_observations(answers: Sequence[RawAnswer], tally: Tally) -> pa.Table:
+    """Read a batch's answers into rows of ``weather.observations``, one per station and time.
+
+    Records without any oddity are read by columns, each of the others by itself.
+    """
+    for answer in answers:
+        tally.stations.setdefault(answer.station_id, 0)
+    with collector_paused():
+        plain, counts = _plain(answers)
+    owners = [answer for answer, count in zip(answers, counts, strict=True) for _ in range(count)]
+    rows = _stamped(plain, owners)
+    odd = _one_by_one(answers, counts, _missing(rows.column(_NUMBER), len(owners)), tally)
+    rows = pa.concat_tables([rows, _stamped(odd, owners)])
+    for number in rows.column(_NUMBER).to_pylist():
+        tally.stations[owners[number].station_id] += 1
+    best = _best(rows)
+    tally.records += len(owners)
+    tally.duplicates += rows.num_rows - best.num_rows
+    return best
+
+
+def _plain(answers: Sequence[RawAnswer]) -> tuple[pa.Table, list[int]]:
+    """Read the features that have no oddity; return their rows, and how many each answer has."""
+    blocks, counts, first = [], [], 0
+    block: list[Any] = []
+    for answer in answers:
+        features = columns.decode(answer.features)
+        counts.append(len(features))
+        block += features
+        if len(block) >= _BLOCK:
+            blocks.append(_block(block, first))
+            first += len(block)
+            block = []
+    blocks.append(_block(block, first))
+    return pa.concat_tables(blocks), counts
+
+
+def _block(features: Sequence[Any], first: int) -> pa.Table:
+    numbers = [number for number, feature in enumerate(features, first) if feature is not None]
+    rows, sure = columns.read([feature for feature in features if feature is not None])
+    return rows.append_column(_NUMBER, pa.array(numbers, pa.int64())).filter(sure)
+
+
+def _one_by_one(
+    answers: Sequence[RawAnswer], counts: Iterable[int], numbers: Iterable[int], tally: Tally
+) -> pa.Table:
+    """Read features by their numbers, counted over all answers, as `records` reads them."""
+    firsts = list(itertools.accumulate(counts, initial=0))
+    rows: list[dict[str, Any]] = []
+    held, features = -1, []
+    for number in numbers:
+        answer = bisect.bisect_right(firsts, number) - 1
+        if answer != held:
+            held, features = answer, json.loads(bytes(answers[answer].features))
+        row = _read(features[number - firsts[answer]], tally)
+        if row is not None:
+            rows.append({**row, _NUMBER: number})
+    return pa.Table.from_pylist(rows, schema=OBSERVATION_SCHEMA.append(_NUMBERED))
+
+
+def _missing(numbers: pa.ChunkedArray, count: int) -> list[int]:
+    every = pa.arange(0, count, 1)
+    return cast("list[int]", every.filter(pc.invert(pc.is_in(every, numbers))).to_pylist())
+
+
+def _stamped(rows: pa.Table, owners: Sequence[RawAnswer]) -> pa.Table:
+    """Add when the service told each row."""
+    times = {
+        text: dt.datetime.fromisoformat(text) if text else None
+        for text in {answer.fetched_at for answer in owners}
+    }
+    told = [times[owners[number].fetched_at] for number in rows.column(_NUMBER).to_pylist()]
+    field = OBSERVATIONS.schema.field(FETCHED_AT)
+    return rows.append_column(field, pa.array(told, field.type))
+
+
+def _best(rows: pa.Table) -> pa.Table:
+    """Keep one row per station and time, sorted by them.
+
+    The row with the most values wins; of equals the later one: the service sends the same hour
+    again, corrected, and at times with less in it.
+    """
+    count = filled(rows, OBSERVATIONS.schema.names)
+    order = [*OBSERVATIONS.key, _FILLED, _NUMBER]
+    rows = rows.append_column(_FILLED, count)
+    rows = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in order]))
+    last = pa.repeat(pa.scalar(False), max(0, rows.num_rows - 1))
+    for name in OBSERVATIONS.key:
+        column = rows.column(name).combine_chunks()
+        last = pc.or_(last, pc.not_equal(column.slice(1), column.slice(0, len(last))))
+    last = pa.concat_arrays([last, pa.repeat(pa.scalar(True), min(1, rows.num_rows))])
+    return rows.filter(last).select(OBSERVATIONS.schema.names)
+
+
+def _read(feature: Any, tally: Tally) -> ObservationRow | None:
+    row = parse_observation(feature)
+    if isinstance(row, Reject):
+        tally.reject(row)
+        return None
+    tally.notice("observation", feature)
+    properties = properties_of(feature)
+    if any(row[column] is None and _given(properties.get(name)) for name, column in _RESERVED):  # type: ignore[literal-required]
+        tally.unreadable += len(unreadable_values(feature))
+    for reason in strike(cast("dict[str, Any]", row)):
+        tally.reject(reject("value", feature, reason))
+    return row
+
+
+def _given(raw: Any) -> bool:
+    value = raw.get("value") if isinstance(raw, dict) else raw
+    return value is not None
+
+
+def _general(reason: str) -> str:
+    """Name a reason's kind: "out of range: temperature", "no timestamp"."""
+    head, colon, rest = reason.partition(": ")
+    return f"{head}: {rest.split()[0]}" if colon and head == "out of range" else head[:60]

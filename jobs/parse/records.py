@@ -1,0 +1,283 @@
+"""Read the weather service's GeoJSON features into typed rows, or into explained rejects."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+from urllib.parse import unquote
+
+from jobs.lake.schemas import (
+    OBSERVATION_SCHEMA,
+    QUANTITIES,
+    QUARANTINE_SCHEMA,
+    STATION_SCHEMA,
+    ObservationRow,
+    StationRow,
+    qc_column,
+)
+from jobs.parse.schema_drift import unit_is_known, unknown
+from jobs.parse.units import convert, number
+
+__all__ = [
+    "OBSERVATION_SCHEMA",
+    "QUARANTINE_SCHEMA",
+    "STATION_SCHEMA",
+    "ObservationRow",
+    "Reject",
+    "StationRow",
+    "observation_time",
+    "parse_observation",
+    "parse_station",
+    "state_of",
+    "station_of",
+    "unreadable_values",
+]
+
+Kind = Literal["station", "observation", "alert", "value"]
+Json = Mapping[str, Any]
+
+_STATION_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_ZONE_ID = re.compile(r"([A-Z]{2})[CZ][0-9]{3}")
+_WKT_POINT = re.compile(r"\s*POINT\s*\(\s*(\S+)\s+(\S+)\s*\)\s*", re.IGNORECASE)
+MAX_LATITUDE = 90.0
+MAX_LONGITUDE = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that cannot become a row, with the reason; `raw_json` is it as received."""
+
+    record_id: str | None
+    kind: Kind
+    reason: str
+    raw_json: str
+
+
+def reject(kind: Kind, record: Any, reason: str) -> Reject:
+    """Put a record aside, as received, with the reason."""
+    known = record if isinstance(record, dict) else {}
+    record_id = as_text(_record_id(known, properties_of(known)))
+    raw = json.dumps(record, default=repr, separators=(",", ":"))
+    return Reject(record_id=record_id, kind=kind, reason=_clean(reason), raw_json=raw)
+
+
+def parse_station(feature: Any) -> StationRow | Reject:
+    """Read one station feature (GeoJSON, or JSON-LD with its properties at the top)."""
+    if not isinstance(feature, dict):
+        return reject("station", feature, f"not a JSON object: {type(feature).__name__}")
+    properties = properties_of(feature)
+    station_id = _first_id(
+        properties.get("stationIdentifier"), last_segment(_record_id(feature, properties))
+    )
+    if station_id is None:
+        return reject("station", feature, "no station id: stationIdentifier and id name no station")
+    longitude, latitude = _position(feature)
+    return StationRow(
+        station_id=station_id,
+        name=as_text(properties.get("name")),
+        state=state_of(properties),
+        time_zone=as_text(properties.get("timeZone")),
+        longitude=longitude,
+        latitude=latitude,
+        elevation_m=_measure(properties.get("elevation"), "m"),
+        county=last_segment(properties.get("county")),
+        forecast_zone=last_segment(properties.get("forecast")),
+        fire_weather_zone=last_segment(properties.get("fireWeatherZone")),
+        provider=as_text(properties.get("provider")),
+        sub_provider=as_text(properties.get("subProvider")),
+    )
+
+
+def parse_observation(feature: Any) -> ObservationRow | Reject:
+    """Read one observation feature (GeoJSON, or JSON-LD with its properties at the top).
+
+    Only the key is required: the station's id and the time. A value that is no number or whose
+    unit is unknown becomes null; `unreadable_values` names such values.
+    """
+    if not isinstance(feature, dict):
+        return reject("observation", feature, f"not a JSON object: {type(feature).__name__}")
+    properties = properties_of(feature)
+    station_id = station_of(feature)
+    if station_id is None:
+        return reject("observation", feature, "no station id: stationId and station name none")
+    observed_at = observation_time(feature)
+    if observed_at is None:
+        given = properties.get("timestamp")
+        return reject(
+            "observation",
+            feature,
+            "no timestamp"
+            if given is None
+            else f"timestamp {given!r:.80} is not an ISO 8601 time with a UTC offset",
+        )
+    row: dict[str, Any] = {"station_id": station_id, "observed_at": observed_at}
+    for quantity in QUANTITIES:
+        raw = properties.get(quantity.field)
+        row[quantity.column] = _measure(raw, quantity.unit)
+        row[qc_column(quantity.column)] = _quality(raw)
+    row["text_description"] = as_text(properties.get("textDescription"))
+    row["raw_message"] = as_text(properties.get("rawMessage"))
+    row["present_weather"] = as_array(properties.get("presentWeather"))
+    row["cloud_layers"] = as_array(properties.get("cloudLayers"))
+    row["longitude"], row["latitude"] = _position(feature)
+    row["elevation_m"] = _measure(properties.get("elevation"), "m")
+    row["other_properties"] = _others(properties)
+    return cast("ObservationRow", row)
+
+
+def unreadable_values(feature: Any) -> list[str]:
+    """Name the values of an observation that `parse_observation` had to turn into nulls.
+
+    Each entry reads like "windSpeed: 12 in unit 'furlong'". Empty for a well-formed record.
+    """
+    if not isinstance(feature, dict):
+        return []
+    found = []
+    for quantity in QUANTITIES:
+        raw = properties_of(feature).get(quantity.field)
+        given = raw.get("value") if isinstance(raw, dict) else raw
+        if given is not None and _measure(raw, quantity.unit) is None:
+            unit = raw.get("unitCode") if isinstance(raw, dict) else None
+            found.append(f"{quantity.field}: {given!r:.40} in unit {unit!r:.40}")
+    return found
+
+
+def observation_time(feature: Json) -> datetime | None:
+    """Return an observation's time in UTC, or None when it has no readable one.
+
+    Where `timestamp` cannot be read the record's own URL is asked: it ends with the time.
+    """
+    properties = properties_of(feature)
+    own_url = _record_id(feature, properties)
+    _, found, tail = own_url.rpartition("/observations/") if own_url else ("", "", "")
+    return as_time(properties.get("timestamp")) or (as_time(unquote(tail)) if found else None)
+
+
+def station_of(feature: Json) -> str | None:
+    """Return the id of the station an observation is of, or None when it names none."""
+    properties = properties_of(feature)
+    own_url = _record_id(feature, properties)
+    head, found, _ = own_url.rpartition("/observations/") if own_url else ("", "", "")
+    return station_among(properties.get("stationId"), properties.get("station")) or (
+        _first_id(last_segment(head)) if found else None
+    )
+
+
+def station_among(station_id: Any, url: Any) -> str | None:
+    """Read a station's id, told by itself or else as the end of the station's URL."""
+    return _first_id(station_id, last_segment(url))
+
+
+def last_segment(url: Any) -> str | None:
+    """Return the last part of a URL's path: the identifier it ends with."""
+    return as_text(url.rstrip("/").rpartition("/")[2]) if isinstance(url, str) else None
+
+
+def as_text(raw: Any) -> str | None:
+    """Read a text that is not empty; None for everything else."""
+    return _clean(raw) if isinstance(raw, str) and raw else None
+
+
+def as_time(raw: Any) -> datetime | None:
+    """Read an ISO 8601 time with a UTC offset, in UTC; None for everything else."""
+    if not isinstance(raw, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(raw)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def properties_of(feature: Json) -> Json:
+    """Return a record's properties: GeoJSON's, or the record itself where it is JSON-LD."""
+    properties = feature.get("properties", feature)
+    return properties if isinstance(properties, dict) else {}
+
+
+def state_of(properties: Json) -> str | None:
+    """Return the two-letter state of a station, told by its county zone (…/county/AZC005 → AZ)."""
+    zone = _ZONE_ID.fullmatch(last_segment(properties.get("county")) or "")
+    return zone[1] if zone else None
+
+
+def _record_id(feature: Json, properties: Json) -> str | None:
+    for candidate in (feature.get("id"), properties.get("@id"), feature.get("@id")):
+        if isinstance(candidate, str) and candidate:
+            return candidate
+    return None
+
+
+def _first_id(*candidates: Any) -> str | None:
+    for candidate in candidates:
+        if isinstance(candidate, str) and _STATION_ID.fullmatch(candidate):
+            return candidate
+    return None
+
+
+def _clean(text: str) -> str:
+    # JSON can carry half of a surrogate pair, which no UTF-8 column can.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _others(properties: Json) -> str | None:
+    """Keep what no column holds, and quantities whose unit nobody knows: a later reader may."""
+    others = unknown(properties)
+    for quantity in QUANTITIES:
+        raw = properties.get(quantity.field)
+        if isinstance(raw, dict) and raw.get("value") is not None and not _known_unit(raw):
+            others[quantity.field] = raw
+    if not others:
+        return None
+    return _clean(json.dumps(others, default=repr, separators=(",", ":"), sort_keys=True))
+
+
+def _known_unit(raw: Json) -> bool:
+    code = raw.get("unitCode")
+    return isinstance(code, str) and unit_is_known(code)
+
+
+def as_array(raw: Any) -> str | None:
+    """Write a list as JSON; None for everything else, and for what JSON cannot say."""
+    if not isinstance(raw, list):
+        return None
+    try:
+        return json.dumps(raw, default=repr, separators=(",", ":"), allow_nan=False)
+    except ValueError:  # NaN and Infinity, which Python reads and JSON does not know
+        return None
+
+
+def _measure(raw: Any, unit: str) -> float | None:
+    if not isinstance(raw, dict) or not isinstance(raw.get("unitCode"), str):
+        return None
+    value = number(raw.get("value"))
+    return None if value is None else convert(value, raw["unitCode"], unit)
+
+
+def _quality(raw: Any) -> str | None:
+    return as_flag(raw.get("qualityControl")) if isinstance(raw, dict) else None
+
+
+def as_flag(raw: Any) -> str | None:
+    """Read a quality-control flag, with the prefix of former years or without."""
+    return as_text(raw.removeprefix("qc:")) if isinstance(raw, str) else None
+
+
+def _position(feature: Json) -> tuple[float | None, float | None]:
+    """Read (longitude, latitude) of a GeoJSON point or of JSON-LD's "POINT(lon lat)"."""
+    geometry = feature.get("geometry")
+    pair: Any = geometry.get("coordinates") if isinstance(geometry, dict) else None
+    if isinstance(geometry, str) and (point := _WKT_POINT.fullmatch(geometry)):
+        pair = point.groups()
+    if not isinstance(pair, list | tuple) or len(pair) < len(("longitude", "latitude")):
+        return None, None
+    longitude, latitude = number(pair[0]), number(pair[1])
+    if longitude is None or latitude is None:
+        return None, None
+    if abs(longitude) > MAX_LONGITUDE or abs(latitude) > MAX_LATITUDE:
+        return None, None
+    return longitude, latitude

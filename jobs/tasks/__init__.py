@@ -1,0 +1,1 @@
+"""Luigi tasks that fetch and load, and what all tasks share."""

@@ -1,0 +1,114 @@
+"""An hour's ingestion: ``luigi --module jobs WeatherIngestion --hour 2013-07-02T14``."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import luigi
+from tabulate import tabulate
+
+from jobs.targets import read_json, write, write_json
+from jobs.tasks.base import DaysTask, HourTask, InRanges, WeatherTask
+from jobs.tasks.load import Load, day_loads, loads
+
+
+class WeatherIngestion(InRanges, HourTask):
+    """Fetch an hour of weather and load it: stations, observations, alerts.
+
+    The hours before it (``[weather] trailing_hours``) are read again, so that late and corrected
+    reports are met, and hours that came in part are completed. Back-fill:
+
+        luigi --module jobs RangeHourly --of WeatherIngestion --start 2026-11-20T00 --hours-back 144
+    """
+
+    file = "ingestion.json"
+
+    def requires(self) -> list[Load]:
+        """Return the loads."""
+        return loads(self, self.period)
+
+    def verified(self) -> bool:
+        """Return whether the tables are those that the loads filled."""
+        return all(load.complete() for load in self.requires())
+
+    def run(self) -> None:
+        """Gather the checkpoints into a summary, for machines and for people."""
+        done = checkpoints(self.requires())
+        summary = {"hour": str(self.period), "loads": done, **totals(done)}
+        text, file = describe_loads(summary), self.path().with_suffix(".txt")
+        write(file, text.encode())
+        write_json(self.path(), summary)
+        headline = text.partition("\n")[0]
+        self.progress(f"{headline}; summary in {file}", 100)
+
+
+class LoadDays(InRanges, DaysTask, luigi.WrapperTask):
+    """Fetch and load days, and build no marts: back-fill first, transform once."""
+
+    output = luigi.WrapperTask.output
+
+    def requires(self) -> list[Load]:
+        """Return the loads, ``[weather] chunk_days`` in each."""
+        return day_loads(self, self.date, self.days)
+
+
+def checkpoints(tasks: Iterable[WeatherTask]) -> list[dict[str, Any]]:
+    """Return the checkpoints of loads."""
+    return [{"period": str(task.period), **read_json(task.path())} for task in tasks]
+
+
+def totals(loads: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the sum of loads: observations, stations, rejects with their reasons, speed."""
+    observed = [load for load in loads if "observations" in load]
+    reasons: Counter[str] = Counter()
+    for load in loads:
+        reasons.update(load["reasons"])
+    rows, seconds = (sum(load[name] for load in loads) for name in ("rows_in", "seconds"))
+    drift = {tuple(sorted(new.items())): new for load in loads for new in load["drift"]}
+    return {
+        "observations": sum(load["observations"] for load in observed),
+        "stations": max((load["stations"] for load in observed), default=0),
+        "stations_with_observations": max(
+            (load["stations_with_observations"] for load in observed), default=0
+        ),
+        "alerts": sum(load["rows_in"] for load in loads if load["table"] == "weather.alerts"),
+        "duplicates": sum(load["duplicates"] for load in loads),
+        "quarantined": dict(reasons.most_common()),
+        "drift": list(drift.values()),
+        "failed_before": {
+            station: error
+            for load in loads
+            for station, error in load.get("failed_before", {}).items()
+        },
+        "unavailable": sorted(
+            {load["period"] for load in loads if load["status"] == "unavailable"}
+        ),
+        "rows_per_second": round(rows / seconds) if seconds else None,
+    }
+
+
+def describe_loads(summary: dict[str, Any]) -> str:
+    """Return a table of loads and their totals, for people."""
+    names = ("period", "table", "rows_in", "rows_new", "rows_changed", "rows_rejected")
+    rows = [
+        [load[name] for name in (*names, "snapshot_id", "seconds")] for load in summary["loads"]
+    ]
+    headers = ["period", "table", "rows", "new", "changed", "rejected", "snapshot", "seconds"]
+    silent = summary["stations"] - summary["stations_with_observations"]
+    head = (
+        f"{summary['observations']} observations of {summary['stations']} stations"
+        f" ({silent} without any), {summary['alerts']} alerts, {summary['duplicates']} doubles"
+    )
+    lines = [head, tabulate(rows, headers, intfmt="")]
+    if summary["rows_per_second"]:
+        lines.append(f"{summary['rows_per_second']} rows a second")
+    drift = (f"{one['kind']} {one['path']} ({one['detail']})" for one in summary["drift"])
+    for title, items in (
+        ("failed at first, and came later", sorted(summary["failed_before"])),
+        ("unavailable, older than the service keeps", summary["unavailable"]),
+        ("quarantined", [f"{count} {why}" for why, count in summary["quarantined"].items()]),
+        ("new in the service's answers", list(drift)),
+    ):
+        if items:
+            lines.append(f"{title}: {'; '.join(items)}")
+    return "\n".join([*lines, ""])

@@ -1,0 +1,161 @@
+"""The pipeline's own maintenance: ``luigi --module jobs Maintenance --date 2013-07-02``."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.typedef import Identifier
+
+from jobs import config
+from jobs.lake import runs
+from jobs.maintenance import (
+    Plan,
+    RefusedError,
+    Result,
+    Size,
+    Skipped,
+    UncheckedError,
+    compact,
+    expire_snapshots,
+    old_metadata,
+    remove_orphans,
+    rewrite_manifests,
+)
+from jobs.maintenance.names import parse, spell
+from jobs.maintenance.neighbours import OutsideFiles
+from jobs.maintenance.printing import as_table, spell_bytes
+from jobs.maintenance.results import as_json
+from jobs.targets import write, write_json
+from jobs.tasks.base import DayTask, InRanges, log
+from jobs.tasks.load import connect
+
+Operation = Callable[..., Result]
+
+
+class MaintenanceError(Exception):
+    """Operations failed; the message names tables and reasons. The others were done."""
+
+
+class Maintenance(InRanges, DayTask):
+    """Maintain every table of the pipeline, once a day.
+
+    Small files and deleted rows are compacted, manifests rewritten, old snapshots expired, old
+    metadata and orphans removed, as the [maintenance] settings say. A table that fails does not
+    keep the others from their turn; the next try does what is left.
+    """
+
+    file = "maintenance.json"
+
+    def run(self) -> None:
+        """Do every operation on every table, then write down the result.
+
+        Raises:
+            MaintenanceError: some failed.
+        """
+        started, catalog = dt.datetime.now(dt.UTC), connect()
+        results: list[Result] = []
+        failures: list[str] = []
+        names, operations = list(_tables(catalog)), _operations()
+        for done, name in enumerate(names):
+            self.progress(
+                f"table {done + 1} of {len(names)}: {spell(name)}", 100 * done / len(names)
+            )
+            for word, operation in operations.items():
+                try:
+                    results.append(operation(catalog, name, progress=log.debug))
+                except NoSuchTableError:
+                    break
+                except UncheckedError as error:
+                    failures.append(f"{word} {spell(name)}: {error}")
+                except RefusedError as error:
+                    why = Skipped(spell(name), str(error))
+                    results.append(Result(word, spell(name), skipped=(why,)))
+                except Exception as error:  # noqa: BLE001 - reported at the end, with the others
+                    failures.append(f"{word} {spell(name)}: {type(error).__name__}: {error}")
+        message = "; ".join(failures) or _sum_up(results)
+        runs.record(
+            catalog,
+            run_id=f"Maintenance/{self.date}/{started.isoformat()}",
+            task="Maintenance",
+            period=str(self.period),
+            status="failed" if failures else "success",
+            started_at=started,
+            finished_at=dt.datetime.now(dt.UTC),
+            message=message,
+            details={
+                "results": [as_json(result) for result in results if result.changed],
+                "failures": failures,
+            },
+        )
+        if failures:
+            raise MaintenanceError(message)
+        changed = [result for result in results if result.changed]
+        write(self.path().with_suffix(".txt"), f"{as_table(changed)}\n".encode())
+        write_json(
+            self.path(),
+            {
+                "date": self.date.isoformat(),
+                "message": message,
+                "tables": sorted({result.table for result in results}),
+                "results": [as_json(result) for result in changed],
+                "skipped": {
+                    f"{result.operation} {skip.what}": skip.why
+                    for result in results
+                    for skip in result.skipped
+                    if result.operation == "compact" or not result.before
+                },
+                "seconds": round((dt.datetime.now(dt.UTC) - started).total_seconds(), 3),
+            },
+        )
+        self.progress(message, 100)
+
+
+def _operations() -> dict[str, Operation]:
+    """Return the operations with the [maintenance] settings, in the order they help one another."""
+    settings = config.settings().maintenance
+    plan = Plan(
+        target_bytes=settings.target_mb << 20,
+        min_input_files=settings.min_input_files,
+        memory_bytes=settings.memory_mb << 20,
+    )
+    age = dt.timedelta(days=settings.orphan_days)
+    outside = OutsideFiles()
+    expire = partial(
+        expire_snapshots,
+        older_than=dt.timedelta(days=settings.snapshot_days),
+        keep_last=settings.keep_snapshots,
+        outside=outside,
+    )
+    return {
+        "compact": partial(compact, plan=plan),
+        "rewrite-manifests": rewrite_manifests,
+        "expire-snapshots": expire,
+        "old-metadata": partial(old_metadata, older_than=age, dry_run=settings.keep_orphans),
+        "remove-orphans": partial(
+            remove_orphans, older_than=age, dry_run=settings.keep_orphans, outside=outside
+        ),
+    }
+
+
+def _tables(catalog: Catalog) -> Iterator[Identifier]:
+    """Name the tables of the pipeline's namespaces, as far as these are there."""
+    for namespace in config.settings().maintenance.namespaces:
+        try:
+            yield from sorted(catalog.list_tables(parse(namespace)))
+        except NoSuchNamespaceError:
+            continue
+
+
+def _sum_up(results: list[Result]) -> str:
+    tables = {result.table for result in results}
+    changed = {result.table for result in results if result.changed}
+    deleted = Size()
+    for result in results:
+        if not result.dry_run:
+            deleted = sum(result.deleted.values(), deleted)
+    return (
+        f"{len(changed)} of {len(tables)} tables changed,"
+        f" {deleted.files} files deleted ({spell_bytes(deleted.bytes)})"
+    )

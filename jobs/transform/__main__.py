@@ -1,0 +1,43 @@
+"""dbt on the lake as the pipeline runs it: ``python -m jobs.transform run --select staging``.
+
+The catalog, the folders and DuckDB's extensions are those of the settings; a build that is under
+way is waited for.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from jobs import config
+from jobs.transform.running import _environment, alone, install_extensions
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND …")
+def main(arguments: tuple[str, ...]) -> None:
+    """Run a dbt command, such as build, run, test or docs generate --static."""
+    config.read_file()
+    state = Path(config.settings().weather.data_dir).resolve()
+    project = config.dbt_dir()
+    install_extensions(state / "duckdb-extensions")
+    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]
+    command += ["--project-dir", str(project), "--profiles-dir", str(project)]
+    command += ["--target-path", str(state / "dbt" / "target")]
+    command += ["--log-path", str(state / "dbt" / "logs")]
+    with alone(state, lambda words, _: click.echo(words)) as lock:
+        status = subprocess.run(  # noqa: S603 - our own dbt on our own project
+            command,
+            env=_environment(state),
+            cwd=state / "dbt",
+            check=False,
+            pass_fds=(lock.fileno(),),
+        ).returncode
+    if not status and arguments[:2] == ("docs", "generate"):
+        click.echo(f"Open {(state / 'dbt' / 'target' / 'static_index.html').as_uri()}")
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""Records of the simulator and of the real service, as the client's tests have them."""
+
+from tests.nws.conftest import asked, connect, recorded, recorded_folder, states, waits, year  # noqa: F401  # fixtures

@@ -1,0 +1,146 @@
+"""HTTP to the letter, where two readers of a request could otherwise disagree.
+
+Source: RFC 9110 and RFC 9112.
+"""
+
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from tests.catalog.serving import Server, serving
+from tests.server.test_at_once import read_exactly
+from tests.server.test_saturation import counted
+
+HEAD = b"Host: x\r\n"
+
+
+def converse(client: socket.socket, request: bytes) -> list[tuple[int, bytes]]:
+    """Send bytes, read until the server closes; return status and body of each response."""
+    client.sendall(request)
+    rest = b"".join(iter(lambda: client.recv(65536), b""))
+    responses = []
+    while rest:
+        head, _, rest = rest.partition(b"\r\n\r\n")
+        size = int(head.lower().partition(b"content-length: ")[2].split()[0] or 0)
+        responses.append((int(head.split()[1]), rest[:size]))
+        rest = rest[size:]
+    return responses
+
+
+def test_expect_without_a_body_is_ignored(program: Any, connect: Any) -> None:
+    client = connect(program().port())
+    first = b"GET /big?1 HTTP/1.1\r\n" + HEAD + b"Expect: 100-continue\r\n\r\n"
+    second = b"GET /big?2 HTTP/1.1\r\n" + HEAD + b"Connection: close\r\n\r\n"
+    assert converse(client, first + second) == [(200, b"x"), (200, b"xx")]
+
+
+def test_expect_without_a_body_is_answered_at_once(program: Any, connect: Any) -> None:
+    client = connect(program().port())
+    client.sendall(b"GET /quick/big?3 HTTP/1.1\r\n" + HEAD + b"Expect: 100-continue\r\n\r\n")
+    assert read_exactly(client) == b"xxx"
+
+
+def test_expect_with_a_body_is_told_to_continue(program: Any, connect: Any) -> None:
+    client = connect(program().port())
+    head = b"Content-Length: 4\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    client.sendall(b"POST /echo HTTP/1.1\r\n" + HEAD + head)
+    assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert converse(client, b"abcd") == [(200, b"4")]
+
+
+def test_a_body_that_is_too_large_is_not_asked_for(program: Any, connect: Any) -> None:
+    client = connect(program("127.0.0.1:0", "max_body_bytes=1024").port())
+    head = b"Content-Length: 2000\r\nExpect: 100-continue\r\n\r\n"
+    ((status, _),) = converse(client, b"POST /echo HTTP/1.1\r\n" + HEAD + head)
+    assert status == 413
+
+
+@pytest.mark.parametrize(
+    ("line", "headers"),
+    [
+        (b"POST /echo", HEAD + b"Content-Length: " + b"1" * 5000),
+        (b"GET http://[::1/big?1", HEAD.rstrip()),
+        (b"POST /echo", HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked"),
+        (b"POST /echo", HEAD + b"Transfer-Encoding: chunked, chunked"),
+        (b"POST /echo", HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+        (b"GET /big?1", b"X: no Host"),
+        (b"GET /big?1", b"Host: a\r\nHost: b"),
+        (b"GET /big?1", b"Host:"),
+    ],
+    ids=["digits", "address", "both", "twice", "two lines", "hostless", "hosts", "empty host"],
+)
+def test_what_is_ambiguous_is_rejected_and_the_connection_closed(
+    program: Any, connect: Any, line: bytes, headers: bytes
+) -> None:
+    client = connect(program().port())
+    following = b"GET /big?9 HTTP/1.1\r\n" + HEAD + b"\r\n"
+    ((status, body),) = converse(
+        client, line + b" HTTP/1.1\r\n" + headers + b"\r\n\r\n" + following
+    )
+    assert status == 400
+    assert json.loads(body)["error"]["type"] == "BadRequestException"
+
+
+@pytest.mark.parametrize("value", [b"close, te", b"TE, Close", b"close"])
+def test_close_among_other_options_closes(program: Any, connect: Any, value: bytes) -> None:
+    client = connect(program().port())
+    request = b"GET /big?1 HTTP/1.1\r\n" + HEAD + b"Connection: " + value + b"\r\n\r\n"
+    assert converse(client, request) == [(200, b"x")]
+
+
+def test_http_1_0_needs_no_host(program: Any, connect: Any) -> None:
+    client = connect(program().port())
+    assert converse(client, b"GET /big?1 HTTP/1.0\r\n\r\n") == [(200, b"x")]
+
+
+def test_a_close_does_not_reset_the_connection_though_more_was_sent(
+    program: Any, connect: Any
+) -> None:
+    """What the client sent after its last request waits unread in the server's socket."""
+    client = connect(program().port())
+    first = b"GET /big?300000 HTTP/1.1\r\n" + HEAD + b"Connection: close\r\n\r\n"
+    assert converse(client, first + b"x" * 3_000_000) == [(200, b"x" * 300_000)]
+
+
+def test_half_sent_requests_lock_nobody_out(program: Any, connect: Any, get: Any) -> None:
+    server = program("127.0.0.1:0", "max_connections=20", "max_connections_per_address=15")
+    port = server.port()
+    half = []
+    for _ in range(60):
+        half.append(connect(port))
+        half[-1].sendall(b"GET /big?1 HTTP/1.1\r\nHost")
+    assert get(port, "/big?3").getresponse().read() == b"xxx"
+    assert server.stop() == 0
+
+
+def test_the_head_of_a_request_has_a_deadline_of_its_own(program: Any, connect: Any) -> None:
+    server = program("127.0.0.1:0", "header_timeout=1", "receive_timeout=60")
+    url = server.url()
+    slow = connect(int(url.rpartition(":")[2]))
+    ((status, body),) = converse(slow, b"GET /big?1 HTTP/1.1\r\nX: ")
+    assert status == 408
+    assert "1 seconds to arrive" in json.loads(body)["error"]["message"]
+    assert counted(url, "refusals_total") == 1
+
+
+@pytest.fixture
+def closed(tmp_path: Any) -> Any:
+    with serving(tmp_path, auth__required=True) as server:
+        yield server
+
+
+def test_a_body_is_not_read_before_the_token_is_checked(closed: Server, connect: Any) -> None:
+    client = connect(int(closed.url.rpartition(":")[2]))
+    head = b"Content-Length: 20000000\r\nExpect: 100-continue\r\n\r\n"
+    ((status, body),) = converse(client, b"POST /v1/namespaces HTTP/1.1\r\n" + HEAD + head)
+    assert status == 401
+    assert json.loads(body)["error"]["type"] == "NotAuthorizedException"
+
+
+def test_two_slashes_are_not_one(tmp_path: Any) -> None:
+    with serving(tmp_path) as server:
+        assert server.call("GET", "/v1/namespaces").status_code == 200
+        for path in ("//v1/namespaces", "/v1//namespaces", "//management/v1/dropped"):
+            assert server.fails("GET", path)[0] == 404
