@@ -90,8 +90,10 @@ dbt-all: $(VENV)/.has-demo ## Build and test in dbt's order, then write the docu
 	@$(DBT) docs generate --static
 
 ##@ Develop
-test: $(VENV)/.has-tox ## Check style, types, import contracts, and run every test
+test: $(VENV)/.has-tox ## Check style, types and import contracts, and run the tests
 	@$(TOX) run -e lint,types,floors,docs,py
+test-all: $(VENV)/.has-tox ## Run every suite: the slow tests, kills, processes, Apache's kit, the engines
+	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,rck,spark,go,rust,trino
 bench: $(VENV)/.has-tox ## Measure the catalog's speed beside a bare waitress and a naive catalog
 	@$(TOX) run -e bench -- --json var/bench/report.json
 lint: $(VENV)/.has-tox ## Check style, types and import contracts

@@ -2,10 +2,22 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.several import PROCESSES
+
+_TESTS = Path(__file__).parent
+_SUITES = ("docs", "durability", "engines", "spark")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the folders that have environments of their own (tox.ini)."""
+    for item in items:
+        suite = item.path.relative_to(_TESTS).parts[0]
+        if suite in _SUITES:
+            item.add_marker(suite)
 
 
 @pytest.fixture

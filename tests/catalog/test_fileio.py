@@ -12,6 +12,8 @@ from falcon_catalog.fileio import deadline
 from falcon_catalog.fileio.base import Entry, walk
 from falcon_catalog.fileio.local import LocalFileIO
 
+pytestmark = pytest.mark.serverless
+
 files = LocalFileIO()
 
 

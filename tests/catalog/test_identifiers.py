@@ -11,6 +11,8 @@ from falcon_catalog.identifiers import (
     write_page_token,
 )
 
+pytestmark = pytest.mark.serverless
+
 names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=40)
 
 

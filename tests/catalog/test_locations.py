@@ -16,6 +16,8 @@ from falcon_catalog.locations import (
     safe_segment,
 )
 
+pytestmark = pytest.mark.serverless
+
 
 @pytest.mark.parametrize(
     "location",

@@ -13,6 +13,8 @@ from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns
 from falcon_catalog.metadata.columns import Column
 
+pytestmark = pytest.mark.serverless
+
 
 def column(field_id: int, name: str, kind: Any) -> dict[str, Any]:
     return {"id": field_id, "name": name, "type": kind, "required": False}

@@ -19,6 +19,8 @@ from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Check, Known
 from falcon_catalog.catalog.scan_planning.iceberg import bucket_function
 from falcon_catalog.errors import BadRequestError
 
+pytestmark = pytest.mark.serverless
+
 SMALL = st.integers(-50, 50)
 DAY = 86_400 * 10**6
 TEXT = st.text("ab\U0001f600\U0010ffff\ud7ff", max_size=4)

@@ -16,6 +16,8 @@ from falcon_catalog.store import warehouses
 from falcon_catalog.store.database import Database, OutcomeUnknownError, StoreError
 from tests.catalog.serving import Server, serving
 
+pytestmark = pytest.mark.serverless
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:

@@ -27,6 +27,8 @@ from falcon_catalog.store.database import (
 )
 from falcon_catalog.store.writer import Writer
 
+pytestmark = pytest.mark.serverless
+
 Work = Callable[[Transaction], Any]
 
 
@@ -261,7 +263,13 @@ def test_a_failed_rollback_ends_all_changes(database: Database) -> None:
         pass
     writer.close()
     assert marks(database.path) == set()
-    assert together(database, mark("by another process")) == [None]
+    with pytest.raises(ServiceUnavailableError, match="in another process"):
+        database.check()
+    database.close()
+    with locks.shared(database.path):
+        again = Database.open(f"sqlite:///{database.path}")
+        assert together(again, mark("later")) == [None]
+        again.close()
 
 
 def test_what_is_acknowledged_is_what_is_stored(database: Database) -> None:

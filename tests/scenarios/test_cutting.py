@@ -11,6 +11,8 @@ import requests
 from tests.scenarios.cutting import LOST, Fault, Proxy, cutting, gateway_error
 from tests.scenarios.steps import wait_for
 
+pytestmark = pytest.mark.serverless
+
 
 class Echo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

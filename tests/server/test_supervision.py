@@ -31,8 +31,12 @@ def told(supervisor: socket.socket) -> dict[str, str]:
 
 def with_sockets(*sockets: socket.socket) -> list[str]:
     """Return a command prefix that hands ``sockets`` over as systemd does: from descriptor 3."""
-    moved = " ".join(f"{3 + n}<&{sock.fileno()}" for n, sock in enumerate(sockets))
-    script = f'exec {moved}; LISTEN_PID=$$ LISTEN_FDS={len(sockets)} exec "$@"'
+    handed = range(3, 3 + len(sockets))
+    moved = [f"{to}<&{sock.fileno()}" for to, sock in zip(handed, sockets, strict=True)]
+    closed = [f"{s.fileno()}<&-" for s in sockets if s.fileno() not in handed]
+    script = (
+        f'exec {" ".join([*moved, *closed])}; LISTEN_PID=$$ LISTEN_FDS={len(sockets)} exec "$@"'
+    )
     return ["bash", "-c", script, "bash"]
 
 
