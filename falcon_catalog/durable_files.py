@@ -1,9 +1,17 @@
-"""Folders that outlive a power cut: each is an entry of another, which must be durable, too."""
+"""Local files and folders that outlive a power cut, and whose they are.
+
+A folder is an entry of another one, which must be durable, too.
+"""
 
 import contextlib
+import hashlib
 import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+SYNCS_AT_ONCE = 16
+"""Threads that sync: a file system writes syncs that come together to its journal together."""
 _MOST_REMEMBERED = 20_000
 
 
@@ -42,9 +50,7 @@ class Folders:
                     os.mkdir(folder)  # noqa: PTH102
                     inherit(folder)
             if self._syncs:
-                # Who may not read a folder has made nothing in it.
-                with contextlib.suppress(PermissionError):
-                    sync(os.path.dirname(folder))  # noqa: PTH120
+                sync_entry(folder)
             self._durable.add(folder)
 
     def forget(self, path: str) -> None:
@@ -86,19 +92,60 @@ def give(descriptor: int, to_owner_of: str | Path) -> None:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
-def sync(path: str) -> None:
+def sync_entry(path: str) -> None:
+    """Make durable that a file or folder is there; those around it may still not be."""
+    # Who may not read a folder has made nothing in it.
+    with contextlib.suppress(PermissionError):
+        sync(os.path.dirname(path))  # noqa: PTH120
+
+
+def sync_entries(path: Path) -> None:
+    """Make durable that a file or folder is there, and all folders around it."""
+    path = path.absolute()
+    for each in (path, *path.parents[:-1]):
+        sync_entry(str(each))
+
+
+def sync_tree(root: Path) -> None:
+    """Make all files in a folder durable, and the entries of all folders, the inner ones first."""
+    inside = list(os.walk(root, topdown=False))
+    files = (f"{folder}/{name}" for folder, _, names in inside for name in names)
+    with ThreadPoolExecutor(SYNCS_AT_ONCE) as pool:
+        deque(pool.map(sync_file, files), 0)
+    for folder, _, _ in inside:
+        sync(folder)
+
+
+def sync(path: str | Path) -> None:
     """Make the entries of a folder durable."""
     _sync(path, os.O_DIRECTORY)
 
 
-def sync_file(path: str) -> None:
+def sync_file(path: str | Path) -> None:
     """Make the content of a file durable."""
     _sync(path, 0)
 
 
-def _sync(path: str, flags: int) -> None:
+def _sync(path: str | Path, flags: int) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_private(path: Path, content: bytes, *, anew: bool = False) -> None:
+    """Create a file of mode 0600, not durable yet.
+
+    One that is there is an error, or written ``anew``.
+    """
+    how = os.O_TRUNC if anew else os.O_EXCL
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What a backup says of itself: manifest.json."""
+"""The manifest of a backup: manifest.json."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -40,16 +40,16 @@ class Manifest:
     """What the database points at and could not be read when the backup was made."""
 
     def text(self) -> bytes:
-        """Write it as JSON."""
+        """Return it as JSON."""
         document = {"format": _FORMAT, **asdict(self)}
         return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def read(folder: Path) -> Manifest:
-    """Read a backup's manifest.
+    """Return a backup's manifest.
 
     Raises:
-        StoreError: there is none, or it is none.
+        StoreError: there is none, or it cannot be understood.
     """
     path = folder / NAME
     try:
@@ -72,8 +72,8 @@ def read(folder: Path) -> Manifest:
         raise StoreError(f"{path} is damaged: {error!r}") from error
 
 
-def _copy(told: dict[str, Any]) -> Copy:
-    copy = Copy(**told)
+def _copy(given: dict[str, Any]) -> Copy:
+    copy = Copy(**given)
     path = PurePosixPath(copy.path)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{copy.path} is outside the backup")

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.locations import is_inside, local_path
+from falcon_catalog.locations import local_path, overlap
 from falcon_catalog.store.database import StoreError
 
 EXTRA = "pip install 'falcon-catalog[relocate]'"
@@ -33,7 +34,7 @@ class Move:
             RelocationError: one lies inside the other.
         """
         move = cls(local_path(old), local_path(new))
-        if is_inside(old, new) or is_inside(new, old):
+        if overlap(old, new):
             raise RelocationError(
                 f"{old} and {new} must not lie inside one another: a second run could not "
                 "distinguish what was moved from what was not"
@@ -57,6 +58,14 @@ class Move:
         if not f"{rest}/".startswith(f"{self.old}/"):  # /a//b and /a/./b are /a/b
             rest = path + ("/" if rest.endswith("/") else "")
         return location[:start] + self.new + rest[len(self.old) :]
+
+    def deep(self, value: Any) -> Any:
+        """Return a JSON value with every location in it moved."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, dict):
+            return {name: self.deep(one) for name, one in value.items()}
+        return [self.deep(one) for one in value] if isinstance(value, list) else value
 
     def changes(self, location: str) -> bool:
         """Return whether a location lies in ``old``."""

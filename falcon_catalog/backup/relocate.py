@@ -1,12 +1,13 @@
 """Point a catalog at a warehouse that was moved: metadata, manifests, deletes and rows.
 
 First all is read and checked, and nothing is written. Then new files are written beside the copies
-at the new place and read back. Then all pointers move in one transaction, or none.
+at the new place; each is read back and compared. Then all pointers move in one transaction, or
+none.
 """
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,16 @@ import orjson
 from falcon_catalog import rules
 from falcon_catalog.backup import avro
 from falcon_catalog.backup.prefix import Move, RelocationError
-from falcon_catalog.backup.rewriting import JSON, Output, Rewriter
-from falcon_catalog.backup.verification import Verifier
-from falcon_catalog.doctor import database, metadata_files
-from falcon_catalog.doctor.check import roots
+from falcon_catalog.backup.rewriting import JSON, Rewriter
+from falcon_catalog.doctor.check import Progress
+from falcon_catalog.doctor.metadata_files import kind_of
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import FileIO
-from falcon_catalog.locations import is_inside, key
+from falcon_catalog.locations import is_inside, key, nested
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import locks, read_only, relocation, survey, warehouses
 from falcon_catalog.store.database import Database, Transaction
 from falcon_catalog.store.survey import Pointer
-
-Tell = Callable[[str], None]
 
 _EVERY = 500
 _PLANNED = re.compile(r"/(?:plan|tasks)(?: by .*)?$")
@@ -90,7 +88,7 @@ class Outcome:
         return [one for one in self.moved if one.problems]
 
 
-def relocate(order: Order, tell: Tell) -> Outcome:
+def relocate(order: Order, progress: Progress) -> Outcome:
     """Relocate all that lies in the old place; the files are at the new place already.
 
     Nothing is switched in a dry run, nor, without ``skip_broken``, if anything is broken: then
@@ -105,16 +103,14 @@ def relocate(order: Order, tell: Tell) -> Outcome:
     with locks.exclusive(order.path):
         with read_only.look(order.path) as tx:
             _check_settings(order)
-            places: tuple[survey.Place, ...] = ("living", "dropped")
-            pointers = [one for place in places for one in survey.pointers(tx, place)]
+            pointers = survey.all_pointers(tx)
             left = list(_left_in_rows(tx, order.move))
-        checked = list(_each(order, pointers, tell, dry=True))
+        checked = list(_each(order, pointers, progress, dry=True))
         _check_places(order, checked)
         outcome = Outcome(checked, left=left)
         if order.dry or (outcome.broken and not order.skip_broken) or not _has_work(order, outcome):
             return outcome
-        written = list(_each(order, [one.pointer for one in outcome.changed], tell, dry=False))
-        _verify(order, written, tell)
+        written = list(_each(order, [one.pointer for one in outcome.changed], progress, dry=False))
         _switch(order, written)
         by_pointer = {one.pointer: one for one in written}
         outcome.moved = [by_pointer.get(one.pointer, one) for one in checked]
@@ -122,27 +118,23 @@ def relocate(order: Order, tell: Tell) -> Outcome:
     return outcome
 
 
-def to_change(settings: Settings, move: Move) -> list[str]:
-    """Return what must be changed in settings that name the old place."""
+def _check_settings(order: Order) -> None:
     lines = []
     for setting in ("warehouse.location", "warehouse.more"):
-        value = settings.value(setting)
-        new = move(value) if isinstance(value, str) else [_moved_named(one, move) for one in value]
-        if new != (value if isinstance(value, str) else list(value)):
+        given = order.settings.value(setting)
+        if isinstance(given, str):
+            value: str | list[str] = given
+            new: str | list[str] = order.move(given)
+        else:  # NAME=LOCATION of each
+            value = list(given)
+            named = map(rules.named_location, value)
+            new = [f"{name}={order.move(location)}" for name, location in named]
+        if new != value:
             lines.append(
                 f"{setting} = {orjson.dumps(new).decode()} (it is"
-                f" {orjson.dumps(value).decode()}, from {settings.origins[setting]})"
+                f" {orjson.dumps(value).decode()}, from {order.settings.origins[setting]})"
             )
-    return lines
-
-
-def _moved_named(warehouse: str, move: Move) -> str:
-    name, location = rules.named_location(warehouse)
-    return f"{name}={move(location)}"
-
-
-def _check_settings(order: Order) -> None:
-    if lines := to_change(order.settings, order.move):
+    if lines:
         raise RelocationError(
             f"the settings still name the old place. Nothing was changed. Set {'; '.join(lines)};"
             " then run the command again"
@@ -158,59 +150,64 @@ def _has_work(order: Order, outcome: Outcome) -> bool:
         )
 
 
-def _each(order: Order, pointers: list[Pointer], tell: Tell, *, dry: bool) -> Iterator[Moved]:
+def _each(
+    order: Order, pointers: list[Pointer], progress: Progress, *, dry: bool
+) -> Iterator[Moved]:
     """Yield what becomes of each table and view; write what is needed, unless this is dry."""
+    done = "checked" if dry else "written"
     for number, pointer in enumerate(pointers, 1):
 
-        def progress(count: int, pointer: Pointer = pointer) -> None:
+        def count_manifests(count: int, pointer: Pointer = pointer) -> None:
             if count % _EVERY == 0:
-                tell(f"{pointer}: {count} manifests {'checked' if dry else 'written'}")
+                progress(f"{pointer}: {count} manifests {done}")
 
-        output = Output(order.files, dry=dry)
-        rewriter = Rewriter(order.move, order.files, output, pointer.purging, progress)
+        rewriter = Rewriter(order.move, order.files, dry, pointer.purging, count_manifests)
         moved = _one(order, pointer, rewriter)
         if moved.problems and not dry:
             raise RelocationError(f"{pointer} changed meanwhile: {moved.problems[0]}")
-        moved.files, moved.bytes = output.files, output.bytes
         yield moved
         if number % _EVERY == 0:
-            what = "checked" if dry else "written"
-            tell(f"{number} of {len(pointers)} tables and views {what}")
+            progress(f"{number} of {len(pointers)} tables and views {done}")
 
 
 def _one(order: Order, pointer: Pointer, rewriter: Rewriter) -> Moved:
     location_key = order.move(pointer.location_key)
-    moved = Moved(pointer, order.move(pointer.metadata_location), location_key)
+    metadata_location = order.move(pointer.metadata_location)
+    problems = rewriter.problems
+    repair = "repair that first with falcon-catalog doctor"
     try:
-        moved.metadata_location, metadata = rewriter.metadata(pointer.metadata_location)
-        if (uuid := metadata_files.kind_of(pointer).uuid_of(metadata)) != pointer.uuid:
-            rewriter.problems.append(
-                f"{moved.metadata_location} is the metadata of {uuid}, the row is that of"
-                f" {pointer.uuid}: repair that first with falcon-catalog doctor"
+        metadata_location, metadata = rewriter.metadata(pointer.metadata_location)
+        if (uuid := kind_of(pointer).uuid_of(metadata)) != pointer.uuid:
+            problems.append(
+                f"{metadata_location} is the metadata of {uuid}, the row is that of"
+                f" {pointer.uuid}: {repair}"
             )
         if (has := key(metadata["location"])) != location_key and pointer.place == "living":
-            rewriter.problems.append(
-                f"its row has {pointer.location_key}, its metadata {has}: repair that first with"
-                " falcon-catalog doctor"
-            )
+            problems.append(f"its row has {pointer.location_key}, its metadata {has}: {repair}")
     except CatalogError as error:
         # Of a table that is being purged, the metadata file is the last one to go.
         if not pointer.purging:
-            rewriter.problems.append(str(error))
+            problems.append(str(error))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        rewriter.problems.append(f"its metadata cannot be understood: {error!r}")
-    moved.problems, moved.left = rewriter.problems, rewriter.left
-    return moved
+        problems.append(f"its metadata cannot be understood: {error!r}")
+    return Moved(
+        pointer,
+        metadata_location,
+        location_key,
+        files=rewriter.written,
+        bytes=rewriter.written_bytes,
+        problems=problems,
+        left=rewriter.left,
+    )
 
 
 def _check_places(order: Order, moved: list[Moved]) -> None:
     """Note tables that would come to lie outside the settings' locations, or over others."""
     settings = order.settings.warehouse
-    named = roots(order.settings)
     for one in moved:
         if not one.is_changed:
             continue
-        root = named.get(one.pointer.warehouse)
+        root = settings.roots.get(one.pointer.warehouse)
         allowed = [*([root] if root else []), *settings.allowed_locations]
         if not any(is_inside(one.location_key, each) for each in allowed):
             one.problems.append(
@@ -220,29 +217,11 @@ def _check_places(order: Order, moved: list[Moved]) -> None:
     if settings.allow_overlap:
         return
     living = {one.pointer.id: one for one in moved if one.pointer.place == "living"}
-    before = set(_overlaps((one.pointer.location_key, number) for number, one in living.items()))
-    for outer, inner in _overlaps((one.location_key, number) for number, one in living.items()):
+    before = set(nested((one.pointer.location_key, row) for row, one in living.items()))
+    for outer, inner in nested((one.location_key, row) for row, one in living.items()):
         if (outer, inner) not in before:
             problem = f"{living[inner].location_key} would lie in or at {living[outer].pointer}"
             living[inner].problems.append(problem)
-
-
-def _overlaps(keys: Iterator[tuple[str, int]]) -> list[tuple[int, int]]:
-    return database.nested(sorted(keys))
-
-
-def _verify(order: Order, written: list[Moved], tell: Tell) -> None:
-    tell("verifying")
-    for number, one in enumerate(written, 1):
-        verifier = Verifier(order.move, order.files, one.pointer.purging)
-        old = order.move(one.pointer.metadata_location)
-        try:
-            verifier.verify(old, one.metadata_location)
-        except CatalogError as error:
-            if not one.pointer.purging:
-                raise RelocationError(f"{one.pointer}: {error}") from error
-        if number % _EVERY == 0:
-            tell(f"{number} of {len(written)} tables and views verified")
 
 
 def _switch(order: Order, written: list[Moved]) -> None:
@@ -310,20 +289,10 @@ def _move_answer(
         elsewhere = f"{move(location)}.relocated" if move.changes(location) else location
         new["metadata-location"] = places.get(location, elsewhere)
     if "body" in answer:
-        new["body"] = _moved_deep(answer["body"], move)
+        new["body"] = move.deep(answer["body"])
     if new == answer:
         return
     if _PLANNED.search(kept.request):
         relocation.delete_answer(tx, kept)  # planning again has no effect, and finds new files
     else:
         relocation.set_answer(tx, kept, orjson.dumps(new).decode())
-
-
-def _moved_deep(value: Any, move: Move) -> Any:
-    if isinstance(value, str):
-        return move(value)
-    if isinstance(value, dict):
-        return {name: _moved_deep(one, move) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_moved_deep(one, move) for one in value]
-    return value

@@ -1,7 +1,7 @@
-"""Put a database in the place of another one, so that no interruption loses or makes up a catalog.
+"""Replace a database so that no interruption loses a catalog, or leaves an empty one in its place.
 
 The new one is made beside its place. While the place is empty, that file says so: nobody works on
-the store then, and whoever replaces it next goes on from there.
+the store then, and the next restore goes on from there.
 """
 
 import contextlib
@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from falcon_catalog import durable_files
-from falcon_catalog.backup import copies
+from falcon_catalog.durable_files import inherit, sync, sync_entries, sync_file, write_private
 from falcon_catalog.store import locks
 from falcon_catalog.store.database import StoreError
 
@@ -20,7 +19,7 @@ _PARTS = ("", "-wal", "-shm", "-journal")
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether there is a database at ``path``, or a part of one."""
+    """Return whether there is a database at ``path``, or a part of one."""
     return bool(_parts(path))
 
 
@@ -37,28 +36,31 @@ def conclude(path: Path) -> Path | None:
     for part in _parts(path):
         if not (asides[-1] / part.name).exists():
             part.rename(asides[-1] / part.name)
-    copies.sync(asides[-1])
-    copies.sync(path.parent)
+    sync(asides[-1])
+    sync(path.parent)
     return asides[-1]
 
 
 @contextlib.contextmanager
 def successor(path: Path, content: bytes) -> Iterator[Path]:
-    """Make the database that is to come, durable; if it does not, leave all as it was."""
+    """Make the new database, durable; if it cannot be completed, leave all as it was."""
     needed = locks.is_half_replaced(path)  # it alone tells that the place must stay empty
     there = path.exists()
     new = locks.successor(path)
+    beside = Path(f"{new}-journal"), Path(f"{new}-wal"), Path(f"{new}-shm")
     try:
-        _remove(new, but=new)  # a journal of an earlier one would be played into this one
-        copies.write_private(new, content, anew=True)
-        durable_files.inherit(new)
-        copies.sync(new)
-        copies.sync_entries([new])
+        for part in beside:  # a journal of an earlier one would be played into this one
+            part.unlink(missing_ok=True)
+        write_private(new, content, anew=True)
+        inherit(new)
+        sync_file(new)
+        sync_entries(new)
         yield new
     except BaseException:
         if not needed and path.exists() == there:
-            copies.sync(path.parent)  # else a power cut could leave neither
-            _remove(new)
+            sync(path.parent)  # else a power cut could leave neither
+            for part in (*beside, new):
+                part.unlink(missing_ok=True)
         raise
 
 
@@ -72,7 +74,7 @@ def replace(path: Path) -> Path | None:
             _put_back(path, aside)
         raise
     try:
-        copies.sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise StoreError(f"{path} was replaced, but a power cut may undo it: {error}") from error
     return aside
@@ -83,12 +85,12 @@ def _put_aside(path: Path) -> Path:
     aside = Path(f"{path}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     aside.mkdir(mode=0o700)
     try:
-        durable_files.inherit(aside)
-        copies.sync(path.parent)
+        inherit(aside)
+        sync(path.parent)
         for part in _parts(path):
             part.rename(aside / part.name)
-        copies.sync(aside)
-        copies.sync(path.parent)
+        sync(aside)
+        sync(path.parent)
     except BaseException:
         _put_back(path, aside)
         raise
@@ -99,13 +101,6 @@ def _put_back(path: Path, aside: Path) -> None:
     for part in reversed(_parts(aside / path.name)):
         part.rename(path.parent / part.name)
     aside.rmdir()
-
-
-def _remove(path: Path, but: Path | None = None) -> None:
-    """Delete a database, what is beside it first."""
-    for part in reversed(_parts(path)):
-        if part != but:
-            part.unlink()
 
 
 def _parts(path: Path) -> list[Path]:

@@ -11,29 +11,41 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from falcon_catalog import durable_files
 from falcon_catalog.backup import avro, position_deletes
 from falcon_catalog.backup.position_deletes import PATH_IDS, Rewritten
-from falcon_catalog.backup.prefix import Move
-from falcon_catalog.catalog import metadata_files as files
+from falcon_catalog.backup.prefix import Move, RelocationError
+from falcon_catalog.backup.verification import (
+    compare_deletes,
+    compare_manifest_lists,
+    compare_manifests,
+)
+from falcon_catalog.catalog.manifests import (
+    COLUMN_SIZES,
+    CONTENT,
+    DATA_FILE,
+    DELETED,
+    FILE_FORMAT,
+    FILE_PATH,
+    FILE_SIZE,
+    LOWER_BOUNDS,
+    MANIFEST_LENGTH,
+    MANIFEST_PATH,
+    POSITION_DELETES,
+    REFERENCED,
+    SPLIT_OFFSETS,
+    STATUS,
+    UPPER_BOUNDS,
+)
+from falcon_catalog.catalog.metadata_files import parse, read_text
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
-from falcon_catalog.locations import local_path
+from falcon_catalog.locations import key_or_none
 
-# Field ids of the table specification.
-MANIFEST_PATH, MANIFEST_LENGTH = 500, 501
-STATUS, DATA_FILE = 0, 2
-CONTENT, FILE_PATH, FILE_FORMAT, FILE_SIZE = 134, 100, 101, 104
-COLUMN_SIZES, LOWER_BOUNDS, UPPER_BOUNDS, SPLIT_OFFSETS, REFERENCED = 108, 125, 128, 132, 143
-DELETED, POSITION_DELETES = 2, 1
-RESERVED = 2147483447  # ids from here on are not the table's columns
-
-PATH_PROPERTIES = (
+_PATH_PROPERTIES = (
     "write.data.path",
     "write.metadata.path",
     "write.object-storage.path",
@@ -46,46 +58,24 @@ _MOVED = re.compile(r"-moved-[0-9a-f]{32}$")
 JSON = dict[str, Any]
 
 
-class Output:
-    """Where rewritten files go to; a dry one only counts them."""
-
-    def __init__(self, files: FileIO, *, dry: bool) -> None:
-        self._files = files
-        self._dry = dry
-        self.files = 0
-        self.bytes = 0
-
-    def put(self, location: str, content: bytes) -> None:
-        """Have a file with this content, durable; one that is there already is kept."""
-        self.files += 1
-        self.bytes += len(content)
-        if self._dry:
-            return
-        try:
-            if self._files.read(location) == content:
-                return
-            # The name is made from the content: this is what an interrupted run left.
-            self._files.delete(location)
-        except NotFoundError:
-            pass
-        self._files.write(location, content)
-        durable_files.inherit(Path(local_path(location)))
-
-
 @dataclass(slots=True)
 class Rewriter:
     """Rewrites what one table or view reaches, and collects what stands in the way."""
 
     move: Move
     files: FileIO
-    output: Output
+    dry: bool = False
+    """Whether files are only counted, not written."""
     tolerant: bool = False
     """Whether files may be missing: those of a table whose purge has begun."""
-    tell: Callable[[int], None] = lambda _count: None
+    progress: Callable[[int], None] = lambda _count: None
     """Called with the number of manifests read so far."""
     problems: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     """Values that mention the old prefix and are not for the catalog to change."""
+    written: int = 0
+    """Files that were written, or would be."""
+    written_bytes: int = 0
     _lists: dict[str, str] = field(default_factory=dict)
     _manifests: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     _deletes: dict[str, tuple[str, int, Rewritten] | None] = field(default_factory=dict)
@@ -98,12 +88,15 @@ class Rewriter:
             CatalogError: it is not at the new place, or is no metadata.
         """
         place = self.move(location)
-        text = files.read_text(self.files, place)
-        document = files.parse(text, f"Metadata file {place}")
+        text = read_text(self.files, place)
+        document = parse(text, f"Metadata file {place}")
         if not isinstance(document, dict) or document.get("format-version") not in _FORMATS:
             raise BadRequestError(f"{place} is no metadata of format version 1, 2 or 3")
         moved = self._document(document)
-        if "metadata-log" in moved and (moved != document or self._logs_moved(document)):
+        log = moved.get("metadata-log") or ()
+        if "metadata-log" in moved and (
+            moved != document or any(self.move.changes(entry["metadata-file"]) for entry in log)
+        ):
             # Earlier metadata files name files at the old place; nothing may lead to them.
             moved["metadata-log"] = []
         self.left += _mentions(moved, self.move, "")
@@ -120,7 +113,9 @@ class Rewriter:
             content = packer.compress(content) + packer.flush()
         end = ".gz.metadata.json" if zipped else ".metadata.json"
         new = f"{folder}/{version:05d}-{uuid.UUID(bytes=digest[:16], version=4)}{end}"
-        self.output.put(new, content)
+        self._write(new, content)
+        if not self.dry and parse(read_text(self.files, new), new) != moved:
+            raise RelocationError(f"{new} is not what was written")
         return new, moved
 
     def _document(self, document: JSON) -> JSON:
@@ -130,7 +125,7 @@ class Rewriter:
         if isinstance(properties := document.get("properties"), dict):
             moved["properties"] = {
                 key: self.move(value)
-                if key in PATH_PROPERTIES and isinstance(value, str)
+                if key in _PATH_PROPERTIES and isinstance(value, str)
                 else value
                 for key, value in properties.items()
             }
@@ -140,10 +135,6 @@ class Rewriter:
             if name in document:
                 moved[name] = [self._statistics(one) for one in document[name] or ()]
         return moved
-
-    def _logs_moved(self, document: JSON) -> bool:
-        log = document["metadata-log"] or ()
-        return any(self.move.changes(entry["metadata-file"]) for entry in log)
 
     def _snapshot(self, snapshot: JSON) -> JSON:
         moved = dict(snapshot)
@@ -161,7 +152,8 @@ class Rewriter:
     def _list(self, location: str) -> str:
         if location not in self._lists:
             self._lists[location] = self.move(location)  # if it cannot be rewritten
-            if (file := self._read(location)) is not None:
+            if (found := self._read(location)) is not None:
+                content, file = found
                 changed = False
                 for row in file.records:
                     path, length = row[_name(MANIFEST_PATH)], row[_name(MANIFEST_LENGTH)]
@@ -171,18 +163,27 @@ class Rewriter:
                         row[_name(MANIFEST_PATH)], row[_name(MANIFEST_LENGTH)] = new, new_length
                 if changed:
                     self._lists[location] = self._put(location, avro.write(file))
+                if not self.dry:
+                    place = self._lists[location]
+                    contents = content, self.files.read(place)
+                    compare_manifest_lists(contents, place, self.move, self._manifests)
         return self._lists[location]
 
     def _manifest(self, location: str, length: int | None) -> tuple[str, int | None]:
         """Return where a manifest is from now on, and its length."""
         if location not in self._manifests:
             self._manifests[location] = self.move(location), length
-            self.tell(len(self._manifests))
-            if self._check(location, length) and (file := self._read(location)) is not None:
+            self.progress(len(self._manifests))
+            if self._check(location, length) and (found := self._read(location)) is not None:
+                content, file = found
                 changed = [self._entry(row) for row in file.records]
                 if any(changed):
-                    content = avro.write(file)
-                    self._manifests[location] = self._put(location, content), len(content)
+                    new = avro.write(file)
+                    self._manifests[location] = self._put(location, new), len(new)
+                if not self.dry:
+                    place, _ = self._manifests[location]
+                    contents = content, self.files.read(place)
+                    compare_manifests(contents, place, self.move, self._deletes)
         return self._manifests[location]
 
     def _entry(self, entry: JSON) -> bool:
@@ -198,15 +199,19 @@ class Rewriter:
         if deletes_positions:
             for bounds in (LOWER_BOUNDS, UPPER_BOUNDS):
                 changed |= _replace_bound(file, bounds, self.move.bound)
-        if entry[_name(STATUS)] == DELETED:
-            # The same name as where an earlier snapshot has it, if that is still there.
-            is_there = deletes_positions and self._is_there(path)
-        else:
+        if entry[_name(STATUS)] != DELETED:
             is_there = self._check(path, file[_name(FILE_SIZE)])
-        if not (deletes_positions and is_there):
-            return changed
-        made = self._delete_file(path, file[_name(FILE_FORMAT)])
-        if made is not None:
+        else:
+            # The same name as where an earlier snapshot has it, if that is still there.
+            place = self.move(path)
+            is_there = (
+                deletes_positions and key_or_none(place) is not None and self.files.exists(place)
+            )
+        if (
+            deletes_positions
+            and is_there
+            and (made := self._delete_file(path, file[_name(FILE_FORMAT)])) is not None
+        ):
             _describe(file, *made)
             changed = True
         return changed
@@ -217,26 +222,26 @@ class Rewriter:
             self._deletes[location] = None
             place = self.move(location)
             try:
-                made = position_deletes.rewrite(
-                    self.files.read(place), file_format, place, self.move
-                )
+                content = self.files.read(place)
+                made = position_deletes.rewrite(content, file_format, place, self.move)
+                if made is not None:
+                    new = self._put(location, made.content)
+                    self._deletes[location] = new, len(made.content), made
+                    if not self.dry:
+                        contents = content, self.files.read(new)
+                        compare_deletes(contents, new, self.move, file_format)
             except CatalogError as error:
                 self.problems.append(str(error))
-                made = None
-            if made is not None:
-                new = self._put(location, made.content)
-                self._deletes[location] = new, len(made.content), made
         return self._deletes[location]
 
-    def _read(self, location: str) -> avro.AvroFile | None:
+    def _read(self, location: str) -> tuple[bytes, avro.AvroFile] | None:
         """Return the content of a manifest or manifest list; None if it cannot be read."""
         place = self.move(location)
         try:
-            return avro.read(self.files.read(place), place)
-        except NotFoundError:
-            self._note_missing(place)
+            content = self.files.read(place)
+            return content, avro.read(content, place)
         except CatalogError as error:
-            self.problems.append(str(error))
+            self._note(place, error)
         return None
 
     def _check(self, location: str, size: int | None) -> bool:
@@ -244,16 +249,13 @@ class Rewriter:
         place = self.move(location)
         if size is not None and (place, size) in self._checked:
             return True
-        if not is_local(place):
+        if key_or_none(place) is None:
             self.left.append(f"{place} is not local: it was not checked")
             return False
         try:
             found = self.files.size(place)
-        except NotFoundError:
-            self._note_missing(place)
-            return False
         except CatalogError as error:
-            self.problems.append(str(error))
+            self._note(place, error)
             return False
         if size is not None and found != size:
             self.problems.append(f"{place} has {found} bytes, and should have {size}")
@@ -262,15 +264,10 @@ class Rewriter:
             self._checked.add((place, size))
         return True
 
-    def _is_there(self, location: str) -> bool:
-        try:
-            self.files.size(self.move(location))
-        except CatalogError:
-            return False
-        return True
-
-    def _note_missing(self, place: str) -> None:
-        if not self.tolerant:
+    def _note(self, place: str, error: CatalogError) -> None:
+        if not isinstance(error, NotFoundError):
+            self.problems.append(str(error))
+        elif not self.tolerant:
             self.problems.append(f"{place} is not there")
 
     def _put(self, location: str, content: bytes) -> str:
@@ -280,8 +277,23 @@ class Rewriter:
         stem = _MOVED.sub("", stem if dot else end)[:150]
         digest = hashlib.sha256(content).hexdigest()[:32]
         new = f"{folder}/{stem}-moved-{digest}" + (f".{end}" if dot else "")
-        self.output.put(new, content)
+        self._write(new, content)
         return new
+
+    def _write(self, location: str, content: bytes) -> None:
+        """Have a file with this content, durable; one that is there already is kept."""
+        self.written += 1
+        self.written_bytes += len(content)
+        if self.dry:
+            return
+        try:
+            if self.files.read(location) == content:
+                return
+            # The name is made from the content: this is what an interrupted run left.
+            self.files.delete(location)
+        except NotFoundError:
+            pass
+        self.files.write(location, content)
 
 
 def _name(field_id: int) -> str:
@@ -325,12 +337,3 @@ def _mentions(value: Any, move: Move, where: str) -> Iterator[str]:
     elif isinstance(value, list):
         for number, one in enumerate(value):
             yield from _mentions(one, move, f"{where}[{number}]")
-
-
-def is_local(location: str) -> bool:
-    """Return whether a location is one of the local file system."""
-    try:
-        local_path(location)
-    except CatalogError:
-        return False
-    return True

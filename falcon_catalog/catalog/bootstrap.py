@@ -50,8 +50,8 @@ def require_writable(settings: Settings) -> None:
     """
     for root in roots_of(settings.warehouse.roots):
         with contextlib.suppress(CatalogError):
-            LocalFileIO().require(marker.location(root.location))
-            _make_writable(settings, root)
+            if LocalFileIO().exists(marker.location(root.location)):
+                _make_writable(settings, root)
 
 
 def open_warehouses(settings: Settings, metrics: Metrics | None = None) -> list[Warehouse]:

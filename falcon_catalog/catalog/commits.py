@@ -299,5 +299,5 @@ def _delete(warehouse: Warehouse, location: str, inside: str | None = None) -> N
         # A log may name any file; only those in the table's own folder are its own.
         if inside is None or is_inside(location, inside):
             warehouse.files.delete(location)
-    except (OSError, CatalogError) as error:
+    except CatalogError as error:
         _log.warning("left metadata file %s behind: %s", location, error)

@@ -12,7 +12,7 @@ import orjson
 from falcon_catalog.catalog import metadata_files
 from falcon_catalog.catalog.lru import LRU
 from falcon_catalog.errors import BadRequestError, NotFoundError
-from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.fileio.base import FileIO, no_such_file
 from falcon_catalog.metadata.document import JSON, Document
 from falcon_catalog.metadata.table import filter_snapshots_to_refs, with_defaults
 from falcon_catalog.store.tabulars import TabularRow
@@ -65,7 +65,8 @@ class MetadataCache(LRU[Key, Document]):
         key = Key(row.metadata_location, row.created_at, snapshots)
         document = self.get(key)
         if document is not None:
-            files.require(row.metadata_location)
+            if not files.exists(row.metadata_location):
+                raise no_such_file(row.metadata_location)
         else:
             if snapshots == "refs":
                 full = self.load(files, row).document

@@ -7,15 +7,15 @@ it would be missing, new ones would be written underneath, and purges would find
 import contextlib
 import logging
 import threading
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.marker import Marker
 from falcon_catalog.errors import CatalogError, NotFoundError, WarehouseUnavailableError
-from falcon_catalog.fileio.base import FileIO
-from falcon_catalog.locations import is_inside, key
+from falcon_catalog.fileio.base import Entry, FileIO
+from falcon_catalog.locations import key, key_or_none
 from falcon_catalog.store import warehouses
 from falcon_catalog.store.database import Database, Transaction
 
@@ -111,13 +111,12 @@ def _by_tables(files: FileIO, tx: Transaction, root: Root, *, otherwise: Conditi
     """Judge by the metadata files of its tables; ``otherwise`` holds if it has none in its root."""
     row = warehouses.find(tx, root.name)
     found = warehouses.metadata_locations(tx, row.id, _MOST_LOOKED_FOR) if row else []
-    known = [location for location in found if _is_inside(location, root.location)]
+    root_key = key(root.location)
+    known = [each for each in found if (key_or_none(each) or "").startswith(root_key)]
     if not known:
         return otherwise
-    for location in known:
-        with contextlib.suppress(NotFoundError):
-            files.require(location)
-            return Condition("unmarked")
+    if any(map(files.exists, known)):
+        return Condition("unmarked")
     return Condition(
         "absent", f"none of its tables' metadata files is there, such as {known[0]}: is it mounted?"
     )
@@ -128,13 +127,6 @@ def _new(files: FileIO, tx: Transaction, root: Root) -> Condition:
     if files.is_empty(root.location) or (row is not None and row.predates_markers):
         return Condition("unmarked")
     return Condition("refused", "it holds files, but this store has no table in it")
-
-
-def _is_inside(location: str, root: str) -> bool:
-    try:
-        return is_inside(location, root)
-    except CatalogError:
-        return False
 
 
 class Mount:
@@ -218,13 +210,12 @@ class MountedFiles:
             self._mount.require()
         return self.storage.read(location)  # it may have been mounted between the two looks
 
-    def require(self, location: str) -> None:
-        """Do nothing if there is such a file."""
-        try:
-            self.storage.require(location)
-        except NotFoundError:
-            self._mount.require()
-            self.storage.require(location)
+    def exists(self, location: str) -> bool:
+        """Return whether there is such a file."""
+        if self.storage.exists(location):
+            return True
+        self._mount.require()
+        return self.storage.exists(location)  # it may have been mounted between the two looks
 
     def size(self, location: str) -> int:
         """Return the bytes of a file."""
@@ -241,7 +232,7 @@ class MountedFiles:
         try:
             self._mount.require()
         except WarehouseUnavailableError:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(CatalogError):
                 self.storage.delete(location)
             raise
 
@@ -259,10 +250,24 @@ class MountedFiles:
         """Forget that a table's folders are durable."""
         self.storage.abandon_table(location)
 
-    def remove_empty_folders(self, location: str) -> None:
+    def remove_empty_folders(self, location: str) -> bool:
         """Remove the empty folders at a location and below it."""
         self._mount.require()
-        self.storage.remove_empty_folders(location)
+        return self.storage.remove_empty_folders(location)
+
+    def list(self, location: str) -> Iterator[Entry]:
+        """Yield what lies directly in a folder."""
+        self._mount.require()
+        return self.storage.list(location)
+
+    def create(self, location: str, content: bytes) -> bool:
+        """Create a file, whole or not at all, unless there is one."""
+        self._mount.require()
+        return self.storage.create(location, content)
+
+    def resolve(self, location: str) -> str:
+        """Return the key of the place that a location leads to."""
+        return self.storage.resolve(location)
 
     def version(self, location: str) -> Hashable:
         """Return what changes when a file is replaced."""

@@ -15,7 +15,6 @@ from falcon_catalog.locations import (
     is_inside,
     join,
     key,
-    resolved_key,
     safe_segment,
     strip_slash,
 )
@@ -95,10 +94,11 @@ def check_free(
 
 def _check_no_link(warehouse: Warehouse, location: str) -> None:
     roots = [root for root in warehouse.allowed_locations if is_inside(location, root)]
-    plain = {resolved_key(root) + key(location).removeprefix(key(root)) for root in roots}
-    if plain and resolved_key(location) not in plain:
+    resolve = warehouse.files.resolve
+    plain = {resolve(root) + key(location).removeprefix(key(root)) for root in roots}
+    if plain and resolve(location) not in plain:
         raise ForbiddenError(
-            f"Location {location} goes through a symbolic link to {resolved_key(location)}: name"
+            f"Location {location} goes through a symbolic link to {resolve(location)}: name"
             " that location itself"
         )
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from falcon_catalog.catalog import metadata_files
-from falcon_catalog.catalog.scan_planning import iceberg
+from falcon_catalog.catalog.manifests import reachable_files
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import Room
-from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
-from falcon_catalog.locations import ancestors, is_inside, key, resolved_key
+from falcon_catalog.errors import CatalogError, NotFoundError
+from falcon_catalog.locations import ancestors, is_inside, key
 from falcon_catalog.store import dropped, tabulars
 from falcon_catalog.store.dropped import DroppedRow
 
@@ -19,11 +19,7 @@ _INTERVAL_SECONDS = 60.0
 _LEASE_MS = 5 * 60 * 1000
 _DELAY_AFTER_TROUBLE_MS = 10 * 60 * 1000
 _BATCH = 200
-_MANIFEST_PATH = 500  # field ids of the table specification
-_FILE_PATH = 100
 _log = logging.getLogger(__name__)
-
-JSON = dict[str, Any]
 
 
 def purge_expired(
@@ -109,7 +105,7 @@ def _remove_folders(warehouse: Warehouse, row: DroppedRow) -> None:
 
 def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
     if row.emptied_at is None:
-        yield from reachable_files(warehouse, _metadata(warehouse, row))
+        yield from reachable_files(_metadata(warehouse, row), warehouse.files.read)
         with warehouse.store.write() as tx:
             dropped.note_emptied(tx, row.id)
     yield row.metadata_location
@@ -119,7 +115,8 @@ def _linked_tables(warehouse: Warehouse) -> frozenset[str]:
     """Return where living tables lie whose location goes through a symbolic link."""
     with warehouse.store.read() as tx:
         keys = tabulars.location_keys(tx)
-    return frozenset(there for key_ in keys if (there := resolved_key(key_)) != key_)
+    resolve = warehouse.files.resolve
+    return frozenset(there for key_ in keys if (there := resolve(key_)) != key_)
 
 
 def _metadata(warehouse: Warehouse, row: DroppedRow) -> dict[str, Any]:
@@ -142,64 +139,15 @@ def _is_ours(warehouse: Warehouse, row: DroppedRow, location: str, linked: froze
     try:
         if not is_inside(location, row.location_key):
             return False
-        places = (key(location), resolved_key(location))
+        places = (key(location), warehouse.files.resolve(location))
     except CatalogError:
         return False
-    if not places[1].startswith(resolved_key(row.location_key)):
+    if not places[1].startswith(warehouse.files.resolve(row.location_key)):
         return False
     if not linked.isdisjoint(ancestors(places[1])):
         return False
     with warehouse.store.read() as tx:
         return all(tabulars.overlapping(tx, place, besides=None) is None for place in places)
-
-
-def reachable_files(warehouse: Warehouse, metadata: JSON) -> Iterator[str]:
-    """Yield the locations, each file before the one that names it.
-
-    Interrupted and begun again, what was not reached yet can so still be reached. With
-    ``gc.enabled=false`` data files belong to somebody else and are left out.
-    """
-    with_data = str(metadata.get("properties", {}).get("gc.enabled", "true")).lower() != "false"
-    yield from _content_of(warehouse, metadata, with_data=with_data)
-    for statistics in ("statistics", "partition-statistics"):
-        for file in metadata.get(statistics, ()):
-            yield file["statistics-path"]
-    for entry in metadata.get("metadata-log", ()):
-        yield entry["metadata-file"]
-
-
-def _content_of(warehouse: Warehouse, metadata: JSON, *, with_data: bool) -> Iterator[str]:
-    lists = [s["manifest-list"] for s in metadata.get("snapshots", ()) if "manifest-list" in s]
-    manifests: dict[str, None] = {}
-    for location in lists:
-        manifests |= dict.fromkeys(_manifests_in(warehouse, location))
-    if with_data:
-        seen: set[str] = set()
-        for manifest in manifests:
-            for file in _files_in(warehouse, manifest):
-                if file not in seen:
-                    seen.add(file)
-                    yield file
-    yield from manifests
-    yield from lists
-
-
-def _manifests_in(warehouse: Warehouse, location: str) -> list[str]:
-    try:
-        content = warehouse.files.read(location)
-        return [row[_MANIFEST_PATH] for row in iceberg.read_manifest_list(content, location)]
-    except (NotFoundError, BadRequestError) as error:
-        _log.warning("cannot look into manifest list %s: %s", location, error)
-        return []
-
-
-def _files_in(warehouse: Warehouse, location: str) -> list[str]:
-    try:
-        entries = iceberg.read_manifest(warehouse.files.read(location), location)
-        return [file[_FILE_PATH] for _, file in entries.rows]
-    except (NotFoundError, BadRequestError) as error:
-        _log.warning("cannot look into manifest %s: %s", location, error)
-        return []
 
 
 class PurgeWorker:

@@ -10,9 +10,9 @@ from falcon_catalog.backup.backup import backup
 from falcon_catalog.backup.restore import Restored, Target, restore
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, utc, with_settings
 from falcon_catalog.cli.doctor import echo_progress, print_report, status_2
-from falcon_catalog.doctor.check import Scope, examine, roots
+from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.doctor.findings import counted
-from falcon_catalog.settings import Settings
+from falcon_catalog.fileio.local import LocalFileIO
 
 
 @click.command("backup")
@@ -36,7 +36,8 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
     """
     with told_in_one_line():
         settings = read(config, flags)
-        made = backup(rules.store_path(settings.store.url), destination, settings, echo_progress)
+        path = rules.store_path(settings.store.url)
+        made = backup(path, destination, settings, LocalFileIO(), echo_progress)
     size = made.database.bytes + sum(copy.bytes for copy in made.files)
     files = counted(len(made.files), "metadata file")
     click.echo(
@@ -89,26 +90,21 @@ def restore_command(
     """
     with status_2():
         settings = read(config, flags)
-        target = _target(settings, replace=replace, adopt=adopt_warehouse)
+        target = Target(
+            rules.store_path(settings.store.url),
+            settings,
+            LocalFileIO(),
+            replace=replace,
+            adopt=adopt_warehouse,
+        )
         done = restore(source, target, echo_progress)
     with told_in_one_line():
         _print_restored(done)
-        scope = Scope(rules.store_path(settings.store.url), settings)
-        report = examine(scope, echo_progress)
+        scope = Scope(target.path, settings, target.files)
+        report = check(scope, echo_progress)
     print_report(report)
     if done.differing or not report.clean:
         raise click.exceptions.Exit(1)
-
-
-def _target(settings: Settings, *, replace: bool, adopt: bool) -> Target:
-    return Target(
-        path=rules.store_path(settings.store.url),
-        warehouses=roots(settings),
-        roots=(*roots(settings).values(), *settings.warehouse.allowed_locations),
-        adopt=adopt,
-        retention_ms=settings.warehouse.drop_retention * 1000,
-        replace=replace,
-    )
 
 
 def _print_restored(done: Restored) -> None:

@@ -5,6 +5,7 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from tabulate import tabulate
 
 from falcon_catalog import rules
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
-from falcon_catalog.doctor.check import DAY_MS, Report, Scope, examine
+from falcon_catalog.doctor.check import DAY_MS, Report, Scope, check
 from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, Finding, counted
 from falcon_catalog.doctor.repairs import EXPLAINED, repair
+from falcon_catalog.fileio.local import LocalFileIO
 
 _SHOWN = 20
+echo_progress = partial(click.echo, err=True)
 
 
 class _CannotRun(Stopped):
@@ -34,11 +37,6 @@ def status_2() -> Iterator[None]:
             yield
     except Stopped as error:
         raise _CannotRun(error.message) from None
-
-
-def echo_progress(line: str) -> None:
-    """Print a line of progress on stderr."""
-    click.echo(line, err=True)
 
 
 def _listed(repairs: dict[str, str]) -> str:
@@ -93,11 +91,12 @@ def doctor(
     """Check the catalog."""
     with status_2():
         settings = read(config, flags)
-        scope = Scope(rules.store_path(settings.store.url), settings, deep, days * DAY_MS)
+        path = rules.store_path(settings.store.url)
+        scope = Scope(path, settings, LocalFileIO(), deep, days * DAY_MS)
         done = [line for name in names for line in repair(scope, name, echo_progress)]
         if not as_json:
             click.echo("".join(f"Repaired: {line}\n" for line in done), nl=False)
-        report = examine(scope, echo_progress)
+        report = check(scope, echo_progress)
     if as_json:
         found = [finding.as_json() for finding in report.findings]
         answer = {"clean": report.clean, "counts": report.counts, "repaired": done}
@@ -110,10 +109,10 @@ def doctor(
 
 def print_report(report: Report) -> None:
     """Print the findings as a table, then why each kind of them matters."""
-    for check in dict.fromkeys(finding.check for finding in report.findings):
-        found = [finding for finding in report.findings if finding.check == check]
-        explained = CHECKS[check]
-        click.echo(f"\n{explained.severity}: {check}")
+    for name in dict.fromkeys(finding.check for finding in report.findings):
+        found = [finding for finding in report.findings if finding.check == name]
+        explained = CHECKS[name]
+        click.echo(f"\n{explained.severity}: {name}")
         click.echo(f"  why it matters: {explained.why}\n  what can be done: {explained.remedy}\n")
         click.echo(tabulate([_row(one) for one in found[:_SHOWN]], ("where", "what", "repair")))
         if len(found) > _SHOWN:

@@ -15,7 +15,6 @@ from falcon_catalog.catalog.mount import unavailable
 from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.cli.common import Stopped, at_work, read, told_in_one_line, utc, with_settings
-from falcon_catalog.doctor.check import roots
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.rules import store_path
 from falcon_catalog.settings import Settings
@@ -45,7 +44,7 @@ def dropped(config: Path | None, **flags: Any) -> None:
                     utc(row.expires_at),
                     "yes" if row.purge else "no",
                 )
-                for name in roots(settings)
+                for name in settings.warehouse.roots
                 if (warehouse := warehouses.find(tx, name)) is not None
                 for row in rows.list_(tx, warehouse.id, Page(None, -1))
             ]

@@ -11,7 +11,7 @@ from falcon_catalog.backup.prefix import Move
 from falcon_catalog.backup.relocate import Moved, Order, Outcome, relocate
 from falcon_catalog.cli.common import read, with_settings
 from falcon_catalog.cli.doctor import echo_progress, print_report, status_2
-from falcon_catalog.doctor.check import Scope, examine
+from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings
 
@@ -65,7 +65,7 @@ def relocate_command(
         _end_unchanged(outcome, order, old, dry=dry_run)
         return
     with status_2():
-        report = examine(Scope(path, settings, deep=True), echo_progress)
+        report = check(Scope(path, settings, order.files, deep=True), echo_progress)
     print_report(report)
     _print_next_steps(settings, order.move, old)
     if outcome.broken or not report.clean:

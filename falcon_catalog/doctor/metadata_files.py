@@ -1,72 +1,56 @@
-"""The metadata files in a table's own folder, and which of them nothing reaches."""
+"""Metadata files in tables' folders, and folders that belong to no table."""
 
-import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-from falcon_catalog.catalog import metadata_files as files
-from falcon_catalog.catalog import tabulars as kinds
-from falcon_catalog.durable_files import remove_empty
+from falcon_catalog.catalog import tabulars
+from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.locations import ancestors, is_inside, local_path
+from falcon_catalog.fileio.base import Entry, FileIO, walk
+from falcon_catalog.locations import ancestors, join, key, key_or_none, strip_slash
 from falcon_catalog.store.survey import Pointer
 
 _NAME = re.compile(r"(?:v?(?P<version>\d+)(?=[-.]))?.*\.metadata\.json(?:\.gz)?")
 _MANIFEST_LIST = re.compile(r"snap-(?P<snapshot>\d+)-.*\.avro")
 # A manifest list is written before the commit, by another machine's clock.
 _CLOCKS_APART_MS = 60 * 1000
+_OF_A_TABLE = {"metadata", "data"}
 
 JSON = dict[str, Any]
-_OF_A_TABLE = {"metadata", "data"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class MetadataFile:
-    """A file that its name makes a metadata file."""
+    """A file whose name is that of a metadata file."""
 
     version: int
     """The number that its name begins with, or -1."""
-    path: str
+    location: str
     bytes: int
     changed: int
     """When it was written; milliseconds since 1970-01-01 UTC."""
 
 
-def metadata_files(pointer: Pointer) -> list[MetadataFile]:
+def metadata_files(files: FileIO, pointer: Pointer) -> list[MetadataFile]:
     """Return the metadata files in a table's own folder, by version.
 
     Where metadata lies elsewhere, as ``write.metadata.path`` can have it, only the folder of the
-    present file is looked into, and only if it is inside the table's location.
+    present file is listed, and only if it is inside the table's location.
     """
     folders = {f"{pointer.location_key}metadata"}
-    try:
-        if is_inside(pointer.metadata_location, pointer.location_key):
-            folders.add(os.path.dirname(local_path(pointer.metadata_location)))  # noqa: PTH120
-    except CatalogError:
-        pass
-    return sorted(file for folder in folders for file in in_folder(folder))
+    present = key_or_none(pointer.metadata_location)
+    if present is not None and present.startswith(pointer.location_key):
+        folders.add(present.rsplit("/", 2)[0])
+    return sorted(file for folder in folders for file in in_folder(files, folder))
 
 
-def in_folder(folder: str) -> Iterator[MetadataFile]:
+def in_folder(files: FileIO, folder: str) -> Iterator[MetadataFile]:
     """Yield the metadata files in one folder; none if there is no such folder."""
-    try:
-        entries = list(os.scandir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in entries:
-        match = _NAME.fullmatch(entry.name)
-        try:
-            if match is None or not entry.is_file(follow_symlinks=False):
-                continue
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue  # deleted since it was listed
-        version = int(match["version"]) if match["version"] else -1
-        yield MetadataFile(version, entry.path, status.st_size, status.st_mtime_ns // 1_000_000)
+    for entry in files.list(folder):
+        if entry.kind == "file" and _NAME.fullmatch(entry.name):
+            yield MetadataFile(version_of(entry.name), entry.location, entry.bytes, entry.changed)
 
 
 def version_of(location: str) -> int:
@@ -75,95 +59,76 @@ def version_of(location: str) -> int:
     return int(match["version"]) if match and match["version"] else -1
 
 
-def read_own(pointer: Pointer, location: str) -> JSON | None:
+def read_own(files: FileIO, pointer: Pointer, location: str) -> JSON | None:
     """Return a metadata file's content if it is intact and this table's or view's."""
     kind = kind_of(pointer)
     try:
-        metadata = kind.validate(files.read(LocalFileIO(), location))
-    except (CatalogError, OSError):
+        metadata = kind.validate(read(files, location))
+    except CatalogError:
         return None
     return metadata if kind.uuid_of(metadata) == pointer.uuid else None
 
 
-def kind_of(pointer: Pointer) -> kinds.Kind:
+def kind_of(pointer: Pointer) -> tabulars.Kind:
     """Return what a catalog knows of the kind of this one."""
-    return kinds.TABLE if pointer.kind == kinds.TABLE.name else kinds.VIEW
+    return tabulars.TABLE if pointer.kind == tabulars.TABLE.name else tabulars.VIEW
 
 
-def snapshots_written(pointer: Pointer, *, since: int) -> set[int]:
+def snapshots_written(files: FileIO, pointer: Pointer, *, since: int) -> set[int]:
     """Return the ids of the snapshots whose manifest lists were written after a time."""
-    folder = Path(f"{pointer.location_key}metadata")
-    found = set()
-    for path in folder.iterdir() if folder.is_dir() else ():
-        match = _MANIFEST_LIST.fullmatch(path.name)
-        if match and path.stat().st_mtime_ns // 1_000_000 >= since - _CLOCKS_APART_MS:
-            found.add(int(match["snapshot"]))
-    return found
+    return {
+        int(match["snapshot"])
+        for entry in files.list(f"{pointer.location_key}metadata")
+        if (match := _MANIFEST_LIST.fullmatch(entry.name))
+        and entry.changed >= since - _CLOCKS_APART_MS
+    }
 
 
-def unclaimed(root: str, claimed: set[str]) -> Iterator[tuple[str, list[MetadataFile]]]:
-    """Yield the folders of tables below ``root`` whose location key is not among ``claimed``.
+def unclaimed(
+    files: FileIO, root: str, claimed: set[str]
+) -> Iterator[tuple[Entry, list[MetadataFile]]]:
+    """Yield folders of tables below ``root`` that no row claims, and their metadata files.
 
-    Never looks into the folders of known tables, nor into data.
+    Without metadata files it is one that holds no file at all, of a staged create that never came
+    or of a purge; ``changed`` is when a folder in it was changed last. Only what has a folder
+    ``metadata`` or ``data`` is taken for a table's. Never lists the folders of known tables.
+
+    Args:
+        files: lists them.
+        root: of a warehouse.
+        claimed: the location keys of known tables.
     """
-    for folder, subfolders, _ in os.walk(root):
-        key = folder.rstrip("/") + "/"
-        if key in claimed:
-            subfolders.clear()
-            continue
-        if "metadata" in subfolders and (found := list(in_folder(f"{key}metadata"))):
-            subfolders[:] = [name for name in subfolders if name not in ("metadata", "data")]
-            yield folder, found
+    around = {above for location_key in claimed for above in ancestors(location_key)}
+    top = Entry(strip_slash(key(root)), "folder", 0, 0)
+    for folder, inner, others in walk(files, top):
+        location_key = key(folder.location)
+        if location_key in claimed:
+            inner.clear()
+        elif any(each.name in _OF_A_TABLE for each in inner):
+            if found := list(in_folder(files, join(folder.location, "metadata"))):
+                inner[:] = [each for each in inner if each.name not in _OF_A_TABLE]
+                yield folder, found
+            elif folder is not top and location_key not in around and not others:
+                changed = _last_change(files, folder)
+                if changed is not None:
+                    inner.clear()
+                    yield replace(folder, changed=changed), []
 
 
-@dataclass(frozen=True, slots=True)
-class Skeleton:
-    """A table's folder without any file: of a staged create that never came, or of a purge."""
-
-    path: str
-    changed: int
-    """When a folder in it was changed last; milliseconds since 1970-01-01 UTC."""
-
-
-def skeletons(root: str, claimed: set[str]) -> Iterator[Skeleton]:
-    """Yield folders of tables below ``root`` that hold no file, and no known table's location.
-
-    Only what has a folder ``metadata`` or ``data`` is taken for a table's. Never looks into the
-    folders of known tables, nor into data that is there.
-    """
-    around = {above for key in claimed for above in ancestors(key)}
-    for folder, subfolders, names in os.walk(root):
-        key = folder.rstrip("/") + "/"
-        if key in claimed:
-            subfolders.clear()
-        elif folder != root and key not in around and _OF_A_TABLE & set(subfolders):
-            changed = None if names else _last_change(folder)
-            if changed is not None:
-                subfolders.clear()
-                yield Skeleton(folder, changed)
-            subfolders[:] = [name for name in subfolders if name not in _OF_A_TABLE]
+def _last_change(files: FileIO, folder: Entry) -> int | None:
+    """Return when a folder or one in it was changed last; None if there is any file."""
+    newest = 0
+    for each, _, others in walk(files, folder):
+        if others:
+            return None
+        newest = max(newest, each.changed)
+    return newest
 
 
-def remove_skeleton(skeleton: Skeleton) -> bool:
+def remove_empty_folder(files: FileIO, location: str) -> bool:
     """Remove a table's folder if there still is no file in it; return whether it is gone.
 
     ``metadata`` goes first: where a create has just put a file there, ``data`` stays, too.
     """
-    removed = Path(skeleton.path, "metadata")
-    remove_empty(str(removed))
-    if not removed.exists():
-        remove_empty(skeleton.path)
-    return not Path(skeleton.path).exists()
-
-
-def _last_change(folder: str) -> int | None:
-    """Return when a folder or one in it was changed last; None if there is any file."""
-    newest = 0
-    for inner, subfolders, names in os.walk(folder):
-        if names or any(Path(inner, name).is_symlink() for name in subfolders):
-            return None
-        try:
-            newest = max(newest, Path(inner).stat().st_mtime_ns // 1_000_000)
-        except FileNotFoundError:
-            return None  # somebody is at work in it
-    return newest
+    metadata = join(location, "metadata")
+    return files.remove_empty_folders(metadata) and files.remove_empty_folders(location)

@@ -1,16 +1,25 @@
-"""Repairs: each is asked for by name, sees for itself that it is needed, and is one transaction."""
+"""Repairs: each is requested by name, verifies that it is needed, and is one transaction."""
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from falcon_catalog.catalog import metadata_files as files
-from falcon_catalog.doctor import metadata_files, storage, tables
-from falcon_catalog.doctor.check import DAY_MS, Scope, Tell, examine
+from falcon_catalog.catalog.metadata_files import read
+from falcon_catalog.doctor import storage
+from falcon_catalog.doctor.check import DAY_MS, Progress, Scope, check
 from falcon_catalog.doctor.findings import counted
+from falcon_catalog.doctor.metadata_files import (
+    JSON,
+    MetadataFile,
+    kind_of,
+    metadata_files,
+    read_own,
+    remove_empty_folder,
+    snapshots_written,
+    version_of,
+)
+from falcon_catalog.doctor.tables import load
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.locations import is_inside, key
+from falcon_catalog.locations import is_inside, key, with_scheme
 from falcon_catalog.store import dropped, locks, read_only, survey, tabulars
 from falcon_catalog.store.database import Database, StoreError, Transaction
 from falcon_catalog.store.survey import Place, Pointer
@@ -44,36 +53,36 @@ _HIDES_A_LOG = {
 }
 
 
+# Where the row of each repair is, and what must be found on it.
+_LOST: dict[str, tuple[Place, str]] = {
+    "forget": ("living", "metadata-missing"),
+    "forget-drop": ("dropped", "cannot-return"),
+}
+
+
 class RepairError(StoreError):
-    """A repair that is not to be done; the message says why. Nothing was changed."""
+    """A repair was refused; the message says why. Nothing was changed."""
 
 
-def repair(scope: Scope, name: str, tell: Tell) -> list[str]:
-    """Do one repair; return a line for each thing that it did.
-
-    Args:
-        scope: what is repaired.
-        name: as in EXPLAINED.
-        tell: is told how far it got.
+def repair(scope: Scope, name: str, progress: Progress) -> list[str]:
+    """Do one repair, named as in EXPLAINED; return a line for each thing that it did.
 
     Raises:
         RepairError: there is no such repair, or it is not needed, or would be a guess.
     """
     what, _, argument = name.partition("=")
-    given = argument.partition("@")
-    with_row: dict[str, Callable[[Scope, int, str], str]] = {
-        "repoint": _repoint,
-        "forget": _forget,
-        "forget-drop": _forget_drop,
+    row_id, at, location = argument.partition("@")
+    if row_id.isdecimal() and what == "repoint":
+        return [_repoint(scope, int(row_id), location)]
+    if row_id.isdecimal() and not at and what in _LOST:
+        return [_forget(scope, int(row_id), what)]
+    without_row: dict[str, Callable[[Scope, Progress], list[str]]] = {
+        "expired": _delete_expired,
+        "orphans": _delete_orphans,
+        "empty-folders": _remove_empty_folders,
     }
-    if what in with_row and given[0].isdecimal() and (what == "repoint" or not given[1]):
-        return [with_row[what](scope, int(given[0]), given[2])]
-    if name == "expired":
-        return _delete_expired(scope)
-    if name == "orphans":
-        return _delete_orphans(scope, tell)
-    if name == "empty-folders":
-        return _remove_empty_folders(scope, tell)
+    if name in without_row:
+        return without_row[name](scope, progress)
     raise RepairError(f"no such repair: {name!r}; there are {', '.join(EXPLAINED)}")
 
 
@@ -93,8 +102,8 @@ def _writing(scope: Scope) -> Iterator[Transaction]:
 def _repoint(scope: Scope, row_id: int, location: str) -> str:
     with _writing(scope) as tx:
         pointer = _row(scope, tx, "living", row_id)
-        new = _checked(pointer, location) if location else _predecessor(pointer)
-        metadata = metadata_files.read_own(pointer, new)
+        new = _checked(pointer, location) if location else _predecessor(scope, pointer)
+        metadata = read_own(scope.files, pointer, new)
         if metadata is None:
             raise RepairError(f"{new} is no intact metadata file of {pointer}")
         location_key = key(metadata["location"])
@@ -102,7 +111,7 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
         if other and not scope.settings.warehouse.allow_overlap:
             raise RepairError(f"{metadata['location']} is in use by another table: {other}")
         tabulars.repoint(tx, row_id, new, location_key)
-        lost = _lost_snapshots(pointer, metadata)
+        lost = _lost_snapshots(scope, pointer, metadata)
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"
 
 
@@ -111,65 +120,65 @@ def _checked(pointer: Pointer, location: str) -> str:
     own = location == pointer.metadata_location or is_inside(location, pointer.location_key)
     if not own:
         raise RepairError(f"{location} is not in the folder of {pointer}: {pointer.location_key}")
-    return location if location.startswith("file:") else f"file://{location}"
+    return with_scheme(location)
 
 
-def _predecessor(pointer: Pointer) -> str:
+def _predecessor(scope: Scope, pointer: Pointer) -> str:
     """Return the newest intact metadata file before the one that is lost, if it is certain."""
-    _, trouble = tables.load(pointer)
+    _, trouble = load(scope.files, pointer)
     if trouble is None or trouble.check == "metadata-unreadable":
         raise RepairError(f"{pointer}: its metadata file is intact or cannot be judged")
     # Where the row points at another table's file, that file's number means nothing.
     foreign = trouble.check == "foreign-metadata"
-    limit = None if foreign else metadata_files.version_of(pointer.metadata_location)
-    intact: list[metadata_files.MetadataFile] = []
-    for file in sorted(metadata_files.metadata_files(pointer), reverse=True):
+    limit = None if foreign else version_of(pointer.metadata_location)
+    intact: list[MetadataFile] = []
+    for file in sorted(metadata_files(scope.files, pointer), reverse=True):
         if intact and file.version < intact[0].version:
             break
         if limit is not None and file.version >= limit:
             continue
-        if metadata_files.read_own(pointer, file.path) is not None:
+        if read_own(scope.files, pointer, file.location) is not None:
             intact.append(file)
     if not intact:
         raise RepairError(f"{pointer}: no earlier metadata file is intact")
     if len(intact) > 1:
-        ways = " or ".join(f"--repair repoint={pointer.id}@{file.path}" for file in intact)
-        raise RepairError(f"{pointer}: {len(intact)} files may be the one before; choose: {ways}")
-    return f"file://{intact[0].path}"
+        choices = " or ".join(f"--repair repoint={pointer.id}@{file.location}" for file in intact)
+        raise RepairError(
+            f"{pointer}: {len(intact)} files may be the one before; choose: {choices}"
+        )
+    return with_scheme(intact[0].location)
 
 
-def _lost_snapshots(pointer: Pointer, metadata: metadata_files.JSON) -> str:
-    """Tell which snapshots were written for the table, later than this metadata knows."""
+def _lost_snapshots(scope: Scope, pointer: Pointer, metadata: JSON) -> str:
+    """Name the snapshots that were written for the table, later than this metadata knows."""
     known = {snapshot["snapshot-id"] for snapshot in metadata.get("snapshots", ())}
-    before, _ = tables.load(pointer)
+    before, _ = load(scope.files, pointer)
     if before is not None:
         written = {snapshot["snapshot-id"] for snapshot in before.get("snapshots", ())}
     else:
-        written = metadata_files.snapshots_written(
-            pointer, since=metadata.get("last-updated-ms", 0)
-        )
+        since = metadata.get("last-updated-ms", 0)
+        written = snapshots_written(scope.files, pointer, since=since)
     lost = sorted(written - known)
     if not lost:
         return "no snapshot is lost"
     return f"lost, or never committed: snapshot {', '.join(map(str, lost))}"
 
 
-def _forget(scope: Scope, row_id: int, _: str) -> str:
+def _forget(scope: Scope, row_id: int, name: str) -> str:
+    """Remove the row of what has lost its metadata, living or dropped."""
+    place, check_name = _LOST[name]
     with _writing(scope) as tx:
-        pointer = _row(scope, tx, "living", row_id)
-        _require_lost(pointer, "metadata-missing")
-        if left := metadata_files.metadata_files(pointer):
-            raise RepairError(f"{pointer}: metadata files are left: {left[-1].path}")
+        pointer = _row(scope, tx, place, row_id)
+        _, trouble = load(scope.files, pointer)
+        if trouble is None or trouble.check != check_name:
+            raise RepairError(f"{pointer}: its metadata file is not lost")
+        if place == "dropped":
+            dropped.delete(tx, row_id)
+            return f"{pointer}: forgotten; it had {pointer.metadata_location}"
+        if left := metadata_files(scope.files, pointer):
+            raise RepairError(f"{pointer}: metadata files are left: {left[-1].location}")
         tabulars.delete(tx, row_id)
     return f"{pointer}: its row is removed; it had {pointer.metadata_location}"
-
-
-def _forget_drop(scope: Scope, row_id: int, _: str) -> str:
-    with _writing(scope) as tx:
-        pointer = _row(scope, tx, "dropped", row_id)
-        _require_lost(pointer, "cannot-return")
-        dropped.delete(tx, row_id)
-    return f"{pointer}: forgotten; it had {pointer.metadata_location}"
 
 
 def _row(scope: Scope, tx: Transaction, place: Place, row_id: int) -> Pointer:
@@ -177,29 +186,23 @@ def _row(scope: Scope, tx: Transaction, place: Place, row_id: int) -> Pointer:
     pointer = survey.pointer(tx, place, row_id)
     if pointer is None:
         raise RepairError(f"there is no {place} table or view with the id {row_id}")
-    for one in storage.missing(tx, scope.settings):
+    for one in storage.missing(scope.files, tx, scope.settings):
         if one.holds(pointer):
             raise RepairError(f"{pointer} cannot be judged: {one}")
     return pointer
 
 
-def _require_lost(pointer: Pointer, check: str) -> None:
-    _, trouble = tables.load(pointer)
-    if trouble is None or trouble.check != check:
-        raise RepairError(f"{pointer}: its metadata file is not lost")
-
-
-def _delete_expired(scope: Scope) -> list[str]:
+def _delete_expired(scope: Scope, _: Progress) -> list[str]:
     with _writing(scope) as tx:
         deleted = survey.delete_expired(tx)
     return [f"{count} expired rows of {table} deleted" for table, count in deleted.items()]
 
 
-def _delete_orphans(scope: Scope, tell: Tell) -> list[str]:
+def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
     """Delete orphans, table by table: nobody can commit while those of one are deleted."""
     if scope.older_than_ms < DAY_MS:
         raise RepairError("orphans must be a day old at least: a commit may be about to need them")
-    report = examine(scope, tell)
+    report = check(scope, progress)
     if any(finding.check in _HIDES_A_LOG for finding in report.findings):
         raise RepairError(
             "no orphan can be told for certain while metadata cannot be read; repair that first"
@@ -210,33 +213,33 @@ def _delete_orphans(scope: Scope, tell: Tell) -> list[str]:
             if survey.pointer(tx, "living", pointer.id) != pointer:
                 lines.append(f"{pointer}: changed meanwhile, nothing deleted")
                 continue
-            deleted = [file for file in found if not _is_anothers(pointer, file.path)]
+            deleted = [file for file in found if not _is_anothers(scope, pointer, file.location)]
             for file in deleted:
-                Path(file.path).unlink(missing_ok=True)
+                scope.files.delete(file.location)
         size = sum(file.bytes for file in deleted)
         lines.append(f"{pointer}: {counted(len(deleted), 'metadata file')} deleted, {size} bytes")
     return lines or ["there are no orphans to delete"]
 
 
-def _remove_empty_folders(scope: Scope, tell: Tell) -> list[str]:
+def _is_anothers(scope: Scope, pointer: Pointer, location: str) -> bool:
+    try:
+        metadata = read(scope.files, location)
+    except CatalogError:
+        return False
+    return str(metadata.get(kind_of(pointer).uuid_key)).lower() != pointer.uuid
+
+
+def _remove_empty_folders(scope: Scope, progress: Progress) -> list[str]:
     """Remove folders without files; nobody can create a table in one while it is removed."""
     if scope.older_than_ms < DAY_MS:
         raise RepairError("they must be a day old at least: a client may be about to write there")
     removed, left = 0, []
-    for skeleton in examine(scope, tell).skeletons:
+    for empty in check(scope, progress).empty_folders:
         with _writing(scope) as tx:
-            if tabulars.overlapping(tx, key(skeleton.path), besides=None) is None and (
-                metadata_files.remove_skeleton(skeleton)
+            if tabulars.overlapping(tx, key(empty.location), besides=None) is None and (
+                remove_empty_folder(scope.files, empty.location)
             ):
                 removed += 1
             else:
-                left.append(f"{skeleton.path}: in use by now, or not to be removed; it stays")
+                left.append(f"{empty.location}: in use by now, or not to be removed; it stays")
     return [f"{counted(removed, 'folder')} of tables removed, no file in any", *left]
-
-
-def _is_anothers(pointer: Pointer, path: str) -> bool:
-    try:
-        metadata = files.read(LocalFileIO(), path)
-    except CatalogError:
-        return False
-    return str(metadata.get(metadata_files.kind_of(pointer).uuid_key)).lower() != pointer.uuid

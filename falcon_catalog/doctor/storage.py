@@ -1,12 +1,11 @@
-"""Which warehouses of a store are there: of the others nothing can be said, repaired or copied."""
+"""Which warehouses of a store are there: the others cannot be checked, repaired or copied."""
 
 from dataclasses import dataclass
 
 from falcon_catalog.catalog.mount import Condition, Root, examine, roots_of
 from falcon_catalog.doctor.findings import Finding, counted
-from falcon_catalog.errors import CatalogError
-from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.locations import is_inside, key
+from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.locations import key, key_or_none, strip_slash, with_scheme
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import survey, warehouses
 from falcon_catalog.store.database import Transaction
@@ -25,33 +24,31 @@ class Missing:
 
     def holds(self, pointer: Pointer) -> bool:
         """Return whether a table's metadata file lies in it."""
-        try:
-            inside = is_inside(pointer.metadata_location, self.root.location)
-        except CatalogError:
-            return False
-        return pointer.warehouse == self.root.name and inside
+        own = key_or_none(pointer.metadata_location)
+        inside = own is not None and own.startswith(key(self.root.location))
+        return inside and pointer.warehouse == self.root.name
 
 
-def missing(tx: Transaction, settings: Settings) -> list[Missing]:
+def missing(files: FileIO, tx: Transaction, settings: Settings) -> list[Missing]:
     """Return the warehouses that are not there.
 
     Where the settings name another location than the one that the store has marked, both are
-    looked at: a forgotten ``--warehouse`` must not make all tables look lost.
+    checked: a forgotten ``--warehouse`` must not make all tables look lost.
     """
     named = roots_of(settings.warehouse.roots)
     roots = {(each.name, key(each.location)) for each in named}
     marked = [
-        Root(name, f"file://{location.rstrip('/')}")
+        Root(name, strip_slash(with_scheme(location)))
         for name, location in warehouses.marked(tx)
         if (name, location) not in roots
     ]
-    found = [(each, examine(LocalFileIO(), tx, each)) for each in (*named, *marked)]
+    found = [(each, examine(files, tx, each)) for each in (*named, *marked)]
     return [Missing(each, condition) for each, condition in found if not condition.is_there]
 
 
 def findings(tx: Transaction, lacking: list[Missing]) -> list[Finding]:
     """Return one finding for each of them, whatever is in it."""
-    every = [*survey.pointers(tx, "living"), *survey.pointers(tx, "dropped")] if lacking else []
+    every = survey.all_pointers(tx) if lacking else []
     found = []
     for one in lacking:
         inside = [pointer.place for pointer in every if one.holds(pointer)]

@@ -1,23 +1,30 @@
-"""Check what one row points at: its metadata file, and what that names."""
+"""Check what one row points at: its metadata file, and the files that it names."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from falcon_catalog.catalog import metadata_files as files
-from falcon_catalog.doctor import contents, metadata_files
+from falcon_catalog.catalog.manifests import Sizes, Walk
+from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.doctor.findings import Finding
-from falcon_catalog.doctor.metadata_files import MetadataFile
+from falcon_catalog.doctor.metadata_files import (
+    MetadataFile,
+    kind_of,
+    metadata_files,
+    read_own,
+    version_of,
+)
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
     NotFoundError,
     ServiceUnavailableError,
 )
-from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.locations import is_inside, key, local_path
+from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.locations import key_or_none, strip_slash
 from falcon_catalog.store.survey import Pointer
+
+_SHOWN = 3
 
 JSON = dict[str, Any]
 
@@ -33,93 +40,97 @@ class Ages:
 
 
 @dataclass(slots=True)
-class Examined:
+class Checked:
     """What was found of one table or view."""
 
     findings: list[Finding] = field(default_factory=list)
     orphans: list[MetadataFile] = field(default_factory=list)
     reached: set[str] = field(default_factory=set)
-    """Paths of the metadata files that it reaches."""
+    """Keys of the metadata files that it reaches."""
 
 
-def examine(pointer: Pointer, ages: Ages, *, deep: bool) -> Examined:
+def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool) -> Checked:
     """Check one table or view, living or dropped."""
     if pointer.purging:
-        return Examined()
+        return Checked()
     # Listed before it is read: what is written in between is not seen at all.
-    listed = metadata_files.metadata_files(pointer)
-    metadata, trouble = load(pointer)
-    if metadata is None or trouble is not None:
-        return Examined([trouble] if trouble else [])
-    result = Examined(reached=set(_reached(pointer, metadata)))
-    result.findings.extend(_findings(pointer, metadata, deep=deep))
+    listed = metadata_files(files, pointer)
+    metadata, trouble = load(files, pointer)
+    if metadata is None:
+        return Checked([trouble] if trouble else [])
+    log = [entry["metadata-file"] for entry in metadata.get("metadata-log", ())]
+    keys = {key_or_none(location) for location in (pointer.metadata_location, *log)}
+    result = Checked(reached={location_key for location_key in keys if location_key is not None})
+    result.findings.extend(_check_metadata(files, pointer, metadata))
+    result.findings.extend(_missing(files, pointer, "history-missing", dict.fromkeys(log)))
+    if deep:
+        result.findings.extend(_check_content(files, pointer, metadata))
     if pointer.place == "dropped":
-        return result  # its folder stays as it is until it comes back or is let go of
-    unreached = [f for f in listed if f.path not in result.reached and f.changed < ages.settled]
-    present = metadata_files.version_of(pointer.metadata_location)
-    if newer := _newer(pointer, [f for f in unreached if f.version > present]):
-        result.findings.append(newer)
+        return result  # its folder stays as it is until it is restored or purged
+    unreached = [
+        file
+        for file in listed
+        if key_or_none(file.location) not in result.reached and file.changed < ages.settled
+    ]
+    present = version_of(pointer.metadata_location)
+    newer = sorted((file for file in unreached if file.version > present), reverse=True)
+    result.findings.extend(_newest_intact(files, pointer, newer))
     result.orphans = [
         file
         for file in unreached
-        if file.changed < ages.orphaned and (file.version <= present or not _is_metadata(file.path))
+        if file.changed < ages.orphaned
+        and (file.version <= present or not _is_metadata(files, file.location))
     ]
     return result
 
 
-def outside(pointer: Pointer, roots: Iterable[str]) -> Iterator[Finding]:
+def outside(files: FileIO, pointer: Pointer, roots: Iterable[str]) -> Iterator[Finding]:
     """Yield what is found if a row leads out of all ``roots``, also by a link.
 
     Args:
+        files: resolves links.
         pointer: the row; that its files are being deleted is no excuse.
-        roots: resolved paths.
+        roots: resolved keys.
     """
+    roots = tuple(roots)
     for what, location in (
         ("its location", pointer.location_key),
         ("its metadata file", pointer.metadata_location),
     ):
-        path = resolved(location)
-        if path is None or not any(is_inside(path, root) for root in roots):
-            leads = "" if path is None or path == local_path(location) else f", which is {path}"
+        own = key_or_none(location)
+        leads_to = None if own is None else files.resolve(location)
+        if leads_to is None or not leads_to.startswith(roots):
+            leads = "" if leads_to == own else f", which is {strip_slash(str(leads_to))}"
             yield Finding("outside-locations", str(pointer), f"{what} is {location}{leads}")
 
 
-def resolved(location: str) -> str | None:
-    """Return the path that a location leads to, links followed; None if it is not local."""
-    try:
-        return os.path.realpath(local_path(location))
-    except CatalogError:
-        return None
-
-
-def load(pointer: Pointer) -> tuple[JSON | None, Finding | None]:
+def load(files: FileIO, pointer: Pointer) -> tuple[JSON | None, Finding | None]:
     """Return the metadata that a row points at, or what keeps it from being the row's."""
-    kind, location = metadata_files.kind_of(pointer), pointer.metadata_location
+    kind, location = kind_of(pointer), pointer.metadata_location
     try:
-        metadata = kind.validate(files.read(LocalFileIO(), location))
+        metadata = kind.validate(read(files, location))
     except NotFoundError:
-        return None, _trouble(pointer, "metadata-missing", f"{location} is not there")
+        return None, _trouble(files, pointer, "metadata-missing", f"{location} is not there")
     except BadRequestError as error:
-        return None, _trouble(pointer, "metadata-damaged", f"{location}: {error}")
+        return None, _trouble(files, pointer, "metadata-damaged", f"{location}: {error}")
     except ServiceUnavailableError as error:
         return None, Finding("metadata-unreadable", str(pointer), error.message)
     if (uuid := kind.uuid_of(metadata)) != pointer.uuid:
         what = f"{location} is the metadata of {uuid}, the row is that of {pointer.uuid}"
-        return None, _trouble(pointer, "foreign-metadata", what)
+        return None, _trouble(files, pointer, "foreign-metadata", what)
     return metadata, None
 
 
-def _trouble(pointer: Pointer, check: str, what: str) -> Finding:
+def _trouble(files: FileIO, pointer: Pointer, check: str, what: str) -> Finding:
     if pointer.place == "dropped":
         return Finding("cannot-return", str(pointer), what, f"forget-drop={pointer.id}")
-    intact = any(
-        metadata_files.read_own(pointer, f.path) for f in metadata_files.metadata_files(pointer)
-    )
+    own = metadata_files(files, pointer)
+    intact = any(read_own(files, pointer, file.location) for file in own)
     return Finding(check, str(pointer), what, f"{'repoint' if intact else 'forget'}={pointer.id}")
 
 
-def _findings(pointer: Pointer, metadata: JSON, *, deep: bool) -> Iterator[Finding]:
-    if pointer.place == "living" and _key(metadata["location"]) != pointer.location_key:
+def _check_metadata(files: FileIO, pointer: Pointer, metadata: JSON) -> Iterator[Finding]:
+    if pointer.place == "living" and key_or_none(metadata["location"]) != pointer.location_key:
         what = f"the row has {pointer.location_key}, the metadata {metadata['location']}"
         repair = f"repoint={pointer.id}@{pointer.metadata_location}"
         yield Finding("location-mismatch", str(pointer), what, repair)
@@ -127,50 +138,77 @@ def _findings(pointer: Pointer, metadata: JSON, *, deep: bool) -> Iterator[Findi
     for snapshot in metadata.get("snapshots", ()):
         manifest_list = snapshot.get("manifest-list")
         if snapshot["snapshot-id"] == current and manifest_list is not None:
-            yield from contents.missing(pointer, "snapshot-missing", [manifest_list])
-    log = [entry["metadata-file"] for entry in metadata.get("metadata-log", ())]
-    yield from contents.missing(pointer, "history-missing", log)
-    if deep:
-        yield from contents.examine(pointer, metadata)
+            yield from _missing(files, pointer, "snapshot-missing", {manifest_list: None})
 
 
-def _key(location: str) -> str | None:
-    """Return a location in its comparable form; None for one that no table can have here."""
-    try:
-        return key(location)
-    except CatalogError:
-        return None
+def _check_content(files: FileIO, pointer: Pointer, metadata: JSON) -> Iterator[Finding]:
+    """Check that every file of every snapshot is there and as long as recorded, manifests whole."""
+    damaged: list[str] = []
+
+    def note(location: str, error: CatalogError) -> None:
+        is_reported = isinstance(error, NotFoundError)  # as missing
+        if not is_reported and key_or_none(location) is not None:
+            damaged.append(error.message)
+
+    walk = Walk(metadata, files.read, note)
+    manifests = walk.manifests()
+    data = {file.path: file.size for file in walk.files(manifests) if not file.is_deleted}
+    statistics = {
+        file["statistics-path"]: file.get("file-size-in-bytes")
+        for name in ("statistics", "partition-statistics")
+        for file in metadata.get(name, ())
+    }
+    yield from (Finding("content-missing", str(pointer), what) for what in damaged)
+    sizes = {**dict.fromkeys(walk.lists), **manifests, **data, **statistics}
+    yield from _missing(files, pointer, "content-missing", sizes)
 
 
-def _reached(pointer: Pointer, metadata: JSON) -> Iterator[str]:
-    log = (entry["metadata-file"] for entry in metadata.get("metadata-log", ()))
-    for location in (pointer.metadata_location, *log):
+def _missing(files: FileIO, pointer: Pointer, check: str, sizes: Sizes) -> Iterator[Finding]:
+    """Yield what is found if files are not there or of another length; one finding for all."""
+    gone: list[str] = []
+    damaged: dict[str, list[str]] = {check: [], "content-truncated": []}
+    elsewhere = 0
+    for location, size in sizes.items():
         try:
-            yield local_path(location)
-        except CatalogError:
-            continue
+            if (found := files.size(location)) != size and size is not None:
+                what = f"{location} has {found} bytes instead of {size}"
+                damaged["content-truncated"].append(what)
+        except NotFoundError:
+            gone.append(location)
+        except BadRequestError:
+            elsewhere += 1
+        except CatalogError as error:
+            damaged[check].append(error.message)
+    if gone:
+        verb = "is" if len(gone) == 1 else "are"
+        yield Finding(check, str(pointer), f"{_some(gone)} {verb} not there")
+    yield from (Finding(name, str(pointer), _some(all_)) for name, all_ in damaged.items() if all_)
+    if elsewhere:
+        yield Finding("not-local", str(pointer), f"{elsewhere} files are not local")
 
 
-def _newer(pointer: Pointer, found: list[MetadataFile]) -> Finding | None:
-    """Tell of the newest intact file that is newer than the one in force."""
-    for file in sorted(found, reverse=True):
-        metadata = metadata_files.read_own(pointer, file.path)
+def _some(lines: list[str]) -> str:
+    more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return f"{', '.join(lines[:_SHOWN])}{more}"
+
+
+def _newest_intact(files: FileIO, pointer: Pointer, newer: list[MetadataFile]) -> Iterator[Finding]:
+    """Yield what is found if a file is intact, newer than the one in force and not its child."""
+    for file in newer:
+        metadata = read_own(files, pointer, file.location)
         if metadata is not None:
             log = {entry["metadata-file"] for entry in metadata.get("metadata-log", ())}
-            goes_on = pointer.metadata_location in log
-            what = (
-                f"{file.path} is newer than {os.path.basename(pointer.metadata_location)}"  # noqa: PTH119
-                f" and {'goes on from it' if goes_on else 'does not go on from it'}"
-            )
-            return Finding(
-                "newer-metadata", str(pointer), what, f"repoint={pointer.id}@{file.path}"
-            )
-    return None
+            goes_on = "goes on" if pointer.metadata_location in log else "does not go on"
+            present = pointer.metadata_location.rsplit("/", 1)[-1]
+            what = f"{file.location} is newer than {present} and {goes_on} from it"
+            repair = f"repoint={pointer.id}@{file.location}"
+            yield Finding("newer-metadata", str(pointer), what, repair)
+            return
 
 
-def _is_metadata(path: str) -> bool:
+def _is_metadata(files: FileIO, location: str) -> bool:
     try:
-        files.read(LocalFileIO(), path)
+        read(files, location)
     except CatalogError:
         return False
     return True

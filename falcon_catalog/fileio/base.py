@@ -1,34 +1,68 @@
-"""What the catalog asks of a file store: Iceberg's FileIO, reduced to metadata files."""
+"""File access by location: Iceberg's FileIO, reduced to what the catalog and its commands need.
 
-from collections.abc import Hashable
-from typing import Protocol
+One implementation a kind of storage. All of them take any location of their scheme and leave it to
+the caller whether it may be used.
+"""
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
+
+Kind = Literal["file", "folder", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a listing shows of one file or folder."""
+
+    location: str
+    kind: Kind
+    """``other``: a symbolic link, or what is no regular file. It is never followed."""
+    bytes: int
+    changed: int
+    """When it was written last; milliseconds since 1970-01-01 UTC. 0 where a store does not say."""
+
+    @property
+    def name(self) -> str:
+        """Return the last segment of the location."""
+        return self.location.rsplit("/", 1)[-1]
 
 
 class FileIO(Protocol):
-    """Reads, writes and deletes whole files by location."""
+    """Reads, writes, lists and deletes whole files by location.
+
+    Every operation raises BadRequestError for a location that cannot name a file here, and
+    ServiceUnavailableError where the storage does not answer or refuses.
+    """
 
     def read(self, location: str) -> bytes:
         """Return the content of a file.
 
         Raises:
             NotFoundError: there is no such file.
-            BadRequestError: the location cannot name a file here.
         """
 
-    def require(self, location: str) -> None:
-        """Do nothing if there is such a file.
-
-        Raises:
-            NotFoundError: there is none.
-        """
+    def exists(self, location: str) -> bool:
+        """Return whether there is such a file."""
 
     def size(self, location: str) -> int:
         """Return the bytes of a file.
 
         Raises:
             NotFoundError: there is no such file.
-            BadRequestError: the location cannot name a file here.
         """
+
+    def version(self, location: str) -> Hashable:
+        """Return what changes when a file is replaced by another; the file is not read.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+
+    def list(self, location: str) -> Iterator[Entry]:
+        """Yield what lies directly in a folder, in no order; nothing if there is no such folder."""
 
     def write(self, location: str, *pieces: bytes) -> None:
         """Create a file of these pieces that outlives a power cut once this returns.
@@ -38,14 +72,10 @@ class FileIO(Protocol):
                 not be made durable and no part of it is left behind.
         """
 
-    def delete(self, location: str) -> None:
-        """Delete a file; one that is not there is no error."""
+    def create(self, location: str, content: bytes) -> bool:
+        """Create a file, whole or not at all; return False, and leave it, if there is one.
 
-    def version(self, location: str) -> Hashable:
-        """Return what changes when a file is replaced by another; the file is not read.
-
-        Raises:
-            NotFoundError: there is no such file.
+        Either way the file is durable on return.
         """
 
     def replace(self, location: str, content: bytes) -> None:
@@ -55,20 +85,48 @@ class FileIO(Protocol):
             ServiceUnavailableError: it could not be done; what was there is still there.
         """
 
+    def delete(self, location: str) -> None:
+        """Delete a file; one that is not there is no error."""
+
+    def resolve(self, location: str) -> str:
+        """Return the key of the place that a location leads to: links are followed."""
+
     def is_empty(self, location: str) -> bool:
-        """Say whether nothing lies below a location, hidden files aside."""
+        """Return whether nothing lies below a location, hidden files aside."""
 
     def prepare_table(self, location: str, *, staged: bool = False) -> None:
         """Make what engines expect to find at a table's location before they write.
 
         For a table that is only ``staged`` it need not outlive a power cut.
-
-        Raises:
-            ServiceUnavailableError: it could not be made.
         """
 
     def abandon_table(self, location: str) -> None:
         """Count on nothing that ``prepare_table`` made: the table was not created."""
 
-    def remove_empty_folders(self, location: str) -> None:
-        """Remove what is at a location as far as there is no file in it."""
+    def remove_empty_folders(self, location: str) -> bool:
+        """Remove what is at a location as far as there is no file in it.
+
+        Returns whether nothing is left there.
+        """
+
+
+def no_such_file(location: str) -> NotFoundError:
+    """Return the error for a file that is not there, in the words of Java's library."""
+    return NotFoundError(f"Failed to open input stream for file: {location}")
+
+
+def walk(files: FileIO, folder: Entry) -> Iterator[tuple[Entry, list[Entry], list[Entry]]]:
+    """Yield each folder from the given one down, the folders in it, and all else in it.
+
+    The caller removes folders from the list to leave them out. As ``os.walk``, it does not follow
+    links and takes a folder that is gone by now for an empty one. One that cannot be listed is
+    shown as if it held something that is no folder.
+    """
+    try:
+        entries = list(files.list(folder.location))
+    except ServiceUnavailableError:
+        entries = [replace(folder, kind="other")]
+    folders = [entry for entry in entries if entry.kind == "folder"]
+    yield folder, folders, [entry for entry in entries if entry.kind != "folder"]
+    for inner in folders:
+        yield from walk(files, inner)

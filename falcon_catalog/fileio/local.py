@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -9,13 +10,15 @@ from pathlib import Path
 
 from falcon_catalog import durable_files
 from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
+from falcon_catalog.fileio.base import Entry, Kind, no_such_file
 from falcon_catalog.fileio.deadline import Reader
-from falcon_catalog.locations import local_path
+from falcon_catalog.locations import key, local_path
 
 Timing = contextlib.AbstractContextManager[None]
 
 _ATTEMPTS = 3
 _MOST_PIECES = 1024  # that one writev takes, on Linux
+_KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder"}
 
 
 class LocalFileIO:
@@ -44,12 +47,17 @@ class LocalFileIO:
         with _found(location):
             return self._reader.read(local_path(location))
 
-    def require(self, location: str) -> None:
-        """Do nothing if there is such a file."""
-        with _found(location):
-            path = local_path(location)
-            if not os.access(path, os.F_OK):  # on each load's way, and faster than stat
+    def exists(self, location: str) -> bool:
+        """Return whether there is such a file."""
+        path = local_path(location)
+        if os.access(path, os.F_OK):  # on each load's way, and faster than stat
+            return True
+        try:
+            with _found(location):
                 os.stat(path)  # noqa: PTH116 - says why
+        except NotFoundError:
+            return False
+        return True
 
     def size(self, location: str) -> int:
         """Return the bytes of a file."""
@@ -80,7 +88,8 @@ class LocalFileIO:
 
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
-        Path(local_path(location)).unlink(missing_ok=True)
+        with _unavailable_on_trouble(location, "delete"):
+            Path(local_path(location)).unlink(missing_ok=True)
 
     def version(self, location: str) -> Hashable:
         """Return what changes when a file is replaced by another, on this file system or not."""
@@ -88,30 +97,77 @@ class LocalFileIO:
             status = os.stat(local_path(location))  # noqa: PTH116 - on each write's way
         return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
-    def replace(self, location: str, content: bytes) -> None:
-        """Create a file, or take the place of one; made by root, it is the folder's owner's."""
+    def list(self, location: str) -> Iterator[Entry]:
+        """Yield what lies directly in a folder, in no order; nothing if there is no such folder."""
+        found = []
+        with (
+            contextlib.suppress(NotFoundError),
+            _found(location),
+            os.scandir(local_path(location)) as entries,
+        ):
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                    status = entry.stat(follow_symlinks=False)
+                    kind = _KINDS.get(stat.S_IFMT(status.st_mode), "other")
+                    where = f"{location.rstrip('/')}/{entry.name}"
+                    changed = status.st_mtime_ns // 1_000_000
+                    found.append(Entry(where, kind, status.st_size, changed))
+        return iter(found)
+
+    def create(self, location: str, content: bytes) -> bool:
+        """Create a file, whole or not at all; return False, and leave it, if there is one."""
         with _unavailable_on_trouble(location):
-            path = Path(local_path(location))
-            self._folders.make(str(path.parent))
-            new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-            try:
-                new.write_bytes(content)
-                durable_files.inherit(new)
-                if self._durable:
-                    durable_files.sync_file(str(new))
-                new.rename(path)
-            finally:
-                new.unlink(missing_ok=True)
+            path = local_path(location)
+            if not os.path.lexists(path):
+                with (
+                    contextlib.suppress(FileExistsError),
+                    self._made_beside(path, content) as new,
+                ):
+                    os.link(new, path)
+                    return True
+            # Who made it may not have made its entry durable yet, or was killed before.
             if self._durable:
-                durable_files.sync(str(path.parent))
+                self._folders.make(os.path.dirname(path))  # noqa: PTH120
+                durable_files.sync_entry(path)
+        return False
+
+    def replace(self, location: str, content: bytes) -> None:
+        """Create a file, or take the place of one, whole or not at all."""
+        with _unavailable_on_trouble(location):
+            path = local_path(location)
+            with self._made_beside(path, content) as new:
+                new.rename(path)
+
+    @contextlib.contextmanager
+    def _made_beside(self, path: str, content: bytes) -> Iterator[Path]:
+        """Make a file beside its place, from where it is moved there; then make that durable.
+
+        Made by root, it belongs to the owner of the folder.
+        """
+        folder, name = os.path.split(path)
+        self._folders.make(folder)
+        new = Path(folder, f".{os.getpid()}.{threading.get_ident()}.{name}"[:255])
+        try:
+            new.write_bytes(content)
+            durable_files.inherit(new)
+            if self._durable:
+                durable_files.sync_file(str(new))
+            yield new
+        finally:
+            new.unlink(missing_ok=True)
+        if self._durable:
+            durable_files.sync(folder)
+
+    def resolve(self, location: str) -> str:
+        """Return the key of the place that a location leads to: links are followed."""
+        return key(os.path.realpath(local_path(location)))
 
     def is_empty(self, location: str) -> bool:
-        """Say whether a folder is missing, or holds nothing but what a new file system does."""
-        try:
-            with _found(location), os.scandir(local_path(location)) as entries:
-                return all(e.name.startswith(".") or e.name == "lost+found" for e in entries)
-        except NotFoundError:
-            return True
+        """Return whether a folder is missing, or holds nothing but what a new file system does."""
+        return all(
+            entry.name.startswith(".") or entry.name == "lost+found"
+            for entry in self.list(location)
+        )
 
     def prepare_table(self, location: str, *, staged: bool = False) -> None:
         """Make ``metadata/`` and ``data/``: DuckDB writes into them without making them.
@@ -130,10 +186,11 @@ class LocalFileIO:
         for folder in (path, f"{path}/metadata", f"{path}/data"):
             self._folders.forget(folder)
 
-    def remove_empty_folders(self, location: str) -> None:
+    def remove_empty_folders(self, location: str) -> bool:
         """Remove the folder at a location and those in it, but those that hold a file."""
         durable_files.remove_empty(local_path(location))
         self.abandon_table(location)
+        return not os.path.lexists(local_path(location))
 
 
 @contextlib.contextmanager
@@ -141,17 +198,17 @@ def _found(location: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise NotFoundError(f"Failed to open input stream for file: {location}") from error
+        raise no_such_file(location) from error
     except OSError as error:
         raise ServiceUnavailableError(f"Cannot read {location}: {error.strerror}") from error
 
 
 @contextlib.contextmanager
-def _unavailable_on_trouble(location: str) -> Iterator[None]:
+def _unavailable_on_trouble(location: str, attempt: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ServiceUnavailableError(f"Cannot write {location}: {error.strerror}") from error
+        raise ServiceUnavailableError(f"Cannot {attempt} {location}: {error.strerror}") from error
 
 
 def _create(path: str, pieces: Sequence[bytes], sync: Callable[[int], None] | None) -> None:

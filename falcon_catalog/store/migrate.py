@@ -5,6 +5,9 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
+from pathlib import Path
+
+from falcon_catalog.store.transaction import Transaction, now_ms
 
 _SET = "falcon_catalog"
 
@@ -42,6 +45,26 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
             connection.execute("ROLLBACK")
         raise
     return pending
+
+
+@contextlib.contextmanager
+def migrated(path: Path) -> Iterator[Transaction]:
+    """Migrate a database that nobody else has open, and change it in one transaction.
+
+    The file alone is the database on return, so that it can be renamed; it is not synced.
+
+    Raises:
+        SchemaTooNewError, sqlite3.Error: as ``migrate``.
+    """
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        # Without a log beside it.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = FULL")
+        migrate(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        yield Transaction(connection, now_ms())
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def difference(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:

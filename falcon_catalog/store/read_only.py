@@ -1,17 +1,20 @@
-"""Look at a store without changing it, be it served, stopped or left by a killed server."""
+"""Read a store without changing it, whether it is served, stopped or left by a killed server."""
 
 import contextlib
 import sqlite3
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 from falcon_catalog.store import creation
-from falcon_catalog.store.database import StoreError, Transaction
 from falcon_catalog.store.migrate import difference
+from falcon_catalog.store.transaction import DamagedStoreError, StoreError, Transaction, now_ms
+
+__all__ = ["copy", "look", "now_ms", "one_moment"]
 
 _BUSY_TIMEOUT_MS = 10_000
+_PAGES = 4096
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 @contextlib.contextmanager
@@ -22,7 +25,8 @@ def look(path: Path, *, immutable: bool = False, older: bool = False) -> Iterato
     schema may be an older version's; what later versions added must not be asked for.
 
     Raises:
-        StoreError: there is none, it is no database, or its schema is of another version.
+        DamagedStoreError: it is no database, or a damaged one.
+        StoreError: there is none, or its schema is of another version.
     """
     if not creation.is_made(path):
         raise StoreError(f"store {path}: there is no such file")
@@ -37,7 +41,9 @@ def look(path: Path, *, immutable: bool = False, older: bool = False) -> Iterato
             _check_schema(path, connection, older=older)
             yield Transaction(connection, now_ms())
     except sqlite3.Error as error:
-        raise StoreError(f"store {path}: {error}") from error
+        is_damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+        kind = DamagedStoreError if is_damaged else StoreError
+        raise kind(f"store {path}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -52,9 +58,14 @@ def one_moment(path: Path) -> Iterator[Transaction]:
             tx.connection.execute("ROLLBACK")
 
 
-def now_ms() -> int:
-    """Return milliseconds since 1970-01-01 UTC."""
-    return time.time_ns() // 1_000_000
+def copy(tx: Transaction, path: Path, progress: Callable[[str], None]) -> None:
+    """Copy the moment that a transaction sees into a database file."""
+
+    def report(_status: int, remaining: int, total: int) -> None:
+        progress(f"{total - remaining} of {total} pages of the database copied")
+
+    with contextlib.closing(sqlite3.connect(path)) as target:
+        tx.connection.backup(target, pages=_PAGES, progress=report)
 
 
 def _check_schema(path: Path, connection: sqlite3.Connection, *, older: bool) -> None:

@@ -8,6 +8,7 @@ from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.tabulars import Kind
 
 Place = Literal["living", "dropped"]
+PLACES: tuple[Place, ...] = ("living", "dropped")
 
 _LIVING = (
     "SELECT t.id, w.name, n.path, t.name, t.kind, t.uuid, t.metadata_location, t.location_key, 0"
@@ -48,6 +49,11 @@ def pointers(tx: Transaction, place: Place, *, after: int = 0, size: int = -1) -
     return [_pointer(place, row) for row in rows]
 
 
+def all_pointers(tx: Transaction) -> list[Pointer]:
+    """Return all pointers, the living ones first."""
+    return [each for place in PLACES for each in pointers(tx, place)]
+
+
 def pointer(tx: Transaction, place: Place, row_id: int) -> Pointer | None:
     """Return one pointer, or None."""
     row = tx.one(f"{_SELECT[place]} WHERE t.id = ?", (row_id,))
@@ -67,6 +73,22 @@ def _pointer(place: Place, row: tuple[Any, ...]) -> Pointer:
         location_key=location_key,
         purging=bool(purging),
     )
+
+
+def integrity_problems(tx: Transaction, most: int = 100) -> list[str]:
+    """Return what SQLite finds wrong with its own file, at most so many problems."""
+    return [text for (text,) in tx.all(f"PRAGMA integrity_check({most})") if text != "ok"]
+
+
+def broken_references(tx: Transaction) -> list[tuple[str, int, str]]:
+    """Return each row that names a row that is not there: its table, its id, the other table."""
+    rows = tx.all("PRAGMA foreign_key_check")
+    return [(table, row_id, other) for table, row_id, other, _ in rows]
+
+
+def journal_mode(tx: Transaction) -> str:
+    """Return how the database keeps its log."""
+    return str(tx.all("PRAGMA journal_mode")[0][0])
 
 
 def location_keys(tx: Transaction) -> list[tuple[str, int]]:

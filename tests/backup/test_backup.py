@@ -298,7 +298,7 @@ def test_a_lost_store_and_lost_metadata_come_back_for_every_engine(
         path.unlink()
     status, out, err = operator.run("restore", str(stopped))
     assert status == 0, out
-    assert "2 of 2 metadata files were missing, and are back" in err
+    assert "2 of 2 metadata files were missing and are restored" in err
     with serving(operator.folder) as server:
         client = load_catalog("c", type="rest", uri=server.url)
         client.load_table("ns.a").append(rows(3))

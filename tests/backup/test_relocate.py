@@ -337,10 +337,10 @@ main(sys.argv[3:])
         ("os.fdatasync", 1, False),
         ("os.writev", 4, False),
         ("os.fdatasync", 20, False),
-        ("falcon_catalog.backup.relocate._verify", 1, False),
+        ("falcon_catalog.backup.relocate._switch", 1, False),
         ("falcon_catalog.store.relocation.repoint", 3, False),
         ("falcon_catalog.store.relocation.answers", 1, False),
-        ("falcon_catalog.cli.relocate.examine", 1, True),
+        ("falcon_catalog.cli.relocate.check", 1, True),
     ],
 )
 def test_killed_and_run_again(

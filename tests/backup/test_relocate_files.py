@@ -15,7 +15,7 @@ import pytest
 
 from falcon_catalog.backup import avro, position_deletes
 from falcon_catalog.backup.prefix import Move
-from falcon_catalog.backup.rewriting import Output, Rewriter
+from falcon_catalog.backup.rewriting import Rewriter
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.fileio.local import LocalFileIO
 
@@ -226,12 +226,15 @@ def test_manifests_of_the_first_version_may_be_named_by_metadata_itself(tmp_path
     old, new = tmp_path / "old", tmp_path / "new"
     (new / "metadata").mkdir(parents=True)
     (new / "a.parquet").write_bytes(b"1234")
+    nothing: dict[str, Any] = {"type": "record", "name": "r102", "fields": []}
     entry = {
         "type": "record",
         "name": "data_file",
         "fields": [
             {"name": "file_path", "type": "string", "field-id": 100},
             {"name": "file_format", "type": "string", "field-id": 101},
+            {"name": "partition", "type": nothing, "field-id": 102},
+            {"name": "record_count", "type": "long", "field-id": 103},
             {"name": "file_size_in_bytes", "type": "long", "field-id": 104},
         ],
     }
@@ -243,7 +246,13 @@ def test_manifests_of_the_first_version_may_be_named_by_metadata_itself(tmp_path
             {"name": "data_file", "type": entry, "field-id": 2},
         ],
     }
-    file = {"file_path": f"{old}/a.parquet", "file_format": "PARQUET", "file_size_in_bytes": 4}
+    file = {
+        "file_path": f"{old}/a.parquet",
+        "file_format": "PARQUET",
+        "partition": {},
+        "record_count": 1,
+        "file_size_in_bytes": 4,
+    }
     with (new / "metadata" / "m0.avro").open("wb") as out:
         fastavro.writer(out, schema, [{"status": 1, "data_file": file}])
     metadata = {
@@ -252,8 +261,7 @@ def test_manifests_of_the_first_version_may_be_named_by_metadata_itself(tmp_path
         "snapshots": [{"snapshot-id": 1, "manifests": [f"{old}/metadata/m0.avro"]}],
     }
     (new / "metadata" / "v7.metadata.json").write_text(json.dumps(metadata))
-    files = LocalFileIO()
-    rewriter = Rewriter(Move.of(str(old), str(new)), files, Output(files, dry=False))
+    rewriter = Rewriter(Move.of(str(old), str(new)), LocalFileIO())
     location, moved = rewriter.metadata(f"{old}/metadata/v7.metadata.json")
     assert rewriter.problems == []
     assert Path(location).name.startswith("00008-")

@@ -9,6 +9,7 @@ import pytest
 from falcon_catalog import durable_files
 from falcon_catalog.errors import BadRequestError, NotFoundError, ServiceUnavailableError
 from falcon_catalog.fileio import deadline
+from falcon_catalog.fileio.base import Entry, walk
 from falcon_catalog.fileio.local import LocalFileIO
 
 pytestmark = pytest.mark.serverless
@@ -32,6 +33,120 @@ def test_a_file_that_exists_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ServiceUnavailableError, match="File exists"):
         files.write(f"{tmp_path}/x", b"second")
     assert (tmp_path / "x").read_bytes() == b"first"
+
+
+def test_a_file_exists_or_not(tmp_path: Path) -> None:
+    assert not files.exists(f"{tmp_path}/x")
+    assert not files.exists(f"{tmp_path}/x/y")
+    files.write(f"{tmp_path}/x", b"1")
+    assert files.exists(f"file://{tmp_path}/x")
+    assert not files.exists(f"{tmp_path}/x/y")
+    with pytest.raises(BadRequestError):
+        files.exists("s3://bucket/x")
+
+
+class TestCreate:
+    def test_a_file_is_made_with_its_folders_and_never_overwritten(self, tmp_path: Path) -> None:
+        assert files.create(f"file://{tmp_path}/a/b/x", b"first")
+        assert not files.create(f"file://{tmp_path}/a/b/x", b"second")
+        assert (tmp_path / "a/b/x").read_bytes() == b"first"
+        assert [path.name for path in (tmp_path / "a/b").iterdir()] == ["x"]
+
+    def test_one_that_another_makes_meanwhile_is_left(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        really = os.link
+
+        def late(source: str, target: str) -> None:
+            Path(target).write_bytes(b"another's")
+            really(source, target)
+
+        monkeypatch.setattr("os.link", late)
+        assert not files.create(f"{tmp_path}/x", b"ours")
+        assert (tmp_path / "x").read_bytes() == b"another's"
+        assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+    def test_a_link_that_leads_nowhere_counts_as_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "x").symlink_to(tmp_path / "nowhere")
+        assert not files.create(f"{tmp_path}/x", b"1")
+        assert not (tmp_path / "nowhere").exists()
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_it_is_durable_whoever_made_it(
+        self, tmp_path: Path, synced: list[str], *, there: bool
+    ) -> None:
+        folder = tmp_path / "a"
+        if there:
+            folder.mkdir()
+            (folder / "x").write_bytes(b"1")
+        assert LocalFileIO().create(f"{folder}/x", b"1") is not there
+        assert str(tmp_path) in synced
+        assert synced[-1] == str(folder)
+
+    def test_a_failure_leaves_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(_path: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(durable_files, "sync_file", full)
+        for act in (files.create, files.replace):
+            with pytest.raises(ServiceUnavailableError, match="No space left"):
+                act(f"{tmp_path}/x", b"1")
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestList:
+    def test_what_lies_in_a_folder_and_nothing_below(self, tmp_path: Path) -> None:
+        (tmp_path / "inner" / "deep").mkdir(parents=True)
+        (tmp_path / "x").write_bytes(b"abc")
+        os.utime(tmp_path / "x", (1, 1.5))
+        (tmp_path / "link").symlink_to(tmp_path / "inner")
+        (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+        os.mkfifo(tmp_path / "pipe")
+        found = {entry.name: entry for entry in files.list(f"file://{tmp_path}/")}
+        assert {name: entry.kind for name, entry in found.items()} == {
+            "inner": "folder",
+            "x": "file",
+            "link": "other",
+            "broken": "other",
+            "pipe": "other",
+        }
+        assert found["x"] == Entry(f"file://{tmp_path}/x", "file", 3, 1500)
+
+    def test_of_no_folder_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "x").write_bytes(b"abc")
+        assert list(files.list(f"{tmp_path}/x")) == []
+        assert list(files.list(f"{tmp_path}/y")) == []
+
+    def test_a_walk_visits_what_is_left_in_the_list(self, tmp_path: Path) -> None:
+        for path in ("a/b", "a/c", "d/e"):
+            (tmp_path / path).mkdir(parents=True)
+        (tmp_path / "a/b/x").write_bytes(b"1")
+        (tmp_path / "a/link").symlink_to(tmp_path / "d")
+        seen = {}
+        for folder, inner, others in walk(files, Entry(str(tmp_path), "folder", 0, 0)):
+            inner[:] = [each for each in inner if each.name != "d"]
+            seen[folder.location.removeprefix(str(tmp_path))] = [each.name for each in others]
+        assert seen == {"": [], "/a": ["link"], "/a/b": ["x"], "/a/c": []}
+
+    def test_a_folder_that_cannot_be_listed_is_not_taken_for_empty(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_path: str) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("os.scandir", refuse)
+        with pytest.raises(ServiceUnavailableError, match="Permission denied"):
+            files.list(str(tmp_path))
+        ((_, inner, others),) = walk(files, Entry(str(tmp_path), "folder", 0, 0))
+        assert (inner, [each.kind for each in others]) == ([], ["other"])
+
+
+def test_a_location_is_resolved_through_links(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    assert files.resolve(f"file://{tmp_path}/link/x") == f"{os.path.realpath(tmp_path)}/there/x/"
 
 
 def test_a_file_that_cannot_be_written_whole_leaves_nothing(
@@ -109,14 +224,14 @@ class TestEmptyFolders:
         (table / "data/a=2/kept.parquet").write_bytes(b"x")
         (tmp_path / "elsewhere").mkdir()
         (table / "data/a=3").symlink_to(tmp_path / "elsewhere")
-        LocalFileIO().remove_empty_folders(f"file://{table}")
+        assert not LocalFileIO().remove_empty_folders(f"file://{table}")
         left = sorted(str(path.relative_to(table)) for path in table.rglob("*"))
         assert left == ["data", "data/a=2", "data/a=2/kept.parquet", "data/a=3"]
         (table / "data/a=2/kept.parquet").unlink()
         (table / "data/a=3").unlink()
-        LocalFileIO().remove_empty_folders(str(table))
+        assert LocalFileIO().remove_empty_folders(str(table))
         assert sorted(tmp_path.rglob("*")) == [tmp_path / "elsewhere", tmp_path / "ns"]
-        LocalFileIO().remove_empty_folders(str(table))  # it is not there
+        assert LocalFileIO().remove_empty_folders(str(table))  # it is not there
 
     def test_a_folder_that_was_removed_is_made_again_and_durable(
         self, tmp_path: Path, synced: list[str]

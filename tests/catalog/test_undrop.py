@@ -1,5 +1,6 @@
 """Dropped tables come back, or go for good: purge, retention, undrop, unregister."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -225,6 +226,25 @@ class TestLettingGo:
         client.purge_table("ns.t")
         expire(ns)
         assert {path.suffix for path in files_below(table.location())} == {".parquet"}
+
+    def test_manifests_that_a_snapshot_of_v1_names_itself_are_purged_with_their_files(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        table = client.create_table("ns.t", ROWS.schema, properties={"format-version": "1"})
+        table.append(ROWS)
+        snapshot = table.current_snapshot()
+        assert snapshot is not None
+        paths = [manifest.manifest_path for manifest in snapshot.manifests(table.io)]
+        path_of(snapshot.manifest_list).unlink()
+        file = path_of(table.metadata_location)
+        metadata = json.loads(file.read_bytes())
+        del metadata["snapshots"][0]["manifest-list"]
+        metadata["snapshots"][0]["manifests"] = paths
+        file.write_text(json.dumps(metadata))
+        client.purge_table("ns.t")
+        [said] = expire(ns)
+        assert said.endswith(" 0 kept")
+        assert files_below(table.location()) == []
 
     def test_a_foreign_file_that_metadata_names_stays(
         self, ns: Server, client: RestCatalog

@@ -6,8 +6,10 @@ Numbers like 517 are the field ids of the table specification, "Manifests".
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from falcon_catalog.catalog.manifests import entries_of, manifests_of
 from falcon_catalog.catalog.policy import check_allowed
 from falcon_catalog.catalog.scan_planning import iceberg, values
 from falcon_catalog.catalog.scan_planning.manifest_cache import Key
@@ -112,10 +114,9 @@ def read_list(
         ForbiddenError: its manifest list lies outside the allowed locations.
         BadRequestError: what is there is no manifest list of this table.
     """
-    location = snapshot.get("manifest-list")
-    if location is None:  # the first writers of v1 put the manifests' paths into the snapshot
-        return [_bare(warehouse, path, specs) for path in snapshot.get("manifests") or ()]
-    rows = iceberg.read_manifest_list(_content(warehouse, location), location)
+    rows = manifests_of(snapshot, partial(_content, warehouse))
+    if snapshot.get("manifest-list") is None:
+        return [_bare(warehouse, row[500], specs) for row in rows]
     return [
         Manifest(
             path=row[500],
@@ -166,12 +167,7 @@ def _entries(warehouse: Warehouse, manifest: Manifest) -> iceberg.Entries:
     key = Key(manifest.path, manifest.length)
     found = warehouse.manifests.get(key)
     if found is None:
-        content = _content(warehouse, manifest.path)
-        if len(content) < manifest.length:  # at a block's end nothing else would show it
-            raise BadRequestError(
-                f"Manifest {manifest.path} is cut short: {len(content)} of {manifest.length} bytes"
-            )
-        found = iceberg.read_manifest(content, manifest.path)
+        found = entries_of(manifest.path, manifest.length, partial(_content, warehouse))
         warehouse.manifests.put(key, found)
     return found
 

@@ -1,0 +1,137 @@
+"""From a table's metadata over manifest lists and manifests to files: one walk for all who need it.
+
+Scan planning, purges and the doctor read through here. ``read`` returns the content of a location:
+paths stand in metadata that clients write, so the caller decides there what may be opened.
+Numbers are the field ids of the table specification, "Manifests".
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from falcon_catalog.catalog.scan_planning import iceberg
+from falcon_catalog.catalog.scan_planning.iceberg import Entries
+from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
+
+MANIFEST_PATH, MANIFEST_LENGTH = 500, 501
+STATUS, DATA_FILE = 0, 2
+DELETED = 2  # a status
+CONTENT, FILE_PATH, FILE_FORMAT, FILE_SIZE = 134, 100, 101, 104
+COLUMN_SIZES, LOWER_BOUNDS, UPPER_BOUNDS, SPLIT_OFFSETS, REFERENCED = 108, 125, 128, 132, 143
+POSITION_DELETES = 1  # a content
+
+_log = logging.getLogger(__name__)
+
+JSON = Mapping[str, Any]
+Read = Callable[[str], bytes]
+Sizes = dict[str, int | None]
+"""Locations of files, and the bytes that each should have, where that is recorded."""
+
+
+def manifests_of(snapshot: JSON, read: Read) -> list[dict[int, Any]]:
+    """Return the lines of a snapshot's manifest list, by field id.
+
+    The first writers of v1 put the paths of manifests into the snapshot: then path and length,
+    which is None, are all that a line holds.
+
+    Raises:
+        BadRequestError: it is no manifest list, or is cut short.
+    """
+    location = snapshot.get("manifest-list")
+    if location is None:
+        paths = snapshot.get("manifests") or ()
+        return [{MANIFEST_PATH: path, MANIFEST_LENGTH: None} for path in paths]
+    return iceberg.read_manifest_list(read(location), location)
+
+
+def entries_of(path: str, length: int | None, read: Read) -> Entries:
+    """Return the entries of a manifest.
+
+    Raises:
+        BadRequestError: it is no manifest, or is shorter than ``length``.
+    """
+    content = read(path)
+    if length is not None and len(content) < length:  # at a block's end nothing else would show it
+        raise BadRequestError(f"Manifest {path} is cut short: {len(content)} of {length} bytes")
+    return iceberg.read_manifest(content, path)
+
+
+class NamedFile(NamedTuple):
+    """A data or delete file that a manifest names."""
+
+    path: str
+    size: int
+    is_deleted: bool
+    """Whether the snapshot that wrote the manifest deleted it."""
+
+
+@dataclass(slots=True)
+class Walk:
+    """The manifest lists, manifests and files of all snapshots of one table."""
+
+    metadata: JSON
+    read: Read
+    trouble: Callable[[str, CatalogError], None]
+    """Called with each manifest list and manifest that cannot be read; the walk goes on after it,
+    unless it raises."""
+
+    @property
+    def lists(self) -> list[str]:
+        """Return the locations of the manifest lists."""
+        snapshots = self.metadata.get("snapshots", ())
+        named = (snapshot.get("manifest-list") for snapshot in snapshots)
+        return [location for location in named if location is not None]
+
+    def manifests(self) -> Sizes:
+        """Read the manifest lists; return each manifest once."""
+        found: Sizes = {}
+        for snapshot in self.metadata.get("snapshots", ()):
+            try:
+                rows = manifests_of(snapshot, self.read)
+            except CatalogError as error:
+                self.trouble(snapshot["manifest-list"], error)
+                continue
+            found |= {row[MANIFEST_PATH]: row[MANIFEST_LENGTH] for row in rows}
+        return found
+
+    def files(self, manifests: Sizes) -> Iterator[NamedFile]:
+        """Read manifests one after the other; yield a file as often as it is named."""
+        for path in manifests:
+            try:
+                rows = entries_of(path, None, self.read).rows
+            except CatalogError as error:
+                self.trouble(path, error)
+                continue
+            for entry, file in rows:
+                yield NamedFile(file[FILE_PATH], file[FILE_SIZE], entry[STATUS] == DELETED)
+
+
+def reachable_files(metadata: JSON, read: Read) -> Iterator[str]:
+    """Yield every file that metadata reaches, each before the one that names it.
+
+    Interrupted and begun again, what was not reached yet can so still be reached. With
+    ``gc.enabled=false`` data files belong to somebody else and are left out.
+    """
+    walk = Walk(metadata, read, _log_trouble)
+    manifests = walk.manifests()
+    if str(metadata.get("properties", {}).get("gc.enabled", "true")).lower() != "false":
+        seen: set[str] = set()
+        for file in walk.files(manifests):
+            if file.path not in seen:
+                seen.add(file.path)
+                yield file.path
+    yield from manifests
+    yield from walk.lists
+    for statistics in ("statistics", "partition-statistics"):
+        for entry in metadata.get(statistics, ()):
+            yield entry["statistics-path"]
+    for entry in metadata.get("metadata-log", ()):
+        yield entry["metadata-file"]
+
+
+def _log_trouble(location: str, error: CatalogError) -> None:
+    """Go on where a file is gone or damaged; what cannot be read now may be read later."""
+    if not isinstance(error, NotFoundError | BadRequestError):
+        raise error
+    _log.warning("cannot look into %s: %s", location, error)
