@@ -19,7 +19,7 @@ from pyiceberg.catalog import load_catalog
 
 from falcon_catalog.backup import backup as backups
 from falcon_catalog.catalog import marker
-from falcon_catalog.store import locks
+from falcon_catalog.store.sqlite import locks
 from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, Server, serving
 from tests.doctor.conftest import FORGETFUL, Operator, Stop, commit, duck, wait_for
