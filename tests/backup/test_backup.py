@@ -88,9 +88,11 @@ def test_a_damaged_database_makes_no_backup(operator: Operator) -> None:
     assert not list(operator.folder.glob("*one*"))
 
 
-def test_a_backup_that_was_killed_is_none(server: Server, operator: Operator, cli: Any) -> None:
+def test_a_backup_that_was_killed_is_none(
+    server: Server, operator: Operator, waiting_cli: Any
+) -> None:
     stop = Stop(operator.pointer("b"))
-    process = cli("backup", str(operator.folder / "one"), *operator.flags)
+    process = waiting_cli("backup", str(operator.folder / "one"), *operator.flags)
     stop.wait()
     process.kill()
     stop.remove()
@@ -105,12 +107,12 @@ def test_a_backup_that_was_killed_is_none(server: Server, operator: Operator, cl
 
 
 def test_a_file_that_is_deleted_meanwhile_moves_the_moment(
-    server: Server, operator: Operator, cli: Any
+    server: Server, operator: Operator, waiting_cli: Any
 ) -> None:
     server.table("forgetful", properties=FORGETFUL)
     old = operator.pointer("forgetful")
     stop = Stop(operator.pointer("b"))
-    process = cli("backup", str(operator.folder / "one"), *operator.flags)
+    process = waiting_cli("backup", str(operator.folder / "one"), *operator.flags)
     stop.wait()
     for number in range(3):
         commit(server, "forgetful", n=str(number))

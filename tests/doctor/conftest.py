@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -103,8 +104,23 @@ def commit(server: Server, name: str, **properties: str) -> None:
     server.ok("POST", f"/v1/namespaces/ns/tables/{name}", {"updates": [update]})
 
 
+# A FIFO stands for a file that is slow to read; outside tests it is refused, as no regular file.
+_WAITING = (
+    "from pathlib import Path; from falcon_catalog.fileio import deadline;"
+    " deadline._read_regular = lambda path: Path(path).read_bytes();"
+    " from falcon_catalog.cli import main; main()"
+)
+
+
+@pytest.fixture
+def waiting_cli(cli: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return ``cli``, whose commands wait at a ``Stop``."""
+    monkeypatch.setattr("tests.server.conftest.CLI", [sys.executable, "-c", _WAITING])
+    return cli
+
+
 class Stop:
-    """A file whose reader waits until the test lets it go on."""
+    """A file whose reader (``waiting_cli``) waits until the test lets it go on."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

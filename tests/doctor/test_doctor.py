@@ -639,12 +639,12 @@ def test_a_busy_catalog_gives_no_false_alarm(serve: Callable[[], Any], operator:
 
 
 def test_what_changes_while_it_is_looked_at_is_looked_at_again(
-    server: Server, operator: Operator, cli: Any
+    server: Server, operator: Operator, waiting_cli: Any
 ) -> None:
     server.table("forgetful", properties=FORGETFUL)
     old = operator.pointer("forgetful")
     stop = Stop(operator.pointer("b"))
-    process = cli("doctor", "--json", *operator.flags)
+    process = waiting_cli("doctor", "--json", *operator.flags)
     stop.wait()
     for number in range(3):
         commit(server, "forgetful", n=str(number))
