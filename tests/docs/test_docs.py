@@ -98,7 +98,7 @@ def test_flags_that_the_pages_use_exist() -> None:
 
 
 def test_what_the_doctor_finds_and_repairs_is_documented() -> None:
-    page = read("docs/durability.md")
+    page = read("docs/doctor.md")
     told = re.findall(r"(?m)^\| `([a-z-]+)` \| (error|warning|note) \| (.+) \|$", page)
     assert told == [(name, check.severity, check.why) for name, check in CHECKS.items()]
     repairs = re.findall(r"(?m)^\| `([^`]+)` \| ([^|]+) \|$", page)
@@ -152,11 +152,20 @@ def test_the_readmes_commands_are_targets() -> None:
         assert used <= targets, page
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\(([^)\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if not target.startswith("https://"):
-            assert (page.parent / target).exists(), target
+            path, _, anchor = target.partition("#")
+            there = page.parent / path if path else page
+            assert there.exists(), target
+            assert not anchor or anchor in anchors(there), target
 
 
 def tree() -> dict[str, set[str]]:
