@@ -6,18 +6,29 @@ from pathlib import Path
 
 import pytest
 
+from tests import reference
 from tests.several import PROCESSES
 
 _TESTS = Path(__file__).parent
+collect_ignore = [] if reference.SPECIFICATION.exists() else ["fuzz/test_document.py"]
 _SUITES = ("docs", "durability", "engines", "spark")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the folders that have environments of their own (tox.ini)."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the suites that have environments of their own; leave out what needs reference files."""
     for item in items:
         suite = item.path.relative_to(_TESTS).parts[0]
         if suite in _SUITES:
             item.add_marker(suite)
+    if not reference.FOLDER.is_dir():
+        without = [item for item in items if not _is_about_reference(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in without])
+        items[:] = without
+
+
+def _is_about_reference(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return "recorded_folder" in fixtures or item.get_closest_marker("reference") is not None
 
 
 @pytest.fixture

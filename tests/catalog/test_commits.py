@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from falcon_catalog.store.sqlite.transaction import OutcomeUnknownError
+from falcon_catalog.store.database import OutcomeUnknownError
 from falcon_catalog.store.sqlite.writer import Writer
 from tests.catalog.serving import Server, serving
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from falcon_catalog.store.sqlite.transaction import OutcomeUnknownError
+from falcon_catalog.store.database import OutcomeUnknownError
 from falcon_catalog.store.sqlite.writer import Writer
 from tests.catalog.serving import SCHEMA, Server
 

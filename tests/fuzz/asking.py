@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 from tests.catalog.serving import serving
 from tests.fuzz.bodies import SCHEMA, VERSION
 
-SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "rest-catalog-open-api.yaml"
-
 
 class Connection(http.client.HTTPConnection):
     """A connection that sends targets as they are, whatever bytes they have."""

@@ -10,10 +10,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from tests.fuzz.asking import SPECIFICATION, Asker, asking, judge
-
-if not SPECIFICATION.exists():
-    pytest.skip("the OpenAPI document is not beside this checkout", allow_module_level=True)
+from tests.fuzz.asking import Asker, asking, judge
+from tests.reference import SPECIFICATION
 
 _DOCUMENT = schemathesis.openapi.from_path(SPECIFICATION)
 _OPERATIONS = {each.ok().label: each.ok() for each in _DOCUMENT.get_all_operations()}

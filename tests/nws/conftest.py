@@ -11,8 +11,7 @@ import pytest
 
 from jobs.nws.client import WeatherClient
 from jobs.nws_simulator import Source, airports, network, recordings, running
-
-RECORDED = Path(__file__).resolve().parents[3] / "shared" / "nws"
+from tests.reference import RECORDED
 
 Connect = Callable[..., WeatherClient]
 
@@ -29,8 +28,6 @@ def states() -> Source:
 
 @pytest.fixture(scope="session")
 def recorded_folder() -> Path:
-    if not RECORDED.is_dir():
-        pytest.skip("no recorded responses: ../shared/nws is not there")
     return RECORDED
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from jobs.nws_simulator import make_app, recordings, running
+from tests.reference import RECORDED
 
-RECORDED = Path(__file__).resolve().parents[3] / "shared" / "nws"
 # Reports of one station; five days of August 2019 have 132 of them.
 FILE = RECORDED / "cosmer-basic" / "ObservationsModelData.json"
 
 
-@pytest.mark.skipif(not FILE.is_file(), reason="no recorded responses: ../shared/nws is not there")
+@pytest.mark.reference
 def test_recorded_reports_become_rows_and_days(
     make_pipeline: Callable[..., Any], tmp_path: Path
 ) -> None:
