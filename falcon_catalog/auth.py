@@ -43,7 +43,7 @@ def draw_key() -> bytes:
 
 
 def draw_secret() -> str:
-    """Return a new secret, which nobody can guess."""
+    """Return a new random secret."""
     return secrets.token_urlsafe(KEY_BYTES)
 
 
@@ -67,7 +67,7 @@ def secret_matches(secret: str, stored: str) -> bool:
 
 
 def issue(key: bytes, claims: Claims, lifetime_seconds: int) -> str:
-    """Return a new token for somebody, of at least this lifetime."""
+    """Return a new token for a principal, of at least this lifetime."""
     now = time.time()
     content = {
         "iss": _ISSUER,

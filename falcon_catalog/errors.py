@@ -1,4 +1,4 @@
-"""Every error a client can be told, each with its HTTP status and its Iceberg type.
+"""Every error that a client can get, with its HTTP status and its Iceberg type.
 
 Source: the error responses of the Iceberg REST OpenAPI document. Below the HTTP layer a
 class is raised; the edge renders it once as
@@ -35,7 +35,7 @@ class BadRequestError(CatalogError):
 
 
 class IllegalArgumentError(BadRequestError):
-    """The request breaks a rule that Java's client tells its caller in these very words.
+    """The request breaks a rule whose text Java's client shows to its caller.
 
     Of the types of a 400 it knows this one only; any other becomes "Malformed request: …".
     """
@@ -163,7 +163,7 @@ class NamespaceNotEmptyError(CatalogError):
 
 
 class CommitFailedError(CatalogError):
-    """The commit surely did not happen: somebody else was first. Retrying may succeed."""
+    """The commit did not happen: another commit was first. Retrying may succeed."""
 
     status = 409
     type = "CommitFailedException"
@@ -188,7 +188,7 @@ class InternalServerError(CatalogError):
 
 
 class CommitStateUnknownError(CatalogError):
-    """Nobody can tell whether the commit happened. No file of it may be deleted."""
+    """It is unknown whether the commit happened. None of its files may be deleted."""
 
     type = "CommitStateUnknownException"
 
@@ -236,7 +236,7 @@ class OAuthError(CatalogError):
 
 
 class InvalidClientError(OAuthError):
-    """The client is unknown or its secret is wrong; which of both is not told."""
+    """The client is unknown or its secret is wrong; the response does not say which."""
 
     status = 401
     type = "invalid_client"

@@ -1,6 +1,6 @@
-"""Writes lines to a descriptor from a thread of its own, so that nobody waits for the reader.
+"""Writes lines to a descriptor from a thread of its own, so that no request waits for the reader.
 
-A pipe holds 64 KB, and then each write waits until somebody reads. A log must not stop requests:
+A pipe holds 64 KB, and then each write waits for the reader. A log must not stop requests:
 what finds no room is dropped and counted, and a line says so once the reader is back.
 """
 

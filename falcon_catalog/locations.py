@@ -72,7 +72,7 @@ def parse(location: str, schemes: frozenset[str] = FILE) -> Location:
     """Return the place that a location names.
 
     Args:
-        location: as somebody wrote it.
+        location: as a client or a setting spells it.
         schemes: those that are accepted, aliases among them. Without a scheme it is ``file``.
 
     Raises:

@@ -94,7 +94,7 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
     def close(self) -> None:
-        """Write what is left; if nobody reads it, let nothing else wait for the reader either."""
+        """Write what is left, or give up if the reader does not read."""
         if not self._finished and not self.lines.flush(_PATIENCE_SECONDS):
             nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             os.dup2(nowhere, self._descriptor)
@@ -116,7 +116,7 @@ def configure(level: str, form: str = "text") -> None:
 
 
 def dropped() -> int:
-    """Return how many lines this process has dropped because nobody read them in time."""
+    """Return how many lines this process has dropped because they were not read in time."""
     return sum(handler.lines.dropped for handler in _handlers())
 
 

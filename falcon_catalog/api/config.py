@@ -1,4 +1,4 @@
-"""getConfig: what a client must know before its first real request."""
+"""getConfig: what a client needs before its first real request."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ class ConfigResource:
         self._endpoints = list(endpoints)
 
     def on_get(self, req: Request, resp: Response) -> None:
-        """Answer the warehouse's prefix, and every route that exists."""
+        """Respond with the warehouse's prefix and all endpoints."""
         warehouse = self._warehouses.by_selector(req.get_param("warehouse") or "")
         send(
             resp,

@@ -15,7 +15,7 @@ class CredentialsResource:
     def on_get(
         self, _req: Request, resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
-        """Load credentials. For which plan, through which views: it changes nothing."""
+        """Load credentials. The plan and the views that a client names are ignored."""
         vended = credentials.vend(call, identifier)
         send(resp, {"storage-credentials": vended})
 
@@ -26,5 +26,5 @@ class SignResource:
     def on_post(
         self, req: Request, _resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
-        """Sign a request to an object store, which a local warehouse never can."""
+        """Sign a request to an object store; always an error, since warehouses are local."""
         credentials.sign(call, identifier, read_object(req))

@@ -1,4 +1,4 @@
-"""What was dropped, over HTTP: our own management API, beside the specification's."""
+"""Dropped tables and views over HTTP, in the management API."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ class DroppedResource:
     """``/management/v1/warehouses/{warehouse}/dropped``."""
 
     def on_get(self, req: Request, resp: Response, call: Call) -> None:
-        """List the tables and views that were dropped and are still known."""
+        """List the dropped tables and views."""
         page = read_page(req)
         rows = drops.list_(call, page)
         send_page(resp, "dropped", rows, page, name=lambda row: str(row.id), show=show)
@@ -28,7 +28,7 @@ class UndropResource:
     """``/management/v1/warehouses/{warehouse}/dropped/{dropped}/undrop``."""
 
     def on_post(self, req: Request, resp: Response, call: Call, dropped: int) -> None:
-        """Bring one back; a body with ``identifier`` gives it another name."""
+        """Undrop one; ``identifier`` in the body gives it another name."""
         name = read_optional_object(req).get("identifier")
         to = None if name is None else TableIdentifier.of(name)
         row = drops.undrop(call, dropped, to)

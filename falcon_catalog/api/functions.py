@@ -1,4 +1,4 @@
-"""Functions over HTTP. They are put and dropped in the management API."""
+"""Functions over HTTP. The management API adds and drops them."""
 
 from falcon import Request, Response
 
@@ -32,10 +32,10 @@ class FunctionResource:
     def on_get(
         self, _req: Request, resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
-        """Load a function, all its definitions."""
+        """Load a function with all its definitions."""
         send_function(resp, functions.load(call, identifier))
 
 
 def send_function(resp: Response, metadata: bytes) -> None:
-    """Answer a LoadFunctionResult; without a file there is no ``metadata-location``."""
+    """Respond with a LoadFunctionResult. Functions have no metadata file, so no location."""
     send_text(resp, b'{"metadata":' + metadata + b"}")

@@ -1,4 +1,4 @@
-"""What a request may ask for at once: refused early, before anything is looked up or written.
+"""Limits of one request, checked before anything is looked up or written.
 
 The specification has no limits. These keep one request from holding the server, and are far
 beyond what engines send.
@@ -16,9 +16,9 @@ JSON = dict[str, Any]
 
 
 def check_text(limits: LimitSettings, text: bytes) -> None:
-    """Refuse JSON of too many values before it is read: small ones grow twentyfold in memory.
+    """Reject JSON with too many values before parsing: small ones grow twentyfold in memory.
 
-    Commas inside texts count, too: no price worth paying to tell them apart.
+    Commas inside strings count as well; telling them apart would cost more than it is worth.
 
     Raises:
         BadRequestError: there are too many.
@@ -33,7 +33,7 @@ def check_text(limits: LimitSettings, text: bytes) -> None:
 
 
 def check_depth(limits: LimitSettings, text: bytes, value: JSON) -> None:
-    """Refuse JSON whose arrays and objects are nested too deeply.
+    """Reject JSON whose arrays and objects are nested too deeply.
 
     Raises:
         BadRequestError: they are.
@@ -58,12 +58,12 @@ def check_depth(limits: LimitSettings, text: bytes, value: JSON) -> None:
 
 
 def check_body(limits: LimitSettings, body: JSON) -> None:
-    """Refuse a body that asks for too much at once, wherever it has what commits and creates have.
+    """Reject a body that requests too much at once, wherever a commit or create may.
 
-    What is of another shape than the specification's is left to who reads it.
+    Values of an unexpected type are passed through; the reader validates them.
 
     Raises:
-        BadRequestError: it does; the message says what and how much is allowed.
+        BadRequestError: a limit is exceeded; the message names it.
     """
     _check_length(body, "table-changes", limits.table_changes)
     changes = body.get("table-changes")
@@ -108,7 +108,7 @@ def _check_properties(limits: LimitSettings, properties: object) -> None:
 
 
 def _check_schema(limits: LimitSettings, schema: object) -> None:
-    """Count the columns and levels of a schema whose types nobody has looked at yet."""
+    """Count the columns and levels of a schema whose types are not validated yet."""
     level, depth, columns = [schema], 0, 0
     while level := [kind for kind in level if isinstance(kind, dict)]:
         if depth > limits.schema_depth:

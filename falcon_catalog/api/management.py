@@ -1,4 +1,4 @@
-"""The management API: what an operator asks of a warehouse, beside the specification."""
+"""The management API: metrics reports and functions of a warehouse."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ class MetricsReportsResource:
     """``/management/v1/warehouses/{warehouse}/metrics``."""
 
     def on_get(self, req: Request, resp: Response, call: Call) -> None:
-        """List what clients reported, newest first, of ``?namespace=`` and ``&table=`` if given."""
+        """List metrics reports, newest first; ``?namespace=`` and ``&table=`` filter."""
         page = read_page(req, always=True)
         namespace, table = read_namespace(req, "namespace"), req.get_param("table") or None
         found = metrics.newest(call, namespace, table, page)

@@ -15,6 +15,6 @@ class MetricsResource:
     def on_post(
         self, req: Request, resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
-        """Take in a report of a scan or a commit."""
+        """Store a report of a scan or a commit."""
         metrics.report(call, identifier, read_object(req))
         resp.status = falcon.HTTP_204

@@ -53,7 +53,7 @@ class NamespaceResource:
         send(resp, {"namespace": namespace.levels, "properties": properties})
 
     def on_head(self, _req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
-        """Tell whether a namespace exists."""
+        """Return whether a namespace exists."""
         namespaces.load(call, namespace)
         resp.status = falcon.HTTP_204
 

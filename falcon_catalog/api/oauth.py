@@ -31,7 +31,7 @@ CLIENT_CREDENTIALS = "client_credentials"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
 _TOKEN_TYPES = (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt")
-# What a token allows, whatever was asked for: a scope never widens it.
+# What a token allows, whatever scope was requested.
 _SCOPE = "catalog"
 _MAX_BODY_BYTES = 64 * 1024
 _MAX_FIELDS = 32
@@ -80,7 +80,7 @@ class TokensResource:
         self._failed = FailedLogins()
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Issue a token. Which scope is asked for changes nothing."""
+        """Issue a token. The requested scope is ignored."""
         resp.cache_control = ["no-store"]
         form = _read_form(req)
         client = _read_client(req, resp, form)
@@ -135,7 +135,7 @@ class TokensResource:
 
 
 def _read_form(req: falcon.Request) -> Form:
-    # No message tells a value: any of them may be a secret.
+    # No message contains a value: any of them may be a secret.
     kind = (req.content_type or "").partition(";")[0].strip().lower()
     if kind != falcon.MEDIA_URLENCODED:
         raise OAuthError(f"The request's body must be {falcon.MEDIA_URLENCODED}")

@@ -20,7 +20,7 @@ _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
 
 
 class RequestLog:
-    """Give each request an id, and count and log each answer."""
+    """Give each request an id; count and log each response."""
 
     def __init__(
         self, operations: Mapping[tuple[str, str], Operation], metrics: Metrics, *, access: bool
@@ -44,7 +44,7 @@ class RequestLog:
         _resource: object,
         params: dict[str, Any],
     ) -> None:
-        """Keep what the route names, for the log; later middleware fills it in."""
+        """Keep the names in the URL for the log; later middleware adds to them."""
         req.context.params = params
 
     def process_response(
@@ -54,7 +54,7 @@ class RequestLog:
         _resource: object,
         _succeeded: bool,  # noqa: FBT001 - Falcon's signature
     ) -> None:
-        """Count the answer and write its line."""
+        """Count the response and write its log line."""
         seconds = time.perf_counter() - req.context.started
         found = self._operations.get((req.uri_template or "", req.method))
         operation = found.name if found else None
@@ -76,7 +76,7 @@ class RequestLog:
 
 
 def note(req: falcon.Request, **named: object) -> None:
-    """Log what a request's body names; what is neither a text nor a namespace is left out."""
+    """Log what a request's body names, if it is a string or a namespace."""
     noted = getattr(req.context, "noted", {})
     texts = {key: str(of) for key, of in named.items() if isinstance(of, str | Namespace)}
     req.context.noted = noted | {key: _bounded(text) for key, text in texts.items()}
@@ -100,7 +100,7 @@ def _bounded(name: str) -> str:
 
 
 def _named(req: falcon.Request) -> dict[str, object]:
-    """Return what a request names and who sent it; else what they sent is not logged."""
+    """Return what a request names and who sent it. Nothing else of a request is logged."""
     context, named = req.context, getattr(req.context, "params", {})
     pairs: dict[str, object] = {}
     if "call" in named:

@@ -33,7 +33,7 @@ class NamespaceConverter(BaseConverter):
 
 
 def read_object(req: falcon.Request) -> dict[str, Any]:
-    """Return the request's JSON object; read once, and returned again when asked again.
+    """Return the request's JSON object. The body is read once and cached.
 
     Raises:
         BadRequestError: the body is empty, not JSON, not an object, or exceeds a limit.
@@ -111,8 +111,8 @@ def read_flag(req: falcon.Request, name: str) -> bool:
 def read_page(req: falcon.Request, *, always: bool = False) -> Page:
     """Return the page that a list request asks for, with room for one entry more.
 
-    Without ``pageToken`` everything is asked for, unless a page is ``always``; the first page
-    has an empty token.
+    Without ``pageToken`` the list is not paged, unless it ``always`` is; the first page has an
+    empty token.
     """
     token = req.get_param("pageToken")
     size = req.get_param("pageSize")

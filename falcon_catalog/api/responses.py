@@ -28,14 +28,14 @@ from falcon_catalog.server.inline import INLINE, WouldBlock
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Less fits into the first packets of a connection as it is.
+# Less fits into the first packets of a connection anyway.
 _WORTH_ZIPPING = 4096
 # More takes milliseconds to put together and to send.
 _LONG = 512 * 1024
 
 
 def body_text(resp: falcon.Response) -> bytes:
-    """Return the text of an answer's body, whether it is compressed or not."""
+    """Return the text of a response's body, decompressed if necessary."""
     body: bytes = resp.data or b""
     return gzip.decompress(body) if resp.get_header("Content-Encoding") == "gzip" else body
 
@@ -43,24 +43,24 @@ def body_text(resp: falcon.Response) -> bytes:
 def send_table(
     req: falcon.Request, resp: falcon.Response, table: Loaded, *, tag: falcon.ETag | None = None
 ) -> None:
-    """Answer a LoadTableResult."""
+    """Respond with a LoadTableResult."""
     if table.metadata_location is not None:
         tag_response(resp, tag or table_tag(table.metadata_location))
     _send_document(req, resp, table, b',"config":{}}')
 
 
 def send_view(req: falcon.Request, resp: falcon.Response, view: Loaded) -> None:
-    """Answer a LoadViewResult; of views the specification has no tags."""
+    """Respond with a LoadViewResult; the specification has no tags for views."""
     _send_document(req, resp, view, b',"config":{}}')
 
 
 def send_commit(req: falcon.Request, resp: falcon.Response, committed: Loaded) -> None:
-    """Answer a CommitTableResponse or an UnregisterTableResult."""
+    """Respond with a CommitTableResponse or an UnregisterTableResult."""
     _send_document(req, resp, committed, b"}")
 
 
 def _send_document(req: falcon.Request, resp: falcon.Response, loaded: Loaded, end: bytes) -> None:
-    """Answer metadata with its location before it, compressed where that is worth it."""
+    """Respond with metadata and its location, compressed where that pays."""
     start = b'{"metadata":'
     if loaded.metadata_location is not None:
         location = orjson.dumps(loaded.metadata_location)
@@ -76,7 +76,7 @@ def _send_document(req: falcon.Request, resp: falcon.Response, loaded: Loaded, e
 
 
 def _takes_gzip(req: falcon.Request) -> bool:
-    """Tell whether the client accepts gzip (RFC 9110, 12.5.3)."""
+    """Return whether the client accepts gzip (RFC 9110, 12.5.3)."""
     wishes: dict[str, str] = {}
     for wish in (req.get_header("Accept-Encoding") or "").lower().split(","):
         coding, _, weight = wish.partition(";")
@@ -98,18 +98,18 @@ def table_tag(metadata_location: str, snapshots: str = "all") -> falcon.ETag:
 
 
 def tag_response(resp: falcon.Response, tag: falcon.ETag) -> None:
-    """Give an answer its tag."""
+    """Set the ETag of a response."""
     resp.set_header("ETag", tag.dumps())
 
 
 def is_unchanged(req: falcon.Request, tag: falcon.ETag) -> bool:
-    """Tell whether the client has the state of this tag already (RFC 9110, weakly compared)."""
+    """Return whether the client has the state of this tag already (RFC 9110, weakly compared)."""
     known = req.if_none_match or []
     return any(etag == "*" or str(etag) == str(tag) for etag in known)
 
 
 def send_unchanged(resp: falcon.Response, tag: falcon.ETag) -> None:
-    """Answer that the client has the present state."""
+    """Respond that the client has the present state."""
     tag_response(resp, tag)
     resp.set_header("Vary", "Accept-Encoding")
     resp.status = falcon.HTTP_304
@@ -124,7 +124,7 @@ def send_page(
     name: Callable[[T], str],
     show: Callable[[T], Any],
 ) -> None:
-    """Answer one page of a list, and the token of the next one where there is one."""
+    """Respond with one page of a list, and the token of the next page if there is one."""
     token = None
     if page.size != UNLIMITED and len(entries) == page.size:
         entries = entries[:-1]
@@ -133,12 +133,12 @@ def send_page(
 
 
 def send(resp: falcon.Response, body: object) -> None:
-    """Answer a JSON body."""
+    """Respond with a JSON body."""
     send_text(resp, orjson.dumps(body))
 
 
 def send_text(resp: falcon.Response, text: bytes) -> None:
-    """Answer a body that is JSON text already."""
+    """Respond with JSON text."""
     resp.content_type = falcon.MEDIA_JSON
     resp.delete_header("Content-Encoding")
     resp.data = text
@@ -153,7 +153,7 @@ def inline_only_if(quick: bool, req: falcon.Request) -> None:  # noqa: FBT001 - 
 def render_catalog_error(
     req: falcon.Request, resp: falcon.Response, error: CatalogError, _params: object
 ) -> None:
-    """Answer an error in the one shape that the specification has."""
+    """Respond with an error in the form that the specification defines."""
     if isinstance(error, ServiceUnavailableError):
         # Java repeats a POST that was answered with 503 only where this is there.
         resp.set_header("Retry-After", str(error.retry_after))
@@ -169,7 +169,7 @@ def render_catalog_error(
 def render_http_error(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: object
 ) -> None:
-    """Answer what Falcon itself refuses, in the same shape."""
+    """Respond to what Falcon itself rejects, in the same form."""
     known: dict[int, CatalogError] = {
         404: NoSuchRouteError(f"No route for request: {req.method} {req.path}"),
         405: MethodNotAllowedError(f"{req.method} is not allowed for {req.path}"),
@@ -184,7 +184,7 @@ def render_http_error(
 def render_failure(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: object
 ) -> None:
-    """Answer a failure of the server; what failed is in its log, under the request's id."""
+    """Respond to an internal failure; the log has the details, under the request's id."""
     _log.error("%s %s id=%s failed", req.method, req.path, req.context.id, exc_info=error)
     answer = InternalServerError(f"The server failed; its log has the request {req.context.id}")
     render_catalog_error(req, resp, answer, params)

@@ -27,13 +27,13 @@ class PlanResource:
     def on_get(
         self, _req: Request, resp: Response, call: Call, identifier: TableIdentifier, plan_id: str
     ) -> None:
-        """Answer how far a plan is, and its result when it is completed."""
+        """Respond with the status of a plan, and its result when it is completed."""
         send(resp, scans.fetch_result(call, identifier, plan_id))
 
     def on_delete(
         self, _req: Request, resp: Response, call: Call, identifier: TableIdentifier, plan_id: str
     ) -> None:
-        """Give up a plan."""
+        """Cancel a plan."""
         scans.cancel(call, identifier, plan_id)
         resp.status = falcon.HTTP_204
 
@@ -44,7 +44,7 @@ class ScanTasksResource:
     def on_post(
         self, req: Request, resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
-        """Answer the scan tasks of one plan task."""
+        """Respond with the scan tasks of one plan task."""
         token = read_object(req).get("plan-task")
         if not isinstance(token, str):
             raise BadRequestError(f"Invalid plan-task: {show(token)} is not a string")

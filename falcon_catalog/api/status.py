@@ -1,4 +1,4 @@
-"""For who watches the server: is it alive, may traffic be sent to it, and its metrics."""
+"""Liveness, readiness and metrics."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ class LiveResource:
     """``/health/live``: the process answers."""
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer that the process is alive."""
+        """Report that the process is alive."""
         send(resp, {"status": "live"})
 
 
@@ -23,7 +23,7 @@ class ReadyResource:
         self._check = check
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer 200 when requests can be served, else an error."""
+        """Respond 200 if requests can be served, else with an error."""
         self._check()
         send(resp, {"status": "ready"})
 
@@ -35,6 +35,6 @@ class MetricsTextResource:
         self._metrics = metrics
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer Prometheus's text format."""
+        """Respond in Prometheus's text format."""
         resp.content_type = CONTENT_TYPE
         resp.data = self._metrics.text()

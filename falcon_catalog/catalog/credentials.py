@@ -1,6 +1,6 @@
-"""Access to the files of a table: what a client needs beside the catalog's word.
+"""Access to the files of a table: credentials and signatures.
 
-Local files need neither credentials nor signatures; whoever may read the path may read it.
+Local files need neither credentials nor signatures; access is controlled by file permissions.
 """
 
 from typing import Any, NoReturn

@@ -111,7 +111,7 @@ def reachable_files(metadata: JSON, read: Read) -> Iterator[str]:
     """Yield every file that metadata reaches, each before the one that names it.
 
     Interrupted and begun again, what was not reached yet can so still be reached. With
-    ``gc.enabled=false`` data files belong to somebody else and are left out.
+    ``gc.enabled=false`` data files belong to another owner and are left out.
     """
     walk = Walk(metadata, read, _log_trouble)
     manifests = walk.manifests()

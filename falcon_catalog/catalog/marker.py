@@ -1,4 +1,4 @@
-"""The marker file in a warehouse's root: which store, and which of its warehouses, it belongs to.
+"""The marker file in a warehouse's root: the store and the warehouse that it belongs to.
 
 Without it an unmounted file system looks like a warehouse that is empty.
 """

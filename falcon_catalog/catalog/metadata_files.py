@@ -38,7 +38,7 @@ def parse(text: bytes, what: str) -> Any:
 
     Raises:
         BadRequestError: it is not JSON; the message begins with ``what``.
-        ServiceUnavailableError: there is too little memory to tell.
+        ServiceUnavailableError: there is too little memory to parse it.
     """
     try:
         return orjson.loads(text)

@@ -1,4 +1,4 @@
-"""The verbs of metrics reports: take them in, show the newest."""
+"""The verbs of metrics reports: store them, list the newest."""
 
 from typing import Any
 

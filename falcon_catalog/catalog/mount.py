@@ -1,4 +1,4 @@
-"""Whether a warehouse's storage is there, and file access that depends on it.
+"""Whether a warehouse's storage is mounted, and file access that depends on it.
 
 A mount point without its file system is an empty folder. Taken for the warehouse, every table in
 it would be missing, new ones would be written underneath, and purges would find nothing to delete.
@@ -279,7 +279,7 @@ class MountedFiles:
         self.storage.replace(location, content)
 
     def is_empty(self, location: str) -> bool:
-        """Say whether nothing lies at a location."""
+        """Return whether there is nothing at a location."""
         return self.storage.is_empty(location)
 
 

@@ -1,4 +1,4 @@
-"""The verbs of principals: who may call, and the tokens that prove it."""
+"""The verbs of principals and their tokens."""
 
 import re
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Realm:
-    """Everybody who may call one catalog, and what their tokens are made with."""
+    """The principals of one store, and the key that signs their tokens."""
 
     database: Database
     key: bytes = field(repr=False)
@@ -32,7 +32,7 @@ class Realm:
 
     @classmethod
     def of(cls, database: Database, lifetime_seconds: int) -> "Realm":
-        """Return the realm of a store; its key is drawn the first time."""
+        """Return the realm of a store; its key is generated the first time."""
         with database.write() as tx:
             key = rows.signing_key(tx, auth.draw_key())
         return cls(database, key, lifetime_seconds)
@@ -40,14 +40,14 @@ class Realm:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token to call with."""
+    """An access token."""
 
     text: str = field(repr=False)
     lifetime_seconds: int
 
 
 def add(database: Database, name: str) -> str:
-    """Let somebody call; return their secret, of which only a hash is stored.
+    """Add a principal; return its secret, of which only a hash is stored.
 
     Raises:
         AlreadyExistsError: the name is taken.
@@ -67,10 +67,10 @@ def add(database: Database, name: str) -> str:
 
 
 def remove(database: Database, name: str) -> None:
-    """Let somebody call no longer: their tokens end with them.
+    """Remove a principal and invalidate its tokens.
 
     Raises:
-        NoSuchPrincipalError: nobody has this name.
+        NoSuchPrincipalError: no principal has this name.
     """
     with database.write() as tx:
         if not rows.delete(tx, name):
@@ -78,10 +78,10 @@ def remove(database: Database, name: str) -> None:
 
 
 def authenticate(realm: Realm, name: str, secret: str) -> Token:
-    """Return a token for somebody who knows their secret.
+    """Return a token for a principal that presents its secret.
 
     Raises:
-        InvalidClientError: nobody has this name, or the secret is wrong; the answer and the
+        InvalidClientError: no principal has this name, or the secret is wrong; the response and the
             time it takes are the same.
     """
     return _token(realm, _known(realm, name, secret))
@@ -97,7 +97,7 @@ def renew(realm: Realm, subject_token: str, client: tuple[str, str] | None) -> T
 
     Raises:
         InvalidClientError: name and secret do not fit.
-        OAuthError: the token is none of this realm, has expired, or is somebody else's.
+        OAuthError: the token is none of this realm, has expired, or was issued to another principal.
     """
     row = None if client is None else _known(realm, *client)
     try:
@@ -111,7 +111,7 @@ def renew(realm: Realm, subject_token: str, client: tuple[str, str] | None) -> T
 
 
 def identify(realm: Realm, token: str) -> str:
-    """Return the name of the principal who calls with a token.
+    """Return the name of the principal that a token was issued to.
 
     Raises:
         NotAuthenticatedError: it is none of this realm, has expired, or its owner was removed.
@@ -127,7 +127,7 @@ def identify(realm: Realm, token: str) -> str:
 def _known(realm: Realm, name: str, secret: str) -> PrincipalRow:
     with realm.database.read() as tx:
         row = rows.find(tx, name)
-    # The same work for a name that nobody has: the time must not tell.
+    # The same work for an unknown name: the time must not reveal it.
     matches = auth.secret_matches(secret, auth.nobody() if row is None else row.secret_hash)
     if row is None or not matches:
         raise InvalidClientError("The client is unknown, or its secret is wrong")

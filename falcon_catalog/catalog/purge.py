@@ -69,10 +69,10 @@ def _let_go(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool])
 
 
 def _purge(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) -> tuple[int, int]:
-    """Delete every file that the metadata reaches and nobody else may own, the metadata last.
+    """Delete every file that the metadata reaches and no other table may own, the metadata last.
 
     That all others are gone is stored before the metadata file goes: a purge that was killed then
-    is told from one that finds no metadata file, and with it nothing that it should delete.
+    differs from one that finds no metadata file, and so cannot know what to delete.
     """
     deleted = kept = 0
     linked = _linked_tables(warehouse)

@@ -1,4 +1,4 @@
-"""What an operator watches of a store: its size, the room on its disks, and what was dropped."""
+"""Metrics of a store: its size, free space on its disks, and dropped tables."""
 
 import contextlib
 import os
@@ -47,7 +47,7 @@ class Room:
 
 
 def watch(metrics: Metrics, warehouses: Sequence[Warehouse]) -> Room:
-    """Let metrics follow what is in the catalogs; return the room, which somebody must measure."""
+    """Expose sizes and drops as metrics; return the free space, which the caller must measure."""
     database, room = warehouses[0].store, Room(warehouses)
     metrics.store_bytes.follow(lambda: _size(str(database.path)))
     metrics.store_log_bytes.follow(lambda: _size(f"{database.path}-wal"))
@@ -78,7 +78,7 @@ def _size(path: str) -> Seen:
 
 
 def _free(path: str) -> Iterable[float]:
-    """Yield the bytes that a user other than root may still write; nothing if nobody can tell."""
+    """Yield the bytes that users other than root may still write; nothing if that is unknown."""
     with contextlib.suppress(OSError):
         status = os.statvfs(path)
         yield status.f_bavail * status.f_frsize
