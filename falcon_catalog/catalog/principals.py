@@ -97,7 +97,7 @@ def renew(realm: Realm, subject_token: str, client: tuple[str, str] | None) -> T
 
     Raises:
         InvalidClientError: name and secret do not fit.
-        OAuthError: the token is none of this realm, has expired, or was issued to another principal.
+        OAuthError: the token is invalid, has expired, or was issued to another principal.
     """
     row = None if client is None else _known(realm, *client)
     try:
@@ -114,7 +114,7 @@ def identify(realm: Realm, token: str) -> str:
     """Return the name of the principal that a token was issued to.
 
     Raises:
-        NotAuthenticatedError: it is none of this realm, has expired, or its owner was removed.
+        NotAuthenticatedError: it is invalid, has expired, or its principal was removed.
     """
     try:
         claims = auth.read(realm.key, token)
