@@ -25,7 +25,7 @@ class Instances:
         """Start each with ``command``."""
         self._command = [*_HANDED_OVER, *command]
         self._processes: dict[int, subprocess.Popen[str]] = {}
-        self._stopped_by = 0
+        self.stopped_by = 0
         self._worst = 0
 
     def start(self, stdout: int) -> "subprocess.Popen[str]":
@@ -34,13 +34,13 @@ class Instances:
             self._command, pass_fds=[_FIRST_DESCRIPTOR], stdout=stdout, text=True
         )
         self._processes[one.pid] = one
-        if self._stopped_by:
-            one.send_signal(self._stopped_by)
+        if self.stopped_by:
+            one.send_signal(self.stopped_by)
         return one
 
     def signal(self, number: int, _frame: object = None) -> None:
         """Stop all."""
-        self._stopped_by = number
+        self.stopped_by = number
         for one in list(self._processes.values()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(one.pid, number)
@@ -51,8 +51,8 @@ class Instances:
             pid, status = os.wait()
             one = self._processes.pop(pid)
             one.returncode = os.waitstatus_to_exitcode(status)
-            if self._stopped_by:
-                if one.returncode == -self._stopped_by:  # before it had a handler, as for systemd
+            if self.stopped_by:
+                if one.returncode == -self.stopped_by:  # before it had a handler, as for systemd
                     continue
                 self._worst = max(self._worst, abs(one.returncode))
             elif one.returncode:
@@ -71,7 +71,7 @@ def main(number: str, address: str, *command: str) -> int:
         signal.signal(each, instances.signal)
     first = [instances.start(subprocess.PIPE) for _ in range(int(number))]
     lines = [one.stdout.readline() if one.stdout else "" for one in first]
-    if not all(lines):
+    if not all(lines) and not instances.stopped_by:
         instances.signal(signal.SIGTERM)
         return instances.wait() or 1
     sys.stdout.write(lines[0])
