@@ -22,7 +22,7 @@ from falcon_catalog.catalog import marker
 from falcon_catalog.store import locks
 from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, Server, serving
-from tests.doctor.conftest import FORGETFUL, Operator, Stop, commit, duck, wait_for
+from tests.doctor.conftest import FORGETFUL, Operator, Stopped, commit, duck, wait_for
 from tests.doctor.test_doctor import rows
 
 TIMEOUT = 60
@@ -88,12 +88,11 @@ def test_a_damaged_database_makes_no_backup(operator: Operator) -> None:
     assert not list(operator.folder.glob("*one*"))
 
 
-def test_a_backup_that_was_killed_is_none(server: Server, operator: Operator, cli: Any) -> None:
-    stop = Stop(operator.pointer("b"))
-    process = cli("backup", str(operator.folder / "one"), *operator.flags)
-    stop.wait()
-    process.kill()
-    stop.remove()
+def test_a_backup_that_was_killed_is_none(
+    server: Server, operator: Operator, stopped_at: Callable[..., Stopped]
+) -> None:
+    target = str(operator.folder / "one")
+    stopped_at(operator.pointer("b"), "backup", target, *operator.flags).kill()
     assert not (operator.folder / "one").exists()
     (torso,) = operator.folder.glob(".one.partial-*")
     assert list(torso.glob("files/**/*.json"))
@@ -105,19 +104,18 @@ def test_a_backup_that_was_killed_is_none(server: Server, operator: Operator, cl
 
 
 def test_a_file_that_is_deleted_meanwhile_moves_the_moment(
-    server: Server, operator: Operator, cli: Any
+    server: Server, operator: Operator, stopped_at: Callable[..., Stopped]
 ) -> None:
     server.table("forgetful", properties=FORGETFUL)
     old = operator.pointer("forgetful")
-    stop = Stop(operator.pointer("b"))
-    process = cli("backup", str(operator.folder / "one"), *operator.flags)
-    stop.wait()
+    target = str(operator.folder / "one")
+    stopped = stopped_at(operator.pointer("b"), "backup", target, *operator.flags)
     for number in range(3):
         commit(server, "forgetful", n=str(number))
     assert not old.exists()
-    stop.go_on()
-    assert process.status() == 0, process.errors
-    assert any("going on from a later moment" in line for line in process.errors)
+    stopped.go_on()
+    assert stopped.process.status() == 0, stopped.process.errors
+    assert any("going on from a later moment" in line for line in stopped.process.errors)
     assert operator.backup_of("forgetful", operator.folder / "one")["properties"]["n"] == "2"
 
 

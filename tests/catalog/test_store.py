@@ -250,3 +250,20 @@ class TestADatabaseThatIsReplacedUnderTheServer:
         self.refuses(served)
         (tmp_path / "aside").replace(path)
         served.namespace("after")
+
+
+def test_the_process_that_creates_a_store_loads_no_data_frames(tmp_path: Path) -> None:
+    program = (
+        "import sys; from falcon_catalog.store.database import Database;"
+        " Database.open(sys.argv[1]).close();"
+        " assert 'sqlite_utils' in sys.modules;"
+        " print(*({'pandas', 'numpy'} & set(sys.modules)));"
+        " import importlib.util; assert importlib.util.find_spec('numpy')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"sqlite:///{tmp_path}/catalog.db"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []
