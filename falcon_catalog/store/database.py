@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from urllib.parse import quote
 
 from falcon_catalog.durable_files import Folders
 from falcon_catalog.errors import ServiceUnavailableError
@@ -135,8 +136,14 @@ class Database:
 
     def connect(self) -> sqlite3.Connection:
         """Open one more connection; the caller closes it."""
+        if self._file is not None:
+            self.require_file()
         connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, cached_statements=256
+            f"file:{quote(str(self.path))}?mode=rw",  # one that is gone is never made anew
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
         )
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
