@@ -11,8 +11,8 @@ from falcon_catalog.catalog import principals
 from falcon_catalog.cli.common import at_work, read, told_in_one_line, utc, with_settings
 from falcon_catalog.rules import store_path
 from falcon_catalog.store import principals as rows
+from falcon_catalog.store import read_only
 from falcon_catalog.store.database import Database
-from falcon_catalog.store.read_only import look
 
 
 @click.group("principals")
@@ -55,7 +55,7 @@ def list_command(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog principals list
     """
-    with told_in_one_line(), look(store_path(read(config, flags).store.url)) as tx:
+    with told_in_one_line(), read_only.connect(store_path(read(config, flags).store.url)) as tx:
         for principal in rows.all_(tx):
             click.echo(f"{principal.name}\t{utc(principal.created_at)}")
 

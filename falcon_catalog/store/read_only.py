@@ -10,7 +10,7 @@ from falcon_catalog.store import creation
 from falcon_catalog.store.migrate import difference
 from falcon_catalog.store.transaction import DamagedStoreError, StoreError, Transaction, now_ms
 
-__all__ = ["copy", "look", "now_ms", "one_moment"]
+__all__ = ["connect", "copy", "now_ms", "snapshot"]
 
 _BUSY_TIMEOUT_MS = 10_000
 _PAGES = 4096
@@ -18,11 +18,11 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 @contextlib.contextmanager
-def look(path: Path, *, immutable: bool = False, older: bool = False) -> Iterator[Transaction]:
-    """See the store at ``path``, each statement its newest moment.
+def connect(path: Path, *, immutable: bool = False, older: bool = False) -> Iterator[Transaction]:
+    """Open the store at ``path``; each statement sees the newest state.
 
     ``immutable``: a copy that nobody else has open; no file is made beside it. ``older``: its
-    schema may be an older version's; what later versions added must not be asked for.
+    schema may be an older version's; what later versions added must not be used.
 
     Raises:
         DamagedStoreError: it is no database, or a damaged one.
@@ -47,9 +47,9 @@ def look(path: Path, *, immutable: bool = False, older: bool = False) -> Iterato
 
 
 @contextlib.contextmanager
-def one_moment(path: Path) -> Iterator[Transaction]:
-    """See one and the same moment of the store, the present one, until the end."""
-    with look(path) as tx:
+def snapshot(path: Path) -> Iterator[Transaction]:
+    """Open the store at ``path``; every statement sees the state of now."""
+    with connect(path) as tx:
         tx.connection.execute("BEGIN")
         tx.one("SELECT count(*) FROM warehouses")  # the moment is the first read's
         try:
@@ -59,7 +59,7 @@ def one_moment(path: Path) -> Iterator[Transaction]:
 
 
 def copy(tx: Transaction, path: Path, progress: Callable[[str], None]) -> None:
-    """Copy the moment that a transaction sees into a database file."""
+    """Copy the state that a transaction sees into a database file."""
 
     def report(_status: int, remaining: int, total: int) -> None:
         progress(f"{total - remaining} of {total} pages of the database copied")
