@@ -52,6 +52,8 @@ class Instances:
             one = self._processes.pop(pid)
             one.returncode = os.waitstatus_to_exitcode(status)
             if self._stopped_by:
+                if one.returncode == -self._stopped_by:  # before it had a handler, as for systemd
+                    continue
                 self._worst = max(self._worst, abs(one.returncode))
             elif one.returncode:
                 time.sleep(_RESTART_SECONDS)

@@ -13,8 +13,9 @@ from benchmarks.rounds import Line, interleave, quotients
 from benchmarks.servers import store_url
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.locations import key
-from falcon_catalog.store import namespaces, tabulars, warehouses, writer
+from falcon_catalog.store import namespaces, open_database, tabulars, warehouses
 from falcon_catalog.store.database import Database
+from falcon_catalog.store.sqlite import writer
 
 _WRITERS = 8
 
@@ -23,7 +24,7 @@ _WRITERS = 8
 def opened(folder: Path) -> Iterator[Database]:
     """Open the database of the server in this folder, which must not be running."""
     folder.mkdir(parents=True, exist_ok=True)
-    with closing(Database.open(store_url(folder))) as database:
+    with closing(open_database(store_url(folder))) as database:
         yield database
 
 

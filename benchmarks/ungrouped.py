@@ -1,7 +1,7 @@
 """The catalog with each change in a transaction of its own: what group commit is held against."""
 
 from falcon_catalog.cli import main
-from falcon_catalog.store import writer
+from falcon_catalog.store.sqlite import writer
 
 
 def ungroup() -> None:

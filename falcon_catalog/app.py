@@ -93,7 +93,7 @@ class CatalogApp:
 
     def must_stop(self) -> str | None:
         """Return why the process must end: a COMMIT failed, here or in another process."""
-        broken = self.warehouses[0].store.writer.broken
+        broken = self.warehouses[0].store.broken
         if broken is None:
             return None
         return (

@@ -23,8 +23,11 @@ from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.locations import local_path
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import read_only, survey
-from falcon_catalog.store.database import Database, StoreError, Transaction
+from falcon_catalog.store import survey
+from falcon_catalog.store.database import StoreError, Transaction
+from falcon_catalog.store.sqlite import read_only
+from falcon_catalog.store.sqlite.connection import SqliteDatabase
+from falcon_catalog.store.sqlite.transaction import SqliteTransaction
 
 _MOMENTS = 5
 _REPORT_EVERY = 1000
@@ -99,7 +102,7 @@ def _copy(path: Path, copies: "_Copies") -> Manifest:
             if copies.add(tx):
                 return copies.conclude(tx)
         copies.progress("metadata files were deleted meanwhile; going on from a later moment")
-    with contextlib.closing(Database(path)) as database, contextlib.ExitStack() as stack:
+    with contextlib.closing(SqliteDatabase(path)) as database, contextlib.ExitStack() as stack:
         with database.write():
             # Nobody commits now, so nobody deletes what rows point at.
             tx = stack.enter_context(read_only.snapshot(path))
@@ -149,7 +152,7 @@ class _Copies:
         read(LocalFileIO(), str(target))
         return Copy(location, path, len(content), hashlib.sha256(content).hexdigest())
 
-    def conclude(self, tx: Transaction) -> Manifest:
+    def conclude(self, tx: SqliteTransaction) -> Manifest:
         """Copy the database of this moment, and delete copies of files of earlier moments."""
         database = self.folder / DATABASE
         durable_files.write_private(database, b"")

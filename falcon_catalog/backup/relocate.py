@@ -24,8 +24,10 @@ from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import is_inside, key, nested
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import locks, read_only, relocation, survey, warehouses
-from falcon_catalog.store.database import Database, Transaction
+from falcon_catalog.store import relocation, survey, warehouses
+from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.sqlite import locks, read_only
+from falcon_catalog.store.sqlite.connection import SqliteDatabase
 from falcon_catalog.store.survey import Pointer
 
 _EVERY = 500
@@ -227,7 +229,7 @@ def _check_places(order: Order, moved: list[Moved]) -> None:
 def _switch(order: Order, written: list[Moved]) -> None:
     """Move all pointers, and every other row that holds a location, in one transaction."""
     places = {one.pointer.metadata_location: one.metadata_location for one in written}
-    with contextlib.closing(Database(order.path)) as database, database.write() as tx:
+    with contextlib.closing(SqliteDatabase(order.path)) as database, database.write() as tx:
         for one in written:
             pointer = one.pointer
             if not relocation.repoint(

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from falcon_catalog.durable_files import inherit, sync, sync_entries, sync_file, write_private
-from falcon_catalog.store import locks
 from falcon_catalog.store.database import StoreError
+from falcon_catalog.store.sqlite import locks
 
 # The database first: what is beside it must never be played into another one.
 _PARTS = ("", "-wal", "-shm", "-journal")

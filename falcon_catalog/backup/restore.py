@@ -17,9 +17,10 @@ from falcon_catalog.errors import CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import is_inside, key, key_or_none
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import locks, read_only, survey, warehouses
+from falcon_catalog.store import survey, warehouses
 from falcon_catalog.store.database import StoreError
-from falcon_catalog.store.migrate import migrated
+from falcon_catalog.store.sqlite import locks, read_only
+from falcon_catalog.store.sqlite.migrate import migrated
 
 _SHORTEST_DELAY_MS = 7 * 24 * 60 * 60 * 1000
 _ADOPT = "restore with --adopt-warehouse to take the folder as it is"

@@ -15,7 +15,7 @@ from falcon_catalog.fileio.base import is_empty
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings, make_writable
-from falcon_catalog.store import creation, warehouses
+from falcon_catalog.store import exists, open_database, warehouses
 from falcon_catalog.store.database import Database, StoreError
 
 _ADOPT = (
@@ -76,8 +76,7 @@ def open_warehouses(settings: Settings, metrics: Metrics | None = None) -> list[
 
 
 def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehouse]:
-    store.time_transaction = metrics.transaction.time
-    store.writer.time_commit = metrics.commit.time
+    store.observe(transaction=metrics.transaction.time, commit=metrics.commit.time)
     plans = PlanWorker(
         PlanningLimits(
             sync_manifests=settings.planning.sync_manifests,
@@ -127,12 +126,12 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
 
 def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
     """Open the store, made if it is new: but not beside warehouses that hold something."""
-    if not adopt and not creation.is_made(rules.store_path(settings.store.url)):
+    if not adopt and not exists(settings.store.url):
         for name, location in settings.warehouse.roots.items():
             if not is_empty(LocalFileIO(), location):
                 what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
-    return Database.open(settings.store.url, settings.store.durability)
+    return open_database(settings.store.url, settings.store.durability)
 
 
 def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
 from falcon_catalog.catalog.warehouse import Warehouse
@@ -10,6 +9,7 @@ from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import local_path
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.store import dropped
+from falcon_catalog.store.database import DRIVER_ERRORS
 
 Seen = list[tuple[tuple[str, ...], float]]
 """Values of labels, each with a number."""
@@ -62,7 +62,7 @@ def watch(metrics: Metrics, warehouses: Sequence[Warehouse]) -> Room:
 
 def _drops(warehouses: Sequence[Warehouse], number: Callable[[dropped.Sums], float]) -> Seen:
     """Return a number for each warehouse; nothing if the store cannot be read."""
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(*DRIVER_ERRORS):
         tx = warehouses[0].store.autocommit()
         return [((c.name,), number(dropped.sums(tx, c.id))) for c in warehouses]
     return []

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +14,8 @@ from falcon_catalog.errors import CatalogError
 from falcon_catalog.rules import store_path
 from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
-from falcon_catalog.store import locks
-from falcon_catalog.store.database import StoreError
+from falcon_catalog.store.database import DRIVER_ERRORS, StoreError
+from falcon_catalog.store.sqlite import locks
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,6 +33,15 @@ class _Misconfigured(Stopped):
     exit_code = 2
 
 
+_ERRORS: tuple[type[Exception], ...] = (
+    ServerError,
+    StoreError,
+    CatalogError,
+    OSError,
+    *DRIVER_ERRORS,
+)
+
+
 @contextlib.contextmanager
 def told_in_one_line() -> Iterator[None]:
     """End the program with one line where a setting or the world stands in the way."""
@@ -41,7 +49,7 @@ def told_in_one_line() -> Iterator[None]:
         yield
     except SettingsError as error:
         raise _Misconfigured(error) from None
-    except (ServerError, StoreError, CatalogError, OSError, sqlite3.Error) as error:
+    except _ERRORS as error:
         raise Stopped(error) from None
 
 

@@ -19,7 +19,8 @@ from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_n
 from falcon_catalog.rules import store_path
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
-from falcon_catalog.store import read_only, warehouses
+from falcon_catalog.store import warehouses
+from falcon_catalog.store.sqlite import read_only
 
 
 @click.command()

@@ -10,9 +10,10 @@ import click
 from falcon_catalog.catalog import principals
 from falcon_catalog.cli.common import at_work, read, told_in_one_line, utc, with_settings
 from falcon_catalog.rules import store_path
+from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
-from falcon_catalog.store import read_only
 from falcon_catalog.store.database import Database
+from falcon_catalog.store.sqlite import read_only
 
 
 @click.group("principals")
@@ -24,7 +25,7 @@ def principals_group() -> None:
 def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
     with told_in_one_line():
         settings = read(config, flags)
-        with at_work(settings), contextlib.closing(Database.open(settings.store.url)) as database:
+        with at_work(settings), contextlib.closing(open_database(settings.store.url)) as database:
             yield database
 
 

@@ -14,7 +14,7 @@ from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_sett
 from falcon_catalog.rules import store_path
 from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
-from falcon_catalog.store import locks
+from falcon_catalog.store.sqlite import locks
 
 _adopting = click.option(
     "--adopt-warehouse",

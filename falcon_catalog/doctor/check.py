@@ -12,8 +12,9 @@ from falcon_catalog.doctor.tables import Ages, Checked
 from falcon_catalog.fileio.base import Entry, FileIO
 from falcon_catalog.locations import key_or_none, nested
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import locks, read_only, survey, warehouses
+from falcon_catalog.store import survey, warehouses
 from falcon_catalog.store.database import DamagedStoreError, Transaction
+from falcon_catalog.store.sqlite import locks, read_only
 from falcon_catalog.store.survey import Place, Pointer
 
 DAY_MS = 24 * 60 * 60 * 1000

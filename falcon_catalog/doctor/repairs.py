@@ -20,8 +20,10 @@ from falcon_catalog.doctor.metadata_files import (
 from falcon_catalog.doctor.tables import load
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import is_inside, key, with_scheme
-from falcon_catalog.store import dropped, locks, read_only, survey, tabulars
-from falcon_catalog.store.database import Database, StoreError, Transaction
+from falcon_catalog.store import dropped, survey, tabulars
+from falcon_catalog.store.database import StoreError, Transaction
+from falcon_catalog.store.sqlite import locks, read_only
+from falcon_catalog.store.sqlite.connection import SqliteDatabase
 from falcon_catalog.store.survey import Place, Pointer
 
 EXPLAINED = {
@@ -93,7 +95,7 @@ def _writing(scope: Scope) -> Iterator[Transaction]:
         pass  # it is there, and of this version
     with (
         locks.shared(scope.path),
-        contextlib.closing(Database(scope.path)) as database,
+        contextlib.closing(SqliteDatabase(scope.path)) as database,
         database.write() as tx,
     ):
         yield tx

@@ -1,181 +1,84 @@
-"""The catalog's memory: one SQLite file, its connections and its transactions.
+"""What a store offers, whatever database it is in: transactions, and how they can fail."""
 
-WAL with ``synchronous=FULL``: a commit that was acknowledged survives a power cut. Changes run
-one at a time, those that come together in one transaction (``store/writer.py``).
-"""
-
-import contextlib
-import os
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any, Protocol
 
-from falcon_catalog.durable_files import Folders
-from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store import creation, locks
-from falcon_catalog.store.migrate import SchemaTooNewError, migrate
-from falcon_catalog.store.transaction import (
-    DamagedStoreError,
-    OutcomeUnknownError,
-    StoreError,
-    Transaction,
-    now_ms,
-)
-from falcon_catalog.store.writer import Writer
+from falcon_catalog.errors import CommitStateUnknownError
 
-__all__ = [
-    "DamagedStoreError",
-    "Database",
-    "OutcomeUnknownError",
-    "StoreError",
-    "Transaction",
-]
+DRIVER_ERRORS: tuple[type[Exception], ...] = (sqlite3.Error,)
+"""What the databases' own libraries raise when a statement cannot be run."""
 
-_SCHEME = "sqlite:///"
-_BUSY_TIMEOUT_MS = 10_000
-LOG_BYTES = 16 * 1024 * 1024
-"""What the write-ahead log shrinks back to after a burst, or after a long read that kept it from
-being folded. It is folded at 4 MB, so that in quiet times it is never cut."""
-_SYNCHRONOUS = {"relaxed": 1, "full": 2}  # SQLite's NORMAL and FULL
+Timing = Callable[[], AbstractContextManager[None]]
 
 
-class Database:
-    """One SQLite file. Safe to use from many threads: each reads over a connection of its own."""
+class StoreError(Exception):
+    """The database cannot be opened; the message says which and why."""
 
-    def __init__(self, path: Path, durability: str = "full") -> None:
-        self.path = path
-        self.time_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
-        self.writer = Writer(self.connect, path, self.require_file)
-        self._file: tuple[int, int] | None = None
-        self._synchronous = _SYNCHRONOUS[durability]
-        self._local = threading.local()
-        self._guard = threading.Lock()
-        self._connections: list[sqlite3.Connection] = []
 
-    @classmethod
-    def open(cls, url: str, durability: str = "full") -> "Database":
-        """Open ``sqlite:///PATH``, made and migrated as needed.
+class DamagedStoreError(StoreError):
+    """The database is lost or damaged: only a backup brings it back."""
 
-        With ``relaxed`` durability a power cut may take the last commits, though acknowledged.
 
-        Raises:
-            StoreError: the file cannot be opened, is no database or a damaged one, is too new, or
-                the store is fenced.
-        """
-        if not url.startswith(_SCHEME):
-            raise StoreError(f"store url {url!r}: only sqlite:///PATH is supported")
-        database = cls(Path(url.removeprefix(_SCHEME)), durability)
-        try:
-            Folders().make(str(database.path.parent.absolute()))
-            if locks.is_fenced(database.path):
-                raise StoreError(f"store {database.path} is fenced: a COMMIT failed")
-            if not creation.is_made(database.path):
-                creation.make(database.path)
-            with contextlib.closing(database.connect()) as connection:
-                migrate(connection)
-                # What recovery brought back may be in the log's memory alone, if its sync failed.
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        except (OSError, sqlite3.Error, SchemaTooNewError) as error:
-            raise StoreError(f"store {database.path}: {error}") from error
-        return database
+class OutcomeUnknownError(CommitStateUnknownError):
+    """COMMIT itself failed: its rows may be there, now or after the next recovery."""
 
-    @contextlib.contextmanager
-    def read(self) -> Iterator[Transaction]:
+
+class Transaction(Protocol):
+    """A running transaction, with the one time that everything in it happens at."""
+
+    @property
+    def now(self) -> int:
+        """Milliseconds since 1970-01-01 UTC."""
+
+    def one(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Any | None:
+        """Return the first row, or None."""
+
+    def all(self, sql: str, parameters: tuple[Any, ...] = (), /) -> list[Any]:
+        """Return every row."""
+
+    def change(self, sql: str, parameters: tuple[Any, ...] = (), /) -> int:
+        """Run one statement and return how many rows it changed."""
+
+
+class Database(Protocol):
+    """A store that is open. Safe to use from many threads."""
+
+    @property
+    def path(self) -> Path:
+        """The file that holds it."""
+
+    def observe(self, *, transaction: Timing, commit: Timing) -> None:
+        """Time each transaction that changes the store, and each COMMIT."""
+
+    def read(self) -> AbstractContextManager[Transaction]:
         """See one moment of the database."""
-        connection = self._connection()
-        connection.execute("BEGIN")
-        try:
-            yield Transaction(connection, now_ms())
-        finally:
-            if connection.in_transaction:
-                connection.execute("COMMIT")
 
     def autocommit(self) -> Transaction:
-        """Return a view for one statement, which needs no transaction around it."""
-        return Transaction(self._connection(), now_ms())
+        """Return a view for single statements, which need no transaction around them."""
 
-    @contextlib.contextmanager
-    def fresh_read(self) -> Iterator[Transaction]:
-        """See the database over a new connection, one that no failure has touched."""
-        with contextlib.closing(self.connect()) as connection:
-            yield Transaction(connection, now_ms())
+    def fresh_read(self) -> AbstractContextManager[Transaction]:
+        """See the database over a new connection, which no failure has touched."""
 
-    @contextlib.contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self) -> AbstractContextManager[Transaction]:
         """Change the database: all of it on leaving, or nothing on an exception.
 
         Raises:
             OutcomeUnknownError: COMMIT failed and nobody can tell what is stored.
-            ServiceUnavailableError: another process holds the database, the disk is full, or an
-                earlier COMMIT failed and the process must start again. Nothing was changed.
+            ServiceUnavailableError: the database takes no changes now. Nothing was changed.
         """
-        with self.time_transaction(), self.writer.change() as tx:
-            yield tx
 
     def check(self) -> None:
         """Raise an error unless the database answers and takes changes."""
-        self.writer.check_writable()
-        with self.read() as tx:
-            tx.one("SELECT count(*) FROM warehouses")
 
     def require_file(self) -> None:
-        """Raise ServiceUnavailableError if another file, or none, is where the database was opened.
+        """Raise ServiceUnavailableError if the file was replaced or removed."""
 
-        The process still has the old one open: what it wrote there would be lost when it ends.
-        """
-        with contextlib.suppress(OSError):
-            if _identity(self.path) == self._file:
-                return
-        raise ServiceUnavailableError(
-            f"The database file {self.path} was replaced or removed under the running server."
-            " Nothing was changed: put it back, or stop the server and restore a backup"
-        )
-
-    def connect(self) -> sqlite3.Connection:
-        """Open one more connection; the caller closes it."""
-        if self._file is not None:
-            self.require_file()
-        connection = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode=rw",  # one that is gone is never made anew
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
-        if (mode, synchronous) != ("wal", self._synchronous):
-            connection.close()
-            raise sqlite3.OperationalError("the file system does not support write-ahead logging")
-        if self._file is None:
-            self._file = _identity(self.path)
-        return connection
+    @property
+    def broken(self) -> str | None:
+        """Why no further change is safe until the store is opened anew; None if it is safe."""
 
     def close(self) -> None:
-        """Close every connection; the last one folds the log into the database file."""
-        self.writer.close()
-        with self._guard:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-            self._local = threading.local()
-
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self.connect()
-            with self._guard:
-                self._connections.append(connection)
-        return connection
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = os.stat(path)  # noqa: PTH116 - on each write's way
-    return status.st_dev, status.st_ino
+        """Close every connection."""

@@ -19,10 +19,10 @@ from pyiceberg.catalog import load_catalog
 
 from falcon_catalog.backup import backup as backups
 from falcon_catalog.catalog import marker
-from falcon_catalog.store import locks
+from falcon_catalog.store.sqlite import locks
 from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, Server, serving
-from tests.doctor.conftest import FORGETFUL, Operator, Stopped, commit, duck, wait_for
+from tests.doctor.conftest import FORGETFUL, Operator, Stop, commit, duck, wait_for
 from tests.doctor.test_doctor import rows
 
 TIMEOUT = 60
@@ -89,10 +89,13 @@ def test_a_damaged_database_makes_no_backup(operator: Operator) -> None:
 
 
 def test_a_backup_that_was_killed_is_none(
-    server: Server, operator: Operator, stopped_at: Callable[..., Stopped]
+    server: Server, operator: Operator, waiting_cli: Any
 ) -> None:
-    target = str(operator.folder / "one")
-    stopped_at(operator.pointer("b"), "backup", target, *operator.flags).kill()
+    stop = Stop(operator.pointer("b"))
+    process = waiting_cli("backup", str(operator.folder / "one"), *operator.flags)
+    stop.wait()
+    process.kill()
+    stop.remove()
     assert not (operator.folder / "one").exists()
     (torso,) = operator.folder.glob(".one.partial-*")
     assert list(torso.glob("files/**/*.json"))
@@ -104,18 +107,19 @@ def test_a_backup_that_was_killed_is_none(
 
 
 def test_a_file_that_is_deleted_meanwhile_moves_the_moment(
-    server: Server, operator: Operator, stopped_at: Callable[..., Stopped]
+    server: Server, operator: Operator, waiting_cli: Any
 ) -> None:
     server.table("forgetful", properties=FORGETFUL)
     old = operator.pointer("forgetful")
-    target = str(operator.folder / "one")
-    stopped = stopped_at(operator.pointer("b"), "backup", target, *operator.flags)
+    stop = Stop(operator.pointer("b"))
+    process = waiting_cli("backup", str(operator.folder / "one"), *operator.flags)
+    stop.wait()
     for number in range(3):
         commit(server, "forgetful", n=str(number))
     assert not old.exists()
-    stopped.go_on()
-    assert stopped.process.status() == 0, stopped.process.errors
-    assert any("going on from a later moment" in line for line in stopped.process.errors)
+    stop.go_on()
+    assert process.status() == 0, process.errors
+    assert any("going on from a later moment" in line for line in process.errors)
     assert operator.backup_of("forgetful", operator.folder / "one")["properties"]["n"] == "2"
 
 

@@ -16,7 +16,7 @@ from benchmarks import bench, servers, statements, store, tables, wrk
 from benchmarks.client import Connection, Request, UnexpectedAnswerError, drive
 from benchmarks.processes import Server
 from benchmarks.rounds import Line, Sample, interleave, quotients
-from falcon_catalog.store import writer
+from falcon_catalog.store.sqlite import writer
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from falcon_catalog.store.transaction import OutcomeUnknownError
-from falcon_catalog.store.writer import Writer
+from falcon_catalog.store.sqlite.transaction import OutcomeUnknownError
+from falcon_catalog.store.sqlite.writer import Writer
 from tests.catalog.serving import Server, serving
 
 T = "/v1/namespaces/ns/tables/t"

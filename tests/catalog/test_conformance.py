@@ -20,7 +20,7 @@ from falcon_catalog.conformance.answers import WrongCatalogError
 from falcon_catalog.conformance.catalog import connect
 from falcon_catalog.conformance.operations import ASSUMED, BY_ID, OPERATIONS
 from falcon_catalog.conformance.room import Room
-from falcon_catalog.store.database import Database
+from falcon_catalog.store import open_database
 from tests.catalog.serving import Server, serving
 
 Start = Callable[..., Server]
@@ -85,7 +85,7 @@ class TestOurs:
 
     def test_it_passes_where_a_token_is_needed(self, start: Start, tmp_path: Path) -> None:
         server = start(auth__required=True)
-        with closing(Database.open(f"sqlite:///{tmp_path}/catalog.db")) as database:
+        with closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database:
             pair = ("checker", principals.add(database, "checker"))
         catalog = connect(server.url, credential=pair)
         room = Room(catalog, "check_")

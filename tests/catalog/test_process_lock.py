@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store.database import Database
-from falcon_catalog.store.locks import WriteLock
+from falcon_catalog.store import open_database
+from falcon_catalog.store.sqlite.locks import WriteLock
 
 FOREVER = 20.0
 
@@ -135,8 +135,8 @@ def test_where_no_lock_can_be_made_it_is_told(tmp_path: Path) -> None:
 def test_a_change_gives_up_when_another_process_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falcon_catalog.store.writer._LONGEST_WAIT_SECONDS", 0.05)
-    database = Database.open(f"sqlite:///{tmp_path}/catalog.db")
+    monkeypatch.setattr("falcon_catalog.store.sqlite.writer._LONGEST_WAIT_SECONDS", 0.05)
+    database = open_database(f"sqlite:///{tmp_path}/catalog.db")
     with (
         held(Path(f"{database.path}-lock")),
         pytest.raises(ServiceUnavailableError, match="another process holds it"),

@@ -47,7 +47,7 @@ def test_an_answer_counts_in_all_its_metrics() -> None:
         for (sample, labels), value in samples.items()
         if sample == f"{name}_bucket"
     }
-    assert (buckets["0.001"], buckets["0.0025"], buckets["30"], buckets["+Inf"]) == (0, 1, 1, 2)
+    assert (buckets["0.001"], buckets["0.0025"], buckets["30.0"], buckets["+Inf"]) == (0, 1, 1, 2)
     assert list(buckets.values()) == sorted(buckets.values())
     assert samples[f"{name}_count", (of,)] == 2
     assert samples[f"{name}_sum", (of,)] == pytest.approx(100.002)

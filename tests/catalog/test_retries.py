@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from falcon_catalog.store.database import Database
+from falcon_catalog.store import open_database
 from tests.catalog.serving import Server
 
 T = "/v1/namespaces/ns/tables/t"
@@ -138,7 +138,7 @@ def test_the_answer_tells_what_was_then(ns: Server) -> None:
 def test_a_key_survives_a_restart_and_expires(ns: Server) -> None:
     options = keyed()
     ns.ok("DELETE", "/v1/namespaces/ns", **options)
-    other = Database.open(f"sqlite:///{ns.folder}/catalog.db")
+    other = open_database(f"sqlite:///{ns.folder}/catalog.db")
     with other.read() as tx:
         assert tx.one("SELECT count(*) FROM idempotency_keys") == (1,)
     assert ns.call("DELETE", "/v1/namespaces/ns", **options).status_code == 204

@@ -12,26 +12,27 @@ from pathlib import Path
 import pytest
 
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store import warehouses
-from falcon_catalog.store.database import Database, OutcomeUnknownError, StoreError
+from falcon_catalog.store import open_database, warehouses
+from falcon_catalog.store.database import OutcomeUnknownError, StoreError
+from falcon_catalog.store.sqlite.connection import SqliteDatabase
 from tests.catalog.serving import Server, serving
 
 pytestmark = pytest.mark.serverless
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database.open(f"sqlite:///{tmp_path}/deep/catalog.db")
+def database(tmp_path: Path) -> SqliteDatabase:
+    return open_database(f"sqlite:///{tmp_path}/deep/catalog.db")
 
 
-def test_durability_is_the_default(database: Database) -> None:
+def test_durability_is_the_default(database: SqliteDatabase) -> None:
     with database.read() as tx:
         assert tx.one("PRAGMA journal_mode") == ("wal",)
         assert tx.one("PRAGMA synchronous") == (2,)
         assert tx.one("PRAGMA foreign_keys") == (1,)
 
 
-def test_an_exception_undoes_everything(database: Database) -> None:
+def test_an_exception_undoes_everything(database: SqliteDatabase) -> None:
     with pytest.raises(KeyError), database.write() as tx:  # noqa: PT012
         warehouses.ensure(tx, "a")
         raise KeyError
@@ -39,7 +40,7 @@ def test_an_exception_undoes_everything(database: Database) -> None:
         assert tx.one("SELECT count(*) FROM warehouses") == (0,)
 
 
-def test_no_change_is_lost_between_threads(database: Database) -> None:
+def test_no_change_is_lost_between_threads(database: SqliteDatabase) -> None:
     with database.write() as tx:
         warehouses.ensure(tx, "a")
 
@@ -62,8 +63,8 @@ def test_no_change_is_lost_between_threads(database: Database) -> None:
 
 def test_many_processes_may_start_on_a_new_file_at_once(tmp_path: Path) -> None:
     program = (
-        "import sys; from falcon_catalog.store.database import Database;"
-        "Database.open(sys.argv[1]).close()"
+        "import sys; from falcon_catalog.store import open_database;"
+        "open_database(sys.argv[1]).close()"
     )
     command = [sys.executable, "-c", program, f"sqlite:///{tmp_path}/catalog.db"]
     processes = [subprocess.Popen(command) for _ in range(4)]
@@ -75,34 +76,34 @@ def test_many_processes_may_start_on_a_new_file_at_once(tmp_path: Path) -> None:
 
 def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/catalog.db"
-    Database.open(url).close()
+    open_database(url).close()
     with sqlite3.connect(tmp_path / "catalog.db") as connection:
         connection.execute(
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
             " VALUES ('falcon_catalog', '9999_future', 'then')"
         )
     with pytest.raises(StoreError, match="9999_future"):
-        Database.open(url)
+        open_database(url)
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "catalog.db").write_bytes(b"not a database" * 100)
     with pytest.raises(StoreError, match="file is not a database"):
-        Database.open(f"sqlite:///{tmp_path}/catalog.db")
+        open_database(f"sqlite:///{tmp_path}/catalog.db")
 
 
 class TestADamagedStoreIsNotTakenForANewOne:
     def test_an_empty_file(self, tmp_path: Path) -> None:
         path = tmp_path / "catalog.db"
-        Database.open(f"sqlite:///{path}").close()
+        open_database(f"sqlite:///{path}").close()
         path.write_bytes(b"")
         with pytest.raises(StoreError, match=r"the file is empty \(0 bytes\). Restore a backup"):
-            Database.open(f"sqlite:///{path}")
+            open_database(f"sqlite:///{path}")
         assert path.stat().st_size == 0
 
     def test_a_log_without_its_database(self, tmp_path: Path) -> None:
         path = tmp_path / "catalog.db"
-        database = Database.open(f"sqlite:///{path}")
+        database = open_database(f"sqlite:///{path}")
         with database.write() as tx:
             warehouses.ensure(tx, "a")
         log = Path(f"{path}-wal").read_bytes()
@@ -110,7 +111,7 @@ class TestADamagedStoreIsNotTakenForANewOne:
         path.unlink()
         Path(f"{path}-wal").write_bytes(log)
         with pytest.raises(StoreError, match=r"catalog\.db-wal is there, the database"):
-            Database.open(f"sqlite:///{path}")
+            open_database(f"sqlite:///{path}")
         assert not path.exists()
         assert Path(f"{path}-wal").read_bytes() == log
 
@@ -119,14 +120,14 @@ def test_a_store_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     """The process is killed while it makes the database; the next one makes it anew."""
     url = f"sqlite:///{tmp_path}/catalog.db"
     program = (
-        "import os, sys; from falcon_catalog.store import creation, migrate;"
+        "import os, sys; from falcon_catalog.store.sqlite import creation, migrate;"
         "real, migrate._apply = migrate._apply, lambda *a: (real(*a), os.kill(os.getpid(), 9));"
-        "from falcon_catalog.store.database import Database; Database.open(sys.argv[1])"
+        "from falcon_catalog.store import open_database; open_database(sys.argv[1])"
     )
     killed = subprocess.run([sys.executable, "-c", program, url], check=False)
     assert killed.returncode == -9
     assert not (tmp_path / "catalog.db").exists()
-    Database.open(url).close()
+    open_database(url).close()
     assert {path.name for path in tmp_path.iterdir()} == {"catalog.db", "catalog.db-lock"}
     with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -134,7 +135,7 @@ def test_a_store_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_commit_that_fails_at_its_end_is_unknown_and_stops_later_changes(
-    database: Database,
+    database: SqliteDatabase,
 ) -> None:
     @contextlib.contextmanager
     def failing() -> Iterator[None]:
@@ -156,7 +157,9 @@ def test_a_commit_that_fails_at_its_end_is_unknown_and_stops_later_changes(
         database.check()
 
 
-def test_a_log_that_cannot_be_written_is_unavailable_and_unchanged(database: Database) -> None:
+def test_a_log_that_cannot_be_written_is_unavailable_and_unchanged(
+    database: SqliteDatabase,
+) -> None:
     with database.write() as tx:
         warehouses.ensure(tx, "before")
     wal = Path(f"{database.path}-wal").stat().st_size
@@ -175,7 +178,9 @@ def test_a_log_that_cannot_be_written_is_unavailable_and_unchanged(database: Dat
         assert tx.all("SELECT name FROM warehouses ORDER BY id") == [("before",), ("after",)]
 
 
-def test_a_commit_that_breaks_a_constraint_is_known_to_have_failed(database: Database) -> None:
+def test_a_commit_that_breaks_a_constraint_is_known_to_have_failed(
+    database: SqliteDatabase,
+) -> None:
     with database.write() as tx:
         tx.change("CREATE TABLE c (w REFERENCES warehouses DEFERRABLE INITIALLY DEFERRED)")
     with pytest.raises(sqlite3.IntegrityError), database.write() as tx:
@@ -185,9 +190,9 @@ def test_a_commit_that_breaks_a_constraint_is_known_to_have_failed(database: Dat
 
 
 def test_a_busy_database_is_unavailable_and_unchanged(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falcon_catalog.store.database._BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("falcon_catalog.store.sqlite.connection._BUSY_TIMEOUT_MS", 50)
     other = sqlite3.connect(database.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(ServiceUnavailableError, match="locked"), database.write():
@@ -198,7 +203,7 @@ def test_a_busy_database_is_unavailable_and_unchanged(
         warehouses.ensure(tx, "a")
 
 
-def test_a_full_disk_is_passing_and_changes_nothing(database: Database) -> None:
+def test_a_full_disk_is_passing_and_changes_nothing(database: SqliteDatabase) -> None:
     with database.read() as tx:
         pages = tx.one("PRAGMA page_count")[0]
     with pytest.raises(ServiceUnavailableError, match="full"), database.write() as tx:  # noqa: PT012
@@ -210,7 +215,7 @@ def test_a_full_disk_is_passing_and_changes_nothing(database: Database) -> None:
         warehouses.ensure(tx, "a")
 
 
-def test_autocommit_leaves_no_transaction_open(database: Database) -> None:
+def test_autocommit_leaves_no_transaction_open(database: SqliteDatabase) -> None:
     with database.write() as tx:
         warehouses.ensure(tx, "a")
     assert database.autocommit().one("SELECT name FROM warehouses") == ("a",)
@@ -254,8 +259,8 @@ class TestADatabaseThatIsReplacedUnderTheServer:
 
 def test_the_process_that_creates_a_store_loads_no_data_frames(tmp_path: Path) -> None:
     program = (
-        "import sys; from falcon_catalog.store.database import Database;"
-        " Database.open(sys.argv[1]).close();"
+        "import sys; from falcon_catalog.store import open_database;"
+        " open_database(sys.argv[1]).close();"
         " assert 'sqlite_utils' in sys.modules;"
         " print(*({'pandas', 'numpy'} & set(sys.modules)));"
         " import importlib.util; assert importlib.util.find_spec('numpy')"

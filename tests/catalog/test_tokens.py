@@ -16,8 +16,8 @@ import requests
 from falcon_catalog.api.oauth import FailedLogins
 from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
 from falcon_catalog.catalog import principals
+from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
-from falcon_catalog.store.database import Database
 from tests.catalog.serving import Server
 from tests.scenarios.steps import trigger
 
@@ -80,7 +80,7 @@ class Locked:
 @pytest.fixture
 def secrets_of_principals(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Return a function that adds somebody to the test's store, from beside the server."""
-    with closing(Database.open(f"sqlite:///{tmp_path}/catalog.db")) as database:
+    with closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database:
         yield lambda name: principals.add(database, name)
 
 
@@ -422,7 +422,7 @@ class TestRequests:
         self, locked: Locked, secrets_of_principals: Callable[[str], str]
     ) -> None:
         token = locked.token()
-        with closing(Database.open(f"sqlite:///{locked.store}")) as database:
+        with closing(open_database(f"sqlite:///{locked.store}")) as database:
             principals.remove(database, "etl")
             with database.read() as tx:
                 assert rows.all_(tx) == []
@@ -437,7 +437,7 @@ class TestRequests:
         assert locked.refused(locked.credentials())[:2] == (401, "invalid_client")
 
     def test_another_catalogs_tokens_are_foreign(self, locked: Locked, tmp_path: Path) -> None:
-        with closing(Database.open(f"sqlite:///{tmp_path}/other.db")) as database:
+        with closing(open_database(f"sqlite:///{tmp_path}/other.db")) as database:
             realm = principals.Realm.of(database, 600)
             token = principals.authenticate(realm, "etl", principals.add(database, "etl")).text
         assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 401
@@ -495,7 +495,7 @@ class TestSecrets:
         assert locked.key() in stored  # what would be found is found
 
     def test_representations_tell_nothing(self, locked: Locked) -> None:
-        with closing(Database.open(f"sqlite:///{locked.store}")) as database:
+        with closing(open_database(f"sqlite:///{locked.store}")) as database:
             realm = principals.Realm.of(database, 600)
             token = principals.authenticate(realm, locked.name, locked.secret)
             with database.read() as tx:
@@ -514,7 +514,7 @@ class TestSecrets:
         secrets = {secrets_of_principals(name) for name in ("a", "b", "c")}
         assert len(secrets) == 3
         with (
-            closing(Database.open(f"sqlite:///{tmp_path}/catalog.db")) as database,
+            closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database,
             database.read() as tx,
         ):
             found = rows.all_(tx)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from falcon_catalog.store.transaction import OutcomeUnknownError
-from falcon_catalog.store.writer import Writer
+from falcon_catalog.store.sqlite.transaction import OutcomeUnknownError
+from falcon_catalog.store.sqlite.writer import Writer
 from tests.catalog.serving import SCHEMA, Server
 
 VIEWS = "/v1/namespaces/ns/views"

@@ -10,7 +10,8 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from falcon_catalog.catalog.purge import purge_expired
-from falcon_catalog.store.database import LOG_BYTES, Database
+from falcon_catalog.store import open_database
+from falcon_catalog.store.sqlite.connection import LOG_BYTES
 from tests.catalog.serving import Server, serving
 
 T = "/v1/namespaces/ns/tables/t"
@@ -109,7 +110,7 @@ def test_several_processes_tell_the_store_once(tmp_path: Path) -> None:
 
 def test_the_log_shrinks_after_a_burst(tmp_path: Path) -> None:
     log = tmp_path / "catalog.db-wal"
-    with closing(Database.open(f"sqlite:///{tmp_path}/catalog.db")) as database:
+    with closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database:
         with database.write() as tx:
             tx.change("CREATE TABLE burst (content BLOB)")
         with database.read() as reading:  # keeps the log from being folded

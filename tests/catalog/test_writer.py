@@ -18,14 +18,11 @@ from typing import Any
 import pytest
 
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store import locks
-from falcon_catalog.store.database import (
-    Database,
-    OutcomeUnknownError,
-    StoreError,
-    Transaction,
-)
-from falcon_catalog.store.writer import Writer
+from falcon_catalog.store import open_database
+from falcon_catalog.store.database import OutcomeUnknownError, StoreError, Transaction
+from falcon_catalog.store.sqlite import locks
+from falcon_catalog.store.sqlite.connection import SqliteDatabase
+from falcon_catalog.store.sqlite.writer import Writer
 
 pytestmark = pytest.mark.serverless
 
@@ -34,7 +31,7 @@ Work = Callable[[Transaction], Any]
 
 @pytest.fixture
 def database(tmp_path: Path) -> Any:
-    one = Database.open(f"sqlite:///{tmp_path}/catalog.db")
+    one = open_database(f"sqlite:///{tmp_path}/catalog.db")
     with one.write() as tx:
         tx.change("CREATE TABLE marks (name TEXT PRIMARY KEY)")
     yield one
@@ -69,7 +66,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def together(database: Database, *works: Work) -> list[BaseException | None]:
+def together(database: SqliteDatabase, *works: Work) -> list[BaseException | None]:
     """Make changes in one batch, in this order; return what each of them raised."""
     writer, raised = database.writer, [None] * len(works)  # type: list[BaseException | None]
     entered, go_on = threading.Event(), threading.Event()
@@ -98,7 +95,7 @@ def together(database: Database, *works: Work) -> list[BaseException | None]:
     return raised
 
 
-def test_they_share_one_transaction(database: Database) -> None:
+def test_they_share_one_transaction(database: SqliteDatabase) -> None:
     batches = database.writer.batches
     assert together(database, *(mark(str(n)) for n in range(6))) == [None] * 6
     assert marks(database.path) == set("012345")
@@ -106,7 +103,7 @@ def test_they_share_one_transaction(database: Database) -> None:
     assert database.writer.largest_batch == 6
 
 
-def test_one_that_is_refused_takes_back_its_own_alone(database: Database) -> None:
+def test_one_that_is_refused_takes_back_its_own_alone(database: SqliteDatabase) -> None:
     raised = together(database, mark("a"), fail("b"), mark("c"), mark("a"), fail("d"), mark("e"))
     assert [type(error) for error in raised if error] == [
         KeyError,
@@ -117,7 +114,7 @@ def test_one_that_is_refused_takes_back_its_own_alone(database: Database) -> Non
     assert marks(database.path) == {"a", "c", "e"}
 
 
-def test_a_batch_of_refusals_stores_nothing_and_syncs_nothing(database: Database) -> None:
+def test_a_batch_of_refusals_stores_nothing_and_syncs_nothing(database: SqliteDatabase) -> None:
     wal = Path(f"{database.path}-wal").stat().st_size
     batches = database.writer.batches
     raised = together(database, fail("a"), fail("b"))
@@ -126,8 +123,10 @@ def test_a_batch_of_refusals_stores_nothing_and_syncs_nothing(database: Database
     assert Path(f"{database.path}-wal").stat().st_size == wal
 
 
-def test_no_batch_grows_without_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falcon_catalog.store.writer._LARGEST_BATCH", 3)
+def test_no_batch_grows_without_end(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("falcon_catalog.store.sqlite.writer._LARGEST_BATCH", 3)
     assert together(database, *(mark(str(n)) for n in range(8))) == [None] * 8
     assert database.writer.largest_batch == 3
     assert len(marks(database.path)) == 8
@@ -140,7 +139,7 @@ def ending_badly() -> Iterator[None]:
     raise MemoryError("too little of it")
 
 
-def test_an_unknown_end_is_unknown_to_all(database: Database) -> None:
+def test_an_unknown_end_is_unknown_to_all(database: SqliteDatabase) -> None:
     database.writer.time_commit = ending_badly
     raised = together(database, mark("a"), fail("refused"), mark("b"), mark("c"))
     assert [type(error) for error in raised] == [
@@ -155,7 +154,7 @@ def test_an_unknown_end_is_unknown_to_all(database: Database) -> None:
         pass
 
 
-def test_a_log_that_cannot_be_written_refuses_all_of_a_batch(database: Database) -> None:
+def test_a_log_that_cannot_be_written_refuses_all_of_a_batch(database: SqliteDatabase) -> None:
     wal = Path(f"{database.path}-wal").stat().st_size
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -175,7 +174,7 @@ def test_a_log_that_cannot_be_written_refuses_all_of_a_batch(database: Database)
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_where_sqlite_takes_back_all_nothing_is_acknowledged(
-    database: Database, place: int
+    database: SqliteDatabase, place: int
 ) -> None:
     def roll_back(tx: Transaction) -> None:
         mark("x")(tx)
@@ -195,7 +194,7 @@ def test_where_sqlite_takes_back_all_nothing_is_acknowledged(
     assert together(database, mark("later")) == [None]
 
 
-def test_a_full_disk_refuses_those_it_hits_and_no_lie_is_told(database: Database) -> None:
+def test_a_full_disk_refuses_those_it_hits_and_no_lie_is_told(database: SqliteDatabase) -> None:
     with database.read() as tx:
         pages = tx.one("PRAGMA page_count")[0]
 
@@ -212,7 +211,7 @@ def test_a_full_disk_refuses_those_it_hits_and_no_lie_is_told(database: Database
 
 
 def test_who_gives_up_waiting_leaves_no_change_behind_uncommitted(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was waited for, and does not come: whoever waits for the commit then makes it."""
     monkeypatch.setattr(database.writer, "_waiting", 1)
@@ -222,9 +221,9 @@ def test_who_gives_up_waiting_leaves_no_change_behind_uncommitted(
 
 
 def test_who_waits_too_long_is_told_to_come_again(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falcon_catalog.store.writer._LONGEST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("falcon_catalog.store.sqlite.writer._LONGEST_WAIT_SECONDS", 0.05)
     refused: list[BaseException] = []
 
     def late() -> None:
@@ -243,7 +242,7 @@ def test_who_waits_too_long_is_told_to_come_again(
     assert marks(database.path) == {"a"}
 
 
-def test_a_failed_rollback_ends_all_changes(database: Database) -> None:
+def test_a_failed_rollback_ends_all_changes(database: SqliteDatabase) -> None:
     class Stubborn(sqlite3.Connection):
         def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
             if sql.startswith("ROLLBACK"):
@@ -267,12 +266,12 @@ def test_a_failed_rollback_ends_all_changes(database: Database) -> None:
         database.check()
     database.close()
     with locks.shared(database.path):
-        again = Database.open(f"sqlite:///{database.path}")
+        again = open_database(f"sqlite:///{database.path}")
         assert together(again, mark("later")) == [None]
         again.close()
 
 
-def test_what_is_acknowledged_is_what_is_stored(database: Database) -> None:
+def test_what_is_acknowledged_is_what_is_stored(database: SqliteDatabase) -> None:
     stored: set[str] = set()
 
     def work(worker: int) -> None:
@@ -301,11 +300,12 @@ def test_what_is_acknowledged_is_what_is_stored(database: Database) -> None:
     assert database.writer.batches < database.writer.changes
 
 
-def test_processes_take_turns_and_lose_nothing(database: Database) -> None:
+def test_processes_take_turns_and_lose_nothing(database: SqliteDatabase) -> None:
     program = """
 import sys, threading
-from falcon_catalog.store.database import Database
-database = Database.open(sys.argv[1])
+from falcon_catalog.store import open_database
+from falcon_catalog.store.sqlite.connection import SqliteDatabase
+database = open_database(sys.argv[1])
 def work(worker):
     for number in range(40):
         with database.write() as tx:
@@ -321,7 +321,7 @@ database.close()
     assert len(marks(database.path)) == 4 * 3 * 40
 
 
-def test_the_lock_between_processes_is_free_between_changes(database: Database) -> None:
+def test_the_lock_between_processes_is_free_between_changes(database: SqliteDatabase) -> None:
     with database.write() as tx:
         mark("a")(tx)
         with (
@@ -341,7 +341,7 @@ def test_the_lock_between_processes_is_free_between_changes(database: Database) 
 
 
 def test_relaxed_durability_is_asked_of_sqlite(tmp_path: Path) -> None:
-    database = Database.open(f"sqlite:///{tmp_path}/catalog.db", "relaxed")
+    database = open_database(f"sqlite:///{tmp_path}/catalog.db", "relaxed")
     with database.read() as tx:
         assert tx.one("PRAGMA synchronous") == (1,)
     with database.write() as tx:
@@ -349,9 +349,9 @@ def test_relaxed_durability_is_asked_of_sqlite(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_writer_that_waits_for_its_turn_sees_the_fence(database: Database) -> None:
+def test_a_writer_that_waits_for_its_turn_sees_the_fence(database: SqliteDatabase) -> None:
     url = f"sqlite:///{database.path}"
-    failing, waiting = (Database.open(url) for _ in range(2))
+    failing, waiting = (open_database(url) for _ in range(2))
     failing.writer.time_commit = ending_badly
     waits = re.compile(rf"-> FLOCK +ADVISORY +WRITE +{os.getpid()} ")
     refused: list[BaseException] = []
@@ -379,11 +379,12 @@ def test_a_writer_that_waits_for_its_turn_sees_the_fence(database: Database) -> 
 OTHER = """
 import sys
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store import locks
-from falcon_catalog.store.database import Database
+from falcon_catalog.store.sqlite import locks
+from falcon_catalog.store import open_database
+from falcon_catalog.store.sqlite.connection import SqliteDatabase
 from pathlib import Path
 with locks.shared(Path(sys.argv[1])):
-    database = Database.open(f"sqlite:///{sys.argv[1]}")
+    database = open_database(f"sqlite:///{sys.argv[1]}")
     for name in ("before", "after"):
         try:
             with database.write() as tx:
@@ -398,7 +399,7 @@ with locks.shared(Path(sys.argv[1])):
 
 
 @pytest.fixture
-def other(database: Database) -> Iterator[subprocess.Popen[str]]:
+def other(database: SqliteDatabase) -> Iterator[subprocess.Popen[str]]:
     """Another process that has the store open, and writes once a line is sent to it."""
     command = [sys.executable, "-c", OTHER, str(database.path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -407,7 +408,7 @@ def other(database: Database) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def fail_a_commit(database: Database) -> None:
+def fail_a_commit(database: SqliteDatabase) -> None:
     database.writer.time_commit = ending_badly
     with pytest.raises(OutcomeUnknownError), database.write() as tx:
         mark("unknown")(tx)
@@ -423,7 +424,7 @@ def ask(process: subprocess.Popen[str]) -> str:
 
 
 def test_a_fenced_store_is_written_by_no_process_until_it_is_recovered(
-    database: Database, other: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+    database: SqliteDatabase, other: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert other.stdout is not None
     assert other.stdout.readline() == "written\n"
@@ -433,7 +434,7 @@ def test_a_fenced_store_is_written_by_no_process_until_it_is_recovered(
     assert "No changes until the server restarts" in ask(other)
     database.close()
     with pytest.raises(StoreError, match="is fenced"):
-        Database.open(f"sqlite:///{database.path}")
+        open_database(f"sqlite:///{database.path}")
     monkeypatch.setattr(locks, "_RECOVERY_SECONDS", 0.3)  # the other one has it open still
     with pytest.raises(StoreError, match="must end before"), locks.shared(database.path):
         pass
@@ -443,14 +444,14 @@ def test_a_fenced_store_is_written_by_no_process_until_it_is_recovered(
     with locks.shared(database.path):
         assert not locks.is_fenced(database.path)
         assert not Path(f"{database.path}-wal").exists()
-        again = Database.open(f"sqlite:///{database.path}")
+        again = open_database(f"sqlite:///{database.path}")
         assert together(again, mark("later")) == [None]
         again.close()
     assert marks(database.path) - {"unknown"} == {"before", "later"}
 
 
 def test_who_must_wait_for_a_fenced_store_goes_on_once_it_is_closed(
-    database: Database, other: subprocess.Popen[str]
+    database: SqliteDatabase, other: subprocess.Popen[str]
 ) -> None:
     fail_a_commit(database)
     database.close()
@@ -460,13 +461,13 @@ def test_who_must_wait_for_a_fenced_store_goes_on_once_it_is_closed(
         assert not locks.is_fenced(database.path)
 
 
-def test_a_fence_needs_no_space(database: Database) -> None:
+def test_a_fence_needs_no_space(database: SqliteDatabase) -> None:
     with database.write() as tx:
         mark("a")(tx)
     assert locks.write_lock_path(database.path).stat().st_size == 2
 
 
-def test_a_store_held_exclusively_is_recovered(database: Database) -> None:
+def test_a_store_held_exclusively_is_recovered(database: SqliteDatabase) -> None:
     fail_a_commit(database)
     database.close()
     with locks.exclusive(database.path):

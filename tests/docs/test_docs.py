@@ -98,7 +98,7 @@ def test_flags_that_the_pages_use_exist() -> None:
 
 
 def test_what_the_doctor_finds_and_repairs_is_documented() -> None:
-    page = read("docs/durability.md")
+    page = read("docs/doctor.md")
     told = re.findall(r"(?m)^\| `([a-z-]+)` \| (error|warning|note) \| (.+) \|$", page)
     assert told == [(name, check.severity, check.why) for name, check in CHECKS.items()]
     repairs = re.findall(r"(?m)^\| `([^`]+)` \| ([^|]+) \|$", page)
@@ -152,26 +152,74 @@ def test_the_readmes_commands_are_targets() -> None:
         assert used <= targets, page
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\(([^)\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if not target.startswith("https://"):
-            assert (page.parent / target).exists(), target
+            path, _, anchor = target.partition("#")
+            there = page.parent / path if path else page
+            assert there.exists(), target
+            assert not anchor or anchor in anchors(there), target
 
 
-def test_every_room_of_the_house_is_in_the_architecture() -> None:
+def tree() -> dict[str, set[str]]:
+    """Return the modules that the tree in ARCHITECTURE.md names, by folder."""
+    block = read("ARCHITECTURE.md").split("\n## The tree\n")[1].split("```")[1]
+    found: dict[str, set[str]] = {}
+    path: list[str] = []
+    for line in block.splitlines():
+        if folder := re.match(r"((?:[│ ]   )*)(?:[├└]── )?(\w+)/", line):
+            depth = len(folder[1]) // 4 + ("── " in line)
+            path = [*path[:depth], folder[2]]
+        found.setdefault("/".join(path), set()).update(re.findall(r"\b\w+\.py\b", line))
+    found.pop("", None)
+    return found
+
+
+def test_the_tree_in_the_architecture_is_that_of_the_catalog() -> None:
+    there: dict[str, set[str]] = {}
+    for file in (REPOSITORY / "falcon_catalog").rglob("*.*"):
+        if file.suffix in {".py", ".sql"}:
+            modules = there.setdefault(str(file.parent.relative_to(REPOSITORY)), set())
+            modules.update(
+                {file.name} - {"__init__.py", "__main__.py"} if file.suffix == ".py" else ()
+            )
+    shown = {folder: names for folder, names in tree().items() if not folder.startswith("jobs")}
+    assert shown == there
+
+
+def test_the_tree_in_the_architecture_is_that_of_the_pipeline() -> None:
+    there = {file.parent.relative_to(REPOSITORY) for file in (REPOSITORY / "jobs").rglob("*.py")}
+    shown = {folder: names for folder, names in tree().items() if folder.startswith("jobs")}
+    assert set(shown) == {str(folder) for folder in there}
+    for folder, names in shown.items():
+        for name in names:
+            assert (REPOSITORY / folder / name).is_file(), f"{folder}/{name}"
+    modules = {file.name for file in (REPOSITORY / "jobs").glob("*.py")} - {"__init__.py"}
+    assert shown["jobs"] == modules
+
+
+def test_the_architecture_names_every_folder_and_is_one_page() -> None:
     page = read("ARCHITECTURE.md")
-    package = REPOSITORY / "falcon_catalog"
-    rooms = [path.name + "/" for path in package.iterdir() if (path / "__init__.py").is_file()]
-    rooms += [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
-    rooms += [
-        f"{name}/" for name in ("jobs", "dbt", "conf", "systemd", "benchmarks", "tests", "docs")
-    ]
-    assert [room for room in rooms if room not in page] == []
-    for name in re.findall(r"\b(\w+\.py)\b", page):
-        assert list(REPOSITORY.glob(f"falcon_catalog/**/{name}")) or list(
-            REPOSITORY.glob(f"jobs/{name}")
-        ), f"{name} is in the architecture, and nowhere else"
+    for name in ("dbt", "examples", "conf", "systemd", "benchmarks", "tests", "docs"):
+        assert f"`{name}/`" in page
+    assert len(page.splitlines()) <= 120
+
+
+def test_the_glossary_names_files_that_exist() -> None:
+    rows = re.findall(
+        r"(?m)^\| ([^|]+) \| [^|]+ \| `([^`]+)` \| [^|]+ \|$", read("docs/glossary.md")
+    )
+    assert len(rows) > 40
+    for term, place in rows:
+        own = place.startswith(("jobs/", "dbt/", "benchmarks/"))
+        assert (REPOSITORY / ("" if own else "falcon_catalog") / place).is_file(), term
 
 
 def test_every_decision_is_listed() -> None:

@@ -104,59 +104,51 @@ def commit(server: Server, name: str, **properties: str) -> None:
     server.ok("POST", f"/v1/namespaces/ns/tables/{name}", {"updates": [update]})
 
 
-STOPPED = """
-import sys
-from pathlib import Path
-from falcon_catalog.cli import main
-from falcon_catalog.fileio.local import LocalFileIO
-path, gate = sys.argv[1:3]
-really = LocalFileIO.read
-def read(self, location):
-    if location.removeprefix("file://") == path:
-        Path(gate).read_bytes()
-    return really(self, location)
-LocalFileIO.read = read
-main(sys.argv[3:])
-"""
-
-
-class Stopped:
-    """A command that waits where it reads a file."""
-
-    def __init__(self, process: Any, gate: Path) -> None:
-        self.process = process
-        self._gate = gate
-        wait_for(self._open)
-
-    def go_on(self) -> None:
-        """Let it read that file, and whatever comes after it."""
-        self._gate.unlink()
-        self._gate.write_bytes(b"")
-        os.close(self._pipe)
-
-    def kill(self) -> None:
-        self.process.kill()
-        os.close(self._pipe)
-
-    def _open(self) -> bool:
-        try:
-            self._pipe = os.open(self._gate, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            return False  # nobody reads yet
-        return True
+# A FIFO stands for a file that is slow to read; outside tests it is refused, as no regular file.
+_WAITING = (
+    "from pathlib import Path; from falcon_catalog.fileio import deadline;"
+    " deadline._read_regular = lambda path: Path(path).read_bytes();"
+    " from falcon_catalog.cli import main; main()"
+)
 
 
 @pytest.fixture
-def stopped_at(start: Any, tmp_path: Path) -> Callable[..., Stopped]:
-    """Return a function that starts a command, and waits until it reads a file."""
+def waiting_cli(cli: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return ``cli``, whose commands wait at a ``Stop``."""
+    monkeypatch.setattr("tests.server.conftest.CLI", [sys.executable, "-c", _WAITING])
+    return cli
 
-    def run(path: Path, *words: str) -> Stopped:
-        gate = tmp_path / "gate"
-        os.mkfifo(gate)
-        program = [sys.executable, "-c", STOPPED, str(path), str(gate)]
-        return Stopped(start(*program, *words), gate)
 
-    return run
+class Stop:
+    """A file whose reader (``waiting_cli``) waits until the test lets it go on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._content = path.read_bytes()
+        self._pipe = -1
+        path.unlink()
+        os.mkfifo(path)
+
+    def wait(self) -> None:
+        """Wait until somebody reads."""
+        wait_for(self._open)
+
+    def go_on(self) -> None:
+        """Give the reader the content."""
+        os.write(self._pipe, self._content)
+        os.close(self._pipe)
+
+    def remove(self) -> None:
+        """Put the file back as it was."""
+        self.path.unlink()
+        self.path.write_bytes(self._content)
+
+    def _open(self) -> bool:
+        try:
+            self._pipe = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return False  # nobody reads yet
+        return True
 
 
 def wait_for(condition: Callable[[], Any]) -> None:

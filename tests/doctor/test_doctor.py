@@ -20,7 +20,7 @@ from tests.doctor.conftest import (
     FORGETFUL,
     TIMEOUT,
     Operator,
-    Stopped,
+    Stop,
     age,
     commit,
     duck,
@@ -639,17 +639,19 @@ def test_a_busy_catalog_gives_no_false_alarm(serve: Callable[[], Any], operator:
 
 
 def test_what_changes_while_it_is_looked_at_is_looked_at_again(
-    server: Server, operator: Operator, stopped_at: Callable[..., Stopped]
+    server: Server, operator: Operator, waiting_cli: Any
 ) -> None:
     server.table("forgetful", properties=FORGETFUL)
     old = operator.pointer("forgetful")
-    stopped = stopped_at(operator.pointer("b"), "doctor", "--json", *operator.flags)
+    stop = Stop(operator.pointer("b"))
+    process = waiting_cli("doctor", "--json", *operator.flags)
+    stop.wait()
     for number in range(3):
         commit(server, "forgetful", n=str(number))
     assert not old.exists()
-    stopped.go_on()
-    assert stopped.process.status() == 0
-    assert json.loads("".join(iter(stopped.process.line, None)))["findings"] == []
+    stop.go_on()
+    assert process.status() == 0
+    assert json.loads("".join(iter(process.line, None)))["findings"] == []
 
 
 def keep_writing(url: str, number: int, done: threading.Event) -> None:

@@ -15,7 +15,7 @@ from tests.durability.requests import Request, requests
 from tests.durability.store import Store
 from tests.durability.test_faults import KINDS, works
 
-PATIENCE = "from falcon_catalog.store import writer as w; w._LONGEST_WAIT_SECONDS = 1.0; "
+PATIENCE = "from falcon_catalog.store.sqlite import writer as w; w._LONGEST_WAIT_SECONDS = 1.0; "
 TABLES = 4
 
 

@@ -172,7 +172,7 @@ class TestTheSwap:
     def test_30_the_database_is_locked(
         self, ns: Server, table: Any, inside: pytest.MonkeyPatch
     ) -> None:
-        inside.setattr("falcon_catalog.store.database._BUSY_TIMEOUT_MS", 50)
+        inside.setattr("falcon_catalog.store.sqlite.connection._BUSY_TIMEOUT_MS", 50)
         with serving(ns.folder) as impatient:
             impatient.ok("GET", T)
             with database(ns.folder) as other:

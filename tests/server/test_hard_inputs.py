@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from falcon_catalog.store.database import Database
+from falcon_catalog.store import open_database
 from tests.catalog.serving import SCHEMA
 from tests.server.conftest import Running
 
@@ -60,7 +60,7 @@ def catalog(cli: Any, tmp_path: Path) -> Iterator[Process]:
     """A catalog as it is installed, with a namespace ``ns``."""
     # What makes a store is loaded only where it is made: not in the process that is weighed.
     (tmp_path / "var/catalog").mkdir(parents=True)
-    Database.open(f"sqlite:///{tmp_path}/var/catalog/catalog.db").close()
+    open_database(f"sqlite:///{tmp_path}/var/catalog/catalog.db").close()
     environ = {"CATALOG_LOG_LEVEL": "WARNING"}
     running = cli("serve", "--listen", "127.0.0.1:0", environ=environ)
     process = Process(running.url(), running, tmp_path)

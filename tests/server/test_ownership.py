@@ -23,9 +23,10 @@ TIMEOUT = 60
 AS_USER = f"""
 import os, tempfile, encodings.idna, sqlite_utils
 import falcon_catalog.cli
-from falcon_catalog.store.database import Database
+from falcon_catalog.store import open_database
+from falcon_catalog.store.sqlite.connection import SqliteDatabase
 with tempfile.TemporaryDirectory() as folder:
-    Database.open("sqlite:///" + folder + "/c.db").close()
+    open_database("sqlite:///" + folder + "/c.db").close()
 os.setgroups([])
 os.setgid({GROUP})
 os.setuid({USER})

@@ -11,7 +11,7 @@ import pytest
 import requests
 from pyiceberg.catalog.rest import RestCatalog
 
-from falcon_catalog.store.database import Database
+from falcon_catalog.store import open_database
 
 REPOSITORY = Path(__file__).parents[2]
 WEIGHT = {"pyarrow", "duckdb", "luigi", "dbt-core", "pandas", "numpy"}
@@ -78,11 +78,11 @@ def _planned_files(url: str) -> int:
 
 def test_the_server_imports_nothing_heavy(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/catalog.db"
-    Database.open(url).close()
+    open_database(url).close()
     script = (
         "import sys, falcon_catalog.cli;"
-        "from falcon_catalog.store.database import Database;"
-        f"Database.open('{url}').close();"
+        "from falcon_catalog.store import open_database;"
+        f"open_database('{url}').close();"
         "print([name for name in ('pyarrow', 'pyiceberg', 'duckdb', 'pandas', 'numpy')"
         " if name in sys.modules])"
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
-from falcon_catalog.store.transaction import Transaction, now_ms
+from falcon_catalog.store.sqlite.transaction import SqliteTransaction, now_ms
 
 _SET = "falcon_catalog"
 
@@ -48,7 +48,7 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
 
 
 @contextlib.contextmanager
-def migrated(path: Path) -> Iterator[Transaction]:
+def migrated(path: Path) -> Iterator[SqliteTransaction]:
     """Migrate a database that nobody else has open, and change it in one transaction.
 
     The file alone is the database on return, so that it can be renamed; it is not synced.
@@ -62,7 +62,7 @@ def migrated(path: Path) -> Iterator[Transaction]:
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
         connection.execute("BEGIN IMMEDIATE")
-        yield Transaction(connection, now_ms())
+        yield SqliteTransaction(connection, now_ms())
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = WAL")
 
@@ -119,7 +119,7 @@ def _hidden(*modules: str) -> Iterator[None]:
 
 
 def _scripts() -> dict[str, str]:
-    folder = resources.files("falcon_catalog.store") / "migrations"
+    folder = resources.files("falcon_catalog.store.sqlite") / "migrations"
     scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
     return {
         entry.name.removesuffix(".sql"): entry.read_text(encoding="utf-8")

@@ -17,8 +17,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store import locks
-from falcon_catalog.store.transaction import OutcomeUnknownError, Transaction, now_ms
+from falcon_catalog.store.database import OutcomeUnknownError
+from falcon_catalog.store.sqlite import locks
+from falcon_catalog.store.sqlite.transaction import SqliteTransaction, now_ms
 
 _FENCED = "a COMMIT failed in another process, and its outcome is unknown"
 _LARGEST_BATCH = 64
@@ -84,7 +85,7 @@ class Writer:
         """Spent in COMMIT."""
 
     @contextlib.contextmanager
-    def change(self) -> Iterator[Transaction]:
+    def change(self) -> Iterator[SqliteTransaction]:
         """Make one change: all of it on leaving, or nothing on an exception.
 
         Raises:
@@ -94,7 +95,7 @@ class Writer:
         is_first = batch.joined == 1
         refusal: BaseException | None = None
         try:
-            yield Transaction(connection, now_ms())
+            yield SqliteTransaction(connection, now_ms())
             if not is_first:
                 connection.execute("RELEASE change")
             batch.changes += 1

@@ -1,28 +1,14 @@
-"""What runs in the database: transactions, and how they can fail."""
+"""A transaction of SQLite."""
 
 import sqlite3
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from falcon_catalog.errors import CommitStateUnknownError
-
-
-class StoreError(Exception):
-    """The database cannot be opened; the message says which and why."""
-
-
-class DamagedStoreError(StoreError):
-    """The database is lost or damaged: only a backup brings it back."""
-
-
-class OutcomeUnknownError(CommitStateUnknownError):
-    """COMMIT itself failed: its rows may be there, now or after the next recovery."""
-
 
 @dataclass(frozen=True, slots=True)
-class Transaction:
-    """A running transaction, with the one time that everything in it happens at."""
+class SqliteTransaction:
+    """A running transaction; as ``store.database.Transaction``."""
 
     connection: sqlite3.Connection
     now: int

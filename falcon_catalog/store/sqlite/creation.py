@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from falcon_catalog import durable_files
-from falcon_catalog.store import locks
-from falcon_catalog.store.migrate import migrate
-from falcon_catalog.store.transaction import DamagedStoreError
+from falcon_catalog.store.database import DamagedStoreError
+from falcon_catalog.store.sqlite import locks
+from falcon_catalog.store.sqlite.migrate import migrate
 
 _LOGS = ("-wal", "-journal")
 

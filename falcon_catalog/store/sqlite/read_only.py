@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from falcon_catalog.store import creation
-from falcon_catalog.store.migrate import difference
-from falcon_catalog.store.transaction import DamagedStoreError, StoreError, Transaction, now_ms
+from falcon_catalog.store.database import DamagedStoreError, StoreError
+from falcon_catalog.store.sqlite import creation
+from falcon_catalog.store.sqlite.migrate import difference
+from falcon_catalog.store.sqlite.transaction import SqliteTransaction, now_ms
 
 __all__ = ["connect", "copy", "now_ms", "snapshot"]
 
@@ -18,7 +19,9 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 @contextlib.contextmanager
-def connect(path: Path, *, immutable: bool = False, older: bool = False) -> Iterator[Transaction]:
+def connect(
+    path: Path, *, immutable: bool = False, older: bool = False
+) -> Iterator[SqliteTransaction]:
     """Open the store at ``path``; each statement sees the newest state.
 
     ``immutable``: a copy that nobody else has open; no file is made beside it. ``older``: its
@@ -39,7 +42,7 @@ def connect(path: Path, *, immutable: bool = False, older: bool = False) -> Iter
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
             connection.execute("PRAGMA query_only = ON")
             _check_schema(path, connection, older=older)
-            yield Transaction(connection, now_ms())
+            yield SqliteTransaction(connection, now_ms())
     except sqlite3.Error as error:
         is_damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
         kind = DamagedStoreError if is_damaged else StoreError
@@ -47,18 +50,18 @@ def connect(path: Path, *, immutable: bool = False, older: bool = False) -> Iter
 
 
 @contextlib.contextmanager
-def snapshot(path: Path) -> Iterator[Transaction]:
+def snapshot(path: Path) -> Iterator[SqliteTransaction]:
     """Open the store at ``path``; every statement sees the state of now."""
     with connect(path) as tx:
         tx.connection.execute("BEGIN")
         tx.one("SELECT count(*) FROM warehouses")  # the moment is the first read's
         try:
-            yield Transaction(tx.connection, now_ms())
+            yield SqliteTransaction(tx.connection, now_ms())
         finally:
             tx.connection.execute("ROLLBACK")
 
 
-def copy(tx: Transaction, path: Path, progress: Callable[[str], None]) -> None:
+def copy(tx: SqliteTransaction, path: Path, progress: Callable[[str], None]) -> None:
     """Copy the state that a transaction sees into a database file."""
 
     def report(_status: int, remaining: int, total: int) -> None:

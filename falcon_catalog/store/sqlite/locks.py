@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from falcon_catalog import durable_files
-from falcon_catalog.store.transaction import StoreError
+from falcon_catalog.store.database import StoreError
 
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # no link put in its place
 _BUSY_TIMEOUT_MS = 200
