@@ -58,17 +58,14 @@ class Folders:
         self._durable.discard(path)
 
 
-def remove_empty(path: str) -> int:
-    """Remove a folder and those in it, but those that hold a file; return how many were removed.
+def remove_empty(path: str) -> None:
+    """Remove a folder and those in it, but those that hold a file.
 
     Nothing but an empty folder is ever removed. A link to a folder counts as a file.
     """
-    removed = 0
     for folder, _, _ in os.walk(path, topdown=False):
         with contextlib.suppress(OSError):
             os.rmdir(folder)  # noqa: PTH106
-            removed += 1
-    return removed
 
 
 def inherit(path: str | Path) -> None:

@@ -48,7 +48,7 @@ def backup(
     destination = destination.absolute()
     if os.path.lexists(destination):
         raise StoreError(f"{destination} is there already; a backup never overwrites anything")
-    with read_only.look(path) as tx:
+    with read_only.connect(path) as tx:
         every = survey.all_pointers(tx)
         for one in storage.missing(files, tx, settings):
             if any(one.holds(pointer) for pointer in every):
@@ -86,7 +86,7 @@ def verify(folder: Path, manifest: Manifest, *, older: bool = False) -> None:
             raise StoreError(f"the backup {folder} is damaged: {copy.path} is missing")
         if durable_files.sha256(path) != copy.sha256:
             raise StoreError(f"the backup {folder} is damaged: {copy.path} was changed")
-    with read_only.look(folder / manifest.database.path, immutable=True, older=older) as tx:
+    with read_only.connect(folder / manifest.database.path, immutable=True, older=older) as tx:
         if problems := survey.integrity_problems(tx, 1):
             raise StoreError(f"the database in {folder} is damaged: {problems[0]}")
         if (rows := survey.counts(tx)) != manifest.rows:
@@ -98,14 +98,14 @@ def verify(folder: Path, manifest: Manifest, *, older: bool = False) -> None:
 
 def _copy(path: Path, copies: "_Copies") -> Manifest:
     for _ in range(_MOMENTS):
-        with read_only.one_moment(path) as tx:
+        with read_only.snapshot(path) as tx:
             if copies.add(tx):
                 return copies.conclude(tx)
         copies.progress("metadata files were deleted meanwhile; going on from a later moment")
     with contextlib.closing(SqliteDatabase(path)) as database, contextlib.ExitStack() as stack:
         with database.write():
             # Nobody commits now, so nobody deletes what rows point at.
-            tx = stack.enter_context(read_only.one_moment(path))
+            tx = stack.enter_context(read_only.snapshot(path))
             copies.add(tx)
         return copies.conclude(tx)
 

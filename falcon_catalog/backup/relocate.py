@@ -103,7 +103,7 @@ def relocate(order: Order, progress: Progress) -> Outcome:
     """
     avro.require()
     with locks.exclusive(order.path):
-        with read_only.look(order.path) as tx:
+        with read_only.connect(order.path) as tx:
             _check_settings(order)
             pointers = survey.all_pointers(tx)
             left = list(_left_in_rows(tx, order.move))
@@ -146,7 +146,7 @@ def _check_settings(order: Order) -> None:
 def _has_work(order: Order, outcome: Outcome) -> bool:
     if outcome.changed:
         return True
-    with read_only.look(order.path) as tx:
+    with read_only.connect(order.path) as tx:
         return any(True for _ in _documents(tx, order.move)) or any(
             order.move.changes(location) for _, location in warehouses.marked(tx)
         )
@@ -272,7 +272,7 @@ def _left_in_rows(tx: Transaction, move: Move) -> Iterator[str]:
             document = dict(orjson.loads(text))
         except (orjson.JSONDecodeError, TypeError, ValueError) as error:
             raise RelocationError(
-                f"the {what} {name} is damaged: look with falcon-catalog doctor"
+                f"the {what} {name} is damaged: run falcon-catalog doctor"
             ) from error
         document.pop("location", None)
         if move.is_mentioned(rest := orjson.dumps(document).decode()):
@@ -286,8 +286,8 @@ def _move_answer(
     answer: JSON = orjson.loads(kept.answer)
     new = dict(answer)
     if isinstance(location := answer.get("metadata-location"), str):
-        # An earlier state is not rewritten. Where nothing is, the retry is told that it was done
-        # and that its state cannot be shown: true, and nobody deletes a file for it.
+        # An earlier state is not rewritten. Where nothing is, the retry learns that it was done
+        # and that its state cannot be shown: true, and no client deletes a file for it.
         elsewhere = f"{move(location)}.relocated" if move.changes(location) else location
         new["metadata-location"] = places.get(location, elsewhere)
     if "body" in answer:

@@ -112,7 +112,7 @@ def _check_locations(made: Manifest, target: Target) -> None:
 
 def _store_id(path: Path) -> str | None:
     """Return the id of the store at ``path``; None if it has none, is damaged or not there."""
-    with contextlib.suppress(StoreError), read_only.look(path, older=True) as tx:
+    with contextlib.suppress(StoreError), read_only.connect(path, older=True) as tx:
         return warehouses.store_id(tx)
     return None
 

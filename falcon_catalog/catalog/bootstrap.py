@@ -11,6 +11,7 @@ from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
 from falcon_catalog.catalog.warehouse import Counters, Warehouse
 from falcon_catalog.errors import CatalogError
+from falcon_catalog.fileio.base import is_empty
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings, make_writable
@@ -127,7 +128,7 @@ def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
     """Open the store, made if it is new: but not beside warehouses that hold something."""
     if not adopt and not exists(settings.store.url):
         for name, location in settings.warehouse.roots.items():
-            if not LocalFileIO().is_empty(location):
+            if not is_empty(LocalFileIO(), location):
                 what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
     return open_database(settings.store.url, settings.store.durability)

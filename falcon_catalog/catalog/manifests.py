@@ -1,4 +1,4 @@
-"""From a table's metadata over manifest lists and manifests to files: one walk for all who need it.
+"""From a table's metadata over manifest lists and manifests to files: one walk.
 
 Scan planning, purges and the doctor read through here. ``read`` returns the content of a location:
 paths stand in metadata that clients write, so the caller decides there what may be opened.
@@ -134,4 +134,4 @@ def _log_trouble(location: str, error: CatalogError) -> None:
     """Go on where a file is gone or damaged; what cannot be read now may be read later."""
     if not isinstance(error, NotFoundError | BadRequestError):
         raise error
-    _log.warning("cannot look into %s: %s", location, error)
+    _log.warning("cannot read %s: %s", location, error)

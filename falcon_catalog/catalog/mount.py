@@ -14,7 +14,7 @@ from typing import Literal
 from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.marker import Marker
 from falcon_catalog.errors import CatalogError, NotFoundError, WarehouseUnavailableError
-from falcon_catalog.fileio.base import Entry, FileIO
+from falcon_catalog.fileio.base import Entry, FileIO, is_empty
 from falcon_catalog.locations import key, key_or_none
 from falcon_catalog.store import warehouses
 from falcon_catalog.store.database import Database, Transaction
@@ -124,7 +124,7 @@ def _by_tables(files: FileIO, tx: Transaction, root: Root, *, otherwise: Conditi
 
 def _new(files: FileIO, tx: Transaction, root: Root) -> Condition:
     row = warehouses.find(tx, root.name)
-    if files.is_empty(root.location) or (row is not None and row.predates_markers):
+    if is_empty(files, root.location) or (row is not None and row.predates_markers):
         return Condition("unmarked")
     return Condition("refused", "it holds files, but this store has no table in it")
 
@@ -277,10 +277,6 @@ class MountedFiles:
         """Create a file, or take the place of one, whole or not at all."""
         self._mount.require()
         self.storage.replace(location, content)
-
-    def is_empty(self, location: str) -> bool:
-        """Return whether there is nothing at a location."""
-        return self.storage.is_empty(location)
 
 
 def unavailable(mounts: Collection[Mount]) -> list[str]:

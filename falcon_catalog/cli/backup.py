@@ -46,7 +46,7 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
     if made.unreadable:
         raise Stopped(
             f"the backup is made, but {counted(len(made.unreadable), 'metadata file')} could not be"
-            f" read, such as {made.unreadable[0]}: look with falcon-catalog doctor"
+            f" read, such as {made.unreadable[0]}: run falcon-catalog doctor"
         )
 
 
@@ -71,12 +71,12 @@ def restore_command(
 ) -> None:
     """Put the backup in the folder SOURCE back. The server must be stopped.
 
-    First the whole backup is compared with its checksums, and each warehouse is looked at: one
+    First the whole backup is compared with its checksums, and each warehouse is checked: one
     that seems not to be mounted, or is another store's, ends it. Metadata files that are missing
     are put back to where they were; none that is there is overwritten. Then the database takes its
     place. No table that the backup has as dropped is purged within a week: it may have been
-    undropped since. At the end the doctor looks at all of it, and tells which tables have
-    commits that are younger than the backup.
+    undropped since. At the end the doctor checks everything, and names the tables that
+    have commits younger than the backup.
 
     Status 0: restored, and clean. 1: restored, and something was found. 2: not restored; the
     store that was there is as it was, unless the last line says otherwise. A restore that was

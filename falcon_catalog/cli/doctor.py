@@ -24,7 +24,7 @@ echo_progress = partial(click.echo, err=True)
 
 
 class _CannotRun(Stopped):
-    """Nothing could be looked at or changed: one line on stderr, status 2."""
+    """Nothing could be checked or changed: one line on stderr, status 2."""
 
     exit_code = 2
 
@@ -51,11 +51,11 @@ def _listed(repairs: dict[str, str]) -> str:
 @click.command(
     help=f"""Check the catalog: database, metadata files and logs against each other.
 
-Looks at a served catalog or at a stopped one and changes nothing, unless --repair asks for it:
-each repair sees for itself that it is needed, is one transaction, and says what it did. What is
+Checks a served or a stopped catalog and changes nothing unless --repair is given: each repair
+verifies that it is needed, is one transaction, and reports what it did. What is
 found, and what can be repaired, is printed with the exact name to give.
 
-Status 0: clean, but for notes. 1: something was found. 2: it could not look, or a repair was
+Status 0: clean, but for notes. 1: something was found. 2: it could not run, or a repair was
 refused.
 
 \b
@@ -67,7 +67,7 @@ Examples:
 {_listed(EXPLAINED)}
 """
 )
-@click.option("--deep", is_flag=True, help="Look at every manifest, and for every data file.")
+@click.option("--deep", is_flag=True, help="Check every manifest and data file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--repair", "names", multiple=True, metavar="NAME", help="Repair first; repeatable.")
 @click.option(
@@ -119,8 +119,8 @@ def print_report(report: Report) -> None:
             click.echo(f"and {len(found) - _SHOWN} more; --json prints all")
     severities = Counter(finding.severity for finding in report.findings)
     sums = [counted(severities[severity], severity) for severity in SEVERITIES]
-    looked = ", ".join(f"{count} {what}" for what, count in report.counts.items())
-    click.echo(f"\n{'Clean' if report.clean else 'Not clean'}: {', '.join(sums)} ({looked})")
+    checked = ", ".join(f"{count} {what}" for what, count in report.counts.items())
+    click.echo(f"\n{'Clean' if report.clean else 'Not clean'}: {', '.join(sums)} ({checked})")
 
 
 def _row(finding: Finding) -> tuple[str, str, str]:

@@ -34,7 +34,7 @@ def dropped(config: Path | None, **flags: Any) -> None:
     """
     with told_in_one_line():
         settings = read(config, flags)
-        with read_only.look(store_path(settings.store.url)) as tx:
+        with read_only.connect(store_path(settings.store.url)) as tx:
             table = [
                 (
                     row.id,

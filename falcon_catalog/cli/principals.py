@@ -13,7 +13,7 @@ from falcon_catalog.rules import store_path
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
-from falcon_catalog.store.sqlite.read_only import look
+from falcon_catalog.store.sqlite import read_only
 
 
 @click.group("principals")
@@ -56,7 +56,7 @@ def list_command(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog principals list
     """
-    with told_in_one_line(), look(store_path(read(config, flags).store.url)) as tx:
+    with told_in_one_line(), read_only.connect(store_path(read(config, flags).store.url)) as tx:
         for principal in rows.all_(tx):
             click.echo(f"{principal.name}\t{utc(principal.created_at)}")
 

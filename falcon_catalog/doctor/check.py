@@ -40,7 +40,7 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether nobody has to act."""
+        """Whether no action is needed."""
         return all(finding.severity == "note" for finding in self.findings)
 
 
@@ -72,7 +72,7 @@ def check(scope: Scope, progress: Progress) -> Report:
     """
     report = Report()
     try:
-        with read_only.look(scope.path) as tx:
+        with read_only.connect(scope.path) as tx:
             report.findings += database.damage(tx)
             if not report.findings:
                 _check(tx, scope, report, progress)
@@ -92,7 +92,7 @@ def _check(tx: Transaction, scope: Scope, report: Report, progress: Progress) ->
         sharing |= {outer, inner}
         if not scope.settings.warehouse.allow_overlap:
             above, below = (survey.pointer(tx, "living", row) for row in (outer, inner))
-            report.findings.append(Finding("overlap", str(below), f"it lies in or at {above}"))
+            report.findings.append(Finding("overlap", str(below), f"it is in or at {above}"))
     orphans = _check_pointers(tx, scope, report, sharing, progress)
     for pointer, file in orphans:
         report.orphans.setdefault(pointer, []).append(file)
@@ -128,7 +128,7 @@ def _check_pointers(
             what = f"{place} tables and views"
             report.counts[what] = number
             if number % _PAGE == 0:
-                progress(f"{number} {what} examined")
+                progress(f"{number} {what} checked")
     return [one for one in orphans if key_or_none(one[1].location) not in reached]
 
 
@@ -154,12 +154,12 @@ def _settled(
         if again is None:
             return pointer, Checked()
         pointer = again
-    what = f"{_ATTEMPTS} looks were in vain"
+    what = f"it changed during all of {_ATTEMPTS} checks"
     return pointer, Checked([Finding("too-busy", str(pointer), what)])
 
 
 def _check_folders(tx: Transaction, scope: Scope, report: Report, roots: set[str]) -> None:
-    """Look for folders of tables that no row knows."""
+    """Find folders of tables that no row knows."""
     settled = scope.ages.settled
     every = survey.all_pointers(tx)
     claimed = {pointer.location_key for pointer in every}

@@ -65,6 +65,6 @@ def _left_behind(files: FileIO, tx: Transaction) -> Iterator[Finding]:
     if count := survey.overdue_drops(tx, since=tx.now - _OVERDUE_MS):
         yield Finding("overdue-drops", _STORE, f"{count} drops are over an hour overdue")
     if count := survey.stuck_plans(tx, since=tx.now - _STUCK_MS):
-        yield Finding("stuck-plans", _STORE, f"{count} scans that were asked for are not planned")
+        yield Finding("stuck-plans", _STORE, f"{count} submitted scans are not planned")
     for table, count in survey.expired(tx).items():
         yield Finding("expired-rows", _STORE, f"{count} rows of {table} have expired", "expired")

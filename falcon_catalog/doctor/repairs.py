@@ -91,7 +91,7 @@ def repair(scope: Scope, name: str, progress: Progress) -> list[str]:
 @contextlib.contextmanager
 def _writing(scope: Scope) -> Iterator[Transaction]:
     """Change the store in one transaction; a server may be running."""
-    with read_only.look(scope.path):
+    with read_only.connect(scope.path):
         pass  # it is there, and of this version
     with (
         locks.shared(scope.path),
@@ -207,7 +207,7 @@ def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
     report = check(scope, progress)
     if any(finding.check in _HIDES_A_LOG for finding in report.findings):
         raise RepairError(
-            "no orphan can be told for certain while metadata cannot be read; repair that first"
+            "orphans cannot be identified while metadata cannot be read; repair that first"
         )
     lines = []
     for pointer, found in report.orphans.items():

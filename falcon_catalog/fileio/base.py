@@ -91,9 +91,6 @@ class FileIO(Protocol):
     def resolve(self, location: str) -> str:
         """Return the key of the place that a location leads to: links are followed."""
 
-    def is_empty(self, location: str) -> bool:
-        """Return whether nothing lies below a location, hidden files aside."""
-
     def prepare_table(self, location: str, *, staged: bool = False) -> None:
         """Make what engines expect to find at a table's location before they write.
 
@@ -113,6 +110,11 @@ class FileIO(Protocol):
 def no_such_file(location: str) -> NotFoundError:
     """Return the error for a file that is not there, in the words of Java's library."""
     return NotFoundError(f"Failed to open input stream for file: {location}")
+
+
+def is_empty(files: FileIO, location: str) -> bool:
+    """Return whether a folder is missing, or holds nothing but what a new file system does."""
+    return all(e.name.startswith(".") or e.name == "lost+found" for e in files.list(location))
 
 
 def walk(files: FileIO, folder: Entry) -> Iterator[tuple[Entry, list[Entry], list[Entry]]]:

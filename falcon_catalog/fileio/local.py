@@ -162,13 +162,6 @@ class LocalFileIO:
         """Return the key of the place that a location leads to: links are followed."""
         return key(os.path.realpath(local_path(location)))
 
-    def is_empty(self, location: str) -> bool:
-        """Return whether a folder is missing, or holds nothing but what a new file system does."""
-        return all(
-            entry.name.startswith(".") or entry.name == "lost+found"
-            for entry in self.list(location)
-        )
-
     def prepare_table(self, location: str, *, staged: bool = False) -> None:
         """Make ``metadata/`` and ``data/``: DuckDB writes into them without making them.
 

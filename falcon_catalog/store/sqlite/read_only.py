@@ -11,7 +11,7 @@ from falcon_catalog.store.sqlite import creation
 from falcon_catalog.store.sqlite.migrate import difference
 from falcon_catalog.store.sqlite.transaction import SqliteTransaction, now_ms
 
-__all__ = ["copy", "look", "now_ms", "one_moment"]
+__all__ = ["connect", "copy", "now_ms", "snapshot"]
 
 _BUSY_TIMEOUT_MS = 10_000
 _PAGES = 4096
@@ -19,13 +19,13 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 @contextlib.contextmanager
-def look(
+def connect(
     path: Path, *, immutable: bool = False, older: bool = False
 ) -> Iterator[SqliteTransaction]:
-    """See the store at ``path``, each statement its newest moment.
+    """Open the store at ``path``; each statement sees the newest state.
 
     ``immutable``: a copy that nobody else has open; no file is made beside it. ``older``: its
-    schema may be an older version's; what later versions added must not be asked for.
+    schema may be an older version's; what later versions added must not be used.
 
     Raises:
         DamagedStoreError: it is no database, or a damaged one.
@@ -50,9 +50,9 @@ def look(
 
 
 @contextlib.contextmanager
-def one_moment(path: Path) -> Iterator[SqliteTransaction]:
-    """See one and the same moment of the store, the present one, until the end."""
-    with look(path) as tx:
+def snapshot(path: Path) -> Iterator[SqliteTransaction]:
+    """Open the store at ``path``; every statement sees the state of now."""
+    with connect(path) as tx:
         tx.connection.execute("BEGIN")
         tx.one("SELECT count(*) FROM warehouses")  # the moment is the first read's
         try:
@@ -62,7 +62,7 @@ def one_moment(path: Path) -> Iterator[SqliteTransaction]:
 
 
 def copy(tx: SqliteTransaction, path: Path, progress: Callable[[str], None]) -> None:
-    """Copy the moment that a transaction sees into a database file."""
+    """Copy the state that a transaction sees into a database file."""
 
     def report(_status: int, remaining: int, total: int) -> None:
         progress(f"{total - remaining} of {total} pages of the database copied")
