@@ -29,6 +29,7 @@ def ours(
     warehouse: Path | None = None,
     settings: Mapping[str, object] | None = None,
     processes: int = 1,
+    environ: Mapping[str, str] | None = None,
 ) -> AbstractContextManager[Server]:
     """Run the catalog as users do: with its access log, its metrics, and durable commits.
 
@@ -39,15 +40,17 @@ def ours(
         warehouse: where its tables are, if not in ``folder``; it may hold files of others.
         settings: those that are not as by default, by key.
         processes: how many serve, on one socket if there are several.
+        environ: more variables of its environment.
     """
     arguments = ["serve", "--listen", "127.0.0.1:0", "--store", store_url(folder)]
     arguments += ["--warehouse", f"file://{warehouse or folder / 'warehouse'}"]
     arguments += ["--adopt-warehouse"] if warehouse else []
-    environ = {_KNOWN[key].variable: str(value) for key, value in (settings or {}).items()}
+    variables = {_KNOWN[key].variable: str(value) for key, value in (settings or {}).items()}
+    variables |= environ or {}
     if processes > 1:
         several = [str(processes), "127.0.0.1:0", sys.executable, "-m", module, *arguments]
-        return running(name, "benchmarks.instances", several, folder, environ)
-    return running(name, module, arguments, folder, environ)
+        return running(name, "benchmarks.instances", several, folder, variables)
+    return running(name, module, arguments, folder, variables)
 
 
 def store_url(folder: Path) -> str:
