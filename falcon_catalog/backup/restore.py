@@ -173,23 +173,18 @@ def _add_files(source: Path, made: Manifest, files: FileIO, progress: Progress) 
 
     with ThreadPoolExecutor(durable_files.SYNCS_AT_ONCE) as pool:
         added = list(pool.map(add, made.files))
-    differing = [
-        copy.location
-        for copy, is_new in zip(made.files, added, strict=True)
-        if not (is_new or _is_same(files, copy))
-    ]
+    differing = []
+    for copy in (copy for copy, is_new in zip(made.files, added, strict=True) if not is_new):
+        content = b""
+        with contextlib.suppress(NotFoundError):  # a folder, or a link that leads nowhere
+            content = files.read(copy.location)
+        if hashlib.sha256(content).hexdigest() != copy.sha256:
+            differing.append(copy.location)
     if any(added):
         progress(f"{sum(added)} of {len(added)} metadata files were missing and are restored")
     else:
         progress("all metadata files were in place")
     return differing
-
-
-def _is_same(files: FileIO, copy: Copy) -> bool:
-    try:
-        return hashlib.sha256(files.read(copy.location)).hexdigest() == copy.sha256
-    except NotFoundError:  # a folder, or a link that leads nowhere
-        return False
 
 
 def _mark(target: Target, unmarked: dict[str, str]) -> None:

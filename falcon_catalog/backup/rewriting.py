@@ -130,24 +130,20 @@ class Rewriter:
                 for key, value in properties.items()
             }
         if "snapshots" in document:
-            moved["snapshots"] = [self._snapshot(one) for one in document["snapshots"] or ()]
+            moved["snapshots"] = [dict(one) for one in document["snapshots"] or ()]
+        for snapshot in moved.get("snapshots", ()):
+            if "manifest-list" in snapshot:
+                snapshot["manifest-list"] = self._list(snapshot["manifest-list"])
+            if "manifests" in snapshot:  # of format version 1
+                paths = snapshot["manifests"]
+                snapshot["manifests"] = [self._manifest(one, None)[0] for one in paths]
         for name in ("statistics", "partition-statistics"):
             if name in document:
-                moved[name] = [self._statistics(one) for one in document[name] or ()]
+                moved[name] = [dict(one) for one in document[name] or ()]
+            for file in moved.get(name, ()):
+                self._check(file["statistics-path"], file.get("file-size-in-bytes"))
+                file["statistics-path"] = self.move(file["statistics-path"])
         return moved
-
-    def _snapshot(self, snapshot: JSON) -> JSON:
-        moved = dict(snapshot)
-        if "manifest-list" in snapshot:
-            moved["manifest-list"] = self._list(snapshot["manifest-list"])
-        if "manifests" in snapshot:  # of format version 1
-            moved["manifests"] = [self._manifest(one, None)[0] for one in snapshot["manifests"]]
-        return moved
-
-    def _statistics(self, file: JSON) -> JSON:
-        path = file["statistics-path"]
-        self._check(path, file.get("file-size-in-bytes"))
-        return {**file, "statistics-path": self.move(path)}
 
     def _list(self, location: str) -> str:
         if location not in self._lists:

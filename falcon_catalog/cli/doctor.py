@@ -15,7 +15,7 @@ from tabulate import tabulate
 from falcon_catalog import rules
 from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
 from falcon_catalog.doctor.check import DAY_MS, Report, Scope, check
-from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, Finding, counted
+from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, counted
 from falcon_catalog.doctor.repairs import EXPLAINED, repair
 from falcon_catalog.fileio.local import LocalFileIO
 
@@ -112,17 +112,16 @@ def print_report(report: Report) -> None:
     for name in dict.fromkeys(finding.check for finding in report.findings):
         found = [finding for finding in report.findings if finding.check == name]
         explained = CHECKS[name]
+        rows = [
+            (one.subject, one.what, f"--repair {one.repair}" if one.repair else "")
+            for one in found[:_SHOWN]
+        ]
         click.echo(f"\n{explained.severity}: {name}")
         click.echo(f"  why it matters: {explained.why}\n  what can be done: {explained.remedy}\n")
-        click.echo(tabulate([_row(one) for one in found[:_SHOWN]], ("where", "what", "repair")))
+        click.echo(tabulate(rows, ("where", "what", "repair")))
         if len(found) > _SHOWN:
             click.echo(f"and {len(found) - _SHOWN} more; --json prints all")
     severities = Counter(finding.severity for finding in report.findings)
     sums = [counted(severities[severity], severity) for severity in SEVERITIES]
     checked = ", ".join(f"{count} {what}" for what, count in report.counts.items())
     click.echo(f"\n{'Clean' if report.clean else 'Not clean'}: {', '.join(sums)} ({checked})")
-
-
-def _row(finding: Finding) -> tuple[str, str, str]:
-    repair_name = f"--repair {finding.repair}" if finding.repair else ""
-    return finding.subject, finding.what, repair_name

@@ -59,6 +59,14 @@ def version_of(location: str) -> int:
     return int(match["version"]) if match and match["version"] else -1
 
 
+def content(files: FileIO, location: str) -> JSON | None:
+    """Return the JSON object in a metadata file, whosever it is; None if it cannot be read."""
+    try:
+        return read(files, location)
+    except CatalogError:
+        return None
+
+
 def read_own(files: FileIO, pointer: Pointer, location: str) -> JSON | None:
     """Return a metadata file's content if it is intact and this table's or view's."""
     kind = kind_of(pointer)

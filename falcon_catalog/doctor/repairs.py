@@ -3,13 +3,13 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.doctor import storage
 from falcon_catalog.doctor.check import DAY_MS, Progress, Scope, check
 from falcon_catalog.doctor.findings import counted
 from falcon_catalog.doctor.metadata_files import (
     JSON,
     MetadataFile,
+    content,
     kind_of,
     metadata_files,
     read_own,
@@ -18,7 +18,6 @@ from falcon_catalog.doctor.metadata_files import (
     version_of,
 )
 from falcon_catalog.doctor.tables import load
-from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import is_inside, key, with_scheme
 from falcon_catalog.store import dropped, survey, tabulars
 from falcon_catalog.store.database import StoreError, Transaction
@@ -104,7 +103,12 @@ def _writing(scope: Scope) -> Iterator[Transaction]:
 def _repoint(scope: Scope, row_id: int, location: str) -> str:
     with _writing(scope) as tx:
         pointer = _row(scope, tx, "living", row_id)
-        new = _checked(pointer, location) if location else _predecessor(scope, pointer)
+        if not (
+            location in ("", pointer.metadata_location) or is_inside(location, pointer.location_key)
+        ):
+            own = pointer.location_key
+            raise RepairError(f"{location} is not in the folder of {pointer}: {own}")
+        new = with_scheme(location) if location else _predecessor(scope, pointer)
         metadata = read_own(scope.files, pointer, new)
         if metadata is None:
             raise RepairError(f"{new} is no intact metadata file of {pointer}")
@@ -115,14 +119,6 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
         tabulars.repoint(tx, row_id, new, location_key)
         lost = _lost_snapshots(scope, pointer, metadata)
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"
-
-
-def _checked(pointer: Pointer, location: str) -> str:
-    """Return a given metadata file's location; it must be in the table's own folder."""
-    own = location == pointer.metadata_location or is_inside(location, pointer.location_key)
-    if not own:
-        raise RepairError(f"{location} is not in the folder of {pointer}: {pointer.location_key}")
-    return with_scheme(location)
 
 
 def _predecessor(scope: Scope, pointer: Pointer) -> str:
@@ -215,20 +211,15 @@ def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
             if survey.pointer(tx, "living", pointer.id) != pointer:
                 lines.append(f"{pointer}: changed meanwhile, nothing deleted")
                 continue
-            deleted = [file for file in found if not _is_anothers(scope, pointer, file.location)]
-            for file in deleted:
-                scope.files.delete(file.location)
+            uuid_key, deleted = kind_of(pointer).uuid_key, []
+            for file in found:
+                metadata = content(scope.files, file.location)
+                if metadata is None or str(metadata.get(uuid_key)).lower() == pointer.uuid:
+                    scope.files.delete(file.location)
+                    deleted.append(file)
         size = sum(file.bytes for file in deleted)
         lines.append(f"{pointer}: {counted(len(deleted), 'metadata file')} deleted, {size} bytes")
     return lines or ["there are no orphans to delete"]
-
-
-def _is_anothers(scope: Scope, pointer: Pointer, location: str) -> bool:
-    try:
-        metadata = read(scope.files, location)
-    except CatalogError:
-        return False
-    return str(metadata.get(kind_of(pointer).uuid_key)).lower() != pointer.uuid
 
 
 def _remove_empty_folders(scope: Scope, progress: Progress) -> list[str]:

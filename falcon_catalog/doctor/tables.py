@@ -9,6 +9,7 @@ from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.doctor.findings import Finding
 from falcon_catalog.doctor.metadata_files import (
     MetadataFile,
+    content,
     kind_of,
     metadata_files,
     read_own,
@@ -79,7 +80,7 @@ def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool) -> Checked
         file
         for file in unreached
         if file.changed < ages.orphaned
-        and (file.version <= present or not _is_metadata(files, file.location))
+        and (file.version <= present or content(files, file.location) is None)
     ]
     return result
 
@@ -204,11 +205,3 @@ def _newest_intact(files: FileIO, pointer: Pointer, newer: list[MetadataFile]) -
             repair = f"repoint={pointer.id}@{file.location}"
             yield Finding("newer-metadata", str(pointer), what, repair)
             return
-
-
-def _is_metadata(files: FileIO, location: str) -> bool:
-    try:
-        read(files, location)
-    except CatalogError:
-        return False
-    return True

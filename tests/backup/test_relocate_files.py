@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import json
 import struct
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from falcon_catalog.backup import avro, position_deletes
-from falcon_catalog.backup.prefix import Move
+from falcon_catalog.backup.prefix import Move, RelocationError
 from falcon_catalog.backup.rewriting import Rewriter
+from falcon_catalog.backup.verification import compare_deletes, compare_manifest_lists
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.fileio.local import LocalFileIO
 
@@ -222,7 +224,8 @@ class TestVectors:
                 position_deletes.rewrite(content, "PUFFIN", "x", MOVE)
 
 
-def test_manifests_of_the_first_version_may_be_named_by_metadata_itself(tmp_path: Path) -> None:
+def rewriter_of_v1(tmp_path: Path) -> tuple[Rewriter, str]:
+    """Make a table of one file whose manifest its metadata names; return where that was before."""
     old, new = tmp_path / "old", tmp_path / "new"
     (new / "metadata").mkdir(parents=True)
     (new / "a.parquet").write_bytes(b"1234")
@@ -262,10 +265,117 @@ def test_manifests_of_the_first_version_may_be_named_by_metadata_itself(tmp_path
     }
     (new / "metadata" / "v7.metadata.json").write_text(json.dumps(metadata))
     rewriter = Rewriter(Move.of(str(old), str(new)), LocalFileIO())
-    location, moved = rewriter.metadata(f"{old}/metadata/v7.metadata.json")
+    return rewriter, f"{old}/metadata/v7.metadata.json"
+
+
+def test_manifests_of_the_first_version_may_be_named_by_metadata_itself(tmp_path: Path) -> None:
+    rewriter, before = rewriter_of_v1(tmp_path)
+    location, moved = rewriter.metadata(before)
     assert rewriter.problems == []
     assert Path(location).name.startswith("00008-")
     (manifest,) = moved["snapshots"][0]["manifests"]
     with Path(manifest).open("rb") as made:
         (row,) = fastavro.reader(made)
-    assert row["data_file"]["file_path"] == f"{new}/a.parquet"
+    assert row["data_file"]["file_path"] == f"{tmp_path}/new/a.parquet"
+
+
+def drop_the_row(file: avro.AvroFile) -> None:
+    file.records.clear()
+
+
+def change_a_count(file: avro.AvroFile) -> None:
+    file.records[0]["f2"]["f103"] += 1
+
+
+def change_the_status(file: avro.AvroFile) -> None:
+    file.records[0]["f0"] = 2
+
+
+def leave_the_path(file: avro.AvroFile) -> None:
+    path = file.records[0]["f2"]["f100"]
+    file.records[0]["f2"]["f100"] = path.replace("/new/", "/old/")
+
+
+@pytest.mark.parametrize(
+    "mistake", [drop_the_row, change_a_count, change_the_status, leave_the_path]
+)
+def test_a_manifest_that_is_written_wrong_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistake: Callable[[avro.AvroFile], None]
+) -> None:
+    really = avro.write
+
+    def wrong(file: avro.AvroFile) -> bytes:
+        mistake(file)
+        return really(file)
+
+    rewriter, before = rewriter_of_v1(tmp_path)
+    monkeypatch.setattr(avro, "write", wrong)
+    with pytest.raises(RelocationError, match="differs from what it was made from"):
+        rewriter.metadata(before)
+
+
+def test_a_file_that_is_not_what_was_written_is_noticed(tmp_path: Path) -> None:
+    class Forgetful(LocalFileIO):
+        """Storage that loses what is written to metadata files."""
+
+        def write(self, location: str, *pieces: bytes) -> None:
+            is_metadata = location.endswith(".metadata.json")
+            super().write(location, *((b"{}",) if is_metadata else pieces))
+
+    rewriter, before = rewriter_of_v1(tmp_path)
+    rewriter.files = Forgetful()
+    with pytest.raises(RelocationError, match="is not what was written"):
+        rewriter.metadata(before)
+
+
+@pytest.mark.parametrize("wrong", [[], [("/new/a", 2)], [("/old/a", 1)], [("/new/a", 1)] * 2])
+def test_deletes_that_are_written_wrong_are_noticed(wrong: list[tuple[str, int]]) -> None:
+    make = TestPositionDeletes().a_file
+    before = make([("/old/a", 1)])
+    compare_deletes((before, make([("/new/a", 1)])), "x", MOVE, "PARQUET")
+    with pytest.raises(RelocationError, match="x does not delete"):
+        compare_deletes((before, make(wrong)), "x", MOVE, "PARQUET")
+
+
+class TestManifestLists:
+    def a_list(self, *rows: tuple[str, int, int]) -> bytes:
+        """Return a list of manifests: each one's path, length and snapshot."""
+        fields = (("manifest_path", "string", 500), ("manifest_length", "long", 501))
+        more = (("partition_spec_id", "int", 502), ("added_snapshot_id", "long", 503))
+        schema = {
+            "type": "record",
+            "name": "manifest_file",
+            "fields": [
+                {"name": name, "type": kind, "field-id": number}
+                for name, kind, number in (*fields, *more)
+            ],
+        }
+        names = [name for name, _, _ in (*fields, *more)]
+        out = io.BytesIO()
+        records = [
+            dict(zip(names, (path, length, 0, id_), strict=True)) for path, length, id_ in rows
+        ]
+        fastavro.writer(out, schema, records)
+        return out.getvalue()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            [],
+            [("/new/b", 5, 1)],
+            [("/new/a", 6, 1)],
+            [("/new/a", 5, 2)],
+            [("/old/a", 3, 1)],
+        ],
+    )
+    def test_one_that_is_written_wrong_is_noticed(self, wrong: list[tuple[str, int, int]]) -> None:
+        before, places = self.a_list(("/old/a", 3, 1)), {"/old/a": ("/new/a", 5)}
+        right = self.a_list(("/new/a", 5, 1))
+        compare_manifest_lists((before, right), "x", MOVE, places)
+        with pytest.raises(RelocationError, match="x differs from what it was made from"):
+            compare_manifest_lists((before, self.a_list(*wrong)), "x", MOVE, places)
+
+    def test_one_that_names_the_old_place_is_noticed(self) -> None:
+        content = self.a_list(("/old/a", 3, 1))
+        with pytest.raises(RelocationError, match="x names /old/a, which is at the old place"):
+            compare_manifest_lists((content, content), "x", MOVE, {"/old/a": ("/old/a", 3)})
