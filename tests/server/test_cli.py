@@ -161,7 +161,8 @@ def test_help_teaches_with_examples(cli: Any) -> None:
         assert "Example" in text
         for setting in SETTINGS:
             if setting.flag:
-                assert f"{setting.flag} VALUE" in text
+                value = "" if setting.default == "false" else " VALUE"
+                assert f"{setting.flag}{value}" in text
                 assert setting.help in text
 
 
