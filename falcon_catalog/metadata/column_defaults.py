@@ -1,7 +1,7 @@
 """Column defaults in their JSON form.
 
-A default of the wrong form would make the table unreadable for every client, so it is
-refused when it arrives. Source: the table specification, appendix D ("JSON single-value
+A default of the wrong form would make the table unreadable for every client, so it is refused.
+Source: the table specification, appendix D ("JSON single-value
 serialization") and "Default values".
 """
 
@@ -36,7 +36,7 @@ _TEXT_FORMS = {
 
 
 def check(value: Any, kind: Any, where: str) -> None:
-    """Refuse a non-null default that is not its type's JSON form."""
+    """Raise BadRequestError for a non-null default that is not its type's JSON form."""
     if isinstance(kind, dict):
         if kind["type"] != "struct" or value != {}:
             raise BadRequestError(f"Invalid {where}: the default of a nested type must be null")

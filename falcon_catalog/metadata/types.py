@@ -28,6 +28,8 @@ PLAIN = frozenset(
     {"boolean", "int", "long", "float", "double", "date", "time", *_TIMESTAMPS}
     | {"string", "uuid", "binary", "unknown", "variant"}
 )
+PARTS = {"list": ("element",), "map": ("key", "value")}
+"""What lists and maps are made of."""
 # Far beyond any real schema. A struct in a struct is three levels of JSON, and 254 can be written.
 MAX_DEPTH = 80
 MAX_PRECISION = 38
@@ -48,10 +50,15 @@ def parse(value: object, where: str, depth: int = 0) -> Type:
     kind = value.get("type")
     if kind == "struct":
         return {"type": "struct", "fields": parse_fields(value, where, depth + 1)}
-    if kind == "list":
-        return _parse_list(value, where, depth + 1)
-    if kind == "map":
-        return _parse_map(value, where, depth + 1)
+    if kind in ("list", "map"):
+        nested: JSON = {"type": kind}
+        for part in PARTS[kind]:
+            nested[f"{part}-id"] = required(value, f"{part}-id", as_integer, where)
+            nested[part] = parse(value.get(part), f"{where}, {part}", depth + 1)
+            if part != "key":
+                need = f"{part}-required"
+                nested[need] = required(value, need, as_boolean, where)
+        return nested
     raise BadRequestError(f"Cannot parse type from json: {show(kind)} is not a nested type")
 
 
@@ -82,26 +89,6 @@ def _parse_field(field: Mapping[str, Any], where: str, depth: int) -> JSON:
     return column
 
 
-def _parse_list(value: Mapping[str, Any], where: str, depth: int) -> JSON:
-    return {
-        "type": "list",
-        "element-id": required(value, "element-id", as_integer, where),
-        "element": parse(value.get("element"), f"{where}, element", depth),
-        "element-required": required(value, "element-required", as_boolean, where),
-    }
-
-
-def _parse_map(value: Mapping[str, Any], where: str, depth: int) -> JSON:
-    return {
-        "type": "map",
-        "key-id": required(value, "key-id", as_integer, where),
-        "key": parse(value.get("key"), f"{where}, key", depth),
-        "value-id": required(value, "value-id", as_integer, where),
-        "value": parse(value.get("value"), f"{where}, value", depth),
-        "value-required": required(value, "value-required", as_boolean, where),
-    }
-
-
 def _parse_primitive(text: str) -> str:
     name = text.strip()
     lower = name.lower()
@@ -130,7 +117,7 @@ def base_name(kind: Type) -> str:
 
 
 def is_primitive(kind: Type) -> bool:
-    """Tell whether a type is neither nested nor variant."""
+    """Return whether a type is neither nested nor variant."""
     return isinstance(kind, str) and kind != "variant"
 
 
