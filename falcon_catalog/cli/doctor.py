@@ -1,10 +1,8 @@
-"""``falcon-catalog doctor``, and how commands print its report."""
+"""``falcon-catalog doctor``, and the output of its report."""
 
-import contextlib
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +10,12 @@ import click
 from tabulate import tabulate
 
 from falcon_catalog import rules
-from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
+from falcon_catalog.cli.common import Failed, one_line_errors, read, with_settings
 from falcon_catalog.doctor.check import DAY_MS, Report, Scope, examine
-from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, Finding, counted
+from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, counted
 from falcon_catalog.doctor.repairs import EXPLAINED, repair
 
 _SHOWN = 20
-
-
-class _CannotRun(Stopped):
-    """Nothing could be looked at or changed: one line on stderr, status 2."""
-
-    exit_code = 2
-
-
-@contextlib.contextmanager
-def status_2() -> Iterator[None]:
-    """End with status 2 for whatever stands in the way: 1 says that something was found."""
-    try:
-        with told_in_one_line():
-            yield
-    except Stopped as error:
-        raise _CannotRun(error.message) from None
 
 
 def echo_progress(line: str) -> None:
@@ -41,24 +23,22 @@ def echo_progress(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _listed(repairs: dict[str, str]) -> str:
-    """Write the repairs as a paragraph that click leaves as it is."""
-    indented = [
-        textwrap.indent(f"{name}\n{textwrap.indent(textwrap.fill(told, 76), '    ')}", "  ")
-        for name, told in repairs.items()
-    ]
-    return "\b\nRepairs:\n" + "\n".join(indented)
+# A paragraph that click does not wrap.
+_REPAIRS = "\b\nRepairs:\n" + "\n".join(
+    textwrap.indent(f"{name}\n{textwrap.indent(textwrap.fill(text, 76), '    ')}", "  ")
+    for name, text in EXPLAINED.items()
+)
 
 
 @click.command(
     help=f"""Check the catalog: database, metadata files and logs against each other.
 
-Looks at a served catalog or at a stopped one and changes nothing, unless --repair asks for it:
-each repair sees for itself that it is needed, is one transaction, and says what it did. What is
-found, and what can be repaired, is printed with the exact name to give.
+Works with a running or a stopped server, and changes nothing without --repair: each repair first
+checks that it is needed, is one transaction, and reports what it did. Findings are printed with the
+name of the repair, if there is one.
 
-Status 0: clean, but for notes. 1: something was found. 2: it could not look, or a repair was
-refused.
+Exit status 0: clean, except for notes. 1: there are findings. 2: the check could not run, or a
+repair was refused.
 
 \b
 Examples:
@@ -66,10 +46,12 @@ Examples:
     falcon-catalog doctor --deep --json | jq '.findings[].what'
     falcon-catalog doctor --repair repoint=17
 
-{_listed(EXPLAINED)}
+{_REPAIRS}
 """
 )
-@click.option("--deep", is_flag=True, help="Look at every manifest, and for every data file.")
+@click.option(
+    "--deep", is_flag=True, help="Also check every manifest, and that every data file exists."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--repair", "names", multiple=True, metavar="NAME", help="Repair first; repeatable.")
 @click.option(
@@ -78,7 +60,7 @@ Examples:
     type=click.IntRange(min=1),
     default=7,
     show_default=True,
-    help="Days after which a metadata file that nothing reaches is an orphan.",
+    help="Days after which an unreferenced metadata file is an orphan.",
 )
 @with_settings
 def doctor(
@@ -91,7 +73,7 @@ def doctor(
     **flags: Any,
 ) -> None:
     """Check the catalog."""
-    with status_2():
+    with one_line_errors(Failed):
         settings = read(config, flags)
         scope = Scope(rules.store_path(settings.store.url), settings, deep, days * DAY_MS)
         done = [line for name in names for line in repair(scope, name, echo_progress)]
@@ -109,21 +91,20 @@ def doctor(
 
 
 def print_report(report: Report) -> None:
-    """Print the findings as a table, then why each kind of them matters."""
+    """Print the findings by check, with why each check matters and what can be done."""
     for check in dict.fromkeys(finding.check for finding in report.findings):
         found = [finding for finding in report.findings if finding.check == check]
         explained = CHECKS[check]
         click.echo(f"\n{explained.severity}: {check}")
         click.echo(f"  why it matters: {explained.why}\n  what can be done: {explained.remedy}\n")
-        click.echo(tabulate([_row(one) for one in found[:_SHOWN]], ("where", "what", "repair")))
+        rows = [
+            (one.subject, one.what, f"--repair {one.repair}" if one.repair else "")
+            for one in found[:_SHOWN]
+        ]
+        click.echo(tabulate(rows, ("where", "what", "repair")))
         if len(found) > _SHOWN:
             click.echo(f"and {len(found) - _SHOWN} more; --json prints all")
     severities = Counter(finding.severity for finding in report.findings)
     sums = [counted(severities[severity], severity) for severity in SEVERITIES]
-    looked = ", ".join(f"{count} {what}" for what, count in report.counts.items())
-    click.echo(f"\n{'Clean' if report.clean else 'Not clean'}: {', '.join(sums)} ({looked})")
-
-
-def _row(finding: Finding) -> tuple[str, str, str]:
-    repair_name = f"--repair {finding.repair}" if finding.repair else ""
-    return finding.subject, finding.what, repair_name
+    checked = ", ".join(f"{count} {what}" for what, count in report.counts.items())
+    click.echo(f"\n{'Clean' if report.clean else 'Not clean'}: {', '.join(sums)} ({checked})")

@@ -64,6 +64,7 @@ class Catalog:
         body: Any = None,
         *,
         namespace: tuple[str, ...] = (),
+        separator: str | None = None,
         query: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -75,6 +76,7 @@ class Catalog:
             operation: the operation's id in the specification.
             body: JSON, or bytes to send as they are.
             namespace: levels for ``{namespace}``.
+            separator: between the levels; by default the one that the catalog advertises.
             query: parameters.
             form: fields of a form, instead of a body.
             headers: additional headers.
@@ -86,27 +88,18 @@ class Catalog:
         """
         self.require(operation)
         route = BY_ID[operation]
-        path = self._path(route.path, namespace, names, self._separator)
+        levels = (separator or self._separator).join(quote(level, safe="") for level in namespace)
+        path = self._resolve(route.path).replace("{namespace}", levels)
+        for name, value in names.items():
+            path = path.replace("{" + name.replace("_", "-") + "}", quote(value, safe=""))
         return self._http.send(route.verb, path, query=query, body=body, form=form, headers=headers)
-
-    def load_namespace_by(self, separator: str, namespace: tuple[str, ...]) -> Answer:
-        """Load a namespace whose levels are joined by the given separator."""
-        self.require("loadNamespaceMetadata")
-        route = BY_ID["loadNamespaceMetadata"]
-        return self._http.send(route.verb, self._path(route.path, namespace, {}, separator))
 
     def send(self, verb: str, path: str, body: Any = None) -> Answer:
         """Send a request that is not an operation; ``{prefix}`` in the path is resolved."""
-        return self._http.send(verb, self._path(path, (), {}, self._separator), body=body)
+        return self._http.send(verb, self._resolve(path), body=body)
 
-    def _path(
-        self, path: str, namespace: tuple[str, ...], names: Mapping[str, str], separator: str
-    ) -> str:
-        path = path.replace("/{prefix}", f"/{quote(self._prefix)}" if self._prefix else "")
-        path = path.replace("{namespace}", separator.join(quote(n, safe="") for n in namespace))
-        for name, value in names.items():
-            path = path.replace("{" + name.replace("_", "-") + "}", quote(value, safe=""))
-        return path
+    def _resolve(self, path: str) -> str:
+        return path.replace("/{prefix}", f"/{quote(self._prefix)}" if self._prefix else "")
 
 
 def connect(

@@ -53,7 +53,9 @@ def _names_namespace(what: str, name: str) -> Probe:
 def accepts_the_unit_separator(sandbox: Sandbox) -> None:
     """Accept %1F between the levels of a namespace, whatever separator is advertised."""
     child = sandbox.child_of(sandbox.new_namespace())
-    answer = sandbox.catalog.load_namespace_by(UNIT_SEPARATOR, child)
+    answer = sandbox.catalog.call(
+        "loadNamespaceMetadata", namespace=child, separator=UNIT_SEPARATOR
+    )
     expect_equal(answer.object().get("namespace"), list(child), "the namespace that loads")
 
 
