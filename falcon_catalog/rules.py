@@ -121,20 +121,13 @@ def named_locations(value: object) -> tuple[str, ...]:
     return tuple(f"{name}={root}" for name, root in named)
 
 
-def level(value: object) -> str:
-    """Accept the name of a log level, in any case."""
-    name = text(value).upper()
-    if name not in LOG_LEVELS:
-        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
-    return name
-
-
 def one_of(*words: str) -> Callable[[object], str]:
     """Return the rule that accepts one of these words, in any case."""
+    by_lower = {word.lower(): word for word in words}
 
     def accept(value: object) -> str:
-        word = text(value).lower()
-        if word not in words:
+        word = by_lower.get(text(value).lower())
+        if word is None:
             raise ValueError(f"must be one of {', '.join(words)}")
         return word
 

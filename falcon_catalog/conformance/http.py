@@ -60,15 +60,6 @@ class HTTP:
         if self.token is not None:
             sent.setdefault("Authorization", f"Bearer {self.token}")
         sent = {name: value for name, value in sent.items() if value}
-        try:
-            return self._exchange(verb, target, content, sent)
-        except (OSError, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
-            raise FailureError(f"{verb} {target}: no answer: {reason}") from error
-
-    def _exchange(
-        self, verb: str, target: str, content: bytes | None, headers: dict[str, str]
-    ) -> Answer:
         # One connection per request, so that none is ever sent twice by a reconnect.
         connection = (
             http.client.HTTPSConnection(
@@ -78,9 +69,12 @@ class HTTP:
             else http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
         )
         try:
-            connection.request(verb, target, body=content, headers=headers)
+            connection.request(verb, target, body=content, headers=sent)
             response = connection.getresponse()
             received = {name.lower(): value for name, value in response.getheaders()}
             return Answer(f"{verb} {target}", response.status, received, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise FailureError(f"{verb} {target}: no answer: {reason}") from error
         finally:
             connection.close()

@@ -146,6 +146,11 @@ class Sandbox:
         body = {"requirements": list(requirements), "updates": list(updates)}
         return self.call("updateTable" if tabular.kind == "Table" else "replaceView", tabular, body)
 
+    def update(self, table: Tabular, *updates: JSON) -> JSON:
+        """Commit updates to a table or view, and return its new metadata."""
+        metadata: JSON = self.commit(table, updates).object()["metadata"]
+        return metadata
+
     def load(self, tabular: Tabular, **query: str) -> JSON:
         """Load a table or view."""
         return self.call(f"load{tabular.kind}", tabular, query=query).object()

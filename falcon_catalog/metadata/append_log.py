@@ -68,7 +68,7 @@ class Sealed:
         if not self.values.isdisjoint(values):
             for chunk in self.chunks:
                 if not chunk.values.isdisjoint(values):
-                    yield from _with_values(chunk.items(), key, values)
+                    yield from with_values(chunk.items(), key, values)
 
     @cached_property
     def zipped(self) -> Zipped:
@@ -124,12 +124,6 @@ class History(Sequence[JSON]):
             return History(self.sealed, (*self.opened, item), self.key)
         return History(self.sealed.plus(Chunk(self.opened, self.key)), (item,), self.key)
 
-    def with_values(self, key: str, values: Collection[object]) -> list[JSON]:
-        """Return the items that have one of the values in the field ``key``."""
-        if key != self.key:
-            return _with_values(self, key, values)
-        return [*self.sealed.with_values(key, values), *_with_values(self.opened, key, values)]
-
     def open_text(self) -> bytes:
         """Return the open items as comma-separated text."""
         return orjson.dumps(self.opened)[1:-1]
@@ -140,12 +134,8 @@ def plus(items: Sequence[JSON], item: JSON) -> Sequence[JSON]:
     return items.plus(item) if isinstance(items, History) else [*items, item]
 
 
-def with_values(items: Sequence[JSON], key: str, values: Collection[object]) -> list[JSON]:
+def with_values(items: Iterable[JSON], key: str, values: Collection[object]) -> list[JSON]:
     """Return those items of a list, plain or a history, whose ``key`` is one of the values."""
-    if isinstance(items, History):
-        return items.with_values(key, values)
-    return _with_values(items, key, values)
-
-
-def _with_values(items: Iterable[JSON], key: str, values: Collection[object]) -> list[JSON]:
+    if isinstance(items, History) and key == items.key:
+        return [*items.sealed.with_values(key, values), *with_values(items.opened, key, values)]
     return [item for item in items if item[key] in values]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata.append_log import History
+from falcon_catalog.metadata.append_log import History, with_values
 from falcon_catalog.metadata.json_fields import JSON, array_of, as_integer, required
 
 FIRST_PARTITION_ID = 1000
@@ -169,5 +169,5 @@ def counters(version: int) -> JSON:
 def find(items: Sequence[JSON], key: str, value: object) -> JSON | None:
     """Return the first item whose ``key`` is ``value``."""
     if isinstance(items, History):
-        return next(iter(items.with_values(key, (value,))), None)
+        return next(iter(with_values(items, key, (value,))), None)
     return next((item for item in items if item[key] == value), None)

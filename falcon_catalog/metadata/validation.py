@@ -11,6 +11,7 @@ from falcon_catalog.metadata.builder import ORDERS, SCHEMAS, SPECS
 from falcon_catalog.metadata.defaults import EMPTY_ARRAYS, with_defaults
 from falcon_catalog.metadata.json_fields import (
     JSON,
+    Maybe,
     Reader,
     array_of,
     as_integer,
@@ -46,6 +47,16 @@ _NUMBERS = (
     "default-spec-id",
     "default-sort-order-id",
     "last-partition-id",
+)
+_SNAPSHOT = object_of(
+    {
+        "snapshot-id": as_long,
+        "timestamp-ms": as_long,
+        **dict.fromkeys(
+            ("parent-snapshot-id", "sequence-number", "first-row-id", "added-rows"), Maybe(as_long)
+        ),
+        "summary": Maybe(as_texts),
+    }
 )
 # The logs are kept as they are; these are the fields that are read of them.
 _ITEMS: dict[str, Reader] = {
@@ -100,14 +111,8 @@ def _check_layouts(full: JSON) -> None:
 
 
 def _check_snapshots(full: JSON) -> None:
-    known = set()
-    for snapshot in full["snapshots"]:
-        where = f"{WHERE}, snapshots"
-        known.add(required(snapshot, "snapshot-id", as_long, where))
-        required(snapshot, "timestamp-ms", as_long, where)
-        for key in ("parent-snapshot-id", "sequence-number", "first-row-id", "added-rows"):
-            optional(snapshot, key, as_long, where)
-        optional(snapshot, "summary", as_texts, where)
+    where = f"{WHERE}, snapshots"
+    known = {_SNAPSHOT(snapshot, where)["snapshot-id"] for snapshot in full["snapshots"]}
     for name, ref in full["refs"].items():
         where = f"{WHERE}, refs.{name}"
         if refs.parse(as_object(ref, where), where)["snapshot-id"] not in known:

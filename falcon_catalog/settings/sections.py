@@ -263,7 +263,7 @@ class LogSettings:
     level: str = setting(
         "INFO",
         f"Least severe message to log: {', '.join(rules.LOG_LEVELS)}.",
-        rules.level,
+        rules.one_of(*rules.LOG_LEVELS),
         flag="--log-level",
     )
     format: str = setting(

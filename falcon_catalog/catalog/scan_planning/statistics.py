@@ -1,6 +1,6 @@
 """Statistics of columns in files, from manifest lists and manifests."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from falcon_catalog.catalog.scan_planning import transforms, values
@@ -20,29 +20,12 @@ Value = TypeVar("Value")
 
 def of_manifest(manifest: Manifest) -> Statistics:
     """Return the statistics that hold for all files of a manifest."""
-    pairs = _by_source(zip(manifest.spec.fields, manifest.summaries, strict=False))
-
-    def bounds_of(column: Column) -> Bounds:
-        bounds = Bounds(nans=_has_nans(column.type, None))
-        for field, summary in pairs.get(column.id, ()):
-            bounds &= _of_summary(field, summary)
-        return bounds
-
-    return bounds_of
+    return _by_field(zip(manifest.spec.fields, manifest.summaries, strict=False), _of_summary)
 
 
 def of_partition(file: ContentFile) -> Statistics:
     """Return the statistics that follow from a file's partition, exact enough for residuals."""
-    pairs = _by_source(zip(file.spec.fields, file.partition, strict=True))
-
-    def bounds_of(column: Column) -> Bounds:
-        bounds = Bounds(nans=_has_nans(column.type, None))
-        for field, value in pairs.get(column.id, ()):
-            if field.source_type is not None:
-                bounds &= transforms.source_of_value(field.transform, field.source_type, value)
-        return bounds
-
-    return bounds_of
+    return _by_field(zip(file.spec.fields, file.partition, strict=True), _of_value)
 
 
 def of_file(file: ContentFile) -> Statistics:
@@ -69,14 +52,29 @@ def of_metrics(file: ContentFile, column_id: int, kind: Type) -> Bounds:
     )
 
 
-def _by_source(
+def _by_field(
     pairs: Iterable[tuple[PartitionField, Value]],
-) -> dict[int | None, list[tuple[PartitionField, Value]]]:
-    """Group partition fields by column: a filter may have thousands of checks."""
-    found: dict[int | None, list[tuple[PartitionField, Value]]] = {}
+    bounds_of: Callable[[PartitionField, Value], Bounds],
+) -> Statistics:
+    """Return the statistics of the source columns of partition fields."""
+    # Grouped by column, as a filter may have thousands of checks.
+    by_source: dict[int | None, list[tuple[PartitionField, Value]]] = {}
     for field, value in pairs:
-        found.setdefault(field.source_id, []).append((field, value))
-    return found
+        by_source.setdefault(field.source_id, []).append((field, value))
+
+    def of_column(column: Column) -> Bounds:
+        bounds = Bounds(nans=_has_nans(column.type, None))
+        for field, value in by_source.get(column.id, ()):
+            bounds &= bounds_of(field, value)
+        return bounds
+
+    return of_column
+
+
+def _of_value(field: PartitionField, value: Any) -> Bounds:
+    if field.source_type is None:
+        return Bounds()
+    return transforms.source_of_value(field.transform, field.source_type, value)
 
 
 def _has_nans(kind: Type, count: int | None) -> bool | None:

@@ -37,18 +37,12 @@ def ref(name: str, snapshot_id: int, kind: str = "branch") -> JSON:
     return {"action": "set-snapshot-ref", **fields}
 
 
-def _metadata(sandbox: Sandbox, table: Tabular, *updates: JSON) -> JSON:
-    metadata: JSON = sandbox.commit(table, updates).object()["metadata"]
-    return metadata
-
-
 def evolves_schemas(sandbox: Sandbox) -> None:
     """Add a schema, make the last added one current by -1, and remove the other."""
     made = sandbox.table()
     field = {"id": 3, "name": "more", "type": "double", "required": False}
     schema = {**SCHEMA, "fields": [*SCHEMA["fields"], field]}
-    metadata = _metadata(
-        sandbox,
+    metadata = sandbox.update(
         made,
         {"action": "add-schema", "schema": schema, "last-column-id": 3},
         {"action": "set-current-schema", "schema-id": -1},
@@ -57,16 +51,14 @@ def evolves_schemas(sandbox: Sandbox) -> None:
     (current,) = (each for each in metadata["schemas"] if each["schema-id"] == current_id)
     expect_equal([each["id"] for each in current["fields"]], [1, 2, 3], "the field ids")
     expect_equal(metadata["last-column-id"], 3, "last-column-id")
-    metadata = _metadata(sandbox, made, {"action": "remove-schemas", "schema-ids": [0]})
+    metadata = sandbox.update(made, {"action": "remove-schemas", "schema-ids": [0]})
     expect_equal(len(metadata["schemas"]), 1, "the number of schemas")
 
 
 def keeps_one_of_equal_schemas(sandbox: Sandbox) -> None:
     """Keep the id of a schema that is added a second time."""
     made = sandbox.table()
-    metadata = _metadata(
-        sandbox, made, {"action": "add-schema", "schema": {**SCHEMA, "schema-id": 9}}
-    )
+    metadata = sandbox.update(made, {"action": "add-schema", "schema": {**SCHEMA, "schema-id": 9}})
     expect_equal(len(metadata["schemas"]), 1, "the number of schemas")
 
 
@@ -76,8 +68,7 @@ def evolves_layouts(sandbox: Sandbox) -> None:
     partition = {"source-id": 1, "name": "id_b", "transform": "bucket[4]", "field-id": 1000}
     order = {"source-id": 2, "transform": "identity", "direction": "asc"}
     order["null-order"] = "nulls-first"
-    metadata = _metadata(
-        sandbox,
+    metadata = sandbox.update(
         made,
         {"action": "add-spec", "spec": {"spec-id": 1, "fields": [partition]}},
         {"action": "set-default-spec", "spec-id": -1},
@@ -88,7 +79,7 @@ def evolves_layouts(sandbox: Sandbox) -> None:
     expect(metadata["default-spec-id"] != made.metadata["default-spec-id"], "the spec stayed")
     expect(metadata["default-sort-order-id"] != 0, "the table is still unsorted")
     old = made.metadata["default-spec-id"]
-    metadata = _metadata(sandbox, made, {"action": "remove-partition-specs", "spec-ids": [old]})
+    metadata = sandbox.update(made, {"action": "remove-partition-specs", "spec-ids": [old]})
     expect_equal(len(metadata["partition-specs"]), 1, "the number of specs")
 
 
@@ -96,7 +87,7 @@ def changes_properties(sandbox: Sandbox) -> None:
     """Set and remove properties; removing an absent one is not an error."""
     made = sandbox.table({"properties": {"old": "1"}})
     gone = {"action": "remove-properties", "removals": ["old", "absent"]}
-    properties = _metadata(sandbox, made, set_properties(new="2"), gone)["properties"]
+    properties = sandbox.update(made, set_properties(new="2"), gone)["properties"]
     expect_equal(properties.get("new"), "2", "the property that was set")
     expect("old" not in properties, "the property that was removed is still there")
 
@@ -105,9 +96,7 @@ def keeps_its_uuid(sandbox: Sandbox) -> None:
     """Accept assign-uuid with the table's own uuid, and return 400 for another one."""
     made = sandbox.table()
     uuid = made.metadata["table-uuid"]
-    metadata = _metadata(
-        sandbox, made, {"action": "assign-uuid", "uuid": uuid}, set_properties(a="b")
-    )
+    metadata = sandbox.update(made, {"action": "assign-uuid", "uuid": uuid}, set_properties(a="b"))
     expect_equal(metadata["table-uuid"], uuid, "table-uuid")
     other = {"action": "assign-uuid", "uuid": NOBODY}
     sandbox.commit(made, [other]).error((400, 409))
@@ -117,7 +106,7 @@ def upgrades(sandbox: Sandbox) -> None:
     """Upgrade the format version, and return 400 for a downgrade."""
     made = sandbox.table({"properties": {"format-version": "1"}})
     upgrade = {"action": "upgrade-format-version", "format-version": 2}
-    expect_equal(_metadata(sandbox, made, upgrade)["format-version"], 2, "format-version")
+    expect_equal(sandbox.update(made, upgrade)["format-version"], 2, "format-version")
     sandbox.commit(made, [{**upgrade, "format-version": 1}]).error(400)
 
 
@@ -136,8 +125,8 @@ def refuses_unknown_ids(sandbox: Sandbox) -> None:
 def adds_snapshots(sandbox: Sandbox) -> None:
     """Add snapshots to main: the current one, the last sequence number and the log follow."""
     made = sandbox.table()
-    _metadata(sandbox, made, *appending(made, 1))
-    metadata = _metadata(sandbox, made, *appending(made, 2))
+    sandbox.update(made, *appending(made, 1))
+    metadata = sandbox.update(made, *appending(made, 2))
     expect_equal(metadata.get("current-snapshot-id"), _SNAPSHOT + 2, "current-snapshot-id")
     expect_equal(metadata.get("last-sequence-number"), 2, "last-sequence-number")
     logged = [entry["snapshot-id"] for entry in metadata.get("snapshot-log", ())]
@@ -147,15 +136,14 @@ def adds_snapshots(sandbox: Sandbox) -> None:
 def sets_and_removes_refs(sandbox: Sandbox) -> None:
     """Set and remove branches and tags, and remove snapshots together with their refs."""
     made = sandbox.table()
-    _metadata(sandbox, made, *appending(made, 1))
-    metadata = _metadata(
-        sandbox, made, *appending(made, 2), ref("a", _SNAPSHOT + 1, "tag"), ref("b", _SNAPSHOT + 1)
+    sandbox.update(made, *appending(made, 1))
+    metadata = sandbox.update(
+        made, *appending(made, 2), ref("a", _SNAPSHOT + 1, "tag"), ref("b", _SNAPSHOT + 1)
     )
     expect_equal(sorted(metadata["refs"]), ["a", "b", "main"], "the refs")
-    metadata = _metadata(sandbox, made, {"action": "remove-snapshot-ref", "ref-name": "b"})
+    metadata = sandbox.update(made, {"action": "remove-snapshot-ref", "ref-name": "b"})
     expect_equal(sorted(metadata["refs"]), ["a", "main"], "the refs")
-    metadata = _metadata(
-        sandbox,
+    metadata = sandbox.update(
         made,
         {"action": "remove-snapshots", "snapshot-ids": [_SNAPSHOT + 1]},
         {"action": "remove-snapshot-ref", "ref-name": "a"},
@@ -166,7 +154,7 @@ def sets_and_removes_refs(sandbox: Sandbox) -> None:
 def refuses_stale_snapshots(sandbox: Sandbox) -> None:
     """Return 409 CommitFailedException for a snapshot with a stale sequence number."""
     made = sandbox.table()
-    _metadata(sandbox, made, *appending(made, 1))
+    sandbox.update(made, *appending(made, 1))
     stale = appending(made, 2, **{"sequence-number": 1})
     sandbox.commit(made, stale).error(*CONFLICT)
 
@@ -174,14 +162,13 @@ def refuses_stale_snapshots(sandbox: Sandbox) -> None:
 def keeps_statistics(sandbox: Sandbox) -> None:
     """Set and remove the statistics of a snapshot and of its partitions."""
     made = sandbox.table()
-    _metadata(sandbox, made, *appending(made, 1))
+    sandbox.update(made, *appending(made, 1))
     of = {"snapshot-id": _SNAPSHOT + 1, "file-size-in-bytes": 10}
     path = f"{made.metadata['location']}/metadata/check"
     statistics = {"statistics-path": f"{path}.puffin", **of, "file-footer-size-in-bytes": 5}
     statistics["blob-metadata"] = []
     partitions = {"statistics-path": f"{path}.parquet", **of}
-    metadata = _metadata(
-        sandbox,
+    metadata = sandbox.update(
         made,
         {"action": "set-statistics", "statistics": statistics, "snapshot-id": _SNAPSHOT + 1},
         {"action": "set-partition-statistics", "partition-statistics": partitions},
@@ -191,7 +178,7 @@ def keeps_statistics(sandbox: Sandbox) -> None:
         expect_equal(kept, [_SNAPSHOT + 1], field)
     gone = {"snapshot-id": _SNAPSHOT + 1}
     actions = ("remove-statistics", "remove-partition-statistics")
-    metadata = _metadata(sandbox, made, *({"action": action, **gone} for action in actions))
+    metadata = sandbox.update(made, *({"action": action, **gone} for action in actions))
     for field in ("statistics", "partition-statistics"):
         expect(not metadata.get(field), f"{field} were removed and are still there")
 
@@ -200,10 +187,10 @@ def keeps_encryption_keys(sandbox: Sandbox) -> None:
     """Add and remove the encryption keys of a table of format version 3."""
     made = sandbox.table({"properties": {"format-version": "3"}})
     key = {"key-id": "k1", "encrypted-key-metadata": "Y2hlY2s="}
-    metadata = _metadata(sandbox, made, {"action": "add-encryption-key", "encryption-key": key})
+    metadata = sandbox.update(made, {"action": "add-encryption-key", "encryption-key": key})
     kept = [each["key-id"] for each in metadata.get("encryption-keys", ())]
     expect_equal(kept, ["k1"], "encryption-keys")
-    metadata = _metadata(sandbox, made, {"action": "remove-encryption-key", "key-id": "k1"})
+    metadata = sandbox.update(made, {"action": "remove-encryption-key", "key-id": "k1"})
     expect(not metadata.get("encryption-keys"), "the encryption key is still there")
 
 
@@ -211,7 +198,7 @@ def assigns_row_ids(sandbox: Sandbox) -> None:
     """Assign row ids in format version 3, and return 409 for stale ones."""
     made = sandbox.table({"properties": {"format-version": "3"}})
     rows = {"first-row-id": 0, "added-rows": 5}
-    metadata = _metadata(sandbox, made, *appending(made, 1, **rows))
+    metadata = sandbox.update(made, *appending(made, 1, **rows))
     expect_equal(metadata.get("next-row-id"), 5, "next-row-id")
     sandbox.commit(made, appending(made, 2, **rows)).error(*CONFLICT)
 
