@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata.append_log import History, with_values
@@ -18,38 +18,39 @@ SEQUENCE_NUMBERS_VERSION = 2
 ROW_LINEAGE_VERSION = 3
 
 
-class Builder(Protocol):
-    """What the builders of tables and of views have in common."""
-
-    meta: JSON
-    own_properties: bool
-    """Whether the properties are the builder's own copy, and may be changed in place."""
-    last_added: dict[str, int]
-    """What -1 means in this request: ids by the key of the list."""
-
-    def put(self, key: str, value: object) -> None:
-        """Replace one part of the metadata."""
-
-
-@dataclass
-class TableBuilder:
-    """Metadata of a table while updates are applied to it.
+@dataclass(kw_only=True)
+class Builder:
+    """Metadata of a table or view while updates are applied to it.
 
     ``meta`` is a shallow copy of the base, which never changes: values are replaced through
     ``put``, not modified in place, except properties once they are the builder's own copy.
-    ``layout_changed`` is set when another schema, spec or order becomes current; the sets of
-    snapshots decide what the snapshot log keeps.
     """
 
     meta: JSON
     now_ms: int
-    creating: bool
     changed: bool = False
+    own_properties: bool = False
+    last_added: dict[str, int] = field(default_factory=dict)
+    """What -1 means in this request: ids by the key of the list."""
+
+    def put(self, key: str, value: object) -> None:
+        """Replace one part of the metadata."""
+        self.meta[key] = value
+        self.changed = True
+
+
+@dataclass(kw_only=True)
+class TableBuilder(Builder):
+    """Metadata of a table while updates are applied to it.
+
+    ``layout_changed`` is set when another schema, spec or order becomes current; the sets of
+    snapshots decide what the snapshot log keeps.
+    """
+
+    creating: bool
     layout_changed: bool = False
     snapshots_removed: bool = False
-    own_properties: bool = False
     snapshot_ms: int = 0
-    last_added: dict[str, int] = field(default_factory=dict)
     added_snapshots: set[int] = field(default_factory=set)
     main_heads: set[int] = field(default_factory=set)
     dangling: dict[str, JSON] = field(default_factory=dict)
@@ -60,11 +61,6 @@ class TableBuilder:
         """The format version at this point of the request."""
         version: int = self.meta["format-version"]
         return version
-
-    def put(self, key: str, value: object) -> None:
-        """Replace one part of the metadata."""
-        self.meta[key] = value
-        self.changed = True
 
     def remove(self, key: str) -> None:
         """Remove one part of the metadata."""

@@ -73,44 +73,34 @@ def _parse(kind: str, requirement: Mapping[str, Any]) -> Check:
     raise BadRequestError(f"Unknown requirement type: {show(kind)}")
 
 
-def _id_check(expected: int, key: str, noun: str) -> Check:
-    def check(metadata: JSON) -> None:
-        if metadata[key] != expected:
-            raise CommitFailedError(
-                f"Requirement failed: {noun} changed: expected id {expected} != {metadata[key]}"
-            )
+def _require(truth: bool, otherwise: str) -> None:  # noqa: FBT001
+    if not truth:
+        raise CommitFailedError(f"Requirement failed: {otherwise}")
 
-    return check
+
+def _id_check(expected: int, key: str, noun: str) -> Check:
+    return lambda metadata: _require(
+        metadata[key] == expected, f"{noun} changed: expected id {expected} != {metadata[key]}"
+    )
 
 
 def uuid_check(expected: str, key: str, noun: str) -> Check:
     """Return the check that metadata's uuid, in field ``key``, is the expected one."""
-
-    def check(metadata: JSON) -> None:
-        if metadata[key].lower() != expected.lower():
-            raise CommitFailedError(
-                f"Requirement failed: {noun} does not match: expected {metadata[key]} != {expected}"
-            )
-
-    return check
+    return lambda metadata: _require(
+        metadata[key].lower() == expected.lower(),
+        f"{noun} does not match: expected {metadata[key]} != {expected}",
+    )
 
 
 def _ref_check(name: str, expected: int | None) -> Check:
     def check(metadata: JSON) -> None:
         ref = metadata["refs"].get(name)
         if ref is None:
-            if expected is not None:
-                raise CommitFailedError(
-                    f"Requirement failed: branch or tag {name} is missing, expected {expected}"
-                )
-        elif expected is None:
-            raise CommitFailedError(
-                f"Requirement failed: {ref['type']} {name} was created concurrently"
-            )
-        elif ref["snapshot-id"] != expected:
-            raise CommitFailedError(
-                f"Requirement failed: {ref['type']} {name} has changed: "
-                f"expected id {expected} != {ref['snapshot-id']}"
-            )
+            _require(expected is None, f"branch or tag {name} is missing, expected {expected}")
+            return
+        what = f"{ref['type']} {name}"
+        _require(expected is not None, f"{what} was created concurrently")
+        found = ref["snapshot-id"]
+        _require(found == expected, f"{what} has changed: expected id {expected} != {found}")
 
     return check

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, IllegalArgumentError, show
-from falcon_catalog.metadata.builder import LAST_ADDED, find
+from falcon_catalog.metadata.builder import LAST_ADDED, Builder, find
 from falcon_catalog.metadata.json_fields import (
     JSON,
     Maybe,
@@ -33,25 +33,12 @@ APPEND_DIALECT = "replace.append-dialect.allowed"
 _INCIDENTAL = ("version-id", "timestamp-ms")
 
 
-@dataclass
-class ViewBuilder:
-    """Metadata of a view while updates are applied to it.
+@dataclass(kw_only=True)
+class ViewBuilder(Builder):
+    """Metadata of a view while updates are applied to it."""
 
-    ``meta`` is a shallow copy of the base, which never changes: ``put`` replaces its values.
-    """
-
-    meta: JSON
-    now_ms: int
-    changed: bool = False
-    last_added: dict[str, int] = field(default_factory=dict)
     added_versions: set[int] = field(default_factory=set)
     log_entry: JSON | None = None
-    own_properties: bool = False
-
-    def put(self, key: str, value: object) -> None:
-        """Replace one part of the metadata."""
-        self.meta[key] = value
-        self.changed = True
 
 
 def _parse_query(value: object, where: str) -> JSON:

@@ -10,32 +10,18 @@ from falcon_catalog.settings.folders import make_writable, prepare
 from falcon_catalog.settings.reading import load
 from falcon_catalog.settings.sections import (
     SETTINGS,
-    AuthSettings,
-    CacheSettings,
     LimitSettings,
-    LogSettings,
-    MetricsSettings,
-    PlanningSettings,
     ServerSettings,
     Settings,
-    StoreSettings,
-    WarehouseSettings,
 )
 
 __all__ = [
     "SETTINGS",
-    "AuthSettings",
-    "CacheSettings",
     "LimitSettings",
-    "LogSettings",
-    "MetricsSettings",
-    "PlanningSettings",
     "ServerSettings",
     "Setting",
     "Settings",
     "SettingsError",
-    "StoreSettings",
-    "WarehouseSettings",
     "load",
     "make_writable",
     "prepare",

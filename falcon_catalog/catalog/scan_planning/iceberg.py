@@ -75,22 +75,17 @@ def bucket_function(kind: Type) -> Callable[[int, Any], int | None]:
 
     It returns None for a value that the type cannot hold.
     """
+    is_decimal, scale = base_name(kind) == "decimal", scale_of(kind)
 
     def bucket(count: int, value: Any) -> int | None:
-        exact = _exact(kind, value)
-        return None if exact is None else _hasher(str(kind), count)(exact)
+        if is_decimal:
+            unscaled = unscaled_of(value, scale)
+            value = None if unscaled is None else decimal_of(unscaled, scale)
+        elif isinstance(value, float):
+            value = int(value) if value.is_integer() else None
+        return None if value is None else _hasher(str(kind), count)(value)
 
     return bucket
-
-
-def _exact(kind: Type, value: Any) -> Any | None:
-    name = base_name(kind)
-    if name == "decimal":
-        unscaled = unscaled_of(value, scale_of(kind))
-        return None if unscaled is None else decimal_of(unscaled, scale_of(kind))
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    return value
 
 
 @lru_cache(maxsize=64)
