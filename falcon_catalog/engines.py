@@ -1,8 +1,8 @@
-"""The ``engines`` command: settings to paste into an engine, for a catalog that is running.
+"""The ``engines`` command: prints settings of engines for a running catalog.
 
-Nothing is printed before the catalog has answered, so an address or a warehouse that is wrong
-is told here and not by an engine's stack trace. Each template says no more than a fresh
-installation of its engine needs; ``docs/engines.md`` says the rest.
+The catalog is queried first, so that a wrong address or warehouse is reported here instead of by an
+engine's stack trace. Each template contains only what a fresh installation of its engine needs;
+``docs/engines.md`` has the details.
 """
 
 import json
@@ -22,12 +22,12 @@ _TIMEOUT_SECONDS = 10
 
 
 class EngineError(click.ClickException):
-    """The catalog cannot be asked, or does not know what it was asked."""
+    """The catalog does not answer, or does not know the warehouse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a catalog answers, and under which name it knows the warehouse."""
+    """The address of a catalog, and the name of a warehouse."""
 
     uri: str
     warehouse: str
@@ -35,22 +35,29 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """An engine's name, what its settings are, and how to write them."""
+    """An engine, and the template of its settings."""
 
     title: str
     form: str
-    write: Callable[[Address], str]
+    """The language or the file of the settings."""
+    quote: Callable[[str], str]
+    template: str
+    """It has ``{uri}`` and ``{warehouse}``, which are quoted."""
+
+    def write(self, at: Address) -> str:
+        """Return the settings for a catalog."""
+        return self.template.format(uri=self.quote(at.uri), warehouse=self.quote(at.warehouse))
 
 
 def locate(uri: str, warehouse: str | None) -> Address:
-    """Ask a running catalog whether it lives and knows the warehouse.
+    """Return the address of a running catalog and one of its warehouses.
 
     Args:
         uri: the address that ``serve`` prints.
-        warehouse: its name or location; None asks for the default one's name.
+        warehouse: its name or location; None for the default one.
 
     Raises:
-        EngineError: nothing answers, something else does, or the warehouse does not exist.
+        EngineError: no catalog answers there, or the warehouse does not exist.
     """
     base = uri.rstrip("/")
     if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", base):
@@ -67,9 +74,9 @@ def locate(uri: str, warehouse: str | None) -> Address:
 
 
 def _get(base: str, path: str) -> dict[str, Any]:
-    """Return the JSON object that a catalog answers."""
+    """Return the JSON object of a response."""
     try:
-        with urllib.request.urlopen(base + path, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - locate lets http through, and nothing else
+        with urllib.request.urlopen(base + path, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - locate accepts only http and https
             document = json.load(answer)
     except urllib.error.HTTPError as error:
         raise EngineError(_refusal(base, path, error)) from None
@@ -83,7 +90,7 @@ def _get(base: str, path: str) -> dict[str, Any]:
 
 
 def _refusal(base: str, path: str, error: urllib.error.HTTPError) -> str:
-    """Say in the catalog's words why it refused; without such words it is no catalog."""
+    """Return the catalog's own message; without one, it is not a catalog."""
     with error:
         try:
             message = str(json.load(error)["error"]["message"])
@@ -95,106 +102,105 @@ def _refusal(base: str, path: str, error: urllib.error.HTTPError) -> str:
     return f"{base} is not a falcon-catalog: GET {path} answered {error.code}{hint}"
 
 
-def _pyiceberg(at: Address) -> str:
-    return f"""\
+def _quote_json(text: str) -> str:
+    """Quote a text for Python."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _quote_sql(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _quote_property(text: str) -> str:
+    """Escape a text as the value of a Java property."""
+    return text.replace("\\", "\\\\")
+
+
+_PYICEBERG = """\
 from pyiceberg.catalog import load_catalog
 
-lake = load_catalog("lake", type="rest", uri={_quoted(at.uri)}, warehouse={_quoted(at.warehouse)})
-print(lake.list_namespaces())
+lake = load_catalog("lake", type="rest", uri={uri}, warehouse={warehouse})
 """
-
-
-def _duckdb(at: Address) -> str:
-    return f"""\
+ENGINES: Mapping[str, Engine] = {
+    "pyiceberg": Engine(
+        "PyIceberg", "Python", _quote_json, _PYICEBERG + "print(lake.list_namespaces())\n"
+    ),
+    "duckdb": Engine(
+        "DuckDB",
+        "SQL",
+        _quote_sql,
+        """\
 INSTALL iceberg;
 LOAD iceberg;
-ATTACH {_sql(at.warehouse)} AS lake
-    (TYPE iceberg, ENDPOINT {_sql(at.uri)}, AUTHORIZATION_TYPE 'none');
+ATTACH {warehouse} AS lake
+    (TYPE iceberg, ENDPOINT {uri}, AUTHORIZATION_TYPE 'none');
 SHOW ALL TABLES;
-"""
-
-
-def _spark(at: Address) -> str:
-    return f"""\
+""",
+    ),
+    "spark": Engine(
+        "Spark",
+        "Python",
+        _quote_json,
+        """\
 from pyspark.sql import SparkSession
 
 spark = (
     SparkSession.builder.appName("lake")
-    .config("spark.jars.packages", "{SPARK_PACKAGE}")
+    .config("spark.jars.packages", "SPARK_PACKAGE")
     .config(
         "spark.sql.extensions",
         "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
     )
     .config("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
     .config("spark.sql.catalog.lake.type", "rest")
-    .config("spark.sql.catalog.lake.uri", {_quoted(at.uri)})
-    .config("spark.sql.catalog.lake.warehouse", {_quoted(at.warehouse)})
+    .config("spark.sql.catalog.lake.uri", {uri})
+    .config("spark.sql.catalog.lake.warehouse", {warehouse})
     .getOrCreate()
 )
 spark.sql("SHOW NAMESPACES IN lake").show()
-"""
-
-
-def _trino(at: Address) -> str:
-    return f"""\
+""".replace("SPARK_PACKAGE", SPARK_PACKAGE),
+    ),
+    "trino": Engine(
+        "Trino",
+        "etc/catalog/lake.properties",
+        _quote_property,
+        """\
 connector.name=iceberg
 iceberg.catalog.type=rest
-iceberg.rest-catalog.uri={_property(at.uri)}
-iceberg.rest-catalog.warehouse={_property(at.warehouse)}
+iceberg.rest-catalog.uri={uri}
+iceberg.rest-catalog.warehouse={warehouse}
 iceberg.rest-catalog.nested-namespace-enabled=true
 fs.native-local.enabled=true
 local.location=/
-"""
-
-
-def _flink(at: Address) -> str:
-    return f"""\
+""",
+    ),
+    "flink": Engine(
+        "Flink",
+        "SQL",
+        _quote_sql,
+        """\
 CREATE CATALOG lake WITH (
     'type' = 'iceberg',
     'catalog-type' = 'rest',
-    'uri' = {_sql(at.uri)},
-    'warehouse' = {_sql(at.warehouse)}
+    'uri' = {uri},
+    'warehouse' = {warehouse}
 );
 USE CATALOG lake;
 SHOW DATABASES;
-"""
-
-
-def _polars(at: Address) -> str:
-    return f"""\
+""",
+    ),
+    "polars": Engine(
+        "Polars",
+        "Python",
+        _quote_json,
+        f"""\
 import polars as pl
-from pyiceberg.catalog import load_catalog
-
-lake = load_catalog("lake", type="rest", uri={_quoted(at.uri)}, warehouse={_quoted(at.warehouse)})
-
+{_PYICEBERG}
 
 def scan(table: str) -> pl.LazyFrame:
     return pl.scan_iceberg(lake.load_table(table))
-"""
-
-
-def _quoted(text: str) -> str:
-    """Write a text as Python does."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _sql(text: str) -> str:
-    """Write a text as SQL does."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _property(text: str) -> str:
-    """Write a text as the value of a Java property."""
-    return text.replace("\\", "\\\\")
-
-
-ENGINES: Mapping[str, Engine] = {
-    "pyiceberg": Engine("PyIceberg", "Python", _pyiceberg),
-    "duckdb": Engine("DuckDB", "SQL", _duckdb),
-    "spark": Engine("Spark", "Python", _spark),
-    "trino": Engine("Trino", "etc/catalog/lake.properties", _trino),
-    "flink": Engine("Flink", "SQL", _flink),
-    "polars": Engine("Polars", "Python", _polars),
+""",
+    ),
 }
 
 
@@ -204,7 +210,7 @@ ENGINES: Mapping[str, Engine] = {
     "--uri",
     default="http://127.0.0.1:8181",
     show_default=True,
-    help="The running catalog's address, as serve prints it.",
+    help="The address of the running catalog, as serve prints it.",
 )
 @click.option("--warehouse", help="The warehouse's name. [default: the catalog's first]")
 def command(name: str | None, uri: str, warehouse: str | None) -> None:
@@ -216,7 +222,7 @@ def command(name: str | None, uri: str, warehouse: str | None) -> None:
         falcon-catalog engines --uri http://lake.example:8181
         falcon-catalog engines spark --warehouse default > lake.py
 
-    Asks the catalog first: it must be running, and know the warehouse.
+    The catalog must be running and have the warehouse.
     """
     at = locate(uri, warehouse)
     if name is not None:

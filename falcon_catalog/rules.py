@@ -1,8 +1,7 @@
-"""The rules that the values of settings obey.
+"""Rules for the values of settings.
 
-A rule takes what a person wrote (text from a flag or a variable, any TOML value from a
-file), returns the value to use, and raises ``ValueError`` with the end of a sentence that
-begins with "it".
+A rule takes what a person wrote (text from a flag or a variable, any TOML value from a file) and
+returns the value to use. It raises ``ValueError`` with the end of a sentence that begins with "it".
 """
 
 import os
@@ -34,7 +33,7 @@ def listen_address(listen: str) -> tuple[str, int] | Path:
 def store_path(url: str) -> Path:
     """Return the absolute path of the database file that ``sqlite:///PATH`` names.
 
-    PATH is relative after three slashes and absolute after four, as elsewhere in Python.
+    PATH is relative after three slashes and absolute after four, as in SQLAlchemy.
 
     Raises:
         ValueError: the URL is of another kind, or names no file.
@@ -60,7 +59,7 @@ def location_path(location: str) -> Path:
 
 
 def text(value: object) -> str:
-    """Accept text that says something."""
+    """Accept printable text that is not blank."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise ValueError("must be a text that is not empty")
     return value
@@ -73,7 +72,7 @@ def listen(value: object) -> str:
 
 
 def store_url(value: object) -> str:
-    """Accept a store, written out in full: a later change of directory must not move it."""
+    """Accept a store, and make it absolute: a later change of directory must not move it."""
     return f"sqlite:///{store_path(text(value))}"
 
 
@@ -82,16 +81,21 @@ def location(value: object) -> str:
     return f"file://{location_path(text(value).rstrip('/'))}"
 
 
-def locations(value: object) -> tuple[str, ...]:
-    """Accept several roots: a list, or text with commas between them."""
+def _several(value: object, what: str) -> list[object] | tuple[object, ...]:
     several = value.split(",") if isinstance(value, str) and value else value or []
     if not isinstance(several, list | tuple):
-        raise ValueError("must be a list of locations")  # noqa: TRY004 - ValueErrors are told
+        raise ValueError(f"must be a list of {what}")  # noqa: TRY004 - what rules raise
+    return several
+
+
+def locations(value: object) -> tuple[str, ...]:
+    """Accept several roots: a list, or comma-separated text."""
+    several = _several(value, "locations")
     return tuple(location(one.strip() if isinstance(one, str) else one) for one in several)
 
 
 def warehouse_name(value: object) -> str:
-    """Accept a name that clients can put into a URL as it is, between the words of the routes."""
+    """Accept a name that needs no quoting in a URL and is not a segment of a route."""
     name = text(value)
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name) or name in _WORDS_OF_ROUTES:
         raise ValueError(
@@ -110,30 +114,20 @@ def named_location(value: object) -> tuple[str, str]:
 
 
 def named_locations(value: object) -> tuple[str, ...]:
-    """Accept several warehouses: a list, or text with commas between them."""
-    several = value.split(",") if isinstance(value, str) and value else value or []
-    if not isinstance(several, list | tuple):
-        raise ValueError("must be a list of NAME=file:///absolute/path")  # noqa: TRY004 - told
-    named = [named_location(one) for one in several]
+    """Accept several warehouses: a list, or comma-separated text."""
+    named = [named_location(one) for one in _several(value, "NAME=file:///absolute/path")]
     if len({name for name, _ in named}) < len(named):
         raise ValueError("must name each warehouse once")
     return tuple(f"{name}={root}" for name, root in named)
 
 
-def level(value: object) -> str:
-    """Accept the name of a log level, in any case."""
-    name = text(value).upper()
-    if name not in LOG_LEVELS:
-        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
-    return name
-
-
 def one_of(*words: str) -> Callable[[object], str]:
     """Return the rule that accepts one of these words, in any case."""
+    by_lower = {word.lower(): word for word in words}
 
     def accept(value: object) -> str:
-        word = text(value).lower()
-        if word not in words:
+        word = by_lower.get(text(value).lower())
+        if word is None:
             raise ValueError(f"must be one of {', '.join(words)}")
         return word
 
@@ -144,7 +138,7 @@ def boolean(value: object) -> bool:
     """Accept true and false."""
     named = {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else value
     if not isinstance(named, bool):
-        raise ValueError("must be true or false")  # noqa: TRY004 - ValueErrors are told
+        raise ValueError("must be true or false")  # noqa: TRY004 - what rules raise
     return named
 
 

@@ -1,7 +1,6 @@
 """The command line: ``serve``, ``check``, ``migrate``, ``config``, ``principals`` and others.
 
-A setting that cannot be used ends the program with one line and status 2, anything else
-that stands in the way with one line and status 1.
+Expected errors are one line on stderr: exit status 2 for a wrong setting, 1 for the others.
 """
 
 import click
@@ -14,12 +13,12 @@ from falcon_catalog.conformance import command as conformance
 @click.group(context_settings={"max_content_width": 100})
 @click.version_option(__version__, prog_name="falcon-catalog")
 def main() -> None:
-    """Keep an Apache Iceberg REST catalog.
+    """Serve and maintain an Apache Iceberg REST catalog.
 
     \b
     A lakehouse on this machine, in ./var/catalog:
         falcon-catalog serve
-    Look at it from DuckDB:
+    Query it from DuckDB:
         ATTACH 'default' AS lake (TYPE iceberg,
             ENDPOINT 'http://127.0.0.1:8181', AUTHORIZATION_TYPE 'none');
 

@@ -1,4 +1,4 @@
-"""What the commands share: settings from flags, errors in one line, times for people."""
+"""Settings from flags, errors in one line, and times, for all commands."""
 
 import contextlib
 import os
@@ -21,14 +21,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Stopped(click.ClickException):
-    """Something stands in the way: one line on stderr, status 1."""
+    """The command cannot continue: one line on stderr, exit status 1."""
 
     def __init__(self, error: object) -> None:
         super().__init__(" ".join(str(error).split()))
 
 
-class _Misconfigured(Stopped):
-    """A setting cannot be used: one line on stderr, status 2."""
+class Failed(Stopped):
+    """A setting is wrong, or the command did nothing: exit status 2."""
 
     exit_code = 2
 
@@ -43,18 +43,18 @@ _ERRORS: tuple[type[Exception], ...] = (
 
 
 @contextlib.contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """End the program with one line where a setting or the world stands in the way."""
+def one_line_errors(failed: type[Stopped] = Stopped) -> Iterator[None]:
+    """Turn expected errors into one line and an exit status, which is 2 for a wrong setting."""
     try:
         yield
     except SettingsError as error:
-        raise _Misconfigured(error) from None
+        raise Failed(error) from None
     except _ERRORS as error:
-        raise Stopped(error) from None
+        raise failed(error) from None
 
 
 def with_settings(command: Command) -> Command:
-    """Give ``command`` --config and a flag for each setting that has one."""
+    """Add --config, and the flag of each setting that has one, to ``command``."""
     for setting in reversed(SETTINGS):
         if setting.flag:
             default = setting.default.replace("{state}", "STATE")
@@ -67,7 +67,7 @@ def with_settings(command: Command) -> Command:
                 default=None,
                 help=f"{setting.help} [{setting.key}, {setting.variable}; default: {default}]",
             )(command)
-    # Of earlier versions: reading the settings says what replaces it.
+    # A removed flag: reading the settings reports its replacement.
     command = click.option("--processes", "server_processes", hidden=True)(command)
     return click.option(
         "--config",
@@ -85,11 +85,11 @@ def read(config: Path | None, flags: dict[str, Any]) -> Settings:
 
 
 @contextlib.contextmanager
-def at_work(settings: Settings) -> Iterator[None]:
-    """Work on the store, beside others; its folder is made if it is not there.
+def shared_lock(settings: Settings) -> Iterator[None]:
+    """Hold the shared lock of the store; create its folder if it does not exist.
 
     Raises:
-        StoreError: it is being replaced.
+        StoreError: the store is being replaced.
     """
     path = store_path(settings.store.url)
     Folders().make(str(path.parent))
@@ -98,5 +98,5 @@ def at_work(settings: Settings) -> Iterator[None]:
 
 
 def utc(milliseconds: int) -> str:
-    """Write a time for people, in UTC."""
+    """Return a time as text, in UTC."""
     return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,11 +1,8 @@
-"""``falcon-catalog doctor``, and how commands print its report."""
+"""``falcon-catalog doctor``, and the output of its report."""
 
-import contextlib
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +10,36 @@ import click
 from tabulate import tabulate
 
 from falcon_catalog import rules
-from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
+from falcon_catalog.cli.common import Failed, one_line_errors, read, with_settings
 from falcon_catalog.doctor.check import DAY_MS, Report, Scope, check
 from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, counted
 from falcon_catalog.doctor.repairs import EXPLAINED, repair
 from falcon_catalog.fileio.local import LocalFileIO
 
 _SHOWN = 20
-echo_progress = partial(click.echo, err=True)
 
 
-class _CannotRun(Stopped):
-    """Nothing could be checked or changed: one line on stderr, status 2."""
-
-    exit_code = 2
-
-
-@contextlib.contextmanager
-def status_2() -> Iterator[None]:
-    """End with status 2 for whatever stands in the way: 1 says that something was found."""
-    try:
-        with told_in_one_line():
-            yield
-    except Stopped as error:
-        raise _CannotRun(error.message) from None
+def echo_progress(line: str) -> None:
+    """Print a line of progress on stderr."""
+    click.echo(line, err=True)
 
 
-def _listed(repairs: dict[str, str]) -> str:
-    """Write the repairs as a paragraph that click leaves as it is."""
-    indented = [
-        textwrap.indent(f"{name}\n{textwrap.indent(textwrap.fill(told, 76), '    ')}", "  ")
-        for name, told in repairs.items()
-    ]
-    return "\b\nRepairs:\n" + "\n".join(indented)
+# A paragraph that click does not wrap.
+_REPAIRS = "\b\nRepairs:\n" + "\n".join(
+    textwrap.indent(f"{name}\n{textwrap.indent(textwrap.fill(text, 76), '    ')}", "  ")
+    for name, text in EXPLAINED.items()
+)
 
 
 @click.command(
     help=f"""Check the catalog: database, metadata files and logs against each other.
 
-Checks a served or a stopped catalog and changes nothing unless --repair is given: each repair
-verifies that it is needed, is one transaction, and reports what it did. What is
-found, and what can be repaired, is printed with the exact name to give.
+Works with a running or a stopped server, and changes nothing without --repair: each repair first
+checks that it is needed, is one transaction, and reports what it did. Findings are printed with the
+name of the repair, if there is one.
 
-Status 0: clean, but for notes. 1: something was found. 2: it could not run, or a repair was
-refused.
+Exit status 0: clean, except for notes. 1: there are findings. 2: the check could not run, or a
+repair was refused.
 
 \b
 Examples:
@@ -64,10 +47,12 @@ Examples:
     falcon-catalog doctor --deep --json | jq '.findings[].what'
     falcon-catalog doctor --repair repoint=17
 
-{_listed(EXPLAINED)}
+{_REPAIRS}
 """
 )
-@click.option("--deep", is_flag=True, help="Check every manifest and data file.")
+@click.option(
+    "--deep", is_flag=True, help="Also check every manifest, and that every data file exists."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--repair", "names", multiple=True, metavar="NAME", help="Repair first; repeatable.")
 @click.option(
@@ -76,7 +61,7 @@ Examples:
     type=click.IntRange(min=1),
     default=7,
     show_default=True,
-    help="Days after which a metadata file that nothing reaches is an orphan.",
+    help="Days after which an unreferenced metadata file is an orphan.",
 )
 @with_settings
 def doctor(
@@ -89,7 +74,7 @@ def doctor(
     **flags: Any,
 ) -> None:
     """Check the catalog."""
-    with status_2():
+    with one_line_errors(Failed):
         settings = read(config, flags)
         path = rules.store_path(settings.store.url)
         scope = Scope(path, settings, LocalFileIO(), deep, days * DAY_MS)

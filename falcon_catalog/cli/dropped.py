@@ -14,7 +14,14 @@ from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.mount import unavailable
 from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.catalog.warehouse import Warehouse
-from falcon_catalog.cli.common import Stopped, at_work, read, told_in_one_line, utc, with_settings
+from falcon_catalog.cli.common import (
+    Stopped,
+    one_line_errors,
+    read,
+    shared_lock,
+    utc,
+    with_settings,
+)
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.rules import store_path
 from falcon_catalog.settings import Settings
@@ -26,13 +33,13 @@ from falcon_catalog.store.sqlite import read_only
 @click.command()
 @with_settings
 def dropped(config: Path | None, **flags: Any) -> None:
-    """List the tables and views that were dropped and can be undropped.
+    """List the dropped tables and views that can be undropped.
 
     \b
     Example:
         falcon-catalog dropped --store sqlite:////var/lib/falcon-catalog/catalog.db
     """
-    with told_in_one_line():
+    with one_line_errors():
         settings = read(config, flags)
         with read_only.connect(store_path(settings.store.url)) as tx:
             table = [
@@ -50,22 +57,24 @@ def dropped(config: Path | None, **flags: Any) -> None:
                 for row in rows.list_(tx, warehouse.id, Page(None, -1))
             ]
     head = ("id", "warehouse", "kind", "name", "dropped", "can be undropped until", "purge")
-    click.echo(tabulate(table, head) if table else "Nothing that was dropped is kept.")
+    click.echo(tabulate(table, head) if table else "No dropped tables or views to restore.")
 
 
 @click.command("undrop")
 @click.argument("dropped_id", metavar="ID", type=int)
-@click.option("--as", "name", metavar="NAME", help="Give it this name, such as namespace.table.")
+@click.option(
+    "--as", "name", metavar="NAME", help="Restore it under this name, such as namespace.table."
+)
 @with_settings
 def undrop_command(dropped_id: int, name: str | None, config: Path | None, **flags: Any) -> None:
-    """Bring back a dropped table or view, by its ID in "falcon-catalog dropped".
+    """Restore a dropped table or view by its ID in "falcon-catalog dropped".
 
     \b
     Examples:
         falcon-catalog undrop 7
         falcon-catalog undrop 7 --as archive.orders
     """
-    with told_in_one_line(), _opened(read(config, flags)) as opened:
+    with one_line_errors(), _opened(read(config, flags)) as opened:
         *levels, last = name.split(".") if name else ("", "")
         to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
         row = drops.undrop(Call(drops.warehouse_of(opened, dropped_id)), dropped_id, to)
@@ -75,27 +84,27 @@ def undrop_command(dropped_id: int, name: str | None, config: Path | None, **fla
 @click.command()
 @with_settings
 def maintain(config: Path | None, **flags: Any) -> None:
-    """Do now what a running server does by itself each minute.
+    """Run the maintenance that a running server does each minute.
 
-    Forgets what was dropped longer ago than warehouse.drop_retention, and deletes the files of
-    the tables among it that were dropped with a purge. Safe beside a running server.
+    Removes tables and views that were dropped longer ago than warehouse.drop_retention, and deletes
+    the files of tables that were dropped with a purge. Safe beside a running server.
 
     \b
     Example:
         falcon-catalog maintain
     """
-    with told_in_one_line(), _opened(read(config, flags)) as opened:
+    with one_line_errors(), _opened(read(config, flags)) as opened:
         missing = unavailable([warehouse.mount for warehouse in opened])
         there = [warehouse for warehouse in opened if not warehouse.mount.absence()]
         lines = [line for warehouse in there for line in purge_expired(warehouse)]
-    click.echo("\n".join(lines) or "Nothing is due.")
+    click.echo("\n".join(lines) or "Nothing to do.")
     if missing:
-        raise Stopped(f"{'; '.join(missing)}. Nothing of it was forgotten or purged")
+        raise Stopped(f"{'; '.join(missing)}. Nothing in it was removed or purged")
 
 
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[list[Warehouse]]:
-    with at_work(settings):
+    with shared_lock(settings):
         opened = open_warehouses(settings)
         try:
             yield opened

@@ -1,4 +1,4 @@
-"""``falcon-catalog principals``: who may call."""
+"""``falcon-catalog principals``."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from falcon_catalog.catalog import principals
-from falcon_catalog.cli.common import at_work, read, told_in_one_line, utc, with_settings
+from falcon_catalog.cli.common import one_line_errors, read, shared_lock, utc, with_settings
 from falcon_catalog.rules import store_path
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
@@ -18,14 +18,17 @@ from falcon_catalog.store.sqlite import read_only
 
 @click.group("principals")
 def principals_group() -> None:
-    """Say who may call, where auth.required is set."""
+    """Manage the principals of a catalog with auth.required."""
 
 
 @contextlib.contextmanager
 def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
-    with told_in_one_line():
+    with one_line_errors():
         settings = read(config, flags)
-        with at_work(settings), contextlib.closing(open_database(settings.store.url)) as database:
+        with (
+            shared_lock(settings),
+            contextlib.closing(open_database(settings.store.url)) as database,
+        ):
             yield database
 
 
@@ -33,9 +36,9 @@ def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
 @click.argument("name")
 @with_settings
 def add(name: str, config: Path | None, **flags: Any) -> None:
-    """Let NAME call, and print its credential.
+    """Add a principal and print its credential.
 
-    The credential is NAME:SECRET. It is shown this once: the store has only its hash.
+    The credential is NAME:SECRET. It is shown only once: the store has only its hash.
 
     \b
     Examples:
@@ -50,13 +53,13 @@ def add(name: str, config: Path | None, **flags: Any) -> None:
 @principals_group.command("list")
 @with_settings
 def list_command(config: Path | None, **flags: Any) -> None:
-    """Print who may call, and since when.
+    """List all principals and when they were added.
 
     \b
     Example:
         falcon-catalog principals list
     """
-    with told_in_one_line(), read_only.connect(store_path(read(config, flags).store.url)) as tx:
+    with one_line_errors(), read_only.connect(store_path(read(config, flags).store.url)) as tx:
         for principal in rows.all_(tx):
             click.echo(f"{principal.name}\t{utc(principal.created_at)}")
 
@@ -65,7 +68,7 @@ def list_command(config: Path | None, **flags: Any) -> None:
 @click.argument("name")
 @with_settings
 def remove(name: str, config: Path | None, **flags: Any) -> None:
-    """Let NAME call no longer. Its tokens end at once, on a running server, too.
+    """Remove a principal and invalidate its tokens, also on a running server.
 
     \b
     Example:

@@ -9,8 +9,8 @@ from tabulate import tabulate
 from falcon_catalog import rules
 from falcon_catalog.backup.prefix import Move
 from falcon_catalog.backup.relocate import Moved, Order, Outcome, relocate
-from falcon_catalog.cli.common import read, with_settings
-from falcon_catalog.cli.doctor import echo_progress, print_report, status_2
+from falcon_catalog.cli.common import Failed, one_line_errors, read, with_settings
+from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import Settings
@@ -34,16 +34,16 @@ def relocate_command(
     """Point the catalog at files that were moved from OLD to NEW. The server must be stopped.
 
     OLD and NEW are locations of folders, such as file:///srv/old and file:///mnt/new. The files
-    must be at NEW already, as rsync or another mount put them there; the settings must name
-    the new warehouse. Everything that holds a location is written anew at NEW: metadata,
-    manifest lists, manifests, position deletes and deletion vectors. Data files are not read.
-    It is read back and compared; then all tables are switched in one transaction.
+    must already be at NEW, by rsync or another mount, and the settings must name the new warehouse.
+    Everything that contains a location is rewritten at NEW: metadata, manifest lists, manifests,
+    position deletes and deletion vectors. Data files are not read. The new files are read back and
+    compared; then all tables are switched in one transaction.
 
-    Nothing is overwritten, and nothing at OLD is touched. A run that was interrupted is run
-    again. At the end the doctor inspects all of it, with --deep.
+    Nothing is overwritten, and nothing at OLD is changed. Run it again if it was interrupted. At
+    the end the doctor checks everything, with --deep.
 
-    Status 0: relocated, and clean. 1: nothing was changed, because of the problems that are
-    listed; or relocated, and the doctor found something. 2: it could not run.
+    Exit status 0: relocated, and clean. 1: nothing was changed, because of the listed problems; or
+    relocated, with findings of the doctor. 2: it could not run.
 
     \b
     Example:
@@ -53,7 +53,7 @@ def relocate_command(
             --warehouse file:///mnt/new
         falcon-catalog relocate file:///srv/old file:///mnt/new --warehouse file:///mnt/new
     """
-    with status_2():
+    with one_line_errors(Failed):
         settings = read(config, flags)
         path = rules.store_path(settings.store.url)
         order = Order(
@@ -64,7 +64,7 @@ def relocate_command(
     if not outcome.switched:
         _end_unchanged(outcome, order, old, dry=dry_run)
         return
-    with status_2():
+    with one_line_errors(Failed):
         report = check(Scope(path, settings, order.files, deep=True), echo_progress)
     print_report(report)
     _print_next_steps(settings, order.move, old)
@@ -107,7 +107,7 @@ def _sums(changed: list[Moved]) -> list[tuple[str, int, int, int]]:
 
 
 def _end_unchanged(outcome: Outcome, order: Order, old: str, *, dry: bool) -> None:
-    """Say why nothing was changed; status 1 where something is in the way."""
+    """Print why nothing was changed; exit with status 1 if there are problems."""
     keys = sorted({one.pointer.location_key for one in outcome.moved})
     lies_in_old = outcome.changed or any(map(order.move.changes, keys))
     if not lies_in_old and not any(one.startswith(f"{order.move.new}/") for one in keys):

@@ -10,7 +10,7 @@ import click
 from falcon_catalog import logs
 from falcon_catalog.app import create_app
 from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
-from falcon_catalog.cli.common import Stopped, read, told_in_one_line, with_settings
+from falcon_catalog.cli.common import Stopped, one_line_errors, read, with_settings
 from falcon_catalog.rules import store_path
 from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
@@ -19,8 +19,8 @@ from falcon_catalog.store.sqlite import locks
 _adopting = click.option(
     "--adopt-warehouse",
     is_flag=True,
-    help="Take the warehouse folders as they are for this store's: beside files that it knows"
-    " nothing of, another store's marker, or none. Refused while none of its tables is there.",
+    help="Accept the warehouse folders as this store's, with unknown files, another store's marker"
+    " or none. Refused if they contain none of its tables.",
 )
 
 
@@ -38,10 +38,10 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
         falcon-catalog serve --config conf/catalog.toml --log-level DEBUG
         CATALOG_SERVER_LISTEN='[::1]:8181' falcon-catalog serve
 
-    Prints "Listening on URL" once requests are served. Told to stop, it finishes what is in
-    flight; a second signal ends it at once.
+    Prints "Listening on URL" when it is ready. On a signal it finishes the requests in flight; a
+    second signal stops it at once.
     """
-    with told_in_one_line():
+    with one_line_errors():
         settings = read(config, flags)
         logs.configure(settings.log.level, settings.log.format)
         try:
@@ -58,7 +58,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
 
 
 def run(settings: Settings, announce: Callable[[str], object]) -> bool:
-    """Open the catalog and serve it; return as ``serve`` does."""
+    """Open the catalog and serve it; return the result of ``serve``."""
     app = create_app(settings)
     return serve(app, settings.server, announce, app.metrics)
 
@@ -67,15 +67,15 @@ def run(settings: Settings, announce: Callable[[str], object]) -> bool:
 @_adopting
 @with_settings
 def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None:
-    """Bring the store's schema up to date.
+    """Migrate the store to the current schema.
 
-    Makes the store and its warehouses if there are none. "serve" does the same as it starts.
+    Creates the store and its warehouses if they do not exist. "serve" does the same at startup.
 
     \b
     Example:
         falcon-catalog migrate --store sqlite:////var/lib/falcon-catalog/catalog.db
     """
-    with told_in_one_line():
+    with one_line_errors():
         settings = read(config, flags)
         prepare(settings)
         require_writable(settings)
@@ -86,19 +86,19 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None
 
 @click.group("config")
 def config_group() -> None:
-    """Look at the settings."""
+    """Show the settings."""
 
 
 @config_group.command()
 @with_settings
 def show(config: Path | None, **flags: Any) -> None:
-    """Print the settings in force, each with where it comes from, as a file for --config.
+    """Print the settings in force, each with its origin, as a file for --config.
 
     \b
     Example:
         falcon-catalog config show > catalog.toml
     """
-    with told_in_one_line():
+    with one_line_errors():
         settings = read(config, flags)
     section = ""
     for setting in SETTINGS:

@@ -1,4 +1,4 @@
-"""What a catalog answered, and what may be expected of it."""
+"""Answers of a catalog, and expectations of them."""
 
 import json
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ import click
 
 JSON = dict[str, Any]
 
-_QUOTED = 200  # characters of an answer that a reason repeats
+_QUOTED = 200  # characters of an answer that a reason quotes
 _NOT_SUPPORTED = 406
 
 
 class FailureError(Exception):
-    """The catalog breaks a rule; the message says which request shows it, and how."""
+    """The catalog breaks a rule; the message names the request, and how."""
 
 
 class AbsentError(Exception):
-    """The catalog does not offer what a probe is about; the message says what."""
+    """The catalog does not offer what a probe needs; the message names it."""
 
 
 class WrongCatalogError(click.ClickException):
-    """There is no catalog to check: one line on stderr, status 2."""
+    """There is no catalog to check: one line on stderr, exit status 2."""
 
     exit_code = 2
 
@@ -32,19 +32,19 @@ class Answer:
     """The answer to one request."""
 
     request: str
-    """Verb and target, as sent."""
+    """Method and target, as sent."""
     status: int
     headers: Mapping[str, str]
     """Names in lower case."""
     content: bytes
 
     def object(self, *statuses: int) -> JSON:
-        """Return the JSON object of an answer with one of these statuses; the usual one is 200."""
+        """Return the JSON object of an answer with one of these statuses, by default 200."""
         self._expect(*(statuses or (200,)))
         return self._read_object()
 
     def empty(self) -> None:
-        """Expect a success without content, which is 204."""
+        """Expect a 204 without a body."""
         self.status_only(204)
 
     def status_only(self, status: int) -> None:
@@ -55,19 +55,19 @@ class Answer:
     def expect_no_content(self) -> None:
         """Expect that the answer has no body."""
         if self.content:
-            raise self.failure(f"has a body where there must be none: {self._quoted()}")
+            raise self.failure(f"has a body but must not: {self._quoted()}")
 
     def error(self, status: int | tuple[int, ...], kind: str | None = None) -> str:
-        """Expect an error with one of these statuses, in the one shape; return its message.
+        """Expect an error with one of these statuses, in the standard shape; return its message.
 
-        ``kind`` is the error's type; clients choose their exception by it.
+        ``kind`` is the error's type, by which clients choose their exception.
         """
         allowed = status if isinstance(status, tuple) else (status,)
         self._expect(*allowed)
         self.expect_error_shape()
         error = self._read_object()["error"]
         if kind is not None and error["type"] != kind:
-            raise self.failure(f"has the error type {error['type']!r}, {kind!r} is expected")
+            raise self.failure(f"has the error type {error['type']!r}, expected {kind!r}")
         return str(error["message"])
 
     def expect_error_shape(self) -> None:
@@ -78,12 +78,12 @@ class Answer:
             raise self.failure(f'is not {{"error": {{…}}}} and nothing else: {self._quoted()}')
         for field, kind in (("message", str), ("type", str), ("code", int)):
             if not isinstance(error.get(field), kind):
-                raise self.failure(f"has an error whose {field} is no {kind.__name__}")
+                raise self.failure(f"has an error whose {field} is not {kind.__name__}")
         if error["code"] != self.status:
             raise self.failure(f"has an error whose code is {error['code']}")
 
     def failure(self, what: str) -> FailureError:
-        """Return the failure that ``what`` tells of this answer."""
+        """Return the failure that ``what`` describes, for this answer."""
         return FailureError(f"{self.request}: the answer {self.status} {what}")
 
     def _expect(self, *statuses: int) -> None:
@@ -93,13 +93,13 @@ class Answer:
             raise AbsentError(f"{self.request} is not supported: {self._quoted()}")
         expected = " or ".join(map(str, statuses))
         raise FailureError(
-            f"{self.request}: {expected} is expected, {self.status} was answered: {self._quoted()}"
+            f"{self.request}: expected {expected}, got {self.status}: {self._quoted()}"
         )
 
     def _read_object(self) -> JSON:
         kind = self.headers.get("content-type", "")
         if kind.partition(";")[0].strip().lower() != "application/json":
-            raise self.failure(f"has the content type {kind!r}, application/json is expected")
+            raise self.failure(f"has the content type {kind!r}, expected application/json")
         try:
             document = json.loads(self.content)
         except ValueError as error:
@@ -114,18 +114,20 @@ class Answer:
 
 
 def expect(truth: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
-    """Expect something of the catalog; ``what`` says how it is instead."""
+    """Raise FailureError(what) unless something holds; ``what`` says what is wrong."""
     if not truth:
         raise FailureError(what)
 
 
 def expect_equal(found: object, wanted: object, what: str) -> None:
-    """Expect that ``what`` has a value."""
-    expect(found == wanted, f"{what} is {found!r}, {wanted!r} is expected")
+    """Raise FailureError unless ``what`` has the value."""
+    expect(found == wanted, f"{what} is {found!r}, expected {wanted!r}")
 
 
-def expect_field(document: JSON, field: str, kind: type | tuple[type, ...], what: str) -> Any:
-    """Return a field that must be there and be of a JSON type."""
+def expect_field(
+    document: Mapping[str, Any], field: str, kind: type | tuple[type, ...], what: str
+) -> Any:
+    """Return a field that must be present and of a JSON type."""
     if not isinstance(value := document.get(field), kind):
         raise FailureError(f"{what}: {field} is {value!r}")
     return value

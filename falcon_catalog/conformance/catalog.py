@@ -1,4 +1,4 @@
-"""The catalog under check, called by the names of the specification's operations."""
+"""The catalog under check, called by the operation ids of the specification."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,18 +11,18 @@ from falcon_catalog.conformance.answers import (
     FailureError,
     WrongCatalogError,
 )
+from falcon_catalog.conformance.http import HTTP
 from falcon_catalog.conformance.operations import ASSUMED, BY_ID
-from falcon_catalog.conformance.web import Web
 
 UNIT_SEPARATOR = "%1F"
 
 
 class Catalog:
-    """A catalog whose configuration was read."""
+    """A catalog and its configuration."""
 
     def __init__(
         self,
-        web: Web,
+        http: HTTP,
         config: JSON,
         *,
         warehouse: str | None = None,
@@ -31,11 +31,11 @@ class Catalog:
         self.config = config
         self.warehouse = warehouse
         self.credential = credential
-        known = _strings(config.get("defaults")) | _strings(config.get("overrides"))
-        self._prefix = known.get("prefix", "").strip("/")
-        self._separator = known.get("namespace-separator", UNIT_SEPARATOR)
-        # Clients move to an address that the configuration names; so does the check.
-        self._web = Web(known["uri"], web.token) if "uri" in known else web
+        properties = _strings(config.get("defaults")) | _strings(config.get("overrides"))
+        self._prefix = properties.get("prefix", "").strip("/")
+        self._separator = properties.get("namespace-separator", UNIT_SEPARATOR)
+        # Like clients, follow a uri in the configuration.
+        self._http = HTTP(properties["uri"], http.token) if "uri" in properties else http
         endpoints = config.get("endpoints")
         advertised = set(endpoints) if isinstance(endpoints, list) and endpoints else set(ASSUMED)
         advertised.add(BY_ID["getConfig"].endpoint)
@@ -46,10 +46,10 @@ class Catalog:
     @property
     def has_token(self) -> bool:
         """Whether requests carry a token."""
-        return self._web.token is not None
+        return self._http.token is not None
 
     def offers(self, operation: str) -> bool:
-        """Tell whether the catalog advertises an operation, or clients assume it."""
+        """Return whether the catalog advertises an operation, or clients assume it."""
         return BY_ID[operation].endpoint in self._offered
 
     def require(self, *operations: str) -> None:
@@ -64,6 +64,7 @@ class Catalog:
         body: Any = None,
         *,
         namespace: tuple[str, ...] = (),
+        separator: str | None = None,
         query: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -72,41 +73,33 @@ class Catalog:
         """Send one operation's request.
 
         Args:
-            operation: its id in the specification.
+            operation: the operation's id in the specification.
             body: JSON, or bytes to send as they are.
             namespace: levels for ``{namespace}``.
+            separator: between the levels; by default the one that the catalog advertises.
             query: parameters.
-            form: a body's fields, instead of JSON.
-            headers: besides the usual ones.
+            form: fields of a form, instead of a body.
+            headers: additional headers.
             names: for ``{table}``, ``{view}``, ``{function}`` and, as ``plan_id``, ``{plan-id}``.
 
         Raises:
             AbsentError: the operation is not advertised.
-            FailureError: there is no answer.
+            FailureError: the catalog does not answer.
         """
         self.require(operation)
         route = BY_ID[operation]
-        path = self._path(route.path, namespace, names, self._separator)
-        return self._web.send(route.verb, path, query=query, body=body, form=form, headers=headers)
-
-    def load_namespace_by(self, separator: str, namespace: tuple[str, ...]) -> Answer:
-        """Load a namespace whose levels are joined by a separator of the caller's choice."""
-        self.require("loadNamespaceMetadata")
-        route = BY_ID["loadNamespaceMetadata"]
-        return self._web.send(route.verb, self._path(route.path, namespace, {}, separator))
-
-    def send(self, verb: str, path: str, body: Any = None) -> Answer:
-        """Send a request that is no operation; ``{prefix}`` in the path is resolved."""
-        return self._web.send(verb, self._path(path, (), {}, self._separator), body=body)
-
-    def _path(
-        self, path: str, namespace: tuple[str, ...], names: Mapping[str, str], separator: str
-    ) -> str:
-        path = path.replace("/{prefix}", f"/{quote(self._prefix)}" if self._prefix else "")
-        path = path.replace("{namespace}", separator.join(quote(n, safe="") for n in namespace))
+        levels = (separator or self._separator).join(quote(level, safe="") for level in namespace)
+        path = self._resolve(route.path).replace("{namespace}", levels)
         for name, value in names.items():
             path = path.replace("{" + name.replace("_", "-") + "}", quote(value, safe=""))
-        return path
+        return self._http.send(route.verb, path, query=query, body=body, form=form, headers=headers)
+
+    def send(self, verb: str, path: str, body: Any = None) -> Answer:
+        """Send a request that is not an operation; ``{prefix}`` in the path is resolved."""
+        return self._http.send(verb, self._resolve(path), body=body)
+
+    def _resolve(self, path: str) -> str:
+        return path.replace("/{prefix}", f"/{quote(self._prefix)}" if self._prefix else "")
 
 
 def connect(
@@ -119,29 +112,29 @@ def connect(
     """Read the configuration of the catalog at ``uri``, which may end in a slash or /v1.
 
     Raises:
-        WrongCatalogError: there is no Iceberg REST catalog, or it lets nobody in like this.
+        WrongCatalogError: there is no Iceberg REST catalog, or it refuses the credential.
     """
-    web = Web(uri.rstrip("/").removesuffix("/v1"), token)
+    http = HTTP(uri.rstrip("/").removesuffix("/v1"), token)
     query = {"warehouse": warehouse} if warehouse is not None else {}
     try:
         if credential is not None:
-            web.token = fetch_token(web, credential).object()["access_token"]
-        answer = web.send("GET", "/v1/config", query=query)
+            http.token = fetch_token(http, credential).object()["access_token"]
+        answer = http.send("GET", "/v1/config", query=query)
         config = answer.object()
     except (FailureError, AbsentError, KeyError) as error:
         raise WrongCatalogError(f"{uri}: no Iceberg REST catalog answers: {error}") from error
     if not config.keys() & {"defaults", "overrides"}:
         raise WrongCatalogError(f"{uri}: no Iceberg REST catalog: {answer.request} has no defaults")
-    return Catalog(web, config, warehouse=warehouse, credential=credential)
+    return Catalog(http, config, warehouse=warehouse, credential=credential)
 
 
-def fetch_token(web: Web, credential: tuple[str, str]) -> Answer:
-    """Ask for a token with an id and a secret, as clients do."""
-    return web.send("POST", "/v1/oauth/tokens", form=token_form(credential))
+def fetch_token(http: HTTP, credential: tuple[str, str]) -> Answer:
+    """Request a token with an id and a secret, as clients do."""
+    return http.send("POST", "/v1/oauth/tokens", form=token_form(credential))
 
 
 def token_form(credential: tuple[str, str]) -> dict[str, str]:
-    """Return the fields of a request for a token."""
+    """Return the form of a token request."""
     identity, secret = credential
     return {
         "grant_type": "client_credentials",
@@ -152,5 +145,5 @@ def token_form(credential: tuple[str, str]) -> dict[str, str]:
 
 
 def _strings(value: Any) -> dict[str, str]:
-    known = value.items() if isinstance(value, dict) else ()
-    return {key: text for key, text in known if isinstance(text, str)}
+    items = value.items() if isinstance(value, dict) else ()
+    return {key: text for key, text in items if isinstance(text, str)}

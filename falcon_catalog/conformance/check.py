@@ -1,6 +1,6 @@
-"""The check: every probe of every operation and rule, each judged by itself."""
+"""The check: all probes of all operations and rules, each with its own result."""
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,28 +10,25 @@ from falcon_catalog.conformance.operations import BY_ID, OPERATIONS
 from falcon_catalog.conformance.probes import (
     commits,
     config,
-    errors,
     extras,
     lists,
-    moves,
     names,
     namespaces,
-    retries,
+    requests,
     scans,
     tables,
     updates,
     views,
 )
-from falcon_catalog.conformance.room import Room
+from falcon_catalog.conformance.probes.probe import Probe
+from falcon_catalog.conformance.sandbox import Sandbox
 
 Status = Literal["pass", "fail", "absent"]
-Probe = Callable[[Room], None]
 
 _OPERATIONS: Mapping[str, tuple[Probe, ...]] = {
     **config.PROBES,
     **namespaces.PROBES,
     **tables.PROBES,
-    **moves.PROBES,
     **commits.PROBES,
     **extras.PROBES,
     **scans.PROBES,
@@ -41,20 +38,19 @@ RULES: Mapping[str, tuple[Probe, ...]] = {
     **updates.PROBES,
     **lists.PROBES,
     **names.PROBES,
-    **retries.PROBES,
-    **errors.PROBES,
+    **requests.PROBES,
     **config.RULES,
 }
 PROBES = {operation.id: _OPERATIONS[operation.id] for operation in OPERATIONS} | dict(RULES)
-"""What is asked of each operation, in the specification's order, and then of each rule."""
+"""The probes of each operation, in the specification's order, then of each rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one probe found."""
+    """The result of one probe."""
 
     claim: str
-    """What the catalog ought to do."""
+    """What the catalog must do."""
     status: Status
     reason: str
     """Why it failed, or what is absent; empty when it passed."""
@@ -62,14 +58,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One operation or rule, and what all its probes found."""
+    """One operation or rule with the results of its probes."""
 
     subject: str
     findings: tuple[Finding, ...]
 
     @property
     def status(self) -> Status:
-        """One failure fails it; it is absent only if all of it is."""
+        """``fail`` if any probe failed, ``absent`` if all of them are absent, else ``pass``."""
         found = {finding.status for finding in self.findings}
         if "fail" in found:
             return "fail"
@@ -82,15 +78,15 @@ class Row:
         return operation.endpoint if operation else ""
 
 
-def check(catalog: Catalog, room: Room, only: Container[str] = PROBES) -> Iterator[Row]:
+def check(catalog: Catalog, sandbox: Sandbox, only: Container[str] = PROBES) -> Iterator[Row]:
     """Probe a catalog, operation by operation, then rule by rule.
 
-    What the probes make stays in the room; clearing it is the caller's.
+    The caller clears the sandbox.
 
     Args:
         catalog: what to check.
-        room: where.
-        only: the operations and rules that are asked for.
+        sandbox: where probes create what they need.
+        only: the operations and rules to check.
     """
     for subject, probes in PROBES.items():
         if subject not in only:
@@ -99,19 +95,19 @@ def check(catalog: Catalog, room: Room, only: Container[str] = PROBES) -> Iterat
             absent = Finding(f"Offer {subject}.", "absent", f"{subject} is not advertised")
             yield Row(subject, (absent,))
         else:
-            yield Row(subject, tuple(_judge(probe, room) for probe in probes))
+            yield Row(subject, tuple(_run(probe, sandbox) for probe in probes))
 
 
-def _judge(probe: Probe, room: Room) -> Finding:
+def _run(probe: Probe, sandbox: Sandbox) -> Finding:
     claim = (probe.__doc__ or "").strip()
     try:
-        probe(room)
+        probe(sandbox)
     except AbsentError as absent:
         return Finding(claim, "absent", str(absent))
     except FailureError as failure:
         return Finding(claim, "fail", str(failure))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        # Probes read answers as the specification shapes them; this one is shaped otherwise.
-        reason = f"an answer is not shaped as specified: {type(error).__name__}: {error}"
+        # Probes read answers as the specification defines them; this one differs.
+        reason = f"an answer does not have the specified shape: {type(error).__name__}: {error}"
         return Finding(claim, "fail", reason)
     return Finding(claim, "pass", "")

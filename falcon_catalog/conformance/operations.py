@@ -63,23 +63,10 @@ OPERATIONS = tuple(
 )
 BY_ID = {operation.id: operation for operation in OPERATIONS}
 
-# What a client takes for granted of a server whose configuration names no endpoints.
-ASSUMED = frozenset(
-    BY_ID[name].endpoint
-    for name in (
-        "listNamespaces",
-        "createNamespace",
-        "loadNamespaceMetadata",
-        "dropNamespace",
-        "updateProperties",
-        "listTables",
-        "createTable",
-        "loadTable",
-        "updateTable",
-        "dropTable",
-        "registerTable",
-        "reportMetrics",
-        "renameTable",
-        "commitTransaction",
-    )
-)
+# The operations that clients assume when the configuration lists no endpoints.
+_ASSUMED = """
+    listNamespaces createNamespace loadNamespaceMetadata dropNamespace updateProperties
+    listTables createTable loadTable updateTable dropTable registerTable reportMetrics renameTable
+    commitTransaction
+"""
+ASSUMED = frozenset(BY_ID[name].endpoint for name in _ASSUMED.split())

@@ -1,6 +1,5 @@
 """The report of a check: lines for people, a document for programs."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ _WIDTH = max(map(len, BY_ID))
 
 
 def lines(row: Row) -> Iterator[str]:
-    """Yield a row's line, and one below it for all of it that failed or is absent."""
+    """Yield a row's line, then lines for each probe that failed or is absent."""
     yield f"{_MARKS[row.status]} {row.subject:<{_WIDTH}}  {row.endpoint}".rstrip()
     for finding in row.findings:
         if finding.status != "pass" and row.status != "absent":
@@ -26,17 +25,12 @@ def lines(row: Row) -> Iterator[str]:
 
 def summary(rows: Sequence[Row]) -> str:
     """Return the last line of the table."""
-    said = []
-    for what, some in (
-        ("operations", [row for row in rows if row.subject in BY_ID]),
-        ("rules", [row for row in rows if row.subject not in BY_ID]),
-    ):
-        count = Counter(row.status for row in some)
-        said.append(
-            f"{len(some)} {what}: {count['pass']} pass, {count['fail']} fail, "
-            f"{count['absent']} absent"
-        )
-    return "; ".join(said)
+    parts = []
+    for what, are_operations in (("operations", True), ("rules", False)):
+        some = [row.status for row in rows if (row.subject in BY_ID) == are_operations]
+        counts = ", ".join(f"{some.count(status)} {status}" for status in _MARKS)
+        parts.append(f"{len(some)} {what}: {counts}")
+    return "; ".join(parts)
 
 
 def document(uri: str, catalog: Catalog, rows: Sequence[Row]) -> dict[str, Any]:
@@ -45,10 +39,7 @@ def document(uri: str, catalog: Catalog, rows: Sequence[Row]) -> dict[str, Any]:
         "checker": f"falcon-catalog {__version__}",
         "uri": uri,
         "warehouse": catalog.warehouse,
-        "summary": {
-            status: sum(row.status == status for row in rows)
-            for status in ("pass", "fail", "absent")
-        },
+        "summary": {status: sum(row.status == status for row in rows) for status in _MARKS},
         "rows": [
             {
                 "subject": row.subject,

@@ -1,11 +1,12 @@
-"""Lists that only grow: their old items are kept as text, shared by all later versions.
+"""Append-only lists whose old items are kept as text, shared by all later versions.
 
-A table's snapshots and snapshot log grow with each commit. Text and compressed text of what
-was there before are made once; a commit touches the newest items only.
+A table's snapshots and snapshot log grow with each commit. Their old items are serialized and
+compressed once; a commit processes only the newest items.
 """
 
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
 
@@ -17,16 +18,16 @@ JSON = dict[str, Any]
 
 CHUNK = 32
 """Items in a sealed chunk."""
-_LEVEL = 6  # done once for each chunk, and sent many times
+_LEVEL = 6  # compressed once, sent many times
 
 
 class Chunk:
-    """So many items that will not change, as text in which a comma follows each."""
+    """``CHUNK`` items that will not change, as text in which a comma follows each."""
 
     def __init__(self, items: Sequence[JSON], key: str | None) -> None:
         self.text = orjson.dumps(items)[1:-1] + b","
         self.values = frozenset() if key is None else frozenset(item[key] for item in items)
-        """What the items have in the field that they are looked up by."""
+        """The items' values of the field that they are looked up by."""
 
     @cached_property
     def zipped(self) -> bytes:
@@ -39,25 +40,19 @@ class Chunk:
         return items
 
 
+@dataclass(frozen=True, eq=False)
 class Sealed:
     """The chunks of a history, with the checksum of their text."""
 
-    def __init__(
-        self,
-        chunks: tuple[Chunk, ...] = (),
-        crc: int = 0,
-        length: int = 0,
-        values: frozenset[object] = frozenset(),
-    ) -> None:
-        self.chunks = chunks
-        self.crc = crc
-        self.length = length
-        """Bytes of text."""
-        self.values = values
-        """What the items of all chunks have in the field that they are looked up by."""
+    chunks: tuple[Chunk, ...] = ()
+    crc: int = 0
+    length: int = 0
+    """Bytes of text."""
+    values: frozenset[object] = frozenset()
+    """All items' values of the field that they are looked up by."""
 
     def plus(self, *chunks: Chunk) -> "Sealed":
-        """Return these chunks and some more."""
+        """Return these chunks followed by others."""
         crc = self.crc
         for chunk in chunks:
             crc = zlib.crc32(chunk.text, crc)
@@ -69,11 +64,11 @@ class Sealed:
         )
 
     def with_values(self, key: str, values: Collection[object]) -> Iterator[JSON]:
-        """Yield the items that have one of the values, in the field that they are looked up by."""
+        """Yield the items with one of the values in the field that they are looked up by."""
         if not self.values.isdisjoint(values):
             for chunk in self.chunks:
                 if not chunk.values.isdisjoint(values):
-                    yield from _with_values(chunk.items(), key, values)
+                    yield from with_values(chunk.items(), key, values)
 
     @cached_property
     def zipped(self) -> Zipped:
@@ -84,8 +79,8 @@ class Sealed:
 class History(Sequence[JSON]):
     """An immutable list of JSON objects, sealed chunks first, then 1 to ``CHUNK`` open items.
 
-    Only an empty list has no open item: the text of a chunk ends in a comma, which wants one.
-    ``key`` is the field that items are looked up by, None where nobody does.
+    Only an empty list has no open item: the text of a chunk ends in a comma.
+    ``key`` is the field that items are looked up by, or None.
     """
 
     def __init__(self, sealed: Sealed, opened: tuple[JSON, ...], key: str | None) -> None:
@@ -124,36 +119,23 @@ class History(Sequence[JSON]):
         return self.opened[at - len(self.sealed.chunks) * CHUNK]
 
     def plus(self, item: JSON) -> "History":
-        """Return this list with one more item at its end."""
+        """Return this list with an item appended."""
         if len(self.opened) < CHUNK:
             return History(self.sealed, (*self.opened, item), self.key)
         return History(self.sealed.plus(Chunk(self.opened, self.key)), (item,), self.key)
 
-    def with_values(self, key: str, values: Collection[object]) -> list[JSON]:
-        """Return the items that have one of the values in the field ``key``."""
-        if key != self.key:
-            return _with_values(self, key, values)
-        return [
-            *self.sealed.with_values(key, values),
-            *_with_values(self.opened, key, values),
-        ]
-
     def open_text(self) -> bytes:
-        """Return the open items as text, a comma between each two."""
+        """Return the open items as comma-separated text."""
         return orjson.dumps(self.opened)[1:-1]
 
 
 def plus(items: Sequence[JSON], item: JSON) -> Sequence[JSON]:
-    """Return a list, plain or a history, with one more item at its end."""
+    """Return a list, plain or a history, with an item appended."""
     return items.plus(item) if isinstance(items, History) else [*items, item]
 
 
-def with_values(items: Sequence[JSON], key: str, values: Collection[object]) -> list[JSON]:
+def with_values(items: Iterable[JSON], key: str, values: Collection[object]) -> list[JSON]:
     """Return those items of a list, plain or a history, whose ``key`` is one of the values."""
-    if isinstance(items, History):
-        return items.with_values(key, values)
-    return _with_values(items, key, values)
-
-
-def _with_values(items: Iterable[JSON], key: str, values: Collection[object]) -> list[JSON]:
+    if isinstance(items, History) and key == items.key:
+        return [*items.sealed.with_values(key, values), *with_values(items.opened, key, values)]
     return [item for item in items if item[key] in values]

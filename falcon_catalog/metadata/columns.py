@@ -1,10 +1,10 @@
-"""Every column of a schema, nested ones too, by field id.
+"""All columns of a schema, nested ones included, by field id.
 
-Field ids and full names (``address.street``, ``tags.element``) are unique in a schema:
-building the index is the check.
+Building the index checks that field ids and full names (``address.street``, ``tags.element``) are
+unique.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from falcon_catalog.errors import BadRequestError
@@ -38,7 +38,10 @@ def index(schema: JSON) -> dict[int, Column]:
     """Return all columns of a parsed schema by id; 400 on a repeated id or name."""
     columns: dict[int, Column] = {}
     names: dict[str, int] = {}
-    for column in _walk(_struct_columns(schema["fields"], (), ())):
+    pending = _struct_columns(schema["fields"], (), ())[::-1]
+    while pending:  # outer columns before inner ones
+        column = pending.pop()
+        pending += _children(column)[::-1]
         name = column.full_name
         if name in names:
             raise BadRequestError(
@@ -54,15 +57,6 @@ def index(schema: JSON) -> dict[int, Column]:
     return columns
 
 
-def _walk(columns: Iterable[Column]) -> Iterator[Column]:
-    """Yield columns and what is inside them, outer before inner."""
-    pending = list(columns)[::-1]
-    while pending:
-        column = pending.pop()
-        yield column
-        pending.extend(_children(column)[::-1])
-
-
 def _children(column: Column) -> list[Column]:
     kind = column.type
     if isinstance(kind, str):
@@ -70,7 +64,6 @@ def _children(column: Column) -> list[Column]:
     parents = (*column.parents, column.id)
     if kind["type"] == "struct":
         return _struct_columns(kind["fields"], column.path, parents)
-    parts = ("element",) if kind["type"] == "list" else ("key", "value")
     return [
         Column(
             id=kind[f"{part}-id"],
@@ -80,7 +73,7 @@ def _children(column: Column) -> list[Column]:
             required=part == "key" or kind[f"{part}-required"],
             parents=parents,
         )
-        for part in parts
+        for part in types.PARTS[kind["type"]]
     ]
 
 

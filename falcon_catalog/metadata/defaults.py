@@ -1,10 +1,8 @@
-"""Fill in what a metadata file may leave out, so that readers need not guess.
+"""Defaults of the fields that a metadata file may omit.
 
 Source: the table specification, "Table Metadata Fields" (v1 optional fields) and
 "Version 1 to 2" of appendix E.
 """
-
-from typing import Any
 
 from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, UNPARTITIONED_LAST_ID, counters
 from falcon_catalog.metadata.json_fields import JSON
@@ -41,30 +39,17 @@ def _defaults(metadata: JSON) -> JSON:
     defaults: JSON = {key: [] for key in EMPTY_ARRAYS}
     defaults |= {"properties": {}, "refs": {}}
     defaults |= {"sort-orders": [{"order-id": 0, "fields": []}], "default-sort-order-id": 0}
-    if version == 1:
-        defaults |= _legacy_schema(metadata) | _legacy_spec(metadata)
+    if version == 1 and (schema := metadata.get("schema")) is not None:
+        schema_id = schema.get("schema-id", 0)
+        defaults["schemas"] = [{**schema, "schema-id": schema_id}]
+        defaults["current-schema-id"] = schema_id
+    if version == 1 and (fields := metadata.get("partition-spec")) is not None:
+        numbered = [
+            {"field-id": number, **field} for number, field in enumerate(fields, FIRST_PARTITION_ID)
+        ]
+        defaults["partition-specs"] = [{"spec-id": 0, "fields": numbered}]
+        defaults["default-spec-id"] = 0
     specs = metadata.get("partition-specs") or defaults.get("partition-specs", [])
-    defaults["last-partition-id"] = max(
-        [UNPARTITIONED_LAST_ID]
-        + [field.get("field-id", 0) for spec in specs for field in spec["fields"]]
-    )
+    field_ids = [field.get("field-id", 0) for spec in specs for field in spec["fields"]]
+    defaults["last-partition-id"] = max([UNPARTITIONED_LAST_ID, *field_ids])
     return defaults | counters(version)
-
-
-def _legacy_schema(metadata: JSON) -> JSON:
-    schema: Any = metadata.get("schema")
-    if schema is None:
-        return {}
-    schema_id = schema.get("schema-id", 0)
-    return {"schemas": [{**schema, "schema-id": schema_id}], "current-schema-id": schema_id}
-
-
-def _legacy_spec(metadata: JSON) -> JSON:
-    fields: Any = metadata.get("partition-spec")
-    if fields is None:
-        return {}
-    numbered = [
-        {"field-id": FIRST_PARTITION_ID + position, **field}
-        for position, field in enumerate(fields)
-    ]
-    return {"partition-specs": [{"spec-id": 0, "fields": numbered}], "default-spec-id": 0}

@@ -1,6 +1,6 @@
-"""A metadata file in memory: what is computed with, and its text, plain and compressed.
+"""A metadata file in memory: parsed, and as text, plain and compressed.
 
-Two versions of a table's document share the text of the history that they have in common.
+Two versions of a table's document share the text of their common history.
 """
 
 from collections.abc import Mapping
@@ -17,34 +17,37 @@ JSON = dict[str, Any]
 # Lists that grow with each commit, and the field by which their items are looked up.
 _HISTORIES: dict[str, str | None] = {"snapshots": "snapshot-id", "snapshot-log": None}
 
-# What memory holds for a byte of text: as text, zipped and parsed, or as text, zipped and ids.
+# Bytes of memory for a byte of text: text, gzip and parsed, or text, gzip and ids.
 _PARSED_COST = 8
 _SEALED_COST = 1.7
 _LEAST_COST = 4096
-_SHORT = 128 * 1024  # bytes of text that are worth remembering as one
+_SHORT = 128 * 1024  # bytes of text up to which the joined text is kept
 
 
 class Document:
-    """The metadata of one table or view, and its text. Immutable, but for what it remembers."""
+    """The metadata of one table or view, and its text. Immutable, except for its caches."""
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
-        """Take metadata; neither it nor anything in it may change from now on."""
+        """Wrap metadata, which must not change afterwards."""
         self.metadata: JSON = {
             key: History.of(value, _HISTORIES[key])
             if key in _HISTORIES and isinstance(value, list)
             else value
             for key, value in metadata.items()
         }
-        """As read from JSON, but for its histories, which are sequences of another kind."""
+        """As read from JSON, but with a ``History`` for each growing list."""
         self._sections = tuple(_sections(self.metadata))
         self._last_text: tuple[object, bytes] = (None, b"")
         self._last_gzip: tuple[object, bytes] = (None, b"")
-        self.length = sum(map(_length, self._sections))
+        self.length = sum(
+            section.length if isinstance(section, Sealed) else len(section)
+            for section in self._sections
+        )
         """Bytes of the text."""
 
     @property
     def cost(self) -> int:
-        """Estimate the bytes of memory that this holds, what is yet to be zipped included."""
+        """Return an estimate of its memory in bytes, including text not yet compressed."""
         sealed = sum(part.length for part in self._sections if isinstance(part, Sealed))
         kept = self.length if self.length <= _SHORT else 0
         return int(
@@ -62,7 +65,7 @@ class Document:
         return pieces
 
     def text(self, before: bytes = b"", after: bytes = b"") -> bytes:
-        """Return the text, put between two others; the last one is remembered if it is short."""
+        """Return the text between two others; the last result is kept if it is short."""
         around, text = self._last_text
         if around != (before, after):
             text = b"".join((before, *self.pieces(), after))
@@ -70,26 +73,23 @@ class Document:
                 self._last_text = ((before, after), text)
         return text
 
-    def gzip_pieces(self) -> list[bytes]:
-        """Return the text as one gzip member, in pieces."""
-        return self._zip()
-
     def has_gzip(self, before: bytes = b"", after: bytes = b"") -> bool:
-        """Say whether ``gzip`` remembers its answer."""
+        """Return whether ``gzip`` has its result cached."""
         return self._last_gzip[0] == (before, after)
 
     def gzip(self, before: bytes = b"", after: bytes = b"") -> bytes:
-        """Return the text, put between two others, as one gzip member.
+        """Return the text between two others as one gzip member.
 
-        The last one is remembered: a table is loaded more often than it changes.
+        The last result is kept: a table is loaded more often than it changes.
         """
         around, gzip = self._last_gzip
         if around != (before, after):
-            gzip = b"".join(self._zip(before, after))
+            gzip = b"".join(self.gzip_pieces(before, after))
             self._last_gzip = ((before, after), gzip)
         return gzip
 
-    def _zip(self, before: bytes = b"", after: bytes = b"") -> list[bytes]:
+    def gzip_pieces(self, before: bytes = b"", after: bytes = b"") -> list[bytes]:
+        """Return the text between two others as one gzip member, in pieces."""
         joined = GzipJoin()
         joined.add_stored(before)
         for section, blocks in zip(self._sections, self._compressed, strict=True):
@@ -102,14 +102,14 @@ class Document:
 
     @cached_property
     def _compressed(self) -> tuple[bytes, ...]:
-        """The sections as deflate blocks, but for those that are sealed."""
+        """The sections that are not sealed as deflate blocks."""
         return tuple(
             b"" if isinstance(section, Sealed) else compress(section) for section in self._sections
         )
 
 
 def _sections(metadata: Mapping[str, Any]) -> list[bytes | Sealed]:
-    """Return the text: the histories last, their sealed chunks apart from all the rest."""
+    """Return the text in sections: histories last, their sealed chunks separately."""
     sections: list[bytes | Sealed] = []
     rest = {key: value for key, value in metadata.items() if not isinstance(value, History)}
     text = orjson.dumps(rest)[:-1]
@@ -122,7 +122,3 @@ def _sections(metadata: Mapping[str, Any]) -> list[bytes | Sealed]:
                 text = b""
             text += value.open_text() + b"]"
     return [*sections, text + b"}"]
-
-
-def _length(section: bytes | Sealed) -> int:
-    return section.length if isinstance(section, Sealed) else len(section)

@@ -1,13 +1,14 @@
-"""One gzip member out of texts that were compressed apart, at different times.
+"""Join texts that were compressed separately into one gzip member.
 
-Each text becomes deflate blocks that end on a byte and refer to nothing before them, so that
-any order of them is a deflate stream (RFC 1951). The checksum of the whole is worked out from
-those of the parts, as zlib's ``crc32_combine`` does, which Python does not offer.
+Each text becomes deflate blocks that end on a byte boundary and refer to nothing before them, so
+that they form a deflate stream in any order (RFC 1951). The checksum of the whole is computed from
+those of the parts like zlib's ``crc32_combine``, which Python does not offer.
 """
 
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 _FAST = 1
@@ -19,23 +20,23 @@ _ONE = 1 << 31  # bits are reflected: the highest is x to the power of 0
 _EIGHT = 3  # a byte is 2 ** 3 bits
 
 
+@dataclass(frozen=True, eq=False)
 class Zipped:
-    """A text as deflate blocks, with what joining it to others needs."""
+    """A text as deflate blocks, with what is needed to join it to others."""
 
-    def __init__(self, blocks: Sequence[bytes], crc: int, length: int) -> None:
-        self.blocks = blocks
-        self.crc = crc
-        self.length = length
-        """Bytes of the text."""
+    blocks: Sequence[bytes]
+    crc: int
+    length: int
+    """Bytes of the text."""
 
     @cached_property
     def shift(self) -> int:
-        """What a checksum of a text is multiplied by when this text follows it."""
+        """The factor of the checksum of a text that this text follows."""
         return _power_of_x(self.length)
 
 
 class GzipJoin:
-    """Joins texts, some of them compressed before, to one compressed text."""
+    """Joins texts, some of them already compressed, into one gzip member."""
 
     def __init__(self) -> None:
         self._blocks: list[bytes] = []
@@ -43,12 +44,12 @@ class GzipJoin:
         self._length = 0
 
     def add_compressed(self, text: bytes, blocks: bytes) -> None:
-        """Append a text that ``compress`` made these blocks of."""
+        """Append a text and the blocks that ``compress`` returned for it."""
         self._blocks.append(blocks)
         self._count(text)
 
     def add_stored(self, text: bytes) -> None:
-        """Append a text as it is: a short one is not worth compressing."""
+        """Append a text uncompressed: a short one is not worth compressing."""
         for start in range(0, len(text), _LONGEST_STORED):
             part = text[start : start + _LONGEST_STORED]
             lengths = struct.pack("<BHH", 0, len(part), len(part) ^ _LONGEST_STORED)
@@ -56,13 +57,13 @@ class GzipJoin:
         self._count(text)
 
     def add(self, zipped: Zipped) -> None:
-        """Append a text of which only the checksum is at hand: that takes longer to join."""
+        """Append blocks by the checksum of their text, which takes longer to join."""
         self._blocks += zipped.blocks
         self._crc = _times(zipped.shift, self._crc) ^ zipped.crc if self._length else zipped.crc
         self._length += zipped.length
 
     def gzip(self) -> list[bytes]:
-        """Return all that was appended as one gzip member, in pieces."""
+        """Return everything appended as one gzip member, in pieces."""
         end = struct.pack("<II", self._crc, self._length & 0xFFFFFFFF)
         return [_HEADER, *self._blocks, _LAST_BLOCK, end]
 
@@ -72,7 +73,7 @@ class GzipJoin:
 
 
 def compress(text: bytes, level: int = _FAST) -> bytes:
-    """Return a text as deflate blocks that stand for themselves; none of them is the last."""
+    """Return a text as independent deflate blocks, none of them the last one of a stream."""
     compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(text) + compressor.flush(zlib.Z_FULL_FLUSH)
 
@@ -88,15 +89,10 @@ def _times(left: int, right: int) -> int:
     return product
 
 
-def _powers_of_x() -> tuple[int, ...]:
-    """Return x to the powers 1, 2, 4, 8 …, enough of them for any length in bits."""
-    powers = [_ONE >> 1]
-    while len(powers) < 64:  # noqa: PLR2004 - bits of a length
-        powers.append(_times(powers[-1], powers[-1]))
-    return tuple(powers)
-
-
-_POWERS = _powers_of_x()
+# x to the powers 1, 2, 4, 8 …, for any 64-bit length.
+_POWERS = [_ONE >> 1]
+for _ in range(63):
+    _POWERS.append(_times(_POWERS[-1], _POWERS[-1]))
 
 
 def _power_of_x(length: int) -> int:

@@ -1,11 +1,12 @@
-"""Read typed fields out of JSON a client sent; anything unexpected is a 400 naming it.
+"""Read typed fields of JSON that a client sent; anything unexpected is a 400 that names it.
 
-``where`` is what the reader was reading ("add-schema update", "snapshot of add-snapshot
-update"): it starts every message.
+``where`` is what is being read ("add-schema update", "snapshot of add-snapshot update"); it starts
+every message.
 """
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
@@ -13,6 +14,7 @@ import orjson
 from falcon_catalog.errors import BadRequestError, show
 
 T = TypeVar("T")
+Reader = Callable[[object, str], Any]
 
 JSON = dict[str, Any]
 
@@ -103,6 +105,44 @@ def array_of(read: Callable[[object, str], T]) -> Callable[[object, str], list[T
     return read_array
 
 
+@dataclass(frozen=True, slots=True)
+class Maybe:
+    """The reader of a field that may be absent or null."""
+
+    read: Reader
+
+
+Fields = Mapping[str, Reader | Maybe]
+
+
+def object_of(fields: Fields) -> Callable[[object, str], JSON]:
+    """Return a reader of objects with these fields: its result has no others, and no nulls."""
+
+    def read_object(value: object, where: str) -> JSON:
+        source, found = as_object(value, where), {}
+        for key, read in fields.items():
+            if not isinstance(read, Maybe):
+                found[key] = required(source, key, read, where)
+            elif source.get(key) is not None:
+                found[key] = read.read(source[key], f"{where}, field {key}")
+        return found
+
+    return read_object
+
+
+def one_of(*words: str) -> Callable[[object, str], str]:
+    """Return a reader of one of these words."""
+
+    def read_word(value: object, where: str) -> str:
+        if (text := as_text(value, where)) not in words:
+            raise BadRequestError(
+                f"Invalid {where}: must be one of {', '.join(words)}, got {show(text)}"
+            )
+        return text
+
+    return read_word
+
+
 def as_uuid(value: object, where: str) -> str:
     """Return the value if it is a UUID's text."""
     text = as_text(value, where)
@@ -122,7 +162,7 @@ def actions(updates: object, known: Collection[str]) -> list[tuple[str, Mapping[
 
 
 def text_of(value: object, where: str) -> bytes:
-    """Return JSON that a client sent as text again; it can be read deeper than written."""
+    """Return JSON that a client sent as text; it may be nested too deeply to be written."""
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError as error:

@@ -1,4 +1,4 @@
-"""Partition specs of a table: parse, bind to a schema, add, choose, remove.
+"""Partition specs of a table: parse, bind to a schema, add.
 
 Source: the table specification, "Partitioning"; rules and texts follow ``PartitionSpec``
 and ``TableMetadata.Builder`` of Apache Iceberg's Java library.
@@ -9,35 +9,32 @@ from typing import Any
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns, transforms, types
-from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, TableBuilder, find
+from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, SCHEMAS, TableBuilder
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.json_fields import (
     JSON,
+    Maybe,
     array_of,
     as_integer,
     as_object,
     as_text,
-    optional,
+    object_of,
     required,
 )
 
-LAST_ADDED = -1
+_FIELD = object_of(
+    {
+        "name": as_text,
+        "transform": transforms.as_transform,
+        "source-id": as_integer,
+        "field-id": Maybe(as_integer),
+    }
+)
 
 
 def parse_fields(value: object, where: str) -> list[JSON]:
     """Return the fields of a spec in their stored form; ``field-id`` may still be missing."""
-    fields = required(as_object(value, where), "fields", array_of(as_object), where)
-    return [_parse_field(field, where) for field in fields]
-
-
-def _parse_field(field: Mapping[str, Any], where: str) -> JSON:
-    parsed: JSON = {
-        "name": required(field, "name", as_text, where),
-        "transform": transforms.parse(required(field, "transform", as_text, where), where),
-        "source-id": required(field, "source-id", as_integer, where),
-    }
-    field_id = optional(field, "field-id", as_integer, where)
-    return parsed if field_id is None else {**parsed, "field-id": field_id}
+    return required(as_object(value, where), "fields", array_of(_FIELD), where)
 
 
 def field_text(field: JSON) -> str:
@@ -71,7 +68,15 @@ def check_names(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
     seen: dict[tuple[int, str], JSON] = {}
     for field in fields:
         name, field_id = field["name"], field["field-id"]
-        _check_column_conflict(field, columns_by_name.get(name))
+        # Only an identity or void field may have the name of a column: its source's.
+        if name in columns_by_name and field["transform"] not in ("identity", "void"):
+            raise BadRequestError(
+                f"Cannot create partition from name that exists in schema: {name}"
+            )
+        if columns_by_name.get(name, field["source-id"]) != field["source-id"]:
+            raise BadRequestError(
+                f"Cannot create identity partition sourced from different field in schema: {name}"
+            )
         if not name:
             raise BadRequestError("Cannot use empty partition name: ")
         if name in names:
@@ -88,21 +93,6 @@ def check_names(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
             )
         if field["transform"] != "void":
             seen[key] = field
-
-
-def _check_column_conflict(field: JSON, column_id: int | None) -> None:
-    """Let only an identity or void field have the name of a column: its source's."""
-    if column_id is None:
-        return
-    if field["transform"] not in ("identity", "void"):
-        raise BadRequestError(
-            f"Cannot create partition from name that exists in schema: {field['name']}"
-        )
-    if column_id != field["source-id"]:
-        raise BadRequestError(
-            "Cannot create identity partition sourced from different field in schema: "
-            f"{field['name']}"
-        )
 
 
 def number(builder: TableBuilder, fields: Sequence[JSON]) -> list[JSON]:
@@ -136,7 +126,7 @@ def number(builder: TableBuilder, fields: Sequence[JSON]) -> list[JSON]:
 def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``add-spec``: reuse a spec with the same fields, else give it the next id."""
     fields = number(builder, required(update, "spec", parse_fields, "add-spec update"))
-    schema = builder.schema()
+    schema = SCHEMAS.current(builder.meta)
     if schema is None:
         raise BadRequestError("Cannot add a partition spec before a schema is added")
     by_id = columns.index(schema)
@@ -145,50 +135,20 @@ def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     specs = builder.meta["partition-specs"]
     same = next((known for known in specs if _content(known["fields"]) == _content(fields)), None)
     if same is None:
-        _check_sequential(builder, fields)
+        expected = range(FIRST_PARTITION_ID, FIRST_PARTITION_ID + len(fields))
+        if builder.version == 1 and [field["field-id"] for field in fields] != list(expected):
+            listed = ", ".join(map(field_text, fields))
+            raise BadRequestError(
+                f"Spec does not use sequential IDs that are required in v1: [{listed}]"
+            )
         highest = max((known["spec-id"] for known in specs), default=-1)
         same = {"spec-id": highest + 1, "fields": fields}
         builder.put("partition-specs", [*specs, same])
         field_ids = [field["field-id"] for field in fields]
         builder.put("last-partition-id", max([builder.meta["last-partition-id"], *field_ids]))
-    builder.last_added_spec = same["spec-id"]
+    builder.last_added["partition-specs"] = same["spec-id"]
 
 
 def _content(fields: Sequence[JSON]) -> list[tuple[str, str, int]]:
     """Return what makes two specs the same: everything but the ids."""
     return [(field["name"], field["transform"], field["source-id"]) for field in fields]
-
-
-def _check_sequential(builder: TableBuilder, fields: Sequence[JSON]) -> None:
-    expected = range(FIRST_PARTITION_ID, FIRST_PARTITION_ID + len(fields))
-    if builder.version == 1 and [field["field-id"] for field in fields] != list(expected):
-        listed = ", ".join(field_text(field) for field in fields)
-        raise BadRequestError(
-            f"Spec does not use sequential IDs that are required in v1: [{listed}]"
-        )
-
-
-def set_default(builder: TableBuilder, update: Mapping[str, Any]) -> None:
-    """Apply ``set-default-spec``; -1 is the spec last added in this request."""
-    spec_id = required(update, "spec-id", as_integer, "set-default-spec update")
-    if spec_id == LAST_ADDED:
-        if builder.last_added_spec is None:
-            raise BadRequestError("Cannot set last added spec: no spec has been added")
-        spec_id = builder.last_added_spec
-    if spec_id == builder.meta["default-spec-id"]:
-        return
-    if find(builder.meta["partition-specs"], "spec-id", spec_id) is None:
-        raise BadRequestError(f"Cannot set default partition spec to unknown spec: {spec_id}")
-    builder.put("default-spec-id", spec_id)
-    builder.layout_changed = True
-
-
-def remove(builder: TableBuilder, update: Mapping[str, Any]) -> None:
-    """Apply ``remove-partition-specs``; unknown ids are already gone."""
-    where = "remove-partition-specs update"
-    ids = set(required(update, "spec-ids", array_of(as_integer), where))
-    if builder.meta["default-spec-id"] in ids:
-        raise BadRequestError("Cannot remove the default partition spec")
-    kept = [spec for spec in builder.meta["partition-specs"] if spec["spec-id"] not in ids]
-    if len(kept) != len(builder.meta["partition-specs"]):
-        builder.put("partition-specs", kept)

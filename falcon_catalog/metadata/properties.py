@@ -1,4 +1,4 @@
-"""What a table is called and how it behaves: format version, uuid, location, properties, keys.
+"""Format version, uuid, location, properties and encryption keys of a table.
 
 Source: the table specification, "Table Metadata Fields"; rules and texts follow
 ``TableMetadata.Builder`` and ``TableProperties`` of Apache Iceberg's Java library.
@@ -10,15 +10,14 @@ from typing import Any
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.builder import Builder, TableBuilder, counters, find
 from falcon_catalog.metadata.json_fields import (
-    JSON,
+    Maybe,
     array_of,
     as_integer,
-    as_object,
     as_text,
     as_texts,
     as_uuid,
     integer_text,
-    optional,
+    object_of,
     required,
 )
 
@@ -27,7 +26,7 @@ LATEST_VERSION = 3
 ENCRYPTION_KEYS_VERSION = 3
 
 FORMAT_VERSION = "format-version"
-# Words of the metadata itself: consumed when a client writes them, never stored as properties.
+# Names of the metadata itself: clients may set them, but they are not stored as properties.
 RESERVED = frozenset(
     {
         FORMAT_VERSION,
@@ -54,19 +53,15 @@ RETRY_PROPERTIES = (
 
 
 def initial_version(properties: Mapping[str, str]) -> int:
-    """Return the format version a new table's properties ask for."""
-    text = properties.get(FORMAT_VERSION)
-    if text is None:
-        return DEFAULT_VERSION
-    version = integer_text(text)
-    if version is None:
-        raise BadRequestError(f"Invalid property format-version: {show(text)} is not an integer")
+    """Return the format version that a new table's properties request."""
+    text = properties.get(FORMAT_VERSION, str(DEFAULT_VERSION))
+    version = as_integer_property(FORMAT_VERSION, text)
     check_version(version)
     return version
 
 
 def check_version(version: int) -> None:
-    """Refuse a format version that no table here can have."""
+    """Raise BadRequestError for an unsupported format version."""
     if not 1 <= version <= LATEST_VERSION:
         raise BadRequestError(
             f"Unsupported format version: v{version} (supported: v{LATEST_VERSION})"
@@ -74,7 +69,7 @@ def check_version(version: int) -> None:
 
 
 def of_new_table(properties: Mapping[str, str], column_names: set[str]) -> dict[str, str]:
-    """Return the properties a new table stores: defaults added, reserved ones taken out."""
+    """Return the properties that a new table stores: with defaults, without reserved ones."""
     for key in RETRY_PROPERTIES:
         if key in properties:
             number = integer_text(properties[key])
@@ -96,16 +91,17 @@ def _unreserved(properties: Mapping[str, str]) -> dict[str, str]:
 
 
 def previous_versions_max(properties: Mapping[str, str]) -> int:
-    """Return how many metadata files the metadata log remembers, at least 1."""
-    text = properties.get(PREVIOUS_VERSIONS_MAX)
-    if text is None:
-        return PREVIOUS_VERSIONS_DEFAULT
+    """Return how many metadata files the metadata log keeps, at least 1."""
+    text = properties.get(PREVIOUS_VERSIONS_MAX, str(PREVIOUS_VERSIONS_DEFAULT))
+    return max(1, as_integer_property(PREVIOUS_VERSIONS_MAX, text))
+
+
+def as_integer_property(key: str, text: str) -> int:
+    """Return the 32-bit integer that a property's text spells."""
     number = integer_text(text)
     if number is None:
-        raise BadRequestError(
-            f"Invalid property {PREVIOUS_VERSIONS_MAX}: {show(text)} is not an integer"
-        )
-    return max(1, number)
+        raise BadRequestError(f"Invalid property {key}: {show(text)} is not an integer")
+    return number
 
 
 def strip_trailing_slash(location: str) -> str:
@@ -179,7 +175,7 @@ def remove_properties(builder: Builder, update: Mapping[str, Any]) -> None:
 
 
 def _own(builder: Builder) -> dict[str, str]:
-    """Return the properties to be changed in place: copied once, however many updates come."""
+    """Return the properties to change in place: copied once for all updates of a request."""
     if not builder.own_properties:
         builder.put("properties", dict(builder.meta["properties"]))
         builder.own_properties = True
@@ -187,18 +183,14 @@ def _own(builder: Builder) -> dict[str, str]:
     return owned
 
 
-def parse_key(value: object, where: str) -> JSON:
-    """Return an encryption key in its stored form."""
-    source = as_object(value, where)
-    key: JSON = {
-        "key-id": required(source, "key-id", as_text, where),
-        "encrypted-key-metadata": required(source, "encrypted-key-metadata", as_text, where),
+parse_key = object_of(
+    {
+        "key-id": as_text,
+        "encrypted-key-metadata": as_text,
+        "encrypted-by-id": Maybe(as_text),
+        "properties": Maybe(as_texts),
     }
-    encrypted_by = optional(source, "encrypted-by-id", as_text, where)
-    if encrypted_by is not None:
-        key["encrypted-by-id"] = encrypted_by
-    properties = optional(source, "properties", as_texts, where)
-    return key if properties is None else {**key, "properties": properties}
+)
 
 
 def add_key(builder: TableBuilder, update: Mapping[str, Any]) -> None:
@@ -217,7 +209,7 @@ def add_key(builder: TableBuilder, update: Mapping[str, Any]) -> None:
 
 
 def remove_key(builder: TableBuilder, update: Mapping[str, Any]) -> None:
-    """Apply ``remove-encryption-key``; an absent key is already gone."""
+    """Apply ``remove-encryption-key``; an absent key is ignored."""
     key_id = required(update, "key-id", as_text, "remove-encryption-key update")
     keys = builder.meta.get("encryption-keys", [])
     kept = [key for key in keys if key["key-id"] != key_id]

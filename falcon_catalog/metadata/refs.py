@@ -1,10 +1,10 @@
-"""Branches and tags of a table, and the snapshot log that tells what main was when.
+"""Branches and tags of a table, and the snapshot log that records main.
 
 Source: the table specification, "Snapshot References" and "snapshot-log"; rules and texts
 follow ``SnapshotRef`` and ``TableMetadata.Builder`` of Apache Iceberg's Java library.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, CommitFailedError, show
@@ -23,21 +23,20 @@ MAIN = "main"
 KINDS = ("branch", "tag")
 CLOCK_SKEW_MS = 60_000
 
-# key, reader, what a tag's refusal calls it, what a refusal of zero says
-_BRANCH_RETENTION = (
-    (
-        "min-snapshots-to-keep",
+# key: reader, name in the error for a tag, error for zero
+_RETENTION: dict[str, tuple[Callable[[object, str], int], str, str]] = {
+    "min-snapshots-to-keep": (
         as_integer,
         "minSnapshotsToKeep",
         "Min snapshots to keep must be greater than 0",
     ),
-    (
-        "max-snapshot-age-ms",
+    "max-snapshot-age-ms": (
         as_long,
         "maxSnapshotAgeMs",
         "Max snapshot age must be greater than 0 ms",
     ),
-)
+    "max-ref-age-ms": (as_long, "", "Max reference age must be greater than 0"),
+}
 
 
 def parse(source: Mapping[str, Any], where: str) -> JSON:
@@ -46,21 +45,16 @@ def parse(source: Mapping[str, Any], where: str) -> JSON:
     if kind not in KINDS:
         raise BadRequestError(f"Invalid snapshot ref type: {show(kind)}")
     ref: JSON = {"snapshot-id": required(source, "snapshot-id", as_long, where), "type": kind}
-    for key, read, name, rule in _BRANCH_RETENTION:
+    for key, (read, branch_only, rule) in _RETENTION.items():
         value = optional(source, key, read, where)
-        if value is not None and kind == "tag":
-            raise BadRequestError(f"Tags do not support setting {name}")
-        ref |= _positive(key, value, rule)
-    age = optional(source, "max-ref-age-ms", as_long, where)
-    return ref | _positive("max-ref-age-ms", age, "Max reference age must be greater than 0")
-
-
-def _positive(key: str, value: int | None, rule: str) -> JSON:
-    if value is None:
-        return {}
-    if value <= 0:
-        raise BadRequestError(rule)
-    return {key: value}
+        if value is None:
+            continue
+        if branch_only and kind == "tag":
+            raise BadRequestError(f"Tags do not support setting {branch_only}")
+        if value <= 0:
+            raise BadRequestError(rule)
+        ref[key] = value
+    return ref
 
 
 def parse_update(update: Mapping[str, Any]) -> tuple[str, JSON]:
@@ -109,7 +103,7 @@ def _set_main(builder: TableBuilder, snapshot: JSON) -> None:
 
 
 def remove_ref(builder: TableBuilder, update: Mapping[str, Any]) -> None:
-    """Apply ``remove-snapshot-ref``; an absent ref is already gone."""
+    """Apply ``remove-snapshot-ref``; an absent ref is ignored."""
     name = required(update, "ref-name", as_text, "remove-snapshot-ref update")
     builder.dangling.pop(name, None)
     drop(builder, name)
@@ -125,9 +119,9 @@ def drop(builder: TableBuilder, name: str) -> None:
 
 
 def check_dangling(builder: TableBuilder) -> None:
-    """Refuse to take a ref away unasked: it may have come since the writer looked.
+    """Raise CommitFailedError for a dangling ref: it may be newer than the writer's metadata.
 
-    Java's client always says which refs go; PyIceberg's expiry requires nothing of any ref.
+    Java's client removes refs explicitly; PyIceberg's expiry has no requirements on refs.
     """
     for name, ref in builder.dangling.items():
         raise CommitFailedError(
@@ -137,9 +131,9 @@ def check_dangling(builder: TableBuilder) -> None:
 
 
 def filter_snapshots_to_refs(metadata: JSON) -> JSON:
-    """Return the metadata for ``snapshots=refs``: without snapshots that no branch or tag is at.
+    """Return the metadata for ``snapshots=refs``: only snapshots that a branch or tag is at.
 
-    Their statistics go with them; logs and refs stay.
+    The same holds for statistics; logs and refs stay.
     """
     at = {ref["snapshot-id"] for ref in metadata["refs"].values()}
     return metadata | {
@@ -149,11 +143,11 @@ def filter_snapshots_to_refs(metadata: JSON) -> JSON:
 
 
 def settle_log(builder: TableBuilder) -> None:
-    """Keep in the snapshot log only what was, for a while, the table's state.
+    """Keep in the snapshot log only snapshots that were the table's state for a while.
 
-    A snapshot added in this request and replaced as head of main in the same one never
-    was. Where a snapshot was removed, what was logged before it goes too: a gap would make
-    time travel find the wrong snapshot.
+    A snapshot that was added and replaced as head of main in the same request never was. The
+    entries before a removed snapshot are removed too: a gap would make time travel find the wrong
+    snapshot.
     """
     current = builder.meta.get("current-snapshot-id")
     passed = builder.main_heads - {current}

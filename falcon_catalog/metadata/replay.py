@@ -1,4 +1,4 @@
-"""Recognise a commit that was applied, lost its answer, and comes again."""
+"""Recognition of a commit that was already applied and is sent again."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,12 +10,11 @@ from falcon_catalog.metadata.json_fields import JSON, array_of, as_object
 
 
 def is_replay(base: JSON | None, updates: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether the table already holds what the updates commit.
+    """Return whether the table already contains what the updates commit.
 
-    So it is when every snapshot they add is there with the same content and each ref they
-    set is where they leave it, at one of those snapshots, or at a descendant of it. To be
-    judged before requirements: those no longer hold. Malformed updates are no replay;
-    ``apply`` names what is wrong.
+    It does when every snapshot that they add exists with the same content, and each ref that they
+    set is at that snapshot or at a descendant. This is checked before the requirements, which no
+    longer hold. Malformed updates are not a replay; ``apply`` reports what is wrong.
     """
     if base is None:
         return False
@@ -27,7 +26,7 @@ def is_replay(base: JSON | None, updates: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _may_be_known(base: JSON, updates: Sequence[Mapping[str, Any]]) -> bool:
-    """Look for the first snapshot that is added: as a rule it is new, and this no replay."""
+    """Look up the first snapshot that is added: usually it is new, so this is not a replay."""
     added = next((one for one in updates if one.get("action") == "add-snapshot"), {})
     snapshot_id = as_object(added.get("snapshot"), "snapshot").get("snapshot-id")
     known = base.get("snapshots") or ()
@@ -45,20 +44,22 @@ def _is_replay(metadata: JSON, updates: Sequence[Mapping[str, Any]]) -> bool:
         for update in updates
         if update.get("action") == "set-snapshot-ref"
     )
-    ids = {snapshot["snapshot-id"] for snapshot in added}
+    ids = [snapshot["snapshot-id"] for snapshot in added]
+    found = (find(metadata["snapshots"], "snapshot-id", snapshot_id) or {} for snapshot_id in ids)
+    known = [{key: value for key, value in one.items() if value is not None} for one in found]
     return (
         bool(added)
-        and all(_is_known(metadata, snapshot) for snapshot in added)
+        and known == added
         and any(ref["snapshot-id"] in ids for ref in heads.values())
         and all(_has_reached(metadata, name, ref) for name, ref in heads.items())
     )
 
 
 def _has_reached(metadata: JSON, name: object, wanted: JSON) -> bool:
-    """Tell whether a ref is where the updates leave it, or has moved on from there.
+    """Return whether a ref is where the updates set it, or at a descendant.
 
-    A writer whose answer was lost may come again after others built on its snapshot. Told
-    that it failed, it would delete files that the table is made of.
+    A writer may retry after others committed on top of its snapshot. If the retry failed, it would
+    delete files that the table needs.
     """
     ref = metadata["refs"].get(name)
     if ref is None or {**ref, "snapshot-id": wanted["snapshot-id"]} != wanted:
@@ -68,11 +69,3 @@ def _has_reached(metadata: JSON, name: object, wanted: JSON) -> bool:
     while at is not None and at != wanted["snapshot-id"]:
         at = parents.pop(at, None)
     return at is not None
-
-
-def _is_known(metadata: JSON, snapshot: JSON) -> bool:
-    known = find(metadata["snapshots"], "snapshot-id", snapshot["snapshot-id"])
-    return (
-        known is not None
-        and {key: value for key, value in known.items() if value is not None} == snapshot
-    )

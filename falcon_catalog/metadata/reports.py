@@ -1,24 +1,24 @@
-"""Check what clients report of a scan or a commit.
+"""Validation of the metrics reports that clients send.
 
 Source: ``ScanReport`` and ``CommitReport`` of the REST specification.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.json_fields import (
+    Fields,
+    Maybe,
     array_of,
     as_integer,
     as_long,
     as_object,
     as_text,
     as_texts,
-    optional,
+    object_of,
     required,
 )
-
-Reader = Callable[[object, str], Any]
 
 
 def check(report: Mapping[str, Any]) -> None:
@@ -28,12 +28,10 @@ def check(report: Mapping[str, Any]) -> None:
     Fields that the specification does not know are allowed.
     """
     kind = required(report, "report-type", as_text, "metrics report")
-    if kind not in _FIELDS:
-        known = " and ".join(_FIELDS)
+    if kind not in _REPORTS:
+        known = " and ".join(_REPORTS)
         raise BadRequestError(f"Invalid report-type: {show(kind)} is unknown, {known} are known")
-    for field, read in _FIELDS[kind].items():
-        required(report, field, read, kind)
-    optional(report, "metadata", as_texts, kind)
+    _REPORTS[kind](report, kind)
 
 
 def _check_filter(value: object, where: str) -> None:
@@ -54,34 +52,33 @@ def _check_filter(value: object, where: str) -> None:
             waiting.append(source[part])
 
 
+_TIMER = object_of({"time-unit": as_text, "count": as_long, "total-duration": as_long})
+_COUNTER = object_of({"unit": as_text, "value": as_long})
+
+
 def _check_metrics(value: object, where: str) -> None:
     for name, result in as_object(value, where).items():
         here = f"{where}, {show(name)}"
         source = as_object(result, here)
-        if "time-unit" in source:
-            required(source, "time-unit", as_text, here)
-            required(source, "count", as_long, here)
-            required(source, "total-duration", as_long, here)
-        else:
-            required(source, "unit", as_text, here)
-            required(source, "value", as_long, here)
+        (_TIMER if "time-unit" in source else _COUNTER)(source, here)
 
 
-_FIELDS: dict[str, dict[str, Reader]] = {
-    "scan-report": {
-        "table-name": as_text,
-        "snapshot-id": as_long,
-        "filter": _check_filter,
-        "schema-id": as_integer,
-        "projected-field-ids": array_of(as_integer),
-        "projected-field-names": array_of(as_text),
-        "metrics": _check_metrics,
-    },
-    "commit-report": {
-        "table-name": as_text,
-        "snapshot-id": as_long,
-        "sequence-number": as_long,
-        "operation": as_text,
-        "metrics": _check_metrics,
-    },
+_REPORT: Fields = {
+    "report-type": as_text,
+    "table-name": as_text,
+    "snapshot-id": as_long,
+    "metrics": _check_metrics,
+    "metadata": Maybe(as_texts),
+}
+_REPORTS = {
+    "scan-report": object_of(
+        {
+            **_REPORT,
+            "filter": _check_filter,
+            "schema-id": as_integer,
+            "projected-field-ids": array_of(as_integer),
+            "projected-field-names": array_of(as_text),
+        }
+    ),
+    "commit-report": object_of({**_REPORT, "sequence-number": as_long, "operation": as_text}),
 }

@@ -1,4 +1,4 @@
-"""What a commit requires of the table it changes.
+"""Requirements of a commit on the table that it changes.
 
 Source: ``TableRequirement`` of the REST specification; the texts are those of Java's
 ``UpdateRequirement``, which clients and their tests match on.
@@ -21,32 +21,20 @@ from falcon_catalog.metadata.json_fields import (
 
 CREATE = "assert-create"
 
-# requirement type: (its field, the metadata's field, what changed)
+# requirement type: the metadata's field, and what the text calls it
 _IDS = {
-    "assert-last-assigned-field-id": (
-        "last-assigned-field-id",
-        "last-column-id",
-        "last assigned field id",
-    ),
-    "assert-current-schema-id": ("current-schema-id", "current-schema-id", "current schema"),
-    "assert-last-assigned-partition-id": (
-        "last-assigned-partition-id",
-        "last-partition-id",
-        "last assigned partition id",
-    ),
-    "assert-default-spec-id": ("default-spec-id", "default-spec-id", "default partition spec"),
-    "assert-default-sort-order-id": (
-        "default-sort-order-id",
-        "default-sort-order-id",
-        "default sort order",
-    ),
+    "assert-last-assigned-field-id": ("last-column-id", "last assigned field id"),
+    "assert-current-schema-id": ("current-schema-id", "current schema"),
+    "assert-last-assigned-partition-id": ("last-partition-id", "last assigned partition id"),
+    "assert-default-spec-id": ("default-spec-id", "default partition spec"),
+    "assert-default-sort-order-id": ("default-sort-order-id", "default sort order"),
 }
 
 Check = Callable[[JSON], None]
 
 
 def check_requirements(base: JSON | None, requirements: Sequence[Mapping[str, Any]]) -> None:
-    """Judge the requirements of a commit against the table's metadata, None when there is none.
+    """Check the requirements of a commit against the table's metadata, None if it does not exist.
 
     Raises:
         BadRequestError: a requirement is unknown or malformed, or joined with assert-create.
@@ -73,8 +61,8 @@ def check_requirements(base: JSON | None, requirements: Sequence[Mapping[str, An
 def _parse(kind: str, requirement: Mapping[str, Any]) -> Check:
     where = f"{kind} requirement"
     if kind in _IDS:
-        key, metadata_key, noun = _IDS[kind]
-        return _id_check(required(requirement, key, as_integer, where), metadata_key, noun)
+        expected = required(requirement, kind.removeprefix("assert-"), as_integer, where)
+        return _id_check(expected, *_IDS[kind])
     if kind == "assert-table-uuid":
         return uuid_check(required(requirement, "uuid", as_text, where), "table-uuid", "UUID")
     if kind == "assert-ref-snapshot-id":
@@ -85,44 +73,34 @@ def _parse(kind: str, requirement: Mapping[str, Any]) -> Check:
     raise BadRequestError(f"Unknown requirement type: {show(kind)}")
 
 
-def _id_check(expected: int, key: str, noun: str) -> Check:
-    def check(metadata: JSON) -> None:
-        if metadata[key] != expected:
-            raise CommitFailedError(
-                f"Requirement failed: {noun} changed: expected id {expected} != {metadata[key]}"
-            )
+def _require(truth: bool, otherwise: str) -> None:  # noqa: FBT001
+    if not truth:
+        raise CommitFailedError(f"Requirement failed: {otherwise}")
 
-    return check
+
+def _id_check(expected: int, key: str, noun: str) -> Check:
+    return lambda metadata: _require(
+        metadata[key] == expected, f"{noun} changed: expected id {expected} != {metadata[key]}"
+    )
 
 
 def uuid_check(expected: str, key: str, noun: str) -> Check:
     """Return the check that metadata's uuid, in field ``key``, is the expected one."""
-
-    def check(metadata: JSON) -> None:
-        if metadata[key].lower() != expected.lower():
-            raise CommitFailedError(
-                f"Requirement failed: {noun} does not match: expected {metadata[key]} != {expected}"
-            )
-
-    return check
+    return lambda metadata: _require(
+        metadata[key].lower() == expected.lower(),
+        f"{noun} does not match: expected {metadata[key]} != {expected}",
+    )
 
 
 def _ref_check(name: str, expected: int | None) -> Check:
     def check(metadata: JSON) -> None:
         ref = metadata["refs"].get(name)
         if ref is None:
-            if expected is not None:
-                raise CommitFailedError(
-                    f"Requirement failed: branch or tag {name} is missing, expected {expected}"
-                )
-        elif expected is None:
-            raise CommitFailedError(
-                f"Requirement failed: {ref['type']} {name} was created concurrently"
-            )
-        elif ref["snapshot-id"] != expected:
-            raise CommitFailedError(
-                f"Requirement failed: {ref['type']} {name} has changed: "
-                f"expected id {expected} != {ref['snapshot-id']}"
-            )
+            _require(expected is None, f"branch or tag {name} is missing, expected {expected}")
+            return
+        what = f"{ref['type']} {name}"
+        _require(expected is not None, f"{what} was created concurrently")
+        found = ref["snapshot-id"]
+        _require(found == expected, f"{what} has changed: expected id {expected} != {found}")
 
     return check

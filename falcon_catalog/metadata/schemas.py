@@ -1,4 +1,4 @@
-"""Schemas of a table: parse, check, number afresh, add, choose, remove.
+"""Schemas of a table: parse, check, renumber, add.
 
 Source: the table specification, "Schemas and Data Types"; rules and texts follow
 ``Schema`` and ``TableMetadata.Builder`` of Apache Iceberg's Java library.
@@ -9,7 +9,7 @@ from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import columns, types
-from falcon_catalog.metadata.builder import Builder, TableBuilder, find
+from falcon_catalog.metadata.builder import Builder, TableBuilder
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.json_fields import (
     JSON,
@@ -20,7 +20,6 @@ from falcon_catalog.metadata.json_fields import (
     required,
 )
 
-LAST_ADDED = -1
 MINIMUM_VERSIONS = dict.fromkeys(
     ("timestamp_ns", "timestamptz_ns", "variant", "unknown", "geometry", "geography"), 3
 )
@@ -67,7 +66,7 @@ def _check_identifier(field_id: int, by_id: dict[int, Column]) -> None:
 
 
 def check_version(by_id: dict[int, Column], version: int) -> None:
-    """Refuse types and initial defaults that this format version does not have."""
+    """Raise BadRequestError for types and initial defaults that a format version does not have."""
     problems = []
     for _, column in sorted(by_id.items()):
         minimum = MINIMUM_VERSIONS.get(types.base_name(column.type), 1)
@@ -86,7 +85,7 @@ def check_version(by_id: dict[int, Column], version: int) -> None:
 
 
 def fresh(schema: JSON) -> tuple[JSON, dict[int, int]]:
-    """Number a parsed schema's columns afresh from 1; return it and the new id of each old.
+    """Renumber the columns of a parsed schema from 1; return it and the new id of each old one.
 
     All columns of a struct come before what is nested in them, as in Java.
     """
@@ -110,7 +109,7 @@ def _fresh(kind: types.Type, take: Any) -> Any:
         for field in numbered:
             field["type"] = _fresh(field["type"], take)
         return {"type": "struct", "fields": numbered}
-    parts = ("element",) if kind["type"] == "list" else ("key", "value")
+    parts = types.PARTS[kind["type"]]
     nested = {**kind, **{f"{part}-id": take(kind[f"{part}-id"]) for part in parts}}
     return {**nested, **{part: _fresh(kind[part], take) for part in parts}}
 
@@ -122,11 +121,11 @@ def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     schema_id, added = reuse_or_append(builder, schema)
     if added:
         builder.put("last-column-id", max([builder.meta["last-column-id"], *by_id]))
-    builder.last_added_schema = schema_id
+    builder.last_added["schemas"] = schema_id
 
 
 def reuse_or_append(builder: Builder, schema: JSON) -> tuple[int, bool]:
-    """Find a parsed schema among those there are, or add it; return its id and if it is new."""
+    """Find a parsed schema among the known ones, or add it; return its id and whether it is new."""
     schemas = builder.meta["schemas"]
     for known in schemas:
         if _is_same(known, schema):
@@ -142,35 +141,10 @@ def reuse_or_append(builder: Builder, schema: JSON) -> tuple[int, bool]:
 
 
 def _is_same(known: JSON, schema: JSON) -> bool:
-    """Compare all but the ids. The known one may be a file's, spelled in another way."""
+    """Compare all but the ids. The known one may come from a file, in another spelling."""
     if [field["name"] for field in known["fields"]] != [f["name"] for f in schema["fields"]]:
-        return False  # most schemas differ here, and parsing wide ones costs
+        return False  # most schemas differ here, and parsing wide ones is slow
     stored, _ = parse(known, "known schema")
     return bool(stored["fields"] == schema["fields"]) and set(
         stored.get("identifier-field-ids", ())
     ) == set(schema.get("identifier-field-ids", ()))
-
-
-def set_current(builder: TableBuilder, update: Mapping[str, Any]) -> None:
-    """Apply ``set-current-schema``; -1 is the schema last added in this request."""
-    schema_id = required(update, "schema-id", as_integer, "set-current-schema update")
-    if schema_id == LAST_ADDED:
-        if builder.last_added_schema is None:
-            raise BadRequestError("Cannot set last added schema: no schema has been added")
-        schema_id = builder.last_added_schema
-    if schema_id == builder.meta["current-schema-id"]:
-        return
-    if find(builder.meta["schemas"], "schema-id", schema_id) is None:
-        raise BadRequestError(f"Cannot set current schema to unknown schema: {schema_id}")
-    builder.put("current-schema-id", schema_id)
-    builder.layout_changed = True
-
-
-def remove(builder: TableBuilder, update: Mapping[str, Any]) -> None:
-    """Apply ``remove-schemas``; unknown ids are already gone."""
-    ids = set(required(update, "schema-ids", array_of(as_integer), "remove-schemas update"))
-    if builder.meta["current-schema-id"] in ids:
-        raise BadRequestError("Cannot remove the current schema")
-    kept = [schema for schema in builder.meta["schemas"] if schema["schema-id"] not in ids]
-    if len(kept) != len(builder.meta["schemas"]):
-        builder.put("schemas", kept)

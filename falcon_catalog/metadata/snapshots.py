@@ -42,7 +42,13 @@ def parse(value: object, where: str, version: int) -> JSON:
         snapshot["sequence-number"] = _not_negative(source, "sequence-number", where)
     snapshot["timestamp-ms"] = _not_negative(source, "timestamp-ms", where)
     snapshot["manifest-list"] = required(source, "manifest-list", as_text, where)
-    snapshot["summary"] = _summary(source, where)
+    snapshot["summary"] = summary = required(source, "summary", as_texts, where)
+    operation = required(summary, "operation", as_text, f"{where}, field summary")
+    if operation not in OPERATIONS:
+        raise BadRequestError(
+            f"Invalid {where}: operation must be one of {', '.join(OPERATIONS)}, "
+            f"got {show(operation)}"
+        )
     schema_id = optional(source, "schema-id", as_integer, where)
     if schema_id is not None:
         snapshot["schema-id"] = schema_id
@@ -61,17 +67,6 @@ def _not_negative(source: Mapping[str, Any], key: str, where: str) -> int:
     return number
 
 
-def _summary(source: Mapping[str, Any], where: str) -> dict[str, str]:
-    summary = required(source, "summary", as_texts, where)
-    operation = required(summary, "operation", as_text, f"{where}, field summary")
-    if operation not in OPERATIONS:
-        raise BadRequestError(
-            f"Invalid {where}: operation must be one of {', '.join(OPERATIONS)}, "
-            f"got {show(operation)}"
-        )
-    return summary
-
-
 def _row_ids(source: Mapping[str, Any], where: str) -> JSON:
     if source.get("first-row-id") is None:
         raise BadRequestError("Cannot add a snapshot: first-row-id is null")
@@ -85,18 +80,6 @@ def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     where = "snapshot of add-snapshot update"
     given = required(update, "snapshot", as_object, "add-snapshot update")
     snapshot_id = required(given, "snapshot-id", as_long, where)
-    _check_may_add(builder, snapshot_id)
-    snapshot = parse(given, where, builder.version)
-    if builder.version >= SEQUENCE_NUMBERS_VERSION:
-        _take_sequence_number(builder, snapshot)
-    if builder.version >= ROW_LINEAGE_VERSION:
-        _take_row_ids(builder, snapshot)
-    builder.put("snapshots", plus(builder.meta["snapshots"], snapshot))
-    builder.added_snapshots.add(snapshot_id)
-    builder.snapshot_ms = max(builder.snapshot_ms, snapshot["timestamp-ms"])
-
-
-def _check_may_add(builder: TableBuilder, snapshot_id: int) -> None:
     for key, noun in (
         ("schemas", "schema"),
         ("partition-specs", "partition spec"),
@@ -106,6 +89,14 @@ def _check_may_add(builder: TableBuilder, snapshot_id: int) -> None:
             raise BadRequestError(f"Attempting to add a snapshot before a {noun} is added")
     if find(builder.meta["snapshots"], "snapshot-id", snapshot_id) is not None:
         raise BadRequestError(f"Snapshot already exists for id: {snapshot_id}")
+    snapshot = parse(given, where, builder.version)
+    if builder.version >= SEQUENCE_NUMBERS_VERSION:
+        _take_sequence_number(builder, snapshot)
+    if builder.version >= ROW_LINEAGE_VERSION:
+        _take_row_ids(builder, snapshot)
+    builder.put("snapshots", plus(builder.meta["snapshots"], snapshot))
+    builder.added_snapshots.add(snapshot_id)
+    builder.snapshot_ms = max(builder.snapshot_ms, snapshot["timestamp-ms"])
 
 
 def _take_sequence_number(builder: TableBuilder, snapshot: JSON) -> None:
@@ -132,9 +123,9 @@ def _take_row_ids(builder: TableBuilder, snapshot: JSON) -> None:
 
 
 def remove(builder: TableBuilder, update: Mapping[str, Any]) -> None:
-    """Apply ``remove-snapshots``: with them go their statistics.
+    """Apply ``remove-snapshots``, and remove their statistics.
 
-    Refs that are at them must go too, or move on, by an update of the same request.
+    An update of the same request must remove or move the refs that are at them.
     """
     where = "remove-snapshots update"
     ids = set(required(update, "snapshot-ids", array_of(as_long), where))

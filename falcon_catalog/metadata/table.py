@@ -1,4 +1,4 @@
-"""Metadata of a table, made and changed: pure functions over plain JSON-shaped dicts.
+"""Metadata of a table: pure functions over JSON-shaped dicts that create and update it.
 
 Source: the table specification and ``TableUpdate`` of the REST specification; rules and
 texts follow ``TableMetadata.Builder`` of Apache Iceberg's Java library.
@@ -21,8 +21,11 @@ from falcon_catalog.metadata import (
 )
 from falcon_catalog.metadata.builder import (
     FIRST_PARTITION_ID,
+    ORDERS,
+    SCHEMAS,
+    SPECS,
+    Part,
     TableBuilder,
-    find,
     for_new,
     from_base,
 )
@@ -56,13 +59,13 @@ UPDATES: dict[str, Callable[[TableBuilder, Mapping[str, Any]], None]] = {
     "assign-uuid": properties.assign_uuid,
     "upgrade-format-version": properties.upgrade_version,
     "add-schema": schemas.add,
-    "set-current-schema": schemas.set_current,
-    "remove-schemas": schemas.remove,
+    "set-current-schema": SCHEMAS.set_current,
+    "remove-schemas": SCHEMAS.remove,
     "add-spec": partitioning.add,
-    "set-default-spec": partitioning.set_default,
-    "remove-partition-specs": partitioning.remove,
+    "set-default-spec": SPECS.set_current,
+    "remove-partition-specs": SPECS.remove,
     "add-sort-order": sorting.add,
-    "set-default-sort-order": sorting.set_default,
+    "set-default-sort-order": ORDERS.set_current,
     "add-snapshot": snapshots.add,
     "remove-snapshots": snapshots.remove,
     "set-snapshot-ref": refs.set_ref,
@@ -72,8 +75,8 @@ UPDATES: dict[str, Callable[[TableBuilder, Mapping[str, Any]], None]] = {
     "remove-properties": properties.remove_properties,
     "set-statistics": statistics.set_file,
     "remove-statistics": statistics.remove_file,
-    "set-partition-statistics": statistics.set_partition_file,
-    "remove-partition-statistics": statistics.remove_partition_file,
+    "set-partition-statistics": statistics.set_file,
+    "remove-partition-statistics": statistics.remove_file,
     "add-encryption-key": properties.add_key,
     "remove-encryption-key": properties.remove_key,
 }
@@ -103,12 +106,10 @@ def create(request: Mapping[str, Any], *, location: str, table_uuid: str, now_ms
     partitioning.check_sources(numbered, by_id)
     sorting.check_sources(order, by_id)
     names = {column.full_name for column in by_id.values()}
+    version = properties.initial_version(given)
     updates: list[JSON] = [
         {"action": "assign-uuid", "uuid": table_uuid},
-        {
-            "action": "upgrade-format-version",
-            "format-version": properties.initial_version(given),
-        },
+        {"action": "upgrade-format-version", "format-version": version},
         {"action": "add-schema", "schema": fresh},
         {"action": "add-spec", "spec": {"fields": _renumbered(numbered, new_ids)}},
         {"action": "set-default-spec", "spec-id": -1},
@@ -121,7 +122,7 @@ def create(request: Mapping[str, Any], *, location: str, table_uuid: str, now_ms
 
 
 def _renumbered(fields: Sequence[JSON], new_ids: Mapping[int, int]) -> list[JSON]:
-    """Point fields at their columns' new ids; a void field may have lost its column."""
+    """Replace the ids of source columns; a void field may have lost its column."""
     return [
         {**field, "source-id": new_ids.get(field["source-id"], field["source-id"])}
         for field in fields
@@ -160,7 +161,7 @@ def apply(
 
 
 def _staged_version(updates: Sequence[Mapping[str, Any]]) -> int:
-    """Return the version that the first upgrade names: a new table starts with it."""
+    """Return the version of the first upgrade, which a new table starts with."""
     for update in updates:
         if update["action"] == "upgrade-format-version":
             version = update.get("format-version")
@@ -171,12 +172,12 @@ def _staged_version(updates: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _finish(builder: TableBuilder, base: JSON | None, metadata_location: str | None) -> JSON:
-    """Check what must hold of the whole, then write logs, times and what each version adds."""
+    """Check the result as a whole, then write the logs, the times and the fields of version 1."""
     meta = builder.meta
     if builder.creating:
         _check_created(builder)
     if builder.creating or builder.layout_changed:
-        _check_layout(builder)
+        _check_layout(meta)
     refs.check_dangling(builder)
     refs.settle_log(builder)
     if base is not None and metadata_location is not None:
@@ -184,51 +185,39 @@ def _finish(builder: TableBuilder, base: JSON | None, metadata_location: str | N
         entry = {"metadata-file": metadata_location, "timestamp-ms": meta["last-updated-ms"]}
         meta["metadata-log"] = [*meta["metadata-log"], entry][-keep:]
     meta["last-updated-ms"] = max(builder.now_ms, builder.snapshot_ms, meta["last-updated-ms"])
-    _set_legacy_fields(builder)
+    meta.pop("schema", None)
+    meta.pop("partition-spec", None)
+    if builder.version == 1:  # its readers look for these fields
+        spec = SPECS.current(meta)
+        meta["schema"] = SCHEMAS.current(meta)
+        meta["partition-spec"] = spec["fields"] if spec else []
     return meta
 
 
 def _check_created(builder: TableBuilder) -> None:
     meta = builder.meta
-    if not meta["schemas"]:
-        raise BadRequestError("Schemas cannot be null or empty")
-    if not meta["partition-specs"]:
-        raise BadRequestError("Partition specs cannot be null or empty")
-    if not meta["sort-orders"]:
-        raise BadRequestError("Sort orders cannot be null or empty")
+    for key in ("schemas", "partition-specs", "sort-orders"):
+        if not meta[key]:
+            raise BadRequestError(f"{key.replace('-', ' ').capitalize()} cannot be null or empty")
     if meta["location"] is None:
         raise BadRequestError("Location cannot be null: a set-location update is missing")
     if meta["table-uuid"] is None:
         meta["table-uuid"] = str(uuid.uuid4())
 
 
-def _check_layout(builder: TableBuilder) -> None:
-    """Refuse defaults that do not exist or that the current schema cannot serve."""
-    meta = builder.meta
-    schema = builder.schema()
-    spec = find(meta["partition-specs"], "spec-id", meta["default-spec-id"])
-    order = find(meta["sort-orders"], "order-id", meta["default-sort-order-id"])
-    if schema is None:
-        raise BadRequestError(f"Cannot find current schema: {meta['current-schema-id']}")
-    if spec is None:
-        raise BadRequestError(f"Cannot find default partition spec: {meta['default-spec-id']}")
-    if order is None:
-        raise BadRequestError(f"Cannot find default sort order: {meta['default-sort-order-id']}")
+def _check_layout(meta: JSON) -> None:
+    """Check that the defaults exist, and that the current schema has their source columns."""
+    schema, spec, order = (_require_current(part, meta) for part in (SCHEMAS, SPECS, ORDERS))
     by_id = columns.index(schema)
     partitioning.check_sources(spec["fields"], by_id)
     sorting.check_sources(order["fields"], by_id)
 
 
-def _set_legacy_fields(builder: TableBuilder) -> None:
-    """Write the legacy schema and spec that readers of v1 look for, and only they."""
-    meta = builder.meta
-    if builder.version == 1:
-        spec = find(meta["partition-specs"], "spec-id", meta["default-spec-id"])
-        meta["schema"] = builder.schema()
-        meta["partition-spec"] = spec["fields"] if spec else []
-        return
-    meta.pop("schema", None)
-    meta.pop("partition-spec", None)
+def _require_current(part: Part, meta: JSON) -> JSON:
+    item = part.current(meta)
+    if item is None:
+        raise BadRequestError(f"Cannot find {part.role}: {meta[part.current_key]}")
+    return item
 
 
 def dropped_metadata_files(base: JSON, new: JSON) -> list[str]:

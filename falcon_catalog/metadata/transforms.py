@@ -7,7 +7,7 @@ import re
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import types
-from falcon_catalog.metadata.json_fields import INT_MAX
+from falcon_catalog.metadata.json_fields import INT_MAX, as_text
 
 TIME_TRANSFORMS = frozenset({"year", "month", "day", "hour"})
 
@@ -28,8 +28,9 @@ _WIDTH_RULES = {
 _WITH_WIDTH = re.compile(r"(bucket|truncate)\[([0-9]{1,10})\]")
 
 
-def parse(text: str, where: str) -> str:
-    """Return a transform in its stored form; 400 when nobody knows it."""
+def as_transform(value: object, where: str) -> str:
+    """Return a transform in its stored form; 400 when it is unknown."""
+    text = as_text(value, where)
     lower = text.lower()
     if lower in ("identity", "void") or lower in TIME_TRANSFORMS:
         return lower
@@ -43,7 +44,7 @@ def parse(text: str, where: str) -> str:
 
 
 def takes(transform: str, kind: types.Type) -> bool:
-    """Tell whether a transform can be applied to columns of this type."""
+    """Return whether a transform can be applied to columns of this type."""
     name = types.base_name(kind)
     if transform == "void":
         return True
@@ -53,5 +54,5 @@ def takes(transform: str, kind: types.Type) -> bool:
 
 
 def duplicate_key(transform: str) -> str:
-    """Name the group of transforms of which one source column may have only one."""
+    """Return the group of transforms of which one source column may have only one."""
     return "time" if transform in TIME_TRANSFORMS else transform

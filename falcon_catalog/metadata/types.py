@@ -1,19 +1,21 @@
-"""Iceberg's column types in their JSON form: a string, or a struct, list or map object.
+"""Iceberg's column types, and defaults of columns, in their JSON form.
 
-Source: the table specification, "Schemas and Data Types" and appendix C.
+A type is a string, or a struct, list or map object. Source: the table specification, "Schemas and
+Data Types", "Default values" and appendices C and D ("JSON single-value serialization").
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.metadata import column_defaults
 from falcon_catalog.metadata.json_fields import (
+    INT_MAX,
     JSON,
     array_of,
     as_boolean,
     as_integer,
+    as_long,
     as_object,
     as_text,
     optional,
@@ -28,6 +30,8 @@ PLAIN = frozenset(
     {"boolean", "int", "long", "float", "double", "date", "time", *_TIMESTAMPS}
     | {"string", "uuid", "binary", "unknown", "variant"}
 )
+PARTS = {"list": ("element",), "map": ("key", "value")}
+"""What lists and maps are made of."""
 # Far beyond any real schema. A struct in a struct is three levels of JSON, and 254 can be written.
 MAX_DEPTH = 80
 MAX_PRECISION = 38
@@ -48,10 +52,15 @@ def parse(value: object, where: str, depth: int = 0) -> Type:
     kind = value.get("type")
     if kind == "struct":
         return {"type": "struct", "fields": parse_fields(value, where, depth + 1)}
-    if kind == "list":
-        return _parse_list(value, where, depth + 1)
-    if kind == "map":
-        return _parse_map(value, where, depth + 1)
+    if kind in ("list", "map"):
+        nested: JSON = {"type": kind}
+        for part in PARTS[kind]:
+            nested[f"{part}-id"] = required(value, f"{part}-id", as_integer, where)
+            nested[part] = parse(value.get(part), f"{where}, {part}", depth + 1)
+            if part != "key":
+                need = f"{part}-required"
+                nested[need] = required(value, need, as_boolean, where)
+        return nested
     raise BadRequestError(f"Cannot parse type from json: {show(kind)} is not a nested type")
 
 
@@ -77,29 +86,9 @@ def _parse_field(field: Mapping[str, Any], where: str, depth: int) -> JSON:
         column["doc"] = doc
     for key in ("initial-default", "write-default"):
         if field.get(key) is not None:
-            column_defaults.check(field[key], column["type"], f"{here}, field {key}")
+            check_default(field[key], column["type"], f"{here}, field {key}")
             column[key] = field[key]
     return column
-
-
-def _parse_list(value: Mapping[str, Any], where: str, depth: int) -> JSON:
-    return {
-        "type": "list",
-        "element-id": required(value, "element-id", as_integer, where),
-        "element": parse(value.get("element"), f"{where}, element", depth),
-        "element-required": required(value, "element-required", as_boolean, where),
-    }
-
-
-def _parse_map(value: Mapping[str, Any], where: str, depth: int) -> JSON:
-    return {
-        "type": "map",
-        "key-id": required(value, "key-id", as_integer, where),
-        "key": parse(value.get("key"), f"{where}, key", depth),
-        "value-id": required(value, "value-id", as_integer, where),
-        "value": parse(value.get("value"), f"{where}, value", depth),
-        "value-required": required(value, "value-required", as_boolean, where),
-    }
 
 
 def _parse_primitive(text: str) -> str:
@@ -130,7 +119,7 @@ def base_name(kind: Type) -> str:
 
 
 def is_primitive(kind: Type) -> bool:
-    """Tell whether a type is neither nested nor variant."""
+    """Return whether a type is neither nested nor variant."""
     return isinstance(kind, str) and kind != "variant"
 
 
@@ -149,3 +138,64 @@ def field_text(field: JSON) -> str:
     """Write a column for an error message, e.g. ``3: name: required string``."""
     need = "required" if field["required"] else "optional"
     return f"{field['id']}: {field['name']}: {need} {text(field['type'])}"
+
+
+_DATE = r"[+-]?[0-9]{4,6}-[0-9]{2}-[0-9]{2}"
+_TIME = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
+_ZONE = r"([+-][0-9]{2}:[0-9]{2}(:[0-9]{2})?|Z)"
+
+_TEXT_FORMS = {
+    "date": _DATE,
+    "time": _TIME,
+    "timestamp": f"{_DATE}T{_TIME}",
+    "timestamp_ns": f"{_DATE}T{_TIME}",
+    "timestamptz": f"{_DATE}T{_TIME}{_ZONE}",
+    "timestamptz_ns": f"{_DATE}T{_TIME}{_ZONE}",
+    "uuid": r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
+    "binary": r"([0-9a-fA-F]{2})*",
+    "string": r"[\s\S]*",
+}
+
+
+def check_default(value: Any, kind: Any, where: str) -> None:
+    """Raise BadRequestError for a non-null default that is not its type's JSON form.
+
+    It would make the table unreadable for every client.
+    """
+    if isinstance(kind, dict):
+        if kind["type"] != "struct" or value != {}:
+            raise BadRequestError(f"Invalid {where}: the default of a nested type must be null")
+        return
+    if kind in _SCALARS:
+        _SCALARS[kind](value, where)
+    elif (form := _form_of(kind)) is None:
+        raise BadRequestError(f"Invalid {where}: the default of {kind} must be null")
+    elif not re.fullmatch(form, as_text(value, where)):
+        raise BadRequestError(f"Invalid {where}: {show(value)} is not a default of {kind}")
+
+
+def _form_of(kind: str) -> str | None:
+    if kind.startswith("fixed["):
+        return f"[0-9a-fA-F]{{{2 * min(int(kind[6:-1]), INT_MAX // 4)}}}"
+    if kind.startswith("decimal("):
+        scale = int(kind[:-1].rpartition(",")[2])
+        exponent = r"([eE][+-]?[0-9]+)?"
+        return r"-?[0-9]+" + (rf"(\.[0-9]{{1,{min(scale, 38)}}})?{exponent}" if scale else exponent)
+    return _TEXT_FORMS.get(kind)
+
+
+def _as_number(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadRequestError(f"Invalid {where}: must be a number, got {show(value)}")
+    if isinstance(value, int):
+        as_long(value, where)
+    return value
+
+
+_SCALARS: dict[str, Callable[[object, str], object]] = {
+    "boolean": as_boolean,
+    "int": as_integer,
+    "long": as_long,
+    "float": _as_number,
+    "double": _as_number,
+}

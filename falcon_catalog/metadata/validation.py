@@ -1,44 +1,39 @@
-"""Check a metadata file that somebody else wrote, before a catalog serves it.
+"""Validation of a metadata file that another program wrote, before the catalog serves it.
 
-Source: ``TableMetadata`` of the REST specification; what clients do without a field is
-a crash at worst, so nothing they read may be missing.
+Source: ``TableMetadata`` of the REST specification. Clients may crash without a field, so nothing
+that they read may be missing.
 """
-
-from collections.abc import Callable, Iterable
-from typing import Any
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import partitioning, properties, refs, schemas, sorting
 from falcon_catalog.metadata import statistics as statistics_files
-from falcon_catalog.metadata.builder import find
-from falcon_catalog.metadata.defaults import with_defaults
+from falcon_catalog.metadata.builder import ORDERS, SCHEMAS, SPECS
+from falcon_catalog.metadata.defaults import EMPTY_ARRAYS, with_defaults
 from falcon_catalog.metadata.json_fields import (
     JSON,
+    Maybe,
+    Reader,
     array_of,
     as_integer,
     as_long,
     as_object,
     as_text,
     as_texts,
+    object_of,
     optional,
     required,
 )
 
 WHERE = "table metadata"
 
-# What `with_defaults` reads before anything else was looked at.
-_SHAPES: dict[str, Callable[[object, str], Any]] = {
+# What `with_defaults` reads before anything else is checked.
+_SHAPES: dict[str, Reader] = {
     "schema": as_object,
     "partition-spec": array_of(as_object),
-    "schemas": array_of(as_object),
-    "partition-specs": array_of(as_object),
-    "sort-orders": array_of(as_object),
-    "snapshots": array_of(as_object),
-    "snapshot-log": array_of(as_object),
-    "metadata-log": array_of(as_object),
-    "statistics": array_of(as_object),
-    "partition-statistics": array_of(as_object),
-    "encryption-keys": array_of(as_object),
+    **dict.fromkeys(
+        ("schemas", "partition-specs", "sort-orders", *EMPTY_ARRAYS, "encryption-keys"),
+        array_of(as_object),
+    ),
     "refs": as_object,
     "properties": as_texts,
     "current-snapshot-id": as_long,
@@ -53,6 +48,23 @@ _NUMBERS = (
     "default-sort-order-id",
     "last-partition-id",
 )
+_SNAPSHOT = object_of(
+    {
+        "snapshot-id": as_long,
+        "timestamp-ms": as_long,
+        **dict.fromkeys(
+            ("parent-snapshot-id", "sequence-number", "first-row-id", "added-rows"), Maybe(as_long)
+        ),
+        "summary": Maybe(as_texts),
+    }
+)
+# The logs are kept as they are; these are the fields that are read of them.
+_ITEMS: dict[str, Reader] = {
+    "snapshot-log": object_of({"snapshot-id": as_long, "timestamp-ms": as_long}),
+    "metadata-log": object_of({"metadata-file": as_text, "timestamp-ms": as_long}),
+    "encryption-keys": object_of({"key-id": as_text}),
+    **statistics_files.READERS,
+}
 
 
 def validate(metadata: JSON) -> JSON:
@@ -70,7 +82,8 @@ def validate(metadata: JSON) -> JSON:
     for key, read in _SHAPES.items():
         optional(source, key, read, WHERE)
     for spec in source.get("partition-specs") or ():
-        _numbered_fields(spec)
+        for field in partitioning.parse_fields(spec, f"{WHERE}, partition-specs"):
+            required(field, "field-id", as_integer, f"{WHERE}, partition-specs")
     for position, field in enumerate(source.get("partition-spec") or ()):
         optional(field, "field-id", as_integer, f"{WHERE}, partition-spec[{position}]")
     full = with_defaults(metadata)
@@ -78,16 +91,8 @@ def validate(metadata: JSON) -> JSON:
         required(full, key, as_long, WHERE)
     _check_layouts(full)
     _check_snapshots(full)
-    _check_files(full)
+    _check_items(full)
     return full
-
-
-def _numbered_fields(spec: Any) -> list[JSON]:
-    where = f"{WHERE}, partition-specs"
-    fields = partitioning.parse_fields(spec, where)
-    for field in fields:
-        required(field, "field-id", as_integer, where)
-    return fields
 
 
 def _check_layouts(full: JSON) -> None:
@@ -99,26 +104,15 @@ def _check_layouts(full: JSON) -> None:
     for order in full["sort-orders"]:
         required(order, "order-id", as_integer, f"{WHERE}, sort-orders")
         sorting.parse_fields(order, f"{WHERE}, sort-orders")
-    for key, id_key, current_key in (
-        ("schemas", "schema-id", "current-schema-id"),
-        ("partition-specs", "spec-id", "default-spec-id"),
-        ("sort-orders", "order-id", "default-sort-order-id"),
-    ):
-        if find(full[key], id_key, full[current_key]) is None:
-            raise BadRequestError(
-                f"Invalid {WHERE}: {current_key} {full[current_key]} is not in {key}"
-            )
+    for part in (SCHEMAS, SPECS, ORDERS):
+        if part.current(full) is None:
+            current = f"{part.current_key} {full[part.current_key]}"
+            raise BadRequestError(f"Invalid {WHERE}: {current} is not in {part.key}")
 
 
 def _check_snapshots(full: JSON) -> None:
-    known = set()
-    for snapshot in full["snapshots"]:
-        where = f"{WHERE}, snapshots"
-        known.add(required(snapshot, "snapshot-id", as_long, where))
-        required(snapshot, "timestamp-ms", as_long, where)
-        for key in ("parent-snapshot-id", "sequence-number", "first-row-id", "added-rows"):
-            optional(snapshot, key, as_long, where)
-        optional(snapshot, "summary", as_texts, where)
+    where = f"{WHERE}, snapshots"
+    known = {_SNAPSHOT(snapshot, where)["snapshot-id"] for snapshot in full["snapshots"]}
     for name, ref in full["refs"].items():
         where = f"{WHERE}, refs.{name}"
         if refs.parse(as_object(ref, where), where)["snapshot-id"] not in known:
@@ -132,21 +126,10 @@ def _check_snapshots(full: JSON) -> None:
         )
 
 
-def _check_files(full: JSON) -> None:
+def _check_items(full: JSON) -> None:
     for key in ("last-sequence-number", "next-row-id"):
         if key in full:
             required(full, key, as_long, WHERE)
-    _check_entries(full, "snapshot-log", {"snapshot-id": as_long, "timestamp-ms": as_long})
-    _check_entries(full, "metadata-log", {"metadata-file": as_text, "timestamp-ms": as_long})
-    _check_entries(full, "encryption-keys", {"key-id": as_text})
-    for file in full["statistics"]:
-        statistics_files.parse(file, f"{WHERE}, statistics")
-    for file in full["partition-statistics"]:
-        statistics_files.parse_partition(file, f"{WHERE}, partition-statistics")
-
-
-def _check_entries(full: JSON, key: str, fields: dict[str, Callable[[object, str], Any]]) -> None:
-    entries: Iterable[JSON] = full.get(key, ())
-    for entry in entries:
-        for field, read in fields.items():
-            required(entry, field, read, f"{WHERE}, {key}")
+    for key, read in _ITEMS.items():
+        for item in full.get(key, ()):
+            read(item, f"{WHERE}, {key}")

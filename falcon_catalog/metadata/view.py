@@ -1,4 +1,4 @@
-"""Metadata of a view, made and changed: pure functions over plain JSON-shaped dicts.
+"""Metadata of a view: pure functions over JSON-shaped dicts that create, check and update it.
 
 Source: the view specification and ``ViewUpdate`` of the REST specification; rules and texts
 follow ``ViewMetadata.Builder`` of Apache Iceberg's Java library.
@@ -10,25 +10,73 @@ from typing import Any
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata import properties, schemas
 from falcon_catalog.metadata import view_versions as versions
+from falcon_catalog.metadata.builder import find
 from falcon_catalog.metadata.json_fields import (
     JSON,
     actions,
     array_of,
     as_integer,
+    as_long,
     as_object,
     as_text,
     as_texts,
     as_uuid,
+    object_of,
     optional,
     required,
 )
 from falcon_catalog.metadata.requirements import uuid_check
-from falcon_catalog.metadata.view_validation import LATEST_VERSION, check_version, validate
 from falcon_catalog.metadata.view_versions import ViewBuilder
 
 __all__ = ["apply", "check_requirements", "create", "validate"]
 
 VIEW_UUID = "assert-view-uuid"
+LATEST_VERSION = 1
+_WHERE = "view metadata"
+_ENTRY = object_of({"timestamp-ms": as_long, "version-id": as_integer})
+
+
+def check_version(version: int) -> None:
+    """Raise BadRequestError for an unsupported format version."""
+    if not 1 <= version <= LATEST_VERSION:
+        raise BadRequestError(f"Unsupported format version: {version}")
+
+
+def validate(metadata: JSON) -> JSON:
+    """Return a view's metadata from a file, with defaults and without nulls.
+
+    It is the same object if nothing changes. Source: ``ViewMetadata`` of the REST specification.
+
+    Raises:
+        BadRequestError: a part is missing or wrong; the message names it.
+    """
+    source = as_object(metadata, _WHERE)
+    check_version(required(source, "format-version", as_integer, _WHERE))
+    required(source, "view-uuid", as_uuid, _WHERE)
+    required(source, "location", as_text, _WHERE)
+    required(source, "current-version-id", as_integer, _WHERE)
+    for schema in required(source, "schemas", array_of(as_object), _WHERE):
+        required(schema, "schema-id", as_integer, f"{_WHERE}, schemas")
+        schemas.parse(schema, f"{_WHERE}, schemas")
+    full: JSON = {key: value for key, value in source.items() if value is not None} | {
+        "versions": required(source, "versions", array_of(versions.parse), _WHERE),
+        "version-log": required(source, "version-log", array_of(_ENTRY), _WHERE),
+        "properties": optional(source, "properties", as_texts, _WHERE) or {},
+    }
+    ids = [version["version-id"] for version in full["versions"]]
+    if len(set(ids)) != len(ids):
+        raise BadRequestError(f"Invalid {_WHERE}: versions share an id: {ids}")
+    current = versions.current(full)
+    if current is None:
+        raise BadRequestError(
+            f"Cannot find current version {full['current-version-id']} in view versions: {ids}"
+        )
+    if find(full["schemas"], "schema-id", current["schema-id"]) is None:
+        known = [schema["schema-id"] for schema in full["schemas"]]
+        raise BadRequestError(
+            f"Cannot find current schema with id {current['schema-id']} in schemas: {known}"
+        )
+    return metadata if full == metadata else full
 
 
 def create(request: Mapping[str, Any], *, location: str, view_uuid: str, now_ms: int) -> JSON:
@@ -83,7 +131,7 @@ def apply(base: JSON, updates: Sequence[Mapping[str, Any]], *, now_ms: int) -> J
 
 
 def check_requirements(base: JSON, requirements: Sequence[Mapping[str, Any]]) -> None:
-    """Judge the requirements of a commit against the view's metadata.
+    """Check the requirements of a commit against the view's metadata.
 
     Raises:
         BadRequestError: a requirement is unknown or malformed, or one of tables.
@@ -106,7 +154,7 @@ def _run(builder: ViewBuilder, updates: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _finish(builder: ViewBuilder, previous: JSON | None) -> JSON:
-    """Check what must hold of the whole, and write the log of versions once."""
+    """Check the result as a whole, and write the version log."""
     meta = builder.meta
     if builder.log_entry is not None:
         meta["version-log"] = [*meta["version-log"], builder.log_entry]
@@ -116,14 +164,14 @@ def _finish(builder: ViewBuilder, previous: JSON | None) -> JSON:
 
 
 def _assign_uuid(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
-    """Apply ``assign-uuid``: a view has its uuid from the start, so only that one is taken."""
+    """Apply ``assign-uuid``: only the view's own uuid is accepted."""
     uuid = required(update, "uuid", as_uuid, "assign-uuid update")
     if uuid.lower() != builder.meta["view-uuid"].lower():
         raise BadRequestError(f"Cannot reassign uuid: {builder.meta['view-uuid']} != {uuid}")
 
 
 def _upgrade_version(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
-    """Apply ``upgrade-format-version``: there is one version, and it is the view's."""
+    """Apply ``upgrade-format-version``: there is only one version."""
     where = "upgrade-format-version update"
     version = required(update, "format-version", as_integer, where)
     present = builder.meta["format-version"]
@@ -135,11 +183,11 @@ def _upgrade_version(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
 def _add_schema(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``add-schema``: reuse an identical schema, else give it the next id."""
     schema, _ = required(update, "schema", schemas.parse, "add-schema update")
-    builder.last_added_schema, _ = schemas.reuse_or_append(builder, schema)
+    builder.last_added["schemas"], _ = schemas.reuse_or_append(builder, schema)
 
 
 def _set_properties(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
-    """Apply ``set-properties``; of a view none is reserved."""
+    """Apply ``set-properties``; views have no reserved properties."""
     properties.merge(builder, properties.parse_properties(update))
 
 

@@ -1,4 +1,4 @@
-"""Versions of a view: parse, add, choose, log, forget.
+"""Versions of a view: parse, add, make current, log, expire.
 
 Source: the view specification, "Versions" and "Version log"; rules and texts follow
 ``ViewMetadata.Builder`` and ``ViewProperties`` of Apache Iceberg's Java library.
@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, IllegalArgumentError, show
-from falcon_catalog.metadata.builder import find
+from falcon_catalog.metadata.builder import LAST_ADDED, Builder, find
 from falcon_catalog.metadata.json_fields import (
     JSON,
+    Maybe,
     array_of,
     as_integer,
     as_long,
     as_object,
     as_text,
     as_texts,
-    integer_text,
-    optional,
+    object_of,
     required,
 )
+from falcon_catalog.metadata.properties import as_integer_property
 
-LAST_ADDED = -1
 HISTORY_SIZE = "version.history.num-entries"
 HISTORY_SIZE_DEFAULT = 10
 DROP_DIALECT = "replace.drop-dialect.allowed"
@@ -33,46 +33,12 @@ APPEND_DIALECT = "replace.append-dialect.allowed"
 _INCIDENTAL = ("version-id", "timestamp-ms")
 
 
-@dataclass
-class ViewBuilder:
-    """Metadata of a view in the making.
+@dataclass(kw_only=True)
+class ViewBuilder(Builder):
+    """Metadata of a view while updates are applied to it."""
 
-    ``meta`` is a shallow copy of the base: values are replaced through ``put``, never changed
-    in place. The ``last_added_*`` ids are what -1 means in this request.
-    """
-
-    meta: JSON
-    now_ms: int
-    changed: bool = False
-    last_added_schema: int | None = None
-    last_added_version: int | None = None
     added_versions: set[int] = field(default_factory=set)
     log_entry: JSON | None = None
-    own_properties: bool = False
-
-    def put(self, key: str, value: object) -> None:
-        """Replace one part of the metadata."""
-        self.meta[key] = value
-        self.changed = True
-
-
-def parse(value: object, where: str) -> JSON:
-    """Return a view version in its stored form, only known keys in it and no nulls."""
-    source = as_object(value, where)
-    version: JSON = {
-        "version-id": required(source, "version-id", as_integer, where),
-        "timestamp-ms": required(source, "timestamp-ms", as_long, where),
-        "schema-id": required(source, "schema-id", as_integer, where),
-        "summary": required(source, "summary", as_texts, where),
-    }
-    catalog = optional(source, "default-catalog", as_text, where)
-    if catalog is not None:
-        version["default-catalog"] = catalog
-    namespace = required(source, "default-namespace", array_of(as_text), where)
-    version["default-namespace"] = namespace
-    queries = required(source, "representations", array_of(_parse_query), where)
-    version["representations"] = queries
-    return version
 
 
 def _parse_query(value: object, where: str) -> JSON:
@@ -82,23 +48,34 @@ def _parse_query(value: object, where: str) -> JSON:
         raise BadRequestError(
             f"Invalid {where}: found unsupported view representation: {show(kind)}, only sql is"
         )
-    return {
-        "type": "sql",
-        "sql": required(source, "sql", as_text, where),
-        "dialect": required(source, "dialect", as_text, where),
+    return {"type": "sql", **_QUERY(value, where)}
+
+
+_QUERY = object_of({"sql": as_text, "dialect": as_text})
+parse = object_of(
+    {
+        "version-id": as_integer,
+        "timestamp-ms": as_long,
+        "schema-id": as_integer,
+        "summary": as_texts,
+        "default-catalog": Maybe(as_text),
+        "default-namespace": array_of(as_text),
+        "representations": array_of(_parse_query),
     }
+)
+"""Return a view version in its stored form."""
 
 
 def add(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``add-view-version``: reuse an identical version, else give it the next id.
 
-    The id that a client sends is what it expected, while others may have been first.
+    The id that a client sends is only what it expected: others may have committed first.
     """
     version = required(update, "view-version", parse, "add-view-version update")
     if version["schema-id"] == LAST_ADDED:
-        if builder.last_added_schema is None:
+        if "schemas" not in builder.last_added:
             raise BadRequestError("Cannot set last added schema: no schema has been added")
-        version["schema-id"] = builder.last_added_schema
+        version["schema-id"] = builder.last_added["schemas"]
     known = builder.meta["versions"]
     same = next((one for one in known if _behaviour(one) == _behaviour(version)), None)
     if same is None:
@@ -107,7 +84,7 @@ def add(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
         builder.put("versions", [*known, version])
         builder.added_versions.add(version["version-id"])
         same = version
-    builder.last_added_version = same["version-id"]
+    builder.last_added["versions"] = same["version-id"]
 
 
 def _behaviour(version: JSON) -> JSON:
@@ -133,14 +110,14 @@ def _check_new(builder: ViewBuilder, version: JSON) -> None:
 def set_current(builder: ViewBuilder, update: Mapping[str, Any]) -> None:
     """Apply ``set-current-view-version``; -1 is the version last added in this request.
 
-    The log gets the time of a version that is new, and of an old one that returns the present.
+    The log gets the timestamp of a new version, and the current time for an old one.
     """
     where = "set-current-view-version update"
     version_id = required(update, "view-version-id", as_integer, where)
     if version_id == LAST_ADDED:
-        if builder.last_added_version is None:
+        if "versions" not in builder.last_added:
             raise BadRequestError("Cannot set last version id: no current version id has been set")
-        version_id = builder.last_added_version
+        version_id = builder.last_added["versions"]
     if version_id == builder.meta["current-version-id"]:
         return
     version = find(builder.meta["versions"], "version-id", version_id)
@@ -184,9 +161,9 @@ def _dialects(version: JSON | None) -> set[str]:
 
 
 def expire(builder: ViewBuilder) -> None:
-    """Forget the oldest versions beyond the history's size, and the log up to them.
+    """Remove the oldest versions beyond the history's size, and the log up to them.
 
-    The current version and those of this request stay, however many they are.
+    The current version and those of this request are always kept.
     """
     meta, now = builder.meta, builder.meta["current-version-id"]
     keep = max(_history_size(meta["properties"]), len(builder.added_versions | {now}))
@@ -203,9 +180,7 @@ def expire(builder: ViewBuilder) -> None:
 
 def _history_size(properties: Mapping[str, str]) -> int:
     text = properties.get(HISTORY_SIZE, str(HISTORY_SIZE_DEFAULT))
-    size = integer_text(text)
-    if size is None:
-        raise BadRequestError(f"Invalid property {HISTORY_SIZE}: {show(text)} is not an integer")
+    size = as_integer_property(HISTORY_SIZE, text)
     if size <= 0:
         raise BadRequestError(f"{HISTORY_SIZE} must be positive but was {size}")
     return size

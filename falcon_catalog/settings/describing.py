@@ -1,7 +1,7 @@
-"""How a setting is described, once, beside its field: text, rule, flag and default."""
+"""The description of a setting beside its field: default, rule, help and flag."""
 
 from collections.abc import Callable
-from dataclasses import Field, dataclass
+from dataclasses import MISSING, Field, dataclass, field
 from typing import Any
 
 MEBIBYTE = 1024 * 1024
@@ -23,28 +23,31 @@ class Setting:
     rule: Callable[[object], Any]
 
 
-def about(
-    text: str, rule: Callable[[object], Any], *, flag: str = "", derived: str = ""
-) -> dict[str, Any]:
-    """Describe a setting; ``derived`` is a default with ``{state}`` for the state directory."""
-    return {"help": text, "rule": rule, "flag": flag, "derived": derived}
+def setting(
+    default: object, text: str, rule: Callable[[object], Any], *, flag: str = "", derived: str = ""
+) -> Any:
+    """Return the field of a setting.
+
+    Args:
+        default: its default; None if it depends on the state directory.
+        text: what it is for.
+        rule: returns the value to use, or raises ValueError.
+        flag: its command-line flag.
+        derived: a default with ``{state}`` for the state directory.
+    """
+    metadata = {"help": text, "rule": rule, "flag": flag, "derived": derived}
+    return field(default=MISSING if derived else default, metadata=metadata)
 
 
 def describe(section: str, described: Field[Any]) -> Setting:
-    """Read the description of a field of the section ``section``."""
-    told = described.metadata
-    default = described.default
+    """Return the description of a field of the section ``section``."""
+    metadata, default = described.metadata, described.default
+    written = str(default).lower() if isinstance(default, bool) else str(default)
     return Setting(
         key=f"{section}.{described.name}",
         variable=f"CATALOG_{section}_{described.name}".upper(),
-        flag=told["flag"],
-        default=told["derived"] or _written(default),
-        help=told["help"],
-        rule=told["rule"],
+        flag=metadata["flag"],
+        default=metadata["derived"] or ("" if default == () else written),
+        help=metadata["help"],
+        rule=metadata["rule"],
     )
-
-
-def _written(default: object) -> str:
-    if isinstance(default, bool):
-        return str(default).lower()
-    return "" if default == () else str(default)

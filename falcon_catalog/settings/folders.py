@@ -1,4 +1,4 @@
-"""The folders that settings name: made, and seen to be writable, before the server starts."""
+"""The folders of the settings, created and tested before the server starts."""
 
 import tempfile
 from pathlib import Path
@@ -6,25 +6,25 @@ from pathlib import Path
 from falcon_catalog import rules
 from falcon_catalog.durable_files import Folders
 from falcon_catalog.settings.describing import SettingsError
-from falcon_catalog.settings.every import Settings
+from falcon_catalog.settings.sections import Settings
 
 
 def prepare(settings: Settings) -> None:
-    """Make the directory of the store, and see that it can be written.
+    """Create the directory of the store, and test that it is writable.
 
-    Those of warehouses are made only once it is certain that they are not unmounted.
+    Those of warehouses are created only once it is certain that they are not unmounted.
 
     Raises:
-        SettingsError: it cannot be made or written.
+        SettingsError: it cannot be created or written.
     """
     make_writable(settings, "store.url", rules.store_path(settings.store.url).parent)
 
 
 def make_writable(settings: Settings, key: str, directory: Path) -> None:
-    """Make a directory that the setting ``key`` names, and see that it can be written.
+    """Create a directory that the setting ``key`` names, and test that it is writable.
 
     Raises:
-        SettingsError: it cannot be made or written.
+        SettingsError: it cannot be created or written.
     """
     try:
         Folders().make(str(directory.absolute()))

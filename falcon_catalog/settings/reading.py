@@ -1,4 +1,4 @@
-"""Reading settings: from a file, the environment and flags, over the defaults."""
+"""Read settings from a file, the environment and flags, over the defaults."""
 
 import difflib
 import tomllib
@@ -7,38 +7,43 @@ from pathlib import Path
 from typing import Any
 
 from falcon_catalog.settings.describing import Setting, SettingsError
-from falcon_catalog.settings.every import SECTIONS, SETTINGS, Settings
+from falcon_catalog.settings.sections import SECTIONS, SETTINGS, Settings
 
 REMOVED = {
     "server.processes": "run several servers instead: systemctl start catalog@{1..4}, or"
     " falcon-catalog serve --reuse-port for each",
     "server.worker_timeout": "systemd restarts a server that hangs: WatchdogSec= in its unit",
 }
-"""Settings of earlier versions, each with what replaces it."""
+"""Removed settings and their replacements."""
 
 
 def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
     """Return the settings in force.
 
     Args:
-        config: a TOML file, or None for no file.
-        environ: the environment, ``os.environ`` as a rule.
-        flags: value by key (``server.listen``); None counts as not given.
+        config: a TOML file, or None.
+        environ: the environment, usually ``os.environ``.
+        flags: value by key (``server.listen``); None means not given.
 
     Raises:
-        SettingsError: a setting is unknown or wrong; one line names it, where it stands,
-            its value and the rule it breaks.
+        SettingsError: a setting is unknown or invalid; one line names it, its origin, its value
+            and the rule it breaks.
     """
-    state = _state_directory(environ)
-    told: list[tuple[Setting, object, str]] = [
+    # systemd's STATE_DIRECTORY may hold several, separated by colons: ours is the first.
+    state = Path(environ.get("STATE_DIRECTORY", "").split(":")[0] or "var/catalog").absolute()
+    given: list[tuple[Setting, object, str]] = [
         *((s, s.default.format(state=state), "default") for s in SETTINGS),
         *(_from_file(config) if config else ()),
         *_from_environment(environ),
-        *_from_flags(flags),
+        *(
+            (found := _known(key, "flag"), value, f"flag {found.flag or key}")
+            for key, value in flags.items()
+            if value is not None
+        ),
     ]
     sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     origins: dict[str, str] = {}
-    for setting, raw, origin in told:
+    for setting, raw, origin in given:
         section, _, name = setting.key.partition(".")
         try:
             sections[section][name] = setting.rule(raw)
@@ -47,12 +52,6 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
         origins[setting.key] = origin
     built = {section: kind(**sections[section]) for section, kind in SECTIONS.items()}
     return Settings(**built, origins=origins)
-
-
-def _state_directory(environ: Mapping[str, str]) -> Path:
-    # systemd's STATE_DIRECTORY may hold several, separated by colons: ours is the first.
-    told = environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(told or "var/catalog").absolute()
 
 
 def _from_file(config: Path) -> Iterator[tuple[Setting, object, str]]:
@@ -86,13 +85,6 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[Setting, obj
             raise SettingsError(
                 f"environment {variable}: no such setting{_nearest(variable, by_variable)}"
             )
-
-
-def _from_flags(flags: Mapping[str, object]) -> Iterator[tuple[Setting, object, str]]:
-    for key, value in flags.items():
-        if value is not None:
-            setting = _known(key, "flag")
-            yield setting, value, f"flag {setting.flag or key}"
 
 
 def _known(key: str, origin: str) -> Setting:

@@ -277,7 +277,7 @@ def test_what_is_younger_than_the_backup_is_told_and_brought_back(
     assert status == 1
     assert "warning: newer-metadata" in out
     assert f"--repair repoint={operator.row_id('a')}@{newest}" in out
-    assert "Put off: 1 purge; see falcon-catalog dropped" in out
+    assert "Postponed: 1 purge; see falcon-catalog dropped" in out
     (aside,) = operator.folder.glob("catalog.db.replaced-*")
     with closing(sqlite3.connect(aside / "catalog.db")) as old:
         assert old.execute("SELECT * FROM tabulars").fetchall() == before
@@ -318,7 +318,7 @@ def test_a_file_that_differs_is_left_alone(operator: Operator, stopped: Path) ->
     path.write_bytes(b"{}")
     status, out, _ = operator.run("restore", "--replace", str(stopped))
     assert status == 1
-    assert f"Left alone, as it differs from the backup's: file://{path}" in out
+    assert f"Not overwritten, but differs from the backup: file://{path}" in out
     assert path.read_bytes() == b"{}"
 
 

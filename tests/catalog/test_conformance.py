@@ -1,4 +1,4 @@
-"""The check of any catalog: ours passes all of it, one that errs does not, and nothing stays."""
+"""The check: our catalog passes, faulty ones fail, and nothing is left behind."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from falcon_catalog.conformance import check as checks
 from falcon_catalog.conformance.answers import WrongCatalogError
 from falcon_catalog.conformance.catalog import connect
 from falcon_catalog.conformance.operations import ASSUMED, BY_ID, OPERATIONS
-from falcon_catalog.conformance.room import Room
+from falcon_catalog.conformance.sandbox import Sandbox
 from falcon_catalog.store import open_database
 from tests.catalog.serving import Server, serving
 from tests.reference import SPECIFICATION
@@ -30,20 +30,20 @@ Start = Callable[..., Server]
 # What may be absent from the answers of this server, and why.
 _ABSENT = re.compile(
     r"\w+ is not advertised"
-    r"|no --credential was given to ask with"
-    r"|the catalog is asked without a token"
+    r"|no --credential was given"
+    r"|the check runs without a token"
     r"|the plan of an empty table has no plan tasks"
 )
 
 
 def check(url: str, *only: str) -> dict[str, checks.Row]:
-    """Check a catalog, and clear away what that made."""
+    """Check a catalog, and remove what the check created."""
     catalog = connect(url)
-    room = Room(catalog, "check_")
+    sandbox = Sandbox(catalog, "check_")
     try:
-        return {row.subject: row for row in checks.check(catalog, room, only or checks.PROBES)}
+        return {row.subject: row for row in checks.check(catalog, sandbox, only or checks.PROBES)}
     finally:
-        room.clear()
+        sandbox.clear()
 
 
 class TestTable:
@@ -87,13 +87,13 @@ class TestOurs:
         with closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database:
             pair = ("checker", principals.add(database, "checker"))
         catalog = connect(server.url, credential=pair)
-        room = Room(catalog, "check_")
-        rows = {row.subject: row for row in checks.check(catalog, room)}
-        assert room.clear() == []
+        sandbox = Sandbox(catalog, "check_")
+        rows = {row.subject: row for row in checks.check(catalog, sandbox)}
+        assert sandbox.clear() == []
         assert {row.status for row in rows.values()} == {"pass"}, rows
         for subject in ("getToken", "authentication", "createTable"):
             assert {each.status for each in rows[subject].findings} == {"pass"}, rows[subject]
-        with pytest.raises(WrongCatalogError, match="401 was answered"):
+        with pytest.raises(WrongCatalogError, match="expected 200, got 401"):
             connect(server.url)
         with pytest.raises(WrongCatalogError, match="invalid_client"):
             connect(server.url, credential=("checker", "wrong"))
@@ -211,7 +211,7 @@ FAULTS = [
 
 
 class TestOthers:
-    """Catalogs that err are told so."""
+    """Faults of other catalogs are found."""
 
     @pytest.mark.parametrize(
         ("spoil", "subjects"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS]
@@ -328,7 +328,7 @@ class TestCommand:
             ],
         }
 
-    def test_a_failure_is_told_with_its_reason_and_status_1(self, tmp_path: Path) -> None:
+    def test_a_failure_is_reported_with_its_reason_and_status_1(self, tmp_path: Path) -> None:
         def around(app: Any) -> Spoiled:
             return Spoiled(app, status_of("204", "200 OK"))
 
@@ -340,7 +340,7 @@ class TestCommand:
         (failed,) = [each for each in rows["namespaceExists"]["probes"] if each["reason"]]
         assert failed["status"] == rows["namespaceExists"]["status"] == "fail"
         assert "HEAD /v1/default/namespaces/mine_" in failed["reason"]
-        assert "204 is expected, 200 was answered" in failed["reason"]
+        assert "expected 204, got 200" in failed["reason"]
 
     def test_what_is_interrupted_leaves_nothing_behind(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
@@ -363,7 +363,7 @@ class TestCommand:
             ("http://127.0.0.1:99999", "Port out of range"),
             ("http://127.0.0.1:1/?a=b", "neither ? nor #"),
             ("http://127.0.0.1:1", "no Iceberg REST catalog answers: GET /v1/config: no answer"),
-            ("{url}/health/live", "GET /health/live/v1/config: 200 is expected, 404"),
+            ("{url}/health/live", "GET /health/live/v1/config: expected 200, got 404"),
         ],
     )
     def test_a_wrong_uri_is_one_line_and_status_2(

@@ -246,7 +246,7 @@ def set_(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ),
         (set_("definitions/1/specific-name", "add_one_int"), "specific-name 'add_one_int' is th"),
         (set_("definitions/1", definition("int")), "definition-id 'int' is there twice"),
-        (set_("definitions/0/function-type", "macro"), "'macro' is none of udf, udtf"),
+        (set_("definitions/0/function-type", "macro"), "must be one of udf, udtf, got 'macro'"),
         (set_("definitions/0/function-type", "udtf"), "the return-type of a udtf must be a str"),
         (set_("definitions/0/current-version-id", 3), "current-version-id 3 is not in versions"),
         (set_("definitions/0/versions/1", version(1)), "version-id 1 is there twice"),
@@ -255,12 +255,18 @@ def set_(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (set_("definitions/0/parameters/0/type", "decimal(9, 2)"), "has a space or quote in it"),
         (set_("definitions/0/return-type", "'int'"), "has a space or quote in it"),
         (set_("definitions/0/return-type", STRUCT), "missing field element"),
-        (set_("definitions/0/return-type", {"type": "set"}), "'set' is none of list, map, struct"),
+        (
+            set_("definitions/0/return-type", {"type": "set"}),
+            "must be one of list, map, struct, got 'set'",
+        ),
         (set_("definitions/0/return-type", 1), "must be an object, got 1"),
         (set_("definitions/0/return-nullable", 1), "must be true or false, got 1"),
         (set_("definitions/0/versions/0/representations", []), "representations is empty"),
         (set_("definitions/0/versions/0/timestamp-ms", ...), "missing field timestamp-ms"),
-        (set_("definitions/0/versions/0/on-null-input", "x"), "'x' is none of return-null, call"),
+        (
+            set_("definitions/0/versions/0/on-null-input", "x"),
+            "must be one of return-null, call, got 'x'",
+        ),
         (
             set_(
                 "definitions/0/versions/0/representations",
@@ -270,7 +276,7 @@ def set_(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ),
         (
             set_("definitions/0/versions/0/representations/0/type", "python"),
-            "'python' is none of sql",
+            "must be one of sql, got 'python'",
         ),
         (set_("definition-log/0/timestamp-ms", "now"), "must be an integer, got 'now'"),
         (

@@ -1,4 +1,4 @@
-"""Filters in both JSON forms: what they mean, what is left of them, what is refused."""
+"""Filters in both JSON forms: their evaluation, their residuals, and invalid ones."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Known, Verdict
-from falcon_catalog.catalog.scan_planning.expressions import Fields, residual, verdict
+from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Bounds, Match
+from falcon_catalog.catalog.scan_planning.expressions import Fields, evaluate, residual
 from falcon_catalog.catalog.scan_planning.parsing import parse
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns
@@ -41,25 +41,25 @@ FIELDS = Fields(list(BY_ID.values()), case_sensitive=True)
 ID: dict[str, Any] = {"type": "reference", "name": "id"}
 
 
-def known(**facts: Known) -> Any:
-    """Return facts of some columns, by name."""
+def statistics(**bounds: Bounds) -> Any:
+    """Return the statistics of some columns, by name."""
 
-    def of(asked: Column) -> Known:
-        return facts.get(asked.name, Known())
+    def of(asked: Column) -> Bounds:
+        return bounds.get(asked.name, Bounds())
 
     return of
 
 
-def between(low: Any, high: Any) -> Known:
-    return Known(nulls=False, nans=False, lower=low, upper=high)
+def between(low: Any, high: Any) -> Bounds:
+    return Bounds(nulls=False, nans=False, lower=low, upper=high)
 
 
-def judged(predicate: Any, **facts: Known) -> str:
-    return verdict(parse(predicate, FIELDS), known(**facts)).name
+def evaluated(predicate: Any, **bounds: Bounds) -> str:
+    return evaluate(parse(predicate, FIELDS), statistics(**bounds)).name
 
 
-def left_of(predicate: Any, **facts: Known) -> Any:
-    return residual(parse(predicate, FIELDS), known(**facts))
+def left_of(predicate: Any, **bounds: Bounds) -> Any:
+    return residual(parse(predicate, FIELDS), statistics(**bounds))
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def left_of(predicate: Any, **facts: Known) -> Any:
     ],
 )
 def test_a_predicate_may_be_written_in_many_ways(predicate: Any) -> None:
-    assert judged(predicate, id=between(10, 20)) == "NEVER"
-    assert judged(predicate, id=between(1, 2)) in ("ALWAYS", "SOMETIMES")
-    assert left_of(predicate, id=Known()) == predicate
+    assert evaluated(predicate, id=between(10, 20)) == "NEVER"
+    assert evaluated(predicate, id=between(1, 2)) in ("ALWAYS", "SOMETIMES")
+    assert left_of(predicate, id=Bounds()) == predicate
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ def test_a_32_bit_float_is_compared_both_ways() -> None:
     rounded = 0.10000000149011612  # 0.1 as a float holds it
     equal = {"type": "eq", "term": "f", "value": 0.1}
     greater = {"type": "gt", "term": "f", "value": 0.1}
-    assert judged(equal, f=between(rounded, rounded)) == "SOMETIMES"
-    assert judged(greater, f=between(rounded, rounded)) == "SOMETIMES"
-    assert judged(greater, f=between(0.0, 0.05)) == "NEVER"
-    assert judged({"type": "eq", "term": "f", "value": 0.5}, f=between(0.5, 0.5)) == "ALWAYS"
+    assert evaluated(equal, f=between(rounded, rounded)) == "SOMETIMES"
+    assert evaluated(greater, f=between(rounded, rounded)) == "SOMETIMES"
+    assert evaluated(greater, f=between(0.0, 0.05)) == "NEVER"
+    assert evaluated({"type": "eq", "term": "f", "value": 0.5}, f=between(0.5, 0.5)) == "ALWAYS"
 
 
 @pytest.mark.parametrize(
@@ -201,16 +201,16 @@ def test_a_32_bit_float_is_compared_both_ways() -> None:
         },
     ],
 )
-def test_what_planning_cannot_judge_is_left_to_the_reader(predicate: Any) -> None:
-    for facts in (Known(), ONLY_NULLS, between(5, 5)):
+def test_what_planning_cannot_evaluate_is_left_to_the_reader(predicate: Any) -> None:
+    for bounds in (Bounds(), ONLY_NULLS, between(5, 5)):
         asked = parse(predicate, FIELDS)
-        assert verdict(asked, lambda _column, facts=facts: facts) == Verdict.SOMETIMES
-        assert residual(asked, lambda _column, facts=facts: facts) == predicate
+        assert evaluate(asked, lambda _column, bounds=bounds: bounds) == Match.SOMETIMES
+        assert residual(asked, lambda _column, bounds=bounds: bounds) == predicate
 
 
 def test_nested_columns_are_named_in_full() -> None:
     predicate = {"type": "eq", "term": "place.city", "value": "x"}
-    assert judged(predicate, city=between("a", "b")) == "NEVER"
+    assert evaluated(predicate, city=between("a", "b")) == "NEVER"
 
 
 def test_case_matters_unless_it_must_not() -> None:
@@ -369,4 +369,4 @@ def test_nothing_but_a_400_comes_of_damage(value: Any) -> None:
     except BadRequestError as error:
         assert error.message  # noqa: PT017 - any message will do
         return
-    residual(parsed, known())
+    residual(parsed, statistics())

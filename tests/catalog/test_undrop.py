@@ -161,7 +161,7 @@ class TestUndrop:
         again = CliRunner().invoke(main, ["undrop", number, *flags])
         assert again.exit_code == 1
         assert "does not exist" in again.output
-        assert "Nothing is due" in CliRunner().invoke(main, ["maintain", *flags]).output
+        assert "Nothing to do" in CliRunner().invoke(main, ["maintain", *flags]).output
 
 
 class TestLettingGo:
@@ -401,7 +401,7 @@ def test_nothing_is_released_while_the_warehouse_is_not_mounted(
                 main, ["maintain", *flags, "--warehouse", f"file://{ns.warehouse}"]
             )
             assert done.exit_code == 1
-            assert "Nothing of it was forgotten or purged" in done.output
+            assert "Nothing in it was removed or purged" in done.output
         else:
             with pytest.raises(WarehouseUnavailableError):
                 purge_expired(catalog_of(ns))

@@ -17,8 +17,8 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_every_operation_has_its_row() -> None:
-    told = [row[:2] for row in rows("Operations")]
-    assert told == [[f"`{each.id}`", f"`{each.endpoint}`"] for each in OPERATIONS]
+    listed = [row[:2] for row in rows("Operations")]
+    assert listed == [[f"`{each.id}`", f"`{each.endpoint}`"] for each in OPERATIONS]
 
 
 def test_every_rule_has_its_row() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.metadata import append_log, table
-from falcon_catalog.metadata.append_log import CHUNK, History
+from falcon_catalog.metadata.append_log import CHUNK, History, with_values
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.gzip_join import GzipJoin, Zipped, compress
 from tests.metadata.test_histories import RANDOM
@@ -187,8 +187,8 @@ class TestHistory:
             with pytest.raises(IndexError):
                 grown[len(items)]
             wanted = {0, 3, len(items) - 1, 99}
-            assert grown.with_values("id", wanted) == [i for i in items if i["id"] in wanted]
-            assert grown.with_values("text", {"no"}) == []
+            assert with_values(grown, "id", wanted) == [i for i in items if i["id"] in wanted]
+            assert with_values(grown, "text", {"no"}) == []
             assert bool(grown.opened) == bool(items)
             assert len(grown.opened) <= size
             assert grown.sealed.crc == zlib.crc32(b"".join(r.text for r in grown.sealed.chunks))
@@ -196,7 +196,7 @@ class TestHistory:
     def test_a_field_that_is_looked_up_need_not_be_unique(self) -> None:
         with runs_of(1):
             items = [{"id": 1, "n": 1}, {"id": 1, "n": 2}, {"id": 2, "n": 3}]
-            assert History.of(items, "id").with_values("id", {1}) == items[:2]
+            assert with_values(History.of(items, "id"), "id", {1}) == items[:2]
 
 
 class TestDeflate:

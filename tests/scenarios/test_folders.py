@@ -145,7 +145,7 @@ class TestPurges:
         assert ids_in(ns.url) == [2]
         done = CliRunner().invoke(main, ["doctor", "--repair", repair, *flags(ns.folder)])
         assert done.exit_code == 0, done.output
-        assert maintain(ns.folder) == "Nothing is due.\n"
+        assert maintain(ns.folder) == "Nothing to do.\n"
         assert ids_in(ns.url) == [2]
 
     @pytest.mark.parametrize("drop", ["DELETE", "unregister"])
@@ -274,9 +274,9 @@ class TestBesideWriters:
         filled(client, "ns.t", 1)
         client.purge_table("ns.t")
         done = CliRunner().invoke(main, ["maintain", *flags(ns.folder)])
-        assert done.output == "Nothing is due.\n"
+        assert done.output == "Nothing to do.\n"
         CliRunner().invoke(main, ["undrop", "1", *flags(ns.folder)])
-        assert maintain(ns.folder) == "Nothing is due.\n"
+        assert maintain(ns.folder) == "Nothing to do.\n"
         assert ids_in(ns.url) == [1]
 
 

@@ -162,7 +162,7 @@ def test_help_teaches_with_examples(cli: Any) -> None:
         for setting in SETTINGS:
             if setting.flag:
                 value = "" if setting.default == "false" else " VALUE"
-                assert f"{setting.flag}{value} " in text
+                assert f"{setting.flag}{value}" in text
                 assert setting.help in text
 
 

@@ -1,4 +1,4 @@
-"""What is known of a column's values in a file, and what that says of a test on them."""
+"""Bounds of a column's values in a file, and how many rows pass a check given them."""
 
 import operator
 from bisect import bisect_left, bisect_right
@@ -13,49 +13,49 @@ _ORDERINGS = {
     "gt": operator.gt,
     "gt-eq": operator.ge,
 }
-_MOST_CANDIDATES = 200  # literals of an IN that are looked at one by one
+_MOST_CANDIDATES = 200  # literals of an IN that are checked one by one
 
 
-class Verdict(IntEnum):
-    """How many of some rows pass a predicate; ``min`` is AND, ``max`` is OR."""
+class Match(IntEnum):
+    """How many rows match a predicate; ``min`` is AND, ``max`` is OR."""
 
     NEVER = 0
     SOMETIMES = 1
     ALWAYS = 2
 
-    def inverted(self) -> "Verdict":
-        """Return the verdict of the opposite predicate."""
-        return Verdict(Verdict.ALWAYS - self)
+    def inverted(self) -> "Match":
+        """Return the match of the opposite predicate."""
+        return Match(Match.ALWAYS - self)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """Facts that hold for every row of a file, or of many files."""
+class Bounds:
+    """Bounds of a column's values that hold for every row of a file, or of many files."""
 
     nulls: bool = True
     """Whether there may be nulls."""
     nans: bool | None = None
-    """Whether there are NaNs; None when nobody counted."""
+    """Whether there are NaNs; None if they were not counted."""
     values: bool = True
-    """Whether there may be anything else."""
+    """Whether there may be other values."""
     lower: Any = None
-    """No value is smaller; None is not known."""
+    """A lower bound; None if unknown."""
     upper: Any = None
-    """No value is greater; None is not known."""
+    """An upper bound; None if unknown."""
     prefix: str | bytes | None = None
-    """Every value begins so."""
+    """A prefix of all values; None if unknown."""
     buckets: tuple[tuple[int, int], ...] = ()
-    """Number of buckets, and the one that every value falls into."""
+    """Numbers of buckets, each with the bucket of all values."""
 
-    def __and__(self, other: "Known") -> "Known":
-        """Return what is known when both hold."""
+    def __and__(self, other: "Bounds") -> "Bounds":
+        """Return the bounds when both hold."""
         lower = _tightest(max, self.lower, other.lower)
         upper = _tightest(min, self.upper, other.upper)
         if lower is not None and upper is not None and lower > upper:
-            lower = upper = None  # they contradict: believe neither
+            lower = upper = None  # they contradict each other: use neither
         prefixes = [p for p in (self.prefix, other.prefix) if p is not None]
         nans = (self.nans, other.nans)
-        return Known(
+        return Bounds(
             nulls=self.nulls and other.nulls,
             nans=False if False in nans else True if True in nans else None,
             values=self.values and other.values,
@@ -65,8 +65,8 @@ class Known:
             buckets=self.buckets + other.buckets,
         )
 
-    def overlaps(self, other: "Known") -> bool:
-        """Tell whether a value of the one may equal a value of the other, nulls included."""
+    def overlaps(self, other: "Bounds") -> bool:
+        """Return whether a value in these bounds may equal one in the others, nulls included."""
         if (self.nulls and other.nulls) or (self.nans is not False and other.nans is not False):
             return True
         if not (self.values and other.values):
@@ -76,115 +76,106 @@ class Known:
         return not (below or above)
 
 
-ONLY_NULLS = Known(nulls=True, nans=False, values=False)
+ONLY_NULLS = Bounds(nulls=True, nans=False, values=False)
+
+
+BucketOf = Callable[[int, Any], int | None]
+"""Returns the bucket of a literal among a number of buckets; None if it cannot be computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One comparison of a column, or of a transform of it, with literals.
+    """A comparison of a column, or of a transform of it, with literals.
 
     ``inverted`` is the opposite: ``not-eq`` is an inverted ``eq``.
     """
 
     operation: str
-    literals: tuple[Any, ...] = ()  # in order, without doubles
+    literals: tuple[Any, ...] = ()  # sorted, without duplicates
     inverted: bool = False
 
+    def evaluate(self, bounds: Bounds, bucket_of: BucketOf) -> Match:
+        """Return how many rows pass.
 
-def judge(test: Check, known: Known, bucket_of: Callable[[int, Any], int | None]) -> Verdict:
-    """Say how many rows pass a test.
+        Nulls and NaNs are evaluated separately: where SQL, the expressions specification and
+        engines disagree on them, the result is SOMETIMES, and the reader decides.
+        """
+        matches = set()
+        if bounds.nulls:
+            matches.add(self._evaluate_null())
+        if bounds.nans is not False:
+            matches.add(self._evaluate_nan(counted=bounds.nans is True))
+        if bounds.values:
+            match = self._evaluate_values(bounds, bucket_of)
+            matches.add(match.inverted() if self.inverted else match)
+        if not matches:
+            return Match.NEVER
+        return matches.pop() if len(matches) == 1 else Match.SOMETIMES
 
-    Nulls and NaNs are judged apart: where SQL, the expressions specification and engines
-    disagree on them, the answer is SOMETIMES, and the reader decides.
+    def _evaluate_null(self) -> Match:
+        if self.operation == "is-null":
+            return Match.NEVER if self.inverted else Match.ALWAYS
+        # SQL drops nulls from `x != 1`; the expressions specification does not.
+        return Match.SOMETIMES if self.inverted else Match.NEVER
 
-    Args:
-        test: what is asked.
-        known: what is known of the tested values.
-        bucket_of: returns the bucket of a literal among so many, None if it cannot tell.
-    """
-    verdicts = set()
-    if known.nulls:
-        verdicts.add(_judge_null(test))
-    if known.nans is not False:
-        verdicts.add(_judge_nan(test, counted=known.nans is True))
-    if known.values:
-        verdict = _judge_values(test, known, bucket_of)
-        verdicts.add(verdict.inverted() if test.inverted else verdict)
-    if not verdicts:
-        return Verdict.NEVER
-    return verdicts.pop() if len(verdicts) == 1 else Verdict.SOMETIMES
+    def _evaluate_nan(self, *, counted: bool) -> Match:
+        if self.operation == "is-nan":
+            return Match.NEVER if self.inverted else Match.ALWAYS
+        if self.operation in ("eq", "in", "is-null"):
+            return Match.ALWAYS if self.inverted else Match.NEVER
+        if self.inverted:
+            return Match.SOMETIMES
+        # By the specification NaN is greater than nothing; DuckDB and Spark put it above all.
+        greater = self.operation in ("gt", "gt-eq")
+        return Match.SOMETIMES if greater and counted else Match.NEVER
 
-
-def _judge_null(test: Check) -> Verdict:
-    if test.operation == "is-null":
-        return Verdict.NEVER if test.inverted else Verdict.ALWAYS
-    # SQL drops nulls from `x != 1`; the expressions specification does not.
-    return Verdict.SOMETIMES if test.inverted else Verdict.NEVER
-
-
-def _judge_nan(test: Check, *, counted: bool) -> Verdict:
-    if test.operation == "is-nan":
-        return Verdict.NEVER if test.inverted else Verdict.ALWAYS
-    if test.operation in ("eq", "in", "is-null"):
-        return Verdict.ALWAYS if test.inverted else Verdict.NEVER
-    if test.inverted:
-        return Verdict.SOMETIMES
-    # By the specification NaN is greater than nothing; DuckDB and Spark put it above all.
-    greater = test.operation in ("gt", "gt-eq")
-    return Verdict.SOMETIMES if greater and counted else Verdict.NEVER
-
-
-def _judge_values(
-    test: Check, known: Known, bucket_of: Callable[[int, Any], int | None]
-) -> Verdict:
-    operation, lower, upper = test.operation, known.lower, known.upper
-    if operation in ("is-null", "is-nan"):
-        return Verdict.NEVER
-    if operation in ("eq", "in"):
-        return _judge_equal(test.literals, known, bucket_of)
-    literal = test.literals[0]
-    if operation == "starts-with":
-        return _judge_prefix(literal, known)
-    compare = _ORDERINGS[operation]
-    best, worst = (upper, lower) if operation in ("lt", "lt-eq") else (lower, upper)
-    always = best is not None and bool(compare(best, literal))
-    never = worst is not None and not compare(worst, literal)
-    return _between(always, never)
+    def _evaluate_values(self, bounds: Bounds, bucket_of: BucketOf) -> Match:
+        operation, lower, upper = self.operation, bounds.lower, bounds.upper
+        if operation in ("is-null", "is-nan"):
+            return Match.NEVER
+        if operation in ("eq", "in"):
+            return _evaluate_equal(self.literals, bounds, bucket_of)
+        literal = self.literals[0]
+        if operation == "starts-with":
+            return _evaluate_prefix(literal, bounds)
+        compare = _ORDERINGS[operation]
+        best, worst = (upper, lower) if operation in ("lt", "lt-eq") else (lower, upper)
+        always = best is not None and bool(compare(best, literal))
+        never = worst is not None and not compare(worst, literal)
+        return _between(always, never)
 
 
-def _between(always: bool, never: bool) -> Verdict:  # noqa: FBT001
-    return Verdict.ALWAYS if always else Verdict.NEVER if never else Verdict.SOMETIMES
+def _between(always: bool, never: bool) -> Match:  # noqa: FBT001
+    return Match.ALWAYS if always else Match.NEVER if never else Match.SOMETIMES
 
 
-def _judge_equal(
-    literals: Sequence[Any], known: Known, bucket_of: Callable[[int, Any], int | None]
-) -> Verdict:
-    lower, upper = known.lower, known.upper
+def _evaluate_equal(literals: Sequence[Any], bounds: Bounds, bucket_of: BucketOf) -> Match:
+    lower, upper = bounds.lower, bounds.upper
     first = 0 if lower is None else bisect_left(literals, lower)
     last = len(literals) if upper is None else bisect_right(literals, upper)
     possible = last > first
     if possible and last - first <= _MOST_CANDIDATES:
-        possible = any(_is_possible(one, known, bucket_of) for one in literals[first:last])
+        possible = any(_is_possible(one, bounds, bucket_of) for one in literals[first:last])
     if not possible:
-        return Verdict.NEVER
+        return Match.NEVER
     certain = lower is not None and lower == upper
-    return Verdict.ALWAYS if certain else Verdict.SOMETIMES
+    return Match.ALWAYS if certain else Match.SOMETIMES
 
 
-def _is_possible(literal: Any, known: Known, bucket_of: Callable[[int, Any], int | None]) -> bool:
-    if known.prefix is not None and not literal.startswith(known.prefix):
+def _is_possible(literal: Any, bounds: Bounds, bucket_of: BucketOf) -> bool:
+    if bounds.prefix is not None and not literal.startswith(bounds.prefix):
         return False
-    return all(bucket_of(count, literal) in (bucket, None) for count, bucket in known.buckets)
+    return all(bucket_of(count, literal) in (bucket, None) for count, bucket in bounds.buckets)
 
 
-def _judge_prefix(literal: str, known: Known) -> Verdict:
-    if known.prefix is not None:
-        if known.prefix.startswith(literal):  # type: ignore[arg-type]
-            return Verdict.ALWAYS
-        if not literal.startswith(known.prefix):  # type: ignore[arg-type]
-            return Verdict.NEVER
+def _evaluate_prefix(literal: str, bounds: Bounds) -> Match:
+    if bounds.prefix is not None:
+        if bounds.prefix.startswith(literal):  # type: ignore[arg-type]
+            return Match.ALWAYS
+        if not literal.startswith(bounds.prefix):  # type: ignore[arg-type]
+            return Match.NEVER
     size = len(literal)
-    lower, upper = known.lower, known.upper
+    lower, upper = bounds.lower, bounds.upper
     never = (lower is not None and lower[:size] > literal) or (
         upper is not None and upper[:size] < literal
     )
@@ -192,6 +183,6 @@ def _judge_prefix(literal: str, known: Known) -> Verdict:
     return _between(always, never)
 
 
-def _tightest(choose: Callable[[Iterable[Any]], Any], *bounds: Any) -> Any:
-    present = [bound for bound in bounds if bound is not None]
+def _tightest(choose: Callable[[Iterable[Any]], Any], *values: Any) -> Any:
+    present = [value for value in values if value is not None]
     return choose(present) if present else None

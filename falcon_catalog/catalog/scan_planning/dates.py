@@ -1,4 +1,4 @@
-"""Days, months and years of the proleptic Gregorian calendar, without Python's year 9999.
+"""Days, months and years of the proleptic Gregorian calendar, also beyond the year 9999.
 
 Dates are days since 1970-01-01; timestamps are micro- or nanoseconds since that midnight.
 """
@@ -19,11 +19,11 @@ PER_DAY = {
     "timestamp_ns": MICROS_PER_DAY * NANOS_PER_MICRO,
     "timestamptz_ns": MICROS_PER_DAY * NANOS_PER_MICRO,
 }
-"""What a day counts in each type that has days."""
+"""The length of a day in the unit of each type."""
 
 
 def days_of(year: int, month: int, day: int) -> int:
-    """Return the days since 1970-01-01 of a date that exists."""
+    """Return the days since 1970-01-01 of a valid date."""
     # Years begin in March here, so that a leap day is the last day of its year.
     shifted = year - (month <= _FEBRUARY)
     era, of_era = divmod(shifted, 400)
@@ -44,7 +44,7 @@ def date_of(days: int) -> tuple[int, int, int]:
 
 
 def ordinal(unit: str, value: int, kind: str) -> int:
-    """Return which year, month, day or hour since 1970 a date or timestamp lies in."""
+    """Return the year, month, day or hour since 1970 of a date or timestamp."""
     if unit == "hour":
         return value // (PER_DAY[kind] // HOURS_PER_DAY)
     days = value // PER_DAY[kind]

@@ -1,10 +1,10 @@
-"""Filters, bound to columns: how many rows of a file pass, and what is left to ask of them."""
+"""Filters bound to columns: how many rows of a file match, and the residual filter."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from falcon_catalog.catalog.scan_planning.bounds import Check, Known, Verdict, judge
+from falcon_catalog.catalog.scan_planning.bounds import Bounds, Check, Match
 from falcon_catalog.catalog.scan_planning.iceberg import bucket_function
 from falcon_catalog.catalog.scan_planning.transforms import transformed
 from falcon_catalog.errors import BadRequestError, show
@@ -24,10 +24,10 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One predicate: its JSON as the client wrote it, and what planning makes of it.
+    """One predicate, as the client wrote it and as planning evaluates it.
 
-    Several ``checks`` are several ways to read one literal, none means that planning cannot
-    judge the predicate: the reader will.
+    Several ``checks`` are several readings of one literal; none means that only the reader can
+    evaluate the predicate.
     """
 
     json: dict[str, Any]
@@ -37,21 +37,21 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Junction:
-    """Predicates that must ``all`` hold, or of which one must."""
+    """Predicates that must ``all`` hold, or one of which must."""
 
     all: bool
     children: tuple["Expression", ...]
 
 
 Expression = bool | Leaf | Junction
-Facts = Callable[[Column], Known]
-"""What is known of a column in the file that is judged."""
+Statistics = Callable[[Column], Bounds]
+"""Returns the bounds of a column in the file that is evaluated."""
 
 
 class Fields:
-    """The columns that a request may name; one that was renamed may be there twice.
+    """The columns that a request may name; a renamed one may appear twice.
 
-    A request may name as many columns as a table has: each is found without a walk over all.
+    Lookups are indexed: a request may name as many columns as a table has.
     """
 
     def __init__(self, columns: Sequence[Column], case_sensitive: bool) -> None:  # noqa: FBT001
@@ -83,31 +83,31 @@ class Fields:
         raise BadRequestError(f"Invalid {where}: cannot find a column with id {show(field_id)}")
 
     def key(self, name: str) -> str:
-        """Return the form in which two names of one column are equal."""
+        """Return a name in the form that is compared."""
         return name if self._case_sensitive else name.lower()
 
 
-def verdict(expression: Expression, facts: Facts) -> Verdict:
-    """Say how many of a file's rows pass a filter."""
+def evaluate(expression: Expression, statistics: Statistics) -> Match:
+    """Return how many of a file's rows match a filter."""
     if isinstance(expression, bool):
-        return Verdict.ALWAYS if expression else Verdict.NEVER
+        return Match.ALWAYS if expression else Match.NEVER
     if isinstance(expression, Leaf):
-        return _verdict_of_leaf(expression, facts)
-    verdicts = (verdict(child, facts) for child in expression.children)
-    return min(verdicts) if expression.all else max(verdicts)
+        return _evaluate_leaf(expression, statistics)
+    matches = (evaluate(child, statistics) for child in expression.children)
+    return min(matches) if expression.all else max(matches)
 
 
-def residual(expression: Expression, facts: Facts) -> Predicate:
-    """Return what is left to ask of each row once the facts of its file are known."""
+def residual(expression: Expression, statistics: Statistics) -> Predicate:
+    """Return the filter that remains for each row, given the statistics of its file."""
     if isinstance(expression, bool):
         return expression
     if isinstance(expression, Leaf):
-        judged = _verdict_of_leaf(expression, facts)
-        return expression.json if judged == Verdict.SOMETIMES else judged == Verdict.ALWAYS
+        match = _evaluate_leaf(expression, statistics)
+        return expression.json if match == Match.SOMETIMES else match == Match.ALWAYS
     settles = not expression.all  # one false settles AND, one true settles OR
     parts = []
     for child in expression.children:
-        part = residual(child, facts)
+        part = residual(child, statistics)
         if part is settles:
             return settles
         if not isinstance(part, bool):
@@ -115,23 +115,19 @@ def residual(expression: Expression, facts: Facts) -> Predicate:
     return _joined("and" if expression.all else "or", parts) if parts else expression.all
 
 
-def _verdict_of_leaf(leaf: Leaf, facts: Facts) -> Verdict:
+def _evaluate_leaf(leaf: Leaf, statistics: Statistics) -> Match:
     if leaf.term is None or not leaf.checks:
-        return Verdict.SOMETIMES
-    column, transform = leaf.term.column, leaf.term.transform
-    known = transformed(transform, column.type, facts(column))
-    # Only a column itself can be known by its bucket, a transform of it cannot.
-    hashed = bucket_function(column.type) if known.buckets else _no_bucket
-    verdicts = {judge(test, known, hashed) for test in leaf.checks}
-    return verdicts.pop() if len(verdicts) == 1 else Verdict.SOMETIMES
-
-
-def _no_bucket(_count: int, _value: Any) -> None:
-    return None
+        return Match.SOMETIMES
+    column = leaf.term.column
+    bounds = transformed(leaf.term.transform, column.type, statistics(column))
+    # Only of a column itself can the bucket be known, not of a transform of it.
+    bucket_of = bucket_function(column.type) if bounds.buckets else lambda _count, _value: None
+    matches = {check.evaluate(bounds, bucket_of) for check in leaf.checks}
+    return matches.pop() if len(matches) == 1 else Match.SOMETIMES
 
 
 def _joined(word: str, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Join predicates in a tree that is no deeper than it must be."""
+    """Join predicates in a balanced tree."""
     if len(parts) == 1:
         return parts[0]
     middle = len(parts) // 2

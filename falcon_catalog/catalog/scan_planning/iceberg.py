@@ -1,7 +1,7 @@
-"""What planning takes from PyIceberg: its Avro reader and its bucket hash.
+"""PyIceberg's Avro reader and bucket hash.
 
-The server starts without PyIceberg, so that it is imported here, in functions, and nowhere
-else. Rows of manifest lists and manifests come back as dicts by Iceberg's field ids.
+The server starts without PyIceberg, so it is imported only here, in functions. Rows of manifest
+lists and manifests are returned as dicts by Iceberg's field ids.
 """
 
 import io
@@ -30,14 +30,14 @@ class Entries:
 
 
 def read_manifest_list(content: bytes, location: str) -> list[dict[int, Any]]:
-    """Return the manifests that a manifest list names.
+    """Return the entries of a manifest list.
 
     Raises:
-        BadRequestError: it is no manifest list, or is cut short.
+        BadRequestError: it is not a manifest list, or is truncated.
     """
     from pyiceberg.manifest import MANIFEST_LIST_FILE_SCHEMAS  # noqa: PLC0415
 
-    # Counts are required in v2, and missing in the lists of some writers: nobody needs them.
+    # Counts are required in v2, but some writers omit them, and planning does not use them.
     wanted = {500, 501, 502, 503, 507, 515, 517, 520}
     fields = [f for f in MANIFEST_LIST_FILE_SCHEMAS[3].fields if f.field_id in wanted]
     ids = [field.field_id for field in fields]
@@ -49,7 +49,7 @@ def read_manifest(content: bytes, location: str) -> Entries:
     """Return the entries of a manifest.
 
     Raises:
-        BadRequestError: it is no manifest, or is cut short.
+        BadRequestError: it is not a manifest, or is truncated.
     """
     from pyiceberg.manifest import MANIFEST_ENTRY_SCHEMAS  # noqa: PLC0415
 
@@ -64,7 +64,10 @@ def read_manifest(content: bytes, location: str) -> Entries:
         file = dict(zip(file_ids, entry.pop(_DATA_FILE), strict=True))
         file[_PARTITION] = tuple(file[_PARTITION])
         entries.append((entry, file))
-    return Entries(dict(avro.header.meta), _partition_ids(avro.schema), entries)
+    data_file = avro.schema.find_field(_DATA_FILE).field_type
+    partition = data_file.field(_PARTITION).field_type
+    partition_ids = tuple(field.field_id for field in partition.fields)
+    return Entries(dict(avro.header.meta), partition_ids, entries)
 
 
 def bucket_function(kind: Type) -> Callable[[int, Any], int | None]:
@@ -72,22 +75,17 @@ def bucket_function(kind: Type) -> Callable[[int, Any], int | None]:
 
     It returns None for a value that the type cannot hold.
     """
+    is_decimal, scale = base_name(kind) == "decimal", scale_of(kind)
 
     def bucket(count: int, value: Any) -> int | None:
-        exact = _exact(kind, value)
-        return None if exact is None else _hasher(str(kind), count)(exact)
+        if is_decimal:
+            unscaled = unscaled_of(value, scale)
+            value = None if unscaled is None else decimal_of(unscaled, scale)
+        elif isinstance(value, float):
+            value = int(value) if value.is_integer() else None
+        return None if value is None else _hasher(str(kind), count)(value)
 
     return bucket
-
-
-def _exact(kind: Type, value: Any) -> Any | None:
-    name = base_name(kind)
-    if name == "decimal":
-        unscaled = unscaled_of(value, scale_of(kind))
-        return None if unscaled is None else decimal_of(unscaled, scale_of(kind))
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    return value
 
 
 @lru_cache(maxsize=64)
@@ -122,14 +120,14 @@ def _read(content: bytes, location: str, fields: Any) -> tuple[Any, list[Any]]:
     _read_doubles_exactly()
     try:
         with AvroFile[Any](_in_memory(content, location), Schema(*fields)) as avro:
-            # PyIceberg takes a torn block for the end of the file: rows would be lost unseen.
+            # PyIceberg reads a truncated block as the end of the file: rows would be lost silently.
             if not content.endswith(avro.header.sync):
                 raise BadRequestError(f"Avro file {location} is cut short")
             return avro, [_plain(row) for row in avro]
     except (BadRequestError, MemoryError):
         raise
     except Exception as error:
-        # Whatever a damaged file does to the reader, it is the file that is wrong.
+        # A damaged file may raise anything in the reader.
         raise BadRequestError(f"File {location} is no Iceberg manifest: {error!r}") from error
 
 
@@ -137,8 +135,8 @@ def _read(content: bytes, location: str, fields: Any) -> tuple[Any, list[Any]]:
 def _read_doubles_exactly() -> None:
     """Keep PyIceberg from rounding the doubles in manifests to single precision.
 
-    Files would be left out of scans by partitions that are not theirs. Mended upstream by
-    apache/iceberg-python pull request 3808, which is not in 0.12.0.
+    Scans would skip files by rounded partition values. Fixed upstream by apache/iceberg-python pull
+    request 3808, which is not in 0.12.0.
     """
     from pyiceberg.avro.reader import DoubleReader  # noqa: PLC0415
 
@@ -150,7 +148,7 @@ def _read_doubles_exactly() -> None:
 
 
 def _plain(row: Any) -> Any:
-    """Turn PyIceberg's records into tuples, all the way down."""
+    """Convert PyIceberg's records to tuples, recursively."""
     if hasattr(row, "_data"):
         return tuple(_plain(value) for value in row._data)  # noqa: SLF001 - no other way to iterate
     if isinstance(row, list):
@@ -158,16 +156,11 @@ def _plain(row: Any) -> Any:
     return row
 
 
-def _partition_ids(schema: Any) -> tuple[int, ...]:
-    data_file = schema.find_field(_DATA_FILE).field_type
-    return tuple(f.field_id for f in data_file.field(_PARTITION).field_type.fields)
-
-
 def _in_memory(content: bytes, location: str) -> Any:
     from pyiceberg.io import InputFile  # noqa: PLC0415
 
     class Content(InputFile):
-        """A file that was read already: by our own FileIO, which minds where it may read."""
+        """A file that was already read through the catalog's FileIO, which checks locations."""
 
         def __len__(self) -> int:
             return len(content)

@@ -1,4 +1,4 @@
-"""Literals of filters: what a client writes in JSON, as a value of the column's type.
+"""Literals of filters: the JSON of a client as a value of the column's type.
 
 Source: the expressions specification, "JSON serialization". Numbers stand for dates (days),
 times and timestamps (microseconds) too, as Java and PyIceberg send them.
@@ -28,7 +28,7 @@ _NANO_DIGITS = 9
 def parse(kind: Type, value: Any, where: str) -> Any | None:
     """Return a literal as a value of type ``kind``.
 
-    None is a literal that is right, but that planning does not compare with this type.
+    None is a valid literal that planning does not compare with this type.
 
     Raises:
         BadRequestError: it is no value of the type.
@@ -48,18 +48,20 @@ def parse(kind: Type, value: Any, where: str) -> Any | None:
 
 
 def convert(kind: Type, given: Type, value: Any, where: str) -> Any | None:
-    """Return a literal that says its own type as a value of the column's type."""
+    """Return a literal with a type of its own as a value of the column's type."""
     ours, theirs = base_name(kind), base_name(given)
+    parsed = parse(given, value, where)
     if ours == theirs or {ours, theirs} <= _NUMBERS or {ours, theirs} <= {"fixed", "binary"}:
-        return parse(kind, _plain(given, value, where), where)
-    parse(given, value, where)
+        # The column's type reads numbers of any type, and other literals as they are written.
+        number = parsed if isinstance(parsed, int | float | Decimal) else value
+        return parse(kind, number, where)
     if theirs in dates.PER_DAY and ours in dates.PER_DAY:
-        return None  # comparable by promotion; the client's reader will do it
+        return None  # comparable by promotion, which is left to the client's reader
     raise BadRequestError(f"Invalid {where}: a {given} cannot be compared with a {kind}")
 
 
 def float_neighbours(value: float | Decimal) -> list[float]:
-    """Return the values that a literal may mean beside a 32-bit column: itself, and rounded."""
+    """Return the values that a literal may mean for a 32-bit column: itself, and rounded."""
     exact = float(value)
     try:
         rounded = struct.unpack("<f", struct.pack("<f", exact))[0]
@@ -68,21 +70,15 @@ def float_neighbours(value: float | Decimal) -> list[float]:
     return [exact] if rounded == exact else [exact, rounded]
 
 
-def _plain(given: Type, value: Any, where: str) -> Any:
-    """Check a literal by its own type, and return it in a form that the column's type reads."""
-    parsed = parse(given, value, where)
-    return parsed if isinstance(parsed, int | float | Decimal) else value
-
-
 def _boolean(_name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(value)  # noqa: TRY004 - told as a 400 above
+        raise ValueError(value)  # noqa: TRY004 - a 400 above
     return value
 
 
 def _number(name: str, value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError(value)  # noqa: TRY004 - told as a 400 above
+        raise ValueError(value)  # noqa: TRY004 - a 400 above
     if isinstance(value, str):
         if name in ("float", "double") and value in ("Infinity", "-Infinity"):
             return float(value)
@@ -98,7 +94,7 @@ def _number(name: str, value: Any) -> Any:
 
 def _text(_name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(value)  # noqa: TRY004 - told as a 400 above
+        raise ValueError(value)  # noqa: TRY004 - a 400 above
     return value
 
 
@@ -107,18 +103,10 @@ def _bytes(name: str, value: Any) -> bytes:
     return uuid.UUID(text).bytes if name == "uuid" else bytes.fromhex(text)
 
 
-def _date(_name: str, value: Any) -> int:
-    return _whole(value) if _is_whole(value) else _days(_text("", value))
-
-
-def _time(_name: str, value: Any) -> int | None:
-    return _whole(value) if _is_whole(value) else _ticks(_text("", value), _MICRO_DIGITS)
-
-
 def _timestamp(name: str, value: Any) -> int | None:
     nanos = name.endswith("_ns")
     if _is_whole(value):
-        return None if nanos else _whole(value)  # whether these are micro- or nanoseconds
+        return None if nanos else value  # of nanosecond types the unit is ambiguous
     match = _ZONE.fullmatch(_text(name, value))
     day, letter, time = (match[1] if match else "").partition("T")
     if match is None or not letter:
@@ -136,13 +124,11 @@ def _timestamp(name: str, value: Any) -> int | None:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _whole(value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
     if not -(2**63) <= value < 2**63:
         raise ValueError(value)
-    return value
+    return True
 
 
 def _days(text: str) -> int:
@@ -177,7 +163,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(_NUMBERS, _number),
     "string": _text,
     **dict.fromkeys(("uuid", "fixed", "binary"), _bytes),
-    "date": _date,
-    "time": _time,
+    "date": lambda _, value: value if _is_whole(value) else _days(_text("", value)),
+    "time": lambda _, value: value if _is_whole(value) else _ticks(_text("", value), _MICRO_DIGITS),
     **dict.fromkeys(("timestamp", "timestamptz", "timestamp_ns", "timestamptz_ns"), _timestamp),
 }

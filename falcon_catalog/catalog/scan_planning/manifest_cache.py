@@ -1,7 +1,7 @@
-"""Manifests kept in memory: opened once, planned over many times.
+"""Cache of manifests, which are read once and planned over many times.
 
-A manifest never changes: writers give each a path of its own. Its length, which the manifest list
-tells, is part of what it is known by, so that a file of another length is another manifest.
+A manifest never changes: writers give each its own path. The key includes the length from the
+manifest list, so that a file of another length is another manifest.
 """
 
 import sys
@@ -16,7 +16,7 @@ _SAMPLES = 8
 
 
 class Key(NamedTuple):
-    """Which manifest."""
+    """The key of a manifest."""
 
     path: str
     length: int
@@ -24,14 +24,14 @@ class Key(NamedTuple):
 
 
 class ManifestCache(LRU[Key, Entries]):
-    """The manifests opened last."""
+    """The manifests used last."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(limit_bytes, _cost)
 
 
 def _cost(entries: Entries) -> int:
-    """Estimate the bytes of memory that entries hold: some of them are like the rest."""
+    """Return an estimate of the entries' memory in bytes, from a sample."""
     rows = entries.rows
     step = max(1, len(rows) // _SAMPLES)
     samples = rows[::step]

@@ -1,6 +1,6 @@
 """Manifest lists and manifests, read through the catalog's own FileIO.
 
-Their paths stand in metadata that clients write, so each is checked before it is opened.
+Their paths come from metadata that clients write, so each is checked before it is opened.
 Numbers like 517 are the field ids of the table specification, "Manifests".
 """
 
@@ -24,7 +24,7 @@ _ADDED, _DELETED = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class PartitionField:
-    """A field of a partition spec; types are None when its column or its transform is unknown."""
+    """A field of a partition spec; types are None if its column or its transform is unknown."""
 
     id: int
     transform: str
@@ -46,13 +46,13 @@ class Spec:
 
     @property
     def is_partitioned(self) -> bool:
-        """Whether any field still divides the files."""
+        """Whether any field still partitions the files."""
         return any(field.transform != "void" for field in self.fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a manifest list says of one partition field of a manifest's files."""
+    """A manifest list's summary of one partition field of a manifest."""
 
     has_nulls: bool
     has_nans: bool | None
@@ -62,7 +62,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A line of a manifest list."""
+    """An entry of a manifest list."""
 
     path: str
     length: int
@@ -77,7 +77,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class ContentFile:
-    """A live data or delete file: ``raw`` by field id, the rest with what it inherits."""
+    """A live data or delete file: ``raw`` by field id, the rest with inherited values."""
 
     raw: Mapping[int, Any]
     spec: Spec
@@ -110,9 +110,9 @@ def read_list(
     """Return a snapshot's manifests.
 
     Raises:
-        NotFoundError: its manifest list is gone.
+        NotFoundError: its manifest list does not exist.
         ForbiddenError: its manifest list lies outside the allowed locations.
-        BadRequestError: what is there is no manifest list of this table.
+        BadRequestError: the file is not a manifest list of this table.
     """
     rows = manifests_of(snapshot, partial(_content, warehouse))
     if snapshot.get("manifest-list") is None:
@@ -148,13 +148,16 @@ def read(warehouse: Warehouse, manifest: Manifest) -> Iterator[ContentFile]:
         if first_row_id is None and not manifest.has_deletes and next_row_id is not None:
             first_row_id = next_row_id
             next_row_id += raw[103]
-        # Sequence number 0 is that of all v1 files, which do not store one.
+        # The sequence number of all v1 files is 0, and is not stored.
         inherits = entry[0] == _ADDED or manifest.sequence_number == 0
         number = manifest.sequence_number if entry[3] is None and inherits else entry[3]
         yield ContentFile(
             raw=raw,
             spec=manifest.spec,
-            partition=_partition(manifest.spec, raw[102], positions),
+            partition=tuple(
+                _typed(field, raw[102][positions[field.id]] if field.id in positions else None)
+                for field in manifest.spec.fields
+            ),
             sequence_number=number or 0,
             snapshot_id=manifest.snapshot_id if entry[1] is None else entry[1],
             is_added=entry[0] == _ADDED,
@@ -172,13 +175,8 @@ def _entries(warehouse: Warehouse, manifest: Manifest) -> iceberg.Entries:
     return found
 
 
-def _partition(spec: Spec, found: tuple[Any, ...], positions: Mapping[int, int]) -> tuple[Any, ...]:
-    typed = []
-    for field in spec.fields:
-        value = found[positions[field.id]] if field.id in positions else None
-        kind = field.type
-        typed.append(value if kind is None else values.from_avro(kind, value))
-    return tuple(typed)
+def _typed(field: PartitionField, value: Any) -> Any:
+    return value if (kind := field.type) is None else values.from_avro(kind, value)
 
 
 def _bare(warehouse: Warehouse, path: object, specs: Mapping[int, Spec]) -> Manifest:

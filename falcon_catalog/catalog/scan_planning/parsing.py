@@ -1,4 +1,4 @@
-"""Read a filter in either JSON form: ``term``/``value`` of old, ``child``/``left``/``right``.
+"""Parser of filters in either JSON form: old ``term``/``value``, new ``child``/``left``/``right``.
 
 Source: ``Predicate`` of the REST specification and the expressions specification's appendix B.
 NOT is moved down to the single predicates, which holds in two- and in three-valued logic.
@@ -46,8 +46,12 @@ class _Opaque:
 _Operand = Term | _Literal | _Opaque
 
 
+def _invalid(problem: str) -> BadRequestError:
+    return BadRequestError(f"Invalid {_WHERE}: {problem}")
+
+
 def parse(value: object, fields: Fields) -> Expression:
-    """Return the filter that a request's JSON means.
+    """Return the filter of a request.
 
     Raises:
         BadRequestError: it is no predicate, names no column, or compares what cannot be.
@@ -57,11 +61,12 @@ def parse(value: object, fields: Fields) -> Expression:
 
 def _predicate(value: object, fields: Fields, depth: int, *, inverted: bool) -> Expression:
     if depth > _MAX_DEPTH:
-        raise BadRequestError(f"Invalid {_WHERE}: nested deeper than {_MAX_DEPTH} levels")
+        raise _invalid(f"nested deeper than {_MAX_DEPTH} levels")
     if isinstance(value, bool):
         return value is not inverted
-    node = _node(value, "a predicate")
-    kind = _type_of(node)
+    if not isinstance(value, Mapping):
+        raise _invalid(f"{show(value)} is not a predicate")
+    node, kind = value, _type_of(value)
     if kind in ("true", "false"):
         return (kind == "true") is not inverted
     if kind == "literal" and isinstance(node.get("value"), bool):
@@ -77,7 +82,7 @@ def _predicate(value: object, fields: Fields, depth: int, *, inverted: bool) -> 
 
 
 def _chain(node: Mapping[str, Any], kind: str) -> list[Any]:
-    """Return what a chain of the same word joins: clients nest a thousand ANDs to the left."""
+    """Return the operands of a chain of one word: clients nest a thousand ANDs to the left."""
     operands, pending = [], [_part(node, kind, "right"), _part(node, kind, "left")]
     while pending:
         part = pending.pop()
@@ -98,14 +103,14 @@ def _leaf(
     if kind in _UNARY:
         # "not-null" is the opposite of "is-null", not of "null".
         operation, opposite = kind.replace("not-", "is-"), _UNARY[kind] is not inverted
-        tested = _operand(_part(node, kind, "child", "term"), fields, depth, _old(node))
+        tested = _operand(_part(node, kind, "child", "term"), fields, depth, "child" not in node)
         return _unary(shown, operation, tested, inverted=opposite)
     if kind in _SETS:
-        tested = _operand(_part(node, kind, "child", "term"), fields, depth, _old(node))
+        tested = _operand(_part(node, kind, "child", "term"), fields, depth, "child" not in node)
         given = _set(_part(node, kind, "values"))
         return _comparison(shown, Check("in", inverted=opposite), tested, given)
     if kind not in _COMPARISONS:
-        raise BadRequestError(f"Invalid {_WHERE}: unknown type {show(node.get('type'))}")
+        raise _invalid(f"unknown type {show(node.get('type'))}")
     left = _operand(_part(node, kind, "left", "term"), fields, depth, "left" not in node)
     right = _operand(_part(node, kind, "right", "value"), fields, depth, old=False)
     if isinstance(left, _Literal) and isinstance(right, Term) and operation in _MIRRORED:
@@ -120,12 +125,11 @@ def _unary(shown: dict[str, Any], operation: str, tested: _Operand, *, inverted:
         return Leaf(shown, None, ())
     kind = result_type(tested.transform, tested.column.type)
     if operation == "is-nan" and kind not in ("float", "double"):
-        raise BadRequestError(
-            f"Invalid {_WHERE}: {tested.column.full_name} is a {types.text(kind)}, "
-            "only float and double can be NaN"
+        raise _invalid(
+            f"{tested.column.full_name} is a {types.text(kind)}, only float and double can be NaN"
         )
-    judged = tested if _is_countable(tested) else None
-    return Leaf(shown, judged, (Check(operation, inverted=inverted),))
+    term = tested if _is_countable(tested) else None
+    return Leaf(shown, term, (Check(operation, inverted=inverted),))
 
 
 def _comparison(
@@ -156,14 +160,14 @@ def _comparison(
 
 
 def _is_countable(term: Term) -> bool:
-    """Tell whether files keep bounds of a column that can be compared: not inside lists, maps."""
+    """Return whether files have comparable bounds of a column: not inside lists and maps."""
     inside_list = {"element", "key", "value"} & set(term.column.path[1:])
     return not inside_list and types.base_name(term.column.type) in values.COMPARABLE
 
 
 def _operand(value: object, fields: Fields, depth: int, old: bool) -> _Operand:  # noqa: FBT001
     if depth > _MAX_DEPTH:
-        raise BadRequestError(f"Invalid {_WHERE}: nested deeper than {_MAX_DEPTH} levels")
+        raise _invalid(f"nested deeper than {_MAX_DEPTH} levels")
     if not isinstance(value, Mapping):
         return Term(fields.named(value, _WHERE)) if old else _Literal(value, None)
     kind = _type_of(value)
@@ -175,28 +179,26 @@ def _operand(value: object, fields: Fields, depth: int, old: bool) -> _Operand: 
         return Term(fields.named(value.get("name", value.get("term")), _WHERE))
     if kind == "transform":
         inner = _operand(_part(value, kind, "term"), fields, depth + 1, old=True)
-        transform = _part(value, kind, "transform")
-        if not isinstance(transform, str):
-            raise BadRequestError(f"Invalid {_WHERE}: {show(transform)} is not a transform")
-        return _applied(transforms.parse(transform, _WHERE), inner)
+        transform = transforms.as_transform(_part(value, kind, "transform"), _WHERE)
+        return _applied(transform, inner)
     if kind == "apply":
         return _apply(value, fields, depth)
-    raise BadRequestError(f"Invalid {_WHERE}: unknown value of type {show(value.get('type'))}")
+    raise _invalid(f"unknown value of type {show(value.get('type'))}")
 
 
 def _apply(node: Mapping[str, Any], fields: Fields, depth: int) -> _Operand:
     name = _function_name(_part(node, "apply", "function"))
     arguments = _part(node, "apply", "arguments")
     if not isinstance(arguments, list):
-        raise BadRequestError(f"Invalid {_WHERE}: arguments is not a list")
+        raise _invalid("arguments is not a list")
     read = [_argument(one, fields, depth + 1) for one in arguments]
     if name in _WITH_PARAMETER and len(read) == 2 and isinstance(read[0], _Literal):  # noqa: PLR2004
-        return _applied(transforms.parse(f"{name}[{read[0].value}]", _WHERE), read[1])
+        return _applied(transforms.as_transform(f"{name}[{read[0].value}]", _WHERE), read[1])
     function = name.partition("[")[0] if name else None
     if function in _FUNCTIONS and name and name not in _WITH_PARAMETER and len(read) == 1:
-        return _applied(transforms.parse(name, _WHERE), read[0])
+        return _applied(transforms.as_transform(name, _WHERE), read[0])
     if function in _FUNCTIONS:
-        raise BadRequestError(f"Invalid {_WHERE}: wrong arguments of {function}")
+        raise _invalid(f"wrong arguments of {function}")
     return _Opaque()
 
 
@@ -212,15 +214,15 @@ def _applied(transform: str, inner: _Operand) -> _Operand:
     if not isinstance(inner, Term) or inner.transform != "identity":
         return _Opaque()
     if transform == "void" or not transforms.takes(transform, inner.column.type):
-        raise BadRequestError(
-            f"Invalid {_WHERE}: {transform} cannot be applied to {inner.column.full_name}, "
+        raise _invalid(
+            f"{transform} cannot be applied to {inner.column.full_name}, "
             f"a {types.text(inner.column.type)}"
         )
     return Term(inner.column, transform)
 
 
 def _function_name(value: object) -> str | None:
-    """Return the name of one of Iceberg's own functions; None for anybody else's."""
+    """Return the name of one of Iceberg's own functions; None for other functions."""
     identifier, catalog = value, None
     if isinstance(value, Mapping):
         identifier, catalog = value.get("identifier"), value.get("catalog")
@@ -228,7 +230,7 @@ def _function_name(value: object) -> str | None:
         identifier = [identifier]
     named = isinstance(identifier, list) and all(isinstance(part, str) for part in identifier)
     if not identifier or not named or not isinstance(catalog, str | None):
-        raise BadRequestError(f"Invalid {_WHERE}: {show(value)} does not name a function")
+        raise _invalid(f"{show(value)} does not name a function")
     ours = len(identifier) == 1 and catalog in (None, _ICEBERG_FUNCTIONS)  # type: ignore[arg-type]
     return str(identifier[0]).lower() if ours else None  # type: ignore[index]
 
@@ -236,42 +238,32 @@ def _function_name(value: object) -> str | None:
 def _set(value: object) -> list[_Literal]:
     if isinstance(value, Mapping):
         if _type_of(value) != "literals" or not isinstance(value.get("values"), list):
-            raise BadRequestError(f"Invalid {_WHERE}: values is not a list of literals")
+            raise _invalid("values is not a list of literals")
         kind = types.parse(value.get("data-type"), f"{_WHERE}, data-type")
         return [_Literal(one, kind) for one in value["values"]]
     if not isinstance(value, list):
-        raise BadRequestError(f"Invalid {_WHERE}: values is not a list of literals")
+        raise _invalid("values is not a list of literals")
     return [_literal(one) if isinstance(one, Mapping) else _Literal(one, None) for one in value]
 
 
 def _literal(node: Mapping[str, Any]) -> _Literal:
     if _type_of(node) != "literal" or "value" not in node:
-        raise BadRequestError(f"Invalid {_WHERE}: a literal has type literal, and a value")
+        raise _invalid("a literal has type literal, and a value")
     given = node.get("data-type")
     kind = None if given is None else types.parse(given, f"{_WHERE}, data-type")
     return _Literal(node["value"], kind)
 
 
-def _node(value: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise BadRequestError(f"Invalid {_WHERE}: {show(value)} is not {what}")
-    return value
-
-
 def _type_of(node: Mapping[str, Any]) -> str:
     kind = node.get("type")
     if not isinstance(kind, str):
-        raise BadRequestError(f"Invalid {_WHERE}: type must be a string, got {show(kind)}")
+        raise _invalid(f"type must be a string, got {show(kind)}")
     return kind.lower().replace("_", "-")
 
 
 def _part(node: Mapping[str, Any], kind: str, *names: str) -> Any:
-    """Return the first of some fields that is there; the later names are deprecated."""
+    """Return the first field that is present; the later names are deprecated."""
     for name in names:
         if name in node:
             return node[name]
-    raise BadRequestError(f"Invalid {_WHERE}: {kind} needs {names[0]}")
-
-
-def _old(node: Mapping[str, Any]) -> bool:
-    return "child" not in node
+    raise _invalid(f"{kind} needs {names[0]}")

@@ -18,7 +18,7 @@ from falcon_catalog.metadata.json_fields import array_of, as_boolean, as_long, a
 from falcon_catalog.metadata.types import Type
 
 _WHERE = "plan request"
-_WORD_OF_ALL = "*"
+_ALL = "*"
 _NO_COLUMN = -1
 JSON = dict[str, Any]
 
@@ -28,24 +28,29 @@ class Scan:
     """What to plan."""
 
     snapshots: tuple[JSON, ...]
-    """The one to read; of an incremental scan all whose appended files are read."""
+    """The snapshot to read; for an incremental scan, all whose appended files are read."""
     is_incremental: bool
     filter: Expression | None
     stats: Mapping[int, Type]
-    """The columns whose stats are sent, with their types."""
+    """The columns whose statistics are returned, with their types."""
     specs: Mapping[int, Spec]
     types: Mapping[int, Type]
-    """The types of all columns the table has or had."""
+    """The types of all columns that the table has or had."""
+
+    @property
+    def snapshot_ids(self) -> set[int]:
+        """The ids of the snapshots."""
+        return {snapshot["snapshot-id"] for snapshot in self.snapshots}
 
 
 def read(metadata: JSON, request: Mapping[str, Any], most_names: int) -> Scan:
-    """Return the scan that a request asks for.
+    """Return the scan of a request.
 
     Args:
         metadata: the table's.
         request: a PlanTableScanRequest.
-        most_names: that ``select`` and ``stats-fields`` may have each; for a table with more
-            columns, twice as many as it has.
+        most_names: the limit of ``select`` and of ``stats-fields``; for a table with more
+            columns, twice their number.
 
     Raises:
         BadRequestError: a field is malformed, or a snapshot or column does not exist.
@@ -58,20 +63,25 @@ def read(metadata: JSON, request: Mapping[str, Any], most_names: int) -> Scan:
     optional(request, "min-rows-requested", as_long, _WHERE)  # a hint; more may be returned
     most_names = max(most_names, 2 * len(fields.columns))
     for name in _names(request, "select", most_names):
-        if not _is_metadata_column(name):
+        # Readers add some columns themselves: ``_file``, ``_pos``, ``_partition.x``.
+        if name != _ALL and not name.startswith("_"):
             fields.named(name, f"{_WHERE}, field select")
     stats = [
         fields.named(name, f"{_WHERE}, field stats-fields")
         for name in _names(request, "stats-fields", most_names)
     ]
     given = request.get("filter")
-    types = _types(metadata, fields)
+    every = [columns.index(schema).values() for schema in metadata["schemas"]]
+    types = {column.id: column.type for some in [*every, fields.columns] for column in some}
     return Scan(
         snapshots=snapshots,
         is_incremental=is_incremental,
         filter=None if given is None else parsing.parse(given, fields),
         stats={column.id: column.type for column in stats},
-        specs=_specs(metadata, types),
+        specs={
+            spec["spec-id"]: Spec(spec["spec-id"], tuple(_field(f, types) for f in spec["fields"]))
+            for spec in metadata["partition-specs"]
+        },
         types=types,
     )
 
@@ -125,16 +135,16 @@ def _appends(by_id: Mapping[int, JSON], start: int, end: int) -> tuple[JSON, ...
         passed.add(at)
         found.append(by_id[at])
         at = by_id[at].get("parent-snapshot-id")
-    # What a delete, overwrite or replace adds is no new row of an append.
+    # A delete, overwrite or replace adds no new rows.
     return tuple(s for s in found if (s.get("summary") or {}).get("operation") == "append")
 
 
 def _fields(metadata: JSON, snapshot: JSON | None, sensitive: bool) -> Fields:  # noqa: FBT001
     """Return the columns of the table, or those of a snapshot and the table's for other names.
 
-    Spark asks for the snapshot's schema in every scan, though it names the table's columns.
-    Of a name that meant another column then, it is not known which is meant: it gets an id
-    that no file has, so that nothing is known of it and no file is left out.
+    Spark requests the snapshot's schema in every scan, but names the table's columns. A name that
+    then meant another column is ambiguous: it gets an id that no file has, so that it has no
+    bounds and no file is skipped.
     """
     by_id: dict[int, JSON] = {schema["schema-id"]: schema for schema in metadata["schemas"]}
     now = Fields(list(columns.index(by_id[metadata["current-schema-id"]]).values()), sensitive)
@@ -153,29 +163,12 @@ def _fields(metadata: JSON, snapshot: JSON | None, sensitive: bool) -> Fields:  
     return Fields([*then, *added], sensitive)
 
 
-def _types(metadata: JSON, fields: Fields) -> dict[int, Type]:
-    every = [columns.index(schema).values() for schema in metadata["schemas"]]
-    return {c.id: c.type for some in [*every, fields.columns] for c in some}
-
-
-def _specs(metadata: JSON, types: Mapping[int, Type]) -> dict[int, Spec]:
-    return {
-        spec["spec-id"]: Spec(spec["spec-id"], tuple(_field(f, types) for f in spec["fields"]))
-        for spec in metadata["partition-specs"]
-    }
-
-
 def _field(field: JSON, types: Mapping[int, Type]) -> PartitionField:
     source_id = field.get("source-id")
     try:
-        transform = transforms.parse(field["transform"], "partition field")
+        transform = transforms.as_transform(field["transform"], "partition field")
     except BadRequestError:
-        # A transform of a later version: its values say nothing, but it does divide the files.
+        # An unknown transform of a later version: it partitions files, but its values mean nothing.
         return PartitionField(field["field-id"], "unknown", source_id, None)
     source_type = None if source_id is None else types.get(source_id)
     return PartitionField(field["field-id"], transform, source_id, source_type)
-
-
-def _is_metadata_column(name: str) -> bool:
-    """Tell whether a reader adds this column itself: ``_file``, ``_pos``, ``_partition.x``."""
-    return name == _WORD_OF_ALL or name.startswith("_")

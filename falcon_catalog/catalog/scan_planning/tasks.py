@@ -26,7 +26,7 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A data file to read, with what to take away from it."""
+    """A data file to read, with its delete files."""
 
     file: ContentFile
     deletes: Sequence[ContentFile]
@@ -35,7 +35,7 @@ class Task:
 
 
 def page(tasks: Sequence[Task], stats: Mapping[int, Type]) -> JSON:
-    """Return ScanTasks without plan tasks; ``stats`` are the columns whose stats are sent."""
+    """Return ScanTasks without plan tasks; ``stats`` are the columns with statistics."""
     numbers: dict[tuple[Any, ...], int] = {}
     delete_files: list[JSON] = []
     shown: list[JSON] = []
@@ -82,11 +82,7 @@ def _delete_file(file: ContentFile) -> JSON:
     if file.content == EQUALITY_DELETES:
         shown["equality-ids"] = list(file.raw[135] or ())
         return shown
-    optional = {
-        "content-offset": 144,
-        "content-size-in-bytes": 145,
-        "referenced-data-file": 143,
-    }
+    optional = {"content-offset": 144, "content-size-in-bytes": 145, "referenced-data-file": 143}
     return shown | {k: file.raw[f] for k, f in optional.items() if file.raw[f] is not None}
 
 

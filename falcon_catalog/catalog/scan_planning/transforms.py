@@ -1,12 +1,13 @@
-"""Partition transforms, both ways: from a partition's value back to what its rows hold.
+"""Partition transforms in both directions: bounds of a column, and of a transform of it.
 
 Source: the table specification, "Partition Transforms".
 """
 
+from dataclasses import replace
 from typing import Any
 
 from falcon_catalog.catalog.scan_planning import dates
-from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Known
+from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Bounds
 from falcon_catalog.catalog.scan_planning.values import decimal_of, is_nan, scale_of, unscaled_of
 from falcon_catalog.metadata.transforms import TIME_TRANSFORMS
 from falcon_catalog.metadata.types import Type, base_name
@@ -23,51 +24,53 @@ def result_type(transform: str, source: Type) -> Type:
     return "date" if transform == "day" else "int"
 
 
-def source_of_value(transform: str, source: Type, value: Any) -> Known:
-    """Return what a partition's value says of its source column; None is null."""
+def source_of_value(transform: str, source: Type, value: Any) -> Bounds:
+    """Return the bounds of the source column for a partition's value; None is null."""
     if transform == "void":
-        return Known()
+        return Bounds()
     if value is None:
         return ONLY_NULLS
     if is_nan(value):
-        return Known(nulls=False, nans=True, values=False)
-    return _not_null(source_of_range(transform, source, value, value))
+        return Bounds(nulls=False, nans=True, values=False)
+    return replace(source_of_range(transform, source, value, value), nulls=False, nans=False)
 
 
-def source_of_range(transform: str, source: Type, lower: Any, upper: Any) -> Known:
-    """Return what bounds of partition values say of their source column, nulls aside."""
+def source_of_range(transform: str, source: Type, lower: Any, upper: Any) -> Bounds:
+    """Return the bounds of the source column for bounds of partition values, ignoring nulls."""
     name, width = _split(transform)
     if name == "identity":
-        return Known(lower=None if is_nan(lower) else lower, upper=None if is_nan(upper) else upper)
+        return Bounds(
+            lower=None if is_nan(lower) else lower, upper=None if is_nan(upper) else upper
+        )
     if name in TIME_TRANSFORMS and isinstance(source, str) and source in dates.PER_DAY:
         return _source_of_time(name, source, lower, upper)
     if name == "truncate":
         return _source_of_truncated(width, source, lower, upper)
     if name == "bucket" and lower is not None and lower == upper:
-        return Known(buckets=((width, lower),))
-    return Known()
+        return Bounds(buckets=((width, lower),))
+    return Bounds()
 
 
-def transformed(transform: str, source: Type, known: Known) -> Known:
-    """Return what is known of a transform's values when that is known of its source's."""
+def transformed(transform: str, source: Type, bounds: Bounds) -> Bounds:
+    """Return the bounds of a transform's values, given those of its source."""
     name, width = _split(transform)
     if name == "identity":
-        return known
+        return bounds
     lower: Any = None
     upper: Any = None
     if name == "bucket":
-        # Which bucket a value has is only known where a partition says so.
-        lower = upper = next((b for count, b in known.buckets if count == width), None)
+        # The bucket of a value is known only from a partition.
+        lower = upper = next((b for count, b in bounds.buckets if count == width), None)
     elif name in TIME_TRANSFORMS and isinstance(source, str):
         lower, upper = (
             None if bound is None else dates.ordinal(name, bound, source)
-            for bound in (known.lower, known.upper)
+            for bound in (bounds.lower, bounds.upper)
         )
     elif name == "truncate":
-        lower, upper = (_truncate(width, source, bound) for bound in (known.lower, known.upper))
-        if known.prefix is not None and len(known.prefix) >= width:
-            lower = upper = known.prefix[:width]
-    return Known(known.nulls, nans=False, values=known.values, lower=lower, upper=upper)
+        lower, upper = (_truncate(width, source, bound) for bound in (bounds.lower, bounds.upper))
+        if bounds.prefix is not None and len(bounds.prefix) >= width:
+            lower = upper = bounds.prefix[:width]
+    return Bounds(bounds.nulls, nans=False, values=bounds.values, lower=lower, upper=upper)
 
 
 def _split(transform: str) -> tuple[str, int]:
@@ -75,36 +78,32 @@ def _split(transform: str) -> tuple[str, int]:
     return name, int(width or 0)
 
 
-def _not_null(known: Known) -> Known:
-    return Known(False, False, True, known.lower, known.upper, known.prefix, known.buckets)
-
-
-def _source_of_time(unit: str, source: str, lower: int | None, upper: int | None) -> Known:
+def _source_of_time(unit: str, source: str, lower: int | None, upper: int | None) -> Bounds:
     first = last = None
     if lower is not None:
-        # Old writers rounded what is before 1970 towards it: -1 may be stored as 0.
+        # Old writers rounded times before 1970 up: -1 may be stored as 0.
         first = dates.start(unit, lower - 1 if lower <= 0 else lower, source)
     if upper is not None:
         last = dates.start(unit, upper + 1, source) - 1
-    return Known(lower=first, upper=last)
+    return Bounds(lower=first, upper=last)
 
 
-def _source_of_truncated(width: int, source: Type, lower: Any, upper: Any) -> Known:
+def _source_of_truncated(width: int, source: Type, lower: Any, upper: Any) -> Bounds:
     name = base_name(source)
     if name in ("string", "binary"):
         prefix = None
         if lower is not None and lower == upper:
             if len(lower) < width:  # nothing was cut off
-                return Known(lower=lower, upper=lower)
+                return Bounds(lower=lower, upper=lower)
             prefix = lower
-        return Known(lower=lower, upper=None if upper is None else _after(upper), prefix=prefix)
+        return Bounds(lower=lower, upper=None if upper is None else _after(upper), prefix=prefix)
     if name == "decimal" and upper is not None:
         scale = scale_of(source)
         unscaled = unscaled_of(upper, scale)
         upper = None if unscaled is None else decimal_of(unscaled + width - 1, scale)
     elif upper is not None:
         upper = upper + width - 1
-    return Known(lower=lower, upper=upper)
+    return Bounds(lower=lower, upper=upper)
 
 
 def _truncate(width: int, source: Type, value: Any) -> Any:
@@ -118,7 +117,7 @@ def _truncate(width: int, source: Type, value: Any) -> Any:
 
 
 def _after(prefix: Any) -> Any:
-    """Return something above all that begins with ``prefix``; None when there is nothing."""
+    """Return a value above everything that begins with ``prefix``; None if there is none."""
     if isinstance(prefix, bytes):
         kept = prefix.rstrip(bytes([_LAST_BYTE]))
         return kept[:-1] + bytes([kept[-1] + 1]) if kept else None

@@ -1,7 +1,7 @@
 """The verbs of server-side scan planning.
 
-A small plan is answered at once, a big one is submitted. Either way its result is stored in
-pages: the first is part of the plan's answer, each other one is a plan task.
+A small plan is completed in the request, a big one is submitted. Either way its result is stored
+in pages: the first is part of the plan's result, each other one is a plan task.
 """
 
 import itertools
@@ -36,7 +36,7 @@ from falcon_catalog.store.database import Transaction
 JSON = dict[str, Any]
 _log = logging.getLogger(__name__)
 _TOKEN_BYTES = 24
-_LEASE_PARTS = 3  # a worker gives so many signs of life in the time that it is waited for
+_LEASE_PARTS = 3  # how often a worker renews its lease while it lasts
 
 
 def submit(call: Call, identifier: TableIdentifier, request: JSON) -> JSON:
@@ -48,10 +48,9 @@ def submit(call: Call, identifier: TableIdentifier, request: JSON) -> JSON:
         request: a PlanTableScanRequest of the REST specification.
 
     Raises:
-        UnsupportedOperationError: PyIceberg is not installed here.
         NoSuchTableError: the table does not exist.
         BadRequestError: the request is malformed, or what it names does not exist.
-        NotFoundError, ForbiddenError: a manifest is gone, or lies where it must not.
+        NotFoundError, ForbiddenError: a manifest does not exist, or its location is not allowed.
     """
     row = tabulars.find(call, TABLE, identifier)
     found = _prepare(call.warehouse, row.metadata_location, request)
@@ -98,7 +97,7 @@ def fetch_result(call: Call, identifier: TableIdentifier, plan_id: str) -> JSON:
 
 
 def cancel(call: Call, identifier: TableIdentifier, plan_id: str) -> None:
-    """Give up a plan, or what is left of its result.
+    """Cancel a plan, or discard its result.
 
     Raises:
         NoSuchPlanIdError: the table has no such plan, or it has expired.
@@ -130,7 +129,7 @@ def _prepare(warehouse: Warehouse, metadata_location: str, request: JSON) -> pla
 
 
 def _pages(warehouse: Warehouse, found: plan.Plan) -> Iterator[bytes | None]:
-    """Yield zipped pages of tasks, at least one; None is only a sign of life."""
+    """Yield compressed pages of tasks, at least one; None reports progress without a page."""
     size = warehouse.plans.limits.page_files
     waiting: list[tasks.Task] = []
     paged = False
@@ -149,14 +148,14 @@ def _text(request: JSON) -> bytes:
     try:
         return json.dumps(request).encode()
     except RecursionError as error:
-        raise BadRequestError("Invalid plan request: it is nested too deep") from error
+        raise BadRequestError("Invalid plan request: it is nested too deeply") from error
 
 
 def _zipped(some: list[tasks.Task], found: plan.Plan) -> bytes:
     try:
         return zlib.compress(orjson.dumps(tasks.page(some, found.scan.stats)), 1)
     except orjson.JSONEncodeError as error:
-        raise BadRequestError("Invalid filter: what is left of it is nested too deep") from error
+        raise BadRequestError("Invalid filter: the residual is nested too deeply") from error
 
 
 def _unzipped(page: plans.PageRow) -> JSON:
@@ -184,7 +183,7 @@ def _begin(warehouse: Warehouse, plan_id: str) -> None:
 
 
 def _work(warehouse: Warehouse, plan_id: str, must_stop: Callable[[], bool]) -> None:
-    """Work on a submitted plan until it is completed, failed, or taken away."""
+    """Process a submitted plan until it is completed, failed or taken over."""
     worker = uuid.uuid4().hex
     try:
         with warehouse.store.write() as tx:
@@ -195,7 +194,7 @@ def _work(warehouse: Warehouse, plan_id: str, must_stop: Callable[[], bool]) -> 
         if _store_pages(warehouse, plan_id, worker, _pages(warehouse, found), must_stop):
             _finish(warehouse, plan_id, worker, None)
     except ServiceUnavailableError:
-        _log.exception("plan %s waits for whoever asks for its result next", plan_id)
+        _log.exception("plan %s waits for the next request for its result", plan_id)
     except CatalogError as error:
         _finish(warehouse, plan_id, worker, error)
     except Exception:  # noqa: BLE001 - a thread's last line of defence, as render_failure is a request's
@@ -211,18 +210,18 @@ def _store_pages(
     pages: Iterator[bytes | None],
     must_stop: Callable[[], bool],
 ) -> bool:
-    """Store pages as they come; return False when the plan was taken away or must stop."""
+    """Store pages as they come; return False if the plan was taken over or must stop."""
     numbers = itertools.count()
-    patience = warehouse.plans.limits.lease_ms / 1000 / _LEASE_PARTS
+    interval = warehouse.plans.limits.lease_ms / 1000 / _LEASE_PARTS
     renewed = time.monotonic()
     for page in pages:
         stopping = must_stop()
-        if page is None and not stopping and time.monotonic() < renewed + patience:
+        if page is None and not stopping and time.monotonic() < renewed + interval:
             continue
         with warehouse.store.write() as tx:
             lease = _lease(warehouse, tx)
             if stopping:
-                lease["lease_until"] = tx.now  # whoever is asked next may begin again
+                lease["lease_until"] = tx.now  # the next request for the result restarts the plan
             if not plans.extend(tx, plan_id, worker, **lease) or stopping:
                 return False
             if page is not None:
@@ -238,16 +237,13 @@ def _lease(warehouse: Warehouse, tx: Transaction) -> dict[str, int]:
 
 
 def _finish(warehouse: Warehouse, plan_id: str, worker: str, error: CatalogError | None) -> None:
-    shown = None
-    if error is not None:
-        body = {"message": error.message, "type": error.type, "code": error.status}
-        shown = orjson.dumps(body).decode()
+    body = error and {"message": error.message, "type": error.type, "code": error.status}
     with warehouse.store.write() as tx:
         plans.finish(
             tx,
             plan_id,
             worker,
             status="completed" if error is None else "failed",
-            error=shown,
+            error=orjson.dumps(body).decode() if body else None,
             expires_at=tx.now + warehouse.plans.limits.keep_ms,
         )

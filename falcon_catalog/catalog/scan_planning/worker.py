@@ -1,7 +1,7 @@
-"""The thread on which submitted plans are worked on, and how much a plan may be.
+"""The background thread of submitted plans, and the limits of planning.
 
-What it works on is in the database: a plan that a stop or a crash leaves behind is taken
-over, by whichever process is next asked for its result.
+Plans are stored in the database: after a stop or a crash, the process that next gets a request for
+the result takes the plan over.
 """
 
 import queue
@@ -10,27 +10,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Job = Callable[[Callable[[], bool]], None]
-"""Work that asks now and then whether it must stop."""
+"""A job; it regularly calls its argument, which returns whether it must stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanningLimits:
-    """How plans are cut."""
+    """The limits of planning."""
 
     sync_manifests: int = 64
     """Plans over more manifests than this are submitted."""
     page_files: int = 1000
-    """Files in one answer."""
+    """Files in one page."""
     names: int = 10_000
     """Columns that one request may name in a list, unless the table has more."""
     keep_ms: int = 3_600_000
-    """How long a result can be fetched."""
+    """How long a result is kept."""
     lease_ms: int = 30_000
-    """How long a plan waits for a sign of life from who works on it."""
+    """How long a worker may go without renewing its lease."""
 
 
 class PlanWorker:
-    """One thread, started when it is first needed, and ended by ``close``."""
+    """One thread, started on first use and ended by ``close``."""
 
     def __init__(self, limits: PlanningLimits) -> None:
         self.limits = limits
@@ -41,19 +41,19 @@ class PlanWorker:
         self._waiting: set[str] = set()
 
     def submit(self, name: str, job: Job) -> None:
-        """Work on ``job`` once those before it are done, unless one of that name waits already."""
+        """Queue ``job``, unless one of that name is already queued."""
         with self._guard:
             if self._stopping.is_set() or name in self._waiting:
                 return
             self._waiting.add(name)
             if self._thread is None:
-                # A daemon: a process that is told to end at once is not held up by a plan.
+                # A daemon: a plan must not delay a process that exits at once.
                 self._thread = threading.Thread(target=self._run, name="planner", daemon=True)
                 self._thread.start()
         self._jobs.put((name, job))
 
     def close(self) -> None:
-        """Stop the job at work, drop the others, and wait for the thread to end."""
+        """Stop the current job, drop the others, and wait for the thread to end."""
         with self._guard:
             self._stopping.set()
         self._jobs.put(None)

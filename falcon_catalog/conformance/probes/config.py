@@ -10,121 +10,117 @@ from falcon_catalog.conformance.answers import (
     expect_field,
 )
 from falcon_catalog.conformance.catalog import token_form
-from falcon_catalog.conformance.room import Room
+from falcon_catalog.conformance.sandbox import Sandbox
 
 _ENDPOINT = re.compile(r"(GET|HEAD|POST|PUT|DELETE|PATCH) /?\S+")
-_OAUTH_ERRORS = {
-    "invalid_request",
-    "invalid_client",
-    "invalid_grant",
-    "unauthorized_client",
-    "unsupported_grant_type",
-    "invalid_scope",
-}
+_OAUTH_ERRORS = """
+    invalid_request invalid_client invalid_grant unauthorized_client unsupported_grant_type
+    invalid_scope
+"""
 
 
-def answers_properties(room: Room) -> None:
-    """Answer defaults and overrides, both of strings."""
+def returns_properties(sandbox: Sandbox) -> None:
+    """Return defaults and overrides, both of strings."""
     for field in ("defaults", "overrides"):
-        known = expect_field(room.catalog.config, field, dict, "the configuration")
-        for key, value in known.items():
-            expect(isinstance(value, str), f"{field}: {key} is {value!r}, a string is expected")
+        properties = expect_field(sandbox.catalog.config, field, dict, "the configuration")
+        for key, value in properties.items():
+            expect(isinstance(value, str), f"{field}: {key} is {value!r}, expected a string")
 
 
-def names_endpoints(room: Room) -> None:
-    """Name each endpoint as a verb, one space and a path."""
-    endpoints = room.catalog.config.get("endpoints")
+def lists_endpoints(sandbox: Sandbox) -> None:
+    """List each endpoint as a method, one space and a path."""
+    endpoints = sandbox.catalog.config.get("endpoints")
     if endpoints is None:
-        raise AbsentError("the configuration names no endpoints; clients assume the usual ones")
+        raise AbsentError("the configuration lists no endpoints; clients assume the usual ones")
     expect(isinstance(endpoints, list), f"endpoints is {endpoints!r}")
     for endpoint in endpoints:
-        well = isinstance(endpoint, str) and _ENDPOINT.fullmatch(endpoint)
-        expect(bool(well), f"the endpoint {endpoint!r} is not VERB PATH")
+        valid = isinstance(endpoint, str) and _ENDPOINT.fullmatch(endpoint)
+        expect(bool(valid), f"the endpoint {endpoint!r} is not METHOD PATH")
 
 
-def refuses_unknown_warehouses(room: Room) -> None:
-    """Answer 404 NoSuchWarehouseException for a warehouse that does not exist."""
-    answer = room.catalog.call("getConfig", query={"warehouse": f"{room.name}-no-warehouse"})
+def refuses_unknown_warehouses(sandbox: Sandbox) -> None:
+    """Return 404 NoSuchWarehouseException for a warehouse that does not exist."""
+    answer = sandbox.catalog.call("getConfig", query={"warehouse": f"{sandbox.name}-no-warehouse"})
     answer.error(404, "NoSuchWarehouseException")
 
 
-def takes_its_warehouse(room: Room) -> None:
-    """Answer the same configuration for the same warehouse."""
-    warehouse = room.catalog.warehouse
+def accepts_its_warehouse(sandbox: Sandbox) -> None:
+    """Return the same configuration for the same warehouse."""
+    warehouse = sandbox.catalog.warehouse
     query = {} if warehouse is None else {"warehouse": warehouse}
-    again = room.catalog.call("getConfig", query=query).object()
-    expect_equal(again.get("overrides"), room.catalog.config.get("overrides"), "overrides")
+    again = sandbox.catalog.call("getConfig", query=query).object()
+    expect_equal(again.get("overrides"), sandbox.catalog.config.get("overrides"), "overrides")
 
 
-def gives_tokens(room: Room) -> None:
-    """Answer a token for an id and its secret."""
-    if room.catalog.credential is None:
-        raise AbsentError("no --credential was given to ask with")
-    answer = room.catalog.call("getToken", form=token_form(room.catalog.credential)).object()
+def _request_token(sandbox: Sandbox, before_secret: str = "") -> Answer:
+    if sandbox.catalog.credential is None:
+        raise AbsentError("no --credential was given")
+    identity, secret = sandbox.catalog.credential
+    form = token_form((identity, f"{before_secret}{secret}"))
+    return sandbox.catalog.call("getToken", form=form)
+
+
+def issues_tokens(sandbox: Sandbox) -> None:
+    """Return a token for an id and its secret."""
+    answer = _request_token(sandbox).object()
     expect_field(answer, "access_token", str, "the answer")
     kind = expect_field(answer, "token_type", str, "the answer")
     expect(kind.lower() in ("bearer", "mac", "n_a"), f"token_type is {kind!r}")
 
 
-def exchanges_tokens(room: Room) -> None:
-    """Answer a new token for one that has not expired."""
-    if room.catalog.credential is None:
-        raise AbsentError("no --credential was given to ask with")
-    answer = room.catalog.call("getToken", form=token_form(room.catalog.credential)).object()
+def exchanges_tokens(sandbox: Sandbox) -> None:
+    """Return a new token for one that has not expired."""
+    answer = _request_token(sandbox).object()
     form = {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
         "subject_token": answer["access_token"],
         "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
         "scope": "catalog",
     }
-    answer = room.catalog.call("getToken", form=form).object()
+    answer = sandbox.catalog.call("getToken", form=form).object()
     expect_field(answer, "access_token", str, "the answer")
     expect_field(answer, "issued_token_type", str, "the answer")
 
 
-def refuses_wrong_secrets(room: Room) -> None:
-    """Answer invalid_client, in OAuth's own shape, for a secret that is wrong."""
-    if room.catalog.credential is None:
-        raise AbsentError("no --credential was given to ask with")
-    identity, secret = room.catalog.credential
-    answer = room.catalog.call("getToken", form=token_form((identity, f"not-{secret}")))
-    _expect_oauth_error(answer, "invalid_client")
+def refuses_wrong_secrets(sandbox: Sandbox) -> None:
+    """Return invalid_client, in OAuth's own shape, for a wrong secret."""
+    _expect_oauth_error(_request_token(sandbox, "wrong-"), "invalid_client")
 
 
-def refuses_unknown_grants(room: Room) -> None:
-    """Answer unsupported_grant_type, in OAuth's own shape, for a grant that does not exist."""
-    answer = room.catalog.call("getToken", form={"grant_type": "no_such_grant"})
+def refuses_unknown_grants(sandbox: Sandbox) -> None:
+    """Return unsupported_grant_type, in OAuth's own shape, for an unknown grant."""
+    answer = sandbox.catalog.call("getToken", form={"grant_type": "no_such_grant"})
     _expect_oauth_error(answer, "unsupported_grant_type")
 
 
-def refuses_strangers(room: Room) -> None:
-    """Answer 401, in the one shape, to requests without a token and with a wrong one."""
-    if not room.catalog.has_token:
-        raise AbsentError("the catalog is asked without a token")
-    answer = room.catalog.call("listNamespaces", headers={"Authorization": ""})
+def requires_a_token(sandbox: Sandbox) -> None:
+    """Return 401, in the standard shape, without a token and with an invalid one."""
+    if not sandbox.catalog.has_token:
+        raise AbsentError("the check runs without a token")
+    answer = sandbox.catalog.call("listNamespaces", headers={"Authorization": ""})
     if answer.status == 200:  # noqa: PLR2004
-        raise AbsentError("the catalog lets anybody in")
+        raise AbsentError("the catalog accepts requests without a token")
     answer.error(401)
-    wrong = {"Authorization": "Bearer no-token-of-anybody"}
-    room.catalog.call("listNamespaces", headers=wrong).error(401)
-    body = {"namespace": list(room.new_name())}
-    room.catalog.call("createNamespace", body, headers=wrong).error(401)
+    wrong = {"Authorization": "Bearer not-a-token"}
+    sandbox.catalog.call("listNamespaces", headers=wrong).error(401)
+    body = {"namespace": list(sandbox.new_name())}
+    sandbox.catalog.call("createNamespace", body, headers=wrong).error(401)
 
 
 def _expect_oauth_error(answer: Answer, error: str) -> None:
     document = answer.object(400, 401)
-    told = expect_field(document, "error", str, answer.request)
-    expect(told in _OAUTH_ERRORS, f"{answer.request}: {told!r} is no error of OAuth")
-    expect_equal(told, error, f"{answer.request}: error")
+    found = expect_field(document, "error", str, answer.request)
+    expect(found in _OAUTH_ERRORS.split(), f"{answer.request}: {found!r} is not an OAuth error")
+    expect_equal(found, error, f"{answer.request}: error")
 
 
 PROBES = {
     "getConfig": (
-        answers_properties,
-        names_endpoints,
-        takes_its_warehouse,
+        returns_properties,
+        lists_endpoints,
+        accepts_its_warehouse,
         refuses_unknown_warehouses,
     ),
-    "getToken": (gives_tokens, exchanges_tokens, refuses_wrong_secrets, refuses_unknown_grants),
+    "getToken": (issues_tokens, exchanges_tokens, refuses_wrong_secrets, refuses_unknown_grants),
 }
-RULES = {"authentication": (refuses_strangers,)}
+RULES = {"authentication": (requires_a_token,)}

@@ -1,14 +1,12 @@
-"""Names: any text goes, and tables and views share them."""
-
-from collections.abc import Callable
+"""Names: any text is allowed, and tables and views share them."""
 
 from falcon_catalog.conformance.answers import AbsentError, Answer, expect, expect_equal
 from falcon_catalog.conformance.catalog import UNIT_SEPARATOR
-from falcon_catalog.conformance.room import SCHEMA, Made, Room, listing, view_request
+from falcon_catalog.conformance.probes.probe import NO_TABLE, NO_VIEW, TAKEN, Probe, refuses
+from falcon_catalog.conformance.sandbox import Sandbox, Tabular
 
-_TAKEN = "AlreadyExistsException"
 _REFUSED = (400, 403, 406, 422)
-_ODD = {
+_UNUSUAL = {
     "a space": "a b",
     "a dot": "a.b",
     "a slash": "a/b",
@@ -22,103 +20,86 @@ _ODD = {
 }
 
 
-def _created(answer: Answer) -> None:
+def _expect_created(answer: Answer) -> None:
     if answer.status in _REFUSED:
         raise AbsentError(f"refused: {answer.error(_REFUSED)}")
     answer.object()
 
 
-def _named(what: str, name: str) -> Callable[[Room], None]:
-    def probe(room: Room) -> None:
-        namespace = room.new_namespace()
-        body = {"name": name, "schema": SCHEMA}
-        _created(room.catalog.call("createTable", body, namespace=namespace))
-        table = Made(namespace, name, {})
-        room.load(table)
-        found = listing(
-            lambda query: room.catalog.call(
-                "listTables", namespace=namespace, query=query
-            ).object(),
-            "identifiers",
-        )
+def _names_table(what: str, name: str) -> Probe:
+    def probe(sandbox: Sandbox) -> None:
+        table = Tabular("Table", sandbox.new_namespace(), name, {})
+        _expect_created(sandbox.send_create("Table", table.namespace, name))
+        sandbox.load(table)
+        found = sandbox.entries("listTables", table.namespace)
         expect_equal(found, [table.identifier], "the list of tables")
-        room.catalog.call("dropTable", namespace=namespace, table=name).empty()
+        sandbox.call("dropTable", table).empty()
 
     probe.__doc__ = f"Give a table a name with {what}, and find it by that name."
     return probe
 
 
-def _levels(what: str, name: str) -> Callable[[Room], None]:
-    def probe(room: Room) -> None:
-        levels = (f"{room.new_name()[0]}{name}",)
-        room.keep_track(levels)
-        _created(room.catalog.call("createNamespace", {"namespace": list(levels)}))
-        found = room.catalog.call("loadNamespaceMetadata", namespace=levels).object()
+def _names_namespace(what: str, name: str) -> Probe:
+    def probe(sandbox: Sandbox) -> None:
+        levels = sandbox.new_name(name)
+        _expect_created(sandbox.catalog.call("createNamespace", {"namespace": list(levels)}))
+        found = sandbox.catalog.call("loadNamespaceMetadata", namespace=levels).object()
         expect_equal(found.get("namespace"), list(levels), "the namespace that loads")
 
     probe.__doc__ = f"Give a namespace a name with {what}, and find it by that name."
     return probe
 
 
-def takes_the_unit_separator(room: Room) -> None:
-    """Understand %1F between the levels of a namespace, whatever separator is advertised."""
-    parent = room.new_namespace()
-    child = room.child_of(parent)
-    answer = room.catalog.load_namespace_by(UNIT_SEPARATOR, child)
+def accepts_the_unit_separator(sandbox: Sandbox) -> None:
+    """Accept %1F between the levels of a namespace, whatever separator is advertised."""
+    child = sandbox.child_of(sandbox.new_namespace())
+    answer = sandbox.catalog.call(
+        "loadNamespaceMetadata", namespace=child, separator=UNIT_SEPARATOR
+    )
     expect_equal(answer.object().get("namespace"), list(child), "the namespace that loads")
 
 
-def lets_no_view_take_a_table_s_name(room: Room) -> None:
-    """Answer 409 AlreadyExistsException to a view with a table's name."""
-    body = view_request(room.table().name, room.namespace)
-    room.catalog.call("createView", body, namespace=room.namespace).error(409, _TAKEN)
-
-
-def lets_no_table_take_a_view_s_name(room: Room) -> None:
-    """Answer 409 AlreadyExistsException to a table with a view's name, staged or not."""
-    name = room.view().name
-    for staged in (False, True):
-        body = {"name": name, "schema": SCHEMA, "stage-create": staged}
-        room.catalog.call("createTable", body, namespace=room.namespace).error(409, _TAKEN)
-
-
-def renames_neither_onto_the_other(room: Room) -> None:
-    """Answer 409 AlreadyExistsException to a rename onto a name of the other kind."""
-    table, view = room.table(), room.view()
-    for operation, source, target in (
-        ("renameTable", table, view),
-        ("renameView", view, table),
-    ):
+def renames_neither_onto_the_other(sandbox: Sandbox) -> None:
+    """Return 409 AlreadyExistsException for a rename onto a name of the other kind."""
+    table, view = sandbox.table(), sandbox.view()
+    for source, target in ((table, view), (view, table)):
         body = {"source": source.identifier, "destination": target.identifier}
-        room.catalog.call(operation, body).error(409, _TAKEN)
+        sandbox.catalog.call(f"rename{source.kind}", body).error(*TAKEN)
 
 
-def tells_them_apart(room: Room) -> None:
-    """Answer 404 to a view that is loaded as a table, and to a table that is loaded as a view."""
-    table, view = room.table(), room.view()
-    call, namespace = room.catalog.call, room.namespace
-    call("loadTable", namespace=namespace, table=view.name).error(404, "NoSuchTableException")
-    call("loadView", namespace=namespace, view=table.name).error(404, "NoSuchViewException")
+def distinguishes_kinds(sandbox: Sandbox) -> None:
+    """Return 404 for a view that is loaded as a table, and for a table loaded as a view."""
+    sandbox.call("loadTable", sandbox.view()).error(*NO_TABLE)
+    sandbox.call("loadView", sandbox.table()).error(*NO_VIEW)
 
 
-def never_shares_a_location(room: Room) -> None:
+def never_shares_a_location(sandbox: Sandbox) -> None:
     """Give two tables of the same name in two namespaces different locations."""
-    tables = [room.table(room.new_namespace(), name="same") for _ in range(2)]
+    tables = [sandbox.table(namespace=sandbox.new_namespace(), name="same") for _ in range(2)]
     locations = {table.metadata["location"] for table in tables}
     expect(len(locations) == len(tables), f"two tables share the location {locations}")
 
 
 PROBES = {
-    "names of tables": tuple(_named(what, name) for what, name in _ODD.items()),
+    "names of tables": tuple(_names_table(*item) for item in _UNUSUAL.items()),
     "names of namespaces": (
-        takes_the_unit_separator,
-        *(_levels(what, name) for what, name in _ODD.items()),
+        accepts_the_unit_separator,
+        *(_names_namespace(*item) for item in _UNUSUAL.items()),
     ),
     "one name, one thing": (
-        lets_no_view_take_a_table_s_name,
-        lets_no_table_take_a_view_s_name,
+        refuses(
+            TAKEN,
+            "for a view with a table's name",
+            lambda s: s.send_create("View", s.namespace, s.table().name),
+        ),
+        refuses(
+            TAKEN,
+            "for a table with a view's name, staged or not",
+            lambda s: s.send_create("Table", s.namespace, s.view().name),
+            lambda s: s.send_create("Table", s.namespace, s.view().name, {"stage-create": True}),
+        ),
         renames_neither_onto_the_other,
-        tells_them_apart,
+        distinguishes_kinds,
         never_shares_a_location,
     ),
 }

@@ -1,4 +1,4 @@
-"""Scans that the server plans. The tables are empty: no file of theirs can be made over HTTP."""
+"""Scans that the server plans, of empty tables: data files cannot be made over HTTP."""
 
 import time
 
@@ -10,7 +10,8 @@ from falcon_catalog.conformance.answers import (
     expect_equal,
     expect_field,
 )
-from falcon_catalog.conformance.room import Made, Room
+from falcon_catalog.conformance.probes.probe import BAD_REQUEST, needs_table, refuses
+from falcon_catalog.conformance.sandbox import Sandbox, Tabular
 
 _SECONDS = 60  # that an empty table's plan may take
 _PAUSE_SECONDS = 0.2
@@ -18,10 +19,8 @@ _TASKS = ("file-scan-tasks", "plan-tasks", "delete-files")
 _NO_SNAPSHOT = 77
 
 
-def _plan(room: Room, table: Made, **request: object) -> JSON:
-    plan = room.catalog.call(
-        "planTableScan", request, namespace=table.namespace, table=table.name
-    ).object()
+def _plan(sandbox: Sandbox, table: Tabular, **request: object) -> JSON:
+    plan = sandbox.call("planTableScan", table, request).object()
     status = plan.get("status")
     expect(status in ("completed", "submitted"), f"the plan's status is {status!r}")
     expect_field(plan, "plan-id", str, f"a plan that is {status}")
@@ -30,34 +29,28 @@ def _plan(room: Room, table: Made, **request: object) -> JSON:
     return plan
 
 
-def _finish(room: Room, table: Made, plan: JSON) -> JSON:
-    deadline = time.monotonic() + _SECONDS
+def _finish(sandbox: Sandbox, table: Tabular, plan: JSON) -> JSON:
+    deadline, plan_id = time.monotonic() + _SECONDS, plan["plan-id"]
     while plan.get("status") == "submitted":
         if time.monotonic() > deadline:
             raise FailureError(f"an empty table's plan is not completed within {_SECONDS} s")
         time.sleep(_PAUSE_SECONDS)
-        fetched = room.catalog.call(
-            "fetchPlanningResult",
-            namespace=table.namespace,
-            table=table.name,
-            plan_id=plan["plan-id"],
-        ).object()
-        plan = {**fetched, "plan-id": plan["plan-id"]}
+        plan = sandbox.call("fetchPlanningResult", table, plan_id=plan_id).object()
     expect_equal(plan.get("status"), "completed", "the plan's status")
     return plan
 
 
-def plans(room: Room) -> None:
-    """Plan a scan of an empty table: it has no tasks."""
-    table = room.table()
-    plan = _finish(room, table, _plan(room, table))
+def plans(sandbox: Sandbox) -> None:
+    """Plan a scan of an empty table, which has no tasks."""
+    table = sandbox.table()
+    plan = _finish(sandbox, table, _plan(sandbox, table))
     for field in _TASKS:
         expect(not plan.get(field), f"a scan of an empty table has {field}")
 
 
-def takes_filters(room: Room) -> None:
-    """Plan with a projection and a filter, as clients before and after release 1.11 write it."""
-    table = room.table()
+def accepts_filters(sandbox: Sandbox) -> None:
+    """Accept a projection and a filter, as clients before and after release 1.11 write it."""
+    table = sandbox.table()
     before = {"type": "eq", "term": "data", "value": "a"}
     after = {
         "type": "eq",
@@ -65,106 +58,77 @@ def takes_filters(room: Room) -> None:
         "right": {"type": "literal", "value": "a"},
     }
     for written in (before, {"type": "not", "child": before}, after, True):
-        _plan(room, table, select=["id"], filter=written)
+        _plan(sandbox, table, select=["id"], filter=written)
 
 
-def refuses_contradictions(room: Room) -> None:
-    """Answer 400 to a scan of one snapshot and of those between two at once."""
-    table = room.table()
-    body = {
-        "snapshot-id": _NO_SNAPSHOT,
-        "start-snapshot-id": _NO_SNAPSHOT,
-        "end-snapshot-id": _NO_SNAPSHOT,
-    }
-    answer = room.catalog.call("planTableScan", body, namespace=table.namespace, table=table.name)
-    answer.error(400)
-
-
-def does_not_plan_missing_tables(room: Room) -> None:
-    """Answer 404 NoSuchTableException for a table that does not exist."""
-    answer = room.catalog.call(
-        "planTableScan", {}, namespace=room.namespace, table=f"{room.name}_none"
-    )
-    answer.error(404, "NoSuchTableException")
-
-
-def fetches_results(room: Room) -> None:
-    """Answer the result of a plan by its id."""
-    table = room.table()
-    plan = _plan(room, table)
+def fetches_results(sandbox: Sandbox) -> None:
+    """Return the result of a plan by its id."""
+    table = sandbox.table()
+    plan = _plan(sandbox, table)
     if plan["status"] == "completed":
-        fetched = room.catalog.call(
-            "fetchPlanningResult",
-            namespace=table.namespace,
-            table=table.name,
-            plan_id=plan["plan-id"],
-        )
+        fetched = sandbox.call("fetchPlanningResult", table, plan_id=plan["plan-id"])
         expect_equal(fetched.object().get("status"), "completed", "the plan's status")
-    _finish(room, table, plan)
+    _finish(sandbox, table, plan)
 
 
-def knows_its_plans(room: Room) -> None:
-    """Answer 404 NoSuchPlanIdException to the result of a plan that does not exist."""
-    table = room.table()
-    room.catalog.call(
-        "fetchPlanningResult", namespace=table.namespace, table=table.name, plan_id="none"
-    ).error(404, "NoSuchPlanIdException")
+def cancels(sandbox: Sandbox) -> None:
+    """Return 204 for the cancellation of a plan."""
+    table = sandbox.table()
+    plan = _plan(sandbox, table)
+    sandbox.call("cancelPlanning", table, plan_id=plan["plan-id"]).empty()
 
 
-def cancels(room: Room) -> None:
-    """Answer 204 to the cancellation of a plan."""
-    table = room.table()
-    plan = _plan(room, table)
-    room.catalog.call(
-        "cancelPlanning",
-        namespace=table.namespace,
-        table=table.name,
-        plan_id=plan["plan-id"],
-    ).empty()
-
-
-def cancels_its_plans_only(room: Room) -> None:
-    """Answer 404 NoSuchPlanIdException to the cancellation of a plan that does not exist."""
-    table = room.table()
-    room.catalog.call(
-        "cancelPlanning", namespace=table.namespace, table=table.name, plan_id="none"
-    ).error(404, "NoSuchPlanIdException")
-
-
-def fetches_tasks(room: Room) -> None:
-    """Answer the scan tasks of each plan task."""
-    table = room.table()
-    tasks = _finish(room, table, _plan(room, table)).get("plan-tasks") or []
+def fetches_tasks(sandbox: Sandbox) -> None:
+    """Return the scan tasks of each plan task."""
+    table = sandbox.table()
+    tasks = _finish(sandbox, table, _plan(sandbox, table)).get("plan-tasks") or []
     if not tasks:
         raise AbsentError("the plan of an empty table has no plan tasks")
     for task in tasks:
-        room.catalog.call(
-            "fetchScanTasks", {"plan-task": task}, namespace=table.namespace, table=table.name
-        ).object()
+        sandbox.call("fetchScanTasks", table, {"plan-task": task}).object()
 
 
-def knows_its_tasks(room: Room) -> None:
-    """Answer 404 NoSuchPlanTaskException for a plan task that does not exist."""
-    table = room.table()
-    room.catalog.call(
-        "fetchScanTasks", {"plan-task": "none"}, namespace=table.namespace, table=table.name
-    ).error(404, "NoSuchPlanTaskException")
-
-
-def refuses_malformed_tasks(room: Room) -> None:
-    """Answer 400 to a request without a plan task."""
-    table = room.table()
-    room.catalog.call("fetchScanTasks", {}, namespace=table.namespace, table=table.name).error(400)
-
-
+_CONTRADICTION = dict.fromkeys(
+    ("snapshot-id", "start-snapshot-id", "end-snapshot-id"), _NO_SNAPSHOT
+)
 PROBES = {
     "planTableScan": (
         plans,
-        takes_filters,
-        refuses_contradictions,
-        does_not_plan_missing_tables,
+        accepts_filters,
+        refuses(
+            BAD_REQUEST,
+            "for a scan of one snapshot and of those between two at once",
+            lambda s: s.call("planTableScan", s.table(), _CONTRADICTION),
+        ),
+        needs_table("planTableScan", {}),
     ),
-    "fetchPlanningResult": (fetches_results, knows_its_plans),
-    "cancelPlanning": (cancels, cancels_its_plans_only),
-    "fetchScanTasks": (fetches_tasks, knows_its_tasks, refuses_malformed_tasks),
+    "fetchPlanningResult": (
+        fetches_results,
+        refuses(
+            (404, "NoSuchPlanIdException"),
+            "for the result of a plan that does not exist",
+            lambda s: s.call("fetchPlanningResult", s.table(), plan_id="none"),
+        ),
+    ),
+    "cancelPlanning": (
+        cancels,
+        refuses(
+            (404, "NoSuchPlanIdException"),
+            "for the cancellation of a plan that does not exist",
+            lambda s: s.call("cancelPlanning", s.table(), plan_id="none"),
+        ),
+    ),
+    "fetchScanTasks": (
+        fetches_tasks,
+        refuses(
+            (404, "NoSuchPlanTaskException"),
+            "for a plan task that does not exist",
+            lambda s: s.call("fetchScanTasks", s.table(), {"plan-task": "none"}),
+        ),
+        refuses(
+            BAD_REQUEST,
+            "for a request without a plan task",
+            lambda s: s.call("fetchScanTasks", s.table(), {}),
+        ),
+    ),
 }

@@ -1,67 +1,45 @@
-"""Tables: their life from create to drop."""
+"""Tables: create, load, purge, rename, register, unregister."""
 
 from typing import Any
 
-from falcon_catalog.conformance.answers import (
-    JSON,
-    AbsentError,
-    expect,
-    expect_equal,
-    expect_field,
-)
-from falcon_catalog.conformance.room import SCHEMA, Made, Room, listing
-
-_MISSING = "NoSuchTableException"
-_NO_NAMESPACE = "NoSuchNamespaceException"
-_TAKEN = "AlreadyExistsException"
+from falcon_catalog.conformance.answers import AbsentError, expect, expect_equal, expect_field
+from falcon_catalog.conformance.probes.probe import NO_TABLE, TAKEN, needs_table, refuses
+from falcon_catalog.conformance.probes.tabulars import dropped, register, rename, shared_probes
+from falcon_catalog.conformance.sandbox import SCHEMA, Sandbox, Tabular
 
 
-def request(room: Room, **fields: Any) -> JSON:
-    """Return a CreateTableRequest of a new name."""
-    return {"name": room.unique("t"), "schema": SCHEMA, **fields}
-
-
-def expect_gone(room: Room, table: Made) -> None:
-    """Expect that a table does not exist."""
-    answer = room.catalog.call("loadTable", namespace=table.namespace, table=table.name)
-    answer.error(404, _MISSING)
-
-
-def creates(room: Room) -> None:
-    """Answer the metadata, its location, and a table that loads the same."""
-    made = room.table(properties={"owner": "check"})
+def creates(sandbox: Sandbox) -> None:
+    """Return the metadata and its location, and load the same table afterwards."""
+    made = sandbox.table({"properties": {"owner": "check"}})
     for field in ("table-uuid", "location"):
         expect_field(made.metadata, field, str, "the metadata")
     expect_equal(made.metadata.get("properties", {}).get("owner"), "check", "the property owner")
-    found = room.load(made)
+    found = sandbox.load(made)
     expect_equal(found.get("metadata-location"), made.metadata_location, "metadata-location")
     expect_equal(found.get("metadata"), made.metadata, "the metadata that loads")
 
 
-def assigns_field_ids(room: Room) -> None:
-    """Assign field ids of its own from 1, whatever ids the request has."""
+def assigns_field_ids(sandbox: Sandbox) -> None:
+    """Assign its own field ids from 1, whatever ids the request has."""
     fields = [{**field, "id": field["id"] + 40} for field in SCHEMA["fields"]]
-    made = room.table(schema={**SCHEMA, "fields": fields, "identifier-field-ids": [41]})
+    made = sandbox.table({"schema": {**SCHEMA, "fields": fields, "identifier-field-ids": [41]}})
     (schema,) = expect_field(made.metadata, "schemas", list, "the metadata")
     expect_equal([field["id"] for field in schema["fields"]], [1, 2], "the field ids")
     expect_equal(schema.get("identifier-field-ids"), [1], "identifier-field-ids")
     expect_equal(made.metadata.get("last-column-id"), 2, "last-column-id")
 
 
-def takes_layouts(room: Room) -> None:
-    """Keep the partition spec and the sort order that a request has."""
+def keeps_layouts(sandbox: Sandbox) -> None:
+    """Keep the partition spec and the sort order of the request."""
     partition = {"source-id": 1, "field-id": 1000, "name": "id_b", "transform": "bucket[4]"}
-    order = {
-        "source-id": 2,
-        "transform": "identity",
-        "direction": "desc",
-        "null-order": "nulls-last",
-    }
-    layouts: JSON = {
-        "partition-spec": {"spec-id": 0, "fields": [partition]},
-        "write-order": {"order-id": 1, "fields": [order]},
-    }
-    made = room.table(**layouts)
+    order = {"source-id": 2, "transform": "identity", "direction": "desc"}
+    order["null-order"] = "nulls-last"
+    made = sandbox.table(
+        {
+            "partition-spec": {"spec-id": 0, "fields": [partition]},
+            "write-order": {"order-id": 1, "fields": [order]},
+        }
+    )
     (spec,) = expect_field(made.metadata, "partition-specs", list, "the metadata")
     expect_equal(spec.get("fields"), [partition], "the partition fields")
     orders = expect_field(made.metadata, "sort-orders", list, "the metadata")
@@ -70,20 +48,20 @@ def takes_layouts(room: Room) -> None:
     expect_equal(kept, [[order]], "the default sort order")
 
 
-def takes_version_1(room: Room) -> None:
-    """Make a table of format version 1 where format-version asks for it."""
-    _takes_version(room, 1)
+def creates_version_1(sandbox: Sandbox) -> None:
+    """Create a table of format version 1 when the property format-version is 1."""
+    _creates_version(sandbox, 1)
 
 
-def takes_version_3(room: Room) -> None:
-    """Make a table of format version 3, with its types, where format-version asks for it."""
+def creates_version_3(sandbox: Sandbox) -> None:
+    """Create a table of format version 3, with its types, when format-version is 3."""
     field = {"id": 3, "name": "at", "type": "timestamp_ns", "required": False}
-    _takes_version(room, 3, schema={**SCHEMA, "fields": [*SCHEMA["fields"], field]})
+    _creates_version(sandbox, 3, schema={**SCHEMA, "fields": [*SCHEMA["fields"], field]})
 
 
-def _takes_version(room: Room, version: int, **fields: Any) -> None:
-    body = request(room, properties={"format-version": str(version)}, **fields)
-    answer = room.catalog.call("createTable", body, namespace=room.namespace)
+def _creates_version(sandbox: Sandbox, version: int, **fields: Any) -> None:
+    fields["properties"] = {"format-version": str(version)}
+    answer = sandbox.send_create("Table", sandbox.namespace, sandbox.unique("t"), fields)
     if answer.status == 400:  # noqa: PLR2004
         raise AbsentError(f"no format version {version}: {answer.error(400)}")
     metadata = expect_field(answer.object(), "metadata", dict, "the answer")
@@ -92,136 +70,144 @@ def _takes_version(room: Room, version: int, **fields: Any) -> None:
     expect("format-version" not in properties, "the property format-version is stored")
 
 
-def refuses_taken_names(room: Room) -> None:
-    """Answer 409 AlreadyExistsException for a name that is taken."""
-    body = request(room, name=room.table().name)
-    for staged in (False, True):
-        body["stage-create"] = staged
-        answer = room.catalog.call("createTable", body, namespace=room.namespace)
-        answer.error(409, _TAKEN)
-
-
-def needs_a_namespace(room: Room) -> None:
-    """Answer 404 NoSuchNamespaceException in a namespace that does not exist."""
-    missing = (f"{room.name}_none",)
-    answer = room.catalog.call("createTable", request(room), namespace=missing)
-    answer.error(404, _NO_NAMESPACE)
-
-
-def refuses_malformed_ones(room: Room) -> None:
-    """Answer 400 to a request without name or schema, or with a schema that is none."""
+def refuses_malformed_requests(sandbox: Sandbox) -> None:
+    """Return 400 for a request without a name or a schema, or with an invalid schema."""
+    name, (field, _) = sandbox.unique("t"), SCHEMA["fields"]
     for body in (
         {"schema": SCHEMA},
-        {"name": room.unique("t")},
-        request(room, schema={"type": "struct", "fields": [{"id": 1}]}),
-        request(room, schema={**SCHEMA, "fields": [{**SCHEMA["fields"][0], "type": "no-type"}]}),
+        {"name": name},
+        {"name": name, "schema": {"type": "struct", "fields": [{"id": 1}]}},
+        {"name": name, "schema": {**SCHEMA, "fields": [{**field, "type": "no-type"}]}},
     ):
-        room.catalog.call("createTable", body, namespace=room.namespace).error(400)
+        sandbox.catalog.call("createTable", body, namespace=sandbox.namespace).error(400)
 
 
-def stages(room: Room) -> None:
-    """Stage a create: answer metadata without a metadata location, and store no table."""
-    body = request(room, **{"stage-create": True})
-    answer = room.catalog.call("createTable", body, namespace=room.namespace).object()
-    staged = Made(room.namespace, body["name"], answer)
+def stages(sandbox: Sandbox) -> None:
+    """Stage a create: return metadata without a metadata location, and store no table."""
+    staged = sandbox.table({"stage-create": True})
     expect_field(staged.metadata, "location", str, "the staged metadata")
-    location = answer.get("metadata-location")
+    location = staged.result.get("metadata-location")
     expect(location is None, f"a staged create has the metadata-location {location!r}")
-    expect_gone(room, staged)
+    sandbox.expect_gone(staged)
 
 
-def lists(room: Room) -> None:
-    """List the tables of a namespace, and no views."""
-    namespace = room.new_namespace()
-    made = [room.table(namespace) for _ in range(2)]
-    if room.catalog.offers("createView"):
-        room.view(namespace)
-    found = listing(
-        lambda query: room.catalog.call("listTables", namespace=namespace, query=query).object(),
-        "identifiers",
-    )
-    wanted = sorted((table.identifier for table in made), key=str)
-    expect_equal(sorted(found, key=str), wanted, "the list of tables")
-
-
-def lists_in_namespaces_only(room: Room) -> None:
-    """Answer 404 NoSuchNamespaceException to a list in a namespace that does not exist."""
-    missing = (f"{room.name}_none",)
-    room.catalog.call("listTables", namespace=missing).error(404, _NO_NAMESPACE)
-
-
-def does_not_load_missing_ones(room: Room) -> None:
-    """Answer 404 NoSuchTableException for one that does not exist."""
-    expect_gone(room, Made(room.namespace, f"{room.name}_none", {}))
-
-
-def loads(room: Room) -> None:
-    """Answer the current metadata and where it lies."""
-    made = room.table()
-    changed = room.commit(made, [{"action": "set-properties", "updates": {"a": "b"}}]).object()
-    found = room.load(made)
+def loads(sandbox: Sandbox) -> None:
+    """Return the current metadata and its location."""
+    made = sandbox.table()
+    changed = sandbox.commit(made, [{"action": "set-properties", "updates": {"a": "b"}}]).object()
+    found = sandbox.load(made)
     for field in ("metadata-location", "metadata"):
         expect_equal(found.get(field), changed.get(field), f"{field} after a commit")
 
 
-def lets_hints_be_hints(room: Room) -> None:
-    """Load a table whatever access a client says it can make use of."""
-    made = room.table()
+def ignores_delegation_hints(sandbox: Sandbox) -> None:
+    """Load a table whatever kinds of access the client says it supports."""
+    made = sandbox.table()
     for hint in ("vended-credentials", "vended-credentials,remote-signing"):
-        room.catalog.call(
-            "loadTable",
-            namespace=made.namespace,
-            table=made.name,
-            headers={"X-Iceberg-Access-Delegation": hint},
-        ).object()
+        sandbox.call("loadTable", made, headers={"X-Iceberg-Access-Delegation": hint}).object()
 
 
-def tells_existence(room: Room) -> None:
-    """Answer 204 for one that exists and 404 for one that does not, without a body."""
-    made = room.table()
-    room.catalog.call("tableExists", namespace=made.namespace, table=made.name).empty()
-    answer = room.catalog.call("tableExists", namespace=made.namespace, table=f"{room.name}_none")
-    answer.status_only(404)
+def purges(sandbox: Sandbox) -> None:
+    """Drop a table together with its files."""
+    made = sandbox.table()
+    sandbox.call("dropTable", made, query={"purgeRequested": "true"}).empty()
+    sandbox.expect_gone(made)
 
 
-def drops(room: Room) -> None:
-    """Answer 204 and drop it: afterwards it does not exist, and the name is free."""
-    made = room.table()
-    room.catalog.call("dropTable", namespace=made.namespace, table=made.name).empty()
-    expect_gone(room, made)
-    again = room.table(name=made.name)
-    uuids = {each.metadata.get("table-uuid") for each in (made, again)}
-    expect(len(uuids) == 2, "a new table has the uuid of a dropped one")  # noqa: PLR2004
+def renames(sandbox: Sandbox) -> None:
+    """Return 204 and give the same table its new name; its location stays."""
+    made = sandbox.table()
+    answer, new = rename(sandbox, made)
+    answer.empty()
+    found = sandbox.load(new)["metadata"]
+    for field in ("table-uuid", "location"):
+        expect_equal(found.get(field), made.metadata.get(field), f"{field} after a rename")
+    sandbox.expect_gone(made)
 
 
-def purges(room: Room) -> None:
-    """Drop a table whose files shall go, too."""
-    made = room.table()
-    query = {"purgeRequested": "true"}
-    room.catalog.call("dropTable", namespace=made.namespace, table=made.name, query=query).empty()
-    expect_gone(room, made)
+def renames_across_namespaces(sandbox: Sandbox) -> None:
+    """Move a table into another namespace."""
+    made = sandbox.table()
+    answer, new = rename(sandbox, made, into=sandbox.new_namespace())
+    answer.empty()
+    found = sandbox.load(new)["metadata"]
+    expect_equal(found.get("table-uuid"), made.metadata.get("table-uuid"), "table-uuid")
 
 
-def does_not_drop_missing_ones(room: Room) -> None:
-    """Answer 404 NoSuchTableException to the drop of one that does not exist."""
-    answer = room.catalog.call("dropTable", namespace=room.namespace, table=f"{room.name}_none")
-    answer.error(404, _MISSING)
+def frees_the_old_name(sandbox: Sandbox) -> None:
+    """Give a new table with a renamed one's old name another uuid and another location."""
+    made = sandbox.table()
+    rename(sandbox, made)[0].empty()
+    again = sandbox.table(name=made.name)
+    for field in ("table-uuid", "location"):
+        different = again.metadata.get(field) != made.metadata.get(field)
+        expect(different, f"a new table shares {field} with the renamed one")
 
 
+def registers(sandbox: Sandbox) -> None:
+    """Add a table whose metadata file exists, with its uuid, and accept commits to it."""
+    old, name = dropped(sandbox, "Table"), sandbox.unique("registered")
+    made = Tabular("Table", sandbox.namespace, name, register(sandbox, old, name).object())
+    expect_equal(made.metadata_location, old.metadata_location, "metadata-location")
+    expect_equal(made.metadata.get("table-uuid"), old.metadata.get("table-uuid"), "table-uuid")
+    sandbox.commit(made, [{"action": "set-properties", "updates": {"a": "b"}}]).object()
+
+
+def overwrites(sandbox: Sandbox) -> None:
+    """Replace a table when overwrite is set."""
+    old, new = sandbox.table(), dropped(sandbox, "Table")
+    register(sandbox, new, old.name, overwrite=True).object()
+    found = sandbox.load(old)["metadata"]
+    expect_equal(found.get("table-uuid"), new.metadata.get("table-uuid"), "table-uuid")
+
+
+def refuses_missing_files(sandbox: Sandbox) -> None:
+    """Return 400, 403 or 404 for a metadata file that does not exist."""
+    location = dropped(sandbox, "Table").metadata_location + ".none.metadata.json"
+    body = {"name": sandbox.unique("t"), "metadata-location": location}
+    answer = sandbox.catalog.call("registerTable", body, namespace=sandbox.namespace)
+    answer.error((400, 403, 404))
+
+
+def unregisters(sandbox: Sandbox) -> None:
+    """Return the last metadata, remove the table, and keep its files for a registration."""
+    made = sandbox.table()
+    update = {"action": "set-properties", "updates": {"a": "b"}}
+    last = sandbox.commit(made, [update]).object()
+    answer = sandbox.call("unregisterTable", made).object()
+    for field in ("metadata-location", "metadata"):
+        expect_equal(answer.get(field), last.get(field), field)
+    sandbox.expect_gone(made)
+    sandbox.commit(made, [{**update, "updates": {"a": "c"}}]).error(*NO_TABLE)
+    register(sandbox, Tabular("Table", made.namespace, made.name, last), made.name).object()
+
+
+_SHARED = shared_probes("Table")
 PROBES = {
-    "listTables": (lists, lists_in_namespaces_only),
+    **_SHARED,
     "createTable": (
         creates,
         assigns_field_ids,
-        takes_layouts,
-        takes_version_1,
-        takes_version_3,
+        keeps_layouts,
+        creates_version_1,
+        creates_version_3,
         stages,
-        refuses_taken_names,
-        needs_a_namespace,
-        refuses_malformed_ones,
+        *_SHARED["createTable"],
+        refuses(
+            TAKEN,
+            "for a staged create with a name that is taken",
+            lambda s: s.send_create("Table", s.namespace, s.table().name, {"stage-create": True}),
+        ),
+        refuses_malformed_requests,
     ),
-    "loadTable": (loads, does_not_load_missing_ones, lets_hints_be_hints),
-    "tableExists": (tells_existence,),
-    "dropTable": (drops, purges, does_not_drop_missing_ones),
+    "loadTable": (loads, *_SHARED["loadTable"], ignores_delegation_hints),
+    "dropTable": (purges, *_SHARED["dropTable"]),
+    "renameTable": (
+        renames,
+        renames_across_namespaces,
+        frees_the_old_name,
+        *_SHARED["renameTable"],
+    ),
+    "registerTable": (registers, overwrites, *_SHARED["registerTable"], refuses_missing_files),
+    "unregisterTable": (unregisters, needs_table("unregisterTable")),
 }

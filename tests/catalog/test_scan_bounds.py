@@ -1,4 +1,4 @@
-"""What partitions, bounds and literals say, held against PyIceberg's transforms and bytes."""
+"""Bounds of partitions, metrics and literals, compared with PyIceberg's transforms and bytes."""
 
 import datetime as dt
 import math
@@ -15,7 +15,7 @@ from pyiceberg.conversions import to_bytes
 from pyiceberg.transforms import parse_transform
 
 from falcon_catalog.catalog.scan_planning import literals, transforms, values
-from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Check, Known, Verdict, judge
+from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Bounds, Check, Match
 from falcon_catalog.catalog.scan_planning.iceberg import bucket_function
 from falcon_catalog.errors import BadRequestError
 
@@ -69,11 +69,11 @@ def truth(operation: str, value: Any, listed: tuple[Any, ...]) -> bool:
     )
 
 
-def held_against(known: Known, kind: str, value: Any, test: Check) -> None:
-    """Check that a verdict on many rows fits one of them."""
-    verdict = judge(test, known, bucket_function(kind))
-    passes = truth(test.operation, value, test.literals) is not test.inverted
-    assert verdict != (Verdict.NEVER if passes else Verdict.ALWAYS), (known, test, value)
+def held_against(bounds: Bounds, kind: str, value: Any, check: Check) -> None:
+    """Assert that the match of many rows fits one of them."""
+    match = check.evaluate(bounds, bucket_function(kind))
+    passes = truth(check.operation, value, check.literals) is not check.inverted
+    assert match != (Match.NEVER if passes else Match.ALWAYS), (bounds, check, value)
 
 
 @st.composite
@@ -98,8 +98,8 @@ def test_a_partition_tells_no_lie_of_its_rows(
     _, some = KINDS[kind]
     value, test = data.draw(some), data.draw(one_test(some, kind))
     partition = apply(transform, kind, value)
-    known = transforms.source_of_value(transform, kind, partition)
-    held_against(known, kind, value, test)
+    bounds = transforms.source_of_value(transform, kind, partition)
+    held_against(bounds, kind, value, test)
     # The same of a manifest, whose bounds reach over several partitions.
     other = apply(transform, kind, data.draw(some))
     low, high = sorted([partition, other])
@@ -113,8 +113,8 @@ def test_bounds_tell_no_lie_of_a_transform(transform: str, kind: str, data: st.D
     _, some = KINDS[kind]
     value, other = data.draw(some), data.draw(some)
     low, high = sorted([value, other])
-    known = Known(nulls=False, nans=False, lower=low, upper=high)
-    of_term = transforms.transformed(transform, kind, known)
+    bounds = Bounds(nulls=False, nans=False, lower=low, upper=high)
+    of_term = transforms.transformed(transform, kind, bounds)
     result = str(transforms.result_type(transform, kind))
     given_ = apply(transform, kind, data.draw(some))
     test = Check(data.draw(st.sampled_from(["eq", "lt", "gt-eq"])), (given_,))
@@ -122,50 +122,48 @@ def test_bounds_tell_no_lie_of_a_transform(transform: str, kind: str, data: st.D
 
 
 def test_a_partition_says_what_its_transform_keeps() -> None:
-    def known(transform: str, kind: str, value: Any) -> tuple[Any, Any]:
+    def range_of(transform: str, kind: str, value: Any) -> tuple[Any, Any]:
         found = transforms.source_of_value(transform, kind, value)
         assert (found.nulls, found.nans, found.values) == (False, False, True)
         return found.lower, found.upper
 
-    assert known("identity", "long", 5) == (5, 5)
-    assert known("truncate[10]", "int", -10) == (-10, -1)
-    assert known("truncate[3]", "string", "ab") == ("ab", "ab")  # shorter: nothing was cut
-    assert known("truncate[2]", "string", "ab") == ("ab", "ac")
-    assert known("truncate[1]", "string", "\U0010ffff") == ("\U0010ffff", None)
-    assert known("day", "date", 3) == (3, 3)
-    assert known("month", "date", 1) == (31, 58)
-    assert known("year", "timestamp", 1) == (365 * DAY, 730 * DAY - 1)
+    assert range_of("identity", "long", 5) == (5, 5)
+    assert range_of("truncate[10]", "int", -10) == (-10, -1)
+    assert range_of("truncate[3]", "string", "ab") == ("ab", "ab")  # shorter: nothing was cut
+    assert range_of("truncate[2]", "string", "ab") == ("ab", "ac")
+    assert range_of("truncate[1]", "string", "\U0010ffff") == ("\U0010ffff", None)
+    assert range_of("day", "date", 3) == (3, 3)
+    assert range_of("month", "date", 1) == (31, 58)
+    assert range_of("year", "timestamp", 1) == (365 * DAY, 730 * DAY - 1)
     # What old writers put into 0 may lie before 1970.
-    assert known("day", "timestamp", 0) == (-DAY, DAY - 1)
+    assert range_of("day", "timestamp", 0) == (-DAY, DAY - 1)
     assert transforms.source_of_value("bucket[4]", "long", 3).buckets == ((4, 3),)
-    assert transforms.source_of_value("void", "long", None) == Known()
+    assert transforms.source_of_value("void", "long", None) == Bounds()
     assert transforms.source_of_value("bucket[4]", "long", None) == ONLY_NULLS
 
 
-def verdicts(known: Known, *operations: str) -> str:
+def matches(bounds: Bounds, *operations: str) -> str:
     listed = {"is-null": (), "is-nan": ()}
     return "".join(
-        judge(
-            Check(name.removeprefix("!"), listed.get(name.removeprefix("!"), (5,)), "!" in name),
-            known,
-            lambda _count, _value: None,
-        ).name[0]
+        Check(name.removeprefix("!"), listed.get(name.removeprefix("!"), (5,)), "!" in name)
+        .evaluate(bounds, lambda _count, _value: None)
+        .name[0]
         for name in operations
     )
 
 
-def test_nulls_and_nans_are_judged_apart() -> None:
+def test_nulls_and_nans_are_evaluated_separately() -> None:
     every = ("is-null", "!is-null", "is-nan", "!is-nan", "eq", "!eq", "lt", "!lt", "gt", "!gt")
-    assert verdicts(ONLY_NULLS, *every) == "ANNSNSNSNS"
-    nans = Known(nulls=False, nans=True, values=False)
-    assert verdicts(nans, *every) == "NAANNANSSS"
-    values_ = Known(nulls=False, nans=False, lower=6, upper=9)
-    assert verdicts(values_, *every) == "NANANANAAN"
-    uncounted = Known(nulls=False, nans=None, lower=1, upper=4)
-    assert verdicts(uncounted, *every) == "NASSNASSNS"
-    nobody = Known(nulls=False, nans=False, values=False)
-    assert verdicts(nobody, *every) == "N" * 10
-    assert verdicts(Known(), *every) == "S" * 10
+    assert matches(ONLY_NULLS, *every) == "ANNSNSNSNS"
+    nans = Bounds(nulls=False, nans=True, values=False)
+    assert matches(nans, *every) == "NAANNANSSS"
+    values_ = Bounds(nulls=False, nans=False, lower=6, upper=9)
+    assert matches(values_, *every) == "NANANANAAN"
+    uncounted = Bounds(nulls=False, nans=None, lower=1, upper=4)
+    assert matches(uncounted, *every) == "NASSNASSNS"
+    nobody = Bounds(nulls=False, nans=False, values=False)
+    assert matches(nobody, *every) == "N" * 10
+    assert matches(Bounds(), *every) == "S" * 10
 
 
 @pytest.mark.parametrize("kind", KINDS)

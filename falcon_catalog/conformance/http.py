@@ -1,4 +1,4 @@
-"""Requests to one server, sent exactly as written."""
+"""HTTP requests to one server, sent exactly as given."""
 
 import http.client
 import json
@@ -12,8 +12,8 @@ from falcon_catalog.conformance.answers import Answer, FailureError, WrongCatalo
 _SECONDS = 60
 
 
-class Web:
-    """One server: where it is, and who asks."""
+class HTTP:
+    """An HTTP client of one server, with the token that it sends."""
 
     def __init__(self, uri: str, token: str | None = None) -> None:
         parts = urlsplit(uri)
@@ -41,28 +41,26 @@ class Web:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send one request; a body that is bytes goes out as it is, any other as JSON.
+        """Send one request: bytes as they are, any other body as JSON.
 
-        An empty header is left out: the token, too.
+        A header that is empty is not sent, not even the token.
         """
         target = self._base + path
         if query:
             target += "?" + urlencode(query, quote_via=quote, safe="")
-        content, kind = _encode(body, form)
-        sent = {"Accept": "application/json", **kind, **(headers or {})}
+        sent = {"Accept": "application/json"}
+        content: bytes | None = None
+        if form is not None:
+            content = urlencode(form).encode()
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        elif body is not None:
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+        sent.update(headers or {})
         if self.token is not None:
             sent.setdefault("Authorization", f"Bearer {self.token}")
         sent = {name: value for name, value in sent.items() if value}
-        try:
-            return self._exchange(verb, target, content, sent)
-        except (OSError, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
-            raise FailureError(f"{verb} {target}: no answer: {reason}") from error
-
-    def _exchange(
-        self, verb: str, target: str, content: bytes | None, headers: dict[str, str]
-    ) -> Answer:
-        # A connection of its own for each request: none is ever sent twice by a reconnect.
+        # One connection per request, so that none is ever sent twice by a reconnect.
         connection = (
             http.client.HTTPSConnection(
                 self._host, self._port, timeout=_SECONDS, context=ssl.create_default_context()
@@ -71,18 +69,12 @@ class Web:
             else http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
         )
         try:
-            connection.request(verb, target, body=content, headers=headers)
+            connection.request(verb, target, body=content, headers=sent)
             response = connection.getresponse()
-            given = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(f"{verb} {target}", response.status, given, response.read())
+            received = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(f"{verb} {target}", response.status, received, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise FailureError(f"{verb} {target}: no answer: {reason}") from error
         finally:
             connection.close()
-
-
-def _encode(body: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, dict[str, str]]:
-    if form is not None:
-        return urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
-    if body is None:
-        return None, {}
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return content, {"Content-Type": "application/json"}

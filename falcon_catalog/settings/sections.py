@@ -1,0 +1,302 @@
+"""All settings by section, as descriptions and as the values in force."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
+
+from falcon_catalog import rules
+from falcon_catalog.settings.describing import MEBIBYTE, Setting, describe, setting
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How requests are served."""
+
+    listen: str = setting(
+        "127.0.0.1:8181",
+        "Where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH; port 0 picks a free one."
+        " Sockets passed by systemd take precedence.",
+        rules.listen,
+        flag="--listen",
+    )
+    reuse_port: bool = setting(
+        False,
+        "Share the address with other servers that also set this; each new connection goes to"
+        " one of them. No effect on sockets passed by systemd.",
+        rules.boolean,
+        flag="--reuse-port",
+    )
+    threads: int = setting(
+        4, "Requests processed at the same time.", rules.whole(1, 256), flag="--threads"
+    )
+    shutdown_timeout: int = setting(
+        30,
+        "Seconds that requests in flight have to finish when the server stops.",
+        rules.whole(0, 3600),
+    )
+    max_body_bytes: int = setting(
+        64 * MEBIBYTE, "Largest request body, in bytes.", rules.whole(1024, 1024 * MEBIBYTE)
+    )
+    max_header_bytes: int = setting(
+        64 * 1024,
+        "Largest head of a request, its line and headers, in bytes.",
+        rules.whole(1024, 16 * MEBIBYTE),
+    )
+    max_connections: int = setting(
+        1000,
+        "Connections open at the same time; beyond them the idlest is closed, then the oldest"
+        " incomplete request. Fewer if the limit on file descriptors is lower.",
+        rules.whole(1, 100_000),
+    )
+    max_connections_per_address: int = setting(
+        500,
+        "Connections of one client address at the same time; beyond them its idlest is closed,"
+        " then its oldest incomplete request. A proxy is one address.",
+        rules.whole(1, 100_000),
+    )
+    max_queue: int = setting(
+        256,
+        "Requests that wait for a thread; further ones get a 503 with Retry-After.",
+        rules.whole(1, 100_000),
+    )
+    max_wait: int = setting(
+        30,
+        "Seconds that a request waits for a thread before it gets a 503 with Retry-After.",
+        rules.whole(1, 86400),
+    )
+    stall_timeout: int = setting(
+        120,
+        "Seconds after which threads that are all busy with the same requests count as stalled:"
+        " the server is not ready, and the watchdog is not notified.",
+        rules.whole(1, 86400),
+    )
+    header_timeout: int = setting(
+        10,
+        "Seconds that the head of a request has to arrive, from its first byte.",
+        rules.whole(1, 86400),
+    )
+    receive_timeout: int = setting(
+        60,
+        "Seconds that a request has to arrive in full, from its first byte.",
+        rules.whole(1, 86400),
+    )
+    channel_timeout: int = setting(
+        120,
+        "Seconds after which a connection that neither sends nor receives is closed.",
+        rules.whole(1, 86400),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Limits of one request."""
+
+    # Filters of scans are deep: a chain of n terms has n levels. The JSON library reads 1024.
+    json_depth: int = setting(
+        1024, "Nesting depth of arrays and objects in a request's JSON.", rules.whole(16, 1024)
+    )
+    json_values: int = setting(
+        2_000_000, "Values in a request's JSON.", rules.whole(1000, 1_000_000_000)
+    )
+    table_changes: int = setting(
+        1000, "Tables changed in one transaction.", rules.whole(1, 100_000)
+    )
+    updates: int = setting(
+        10_000, "Updates in a commit to one table or view.", rules.whole(1, 1_000_000)
+    )
+    requirements: int = setting(
+        10_000, "Requirements of a commit to one table.", rules.whole(1, 1_000_000)
+    )
+    properties: int = setting(
+        10_000, "Properties set or removed at once.", rules.whole(1, 1_000_000)
+    )
+    property_characters: int = setting(
+        4 * MEBIBYTE,
+        "Characters of the names and values of properties set at once.",
+        rules.whole(1, 1024 * MEBIBYTE),
+    )
+    properties_bytes: int = setting(
+        16 * MEBIBYTE,
+        "Bytes of JSON of all properties of a table, a view or a namespace.",
+        rules.whole(1024, 1024 * MEBIBYTE),
+    )
+    columns: int = setting(
+        10_000,
+        "Columns of a schema that is added, nested ones included.",
+        rules.whole(1, 1_000_000),
+    )
+    # A nested type has three levels of JSON.
+    schema_depth: int = setting(
+        64,
+        "Nesting depth of structs, lists and maps in a schema that is added.",
+        rules.whole(1, 70),
+    )
+    page_size: int = setting(1000, "Entries in one page of a list.", rules.whole(1, 1_000_000))
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The catalog's database."""
+
+    url: str = setting(
+        None,
+        "The catalog's database: sqlite:///relative.db or sqlite:////absolute.db.",
+        rules.store_url,
+        flag="--store",
+        derived="sqlite:///{state}/catalog.db",
+    )
+    durability: str = setting(
+        "full",
+        "full: acknowledged commits survive a power failure; relaxed: a power failure may lose"
+        " the commits of the last seconds, and leave tables whose newest metadata is missing.",
+        rules.one_of("full", "relaxed"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseSettings:
+    """The warehouses that hold the tables' files."""
+
+    location: str = setting(
+        None,
+        "Root of the tables' files: file:///absolute/path.",
+        rules.location,
+        flag="--warehouse",
+        derived="file://{state}/warehouse",
+    )
+    name: str = setting(
+        "default",
+        "Name by which clients can request the warehouse.",
+        rules.warehouse_name,
+        flag="--warehouse-name",
+    )
+    more: tuple[str, ...] = setting(
+        (),
+        "More warehouses, with their own namespaces and tables: NAME=file:///absolute/path.",
+        rules.named_locations,
+    )
+    allowed_locations: tuple[str, ...] = setting(
+        (), "More roots under which a client may place or register a table.", rules.locations
+    )
+    allow_overlap: bool = setting(
+        False,
+        "Whether a client may place a table at, around or inside another one's location.",
+        rules.boolean,
+    )
+    drop_retention: int = setting(
+        7 * 86400,
+        "Seconds in which a dropped table or view can be undropped; the files of a purged table"
+        " are deleted only after that.",
+        rules.whole(0, 10 * 366 * 86400),
+    )
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """The location of each warehouse by its name, the default one first."""
+        return {self.name: self.location, **dict(map(rules.named_location, self.more))}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """Sizes of the caches."""
+
+    documents_bytes: int = setting(
+        128 * MEBIBYTE,
+        "Memory for recently used metadata of tables and views, in bytes, for each process.",
+        rules.whole(0, 64 * 1024 * MEBIBYTE),
+    )
+    manifests_bytes: int = setting(
+        64 * MEBIBYTE,
+        "Memory for recently used manifests of planned scans, in bytes, for each process.",
+        rules.whole(0, 64 * 1024 * MEBIBYTE),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningSettings:
+    """Server-side scan planning."""
+
+    sync_manifests: int = setting(
+        64,
+        "Scans over more manifests than this are planned in the background; clients"
+        " must then poll for the result: Java does, PyIceberg 0.12 cannot.",
+        rules.whole(0, 1_000_000),
+    )
+    page_files: int = setting(1000, "Data files in one answer to a scan.", rules.whole(1, 100_000))
+    keep_seconds: int = setting(
+        3600, "Seconds for which a planned scan can be fetched.", rules.whole(1, 7 * 86400)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """Authentication."""
+
+    required: bool = setting(
+        False,
+        "Whether every request needs a token; if not, the Authorization header is ignored.",
+        rules.boolean,
+    )
+    token_lifetime: int = setting(
+        3600, "Seconds for which a token is valid.", rules.whole(1, 30 * 86400)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Clients' metrics reports, and access to the server's own metrics."""
+
+    keep_reports: int = setting(
+        10_000, "Metrics reports to keep, the newest of all tables.", rules.whole(0, 10_000_000)
+    )
+    public: bool = setting(
+        False,
+        "Whether /metrics is public even if every other request needs a token.",
+        rules.boolean,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Logging on stderr."""
+
+    level: str = setting(
+        "INFO",
+        f"Least severe message to log: {', '.join(rules.LOG_LEVELS)}.",
+        rules.one_of(*rules.LOG_LEVELS),
+        flag="--log-level",
+    )
+    format: str = setting(
+        "text", "Format of a line: text (key=value pairs) or json.", rules.one_of("text", "json")
+    )
+    access: bool = setting(True, "Whether each request is logged.", rules.boolean)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings in force."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    store: StoreSettings
+    warehouse: WarehouseSettings
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    planning: PlanningSettings = field(default_factory=PlanningSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Where the value of each key comes from: ``default``, ``flag --listen``, a file …"""
+
+    def value(self, key: str) -> Any:
+        """Return the value of the setting ``key``, for example ``server.listen``."""
+        section, _, name = key.partition(".")
+        return getattr(getattr(self, section), name)
+
+
+SECTIONS: dict[str, type[Any]] = {
+    name: kind for name, kind in get_type_hints(Settings).items() if name != "origins"
+}
+SETTINGS: tuple[Setting, ...] = tuple(
+    describe(section, described) for section, kind in SECTIONS.items() for described in fields(kind)
+)
