@@ -173,7 +173,7 @@ def test_no_file_goes_while_its_purge_cannot_be_written_down(
     number = wire.dropped(client.ok("GET", wire.DROPPED), "gone")
     assert not lake.entry(client)["purge-started"]
     assert lake.is_whole()
-    assert any("cannot look for what is to be let go" in line for line in lake.catalog.errors)
+    assert any("cannot purge dropped tables of warehouse" in line for line in lake.catalog.errors)
     if again:
         lake.expire()
         lake.check_done(client)
@@ -191,7 +191,7 @@ def test_no_file_goes_while_somebody_else_has_the_database(lake: Lake, client: C
         other.execute("PRAGMA busy_timeout = 60000")
         other.execute("BEGIN IMMEDIATE")
         other.execute("UPDATE dropped_tabulars SET expires_at = 0 WHERE name = 'gone'")
-        told = "cannot look for what is to be let go"
+        told = "cannot purge dropped tables of warehouse"
         wait_for(lambda: any(told in line for line in lake.catalog.errors), "the housekeeper")
         assert lake.is_whole()
         other.execute("COMMIT")
