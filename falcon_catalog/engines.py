@@ -65,7 +65,7 @@ def locate(uri: str, warehouse: str | None) -> Address:
             f"{uri!r} is not the address of a catalog: it must be like http://127.0.0.1:8181"
         )
     if _get(base, "/health/live").get("status") != "live":
-        raise EngineError(f"{base} is not a falcon-catalog: /health/live does not say it lives")
+        raise EngineError(f"{base} is not a falcon-catalog: /health/live does not report live")
     query = f"?{urllib.parse.urlencode({'warehouse': warehouse})}" if warehouse else ""
     overrides = _get(base, f"/v1/config{query}").get("overrides")
     if not isinstance(overrides, dict) or not isinstance(overrides.get("prefix"), str):

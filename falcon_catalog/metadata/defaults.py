@@ -8,19 +8,13 @@ from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, UNPARTITIONED_LA
 from falcon_catalog.metadata.json_fields import JSON
 
 NO_SNAPSHOT = -1
-EMPTY_ARRAYS = (
-    "snapshots",
-    "snapshot-log",
-    "metadata-log",
-    "statistics",
-    "partition-statistics",
-)
+EMPTY_ARRAYS = ("snapshots", "snapshot-log", "metadata-log", "statistics", "partition-statistics")
 
 
 def with_defaults(metadata: JSON) -> JSON:
-    """Return metadata with every field present and no nulls; the same object if it already is.
+    """Return metadata with all fields and no nulls; the same object if nothing changes.
 
-    Expects what is there to be of the right type.
+    The fields must be of the right type.
     """
     kept = {key: value for key, value in metadata.items() if value is not None}
     if kept.get("current-snapshot-id") == NO_SNAPSHOT:
