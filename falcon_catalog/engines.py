@@ -111,11 +111,6 @@ def _quote_sql(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _quote_property(text: str) -> str:
-    """Escape a text as the value of a Java property."""
-    return text.replace("\\", "\\\\")
-
-
 _PYICEBERG = """\
 from pyiceberg.catalog import load_catalog
 
@@ -163,7 +158,7 @@ spark.sql("SHOW NAMESPACES IN lake").show()
     "trino": Engine(
         "Trino",
         "etc/catalog/lake.properties",
-        _quote_property,
+        lambda text: text.replace("\\", "\\\\"),  # the value of a Java property
         """\
 connector.name=iceberg
 iceberg.catalog.type=rest
