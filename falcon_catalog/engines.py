@@ -65,7 +65,7 @@ def locate(uri: str, warehouse: str | None) -> Address:
             f"{uri!r} is not the address of a catalog: it must be like http://127.0.0.1:8181"
         )
     if _get(base, "/health/live").get("status") != "live":
-        raise EngineError(f"{base} is not a falcon-catalog: /health/live does not say it lives")
+        raise EngineError(f"{base} is not a falcon-catalog: /health/live does not report live")
     query = f"?{urllib.parse.urlencode({'warehouse': warehouse})}" if warehouse else ""
     overrides = _get(base, f"/v1/config{query}").get("overrides")
     if not isinstance(overrides, dict) or not isinstance(overrides.get("prefix"), str):
@@ -109,11 +109,6 @@ def _quote_json(text: str) -> str:
 
 def _quote_sql(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _quote_property(text: str) -> str:
-    """Escape a text as the value of a Java property."""
-    return text.replace("\\", "\\\\")
 
 
 _PYICEBERG = """\
@@ -163,7 +158,7 @@ spark.sql("SHOW NAMESPACES IN lake").show()
     "trino": Engine(
         "Trino",
         "etc/catalog/lake.properties",
-        _quote_property,
+        lambda text: text.replace("\\", "\\\\"),  # the value of a Java property
         """\
 connector.name=iceberg
 iceberg.catalog.type=rest

@@ -62,12 +62,7 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
 )
 @with_settings
 def restore_command(
-    source: Path,
-    config: Path | None,
-    *,
-    replace: bool,
-    adopt_warehouse: bool,
-    **flags: Any,
+    source: Path, config: Path | None, *, replace: bool, adopt_warehouse: bool, **flags: Any
 ) -> None:
     """Restore the backup in the folder SOURCE. The server must be stopped.
 

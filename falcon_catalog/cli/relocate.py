@@ -95,14 +95,15 @@ def _print_some(lines: list[str]) -> None:
 
 
 def _sums(changed: list[Moved]) -> list[tuple[str, int, int, int]]:
-    def row(what: str, found: list[Moved]) -> tuple[str, int, int, int]:
-        return what, len(found), sum(m.files for m in found), sum(m.bytes for m in found)
-
     living = [one for one in changed if one.pointer.place == "living"]
+    groups = {
+        "tables": [one for one in living if one.pointer.kind == "table"],
+        "views": [one for one in living if one.pointer.kind == "view"],
+        "dropped": [one for one in changed if one.pointer.place == "dropped"],
+    }
     return [
-        row("tables", [one for one in living if one.pointer.kind == "table"]),
-        row("views", [one for one in living if one.pointer.kind == "view"]),
-        row("dropped", [one for one in changed if one.pointer.place == "dropped"]),
+        (what, len(found), sum(one.files for one in found), sum(one.bytes for one in found))
+        for what, found in groups.items()
     ]
 
 
@@ -112,7 +113,7 @@ def _end_unchanged(outcome: Outcome, order: Order, old: str, *, dry: bool) -> No
     lies_in_old = outcome.changed or any(map(order.move.changes, keys))
     if not lies_in_old and not any(one.startswith(f"{order.move.new}/") for one in keys):
         found = ", ".join(keys[:3]) or "nowhere"
-        click.echo(f"Nothing was changed: no table lies in {old}. Tables lie in: {found}")
+        click.echo(f"Nothing was changed: no table is in {old}. Tables are in: {found}")
         raise click.exceptions.Exit(1)
     if outcome.broken and not (dry and order.skip_broken):
         click.echo(f"Nothing was changed: {len(outcome.broken)} tables or views are in the way.")
@@ -120,7 +121,9 @@ def _end_unchanged(outcome: Outcome, order: Order, old: str, *, dry: bool) -> No
     if dry:
         click.echo("Nothing was changed: this was a dry run.")
     else:
-        click.echo(f"Nothing to do: no table lies in {old}, those at the new place are in order.")
+        click.echo(
+            f"Nothing to do: no table is in {old}, and those at the new location are in order."
+        )
 
 
 def _print_next_steps(settings: Settings, move: Move, old: str) -> None:

@@ -10,11 +10,9 @@ import click
 from falcon_catalog import logs
 from falcon_catalog.app import create_app
 from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
-from falcon_catalog.cli.common import Stopped, one_line_errors, read, with_settings
-from falcon_catalog.rules import store_path
+from falcon_catalog.cli.common import Stopped, one_line_errors, read, shared_lock, with_settings
 from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
-from falcon_catalog.store.sqlite import locks
 
 _adopting = click.option(
     "--adopt-warehouse",
@@ -47,7 +45,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
         try:
             prepare(settings)
             require_writable(settings)
-            with locks.shared(store_path(settings.store.url)):
+            with shared_lock(settings):
                 if adopt_warehouse:
                     prepare_store(settings, adopt=True)
                 finished = run(settings, logs.say)
@@ -79,7 +77,7 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None
         settings = read(config, flags)
         prepare(settings)
         require_writable(settings)
-        with locks.shared(store_path(settings.store.url)):
+        with shared_lock(settings):
             prepare_store(settings, adopt=adopt_warehouse)
     click.echo(f"{settings.store.url} is up to date")
 

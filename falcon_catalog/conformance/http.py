@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -61,13 +60,8 @@ class HTTP:
             sent.setdefault("Authorization", f"Bearer {self.token}")
         sent = {name: value for name, value in sent.items() if value}
         # One connection per request, so that none is ever sent twice by a reconnect.
-        connection = (
-            http.client.HTTPSConnection(
-                self._host, self._port, timeout=_SECONDS, context=ssl.create_default_context()
-            )
-            if self._secure
-            else http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
-        )
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=_SECONDS)
         try:
             connection.request(verb, target, body=content, headers=sent)
             response = connection.getresponse()

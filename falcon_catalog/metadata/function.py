@@ -69,7 +69,7 @@ def _check_distinct(values: Iterable[object], what: str, where: str) -> None:
     seen: set[object] = set()
     for value in values:
         if value in seen:
-            raise BadRequestError(f"Invalid {where}: {what} {show(value)} is there twice")
+            raise BadRequestError(f"Invalid {where}: {what} {show(value)} occurs twice")
         seen.add(value)
 
 

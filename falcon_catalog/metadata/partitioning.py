@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata import columns, transforms, types
+from falcon_catalog.metadata import columns, transforms
 from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, SCHEMAS, TableBuilder
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.json_fields import (
@@ -42,26 +42,15 @@ def field_text(field: JSON) -> str:
     return f"{field.get('field-id')}: {field['name']}: {field['transform']}({field['source-id']})"
 
 
-def check_sources(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
-    """Refuse a field whose source column is missing or that its transform cannot take."""
+def check_sources(fields: Sequence[JSON], by_id: Mapping[int, Column]) -> None:
+    """Raise BadRequestError unless the transform of each field can take its source column."""
     for field in fields:
-        transform = field["transform"]
-        if transform == "void":  # what is left of a field whose column may be long gone
-            continue
-        source = by_id.get(field["source-id"])
-        if source is None:
-            raise BadRequestError(
-                f"Cannot find source column for partition field: {field_text(field)}"
-            )
-        kind = types.text(source.type)
-        if not types.is_primitive(source.type):
-            raise BadRequestError(f"Cannot partition by non-primitive source field: {kind}")
-        if not transforms.takes(transform, source.type):
-            raise BadRequestError(f"Invalid source type {kind} for transform: {transform}")
+        if field["transform"] != "void":  # the column of a void field may no longer exist
+            transforms.check_source(field, by_id, "partition", field_text(field))
 
 
 def check_names(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
-    """Refuse names that are empty, repeated or a column's, repeated ids and redundant fields."""
+    """Raise BadRequestError for invalid names, repeated ids and redundant fields."""
     columns_by_name = {column.full_name: column.id for column in by_id.values()}
     names: set[str] = set()
     field_ids: set[int] = set()

@@ -53,7 +53,12 @@ def parse(value: object, where: str, version: int) -> JSON:
     if schema_id is not None:
         snapshot["schema-id"] = schema_id
     if version >= ROW_LINEAGE_VERSION:
-        snapshot |= _row_ids(source, where)
+        if source.get("first-row-id") is None:
+            raise BadRequestError("Cannot add a snapshot: first-row-id is null")
+        if source.get("added-rows") is None:
+            raise BadRequestError("Invalid added-rows (required when first-row-id is set): null")
+        for key in ("first-row-id", "added-rows"):
+            snapshot[key] = _not_negative(source, key, where)
         key_id = optional(source, "key-id", as_text, where)
         if key_id is not None:
             snapshot["key-id"] = key_id
@@ -65,14 +70,6 @@ def _not_negative(source: Mapping[str, Any], key: str, where: str) -> int:
     if number < 0:
         raise BadRequestError(f"Invalid {where}: {key} (cannot be negative): {number}")
     return number
-
-
-def _row_ids(source: Mapping[str, Any], where: str) -> JSON:
-    if source.get("first-row-id") is None:
-        raise BadRequestError("Cannot add a snapshot: first-row-id is null")
-    if source.get("added-rows") is None:
-        raise BadRequestError("Invalid added-rows (required when first-row-id is set): null")
-    return {key: _not_negative(source, key, where) for key in ("first-row-id", "added-rows")}
 
 
 def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata import columns, transforms, types
+from falcon_catalog.metadata import columns, transforms
 from falcon_catalog.metadata.builder import SCHEMAS, TableBuilder
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.json_fields import (
@@ -50,17 +50,10 @@ def field_text(field: JSON) -> str:
     return f"{field['transform']}({field['source-id']}) {field['direction'].upper()} {nulls}"
 
 
-def check_sources(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
-    """Refuse a field whose source column is missing or that its transform cannot take."""
+def check_sources(fields: Sequence[JSON], by_id: Mapping[int, Column]) -> None:
+    """Raise BadRequestError unless the transform of each field can take its source column."""
     for field in fields:
-        source = by_id.get(field["source-id"])
-        if source is None:
-            raise BadRequestError(f"Cannot find source column for sort field: {field_text(field)}")
-        kind = types.text(source.type)
-        if not types.is_primitive(source.type):
-            raise BadRequestError(f"Cannot sort by non-primitive source field: {kind}")
-        if not transforms.takes(field["transform"], source.type):
-            raise BadRequestError(f"Invalid source type {kind} for transform: {field['transform']}")
+        transforms.check_source(field, by_id, "sort", field_text(field))
 
 
 def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:

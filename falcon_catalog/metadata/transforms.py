@@ -4,10 +4,12 @@ Source: the table specification, "Partition Transforms".
 """
 
 import re
+from collections.abc import Mapping
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import types
-from falcon_catalog.metadata.json_fields import INT_MAX, as_text
+from falcon_catalog.metadata.columns import Column
+from falcon_catalog.metadata.json_fields import INT_MAX, JSON, as_text
 
 TIME_TRANSFORMS = frozenset({"year", "month", "day", "hour"})
 
@@ -51,6 +53,21 @@ def takes(transform: str, kind: types.Type) -> bool:
     if transform == "identity":
         return types.is_primitive(kind) and name not in ("geometry", "geography")
     return name in _TAKES[transform.partition("[")[0]]
+
+
+def check_source(field: JSON, by_id: Mapping[int, Column], use: str, text: str) -> None:
+    """Raise BadRequestError unless a field's transform can take its source column.
+
+    ``use`` is ``partition`` or ``sort``; ``text`` is the field in the message.
+    """
+    source = by_id.get(field["source-id"])
+    if source is None:
+        raise BadRequestError(f"Cannot find source column for {use} field: {text}")
+    kind = types.text(source.type)
+    if not types.is_primitive(source.type):
+        raise BadRequestError(f"Cannot {use} by non-primitive source field: {kind}")
+    if not takes(field["transform"], source.type):
+        raise BadRequestError(f"Invalid source type {kind} for transform: {field['transform']}")
 
 
 def duplicate_key(transform: str) -> str:

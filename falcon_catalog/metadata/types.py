@@ -31,7 +31,7 @@ PLAIN = frozenset(
     | {"string", "uuid", "binary", "unknown", "variant"}
 )
 PARTS = {"list": ("element",), "map": ("key", "value")}
-"""What lists and maps are made of."""
+"""The parts of lists and of maps."""
 # Far beyond any real schema. A struct in a struct is three levels of JSON, and 254 can be written.
 MAX_DEPTH = 80
 MAX_PRECISION = 38

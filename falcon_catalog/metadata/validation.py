@@ -68,9 +68,9 @@ _ITEMS: dict[str, Reader] = {
 
 
 def validate(metadata: JSON) -> JSON:
-    """Return metadata read from a file, with the defaults of what older versions leave out.
+    """Return metadata read from a file, with the defaults of fields that older versions omit.
 
-    It is the same object when nothing was left out.
+    It is the same object if nothing is missing.
 
     Raises:
         BadRequestError: a part is missing or wrong; the message names it.

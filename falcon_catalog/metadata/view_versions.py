@@ -92,7 +92,7 @@ def _behaviour(version: JSON) -> JSON:
 
 
 def _check_new(builder: ViewBuilder, version: JSON) -> None:
-    """Refuse a version without a schema or query, or with two queries for one dialect."""
+    """Raise for a version without a schema or query, or with two queries for one dialect."""
     if find(builder.meta["schemas"], "schema-id", version["schema-id"]) is None:
         raise BadRequestError(f"Cannot add version with unknown schema: {version['schema-id']}")
     if not version["representations"]:
@@ -137,7 +137,7 @@ def current(meta: JSON) -> JSON | None:
 
 
 def check_dialects(meta: JSON, previous: JSON | None) -> None:
-    """Refuse to leave out a dialect of the previous version, unless a property allows it."""
+    """Raise BadRequestError for a lost dialect, unless a property allows that."""
     may_drop = _is_true(meta, DROP_DIALECT)
     if may_drop and _is_true(meta, APPEND_DIALECT):
         raise BadRequestError(f"Cannot set both {DROP_DIALECT} and {APPEND_DIALECT} to true")

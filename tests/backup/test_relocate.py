@@ -202,7 +202,7 @@ def test_a_second_run_has_nothing_to_do(old: Warehouse, moved: Warehouse) -> Non
     files, dump = moved.files(), moved.dump()
     status, out, _ = moved.relocate(old.location)
     assert status == 0
-    assert "Nothing to do: no table lies in" in out
+    assert "Nothing to do: no table is in" in out
     assert (moved.files(), moved.dump()) == (files, dump)
 
 
@@ -242,7 +242,7 @@ def test_a_place_outside_the_settings_is_refused(old: Warehouse, moved: Warehous
 def test_a_prefix_that_nothing_has_is_told(moved: Warehouse) -> None:
     status, out, _ = moved.relocate(Path("/srv/mistyped"))
     assert status == 1
-    assert "no table lies in file:///srv/mistyped. Tables lie in: /" in out
+    assert "no table is in file:///srv/mistyped. Tables are in: /" in out
 
 
 class TestDamage:

@@ -183,7 +183,7 @@ def other() -> Iterator[str]:
     [
         ("page", "is not a falcon-catalog: GET /health/live: Expecting value"),
         ("list", "is not a falcon-catalog: GET /health/live answers no JSON object"),
-        ("dead", "is not a falcon-catalog: /health/live does not say it lives"),
+        ("dead", "is not a falcon-catalog: /health/live does not report live"),
         ("bare", "is not a falcon-catalog: /v1/config names no prefix"),
         ("gone", "is not a falcon-catalog: GET /health/live answered 404"),
         ("error", "is not a falcon-catalog: GET /health/live answered 503"),

@@ -21,7 +21,6 @@ from pyiceberg.transforms import BucketTransform, DayTransform, MonthTransform, 
 from tests.catalog.scanning import duckdb_on, plan, pyiceberg, sql
 from tests.catalog.serving import Server, serving
 
-MICROS = 10**6
 WORDS = ["", "a", "ab", "abc", "abcd", "b", "ba", "zz", "é", "日本", "\U0001f600x"]
 SCHEMA = pa.schema(
     [

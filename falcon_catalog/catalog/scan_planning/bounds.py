@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-_ORDERINGS = {
-    "lt": operator.lt,
-    "lt-eq": operator.le,
-    "gt": operator.gt,
-    "gt-eq": operator.ge,
-}
+_ORDERINGS = {"lt": operator.lt, "lt-eq": operator.le, "gt": operator.gt, "gt-eq": operator.ge}
 _MOST_CANDIDATES = 200  # literals of an IN that are checked one by one
 
 

@@ -236,13 +236,14 @@ def _function_name(value: object) -> str | None:
 
 
 def _set(value: object) -> list[_Literal]:
-    if isinstance(value, Mapping):
-        if _type_of(value) != "literals" or not isinstance(value.get("values"), list):
-            raise _invalid("values is not a list of literals")
+    kind = None
+    if isinstance(value, Mapping) and _type_of(value) == "literals":
         kind = types.parse(value.get("data-type"), f"{_WHERE}, data-type")
-        return [_Literal(one, kind) for one in value["values"]]
+        value = value.get("values")
     if not isinstance(value, list):
         raise _invalid("values is not a list of literals")
+    if kind is not None:
+        return [_Literal(one, kind) for one in value]
     return [_literal(one) if isinstance(one, Mapping) else _Literal(one, None) for one in value]
 
 

@@ -43,7 +43,12 @@ def source_of_range(transform: str, source: Type, lower: Any, upper: Any) -> Bou
             lower=None if is_nan(lower) else lower, upper=None if is_nan(upper) else upper
         )
     if name in TIME_TRANSFORMS and isinstance(source, str) and source in dates.PER_DAY:
-        return _source_of_time(name, source, lower, upper)
+        if lower is not None:
+            # Old writers rounded times before 1970 up: -1 may be stored as 0.
+            lower = dates.start(name, lower - 1 if lower <= 0 else lower, source)
+        if upper is not None:
+            upper = dates.start(name, upper + 1, source) - 1
+        return Bounds(lower=lower, upper=upper)
     if name == "truncate":
         return _source_of_truncated(width, source, lower, upper)
     if name == "bucket" and lower is not None and lower == upper:
@@ -76,16 +81,6 @@ def transformed(transform: str, source: Type, bounds: Bounds) -> Bounds:
 def _split(transform: str) -> tuple[str, int]:
     name, _, width = transform.rstrip("]").partition("[")
     return name, int(width or 0)
-
-
-def _source_of_time(unit: str, source: str, lower: int | None, upper: int | None) -> Bounds:
-    first = last = None
-    if lower is not None:
-        # Old writers rounded times before 1970 up: -1 may be stored as 0.
-        first = dates.start(unit, lower - 1 if lower <= 0 else lower, source)
-    if upper is not None:
-        last = dates.start(unit, upper + 1, source) - 1
-    return Bounds(lower=first, upper=last)
 
 
 def _source_of_truncated(width: int, source: Type, lower: Any, upper: Any) -> Bounds:

@@ -1,1 +1,1 @@
-"""What is asked of each operation and rule: one function each, its docstring the rule."""
+"""The probes of operations and rules: functions whose docstrings are their claims."""

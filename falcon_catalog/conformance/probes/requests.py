@@ -5,11 +5,14 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from typing import TypeVar
 
 from falcon_catalog.conformance.answers import AbsentError, Answer, expect, expect_equal
 from falcon_catalog.conformance.probes.commits import same_uuid, set_properties, table_change
 from falcon_catalog.conformance.probes.probe import BAD_REQUEST, refuses
 from falcon_catalog.conformance.sandbox import Sandbox, Tabular
+
+T = TypeVar("T")
 
 _BAD_BODIES = {
     "no JSON": b"{",
@@ -62,9 +65,14 @@ def _key(sandbox: Sandbox) -> dict[str, str]:
     return {"Idempotency-Key": str(uuid.UUID(int=number))}
 
 
-def _twice(sandbox: Sandbox, send: Callable[[dict[str, str]], Answer]) -> list[Answer]:
+def _twice(
+    sandbox: Sandbox,
+    send: Callable[[dict[str, str]], Answer],
+    expect_success: Callable[[Answer], T],
+) -> list[T]:
+    """Send a request twice with one key, and expect success of both."""
     key = _key(sandbox)
-    return [send(key) for _ in range(2)]
+    return [expect_success(send(key)) for _ in range(2)]
 
 
 def _expect_one_commit(sandbox: Sandbox, table: Tabular) -> None:
@@ -82,45 +90,39 @@ def advertises_the_lifetime(sandbox: Sandbox) -> None:
 
 def creates_once(sandbox: Sandbox) -> None:
     """Return success for the second of two equal requests that create."""
+    call, name = sandbox.catalog.call, sandbox.unique("t")
     body = {"namespace": list(sandbox.new_name())}
-    for answer in _twice(
-        sandbox, lambda key: sandbox.catalog.call("createNamespace", body, headers=key)
-    ):
-        answer.object()
-    name = sandbox.unique("t")
-    answers = _twice(
-        sandbox, lambda key: sandbox.send_create("Table", sandbox.namespace, name, headers=key)
+    _twice(sandbox, lambda key: call("createNamespace", body, headers=key), Answer.object)
+    results = _twice(
+        sandbox,
+        lambda key: sandbox.send_create("Table", sandbox.namespace, name, headers=key),
+        Answer.object,
     )
-    uuids = {answer.object()["metadata"]["table-uuid"] for answer in answers}
+    uuids = {result["metadata"]["table-uuid"] for result in results}
     expect_equal(len(uuids), 1, "the number of tables of one key")
 
 
 def drops_once(sandbox: Sandbox) -> None:
     """Return 204 for the second of two equal requests that drop."""
     table = sandbox.table()
-    for answer in _twice(sandbox, lambda key: sandbox.call("dropTable", table, headers=key)):
-        answer.empty()
+    _twice(sandbox, lambda key: sandbox.call("dropTable", table, headers=key), Answer.empty)
 
 
 def commits_once(sandbox: Sandbox) -> None:
     """Return success for the second of two equal commits, and commit once."""
     table = sandbox.table()
     body = {"requirements": [same_uuid(table)], "updates": [set_properties(a="b")]}
-    for answer in _twice(
-        sandbox, lambda key: sandbox.call("updateTable", table, body, headers=key)
-    ):
-        answer.object()
+    _twice(
+        sandbox, lambda key: sandbox.call("updateTable", table, body, headers=key), Answer.object
+    )
     _expect_one_commit(sandbox, table)
 
 
 def transacts_once(sandbox: Sandbox) -> None:
     """Return 204 for the second of two equal transactions, and commit once."""
-    table = sandbox.table()
+    table, call = sandbox.table(), sandbox.catalog.call
     body = {"table-changes": [table_change(table)]}
-    for answer in _twice(
-        sandbox, lambda key: sandbox.catalog.call("commitTransaction", body, headers=key)
-    ):
-        answer.empty()
+    _twice(sandbox, lambda key: call("commitTransaction", body, headers=key), Answer.empty)
     _expect_one_commit(sandbox, table)
 
 

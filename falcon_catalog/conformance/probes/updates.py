@@ -12,7 +12,7 @@ _SNAPSHOT = 3_051_729_675_574_597_004
 
 def snapshot(table: Tabular, number: int = 1, **fields: Any) -> JSON:
     """Return a made-up snapshot, the ``number``-th of its table; its files do not exist."""
-    made = {
+    added = {
         "snapshot-id": _SNAPSHOT + number,
         "sequence-number": number,
         "timestamp-ms": table.metadata["last-updated-ms"] + number,
@@ -21,8 +21,8 @@ def snapshot(table: Tabular, number: int = 1, **fields: Any) -> JSON:
         "schema-id": 0,
     }
     if number > 1:
-        made["parent-snapshot-id"] = _SNAPSHOT + number - 1
-    return {**made, **fields}
+        added["parent-snapshot-id"] = _SNAPSHOT + number - 1
+    return {**added, **fields}
 
 
 def appending(table: Tabular, number: int = 1, **fields: Any) -> list[JSON]:
