@@ -128,7 +128,8 @@ def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
     """Open the store, made if it is new: but not beside warehouses that hold something."""
     if not adopt and not exists(settings.store.url):
         for name, location in settings.warehouse.roots.items():
-            if not is_empty(LocalFileIO(), location):
+            # Another process that starts may have made both between the two looks.
+            if not is_empty(LocalFileIO(), location) and not exists(settings.store.url):
                 what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
     return open_database(settings.store.url, settings.store.durability)

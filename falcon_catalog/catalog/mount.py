@@ -76,7 +76,11 @@ def examine(files: FileIO, tx: Transaction, root: Root, *, adopt: bool = False) 
         if condition.state != "present" and adopt:
             return _by_tables(files, tx, root, otherwise=Condition("unmarked"))
         if condition.state == "unmarked":
-            return _by_tables(files, tx, root, otherwise=_new(files, tx, root))
+            condition = _by_tables(files, tx, root, otherwise=_new(files, tx, root))
+        if condition.state == "refused":
+            # Another process that starts on a new folder may have marked it between the two looks.
+            marked = _by_marker(files, tx, root)
+            return condition if marked.state == "unmarked" else marked
     except CatalogError as error:
         return Condition(
             "absent", f"{marker.location(root.location)} cannot be judged: {error.message}"

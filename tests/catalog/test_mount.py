@@ -14,9 +14,11 @@ import pytest
 import requests
 from pyiceberg.catalog.rest import RestCatalog
 
-from falcon_catalog.catalog import marker
+from falcon_catalog.catalog import bootstrap, marker, mount
 from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
+from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import load
+from falcon_catalog.store import open_database
 from falcon_catalog.store.database import StoreError
 from tests.catalog.conftest import Start
 from tests.catalog.mounting import SHAPES, unmounted
@@ -268,6 +270,24 @@ class TestAtTheStart:
         assert (tmp_path / "warehouse" / marker.NAME).stat() == before
         (root,) = sql(tmp_path, "SELECT marked_location FROM warehouses")
         assert root == (f"{tmp_path}/warehouse/",)
+
+    @pytest.mark.parametrize("has_store", [False, True])
+    def test_several_processes_may_start_on_a_new_folder_at_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_store: bool
+    ) -> None:
+        module: Any = mount if has_store else bootstrap  # where the first look is
+        look = module.is_empty
+        if has_store:
+            open_database(f"sqlite:///{tmp_path}/catalog.db").close()
+
+        def look_late(files: LocalFileIO, location: str) -> bool:
+            monkeypatch.setattr(module, "is_empty", look)
+            self.opened(tmp_path)  # as another process does, just before this one looks
+            return look(files, location)
+
+        monkeypatch.setattr(module, "is_empty", look_late)
+        self.opened(tmp_path)
+        assert module.is_empty is look
 
     def test_a_new_file_system_is_empty(self, tmp_path: Path) -> None:
         (tmp_path / "warehouse/lost+found").mkdir(parents=True)
