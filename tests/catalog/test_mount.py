@@ -14,7 +14,7 @@ import pytest
 import requests
 from pyiceberg.catalog.rest import RestCatalog
 
-from falcon_catalog.catalog import marker
+from falcon_catalog.catalog import bootstrap, marker, mount
 from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.settings import load
@@ -275,18 +275,19 @@ class TestAtTheStart:
     def test_several_processes_may_start_on_a_new_folder_at_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_store: bool
     ) -> None:
-        look = LocalFileIO.is_empty
+        module: Any = mount if has_store else bootstrap  # where the first look is
+        look = module.is_empty
         if has_store:
             open_database(f"sqlite:///{tmp_path}/catalog.db").close()
 
         def look_late(files: LocalFileIO, location: str) -> bool:
-            monkeypatch.setattr(LocalFileIO, "is_empty", look)
+            monkeypatch.setattr(module, "is_empty", look)
             self.opened(tmp_path)  # as another process does, just before this one looks
             return look(files, location)
 
-        monkeypatch.setattr(LocalFileIO, "is_empty", look_late)
+        monkeypatch.setattr(module, "is_empty", look_late)
         self.opened(tmp_path)
-        assert LocalFileIO.is_empty is look
+        assert module.is_empty is look
 
     def test_a_new_file_system_is_empty(self, tmp_path: Path) -> None:
         (tmp_path / "warehouse/lost+found").mkdir(parents=True)
