@@ -17,6 +17,8 @@ from tests.backup.warehouse import Warehouse, fill, path_of, rows, seen
 from tests.catalog.scanning import duckdb_on, plan, pyiceberg
 from tests.catalog.serving import serving
 
+pytestmark = pytest.mark.slow
+
 MENTIONED = "ns.elsewhere: properties.comment"
 
 

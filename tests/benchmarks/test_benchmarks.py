@@ -18,6 +18,8 @@ from benchmarks.processes import Server
 from benchmarks.rounds import Line, Sample, interleave, quotients
 from falcon_catalog.store.sqlite import writer
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 
 

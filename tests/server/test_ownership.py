@@ -15,7 +15,10 @@ import requests
 
 from falcon_catalog.durable_files import Folders
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for others")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for others"),
+]
 
 USER, GROUP = 12345, 12346
 TIMEOUT = 60
