@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file durably and atomically, making its folders.
+def write(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file atomically, and durably unless told otherwise, making its folders.
 
     The data reaches the disk before the name does, so a file that exists is whole whatever was
     killed or lost power in between.
@@ -24,12 +24,18 @@ def write(path: Path, data: bytes) -> None:
         try:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
             Path(file.name).replace(path)
         except BaseException:
             Path(file.name).unlink()
             raise
-    _sync_folder(path.parent)
+    if durable:
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -45,11 +51,3 @@ def read_json(path: Path) -> Any:
     """Read a file that ``write_json`` wrote."""
     data = path.read_bytes()
     return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

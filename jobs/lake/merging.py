@@ -116,21 +116,17 @@ def _said(definition: Definition, table: pa.Table) -> list[str]:
 def _preferred(definition: Definition, old: pa.Table, now: pa.Table) -> pa.Array:
     if definition.prefer == "oldest":
         return pa.repeat(pa.scalar(False), now.num_rows)
-    later = _later(definition.stamp, old, now)
+    # Without stamps the new rows are the newer ones.
+    later, stamp = pa.repeat(pa.scalar(True), now.num_rows), definition.stamp
+    if stamp is not None and stamp in now.column_names:
+        new = now.column(stamp)
+        later = pc.greater_equal(new, old.column(stamp).cast(new.type))
+        later = pc.fill_null(later, True).combine_chunks()
     if definition.prefer == "newest":
         return later
     columns = _said(definition, now)
     left, right = filled(now, columns), filled(old, columns)
     return pc.or_(pc.greater(left, right), pc.and_(pc.equal(left, right), later))
-
-
-def _later(stamp: str | None, old: pa.Table, now: pa.Table) -> pa.Array:
-    """Tell which rows are not older than the stored ones; without stamps the new ones are newer."""
-    if stamp is None or stamp not in now.column_names:
-        return pa.repeat(pa.scalar(True), now.num_rows)
-    new = now.column(stamp)
-    later = pc.greater_equal(new, old.column(stamp).cast(new.type))
-    return pc.fill_null(later, True).combine_chunks()
 
 
 def filled(table: pa.Table, columns: Sequence[str]) -> pa.Array:

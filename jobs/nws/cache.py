@@ -1,18 +1,17 @@
-"""Keep the service's raw answers, so that asking again costs a 304 where nothing changed."""
-
-from __future__ import annotations
+"""A cache of raw responses: requesting them again costs a 304 where nothing changed."""
 
 import gzip
 import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from jobs.targets import write
 
 log = logging.getLogger("jobs.nws")
 
@@ -25,7 +24,7 @@ _FOLDERS = 64
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer as kept: its body as received, and what the service called that state of it."""
+    """A cached response: its body as received, and its validators."""
 
     url: str
     stored_at: float
@@ -34,9 +33,9 @@ class Kept:
     body: bytes
 
     def conditions(self) -> dict[str, str]:
-        """Return the request headers that ask for what changed since."""
-        told = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in told.items() if value}
+        """Return the headers of a conditional request."""
+        headers = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in headers.items() if value}
 
 
 class AnswerCache:
@@ -86,7 +85,7 @@ class AnswerCache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._make_room(path.parent, len(packed))
-            _write(path, packed)
+            write(path, packed, durable=False)
         except OSError as error:
             log.warning("cannot keep answers in %s: %s", self._folder, error)
 
@@ -109,14 +108,3 @@ class AnswerCache:
                 break
             Path(path).unlink(missing_ok=True)
             room += freed
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -1,6 +1,4 @@
-"""What can go wrong between us and the weather service, and whether trying again can help."""
-
-from __future__ import annotations
+"""Errors of requests to the weather service, and whether a retry can help."""
 
 from typing import ClassVar
 

@@ -1,6 +1,4 @@
-"""Read the service's lists: page after page to their end, and around a page it cannot make."""
-
-from __future__ import annotations
+"""Lists of the service: pages up to the end, and around a page that it fails on."""
 
 import base64
 import json
@@ -98,15 +96,9 @@ def _walk(service: Service, url: str | None, seen: set[str]) -> Iterator[list[Fe
             return
         seen |= fresh
         yield body["features"]
-        url = _next(service, url, body)
-
-
-def _next(service: Service, url: str, body: Mapping[str, Any]) -> str | None:
-    pagination = body.get("pagination")
-    following = pagination.get("next") if isinstance(pagination, dict) else None
-    if not isinstance(following, str) or not following:
-        return None
-    return service.follow(url, following, "next page")
+        pagination = body.get("pagination")
+        link = pagination.get("next") if isinstance(pagination, dict) else None
+        url = service.follow(url, link, "next page") if isinstance(link, str) and link else None
 
 
 def _offset(url: str) -> int | None:
@@ -147,7 +139,11 @@ class _Block:
         self._left_out.clear()
         found = self._halves(offset, PAGE_SIZE)
         if self._left_out:
-            self._check_by_id(found)
+            known = {identity(one) for one in found} | self._seen
+            if not known:
+                raise self._error
+            one = min(known).rpartition("/")[2]
+            self._service.get(self._service.url(self._path, {"id": one, "limit": "1"}), hasty=True)
             log.warning(
                 "left out %d record(s) of %s %s, at place(s) %s of the list: the service fails on"
                 " them (%s); what is missing can still be asked for by its id",
@@ -185,10 +181,3 @@ class _Block:
                     raise self._error from error
             return None
         return features
-
-    def _check_by_id(self, found: list[Feature]) -> None:
-        known = {identity(one) for one in found} | self._seen
-        if not known:
-            raise self._error
-        one = min(known).rpartition("/")[2]
-        self._service.get(self._service.url(self._path, {"id": one, "limit": "1"}), hasty=True)

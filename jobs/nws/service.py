@@ -1,6 +1,4 @@
-"""Ask one weather service: in time, patiently, and never another server."""
-
-from __future__ import annotations
+"""Requests to one weather service, with timeouts and retries, and never to another server."""
 
 import ipaddress
 import json
@@ -10,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -31,29 +28,27 @@ CONNECT_SECONDS = 10.0
 MAX_REDIRECTS = 3
 HASTY_ATTEMPTS = 2
 
+_COUNTS = ("requests", "not_modified", "retried", "given_up", "body_bytes", "waited")
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What the requests of a client came to; waits are in seconds."""
-
-    requests: int = 0
-    not_modified: int = 0
-    retried: int = 0
-    given_up: int = 0
-    body_bytes: int = 0
-    waited: float = 0.0
-
-    def since(self, before: Tally) -> Tally:
-        """Return what came after `before`."""
-        gained = {f.name: getattr(self, f.name) - getattr(before, f.name) for f in fields(self)}
-        return Tally(**gained)
-
-
 class Service:
-    """The connections to one origin, with its rate limit, its kept answers and its patience.
+    """The connections to one origin, with their rate limit, cache and retries.
+
+    Args:
+        base_url: of the service.
+        user_agent: how the service may identify and reach you: (application, contact).
+        requests_per_second: the most requests, after as many at once.
+        timeout: seconds to wait for a response, and for each next part of it.
+        max_attempts: tries of one request.
+        max_wait: seconds to wait between the tries of one request, in all.
+        cache: a folder for raw responses. What was requested within a day is requested again with
+            If-Modified-Since and If-None-Match, and a 304 is answered from there. The folder stays
+            below 256 MB; threads and processes may share it.
+        rate_folder: a folder in which all clients of this machine that are given it share one
+            rate limit for each host. Without it each client has its own.
+        sleep: waits so many seconds.
 
     Raises:
         ValueError: a base URL that is not http(s), an empty or unprintable User-Agent.
@@ -64,12 +59,12 @@ class Service:
         base_url: str,
         *,
         user_agent: str,
-        requests_per_second: float,
-        timeout: float,
-        max_attempts: int,
-        max_wait: float,
-        cache: Path | None,
-        rate_folder: Path | None,
+        requests_per_second: float = 5.0,
+        timeout: float = 30.0,
+        max_attempts: int = 6,
+        max_wait: float = 120.0,
+        cache: Path | None = None,
+        rate_folder: Path | None = None,
         sleep: Sleep = time.sleep,
     ) -> None:
         self._agent = user_agent.strip()
@@ -84,12 +79,14 @@ class Service:
         file = rate_folder / f"{self._origin[1]}-{self._origin[2]}.rate" if rate_folder else None
         self._limit = RateLimit(requests_per_second, file=file, sleep=sleep)
         self._cache = AnswerCache(cache) if cache else None
-        self._patient = retrying(max_attempts, max_wait, sleep, self._retrying)
-        self._hasty = retrying(
-            max_attempts, max_wait, sleep, self._retrying, broken_attempts=HASTY_ATTEMPTS
-        )
+
+        def count(seconds: float) -> None:
+            self._count(retried=1, waited=seconds)
+
+        self._patient = retrying(max_attempts, max_wait, sleep, count)
+        self._hasty = retrying(max_attempts, max_wait, sleep, count, broken_attempts=HASTY_ATTEMPTS)
         self._lock = threading.Lock()
-        self._tally = Tally()
+        self._counts = dict.fromkeys(_COUNTS, 0.0)
         self._last_id: str | None = None
         self._session, self._owner = self._connect(), os.getpid()
 
@@ -134,34 +131,27 @@ class Service:
         except WeatherError as error:
             self._count(given_up=1)
             error.add_note(f"given up after {attempts} attempt(s)")
-            # A station without an entry is no trouble: whoever asked for it tells.
+            # A missing station is expected: the caller reports it.
             level = logging.DEBUG if isinstance(error, NotFound) else logging.WARNING
             log.log(level, "%s; given up after %d attempt(s)", error, attempts)
             raise
 
     @contextmanager
     def batch(self, label: str) -> Iterator[None]:
-        """Log one line of what the requests made inside came to, at INFO.
-
-        Threads that share the client are counted together.
-        """
-        began, before = time.monotonic(), self._tally
+        """Log one line about the requests made inside, at INFO; threads are counted together."""
+        began, before = time.monotonic(), dict(self._counts)
         try:
             yield
         finally:
-            made = self._tally.since(before)
+            made = {name: count - before[name] for name, count in self._counts.items()}
+            made["seconds"], made["megabytes"] = time.monotonic() - began, made["body_bytes"] / 1e6
             quoted = f"; last correlation id {self._last_id}" if self._last_id else ""
             log.info(
                 "%s: %d requests (%d not modified, %d tried again, %d given up), %.1f MB in %.1f s,"
                 " %.1f s of them waiting%s",
                 label,
-                made.requests,
-                made.not_modified,
-                made.retried,
-                made.given_up,
-                made.body_bytes / 1e6,
-                time.monotonic() - began,
-                made.waited,
+                *(made[name] for name in _COUNTS[:4]),
+                *(made[name] for name in ("megabytes", "seconds", "waited")),
                 quoted,
             )
 
@@ -214,13 +204,10 @@ class Service:
         session.trust_env = not _is_loopback(self._base_url)
         return session
 
-    def _retrying(self, seconds: float) -> None:
-        self._count(retried=1, waited=seconds)
-
     def _count(self, **gained: float) -> None:
         with self._lock:
-            sums = {name: getattr(self._tally, name) + more for name, more in gained.items()}
-            self._tally = replace(self._tally, **sums)
+            for name, more in gained.items():
+                self._counts[name] += more
 
 
 def origin(url: str) -> tuple[str, str, int]:

@@ -3,8 +3,6 @@
 Source: the service's OpenAPI document, https://api.weather.gov/openapi.json, and recorded answers.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -108,7 +106,9 @@ class Observations:
         when = self._now() if self._live else end
         seen = self._seen(station_id, start, last, when)
         found = list(islice(seen, query.limit_of(asked)))
-        if _unchanged(req, resp, self._changed(station_id, found, when)):
+        finals = [(moment, self._late.final(station_id, moment)) for moment, _ in found]
+        came = [moment if when and final > when else final for moment, final in finals]
+        if _unchanged(req, resp, max(came, default=None)):
             return
         page = [self._render(station_id, moment, one, when) for moment, one in found]
         draw = self._faults.generator(req.relative_uri)
@@ -126,7 +126,9 @@ class Observations:
         when = self._now() if self._live else None
         for moment, one in self._seen(station_id, None, None, when):
             feature = self._render(station_id, moment, one, when)
-            if not choosy or _passed(feature):
+            quantities = feature["properties"].values()
+            flags = {one.get("qualityControl") for one in quantities if isinstance(one, dict)}
+            if not choosy or flags & {"V", "C", "S"}:
                 spoiled = spoil([feature], req.context.faults, self._faults.generator(""))
                 _answer(req, resp, spoiled[0], moment)
                 return
@@ -150,14 +152,6 @@ class Observations:
         if when is not None and self._late.final(station_id, moment) > when:
             return preliminary(feature)
         return feature
-
-    def _changed(
-        self, station_id: str, found: list[tuple[datetime, Observation]], when: datetime | None
-    ) -> datetime | None:
-        """Return when the newest of these records came; None of none."""
-        finals = [(moment, self._late.final(station_id, moment)) for moment, _ in found]
-        came = [moment if when and final > when else final for moment, final in finals]
-        return max(came, default=None)
 
 
 class Alerts:
@@ -197,20 +191,14 @@ def _known(source: Source, station_id: str) -> Feature:
     return source.stations[station_id]
 
 
-def _passed(feature: Feature) -> bool:
-    quantities = feature["properties"].values()
-    flags = {value.get("qualityControl") for value in quantities if isinstance(value, dict)}
-    return bool(flags & {"V", "C", "S"})
-
-
 def _collection(features: list[Feature]) -> dict[str, Any]:
     return {"@context": CONTEXT, "type": "FeatureCollection", "features": features}
 
 
 def _unchanged(req: falcon.Request, resp: falcon.Response, changed: datetime | None) -> bool:
-    """Return when the answer changed last, and answer 304 to who has that already.
+    """Set Last-Modified, and answer 304 to a client that has that version already.
 
-    A spoiled answer is of no use to keep, so it does not say.
+    A spoiled response must not be cached, so it gets none.
     """
     faults = req.context.faults
     if "stale-modified" in faults:

@@ -1,7 +1,5 @@
 """What the simulator serves: stations and observations, as the weather service would send them."""
 
-from __future__ import annotations
-
 import json
 from bisect import bisect_left
 from collections import defaultdict
@@ -53,7 +51,13 @@ class Source:
         """
         held = self.observations.get(station_id, ())
         for part, move in self._parts(held, now):
-            yield from _between(part, move, start, end)
+            first, last = 0, len(part)
+            if end is not None:
+                first = bisect_left(part, x=True, key=lambda one: one.time + move <= end)
+            if start is not None:
+                last = bisect_left(part, x=True, key=lambda one: one.time + move < start)
+            for index in range(first, last):
+                yield part[index].time + move, part[index]
 
     def _parts(
         self, held: Sequence[Observation], now: datetime
@@ -70,19 +74,6 @@ class Source:
     def count(self) -> int:
         """Count the observations."""
         return sum(len(held) for held in self.observations.values())
-
-
-def _between(
-    held: Sequence[Observation], move: timedelta, start: datetime | None, end: datetime | None
-) -> Iterator[tuple[datetime, Observation]]:
-    first, last = 0, len(held)
-    if end is not None:
-        first = bisect_left(held, x=True, key=lambda one: one.time + move <= end)
-    if start is not None:
-        last = bisect_left(held, x=True, key=lambda one: one.time + move < start)
-    for index in range(first, last):
-        one = held[index]
-        yield one.time + move, one
 
 
 def recordings(folder: Path) -> Source:
@@ -106,7 +97,11 @@ def recordings(folder: Path) -> Source:
         elif "timestamp" in properties and (station_id := station_of(feature)):
             moment = observation_time(feature)
             if moment is not None:
-                kept = partial(_as_recorded, _restored(feature, moment))
+                given = {"properties": {"timestamp": properties["timestamp"]}}
+                if observation_time(given) is None:
+                    restored = {**properties, "timestamp": moment.isoformat()}
+                    feature = {**feature, "properties": restored}  # noqa: PLW2901
+                kept = partial(_as_recorded, feature)
                 observations[station_id].append(Observation(moment, kept))
     for station_id, series in observations.items():
         series.sort(key=lambda one: one.time, reverse=True)
@@ -132,13 +127,6 @@ def _recorded(folder: Path) -> Iterator[Feature]:
 
 def _as_recorded(feature: Feature, _: datetime) -> Feature:
     return feature
-
-
-def _restored(feature: Feature, moment: datetime) -> Feature:
-    properties = feature["properties"]
-    if observation_time({"properties": {"timestamp": properties["timestamp"]}}) is not None:
-        return feature
-    return {**feature, "properties": {**properties, "timestamp": moment.isoformat()}}
 
 
 def _station_from(station_id: str, observation: Feature) -> Feature:

@@ -1,7 +1,5 @@
 """The weather service's bad days, on request: which fault a request meets, and spoiled data."""
 
-from __future__ import annotations
-
 import copy
 import random
 import threading
@@ -200,14 +198,15 @@ def _missing_keys(features: list[Feature], _: random.Random) -> list[Feature]:
     """Leave out what the service leaves out at times: the station's id and every null."""
     for feature in features:
         properties = feature["properties"]
-        empty = [key for key, value in properties.items() if not value or _is_null(value)]
+        empty = [
+            key
+            for key, value in properties.items()
+            if not value
+            or (isinstance(value, dict) and "unitCode" in value and value.get("value") is None)
+        ]
         for key in (*empty, "stationId", "stationName"):
             properties.pop(key, None)
     return features
-
-
-def _is_null(value: Any) -> bool:
-    return isinstance(value, dict) and "unitCode" in value and value.get("value") is None
 
 
 def _broken(features: list[Feature], _: random.Random) -> list[Feature]:

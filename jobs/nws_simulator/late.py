@@ -1,7 +1,5 @@
 """Reports that come late, or first come wrong: which, and when the right one is there."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta

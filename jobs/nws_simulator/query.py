@@ -1,7 +1,5 @@
 """How the simulator reads a request's query and refuses one, as the weather service does."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

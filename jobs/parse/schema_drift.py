@@ -4,8 +4,6 @@ What is known: the service's OpenAPI document, https://api.weather.gov/openapi.j
 answers of its years.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple

@@ -1,5 +1,7 @@
 """How the pipeline fares: runs, loads, what was quarantined, who fell silent."""
 
+from typing import Any
+
 import altair as alt
 
 from jobs.lake import iceberg
@@ -53,7 +55,7 @@ def runs(lake: Lake, _: Day) -> Section:
                 moment(row["started_at"]),
                 text(None if row["seconds"] is None else f"{row['seconds']:.1f}"),
                 text(row["models_built"]),
-                _tests(row["tests_passed"], row["tests_warned"], row["tests_failed"]),
+                _tests(row),
                 text(row["message"]),
             )
             for row in rows
@@ -187,8 +189,8 @@ def drift(lake: Lake, _: Day) -> Section:
     return Section("drift", title, blocks)
 
 
-def _tests(passed: int | None, warned: int | None, failed: int | None) -> str:
-    if passed is None:
+def _tests(row: dict[str, Any]) -> str:
+    found = {word: row[f"tests_{word}"] for word in ("passed", "warned", "failed")}
+    if found["passed"] is None:
         return NONE
-    words = [(passed, "passed"), (warned or 0, "warned"), (failed or 0, "failed")]
-    return ", ".join(f"{number} {word}" for number, word in words if number)
+    return ", ".join(f"{number} {word}" for word, number in found.items() if number)

@@ -62,12 +62,9 @@ def section(lake: Lake, day: Day) -> Section:
     ]
     for station in day.stations:
         own = [row for row in rows if row["id"] == station]
-        blocks.append(_meteogram(station, own) if own else _nothing(station))
+        nothing = Words(f"{station}: no report in these three days.", "empty")
+        blocks.append(_meteogram(station, own) if own else nothing)
     return Section("meteograms", title, blocks)
-
-
-def _nothing(station: str) -> Words:
-    return Words(f"{station}: no report in these three days.", "empty")
 
 
 def _meteogram(station: str, rows: Rows) -> Figure | Words:

@@ -25,8 +25,7 @@ from jobs.maintenance import (
 )
 from jobs.maintenance.names import parse, spell
 from jobs.maintenance.neighbours import OutsideFiles
-from jobs.maintenance.printing import as_table, spell_bytes
-from jobs.maintenance.results import as_json
+from jobs.maintenance.results import as_json, as_table, spell_bytes
 from jobs.targets import write, write_json
 from jobs.tasks.base import DayTask, InRanges, log
 from jobs.tasks.load import connect
