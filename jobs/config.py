@@ -106,10 +106,10 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
     max_attempts = Whole(6, description="tries of one request")
     max_wait = Number(120.0, description="seconds to spend on the tries of one request")
     batch_size = Whole(25, description="stations fetched by one task")
-    trailing_hours = Whole(6, description="hours up to and with the asked one that are read again")
+    trailing_hours = Whole(6, description="hours that an ingestion reads, its own hour last")
     history_hours = Number(
         144.0,
-        description="hours the service keeps observations: older ones are not asked for; 0: no end",
+        description="hours the service keeps observations: older ones are not requested; 0: no end",
     )
     alert_states = Names((), description="states whose alerts are kept; empty: those of states")
     alert_statuses = Names(
@@ -128,9 +128,9 @@ class catalog(luigi.Config):  # noqa: N801 - the name is the section and the fla
 
     uri = Text("http://127.0.0.1:8181", description="URL of the catalog")
     warehouse = Text("default", description="warehouse of the catalog")
-    token = Text("", **SECRET, description="bearer token, if the catalog asks for one")
+    token = Text("", **SECRET, description="bearer token, if the catalog needs one")
     credential = Text(
-        "", **SECRET, description="CLIENT_ID:CLIENT_SECRET to get a token for, in the token's stead"
+        "", **SECRET, description="CLIENT_ID:CLIENT_SECRET to get tokens for, instead of a token"
     )
     timeout = Number(60.0, description="seconds to wait for an answer of the catalog")
 
@@ -270,7 +270,7 @@ def dbt_dir() -> Path:
 
 def read_file() -> None:
     """Add ``conf/luigi.cfg`` to Luigi's files, unless another one was named or is here."""
-    # Luigi reads these where it needs them, and warns that nobody does.
+    # Luigi reads these where it needs them, and would warn that they are unused.
     luigi.interface.core.ignore_unconsumed |= {
         "rpc_connect_timeout",
         "rpc_retry_attempts",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 
-def write(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write a file atomically, and durably unless told otherwise, making its folders.
+def write(path: Path, data: bytes) -> None:
+    """Write a file durably and atomically, making its folders.
 
     The data reaches the disk before the name does, so a file that exists is whole whatever was
     killed or lost power in between.
@@ -24,18 +24,16 @@ def write(path: Path, data: bytes, *, durable: bool = True) -> None:
         try:
             file.write(data)
             file.flush()
-            if durable:
-                os.fsync(file.fileno())
+            os.fsync(file.fileno())
             Path(file.name).replace(path)
         except BaseException:
             Path(file.name).unlink()
             raise
-    if durable:
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:

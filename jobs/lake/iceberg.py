@@ -3,7 +3,7 @@
 A load reads the stored rows of its scope, keeps what is new or better and commits that with its
 load id in the snapshot's summary. Loading the same input again finds the load id, or finds nothing
 new. PyIceberg's own commit retries are off, because they would apply a change computed on the old
-rows to the new ones: after a lost race the whole load starts over from a fresh look.
+rows to the new ones: after a lost race the whole load starts over.
 """
 
 import datetime as dt
@@ -58,7 +58,7 @@ class Loaded:
 
     @classmethod
     def nothing(cls, table: Table, load_id: str) -> "Loaded":
-        """Say that there was nothing to load into a table."""
+        """Return the result of a load without rows."""
         return _loaded(table, table.current_snapshot(), load_id)
 
 
@@ -78,7 +78,7 @@ def load(
         rows: what to load, in the definition's schema.
         load_id: names this input; a load id found in the table's history is not loaded again.
         scope: row filter that covers every row in ``rows``; stored rows outside it are not
-            looked at. None covers the table.
+            compared. None covers the table.
 
     Raises:
         CommitFailedException: other writers won every one of many races.

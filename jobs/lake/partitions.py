@@ -185,7 +185,7 @@ def _numbered(columns: list[pa.Array]) -> pa.Array:
 
 
 def _comparable(column: pa.Array) -> pa.Array:
-    """Return values that Arrow tells apart as Iceberg does."""
+    """Return values that Arrow compares as Iceberg does."""
     if pa.types.is_float64(column.type):
         return _nan_is_nan(column).view(pa.int64())
     if pa.types.is_float32(column.type):

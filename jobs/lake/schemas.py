@@ -43,7 +43,7 @@ _UNIT_SUFFIXES = ("_percent", "_deg", "_mps", "_pa", "_mm", "_m", "_c")
 
 
 def qc_column(column: str) -> str:
-    """Name the quality-control column beside a value column: temperature_c → temperature_qc."""
+    """Return the quality-control column of a value column: temperature_c → temperature_qc."""
     for suffix in _UNIT_SUFFIXES:
         if column.endswith(suffix):
             return column.removesuffix(suffix) + "_qc"

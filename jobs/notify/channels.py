@@ -136,7 +136,7 @@ def mail(failure: Failure, settings: notify) -> None:
 
 
 def _without_secret(words: str, settings: notify) -> str:
-    """Take out the webhook's URL, which whoever knows it can post to, and its path."""
+    """Remove the webhook's URL, which is a secret, and its path."""
     url = settings.slack_webhook
     if url:
         address = urlsplit(url)

@@ -58,7 +58,7 @@ def quoted_correlation(error: str) -> str:
 
 
 def log_place() -> str:
-    """Return where this run's log is: a file, a journal, or "" if nobody keeps it."""
+    """Return where this run's log is: a file, a journal, or "" if it is not kept."""
     for logger in (logging.getLogger("luigi-interface"), logging.getLogger()):
         for handler in logger.handlers:
             if isinstance(handler, logging.FileHandler):

@@ -100,7 +100,7 @@ class WeatherClient:
     def observations(self, station_id: str, start: datetime, end: datetime) -> list[Feature]:
         """Return a station's observations of [start, end), as received, in the service's order.
 
-        Records without a readable time are kept: whoever reads them explains them. Duplicates
+        Records without a readable time are kept for the parser to reject. Duplicates
         are kept too. A station without data gives an empty list.
 
         Raises:

@@ -7,7 +7,7 @@ class WeatherError(Exception):
     """A request to the weather service failed.
 
     Carries the `url`, the HTTP `status` (None when no answer came), the service's
-    `correlation_id` to quote in a report, and `retry_after` in seconds where it was told.
+    `correlation_id` to quote in a report, and `retry_after` in seconds where it was given.
     """
 
     transient: ClassVar[bool] = False

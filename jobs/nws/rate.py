@@ -21,7 +21,7 @@ class RateLimit:
     """A token bucket: a second's worth of requests at once, then `per_second` of them.
 
     Threads share it, and with `file` all processes of the machine that name the same file. Turns
-    are given in the order they are asked for and waited for outside the lock. The file holds one
+    are given in the order of the calls and waited for outside the lock. The file holds one
     number, the monotonic time at which the bucket is full again: a process that dies takes
     nothing with it but its turn, and the wall clock may jump. A file that cannot be used is
     warned about, and the limit is then the process's own.

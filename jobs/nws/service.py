@@ -1,7 +1,6 @@
 """Requests to one weather service, with timeouts and retries, and never to another server."""
 
 import ipaddress
-import json
 import logging
 import os
 import threading
@@ -14,8 +13,8 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from jobs.nws.cache import AnswerCache, Kept
-from jobs.nws.errors import NotFound, Refused, Unreachable, WeatherError
+from jobs.nws.cache import CachingAdapter, was_revalidated
+from jobs.nws.errors import NotFound, Refused, Unreachable, Unreadable, WeatherError
 from jobs.nws.rate import RateLimit
 from jobs.nws.responses import collection, correlation_id, failure
 from jobs.nws.retry import Sleep, retrying
@@ -78,7 +77,8 @@ class Service:
         self._timeout = (min(timeout, CONNECT_SECONDS), timeout)
         file = rate_folder / f"{self._origin[1]}-{self._origin[2]}.rate" if rate_folder else None
         self._limit = RateLimit(requests_per_second, file=file, sleep=sleep)
-        self._cache = AnswerCache(cache) if cache else None
+        self._folder = cache
+        self._cache: CachingAdapter | None = None
 
         def count(seconds: float) -> None:
             self._count(retried=1, waited=seconds)
@@ -156,44 +156,42 @@ class Service:
             )
 
     def _attempt(self, url: str) -> dict[str, Any]:
-        kept = self._cache.get(url) if self._cache else None
-        response = self._ask(url, kept)
-        if kept and response.status_code == requests.codes.not_modified:
-            self._count(not_modified=1)
-            body: dict[str, Any] = json.loads(kept.body)
-            return body
+        response = self._ask(url)
         if response.status_code != requests.codes.ok:
             raise failure(url, response)
-        body = collection(url, response)
-        if self._cache:
-            self._cache.put(url, response.headers, response.content)
-        return body
+        try:
+            return collection(url, response)
+        except Unreadable:
+            if self._cache:  # or the next try would be told that nothing changed
+                self._cache.forget(str(response.request.url))
+            raise
 
-    def _ask(self, url: str, kept: Kept | None) -> requests.Response:
+    def _ask(self, url: str) -> requests.Response:
         """Send the request, and again where the service says it moved within itself."""
         target = url
         for _ in range(MAX_REDIRECTS + 1):
             waited = self._limit.take()
             self._count(requests=1, waited=waited)
-            response = self._send(target, kept.conditions() if kept else {})
+            response = self._send(target)
             if response.status_code not in _REDIRECTS or "Location" not in response.headers:
                 return response
             target = self.follow(target, response.headers["Location"], "redirect")
         raise Refused(f"more than {MAX_REDIRECTS} redirects", url=url)
 
-    def _send(self, url: str, headers: dict[str, str]) -> requests.Response:
+    def _send(self, url: str) -> requests.Response:
         if self._owner != os.getpid():  # forked: two processes cannot talk on one connection
             self._session, self._owner = self._connect(), os.getpid()
         try:
-            response = self._session.get(
-                url, headers=headers, timeout=self._timeout, allow_redirects=False
-            )
+            response = self._session.get(url, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
             raise Unreachable(f"{type(error).__name__}: {error}", url=url) from error
         except ValueError as error:  # of the library, which looks at where a redirect leads
             raise Refused(f"it redirects to what is no URL: {error}", url=url) from error
         self._last_id = correlation_id(response)
-        self._count(body_bytes=len(response.content))
+        if was_revalidated(response):
+            self._count(not_modified=1)
+        else:
+            self._count(body_bytes=len(response.content))
         log.debug("%s: %d, correlation id %s", url, response.status_code, self._last_id)
         return response
 
@@ -202,6 +200,13 @@ class Service:
         session.headers.update({"User-Agent": self._agent, "Accept": MEDIA_TYPE})
         # A proxy of the environment cannot reach a server on this machine's loopback.
         session.trust_env = not _is_loopback(self._base_url)
+        if self._folder:
+            try:
+                self._cache = CachingAdapter(self._folder)
+            except OSError as error:
+                log.warning("cannot keep responses in %s: %s", self._folder, error)
+            else:
+                session.mount(f"{self._origin[0]}://", self._cache)
         return session
 
     def _count(self, **gained: float) -> None:

@@ -79,18 +79,18 @@ class Gate:
             resp.set_header(header, correlation_id)
         resp.set_header("X-Server-Id", "simulator")
         try:
-            asked = names(req.get_header("X-Simulator-Faults", default="").replace(",", "+"))
+            requested = names(req.get_header("X-Simulator-Faults", default="").replace(",", "+"))
         except ValueError as error:
             raise Problem(400, "Bad Request", str(error)) from error
-        faults = asked or self._faults.choose(req.relative_uri)
+        faults = requested or self._faults.choose(req.relative_uri)
         req.context.faults = faults
         if not req.user_agent or "forbidden" in faults:
             resp.status, resp.content_type, resp.text = 403, "text/html", CDN_PAGE
             resp.complete = True
         elif faults & {"throttle", "throttle-bare"}:
-            raise _slow_down(resp, 429, "Too Many Requests", told="throttle" in faults)
+            raise _slow_down(resp, 429, "Too Many Requests", retry_after="throttle" in faults)
         elif faults & {"unavailable", "unavailable-bare"}:
-            raise _slow_down(resp, 503, "Service Unavailable", told="unavailable" in faults)
+            raise _slow_down(resp, 503, "Service Unavailable", retry_after="unavailable" in faults)
         elif "error" in faults:
             raise unexpected()
         elif "null-features" in faults:
@@ -111,13 +111,13 @@ class Gate:
         if "truncate" in faults:
             body = resp.render_body() or b""
             resp.text = None
-            # A generator: of a file waitress would tell the true length.
+            # A generator: of a file waitress would send the true length.
             resp.set_stream((part for part in [body[: len(body) // 2]]), len(body))
         log.info("%s %s %s %s", req.method, req.relative_uri, resp.status_code, "+".join(faults))
 
 
-def _slow_down(resp: falcon.Response, status: int, title: str, *, told: bool) -> Problem:
-    if told:
+def _slow_down(resp: falcon.Response, status: int, title: str, *, retry_after: bool) -> Problem:
+    if retry_after:
         resp.set_header("Retry-After", RETRY_AFTER)
     return Problem(status, title, "Please slow down.")
 

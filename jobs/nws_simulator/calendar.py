@@ -57,7 +57,7 @@ class Calendar:
 class Series(Sequence[Observation]):
     """What a station serves: the calendar's reports, moved in time, of its span; newest first.
 
-    None is made before it is asked for, so a station may serve any number of years.
+    Each is made when it is requested, so a station may serve any number of years.
     """
 
     def __init__(self, place: Place, calendar: Calendar, move: timedelta = timedelta(0)) -> None:

@@ -17,7 +17,7 @@ Feature = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """An observation, made into its feature only when asked: a year of them is 200 MB of JSON.
+    """An observation, made into its feature when requested: a year of them is 200 MB of JSON.
 
     `render` takes the time under which it is served.
     """
@@ -47,7 +47,7 @@ class Source:
     ) -> Iterator[tuple[datetime, Observation]]:
         """Return a station's observations of [start, end] with the times they are served under.
 
-        Newest first. Only those asked for are touched: a station may have millions.
+        Newest first. Only those requested are touched: a station may have millions.
         """
         held = self.observations.get(station_id, ())
         for part, move in self._parts(held, now):
@@ -81,7 +81,7 @@ def recordings(folder: Path) -> Source:
 
     Nothing is rewritten but a `timestamp` that cannot be read, which the record's own URL
     restores. Of a station recorded twice the fuller record is served; a station known only by
-    its observations gets a record of what they tell.
+    its observations gets a record made from these.
 
     Raises:
         ValueError: the folder holds no station and no observation.
@@ -108,7 +108,7 @@ def recordings(folder: Path) -> Source:
         if station_id not in stations:
             stations[station_id] = _station_from(station_id, series[0].render(series[0].time))
     if not stations:
-        raise ValueError(f"no recorded stations or observations in {folder} (looked at *.json)")
+        raise ValueError(f"no recorded stations or observations in {folder} (*.json)")
     return Source(dict(sorted(stations.items())), observations)
 
 

@@ -37,8 +37,8 @@ class Faults:
     """Choose the faults of each request: scripted ones first, then by chance.
 
     Chance is seeded and drawn for each URL by itself, so a run repeats whatever the order of its
-    requests; after `in_a_row` spoiled answers in a row a URL gets a whole one, so that patience
-    is always rewarded.
+    requests; after `in_a_row` spoiled answers in a row a URL gets a whole one, so that retries
+    always succeed in the end.
 
     Args:
         chances: fault name → probability, 0 to 1.
@@ -210,7 +210,7 @@ def _missing_keys(features: list[Feature], _: random.Random) -> list[Feature]:
 
 
 def _broken(features: list[Feature], _: random.Random) -> list[Feature]:
-    """Add a record that has no time, nor an id that tells it."""
+    """Add a record without a time, even in its id."""
     if features:
         broken = copy.deepcopy(features[0])
         properties = broken["properties"]

@@ -1,4 +1,4 @@
-"""Read raw files into tables of rows, with what was put aside and what was new."""
+"""Raw files of observations and stations, parsed into tables; rejects and schema drift."""
 
 import bisect
 import datetime as dt
@@ -69,7 +69,7 @@ def collector_paused() -> Iterator[None]:
     """Keep the garbage collector from walking over a document while it is parsed.
 
     A document of a million values is a million new objects, none of them garbage, and each would
-    be looked at many times.
+    be visited many times.
     """
     paused = gc.isenabled()
     gc.disable()
@@ -82,7 +82,7 @@ def collector_paused() -> Iterator[None]:
 
 @dataclass
 class Tally:
-    """What reading met: records, doubles, rejects with their reasons, unreadable values, drift."""
+    """Counts of records, duplicates, rejects by reason, unreadable values and schema drift."""
 
     records: int = 0
     duplicates: int = 0
@@ -131,7 +131,7 @@ def read_stations(features: Iterable[Any], fetched_at: dt.datetime, tally: Tally
 def read_observations(answers: Sequence[RawAnswer], tally: Tally) -> pa.Table:
     """Read a batch's answers into rows of ``weather.observations``, one per station and time.
 
-    Records without any oddity are read by columns, each of the others by itself.
+    Well-formed records are read by columns, each of the others by itself.
     """
     for answer in answers:
         tally.stations.setdefault(answer.station_id, 0)
@@ -141,8 +141,8 @@ def read_observations(answers: Sequence[RawAnswer], tally: Tally) -> pa.Table:
     rows = _stamped(plain, owners)
     numbers = pa.arange(0, len(owners), 1)
     missing = numbers.filter(pc.invert(pc.is_in(numbers, rows.column(_NUMBER)))).to_pylist()
-    odd = _one_by_one(answers, counts, missing, tally)
-    rows = pa.concat_tables([rows, _stamped(odd, owners)])
+    others = _one_by_one(answers, counts, missing, tally)
+    rows = pa.concat_tables([rows, _stamped(others, owners)])
     for number in rows.column(_NUMBER).to_pylist():
         tally.stations[owners[number].station_id] += 1
     best = _best(rows)
@@ -152,7 +152,7 @@ def read_observations(answers: Sequence[RawAnswer], tally: Tally) -> pa.Table:
 
 
 def _plain(answers: Sequence[RawAnswer]) -> tuple[pa.Table, list[int]]:
-    """Read the features that have no oddity; return their rows, and how many each answer has."""
+    """Return the rows of well-formed features, and how many features each answer has."""
     blocks, counts, first = [], [], 0
     block: list[Any] = []
     for answer in answers:
@@ -199,14 +199,14 @@ def _one_by_one(
 
 
 def _stamped(rows: pa.Table, owners: Sequence[RawAnswer]) -> pa.Table:
-    """Add when the service told each row."""
+    """Add when each row was fetched."""
     times = {
         text: dt.datetime.fromisoformat(text) if text else None
         for text in {answer.fetched_at for answer in owners}
     }
-    told = [times[owners[number].fetched_at] for number in rows.column(_NUMBER).to_pylist()]
+    fetched = [times[owners[number].fetched_at] for number in rows.column(_NUMBER).to_pylist()]
     field = OBSERVATIONS.schema.field(FETCHED_AT)
-    return rows.append_column(field, pa.array(told, field.type))
+    return rows.append_column(field, pa.array(fetched, field.type))
 
 
 def _best(rows: pa.Table) -> pa.Table:

@@ -34,7 +34,7 @@ class Reject:
 
 
 def reject(kind: Kind, record: Any, reason: str) -> Reject:
-    """Put a record aside, as received, with the reason."""
+    """Return a reject: the record as received, with the reason."""
     known = record if isinstance(record, dict) else {}
     record_id = as_text(_record_id(known, properties_of(known)))
     raw = json.dumps(record, default=repr, separators=(",", ":"))
@@ -160,7 +160,7 @@ def _texts(raw: Any) -> list[str]:
 
 
 def unreadable_values(feature: Any) -> list[str]:
-    """Name the values of an observation that `parse_observation` had to turn into nulls.
+    """Return the values of an observation that `parse_observation` had to turn into nulls.
 
     Each entry reads like "windSpeed: 12 in unit 'furlong'". Empty for a well-formed record.
     """
@@ -179,7 +179,7 @@ def unreadable_values(feature: Any) -> list[str]:
 def observation_time(feature: Json) -> datetime | None:
     """Return an observation's time in UTC, or None when it has no readable one.
 
-    Where `timestamp` cannot be read the record's own URL is asked: it ends with the time.
+    Where `timestamp` cannot be read the record's own URL, which ends with the time, is used.
     """
     properties = properties_of(feature)
     own_url = _record_id(feature, properties)
@@ -198,7 +198,7 @@ def station_of(feature: Json) -> str | None:
 
 
 def station_among(station_id: Any, url: Any) -> str | None:
-    """Read a station's id, told by itself or else as the end of the station's URL."""
+    """Read a station's id, given by itself or else as the end of the station's URL."""
     return _first_id(station_id, last_segment(url))
 
 
@@ -230,7 +230,7 @@ def properties_of(feature: Json) -> Json:
 
 
 def state_of(properties: Json) -> str | None:
-    """Return the two-letter state of a station, told by its county zone (…/county/AZC005 → AZ)."""
+    """Return the two-letter state of a station, from its county zone (…/county/AZC005 → AZ)."""
     zone = _ZONE_ID.fullmatch(last_segment(properties.get("county")) or "")
     return zone[1] if zone else None
 

@@ -1,4 +1,4 @@
-"""Ask the lake for every section; what it does not hold is said in the section."""
+"""The report's sections, made from the lake; a section names the data that it lacks."""
 
 import contextlib
 import logging
@@ -23,7 +23,7 @@ from jobs.report.page import render
 
 log = logging.getLogger("luigi-interface.weather")
 
-# In the order of the page: the name of a section that cannot be asked for, and who asks.
+# In the order of the page: name, title for when the data is missing, and function.
 SECTIONS: tuple[tuple[str, str, Callable[[Lake, Day], Section]], ...] = (
     ("glance", "The day at a glance", headline.section),
     ("map", "Stations on the map", places.section),

@@ -61,7 +61,7 @@ def closer(lake: Lake, day: Day) -> tuple[str, ...]:
 
 
 def section(lake: Lake, day: Day) -> Section:
-    """Say how the day was in eight figures."""
+    """Return the day in eight figures."""
     rows = daily(lake, day)
     title = "The day at a glance"
     if not rows:

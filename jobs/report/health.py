@@ -1,4 +1,4 @@
-"""How the pipeline fares: runs, loads, what was quarantined, who fell silent."""
+"""Health of the pipeline: runs, loads, quarantine, freshness, schema drift."""
 
 from typing import Any
 
@@ -96,14 +96,14 @@ def loads(lake: Lake, _: Day) -> Section:
 
 
 def quarantine(lake: Lake, _: Day) -> Section:
-    """List why records were put aside, and how many."""
+    """List the reasons of quarantined records, and their numbers."""
     rows = lake.ask(_QUARANTINE)
     title = "Quarantine"
     if not rows:
         words = Words("Nothing is in quarantine: every record could be read.", "empty")
         return Section("quarantine", title, [words])
     table = Table(
-        f"{count(sum(row['records'] for row in rows), 'record')} put aside, by reason",
+        f"{count(sum(row['records'] for row in rows), 'record')} quarantined, by reason",
         ("Kind", "Reason", "Records", "First", "Last", "Example"),
         [
             (

@@ -52,7 +52,7 @@ _TOOLTIP = [
 
 
 def section(lake: Lake, day: Day) -> Section:
-    """Draw a meteogram for each station that is looked at closer."""
+    """Draw a meteogram for each chosen station."""
     title = "Meteograms"
     if not day.stations:
         return Section("meteograms", title, [Words("No station reported on this day.", "empty")])

@@ -15,7 +15,7 @@ class Alerts(PeriodTask):
     """Fetch the alerts there are: ``alerts.json.gz``, a GeoJSON FeatureCollection as received.
 
     Those of ``[weather] alert_states``, or else of the states whose stations are read; without
-    any of them none is asked for.
+    any of them none is requested.
     """
 
     file = "alerts.json.gz"

@@ -139,7 +139,7 @@ def _operations() -> dict[str, Operation]:
 
 
 def _tables(catalog: Catalog) -> Iterator[Identifier]:
-    """Name the tables of the pipeline's namespaces, as far as these are there."""
+    """Return the tables of those of the pipeline's namespaces that exist."""
     for namespace in config.settings().maintenance.namespaces:
         try:
             yield from sorted(catalog.list_tables(parse(namespace)))

@@ -36,7 +36,7 @@ class Build:
 def build(catalog: Catalog, wanted: Build, progress: Progress) -> dict[str, Any]:
     """Build and test the marts; return what the checkpoint holds.
 
-    The raw tables that are missing are made first, empty. Without word of an earlier build by the
+    The raw tables that are missing are made first, empty. Without an earlier build by the
     same models every day is computed, else only those whose reports changed. The run is recorded,
     a failed one before its error is raised.
 
