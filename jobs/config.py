@@ -11,12 +11,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import luigi
 import luigi.configuration
 import luigi.interface
 from luigi.parameter import ParameterException, ParameterVisibility
+
+# Options of a setting that is neither part of a task's id nor shown.
+SECRET: Any = {"significant": False, "visibility": ParameterVisibility.PRIVATE}
+Moment = TypeVar("Moment", dt.date, dt.datetime)
 
 _NAME = re.compile(r"[A-Z0-9_-]{2,32}")
 
@@ -102,10 +106,10 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
     max_attempts = Whole(6, description="tries of one request")
     max_wait = Number(120.0, description="seconds to spend on the tries of one request")
     batch_size = Whole(25, description="stations fetched by one task")
-    trailing_hours = Whole(6, description="hours up to and with the asked one that are read again")
+    trailing_hours = Whole(6, description="hours that an ingestion reads, its own hour last")
     history_hours = Number(
         144.0,
-        description="hours the service keeps observations: older ones are not asked for; 0: no end",
+        description="hours the service keeps observations: older ones are not requested; 0: no end",
     )
     alert_states = Names((), description="states whose alerts are kept; empty: those of states")
     alert_statuses = Names(
@@ -124,17 +128,9 @@ class catalog(luigi.Config):  # noqa: N801 - the name is the section and the fla
 
     uri = Text("http://127.0.0.1:8181", description="URL of the catalog")
     warehouse = Text("default", description="warehouse of the catalog")
-    token = Text(
-        "",
-        significant=False,
-        visibility=ParameterVisibility.PRIVATE,
-        description="bearer token, if the catalog asks for one",
-    )
+    token = Text("", **SECRET, description="bearer token, if the catalog needs one")
     credential = Text(
-        "",
-        significant=False,
-        visibility=ParameterVisibility.PRIVATE,
-        description="CLIENT_ID:CLIENT_SECRET to get a token for, in the token's stead",
+        "", **SECRET, description="CLIENT_ID:CLIENT_SECRET to get tokens for, instead of a token"
     )
     timeout = Number(60.0, description="seconds to wait for an answer of the catalog")
 
@@ -190,7 +186,7 @@ def settings() -> Settings:
 
 
 class Day(luigi.DateParameter):
-    """A UTC day that is over; when none is given, yesterday as of the task's making.
+    """A UTC day that is over; when none is given, yesterday as of the task's creation.
 
     Raises:
         ParameterException: the day is not over yet, so a checkpoint would hide its later hours.
@@ -201,17 +197,13 @@ class Day(luigi.DateParameter):
 
     def normalize(self, x: dt.date | None) -> dt.date:
         """Fill in yesterday, refuse today and the future."""
-        yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-        day: dt.date = super().normalize(yesterday if x is None else x)
-        if day > yesterday:
-            raise ParameterException(
-                f"date {day} is not over in UTC: the last day to load is {yesterday}"
-            )
-        return day
+        last = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+        day: dt.date = super().normalize(last if x is None else x)
+        return _over(day, last, "date", "%Y-%m-%d")
 
 
 class Hour(luigi.DateHourParameter):
-    """A UTC hour that is over; when none is given, the last one as of the task's making.
+    """A UTC hour that is over; when none is given, the last one as of the task's creation.
 
     Raises:
         ParameterException: the hour is not over yet, so a checkpoint would hide its later minutes.
@@ -225,12 +217,16 @@ class Hour(luigi.DateHourParameter):
         now = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
         last = now - dt.timedelta(hours=1)
         hour: dt.datetime = super().normalize(last if x is None else x)
-        if hour > last:
-            raise ParameterException(
-                f"hour {hour:%Y-%m-%dT%H} is not over in UTC: the last hour to load is"
-                f" {last:%Y-%m-%dT%H}"
-            )
-        return hour
+        return _over(hour, last, "hour", "%Y-%m-%dT%H")
+
+
+def _over(moment: Moment, last: Moment, kind: str, form: str) -> Moment:
+    if moment > last:
+        what = "day" if kind == "date" else kind
+        raise ParameterException(
+            f"{kind} {moment:{form}} is not over in UTC: the last {what} to load is {last:{form}}"
+        )
+    return moment
 
 
 class FromWeather(luigi.Parameter[Any]):
@@ -274,7 +270,7 @@ def dbt_dir() -> Path:
 
 def read_file() -> None:
     """Add ``conf/luigi.cfg`` to Luigi's files, unless another one was named or is here."""
-    # Luigi reads these where it needs them, and warns that nobody does.
+    # Luigi reads these where it needs them, and would warn that they are unused.
     luigi.interface.core.ignore_unconsumed |= {
         "rpc_connect_timeout",
         "rpc_retry_attempts",

@@ -29,7 +29,11 @@ def write(path: Path, data: bytes) -> None:
         except BaseException:
             Path(file.name).unlink()
             raise
-    _sync_folder(path.parent)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -45,11 +49,3 @@ def read_json(path: Path) -> Any:
     """Read a file that ``write_json`` wrote."""
     data = path.read_bytes()
     return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -71,7 +71,7 @@ def main(folder: Path, listen: str) -> None:
     try:
         _demo(State(folder.resolve()), listen)
     except BrokenPipeError:
-        raise  # who reads our output has seen enough
+        raise  # the reader of our output has closed it
     except (StackError, OSError, duckdb.Error, RequestException) as error:
         line = " ".join(str(error).split())
         raise click.ClickException(f"the demo stopped: {line}") from None

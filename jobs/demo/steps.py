@@ -63,7 +63,7 @@ def steps() -> list[Step]:
 
 
 def report() -> Path:
-    """Name the report of the last day."""
+    """Return the report of the last day."""
     return WeatherPipeline(date=LAST_DAY, days=DAYS).step(Report).path()
 
 

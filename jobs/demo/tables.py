@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 from pyiceberg.catalog import Catalog
-from pyiceberg.table.snapshots import Operation, Summary
+from pyiceberg.table.snapshots import Operation
 from tabulate import tabulate
 
 from jobs.lake import iceberg
@@ -54,12 +54,8 @@ def runs(catalog: Catalog) -> str:
     found = catalog.load_table("weather.pipeline_runs").scan().to_arrow().sort_by("started_at")
     rows = [
         [
-            run["task"],
-            run["period"],
-            run["status"],
-            run["models_built"],
-            run["tests_passed"],
-            run["seconds"],
+            run[name]
+            for name in ("task", "period", "status", "models_built", "tests_passed", "seconds")
         ]
         for run in found.to_pylist()
     ]
@@ -76,7 +72,9 @@ def snapshots(catalog: Catalog) -> str:
             f"{dt.datetime.fromtimestamp(snapshot.timestamp_ms / 1000, dt.UTC):%Y-%m-%d %H:%M:%S}Z",
             summary.operation.value,
             summary.get("added-records", "-"),
-            _maker(summary),
+            "maintenance"
+            if summary.operation is Operation.REPLACE
+            else (summary.get(iceberg.LOAD_ID) or "dbt")[:40],
         )
         for namespace in ("weather", "marts")
         for name in sorted(catalog.list_tables(namespace))
@@ -85,9 +83,3 @@ def snapshots(catalog: Catalog) -> str:
     ]
     headers = ["table", "snapshot", "committed", "operation", "rows added", "made by"]
     return tabulate(rows, headers, disable_numparse=True, colalign=("left",) * 4 + ("right",))
-
-
-def _maker(summary: Summary) -> str:
-    if summary.operation is Operation.REPLACE:
-        return "maintenance"
-    return (summary.get(iceberg.LOAD_ID) or "dbt")[:40]

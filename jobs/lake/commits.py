@@ -13,7 +13,6 @@ import itertools
 import math
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
 import pyarrow as pa
 from pyiceberg.expressions import (
@@ -113,7 +112,13 @@ class Staging(Transaction):
         for record in partition_records if partition_fields else ():
             one: BooleanExpression = AlwaysTrue()
             for number, name in enumerate(partition_fields):
-                one = And(one, _equals(Reference(name), record[number]))
+                term, value = Reference(name), record[number]
+                if value is None:
+                    one = And(one, IsNull(term=term))
+                elif isinstance(value, float) and math.isnan(value):
+                    one = And(one, IsNaN(term=term))
+                else:
+                    one = And(one, EqualTo(term=term, value=value))
             found = Or(found, one)
         return found
 
@@ -157,13 +162,6 @@ def overwrite(
     staging = Staging(table)
     with staging:
         staging.replace(stored, parse(scope) if isinstance(scope, str) else scope, properties)
-
-
-def _equals(name: Reference, value: Any) -> BooleanExpression:
-    if value is None:
-        return IsNull(term=name)
-    is_nan = isinstance(value, float) and math.isnan(value)
-    return IsNaN(term=name) if is_nan else EqualTo(term=name, value=value)
 
 
 def _as_stored(table: Table, rows: pa.Table) -> pa.Table:

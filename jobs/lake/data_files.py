@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyiceberg.io.fileformat import DataFileStatistics
 from pyiceberg.io.pyarrow import ParquetFormatWriter, bin_pack_arrow_table
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-from pyiceberg.schema import Schema, sanitize_column_names
+from pyiceberg.schema import sanitize_column_names
 from pyiceberg.table import Table, TableProperties
 from pyiceberg.typedef import Record
 from pyiceberg.utils.concurrent import ExecutorFactory
@@ -33,23 +33,35 @@ def write(
         numbers: another part of their names, where a commit writes more than once.
 
     Returns:
-        What a manifest says of each file.
+        The manifest entry of each file.
 
     Raises:
         WrongPartitionError: rows would have been written to a partition that is not theirs.
     """
     schema = sanitize_column_names(table.schema())
     arrow = schema.as_arrow()
+    size = property_as_int(
+        table.properties,
+        TableProperties.WRITE_TARGET_FILE_SIZE_BYTES,
+        TableProperties.WRITE_TARGET_FILE_SIZE_BYTES_DEFAULT,
+    )
+    parts = (
+        (partition, pa.Table.from_batches(batches))
+        for partition, some in split(table.spec(), table.schema(), rows)
+        for batches in bin_pack_arrow_table(some, size or some.nbytes)
+    )
 
     def written(number: int, part: Part) -> DataFile:
         partition, some = part
         verify(table.metadata, partition, some)
+        folder = path_of(table.metadata, partition)
         name = f"00000-{number}-{commit}.parquet"
-        return _write(table, schema, name, (partition, fitted(some, arrow)))
+        path = table.location_provider().new_data_location(name, folder)
+        writer = ParquetFormatWriter(table.io.new_output(path), schema, table.properties)
+        with writer:
+            writer.write(fitted(some, arrow))
+        return described(table, path, partition, writer.result())
 
-    parts = itertools.chain.from_iterable(
-        _of_size(table, part) for part in split(table.spec(), table.schema(), rows)
-    )
     return list(ExecutorFactory.get_or_create().map(written, numbers or itertools.count(), parts))
 
 
@@ -60,7 +72,7 @@ def described(
     statistics: DataFileStatistics,
     sort_order_id: int | None = None,
 ) -> DataFile:
-    """Say of a file that is written what a manifest says."""
+    """Return the manifest entry of a file that is written."""
     file = DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=path,
@@ -80,24 +92,3 @@ def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Bring rows into a file's schema, whose columns stand in the same order."""
     rows = rows.rename_columns(schema.names)
     return rows if rows.schema.equals(schema, check_metadata=True) else rows.cast(schema)
-
-
-def _write(table: Table, schema: Schema, name: str, part: Part) -> DataFile:
-    partition, rows = part
-    folder = path_of(table.metadata, partition)
-    path = table.location_provider().new_data_location(name, folder)
-    writer = ParquetFormatWriter(table.io.new_output(path), schema, table.properties)
-    with writer:
-        writer.write(rows)
-    return described(table, path, partition, writer.result())
-
-
-def _of_size(table: Table, part: Part) -> Iterator[Part]:
-    partition, rows = part
-    size = property_as_int(
-        table.properties,
-        TableProperties.WRITE_TARGET_FILE_SIZE_BYTES,
-        TableProperties.WRITE_TARGET_FILE_SIZE_BYTES_DEFAULT,
-    )
-    for batches in bin_pack_arrow_table(rows, size or rows.nbytes):
-        yield partition, pa.Table.from_batches(batches)

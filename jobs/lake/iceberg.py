@@ -3,7 +3,7 @@
 A load reads the stored rows of its scope, keeps what is new or better and commits that with its
 load id in the snapshot's summary. Loading the same input again finds the load id, or finds nothing
 new. PyIceberg's own commit retries are off, because they would apply a change computed on the old
-rows to the new ones: after a lost race the whole load starts over from a fresh look.
+rows to the new ones: after a lost race the whole load starts over.
 """
 
 import datetime as dt
@@ -58,7 +58,7 @@ class Loaded:
 
     @classmethod
     def nothing(cls, table: Table, load_id: str) -> "Loaded":
-        """Say that there was nothing to load into a table."""
+        """Return the result of a load without rows."""
         return _loaded(table, table.current_snapshot(), load_id)
 
 
@@ -78,7 +78,7 @@ def load(
         rows: what to load, in the definition's schema.
         load_id: names this input; a load id found in the table's history is not loaded again.
         scope: row filter that covers every row in ``rows``; stored rows outside it are not
-            looked at. None covers the table.
+            compared. None covers the table.
 
     Raises:
         CommitFailedException: other writers won every one of many races.
@@ -90,8 +90,8 @@ def load(
         try:
             return _attempt(catalog, definition, rows, load_id, scope)
         except (CommitFailedException, CommitStateUnknownException, ValidationException) as error:
-            # Lost, or perhaps not lost at all: the next look at the table tells.
-            log.info("%s: %s; looking again", definition.name, error)
+            # Lost, or perhaps not: the table as it is then tells which.
+            log.info("%s: %s; trying again", definition.name, error)
             lost = error
     raise CommitFailedException(
         f"{definition.name}: lost {_TRIES} races for load {load_id}"
@@ -111,11 +111,24 @@ def _attempt(
         return _loaded(table, earlier or table.current_snapshot(), load_id, rows.num_rows)
     covered = scope or AlwaysTrue()
     stored = table.scan(row_filter=covered).to_arrow()
-    difference = compare(definition, stored, rows, _since(table))
-    if not difference.empty:
-        _commit(table, difference, load_id, covered)
+    first = min((one.timestamp_ms for one in table.metadata.snapshots), default=None)
+    since = None if first is None else dt.datetime.fromtimestamp(first / 1000, dt.UTC)
+    difference = compare(definition, stored, rows, since)
+    changed, properties = difference.changed, {LOAD_ID: load_id}
+    if changed.num_rows:
+        parts = [difference.kept, difference.new, changed]
+        replacing = pa.concat_tables(parts, promote_options="permissive")
+        commits.overwrite(table, replacing, covered, properties)
+    elif difference.new.num_rows:
+        commits.append(table, difference.new, properties)
     if definition.prefer == "versions":
-        _require(table, definition)
+        # Columns that were added to an older table are filled by now, so they can be required.
+        optional = {field.name for field in table.schema().fields if not field.required}
+        required = [field.name for field in definition.schema if not field.nullable]
+        if late := [name for name in required if name in optional]:
+            with table.update_schema(allow_incompatible_changes=True) as update:
+                for name in late:
+                    update.update_column(name, required=True)
     return _loaded(table, table.current_snapshot(), load_id, rows.num_rows, difference)
 
 
@@ -124,7 +137,21 @@ def ensure(catalog: Catalog, definition: Definition) -> Table:
     try:
         table = catalog.load_table(definition.name)
     except NoSuchTableError:
-        table = _create(catalog, definition)
+        catalog.create_namespace_if_not_exists(definition.name.rpartition(".")[0])
+        schema, column = _schema(definition.schema), definition.partition_by_day
+        spec = PartitionSpec()
+        if column is not None:
+            source = schema.find_field(column).field_id
+            spec = PartitionSpec(
+                PartitionField(source, _FIRST_PARTITION_ID, DayTransform(), f"{column}_day")
+            )
+        properties = {"comment": definition.doc, _RETRIES: "0"}
+        try:
+            table = catalog.create_table(
+                definition.name, schema, partition_spec=spec, properties=properties
+            )
+        except TableAlreadyExistsError:
+            table = catalog.load_table(definition.name)
     missing = set(definition.schema.names) - {field.name for field in table.schema().fields}
     if missing:
         # The rows that there are have no value for them yet, so at first none is required.
@@ -145,21 +172,6 @@ def find_load(table: Table, load_id: str) -> Snapshot | None:
     return None
 
 
-def _create(catalog: Catalog, definition: Definition) -> Table:
-    namespace = definition.name.rpartition(".")[0]
-    catalog.create_namespace_if_not_exists(namespace)
-    schema = _schema(definition.schema)
-    try:
-        return catalog.create_table(
-            definition.name,
-            schema,
-            partition_spec=_partition_spec(definition, schema),
-            properties={"comment": definition.doc, _RETRIES: "0"},
-        )
-    except TableAlreadyExistsError:
-        return catalog.load_table(definition.name)
-
-
 def _schema(columns: Iterable[pa.Field]) -> Schema:
     numbers = itertools.count(_FIRST_FIELD_ID)
     fields = [
@@ -176,49 +188,6 @@ def _schema(columns: Iterable[pa.Field]) -> Schema:
 
 def _field_id(number: int) -> dict[bytes, bytes]:
     return {b"PARQUET:field_id": str(number).encode()}
-
-
-def _partition_spec(definition: Definition, schema: Schema) -> PartitionSpec:
-    column = definition.partition_by_day
-    if column is None:
-        return PartitionSpec()
-    source = schema.find_field(column).field_id
-    return PartitionSpec(
-        PartitionField(source, _FIRST_PARTITION_ID, DayTransform(), f"{column}_day")
-    )
-
-
-def _commit(
-    table: Table, difference: Difference, load_id: str, scope: str | BooleanExpression
-) -> None:
-    properties = {LOAD_ID: load_id}
-    if not difference.changed.num_rows:
-        commits.append(table, difference.new, properties)
-        return
-    rows = pa.concat_tables(
-        [difference.kept, difference.new, difference.changed], promote_options="permissive"
-    )
-    commits.overwrite(table, rows, scope, properties)
-
-
-def _require(table: Table, definition: Definition) -> None:
-    """Make columns that were added to an older table, and are filled by now, required."""
-    optional = {field.name for field in table.schema().fields if not field.required}
-    late = [field.name for field in definition.schema if not field.nullable]
-    late = [name for name in late if name in optional]
-    if late:
-        with table.update_schema(allow_incompatible_changes=True) as update:
-            for name in late:
-                update.update_column(name, required=True)
-
-
-def _since(table: Table) -> dt.datetime | None:
-    """Return when the table got its first rows, as far as it knows."""
-    snapshots = table.metadata.snapshots
-    if not snapshots:
-        return None
-    first = min(snapshot.timestamp_ms for snapshot in snapshots)
-    return dt.datetime.fromtimestamp(first / 1000, dt.UTC)
 
 
 def _loaded(

@@ -24,7 +24,7 @@ class Definition:
     `prefer` is "fullest" (the row with the most values, of equals the one with the later stamp),
     "newest" (the later stamp), "oldest" (what is stored stays) or "versions" (a changed row
     closes the open one and opens another: a slowly changing dimension, type 2). `stamp` names
-    the column that tells when a row was fetched; it is no part of what the row says.
+    the column with the time a row was fetched, which is not compared.
     """
 
     name: str
@@ -95,7 +95,7 @@ def _without(table: pa.Table, places: pa.Array) -> pa.Table:
 
 def _same(definition: Definition, old: pa.Table, now: pa.Table) -> pa.Array:
     same = pa.repeat(pa.scalar(True), now.num_rows)
-    for name in _said(definition, now):
+    for name in _compared(definition, now):
         left = _comparable(old.column(name).cast(now.schema.field(name).type))
         right = _comparable(now.column(name))
         both_null = pc.and_(pc.is_null(left), pc.is_null(right))
@@ -109,28 +109,24 @@ def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.binary_join(column, _SEPARATOR) if pa.types.is_list(column.type) else column
 
 
-def _said(definition: Definition, table: pa.Table) -> list[str]:
+def _compared(definition: Definition, table: pa.Table) -> list[str]:
     return [name for name in table.column_names if name != definition.stamp]
 
 
 def _preferred(definition: Definition, old: pa.Table, now: pa.Table) -> pa.Array:
     if definition.prefer == "oldest":
         return pa.repeat(pa.scalar(False), now.num_rows)
-    later = _later(definition.stamp, old, now)
+    # Without stamps the new rows are the newer ones.
+    later, stamp = pa.repeat(pa.scalar(True), now.num_rows), definition.stamp
+    if stamp is not None and stamp in now.column_names:
+        new = now.column(stamp)
+        later = pc.greater_equal(new, old.column(stamp).cast(new.type))
+        later = pc.fill_null(later, True).combine_chunks()
     if definition.prefer == "newest":
         return later
-    columns = _said(definition, now)
+    columns = _compared(definition, now)
     left, right = filled(now, columns), filled(old, columns)
     return pc.or_(pc.greater(left, right), pc.and_(pc.equal(left, right), later))
-
-
-def _later(stamp: str | None, old: pa.Table, now: pa.Table) -> pa.Array:
-    """Tell which rows are not older than the stored ones; without stamps the new ones are newer."""
-    if stamp is None or stamp not in now.column_names:
-        return pa.repeat(pa.scalar(True), now.num_rows)
-    new = now.column(stamp)
-    later = pc.greater_equal(new, old.column(stamp).cast(new.type))
-    return pc.fill_null(later, True).combine_chunks()
 
 
 def filled(table: pa.Table, columns: Sequence[str]) -> pa.Array:
@@ -147,7 +143,7 @@ def _versions(
 ) -> Difference:
     """Open a version for what is new or says something else, and close the one before.
 
-    A value that is not told stays as it was. Words older than the open version change nothing.
+    A value that is missing stays as it was. Rows older than the open version change nothing.
     """
     open_rows: dict[Any, dict[str, Any]] = {}
     changed: dict[int, dict[str, Any]] = {}
@@ -158,19 +154,19 @@ def _versions(
             changed[place] = row
         if row[IS_CURRENT]:
             open_rows[row[definition.key[0]]] = {**row, "place": place}
-    said = [name for name in rows.column_names if name not in _VALIDITY]
+    names = [name for name in rows.column_names if name not in _VALIDITY]
     new = []
     for row in rows.to_pylist():
         before = open_rows.get(row[definition.key[0]])
         if before is None:
             new.append(row)
             continue
-        told = {name: before[name] if row[name] is None else row[name] for name in said}
-        if row[VALID_FROM] <= before[VALID_FROM] or all(told[n] == before[n] for n in said):
+        values = {name: before[name] if row[name] is None else row[name] for name in names}
+        if row[VALID_FROM] <= before[VALID_FROM] or all(values[n] == before[n] for n in names):
             continue
         place = before["place"]
         changed[place] = {**held[place], VALID_TO: row[VALID_FROM], IS_CURRENT: False}
-        new.append({**row, **told})
+        new.append({**row, **values})
     return Difference(
         new=pa.Table.from_pylist(new, schema=rows.schema),
         changed=pa.Table.from_pylist(list(changed.values()), schema=stored.schema),

@@ -51,7 +51,15 @@ def path_of(metadata: TableMetadata, partition: Record) -> PartitionPath | None:
 
 def exact(partition: Record) -> Hashable:
     """Return a key that two partitions of one spec share only if they are the same."""
-    return tuple(_comparable_value(partition[number]) for number in range(len(partition)))
+    values = (_bytes_of(partition[number]) for number in range(len(partition)))
+    return tuple(
+        value
+        if not isinstance(value, float)
+        else "NaN"
+        if math.isnan(value)
+        else struct.pack(">d", value)
+        for value in values
+    )
 
 
 def split(spec: PartitionSpec, schema: Schema, rows: pa.Table) -> Iterator[Part]:
@@ -93,7 +101,10 @@ def transformed(field: PartitionField | SortField, schema: Schema, rows: pa.Tabl
         rows: has it, too, under its name and in its type.
     """
     source = schema.find_field(field.source_id)
-    column = _column(rows, schema, field.source_id).combine_chunks()
+    # By its id, within structs, too: a name may have a dot in it.
+    first, *rest = _names(schema.fields, field.source_id)
+    column = rows.column(first)
+    column = (pc.struct_field(column, rest) if rest else column).combine_chunks()
     transform = field.transform
     if isinstance(transform, TruncateTransform) and pa.types.is_large_binary(column.type):
         return pc.binary_slice(column, 0, transform.width)  # which PyIceberg's does not take
@@ -114,7 +125,12 @@ def strays(spec: PartitionSpec, schema: Schema, partition: Record, rows: pa.Tabl
     for number, field in enumerate(spec.fields):
         if isinstance(field.transform, VoidTransform):
             continue
-        values = _stored(transformed(field, schema, rows))
+        values = transformed(field, schema, rows)
+        # In the types in which manifests have them.
+        if pa.types.is_date32(values.type):
+            values = values.cast(pa.int32())
+        elif pa.types.is_timestamp(values.type) or pa.types.is_time64(values.type):
+            values = values.cast(pa.int64())
         stated = pa.array([_bytes_of(partition[number])], values.type)
         if partition[number] is None:
             differs = pc.is_valid(values)
@@ -139,12 +155,6 @@ def verify(metadata: TableMetadata, partition: Record, rows: pa.Table) -> None:
         )
 
 
-def _column(rows: pa.Table, schema: Schema, field_id: int) -> pa.ChunkedArray:
-    """Return a column by its id, within structs, too: a name may have a dot in it."""
-    first, *rest = _names(schema.fields, field_id)
-    return pc.struct_field(rows.column(first), rest) if rest else rows.column(first)
-
-
 def _names(fields: Iterable[NestedField], field_id: int) -> list[str]:
     """Return the names that lead to a field; none, if it is not below these."""
     for field in fields:
@@ -155,15 +165,6 @@ def _names(fields: Iterable[NestedField], field_id: int) -> list[str]:
             if deeper:
                 return [field.name, *deeper]
     return []
-
-
-def _stored(values: pa.Array) -> pa.Array:
-    """Return values in the types in which manifests have them."""
-    if pa.types.is_date32(values.type):
-        return values.cast(pa.int32())
-    if pa.types.is_timestamp(values.type) or pa.types.is_time64(values.type):
-        return values.cast(pa.int64())
-    return values
 
 
 def _numbered(columns: list[pa.Array]) -> pa.Array:
@@ -184,7 +185,7 @@ def _numbered(columns: list[pa.Array]) -> pa.Array:
 
 
 def _comparable(column: pa.Array) -> pa.Array:
-    """Return values that Arrow tells apart as Iceberg does."""
+    """Return values that Arrow compares as Iceberg does."""
     if pa.types.is_float64(column.type):
         return _nan_is_nan(column).view(pa.int64())
     if pa.types.is_float32(column.type):
@@ -194,13 +195,6 @@ def _comparable(column: pa.Array) -> pa.Array:
 
 def _nan_is_nan(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_nan(column), pa.scalar(float("nan"), column.type), column)
-
-
-def _comparable_value(value: Any) -> Hashable:
-    if isinstance(value, float):
-        return "NaN" if math.isnan(value) else struct.pack(">d", value)
-    found: Hashable = _bytes_of(value)
-    return found
 
 
 def _bytes_of(value: Any) -> Any:

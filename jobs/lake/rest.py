@@ -1,6 +1,6 @@
-"""Connect to an Iceberg REST catalog, with requests that end."""
+"""Connection to an Iceberg REST catalog, with request timeouts."""
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -15,8 +15,8 @@ class CatalogUnreachableError(requests.ConnectionError):
     """The catalog gave no answer; the message is one line that names it."""
 
 
-class _PatientAdapter(HTTPAdapter):
-    """Send requests that end: with an answer, or within the timeout with one clear line."""
+class _Adapter(HTTPAdapter):
+    """Sends requests that end: with a response, or within the timeout with one clear line."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
@@ -28,24 +28,30 @@ class _PatientAdapter(HTTPAdapter):
         try:
             return super().send(request, *rest, **options)
         except (requests.ConnectionError, requests.Timeout) as error:
+            reason, cause = type(error).__name__, cast("BaseException | None", error)
+            if isinstance(error, requests.ReadTimeout | requests.ConnectTimeout):
+                reason, cause = f"nothing within {self._timeout:g} s", None
+            while cause is not None:  # the operating system's reason, if it gave one
+                if isinstance(cause, OSError) and cause.strerror:
+                    reason = cause.strerror.lower()
+                    break
+                cause = cause.__cause__ or cause.__context__
             parts = urlsplit(str(request.url))
             raise CatalogUnreachableError(
                 f"the catalog at {parts.scheme}://{parts.netloc} does not answer"
-                f" ({_reason(error, self._timeout)}): is it running, and is [catalog] uri right?",
+                f" ({reason}): is it running, and is [catalog] uri right?",
                 request=request,
             ) from error
 
 
 class _Catalog(RestCatalog):
-    """PyIceberg's own catalog, whose requests end: it has no property for that.
-
-    The headers are the one step before the session asks for its first token.
-    """
+    """PyIceberg's own catalog with request timeouts, for which it has no property."""
 
     def _config_headers(self, session: requests.Session) -> None:
+        # The one step before the session asks for its first token.
         super()._config_headers(session)
         for scheme in ("http://", "https://"):
-            session.mount(scheme, _PatientAdapter(float(self.properties[_TIMEOUT])))
+            session.mount(scheme, _Adapter(float(self.properties[_TIMEOUT])))
 
 
 def connect(
@@ -67,15 +73,3 @@ def connect(
     elif token:
         properties["token"] = token
     return _Catalog("weather", **properties)
-
-
-def _reason(error: BaseException, timeout: float) -> str:
-    """Find the operating system's word in a chain of errors."""
-    if isinstance(error, requests.ReadTimeout | requests.ConnectTimeout):
-        return f"nothing within {timeout:g} s"
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, OSError) and found.strerror:
-            return found.strerror.lower()
-        found = found.__cause__ or found.__context__
-    return type(error).__name__

@@ -1,4 +1,4 @@
-"""The table ``weather.pipeline_runs``: what every build and every maintenance came to."""
+"""The table ``weather.pipeline_runs``: every build and every maintenance."""
 
 import datetime as dt
 import json

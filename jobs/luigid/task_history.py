@@ -1,4 +1,4 @@
-"""The history of runs that luigid keeps: let go of what is old.
+"""The history of runs that luigid keeps, and the removal of old ones.
 
 Luigi itself only adds to it. It has to be pruned in luigid's own process and on its loop: there
 nothing is written at the same time, and what luigid remembers of a record goes with the record.
@@ -14,14 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from tornado.ioloop import IOLoop
 
 AT_ONCE = 500
-"""Runs removed in one transaction, so that who asks luigid does not wait for long."""
+"""Runs removed in one transaction, so that requests to luigid do not wait for long."""
 _HOUR = 3600.0
 
 log = logging.getLogger("luigi.server")
 
 
 def prune_hourly(history: DbTaskHistory, keep: dt.timedelta) -> None:
-    """Remove runs of which nothing was heard for so long, once the loop turns and every hour."""
+    """Remove runs without an event for so long, when the loop starts and every hour."""
     loop = IOLoop.current()
 
     def prune() -> None:

@@ -1,7 +1,9 @@
 """Maintain tables of any Iceberg REST catalog from the command line."""
 
+import datetime as dt
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,11 +23,9 @@ from jobs.maintenance.manifests import rewrite_manifests
 from jobs.maintenance.misplaced import check_partitions
 from jobs.maintenance.names import parse_pattern, spell
 from jobs.maintenance.neighbours import OutsideFiles
-from jobs.maintenance.options import age, size
 from jobs.maintenance.orphans import old_metadata, remove_orphans
 from jobs.maintenance.planning import Plan
-from jobs.maintenance.printing import as_table
-from jobs.maintenance.results import Result, as_json
+from jobs.maintenance.results import Result, as_json, as_table
 
 _FAILURES = (
     LostRaceError,
@@ -35,6 +35,26 @@ _FAILURES = (
     RESTError,
     RequestException,
 )
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def age(text: str) -> dt.timedelta:
+    """Read a span of time: 90m, 36h, 5d, 2w."""
+    match = re.fullmatch(r"(\d+)\s*([smhdw])", text.strip().lower())
+    if match is None:
+        raise click.BadParameter(f"{text!r}: give a number and s, m, h, d or w, such as 5d")
+    return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def size(text: str) -> int:
+    """Read a number of bytes: 64M, 512MB, 1GiB; each unit is 1024 of the one before."""
+    match = re.fullmatch(r"(\d+)\s*([KMG]?)(I?B)?", text.strip().upper())
+    if match is None or not int(match[1]):
+        raise click.BadParameter(f"{text!r}: give a number and K, M or G, such as 512M")
+    return int(match[1]) * _FACTORS[match[2]]
 
 
 @dataclass(frozen=True)
@@ -294,10 +314,13 @@ def _check_partitions(session: _Session, /, *, tables: tuple[str, ...], **option
 def _run(
     session: _Session, tables: tuple[str, ...], operation: Callable[..., Result], **options: Any
 ) -> None:
-    """Run an operation on each table, print what came of it, exit with 1 if any failed."""
+    """Run an operation on each table, print the results, and exit with 1 if any failed."""
     try:
         catalog = session.connect()
-        names = [name for pattern in tables for name in _expand(catalog, pattern)]
+        names: list[Identifier] = []
+        for pattern in tables:
+            name, every = parse_pattern(pattern)
+            names += sorted(catalog.list_tables(name)) if every else [name]
     except (*_FAILURES, NoSuchNamespaceError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     results, failed = [], False
@@ -314,9 +337,3 @@ def _run(
     elif results:
         click.echo(as_table(results))
     sys.exit(1 if failed else 0)
-
-
-def _expand(catalog: Catalog, pattern: str) -> list[Identifier]:
-    """Return the tables of ``namespace.*``, or the one that is named."""
-    name, every = parse_pattern(pattern)
-    return sorted(catalog.list_tables(name)) if every else [name]

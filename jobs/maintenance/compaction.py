@@ -16,18 +16,16 @@ from pyiceberg.table.sorting import SortOrder
 from pyiceberg.transforms import UnknownTransform
 from pyiceberg.typedef import Identifier
 
-from jobs.maintenance import sorting
 from jobs.maintenance.deletes import DeleteFiles, positional
 from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError
 from jobs.maintenance.locations import normal
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.planning import Group, Plan, groups, target
 from jobs.maintenance.publishing import discard
-from jobs.maintenance.reading import Rows
 from jobs.maintenance.results import Result, Skipped
+from jobs.maintenance.rows import Rows, Writer, ranks, sort_order
 from jobs.maintenance.snapshots import Draft, commit, kept, summarize
 from jobs.maintenance.state import Reader, State, look, spell, unwritable
-from jobs.maintenance.writing import Writer
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +176,7 @@ def _round(job: Job, state: State, work: list[Group], delete_files: DeleteFiles)
 def _rewrite(job: Job, state: State, group: Group, delete_files: DeleteFiles) -> _Rewritten:
     """Write a group's live rows to new files."""
     schema, size = state.metadata.schema(), target(state, job.plan)
-    order = sorting.parse(job.plan.sort, schema) if job.plan.sort else state.table.sort_order()
+    order = sort_order(job.plan.sort, schema) if job.plan.sort else state.table.sort_order()
     is_tables_order = not job.plan.sort and not order.is_unsorted
     source = Rows(state, group, delete_files)
     writer = Writer(
@@ -208,16 +206,16 @@ def _write_sorted(source: Rows, order: SortOrder, writer: Writer, memory_bytes: 
     keys = list(source.read(narrow))
     if not keys:
         return
-    ranks = sorting.ranks(keys, order, schema)
+    ranked = ranks(keys, order, schema)
     del keys
     sample = next(source.read(schema))
     row_bytes = max(1, sample.nbytes // max(1, sample.num_rows))
     # Rows picked, and the same rows in order.
     at_once = max(1, memory_bytes // (2 * row_bytes))
-    for start in range(0, len(ranks), at_once):
+    for start in range(0, len(ranked), at_once):
         offset, picked, places = 0, [], []
         for rows in source.read(schema):
-            here = ranks.slice(offset, rows.num_rows)
+            here = ranked.slice(offset, rows.num_rows)
             offset += rows.num_rows
             mask = pc.and_(pc.greater_equal(here, start), pc.less(here, start + at_once))
             picked.append(rows.filter(mask))

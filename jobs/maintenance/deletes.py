@@ -122,11 +122,12 @@ def under_equality_deletes(state: State) -> set[str]:
     to data of every spec and partition. Such is a spec whose fields are all void, too, which is
     what removing the last field of a version 1 table leaves.
     """
-    equality = [
-        (entry, _is_global(state, entry.data_file))
-        for entry in state.deletes.values()
-        if entry.data_file.content == DataFileContent.EQUALITY_DELETES
-    ]
+    equality = []
+    for entry in state.deletes.values():
+        if entry.data_file.content == DataFileContent.EQUALITY_DELETES:
+            spec = state.metadata.specs()[entry.data_file.spec_id]
+            void = all(isinstance(field.transform, VoidTransform) for field in spec.fields)
+            equality.append((entry, void))
     return {
         path
         for path, data in state.data.items()
@@ -136,11 +137,6 @@ def under_equality_deletes(state: State) -> set[str]:
             for delete, is_global in equality
         )
     }
-
-
-def _is_global(state: State, delete: DataFile) -> bool:
-    spec = state.metadata.specs()[delete.spec_id]
-    return all(isinstance(field.transform, VoidTransform) for field in spec.fields)
 
 
 def _same_partition(data: DataFile, delete: DataFile) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRef, SnapshotRefType
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import ancestors_of
 from pyiceberg.table.update import (
     AssertRefSnapshotId,
@@ -21,6 +21,7 @@ from pyiceberg.utils.properties import property_as_int
 
 from jobs.maintenance import reach
 from jobs.maintenance.errors import LostRaceError, RefusedError, UncheckedError
+from jobs.maintenance.listing import delete
 from jobs.maintenance.locations import MISREAD, keys, read_alike
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.neighbours import (
@@ -192,22 +193,24 @@ def _choose(
     )
     least = keep_last or property_as_int(properties, "history.expire.min-snapshots-to-keep", 1)
     ref_age = property_as_int(properties, "history.expire.max-ref-age-ms", None)
-    refs = {
-        name: ref
-        for name, ref in metadata.refs.items()
-        if name == MAIN_BRANCH or not _is_stale(metadata, ref, now, ref_age)
-    }
+    refs = {}
+    for name, ref in metadata.refs.items():
+        limit = ref.max_ref_age_ms or ref_age
+        at = metadata.snapshot_by_id(ref.snapshot_id)
+        stale = at is None or (limit is not None and now - at.timestamp_ms > limit)
+        if name == MAIN_BRANCH or not stale:
+            refs[name] = ref
     keep, known = set(), set()
     for ref in refs.values():
         if ref.snapshot_ref_type == SnapshotRefType.TAG:
             keep.add(ref.snapshot_id)
             continue
         count = ref.min_snapshots_to_keep or least or 1
-        limit = now - (ref.max_snapshot_age_ms or age or 0)
+        since = now - (ref.max_snapshot_age_ms or age or 0)
         history = list(ancestors_of(metadata.snapshot_by_id(ref.snapshot_id), metadata))
         known |= {snapshot.snapshot_id for snapshot in history}
         for number, snapshot in enumerate(history):
-            if number >= count and snapshot.timestamp_ms < limit:
+            if number >= count and snapshot.timestamp_ms < since:
                 break
             keep.add(snapshot.snapshot_id)
     keep |= {
@@ -217,12 +220,6 @@ def _choose(
     }
     gone = {snapshot.snapshot_id for snapshot in metadata.snapshots} - keep
     return _Expiry(frozenset(gone), frozenset(metadata.refs.keys() - refs.keys()))
-
-
-def _is_stale(metadata: TableMetadata, ref: SnapshotRef, now: int, ref_age: int | None) -> bool:
-    limit = ref.max_ref_age_ms or ref_age
-    snapshot = metadata.snapshot_by_id(ref.snapshot_id)
-    return snapshot is None or (limit is not None and now - snapshot.timestamp_ms > limit)
 
 
 def _commit(catalog: Catalog, table: Table, expiry: _Expiry) -> TableMetadata:
@@ -346,14 +343,5 @@ def _delete(
             " what nothing reaches goes with the next orphan removal"
         )
         return {}, [Skipped(f"{len(files)} files", why)]
-    gone = []
-    for path, file in files.items():
-        try:
-            table.io.delete(path)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            skipped.append(Skipped(path, f"could not be deleted: {error}"))
-        else:
-            gone.append(file)
-    return tally(gone), skipped
+    gone, failed = delete(table.io, files)
+    return tally(files[path] for path in gone), skipped + failed

@@ -1,9 +1,9 @@
-"""List what lies in a table's folder."""
+"""List the files in a table's folder, and delete files."""
 
 import datetime as dt
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from jobs.maintenance.errors import RefusedError
+from jobs.maintenance.results import Skipped
 
 
 @dataclass(frozen=True)
@@ -71,3 +72,18 @@ def _local(root: str, folder: Path) -> Iterator[Found]:
                 modified = dt.datetime.fromtimestamp(facts.st_mtime, dt.UTC)
                 below = str(path.relative_to(folder))
                 yield Found(f"{root}/{below}", facts.st_size, modified, below)
+
+
+def delete(io: FileIO, locations: Iterable[str]) -> tuple[set[str], list[Skipped]]:
+    """Delete files; return those that are gone by it, and those that could not be deleted."""
+    gone, skipped = set(), []
+    for location in locations:
+        try:
+            io.delete(location)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            skipped.append(Skipped(location, f"could not be deleted: {error}"))
+        else:
+            gone.add(location)
+    return gone, skipped

@@ -18,8 +18,8 @@ from jobs.maintenance.compaction import Job, refusal, rewrite
 from jobs.maintenance.deletes import DeleteFiles
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.planning import READABLE, Group, Plan, group_of, readable_files
-from jobs.maintenance.reading import Rows
 from jobs.maintenance.results import Result, Skipped
+from jobs.maintenance.rows import Rows
 from jobs.maintenance.state import State, look, schema_of, size, spell
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from jobs.maintenance import reach
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.expiry import refuse_partial_history, refuse_without_gc
-from jobs.maintenance.listing import Found, list_files
+from jobs.maintenance.listing import Found, delete, list_files
 from jobs.maintenance.locations import MISREAD, identity, keys, normal, place, read_alike
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.neighbours import TAKEN, OutsideFiles, neighbours, refuse_clash
@@ -45,6 +45,8 @@ class _Sweep:
     dry_run: bool
     outside: OutsideFiles | None
     """Reads other tables' manifests; None if only locations are compared."""
+    allow_young: bool
+    progress: Progress
 
 
 def remove_orphans(
@@ -88,13 +90,8 @@ def remove_orphans(
             overlaps another table's, or the table was replaced meanwhile.
     """
     outside = None if locations_only else outside or OutsideFiles()
-    return _sweep(
-        catalog,
-        name,
-        _Sweep("remove-orphans", older_than, False, dry_run, outside),
-        allow_young,
-        progress,
-    )
+    sweep = _Sweep("remove-orphans", older_than, False, dry_run, outside, allow_young, progress)
+    return _sweep(catalog, name, sweep)
 
 
 def old_metadata(
@@ -112,23 +109,12 @@ def old_metadata(
     errors are those of ``remove_orphans``; manifests of other tables name no metadata files, and
     are not read.
     """
-    return _sweep(
-        catalog,
-        name,
-        _Sweep("old-metadata", older_than, True, dry_run, None),
-        allow_young,
-        progress,
-    )
+    sweep = _Sweep("old-metadata", older_than, True, dry_run, None, allow_young, progress)
+    return _sweep(catalog, name, sweep)
 
 
-def _sweep(
-    catalog: Catalog,
-    name: Name,
-    sweep: _Sweep,
-    allow_young: bool,  # noqa: FBT001
-    progress: Progress,
-) -> Result:
-    if sweep.older_than < AGE_FLOOR and not allow_young:
+def _sweep(catalog: Catalog, name: Name, sweep: _Sweep) -> Result:
+    if sweep.older_than < AGE_FLOOR and not sweep.allow_young:
         raise RefusedError(
             f"files younger than {AGE_FLOOR} may belong to writers at work: {sweep.older_than} is"
             " only allowed when asked for twice (--allow-young)"
@@ -141,7 +127,7 @@ def _sweep(
     listed = list_files(first.io, first.location())
     visible = _visible(listed, first)
     found = [file for file in visible if not sweep.metadata_only or _METADATA.search(file.location)]
-    progress(f"{title}: {len(found)} files in {first.location()}")
+    sweep.progress(f"{title}: {len(found)} files in {first.location()}")
     table = _again(catalog, first)
     before = now - sweep.older_than
     orphans, skipped = _unreached(found, reach.everything(table), before)
@@ -157,10 +143,11 @@ def _sweep(
         if again.metadata_location != table.metadata_location:
             orphans, more = _unreached(orphans, reach.everything(again), before)
             skipped += more
-        orphans, failed = _delete(table, orphans)
+        gone, failed = delete(table.io, [file.location for file in orphans])
+        orphans = [file for file in orphans if file.location in gone]
         skipped += failed
     left = set(found) if sweep.dry_run else set(found) - set(orphans)
-    progress(f"{title}: {len(orphans)} files {'would be ' * sweep.dry_run}deleted")
+    sweep.progress(f"{title}: {len(orphans)} files {'would be ' * sweep.dry_run}deleted")
     return Result(
         sweep.operation,
         title,
@@ -287,20 +274,6 @@ def _unreached(
         if count
     ]
     return orphans, skipped
-
-
-def _delete(table: Table, files: Iterable[Found]) -> tuple[list[Found], list[Skipped]]:
-    gone, skipped = [], []
-    for file in files:
-        try:
-            table.io.delete(file.location)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            skipped.append(Skipped(file.location, f"could not be deleted: {error}"))
-        else:
-            gone.append(file)
-    return gone, skipped
 
 
 def _sizes(files: Iterable[Found]) -> dict[str, Size]:

@@ -1,7 +1,7 @@
-"""Tell of failures: by e-mail, to a webhook such as Slack's, and by any command.
+"""Failure notifications: by e-mail, to a webhook such as Slack's, and by any command.
 
-Section [notify] of conf/luigi.cfg says to whom; nobody is told unless it does. Tasks tell by
-themselves (`events.listen`), systemd's units with ``python -m jobs.notify --unit NAME``.
+Section [notify] of conf/luigi.cfg configures the channels; without it nothing is sent. Luigi's
+events send the failures of tasks, ``python -m jobs.notify --unit NAME`` those of systemd's units.
 """
 
 from jobs.notify.events import listen

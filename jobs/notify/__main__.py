@@ -7,23 +7,23 @@ import sys
 import click
 
 from jobs import config
-from jobs.notify.channels import notify, send, ways
+from jobs.notify.channels import channels, notify, send
 from jobs.notify.message import Failure, quoted_correlation
 
 LINES = 20
 
 
 @click.command()
-@click.option("--unit", help="Tell that this unit of systemd failed, and how its log ends.")
+@click.option("--unit", help="Send that this unit of systemd failed, and how its log ends.")
 @click.option("--test", is_flag=True, help="Send a test message.")
 def main(unit: str | None, *, test: bool) -> None:
-    """Tell whom [notify] in conf/luigi.cfg names; the exit status is 1 if one cannot be reached."""
+    """Notify the channels of [notify] in conf/luigi.cfg; exit with 1 if one cannot be reached."""
     if test == bool(unit):
         raise click.UsageError("give --test or --unit NAME")
     config.read_file()
     settings = notify()
-    if not ways(settings):
-        line = "nobody to tell: [notify] sets no slack_webhook, command or email_to"
+    if not channels(settings):
+        line = "nobody to notify: [notify] sets no slack_webhook, command or email_to"
         if test:
             raise click.ClickException(line)
         click.echo(line)
@@ -34,19 +34,19 @@ def main(unit: str | None, *, test: bool) -> None:
         else Failure("A test", "was sent", "", log="this is how a failure would reach you")
     )
     problems = send(failure, settings)
-    for way in ways(settings):
-        click.echo(f"{way}: {problems.get(way, 'told')}")
+    for channel in channels(settings):
+        click.echo(f"{channel}: {problems.get(channel, 'notified')}")
     sys.exit(bool(problems))
 
 
 def of_unit(unit: str) -> Failure:
     """Describe a unit's failure: systemd's word, which it hands over, and the log's last lines."""
     invocation = os.environ.get("MONITOR_INVOCATION_ID", "")
-    told = [os.environ.get(f"MONITOR_{name}", "") for name in ("EXIT_CODE", "EXIT_STATUS")]
+    codes = [os.environ.get(f"MONITOR_{name}", "") for name in ("EXIT_CODE", "EXIT_STATUS")]
     result = os.environ.get("MONITOR_SERVICE_RESULT", "")
     match = f"_SYSTEMD_INVOCATION_ID={invocation}" if invocation else f"_SYSTEMD_UNIT={unit}"
     lines = _journal(match)
-    error = " ".join(word for word in [result, *told] if word)
+    error = " ".join(word for word in [result, *codes] if word)
     return Failure(
         task=unit,
         what="failed",

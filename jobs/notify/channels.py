@@ -1,4 +1,4 @@
-"""The ways a message goes out, each within a bounded time, none of them raising."""
+"""The channels of notifications, each with a time limit, none of them raising."""
 
 import json
 import os
@@ -17,56 +17,54 @@ from urllib.parse import urlsplit
 import luigi
 import requests
 from luigi.notifications import email, smtp
-from luigi.parameter import ParameterVisibility
 
-from jobs.config import Number, Text
+from jobs.config import SECRET, Number, Text
 from jobs.notify.message import Failure
 
 
 class notify(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
-    """Who is told of failures: section [notify]."""
+    """Who is notified of failures: section [notify]."""
 
     slack_webhook = Text(
         "",
-        significant=False,
-        visibility=ParameterVisibility.PRIVATE,
+        **SECRET,
         description='URL that takes a POST of {"text": …}, such as an incoming webhook of Slack',
     )
     command = Text("", description="program and arguments; reads the failure as JSON from stdin")
     email_to = Text("", description="addresses, with commas between them")
-    smtp_password = Text(
-        "",
-        significant=False,
-        visibility=ParameterVisibility.PRIVATE,
-        description="password of [smtp] username",
-    )
+    smtp_password = Text("", **SECRET, description="password of [smtp] username")
     timeout = Number(10.0, description="seconds for each of them to take the message")
 
 
-Way = Callable[[Failure, notify], None]
+Channel = Callable[[Failure, notify], None]
 
 
-def ways(settings: notify) -> dict[str, Way]:
-    """Return the ways that are set up, by name."""
-    known: dict[str, tuple[str, Way]] = {
+def channels(settings: notify) -> dict[str, Channel]:
+    """Return the channels that are configured, by name."""
+    known: dict[str, tuple[str, Channel]] = {
         "slack_webhook": (settings.slack_webhook, post),
         "command": (settings.command, run),
         "email_to": (settings.email_to, mail),
     }
-    return {name: way for name, (value, way) in known.items() if value}
+    return {name: channel for name, (value, channel) in known.items() if value}
 
 
 def send(failure: Failure, settings: notify) -> dict[str, str]:
-    """Tell everybody at the same time; return what went wrong, by way.
+    """Notify all channels at once; return what went wrong, by channel.
 
     It returns within ``timeout`` seconds, whatever the other ends do.
     """
     outcomes: dict[str, str] = {}
+
+    def attempt(name: str, channel: Channel) -> None:
+        try:
+            channel(failure, settings)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+            outcomes[name] = f"{type(error).__name__}: {_without_secret(str(error), settings)}"
+
     threads = {
-        name: threading.Thread(
-            target=_try, args=(name, way, failure, settings, outcomes), daemon=True
-        )
-        for name, way in ways(settings).items()
+        name: threading.Thread(target=attempt, args=(name, channel), daemon=True)
+        for name, channel in channels(settings).items()
     }
     for thread in threads.values():
         thread.start()
@@ -75,7 +73,7 @@ def send(failure: Failure, settings: notify) -> dict[str, str]:
         thread.join(settings.timeout + 1)
         if thread.is_alive():
             outcomes[name] = f"no answer within {settings.timeout:g} s"
-    return {name: problem for name, problem in outcomes.items() if problem}
+    return dict(outcomes)
 
 
 def post(failure: Failure, settings: notify) -> None:
@@ -137,17 +135,8 @@ def mail(failure: Failure, settings: notify) -> None:
         connection.send_message(message)
 
 
-def _try(name: str, way: Way, failure: Failure, settings: notify, outcomes: dict[str, str]) -> None:
-    try:
-        way(failure, settings)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
-        outcomes[name] = f"{type(error).__name__}: {_without_secret(str(error), settings)}"
-    else:
-        outcomes[name] = ""
-
-
 def _without_secret(words: str, settings: notify) -> str:
-    """Take out the webhook's URL, which whoever knows it can post to, and its path."""
+    """Remove the webhook's URL, which is a secret, and its path."""
     url = settings.slack_webhook
     if url:
         address = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Luigi's events, of which failures are told: once a task and run, when it is given up."""
+"""Luigi's events: a failure is sent once a task and run, when the task is given up."""
 
 import atexit
 import logging
@@ -9,7 +9,7 @@ import luigi
 from luigi.scheduler import scheduler
 from luigi.worker import worker
 
-from jobs.notify.channels import notify, send, ways
+from jobs.notify.channels import channels, notify, send
 from jobs.notify.ledger import Ledger
 from jobs.notify.message import Failure, log_place, quoted_correlation
 
@@ -20,7 +20,7 @@ MESSAGES = 5
 
 
 def listen() -> None:
-    """Tell of the failures of this process's tasks from now on."""
+    """Send the failures of this process's tasks from now on."""
     ledger = Ledger()
     on = luigi.Task.event_handler
 
@@ -50,7 +50,7 @@ def listen() -> None:
         text = "its data are not there, or to look for them failed: the log says which"
         _quietly(lambda: _given_up(ledger, task, _failure(task, "is missing", text)))
 
-    atexit.register(_quietly, lambda: _tell_the_rest(ledger))
+    atexit.register(_quietly, lambda: _send_the_rest(ledger))
 
 
 def _tried(ledger: Ledger, task: luigi.Task, what: str, error: str) -> None:
@@ -63,19 +63,19 @@ def _tried(ledger: Ledger, task: luigi.Task, what: str, error: str) -> None:
 
 def _given_up(ledger: Ledger, task: luigi.Task, failure: Failure) -> None:
     settings = notify()
-    if not ways(settings) or ledger.was_told(task.task_id):
+    if not channels(settings) or ledger.was_notified(task.task_id):
         return
     if ledger.messages() >= MESSAGES:
         ledger.failed(task.task_id, failure)
         return
-    ledger.told(task.task_id)
+    ledger.notified(task.task_id)
     _send(failure, settings)
 
 
-def _tell_the_rest(ledger: Ledger) -> None:
-    """Tell of what was not tried again before the run ended, and of what was too much."""
-    settings, rest = notify(), list(ledger.untold().values()) if ledger.is_mine else []
-    if not rest or not ways(settings):
+def _send_the_rest(ledger: Ledger) -> None:
+    """Send the failures that were not retried before the run ended, and those over the limit."""
+    settings, rest = notify(), list(ledger.pending().values()) if ledger.is_mine else []
+    if not rest or not channels(settings):
         return
     if len(rest) == 1:
         _send(rest[0], settings)
@@ -96,13 +96,13 @@ def _failure(task: luigi.Task, what: str, error: str) -> Failure:
 
 
 def _send(failure: Failure, settings: notify) -> None:
-    for way, problem in send(failure, settings).items():
-        log.error("[notify] %s did not take the message %r: %s", way, failure.subject, problem)
+    for channel, problem in send(failure, settings).items():
+        log.error("[notify] %s did not take the message %r: %s", channel, failure.subject, problem)
 
 
-def _quietly(tell: Callable[[], None]) -> None:
+def _quietly(send_: Callable[[], None]) -> None:
     """Go on whatever happens: a message is no reason for a run to fail."""
     try:
-        tell()
+        send_()
     except Exception:
         log.exception("[notify] the message could not be made")

@@ -1,4 +1,4 @@
-"""What failed and what was told in one run, over all of its processes.
+"""Failures and notifications of one run, over all of its processes.
 
 Luigi runs tasks in processes that it forks, one for each try, and forgets with them what they
 knew. They share a file without a name, which each line is added to whole.
@@ -32,7 +32,7 @@ class Ledger:
         self._add(task_id, "failed", **asdict(failure))
         count = 0
         for line in self._lines():
-            if line["task_id"] == task_id and line["word"] != "told":
+            if line["task_id"] == task_id and line["word"] != "notified":
                 count = count + 1 if line["word"] == "failed" else 0
         return count
 
@@ -40,20 +40,22 @@ class Ledger:
         """Note that a task succeeded after all."""
         self._add(task_id, "done")
 
-    def told(self, task_id: str) -> None:
-        """Note that somebody was told of a task."""
-        self._add(task_id, "told")
+    def notified(self, task_id: str) -> None:
+        """Note that a task's failure was sent."""
+        self._add(task_id, "notified")
 
-    def was_told(self, task_id: str) -> bool:
-        """Return whether somebody was told of a task."""
-        return any(line["task_id"] == task_id for line in self._lines() if line["word"] == "told")
+    def was_notified(self, task_id: str) -> bool:
+        """Return whether a task's failure was sent."""
+        return any(
+            line["task_id"] == task_id for line in self._lines() if line["word"] == "notified"
+        )
 
     def messages(self) -> int:
-        """Count the tasks that somebody was told of."""
-        return sum(line["word"] == "told" for line in self._lines())
+        """Count the tasks whose failure was sent."""
+        return sum(line["word"] == "notified" for line in self._lines())
 
-    def untold(self) -> dict[str, Failure]:
-        """Return the last failure of each task that nobody was told of and that was not done."""
+    def pending(self) -> dict[str, Failure]:
+        """Return the last failure of each task that was neither sent nor succeeded later."""
         found: dict[str, Failure] = {}
         for line in self._lines():
             task_id, word = line.pop("task_id"), line.pop("word")
@@ -61,7 +63,7 @@ class Ledger:
                 found[task_id] = Failure(**line)
             else:
                 found.pop(task_id, None)
-        return {task: failure for task, failure in found.items() if not self.was_told(task)}
+        return {task: failure for task, failure in found.items() if not self.was_notified(task)}
 
     def _add(self, task_id: str, word: str, **more: Any) -> None:
         line = json.dumps({"task_id": task_id, "word": word, **more}) + "\n"

@@ -1,4 +1,4 @@
-"""What is told of a failure, for people and for programs."""
+"""The content of a notification, for people and for programs."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-# As weather_errors quotes it.
+# As jobs.nws.errors quotes it.
 _CORRELATION = re.compile(r"correlation id:? ([\w.-]+)", re.IGNORECASE)
 _LONGEST = 4000
 
@@ -35,10 +35,13 @@ class Failure:
 
     @property
     def text(self) -> str:
-        """Say all of it in a few lines."""
+        """All of it in a few lines."""
         lines = [self.subject + (f", tried {self.attempts} times" if self.attempts > 1 else "")]
         lines += [f"{name}: {value}" for name, value in self.parameters.items() if value]
-        lines += [f"error: {_shortened(self.error)}"] if self.error else []
+        error, half = self.error, _LONGEST // 2
+        if len(error) > _LONGEST:
+            error = f"{error[:half]}\n…\n{error[-half:]}"
+        lines += [f"error: {error}"] if error else []
         lines += [f"correlation id: {self.correlation_id}"] if self.correlation_id else []
         lines += [f"log: {self.log}"] if self.log else []
         return "\n".join(lines)
@@ -55,7 +58,7 @@ def quoted_correlation(error: str) -> str:
 
 
 def log_place() -> str:
-    """Return where this run's log is: a file, a journal, or "" if nobody keeps it."""
+    """Return where this run's log is: a file, a journal, or "" if it is not kept."""
     for logger in (logging.getLogger("luigi-interface"), logging.getLogger()):
         for handler in logger.handlers:
             if isinstance(handler, logging.FileHandler):
@@ -67,9 +70,3 @@ def log_place() -> str:
     except OSError:
         return ""
     return str(errors) if errors.is_file() else ""
-
-
-def _shortened(text: str) -> str:
-    if len(text) <= _LONGEST:
-        return text
-    return f"{text[: _LONGEST // 2]}\n…\n{text[-_LONGEST // 2 :]}"

@@ -1,122 +1,62 @@
-"""Keep the service's raw answers, so that asking again costs a 304 where nothing changed."""
+"""A cache of raw responses, with which an unchanged list costs a 304."""
 
-from __future__ import annotations
-
-import gzip
-import hashlib
-import json
 import logging
-import os
-import tempfile
-import time
-import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import sqlite3
 from pathlib import Path
+from typing import Any
+
+import requests
+from hishel import CacheOptions, SqliteStorage
+from hishel.requests import CacheAdapter
 
 log = logging.getLogger("jobs.nws")
 
 MAX_BYTES = 256 * 2**20
-# An answer is asked for whole again after a day: a Last-Modified that is stale hides a change
-# no longer than that.
+# A response is requested whole again after a day: a Last-Modified that is stale hides a change no
+# longer than that.
 MAX_AGE = 86_400.0
-_FOLDERS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An answer as kept: its body as received, and what the service called that state of it."""
+class CachingAdapter(CacheAdapter):
+    """Keeps responses in a database, which threads and processes may share, and revalidates each.
 
-    url: str
-    stored_at: float
-    etag: str | None
-    last_modified: str | None
-    body: bytes
+    An entry is one URL, whatever else a request for it says. Over `max_bytes` the entries unused
+    for the longest time go. A database that is damaged is replaced.
 
-    def conditions(self) -> dict[str, str]:
-        """Return the request headers that ask for what changed since."""
-        told = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in told.items() if value}
-
-
-class AnswerCache:
-    """A bounded folder of answers, by URL; threads and processes may share it.
-
-    Files appear whole or not at all, and what is damaged counts as absent. Over `max_bytes` the
-    answers longest kept go first. It is a cache: what goes wrong with it is logged and costs a
-    request.
+    Raises:
+        OSError: the folder cannot be written to.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        max_bytes: int = MAX_BYTES,
-        max_age: float = MAX_AGE,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._folder = folder
-        self._share = max_bytes // _FOLDERS
-        self._max_age = max_age
-        self._clock = clock
-
-    def get(self, url: str) -> Kept | None:
-        """Find what is kept of this URL, unless it is too old."""
+    def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "responses.db"
         try:
-            head, _, body = gzip.decompress(self._path(url).read_bytes()).partition(b"\n")
-            kept = Kept(**json.loads(head), body=body)
-        except FileNotFoundError:
-            return None
-        except (OSError, EOFError, zlib.error, ValueError, TypeError) as error:
-            log.debug("the kept answer to %s cannot be read: %s", url, error)
-            return None
-        fresh = 0 <= self._clock() - kept.stored_at <= self._max_age
-        return kept if fresh and kept.url == url else None
+            with sqlite3.connect(file) as database:
+                database.execute("PRAGMA user_version = 1")
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{file}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            log.warning("%s is replaced: %s", file, error)
+            file.unlink()
+        storage = SqliteStorage(database_path=file, default_ttl=MAX_AGE, max_size=max_bytes)
+        super().__init__(storage=storage, rfc=CacheOptions(shared=False))
 
-    def put(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Keep an answer, if the service names its state and does not forbid it."""
-        etag, changed = headers.get("ETag"), headers.get("Last-Modified")
-        if not (etag or changed) or "no-store" in headers.get("Cache-Control", "").lower():
-            return
-        head = {"url": url, "stored_at": self._clock(), "etag": etag, "last_modified": changed}
-        packed = gzip.compress(json.dumps(head).encode() + b"\n" + body, compresslevel=1, mtime=0)
-        if len(packed) > self._share:
-            return
-        path = self._path(url)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._make_room(path.parent, len(packed))
-            _write(path, packed)
-        except OSError as error:
-            log.warning("cannot keep answers in %s: %s", self._folder, error)
+    def send(self, request: requests.PreparedRequest, *rest: Any, **options: Any) -> Any:
+        """Answer a request from the cache, once the service has said that nothing changed."""
+        request.headers["Cache-Control"] = "no-cache"
+        request.headers["X-Hishel-Key"] = str(request.url)
+        return super().send(request, *rest, **options)
 
-    def _path(self, url: str) -> Path:
-        digest = hashlib.sha256(url.encode()).hexdigest()
-        return self._folder / f"{int(digest[:8], 16) % _FOLDERS:02d}" / f"{digest[:40]}.gz"
+    def add_headers(self, request: requests.PreparedRequest, **_: Any) -> None:
+        """Keep what is meant for this cache from the service."""
+        request.headers.pop("Cache-Control", None)
 
-    def _make_room(self, folder: Path, size: int) -> None:
-        # Each folder has its share of the room, so that making some looks at few files.
-        held = []
-        for entry in os.scandir(folder):
-            try:
-                found = entry.stat()
-            except FileNotFoundError:  # another process made room, too
-                continue
-            held.append((found.st_mtime, found.st_size, entry.path))
-        room = self._share - size - sum(size for _, size, _ in held)
-        for _, freed, path in sorted(held):
-            if room >= 0:
-                break
-            Path(path).unlink(missing_ok=True)
-            room += freed
+    def forget(self, url: str) -> None:
+        """Remove a response, which turned out not to be what it should be."""
+        for entry in self.storage.get_entries(url):
+            self.storage.remove_entry(entry.id)
 
 
-def _write(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def was_revalidated(response: requests.Response) -> bool:
+    """Return whether the body is the cached one, which the service called unchanged."""
+    return response.headers.get("X-Hishel-From-Cache") == "true"

@@ -3,14 +3,10 @@
 Source: the service's OpenAPI document, https://api.weather.gov/openapi.json.
 """
 
-from __future__ import annotations
-
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -46,54 +42,22 @@ IDS_PER_REQUEST = 100  # keeps the URL under a kilobyte
 
 
 class WeatherClient:
-    """A polite client of the weather service: limited in rate, patient with its moods.
+    """A client of the weather service that limits its rate and retries what is transient.
 
     One client may be shared by threads; its rate limit counts them all. Use it as a context
-    manager, or call `close`. Transient failures (no answer, cut answers, 429, the CDN's 403
-    page, 5xx) are tried again up to `max_attempts` times and `max_wait` seconds of waiting.
+    manager, or call `close`. Transient failures (no response, cut responses, 429, the CDN's 403
+    page, 5xx) are retried up to `max_attempts` times and `max_wait` seconds of waiting.
 
     Args:
         base_url: of the service.
-        user_agent: how the service may know and reach you: (application, contact).
-        requests_per_second: the most requests, after as many at once.
-        timeout: seconds to wait for an answer, and for each next part of it.
-        max_attempts: tries of one request.
-        max_wait: seconds to wait between the tries of one request, in all.
-        cache: a folder for raw answers. What was asked for within a day is asked for again with
-            If-Modified-Since and If-None-Match, and an answer "not modified" is taken from there.
-            The folder stays below 256 MB; threads and processes may share it.
-        rate_folder: a folder in which all clients of this machine that are given it share one
-            rate limit for each host. Without it each client has its own.
-        sleep: waits so many seconds.
+        options: those of `Service`.
 
     Raises:
         ValueError: a base URL that is not http(s), an empty or unprintable User-Agent.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        user_agent: str,
-        requests_per_second: float = 5.0,
-        timeout: float = 30.0,
-        max_attempts: int = 6,
-        max_wait: float = 120.0,
-        cache: Path | None = None,
-        rate_folder: Path | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._service = Service(
-            base_url,
-            user_agent=user_agent,
-            requests_per_second=requests_per_second,
-            timeout=timeout,
-            max_attempts=max_attempts,
-            max_wait=max_wait,
-            cache=cache,
-            rate_folder=rate_folder,
-            sleep=sleep,
-        )
+    def __init__(self, base_url: str, **options: Any) -> None:
+        self._service = Service(base_url, **options)
 
     def __enter__(self) -> Self:
         return self
@@ -106,10 +70,10 @@ class WeatherClient:
         self._service.close()
 
     def batch(self, label: str) -> AbstractContextManager[None]:
-        """Log, at INFO and in one line, what the requests made inside came to.
+        """Log the requests made inside, in one line at INFO.
 
-        The line tells their number, how many were answered "not modified", tried again or given
-        up, bytes, seconds, and the last correlation id, by which the service's operators find a
+        The line has their number, how many were answered "not modified", retried or given up,
+        bytes, seconds, and the last correlation id, by which the service's operators find a
         request. Every retry and every failure is logged with its own.
         """
         return self._service.batch(label)
@@ -136,7 +100,7 @@ class WeatherClient:
     def observations(self, station_id: str, start: datetime, end: datetime) -> list[Feature]:
         """Return a station's observations of [start, end), as received, in the service's order.
 
-        Records without a readable time are kept: whoever reads them explains them. Duplicates
+        Records without a readable time are kept for the parser to reject. Duplicates
         are kept too. A station without data gives an empty list.
 
         Raises:
@@ -148,7 +112,7 @@ class WeatherClient:
         found: list[Feature] = []
         path = f"stations/{quote(station_id, safe='')}/observations"
         for page in pages(self._service, path, params, ends_short=True):
-            times = [_time(feature) for feature in page]
+            times = [observation_time(one) if isinstance(one, dict) else None for one in page]
             found.extend(
                 feature
                 for feature, moment in zip(page, times, strict=True)
@@ -186,9 +150,8 @@ class WeatherClient:
 
 def _new(page: list[Feature], seen: set[str]) -> Iterator[Feature]:
     for feature in page:
-        told = identity(feature)
-        if told not in seen:
-            seen.add(told)
+        if (key := identity(feature)) not in seen:
+            seen.add(key)
             yield feature
 
 
@@ -199,10 +162,6 @@ def _span(start: datetime, end: datetime) -> dict[str, str]:
         raise ValueError(f"start {start.isoformat()} must come before end {end.isoformat()}")
     # The service knows whole seconds only.
     return {"start": _timestamp(start), "end": _timestamp(end + timedelta(microseconds=999_999))}
-
-
-def _time(feature: Any) -> datetime | None:
-    return observation_time(feature) if isinstance(feature, dict) else None
 
 
 def _timestamp(moment: datetime) -> str:

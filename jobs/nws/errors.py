@@ -1,6 +1,4 @@
-"""What can go wrong between us and the weather service, and whether trying again can help."""
-
-from __future__ import annotations
+"""Errors of requests to the weather service, and whether a retry can help."""
 
 from typing import ClassVar
 
@@ -9,7 +7,7 @@ class WeatherError(Exception):
     """A request to the weather service failed.
 
     Carries the `url`, the HTTP `status` (None when no answer came), the service's
-    `correlation_id` to quote in a report, and `retry_after` in seconds where it was told.
+    `correlation_id` to quote in a report, and `retry_after` in seconds where it was given.
     """
 
     transient: ClassVar[bool] = False

@@ -1,6 +1,4 @@
-"""Read the service's lists: page after page to their end, and around a page it cannot make."""
-
-from __future__ import annotations
+"""Lists of the service: pages up to the end, and around a page that it fails on."""
 
 import base64
 import json
@@ -23,9 +21,9 @@ MAX_LEFT_OUT = 10
 
 
 def identity(feature: Any) -> str:
-    """Tell records apart: by their id, or else by all they say."""
-    told = feature.get("id") if isinstance(feature, dict) else None
-    return told if isinstance(told, str) else json.dumps(feature, sort_keys=True)
+    """Return what identifies a record: its id, or else all of its content."""
+    found = feature.get("id") if isinstance(feature, dict) else None
+    return found if isinstance(found, str) else json.dumps(feature, sort_keys=True)
 
 
 def pages(
@@ -51,8 +49,8 @@ def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iter
     """Return a list's pages, leaving out the records that make the service fail (500).
 
     One station with an impossible geometry breaks every page it is on. Such a page is read in
-    halves down to the record, which is left out, with a warning that tells its place, as long as
-    the rest can be read and records can still be asked for by their id.
+    halves down to the record, which is left out, with a warning that names its place, as long as
+    the rest can be read and records can still be requested by their id.
 
     Raises:
         WeatherError: as of `pages`; or too many records would be left out.
@@ -61,7 +59,7 @@ def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iter
     url: str | None = service.url(path, _sized(params))
     while url:
         try:
-            # The walk below tells where it stands by the page it failed on.
+            # The error names the page that the walk failed on.
             yield from _walk(service, url, seen)
             url = None
         except Unavailable as error:
@@ -87,35 +85,29 @@ def _sized(params: Mapping[str, str]) -> dict[str, str]:
 
 
 def _walk(service: Service, url: str | None, seen: set[str]) -> Iterator[list[Feature]]:
-    asked: set[str] = set()
-    while url and url not in asked:
-        if len(asked) == MAX_PAGES:
+    seen_urls: set[str] = set()
+    while url and url not in seen_urls:
+        if len(seen_urls) == MAX_PAGES:
             raise Refused(f"more than {MAX_PAGES} pages", url=url)
-        asked.add(url)
+        seen_urls.add(url)
         body = service.get(url)
         fresh = {identity(feature) for feature in body["features"]} - seen
         if not fresh:
             return
         seen |= fresh
         yield body["features"]
-        url = _next(service, url, body)
-
-
-def _next(service: Service, url: str, body: Mapping[str, Any]) -> str | None:
-    pagination = body.get("pagination")
-    following = pagination.get("next") if isinstance(pagination, dict) else None
-    if not isinstance(following, str) or not following:
-        return None
-    return service.follow(url, following, "next page")
+        pagination = body.get("pagination")
+        link = pagination.get("next") if isinstance(pagination, dict) else None
+        url = service.follow(url, link, "next page") if isinstance(link, str) and link else None
 
 
 def _offset(url: str) -> int | None:
     """Read at which place of its list a page begins; None if its cursor is not of that kind."""
-    told = parse_qs(urlsplit(url).query).get("cursor")
-    if not told:
+    found = parse_qs(urlsplit(url).query).get("cursor")
+    if not found:
         return 0
     try:
-        offset = json.loads(base64.b64decode(told[0], validate=True))["s"]
+        offset = json.loads(base64.b64decode(found[0], validate=True))["s"]
     except (ValueError, KeyError, TypeError):
         return None
     return offset if isinstance(offset, int) else None
@@ -147,10 +139,14 @@ class _Block:
         self._left_out.clear()
         found = self._halves(offset, PAGE_SIZE)
         if self._left_out:
-            self._check_by_id(found)
+            known = {identity(one) for one in found} | self._seen
+            if not known:
+                raise self._error
+            one = min(known).rpartition("/")[2]
+            self._service.get(self._service.url(self._path, {"id": one, "limit": "1"}), hasty=True)
             log.warning(
                 "left out %d record(s) of %s %s, at place(s) %s of the list: the service fails on"
-                " them (%s); what is missing can still be asked for by its id",
+                " them (%s); what is missing can still be requested by its id",
                 len(self._left_out),
                 self._path,
                 " ".join(f"{name}={value}" for name, value in self._params.items()),
@@ -169,10 +165,10 @@ class _Block:
         return self._halves(offset, half) + self._halves(offset + half, size - half)
 
     def _part(self, offset: int, size: int) -> list[Feature] | None:
-        told = {"limit": str(size), "cursor": cursor(offset)}
+        page = {"limit": str(size), "cursor": cursor(offset)}
         try:
             features: list[Feature] = self._service.get(
-                self._service.url(self._path, {**self._params, **told}), hasty=True
+                self._service.url(self._path, {**self._params, **page}), hasty=True
             )["features"]
         except BadRequest as error:  # it does not write its cursors like that
             raise self._error from error
@@ -185,10 +181,3 @@ class _Block:
                     raise self._error from error
             return None
         return features
-
-    def _check_by_id(self, found: list[Feature]) -> None:
-        known = {identity(one) for one in found} | self._seen
-        if not known:
-            raise self._error
-        one = min(known).rpartition("/")[2]
-        self._service.get(self._service.url(self._path, {"id": one, "limit": "1"}), hasty=True)

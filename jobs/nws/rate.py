@@ -1,6 +1,4 @@
-"""Keep to a rate of requests: in one process, or in all processes of a machine."""
-
-from __future__ import annotations
+"""A rate limit of one process, or of all processes of a machine."""
 
 import fcntl
 import logging
@@ -23,7 +21,7 @@ class RateLimit:
     """A token bucket: a second's worth of requests at once, then `per_second` of them.
 
     Threads share it, and with `file` all processes of the machine that name the same file. Turns
-    are given in the order they are asked for and waited for outside the lock. The file holds one
+    are given in the order of the calls and waited for outside the lock. The file holds one
     number, the monotonic time at which the bucket is full again: a process that dies takes
     nothing with it but its turn, and the wall clock may jump. A file that cannot be used is
     warned about, and the limit is then the process's own.
@@ -52,7 +50,13 @@ class RateLimit:
 
     def take(self) -> float:
         """Take one token, waiting until it is there; return how long that took, in seconds."""
-        delay = self._shared_turn() if self._file else None
+        delay = None
+        if self._file:
+            try:
+                delay = self._shared_turn(self._file)
+            except OSError as error:
+                log.warning("cannot share the rate limit (%s): it is this process's alone", error)
+                self._file = None
         if delay is None:
             with self._lock:
                 delay, self._full_at = self._turn(self._full_at)
@@ -61,22 +65,14 @@ class RateLimit:
         return delay
 
     def _turn(self, full_at: float) -> tuple[float, float]:
-        """Tell how long to wait for the next turn, and when the bucket is full again after it."""
+        """Return how long to wait for the next turn, and when the bucket is full again after it."""
         now = self._clock()
         if not now - _LONGEST_QUEUE <= full_at <= now + _LONGEST_QUEUE:
             full_at = now
         full_at = max(full_at, now) + self._gap
         return max(0.0, full_at - now - self._burst), full_at
 
-    def _shared_turn(self) -> float | None:
-        try:
-            return self._turn_of(self._file) if self._file else None
-        except OSError as error:
-            log.warning("cannot share the rate limit (%s): it is this process's alone", error)
-            self._file = None
-            return None
-
-    def _turn_of(self, file: Path) -> float:
+    def _shared_turn(self, file: Path) -> float:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Opened each time: the processes of one fork would share a lock of an open file.
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)

@@ -1,6 +1,4 @@
-"""Read the weather service's answers: a page of features, or what went wrong."""
-
-from __future__ import annotations
+"""Responses of the weather service: a page of features, or an error."""
 
 import json
 import re
@@ -26,7 +24,7 @@ _THROTTLES = frozenset({429, 503, 504})
 
 
 def failure(url: str, response: requests.Response) -> WeatherError:
-    """Tell what an answer other than 200 means: slow down, try again, or never ask again."""
+    """Return the error of a response other than 200: slow down, retry, or give up."""
     status = response.status_code
     html = "html" in response.headers.get("Content-Type", "").lower()
     kind: type[WeatherError]
@@ -47,8 +45,8 @@ def failure(url: str, response: requests.Response) -> WeatherError:
 
 def _detail(response: requests.Response, *, html: bool) -> str:
     if html and response.status_code == requests.codes.forbidden:
-        told = _CDN_REFERENCE.search(unescape(response.text))
-        quoted = f" (its reference {told[1]})" if told else ""
+        found = _CDN_REFERENCE.search(unescape(response.text))
+        quoted = f" (its reference {found[1]})" if found else ""
         return f"a web page of the CDN: too many requests, or a User-Agent it blocks{quoted}"
     problem = _problem(response)
     parts = [
@@ -72,8 +70,8 @@ def correlation_id(response: requests.Response) -> str | None:
     header = response.headers.get("X-Correlation-Id") or response.headers.get("X-Request-Id")
     if header or response.ok:
         return header
-    told = _problem(response).get("correlationId")
-    return told if isinstance(told, str) else None
+    found = _problem(response).get("correlationId")
+    return found if isinstance(found, str) else None
 
 
 def collection(url: str, response: requests.Response) -> dict[str, Any]:
@@ -82,12 +80,12 @@ def collection(url: str, response: requests.Response) -> dict[str, Any]:
     Raises:
         Unreadable: the body is something else.
     """
-    status, told = response.status_code, correlation_id(response)
+    status, id_ = response.status_code, correlation_id(response)
     try:
         body = json.loads(response.content)
     except ValueError as error:
         raise Unreadable(
-            f"the body is not JSON: {error}", url=url, status=status, correlation_id=told
+            f"the body is not JSON: {error}", url=url, status=status, correlation_id=id_
         ) from error
     # A failed upstream can come as a success whose features are null.
     if not isinstance(body, dict) or not isinstance(body.get("features"), list):
@@ -95,6 +93,6 @@ def collection(url: str, response: requests.Response) -> dict[str, Any]:
             "the body has no list of features",
             url=url,
             status=status,
-            correlation_id=told,
+            correlation_id=id_,
         )
     return body

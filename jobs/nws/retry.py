@@ -1,6 +1,4 @@
-"""Try again, politely: how long to wait between attempts, and how often."""
-
-from __future__ import annotations
+"""The retry policy: how long to wait between attempts, and how often."""
 
 import logging
 from collections.abc import Callable
@@ -31,8 +29,8 @@ def retrying(
 ) -> Retrying:
     """Make the policy: try transient errors again, at most so often and so long (seconds).
 
-    `before_wait` is told of each wait to come; `broken_attempts` are the tries, if fewer, of what
-    the service answers with 500.
+    `before_wait` is called with each wait; `broken_attempts` limits the tries of what the service
+    answers with 500.
 
     A `Retry-After` that would exceed the whole budget ends it at once: asking earlier is abuse.
     """
@@ -44,15 +42,16 @@ def retrying(
             most = min(most, broken_attempts)
         return state.attempt_number >= most or spent > max_wait
 
-    def tell(state: RetryCallState) -> None:
-        _tell(state)
-        before_wait(state.upcoming_sleep)
+    def before_sleep(state: RetryCallState) -> None:
+        seconds = state.upcoming_sleep
+        log.warning("%s; attempt %d, next in %.1f s", _error(state), state.attempt_number, seconds)
+        before_wait(seconds)
 
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, WeatherError) and error.transient),
         wait=_wait,
         stop=enough,
-        before_sleep=tell,
+        before_sleep=before_sleep,
         sleep=sleep,
         reraise=True,
     )
@@ -86,12 +85,3 @@ def _wait(state: RetryCallState) -> float:
     if error.retry_after is not None:
         return max(error.retry_after, backoff)
     return THROTTLE_SECONDS + backoff if error.throttled else backoff
-
-
-def _tell(state: RetryCallState) -> None:
-    log.warning(
-        "%s; attempt %d, next in %.1f s",
-        _error(state),
-        state.attempt_number,
-        state.upcoming_sleep,
-    )

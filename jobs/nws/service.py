@@ -1,24 +1,20 @@
-"""Ask one weather service: in time, patiently, and never another server."""
-
-from __future__ import annotations
+"""Requests to one weather service, with timeouts and retries, and never to another server."""
 
 import ipaddress
-import json
 import logging
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from jobs.nws.cache import AnswerCache, Kept
-from jobs.nws.errors import NotFound, Refused, Unreachable, WeatherError
+from jobs.nws.cache import CachingAdapter, was_revalidated
+from jobs.nws.errors import NotFound, Refused, Unreachable, Unreadable, WeatherError
 from jobs.nws.rate import RateLimit
 from jobs.nws.responses import collection, correlation_id, failure
 from jobs.nws.retry import Sleep, retrying
@@ -31,29 +27,27 @@ CONNECT_SECONDS = 10.0
 MAX_REDIRECTS = 3
 HASTY_ATTEMPTS = 2
 
+_COUNTS = ("requests", "not_modified", "retried", "given_up", "body_bytes", "waited")
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What the requests of a client came to; waits are in seconds."""
-
-    requests: int = 0
-    not_modified: int = 0
-    retried: int = 0
-    given_up: int = 0
-    body_bytes: int = 0
-    waited: float = 0.0
-
-    def since(self, before: Tally) -> Tally:
-        """Return what came after `before`."""
-        gained = {f.name: getattr(self, f.name) - getattr(before, f.name) for f in fields(self)}
-        return Tally(**gained)
-
-
 class Service:
-    """The connections to one origin, with its rate limit, its kept answers and its patience.
+    """The connections to one origin, with their rate limit, cache and retries.
+
+    Args:
+        base_url: of the service.
+        user_agent: how the service may identify and reach you: (application, contact).
+        requests_per_second: the most requests, after as many at once.
+        timeout: seconds to wait for a response, and for each next part of it.
+        max_attempts: tries of one request.
+        max_wait: seconds to wait between the tries of one request, in all.
+        cache: a folder for raw responses. What was requested within a day is requested again with
+            If-Modified-Since and If-None-Match, and a 304 is answered from there. The folder stays
+            below 256 MB; threads and processes may share it.
+        rate_folder: a folder in which all clients of this machine that are given it share one
+            rate limit for each host. Without it each client has its own.
+        sleep: waits so many seconds.
 
     Raises:
         ValueError: a base URL that is not http(s), an empty or unprintable User-Agent.
@@ -64,12 +58,12 @@ class Service:
         base_url: str,
         *,
         user_agent: str,
-        requests_per_second: float,
-        timeout: float,
-        max_attempts: int,
-        max_wait: float,
-        cache: Path | None,
-        rate_folder: Path | None,
+        requests_per_second: float = 5.0,
+        timeout: float = 30.0,
+        max_attempts: int = 6,
+        max_wait: float = 120.0,
+        cache: Path | None = None,
+        rate_folder: Path | None = None,
         sleep: Sleep = time.sleep,
     ) -> None:
         self._agent = user_agent.strip()
@@ -83,13 +77,16 @@ class Service:
         self._timeout = (min(timeout, CONNECT_SECONDS), timeout)
         file = rate_folder / f"{self._origin[1]}-{self._origin[2]}.rate" if rate_folder else None
         self._limit = RateLimit(requests_per_second, file=file, sleep=sleep)
-        self._cache = AnswerCache(cache) if cache else None
-        self._patient = retrying(max_attempts, max_wait, sleep, self._retrying)
-        self._hasty = retrying(
-            max_attempts, max_wait, sleep, self._retrying, broken_attempts=HASTY_ATTEMPTS
-        )
+        self._folder = cache
+        self._cache: CachingAdapter | None = None
+
+        def count(seconds: float) -> None:
+            self._count(retried=1, waited=seconds)
+
+        self._patient = retrying(max_attempts, max_wait, sleep, count)
+        self._hasty = retrying(max_attempts, max_wait, sleep, count, broken_attempts=HASTY_ATTEMPTS)
         self._lock = threading.Lock()
-        self._tally = Tally()
+        self._counts = dict.fromkeys(_COUNTS, 0.0)
         self._last_id: str | None = None
         self._session, self._owner = self._connect(), os.getpid()
 
@@ -134,76 +131,67 @@ class Service:
         except WeatherError as error:
             self._count(given_up=1)
             error.add_note(f"given up after {attempts} attempt(s)")
-            # A station without an entry is no trouble: whoever asked for it tells.
+            # A missing station is expected: the caller reports it.
             level = logging.DEBUG if isinstance(error, NotFound) else logging.WARNING
             log.log(level, "%s; given up after %d attempt(s)", error, attempts)
             raise
 
     @contextmanager
     def batch(self, label: str) -> Iterator[None]:
-        """Log one line of what the requests made inside came to, at INFO.
-
-        Threads that share the client are counted together.
-        """
-        began, before = time.monotonic(), self._tally
+        """Log one line about the requests made inside, at INFO; threads are counted together."""
+        began, before = time.monotonic(), dict(self._counts)
         try:
             yield
         finally:
-            made = self._tally.since(before)
+            made = {name: count - before[name] for name, count in self._counts.items()}
+            made["seconds"], made["megabytes"] = time.monotonic() - began, made["body_bytes"] / 1e6
             quoted = f"; last correlation id {self._last_id}" if self._last_id else ""
             log.info(
                 "%s: %d requests (%d not modified, %d tried again, %d given up), %.1f MB in %.1f s,"
                 " %.1f s of them waiting%s",
                 label,
-                made.requests,
-                made.not_modified,
-                made.retried,
-                made.given_up,
-                made.body_bytes / 1e6,
-                time.monotonic() - began,
-                made.waited,
+                *(made[name] for name in _COUNTS[:4]),
+                *(made[name] for name in ("megabytes", "seconds", "waited")),
                 quoted,
             )
 
     def _attempt(self, url: str) -> dict[str, Any]:
-        kept = self._cache.get(url) if self._cache else None
-        response = self._ask(url, kept)
-        if kept and response.status_code == requests.codes.not_modified:
-            self._count(not_modified=1)
-            body: dict[str, Any] = json.loads(kept.body)
-            return body
+        response = self._ask(url)
         if response.status_code != requests.codes.ok:
             raise failure(url, response)
-        body = collection(url, response)
-        if self._cache:
-            self._cache.put(url, response.headers, response.content)
-        return body
+        try:
+            return collection(url, response)
+        except Unreadable:
+            if self._cache:  # or the next try would be told that nothing changed
+                self._cache.forget(str(response.request.url))
+            raise
 
-    def _ask(self, url: str, kept: Kept | None) -> requests.Response:
+    def _ask(self, url: str) -> requests.Response:
         """Send the request, and again where the service says it moved within itself."""
         target = url
         for _ in range(MAX_REDIRECTS + 1):
             waited = self._limit.take()
             self._count(requests=1, waited=waited)
-            response = self._send(target, kept.conditions() if kept else {})
+            response = self._send(target)
             if response.status_code not in _REDIRECTS or "Location" not in response.headers:
                 return response
             target = self.follow(target, response.headers["Location"], "redirect")
         raise Refused(f"more than {MAX_REDIRECTS} redirects", url=url)
 
-    def _send(self, url: str, headers: dict[str, str]) -> requests.Response:
+    def _send(self, url: str) -> requests.Response:
         if self._owner != os.getpid():  # forked: two processes cannot talk on one connection
             self._session, self._owner = self._connect(), os.getpid()
         try:
-            response = self._session.get(
-                url, headers=headers, timeout=self._timeout, allow_redirects=False
-            )
+            response = self._session.get(url, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
             raise Unreachable(f"{type(error).__name__}: {error}", url=url) from error
         except ValueError as error:  # of the library, which looks at where a redirect leads
             raise Refused(f"it redirects to what is no URL: {error}", url=url) from error
         self._last_id = correlation_id(response)
-        self._count(body_bytes=len(response.content))
+        if was_revalidated(response):
+            self._count(not_modified=1)
+        else:
+            self._count(body_bytes=len(response.content))
         log.debug("%s: %d, correlation id %s", url, response.status_code, self._last_id)
         return response
 
@@ -212,15 +200,19 @@ class Service:
         session.headers.update({"User-Agent": self._agent, "Accept": MEDIA_TYPE})
         # A proxy of the environment cannot reach a server on this machine's loopback.
         session.trust_env = not _is_loopback(self._base_url)
+        if self._folder:
+            try:
+                self._cache = CachingAdapter(self._folder)
+            except OSError as error:
+                log.warning("cannot keep responses in %s: %s", self._folder, error)
+            else:
+                session.mount(f"{self._origin[0]}://", self._cache)
         return session
-
-    def _retrying(self, seconds: float) -> None:
-        self._count(retried=1, waited=seconds)
 
     def _count(self, **gained: float) -> None:
         with self._lock:
-            sums = {name: getattr(self._tally, name) + more for name, more in gained.items()}
-            self._tally = replace(self._tally, **sums)
+            for name, more in gained.items():
+                self._counts[name] += more
 
 
 def origin(url: str) -> tuple[str, str, int]:

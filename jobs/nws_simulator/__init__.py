@@ -1,7 +1,5 @@
 """A local simulator of the weather service: the API's shapes over real observations."""
 
-from __future__ import annotations
-
 from jobs.nws_simulator.airports import airports
 from jobs.nws_simulator.app import make_app
 from jobs.nws_simulator.data import Source, recordings

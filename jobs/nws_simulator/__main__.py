@@ -1,7 +1,5 @@
 """Serve the simulator: ``python -m jobs.nws_simulator``."""
 
-from __future__ import annotations
-
 import logging
 import signal
 import sys
@@ -12,9 +10,8 @@ from pathlib import Path
 import click
 
 from jobs.nws_simulator.airports import airports
-from jobs.nws_simulator.api import Clock
 from jobs.nws_simulator.app import make_app
-from jobs.nws_simulator.data import Source, recordings
+from jobs.nws_simulator.data import recordings
 from jobs.nws_simulator.faults import ANSWER_FAULTS, DATA_FAULTS, SERVICE_FAULTS, Faults, parse
 from jobs.nws_simulator.network import network as united_states
 from jobs.nws_simulator.server import Server
@@ -22,15 +19,12 @@ from jobs.nws_simulator.server import Server
 MAX_PORT = 65_535
 
 
-def _faults_help() -> str:
-    kinds = {name: text for name, (text, _) in DATA_FAULTS.items()}
-    every = ANSWER_FAULTS | SERVICE_FAULTS | kinds
-    return "\n".join(f"  {name:<17} {text}" for name, text in every.items())
-
-
+_DATA_FAULTS = {name: text for name, (text, _) in DATA_FAULTS.items()}
+_FAULTS = (ANSWER_FAULTS | SERVICE_FAULTS | _DATA_FAULTS).items()
+_LINES = "\n".join(f"  {name:<17} {text}" for name, text in _FAULTS)
 EPILOG = f"""\b
 Faults (--faults NAME=PROBABILITY,…; a bare name means always):
-{_faults_help()}
+{_LINES}
 
 \b
 Try it:
@@ -38,7 +32,7 @@ Try it:
   curl -s 'http://127.0.0.1:8182/stations?state=NY'
   curl -s 'http://127.0.0.1:8182/stations/KJFK/observations?start=2013-07-02T00:00:00Z&limit=1'
   curl -s 'http://127.0.0.1:8182/alerts?area=NY,NJ&start=2013-07-14T00:00:00Z&end=2013-07-21T00:00:00Z'
-  curl -si -H 'X-Standin-Faults: throttle' http://127.0.0.1:8182/stations/KJFK
+  curl -si -H 'X-Simulator-Faults: throttle' http://127.0.0.1:8182/stations/KJFK
   python -m jobs.nws_simulator --network us --years 10      # all stations, ten years
   python -m jobs.nws_simulator --now 2013-07-02T14:20 --late 0.1   # hour by hour, some reports late
   WEATHER_BASE_URL=http://127.0.0.1:8182 luigi --module jobs WeatherPipeline --date 2013-07-02
@@ -60,19 +54,6 @@ def _time(_: click.Context, __: click.Parameter, value: str | None) -> datetime 
     except ValueError as error:
         raise click.BadParameter(f"{value!r} is not a time such as 2013-07-02T14:20") from error
     return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-
-
-def _clock(start: datetime) -> Clock:
-    """Make a clock that shows `start` now and goes on from there."""
-    began = time.monotonic()
-    return lambda: start + timedelta(seconds=time.monotonic() - began)
-
-
-def _source(folder: Path | None, network: str, years: int, *, shift_to_now: bool) -> Source:
-    if folder:
-        return recordings(folder)
-    made = united_states if network == "us" else airports
-    return made(shift_to_now=shift_to_now, years=years)
 
 
 @click.command(epilog=EPILOG, context_settings={"max_content_width": 100})
@@ -154,9 +135,14 @@ def main(
     if shift_to_now and start:
         raise click.UsageError("--shift-to-now serves the present, --now another time: choose one")
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
+    began = time.monotonic()
+    clock = (lambda: start + timedelta(seconds=time.monotonic() - began)) if start else None
     try:
-        source = _source(folder, network, years, shift_to_now=shift_to_now)
-        clock = _clock(start) if start else None
+        if folder:
+            source = recordings(folder)
+        else:
+            made = united_states if network == "us" else airports
+            source = made(shift_to_now=shift_to_now, years=years)
         app = make_app(source, Faults(parse(spec), seed=seed), hang=hang, now=clock, late=late)
         server = Server(app, *listen)
     except ValueError as error:

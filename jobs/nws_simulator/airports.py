@@ -3,8 +3,6 @@
 The stations are as the service describes them, the reports those of `jobs.nws_simulator.reports`.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from jobs.nws_simulator.calendar import Calendar, Series

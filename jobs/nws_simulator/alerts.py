@@ -5,11 +5,9 @@ one station's zone, one event and one UTC day; where the event went on from the 
 an update of that day's alert.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,6 +48,11 @@ class _Event:
         digest = hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()
         return f"urn:oid:2.49.0.1.840.0.{digest}.001.1"
 
+    def continues(self, earlier: "_Event") -> bool:
+        """Return whether this is the same event as one of the day before."""
+        went_on = earlier.last.hour >= _STILL_ON and self.first.hour < _EARLY
+        return went_on and earlier.criterion.group == self.criterion.group
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:
@@ -72,20 +75,16 @@ def alerts(
         properties = feature["properties"]
         if not properties.get("county") or (states and state_of(properties) not in states):
             continue
-        for day in _days(start, min(end, now)):
+        day = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        while day <= min(end, now):
             for event in _events(source, station_id, day, now):
                 if start <= event.first <= end:
                     before = _events(source, station_id, day - DAY, now)
-                    made = _feature(event, _continued(event, before))
+                    earlier = next(filter(event.continues, before), None)
+                    made = _feature(event, earlier)
                     found.append(Alert(made, event.first, event.last))
+            day += DAY
     return sorted(found, key=lambda one: (one.sent, one.feature["id"]), reverse=True)
-
-
-def _days(start: datetime, end: datetime) -> Iterator[datetime]:
-    day = start.replace(hour=0, minute=0, second=0, microsecond=0)
-    while day <= end:
-        yield day
-        day += DAY
 
 
 def _events(source: Source, station_id: str, day: datetime, now: datetime) -> list[_Event]:
@@ -107,21 +106,21 @@ def _events(source: Source, station_id: str, day: datetime, now: datetime) -> li
     return [_Event(station, on[0][1], on[-1][0], on[0][0]) for on in met.values()]
 
 
-def _continued(event: _Event, before: list[_Event]) -> _Event | None:
-    """Find the alert of the day before that this one goes on from."""
-    for earlier in before:
-        went_on = earlier.last.hour >= _STILL_ON and event.first.hour < _EARLY
-        if earlier.criterion.group == event.criterion.group and went_on:
-            return earlier
-    return None
-
-
 def _feature(event: _Event, before: _Event | None) -> Feature:
     station, criterion = event.station, event.criterion
     zone_url = str(station.get(criterion.zone) or station["county"])
     county = str(station["county"]).rpartition("/")[2]
     sent, ends = _local(station, event.first), _local(station, event.last + HOUR)
     url = f"{API}/alerts/{event.identifier}"
+    references = [
+        {
+            "@id": f"{API}/alerts/{one.identifier}",
+            "identifier": one.identifier,
+            "sender": SENDER,
+            "sent": _local(one.station, one.first).isoformat(),
+        }
+        for one in filter(None, [before])
+    ]
     head = f"{criterion.event} issued {_spoken(sent)} until {_spoken(ends)} by the simulator"
     return {
         "id": url,
@@ -137,7 +136,7 @@ def _feature(event: _Event, before: _Event | None) -> Feature:
                 "UGC": [zone_url.rpartition("/")[2]],
             },
             "affectedZones": [zone_url],
-            "references": [] if before is None else [_reference(before)],
+            "references": references,
             "sent": sent.isoformat(),
             "effective": sent.isoformat(),
             "onset": sent.isoformat(),
@@ -151,7 +150,7 @@ def _feature(event: _Event, before: _Event | None) -> Feature:
             "urgency": "Immediate",
             "event": criterion.event,
             "sender": SENDER,
-            "senderName": "Stand-in of the weather service",
+            "senderName": "Simulator of the weather service",
             "headline": head,
             "description": f"* WHAT...{criterion.what}\n\n* WHERE...{station.get('name')}.\n\n"
             f"* WHEN...From {_spoken(sent)} to {_spoken(ends)}, by the reports of"
@@ -160,15 +159,6 @@ def _feature(event: _Event, before: _Event | None) -> Feature:
             "response": criterion.response,
             "parameters": {"NWSheadline": [criterion.event.upper()], "BLOCKCHANNEL": ["EAS"]},
         },
-    }
-
-
-def _reference(before: _Event) -> dict[str, str]:
-    return {
-        "@id": f"{API}/alerts/{before.identifier}",
-        "identifier": before.identifier,
-        "sender": SENDER,
-        "sent": _local(before.station, before.first).isoformat(),
     }
 
 

@@ -3,8 +3,6 @@
 Source: the service's OpenAPI document, https://api.weather.gov/openapi.json, and recorded answers.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -25,7 +23,7 @@ CONTEXT = ["https://geojson.org/geojson-ld/geojson-context.jsonld", {"@version":
 
 Clock = Callable[[], datetime]
 
-# Since when the lists of stations have not changed; and what a stale answer tells of itself.
+# Since when the lists of stations have not changed; and the date of a stale answer.
 LONG_AGO = datetime(2013, 1, 1, tzinfo=UTC)
 # How far back the service keeps alerts.
 WEEK = timedelta(days=7)
@@ -39,24 +37,24 @@ class Stations:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer one page."""
-        asked = query.read(req, arrays=("id", "state"), single=("limit", "cursor"))
-        ids, states = asked.get("id", []), query.areas(asked, "state")
+        given = query.read(req, arrays=("id", "state"), single=("limit", "cursor"))
+        ids, states = given.get("id", []), query.areas(given, "state")
         found = [
             feature
             for station_id, feature in self._stations.items()
             if (not ids or station_id in ids)
             and (not states or state_of(feature["properties"]) in states)
         ]
-        offset, limit = query.offset_of(asked), query.limit_of(asked)
+        offset, limit = query.offset_of(given), query.limit_of(given)
         page = found[offset : offset + limit]
-        # One station nobody can draw spoils every page it is on; asked for by its id it is there.
+        # One station nobody can draw spoils every page it is on; requested by its id it is there.
         bad = found[len(found) // 2 :][:1]
         if "bad-station" in req.context.faults and not ids and bad and bad[0] in page:
             raise query.unexpected()
         body = _collection(page) | {
             "observationStations": [feature["id"] for feature in page],
             "pagination": {
-                "next": query.next_link(req, query.filters(asked, ("id", "state")), offset + limit)
+                "next": query.next_link(req, query.filters(given, ("id", "state")), offset + limit)
             },
         }
         _answer(req, resp, body, LONG_AGO)
@@ -82,7 +80,7 @@ class Observations:
         faults: of the requests.
         now: the time it is.
         live: whether reports of a later time are still to come. Where the series is one of the
-            past, a reader stands at the end of the span it asks for.
+            past, a reader is at the end of the span that it requests.
         late: which reports come late.
     """
 
@@ -97,36 +95,40 @@ class Observations:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, station_id: str) -> None:
         """Answer one page of [start, end], both ends included."""
-        asked = query.read(req, single=("start", "end", "limit", "cursor"))
+        given = query.read(req, single=("start", "end", "limit", "cursor"))
         _known(self._source, station_id)
-        start, end = query.moment_of(asked, "start"), query.moment_of(asked, "end")
-        told = query.cursor_of(asked, r"[0-9T:+.-]{20,40}")
+        start, end = query.moment_of(given, "start"), query.moment_of(given, "end")
+        cursor = query.cursor_of(given, r"[0-9T:+.-]{20,40}")
         last = end
-        if told:
-            before = query.time_of("cursor", told) - timedelta(microseconds=1)
+        if cursor:
+            before = query.time_of("cursor", cursor) - timedelta(microseconds=1)
             last = before if end is None else min(before, end)
         when = self._now() if self._live else end
         seen = self._seen(station_id, start, last, when)
-        found = list(islice(seen, query.limit_of(asked)))
-        if _unchanged(req, resp, self._changed(station_id, found, when)):
+        found = list(islice(seen, query.limit_of(given)))
+        finals = [(moment, self._late.final(station_id, moment)) for moment, _ in found]
+        came = [moment if when and final > when else final for moment, final in finals]
+        if _unchanged(req, resp, max(came, default=None)):
             return
         page = [self._render(station_id, moment, one, when) for moment, one in found]
         draw = self._faults.generator(req.relative_uri)
         body = _collection(spoil(page, req.context.faults, draw))
         if found:
-            kept = query.filters(asked, (), ("start", "end"))
+            kept = query.filters(given, (), ("start", "end"))
             body["pagination"] = {"next": query.next_link(req, kept, found[-1][0].isoformat())}
         _write(resp, body)
 
     def on_get_latest(self, req: falcon.Request, resp: falcon.Response, station_id: str) -> None:
         """Answer the newest observation; with `require_qc` the newest with a passed value."""
-        asked = query.read(req, single=("require_qc",))
+        given = query.read(req, single=("require_qc",))
         _known(self._source, station_id)
-        choosy = asked.get("require_qc", ["false"])[0] == "true"
+        choosy = given.get("require_qc", ["false"])[0] == "true"
         when = self._now() if self._live else None
         for moment, one in self._seen(station_id, None, None, when):
             feature = self._render(station_id, moment, one, when)
-            if not choosy or _passed(feature):
+            quantities = feature["properties"].values()
+            flags = {one.get("qualityControl") for one in quantities if isinstance(one, dict)}
+            if not choosy or flags & {"V", "C", "S"}:
                 spoiled = spoil([feature], req.context.faults, self._faults.generator(""))
                 _answer(req, resp, spoiled[0], moment)
                 return
@@ -151,17 +153,9 @@ class Observations:
             return preliminary(feature)
         return feature
 
-    def _changed(
-        self, station_id: str, found: list[tuple[datetime, Observation]], when: datetime | None
-    ) -> datetime | None:
-        """Return when the newest of these records came; None of none."""
-        finals = [(moment, self._late.final(station_id, moment)) for moment, _ in found]
-        came = [moment if when and final > when else final for moment, final in finals]
-        return max(came, default=None)
-
 
 class Alerts:
-    """`GET /alerts`: newest first, pages by offset, those of the last week unless told."""
+    """`GET /alerts`: newest first, pages by offset, those of the last week by default."""
 
     def __init__(self, source: Source, now: Clock) -> None:
         self._source = source
@@ -170,14 +164,14 @@ class Alerts:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer one page of the alerts sent in [start, end]."""
         single = ("start", "end", "limit", "cursor")
-        asked = query.read(req, arrays=("area", "status"), single=single)
-        now, areas = self._now(), query.areas(asked, "area")
-        end = query.moment_of(asked, "end") or now
-        start = query.moment_of(asked, "start") or end - WEEK
+        given = query.read(req, arrays=("area", "status"), single=single)
+        now, areas = self._now(), query.areas(given, "area")
+        end = query.moment_of(given, "end") or now
+        start = query.moment_of(given, "start") or end - WEEK
         found = []
-        if "test" in asked.get("status", ["test"]):
+        if "test" in given.get("status", ["test"]):
             found = alerts(self._source, areas, start, end, now)
-        offset, limit = query.offset_of(asked), query.limit_of(asked)
+        offset, limit = query.offset_of(given), query.limit_of(given)
         endless = "endless-alerts" in req.context.faults
         page = found[:limit] if endless else found[offset : offset + limit]
         body = _collection([one.feature for one in page])
@@ -186,7 +180,7 @@ class Alerts:
         if changed:
             body["updated"] = changed.isoformat()
         if endless or offset + limit < len(found):
-            kept = query.filters(asked, ("area", "status"), ("start", "end"))
+            kept = query.filters(given, ("area", "status"), ("start", "end"))
             body["pagination"] = {"next": query.next_link(req, kept, offset + limit)}
         _answer(req, resp, body, changed)
 
@@ -197,20 +191,14 @@ def _known(source: Source, station_id: str) -> Feature:
     return source.stations[station_id]
 
 
-def _passed(feature: Feature) -> bool:
-    quantities = feature["properties"].values()
-    flags = {value.get("qualityControl") for value in quantities if isinstance(value, dict)}
-    return bool(flags & {"V", "C", "S"})
-
-
 def _collection(features: list[Feature]) -> dict[str, Any]:
     return {"@context": CONTEXT, "type": "FeatureCollection", "features": features}
 
 
 def _unchanged(req: falcon.Request, resp: falcon.Response, changed: datetime | None) -> bool:
-    """Return when the answer changed last, and answer 304 to who has that already.
+    """Set Last-Modified, and answer 304 to a client that has that version already.
 
-    A spoiled answer is of no use to keep, so it does not say.
+    A spoiled response must not be cached, so it gets none.
     """
     faults = req.context.faults
     if "stale-modified" in faults:

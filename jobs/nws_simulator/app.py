@@ -1,12 +1,11 @@
 """The simulator as a WSGI app: its routes, and what stands before them."""
 
-from __future__ import annotations
-
 import logging
 import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -42,7 +41,7 @@ def make_app(
     Args:
         source: what it serves, see `airports` and `recordings`.
         faults: which requests go wrong; none without it. A request can also ask for faults by
-            itself, with the header `X-Standin-Faults: throttle`.
+            itself, with the header `X-Simulator-Faults: throttle`.
         hang: how long the fault "timeout" holds an answer back, seconds.
         now: a clock; what is of a later time is still to come. Without it the present is the
             time, and all of a series under past dates is there.
@@ -55,7 +54,7 @@ def make_app(
     app: falcon.App[Any, Any] = falcon.App(middleware=[Gate(chosen, hang)])
     app.add_error_handler(Problem, render_problem)
     app.add_error_handler(falcon.HTTPError, _render_http_error)
-    clock = now or _present
+    clock = now or partial(datetime.now, UTC)
     live = now is not None or source.period is not None
     observations = Observations(source, chosen, clock, Late(late), live=live)
     app.add_route("/stations", Stations(source))
@@ -64,10 +63,6 @@ def make_app(
     app.add_route("/stations/{station_id}/observations/latest", observations, suffix="latest")
     app.add_route("/alerts", Alerts(source, clock))
     return app
-
-
-def _present() -> datetime:
-    return datetime.now(UTC)
 
 
 class Gate:
@@ -84,17 +79,18 @@ class Gate:
             resp.set_header(header, correlation_id)
         resp.set_header("X-Server-Id", "simulator")
         try:
-            asked = names(req.get_header("X-Standin-Faults", default="").replace(",", "+"))
+            requested = names(req.get_header("X-Simulator-Faults", default="").replace(",", "+"))
         except ValueError as error:
             raise Problem(400, "Bad Request", str(error)) from error
-        faults = asked or self._faults.choose(req.relative_uri)
+        faults = requested or self._faults.choose(req.relative_uri)
         req.context.faults = faults
         if not req.user_agent or "forbidden" in faults:
-            _refuse(resp)
+            resp.status, resp.content_type, resp.text = 403, "text/html", CDN_PAGE
+            resp.complete = True
         elif faults & {"throttle", "throttle-bare"}:
-            raise _slow_down(resp, 429, "Too Many Requests", told="throttle" in faults)
+            raise _slow_down(resp, 429, "Too Many Requests", retry_after="throttle" in faults)
         elif faults & {"unavailable", "unavailable-bare"}:
-            raise _slow_down(resp, 503, "Service Unavailable", told="unavailable" in faults)
+            raise _slow_down(resp, 503, "Service Unavailable", retry_after="unavailable" in faults)
         elif "error" in faults:
             raise unexpected()
         elif "null-features" in faults:
@@ -102,7 +98,10 @@ class Gate:
             resp.text = '{"type": "FeatureCollection", "features": null}'
             resp.complete = True
         elif "timeout" in faults:
-            self._keep_waiting(req)
+            hung_up: Callable[[], bool] = req.env.get("waitress.client_disconnected", lambda: False)
+            deadline = time.monotonic() + self._hang
+            while time.monotonic() < deadline and not hung_up():
+                time.sleep(HANG_STEP)
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, _: object, __: object
@@ -112,26 +111,13 @@ class Gate:
         if "truncate" in faults:
             body = resp.render_body() or b""
             resp.text = None
-            # A generator: of a file waitress would tell the true length.
+            # A generator: of a file waitress would send the true length.
             resp.set_stream((part for part in [body[: len(body) // 2]]), len(body))
         log.info("%s %s %s %s", req.method, req.relative_uri, resp.status_code, "+".join(faults))
 
-    def _keep_waiting(self, req: falcon.Request) -> None:
-        hung_up: Callable[[], bool] = req.env.get("waitress.client_disconnected", lambda: False)
-        deadline = time.monotonic() + self._hang
-        while time.monotonic() < deadline and not hung_up():
-            time.sleep(HANG_STEP)
 
-
-def _refuse(resp: falcon.Response) -> None:
-    resp.status = 403
-    resp.content_type = "text/html"
-    resp.text = CDN_PAGE
-    resp.complete = True
-
-
-def _slow_down(resp: falcon.Response, status: int, title: str, *, told: bool) -> Problem:
-    if told:
+def _slow_down(resp: falcon.Response, status: int, title: str, *, retry_after: bool) -> Problem:
+    if retry_after:
         resp.set_header("Retry-After", RETRY_AFTER)
     return Problem(status, title, "Please slow down.")
 

@@ -1,8 +1,7 @@
 """A year of reports as a series without end, of which a station serves a span."""
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
+from calendar import isleap
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -38,7 +37,7 @@ class Calendar:
         leap = common[:cut] + later
         # A year more on both sides: what is moved out of the span at one end comes in there.
         self._years = [
-            (_new_year(year), leap if _leap(year) else common)
+            (_new_year(year), leap if isleap(year) else common)
             for year in range(first.year - years, first.year + 2)
         ]
         self._starts = [0, *accumulate(len(held) for _, held in self._years)]
@@ -58,7 +57,7 @@ class Calendar:
 class Series(Sequence[Observation]):
     """What a station serves: the calendar's reports, moved in time, of its span; newest first.
 
-    None is made before it is asked for, so a station may serve any number of years.
+    Each is made when it is requested, so a station may serve any number of years.
     """
 
     def __init__(self, place: Place, calendar: Calendar, move: timedelta = timedelta(0)) -> None:
@@ -90,7 +89,3 @@ class Series(Sequence[Observation]):
 
 def _new_year(year: int) -> datetime:
     return datetime(year, 1, 1, tzinfo=UTC)
-
-
-def _leap(year: int) -> bool:
-    return (_new_year(year + 1) - _new_year(year)).days > 365  # noqa: PLR2004 - days of a year

@@ -5,8 +5,6 @@ https://www.weather.gov/okx/wwa_definitions, and of its heat products,
 https://forecast.weather.gov/product.php?site=NWS&issuedby=OKX&product=PNS.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What the simulator serves: stations and observations, as the weather service would send them."""
 
-from __future__ import annotations
-
 import json
 from bisect import bisect_left
 from collections import defaultdict
@@ -19,7 +17,7 @@ Feature = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """An observation, made into its feature only when asked: a year of them is 200 MB of JSON.
+    """An observation, made into its feature when requested: a year of them is 200 MB of JSON.
 
     `render` takes the time under which it is served.
     """
@@ -49,11 +47,17 @@ class Source:
     ) -> Iterator[tuple[datetime, Observation]]:
         """Return a station's observations of [start, end] with the times they are served under.
 
-        Newest first. Only those asked for are touched: a station may have millions.
+        Newest first. Only those requested are touched: a station may have millions.
         """
         held = self.observations.get(station_id, ())
         for part, move in self._parts(held, now):
-            yield from _between(part, move, start, end)
+            first, last = 0, len(part)
+            if end is not None:
+                first = bisect_left(part, x=True, key=lambda one: one.time + move <= end)
+            if start is not None:
+                last = bisect_left(part, x=True, key=lambda one: one.time + move < start)
+            for index in range(first, last):
+                yield part[index].time + move, part[index]
 
     def _parts(
         self, held: Sequence[Observation], now: datetime
@@ -72,25 +76,12 @@ class Source:
         return sum(len(held) for held in self.observations.values())
 
 
-def _between(
-    held: Sequence[Observation], move: timedelta, start: datetime | None, end: datetime | None
-) -> Iterator[tuple[datetime, Observation]]:
-    first, last = 0, len(held)
-    if end is not None:
-        first = bisect_left(held, x=True, key=lambda one: one.time + move <= end)
-    if start is not None:
-        last = bisect_left(held, x=True, key=lambda one: one.time + move < start)
-    for index in range(first, last):
-        one = held[index]
-        yield one.time + move, one
-
-
 def recordings(folder: Path) -> Source:
     """Read a folder of recorded responses: every *.json below it, FeatureCollections and Features.
 
     Nothing is rewritten but a `timestamp` that cannot be read, which the record's own URL
     restores. Of a station recorded twice the fuller record is served; a station known only by
-    its observations gets a record of what they tell.
+    its observations gets a record made from these.
 
     Raises:
         ValueError: the folder holds no station and no observation.
@@ -106,14 +97,18 @@ def recordings(folder: Path) -> Source:
         elif "timestamp" in properties and (station_id := station_of(feature)):
             moment = observation_time(feature)
             if moment is not None:
-                kept = partial(_as_recorded, _restored(feature, moment))
+                given = {"properties": {"timestamp": properties["timestamp"]}}
+                if observation_time(given) is None:
+                    restored = {**properties, "timestamp": moment.isoformat()}
+                    feature = {**feature, "properties": restored}  # noqa: PLW2901
+                kept = partial(_as_recorded, feature)
                 observations[station_id].append(Observation(moment, kept))
     for station_id, series in observations.items():
         series.sort(key=lambda one: one.time, reverse=True)
         if station_id not in stations:
             stations[station_id] = _station_from(station_id, series[0].render(series[0].time))
     if not stations:
-        raise ValueError(f"no recorded stations or observations in {folder} (looked at *.json)")
+        raise ValueError(f"no recorded stations or observations in {folder} (*.json)")
     return Source(dict(sorted(stations.items())), observations)
 
 
@@ -132,13 +127,6 @@ def _recorded(folder: Path) -> Iterator[Feature]:
 
 def _as_recorded(feature: Feature, _: datetime) -> Feature:
     return feature
-
-
-def _restored(feature: Feature, moment: datetime) -> Feature:
-    properties = feature["properties"]
-    if observation_time({"properties": {"timestamp": properties["timestamp"]}}) is not None:
-        return feature
-    return {**feature, "properties": {**properties, "timestamp": moment.isoformat()}}
 
 
 def _station_from(station_id: str, observation: Feature) -> Feature:

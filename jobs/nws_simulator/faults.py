@@ -1,7 +1,5 @@
 """The weather service's bad days, on request: which fault a request meets, and spoiled data."""
 
-from __future__ import annotations
-
 import copy
 import random
 import threading
@@ -39,8 +37,8 @@ class Faults:
     """Choose the faults of each request: scripted ones first, then by chance.
 
     Chance is seeded and drawn for each URL by itself, so a run repeats whatever the order of its
-    requests; after `in_a_row` spoiled answers in a row a URL gets a whole one, so that patience
-    is always rewarded.
+    requests; after `in_a_row` spoiled answers in a row a URL gets a whole one, so that retries
+    always succeed in the end.
 
     Args:
         chances: fault name → probability, 0 to 1.
@@ -200,18 +198,19 @@ def _missing_keys(features: list[Feature], _: random.Random) -> list[Feature]:
     """Leave out what the service leaves out at times: the station's id and every null."""
     for feature in features:
         properties = feature["properties"]
-        empty = [key for key, value in properties.items() if not value or _is_null(value)]
+        empty = [
+            key
+            for key, value in properties.items()
+            if not value
+            or (isinstance(value, dict) and "unitCode" in value and value.get("value") is None)
+        ]
         for key in (*empty, "stationId", "stationName"):
             properties.pop(key, None)
     return features
 
 
-def _is_null(value: Any) -> bool:
-    return isinstance(value, dict) and "unitCode" in value and value.get("value") is None
-
-
 def _broken(features: list[Feature], _: random.Random) -> list[Feature]:
-    """Add a record that has no time, nor an id that tells it."""
+    """Add a record without a time, even in its id."""
     if features:
         broken = copy.deepcopy(features[0])
         properties = broken["properties"]

@@ -1,7 +1,5 @@
 """Reports that come late, or first come wrong: which, and when the right one is there."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +17,7 @@ class Late:
     """This share of the reports comes 10 to 180 minutes late, as large a share comes twice.
 
     What comes twice comes first in whole degrees and without quality control, and 10 to 180
-    minutes after its time as it is to stay. Which reports these are is told by station and time
+    minutes after its time as it is to stay. Which reports these are depends on station and time
     alone, so that every reader and every run meets the same.
 
     Raises:

@@ -12,8 +12,6 @@ airports, changed by rule so that a map of them looks like weather.
 Their zones are made up, too: state and kind are right, the numbers are not.
 """
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from typing import Any
@@ -68,12 +66,22 @@ def network(*, shift_to_now: bool = False, years: int = 1) -> Source:
     calendars = {origin: Calendar(held, years) for origin, held in reports().items()}
     places = {place.station_id: (origin, place) for origin, place in AIRPORTS.items()}
     moves = dict.fromkeys(places, timedelta(0))
-    for told in _reporting():
-        station_id = _identifier(told)
+
+    # 44,014 airfields with their runways are 67 MB of JSON: what is not needed goes at once.
+    def needed(record: dict[str, Any]) -> dict[str, Any] | None:
+        if "reporting" not in record:
+            return record if "bearing1" not in record else None
+        return record if record["reporting"] and record["country"] == "US" else None
+
+    every = json.loads(packaged("avwx-engine", "stations.json"), object_hook=needed)
+    for record in filter(None, every.values()):
+        station_id = str(record["icao"] or record["gps"] or record["local"])
         if station_id not in places:
             origin = sorted(AIRPORTS)[crc32(station_id.encode()) % len(AIRPORTS)]
-            places[station_id] = origin, _place(station_id, told, AIRPORTS[origin])
-            moves[station_id] = _move(told["longitude"], AIRPORTS[origin].longitude)
+            places[station_id] = origin, _place(station_id, record, AIRPORTS[origin])
+            west = (AIRPORTS[origin].longitude - record["longitude"]) % 360
+            hours, days = round(west / DEGREES_PER_HOUR), round(west / DEGREES_PER_DAY)
+            moves[station_id] = timedelta(hours=hours) - timedelta(days=days)
     return Source(
         {name: station(places[name][1]) for name in sorted(places)},
         {
@@ -84,34 +92,19 @@ def network(*, shift_to_now: bool = False, years: int = 1) -> Source:
     )
 
 
-def _reporting() -> list[dict[str, Any]]:
-    # 44,014 airfields with their runways are 67 MB of JSON: what is not needed goes at once.
-    def needed(told: dict[str, Any]) -> dict[str, Any] | None:
-        if "reporting" not in told:
-            return told if "bearing1" not in told else None
-        return told if told["reporting"] and told["country"] == "US" else None
-
-    every = json.loads(packaged("avwx-engine", "stations.json"), object_hook=needed)
-    return [told for told in every.values() if told]
-
-
-def _identifier(told: dict[str, Any]) -> str:
-    return str(told["icao"] or told["gps"] or told["local"])
-
-
-def _place(station_id: str, told: dict[str, Any], airport: Place) -> Place:
-    state, longitude = told["state"], told["longitude"]
+def _place(station_id: str, record: dict[str, Any], airport: Place) -> Place:
+    state, longitude = record["state"], record["longitude"]
     number = crc32(f"zone {station_id}".encode())
     public, county = f"{state}Z{number % 300 + 1:03d}", f"{state}C{number % 127 * 2 + 1:03d}"
-    elevation = told["elevation_m"]
+    elevation = record["elevation_m"]
     height = (elevation or 0) - (airport.elevation or 0)
-    north = told["latitude"] - airport.latitude
+    north = record["latitude"] - airport.latitude
     west, there = _WEST.get(state, (-180.0, ""))
     return Place(
         station_id,
-        ", ".join(part for part in (told["city"], told["name"]) if part),
+        ", ".join(part for part in (record["city"], record["name"]) if part),
         round(longitude, 5),
-        round(told["latitude"], 5),
+        round(record["latitude"], 5),
         None if elevation is None else float(elevation),
         public,
         county,
@@ -119,12 +112,4 @@ def _place(station_id: str, told: dict[str, Any], airport: Place) -> Place:
         # The Aleutians beyond the date line are west of all the others.
         there if -(-longitude % 360) < west else _ZONE[state],
         round(-COLDER_PER_DEGREE_NORTH * north - COLDER_PER_METRE * height, 1),
-    )
-
-
-def _move(longitude: float, from_longitude: float) -> timedelta:
-    """Tell how much later a place has the reports of another one."""
-    west = (from_longitude - longitude) % 360
-    return timedelta(hours=round(west / DEGREES_PER_HOUR)) - timedelta(
-        days=round(west / DEGREES_PER_DAY)
     )

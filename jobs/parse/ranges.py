@@ -6,8 +6,6 @@ Furnace Creek 1913, -89.2 °C Vostok 1983, 113.2 m/s Barrow Island 1996, 1,089.4
 2004, 870 hPa Typhoon Tip 1979, 305 mm in an hour Holt 1947, 1,144 mm in 12 hours Foc-Foc 1966).
 """
 
-from __future__ import annotations
-
 from collections.abc import MutableMapping
 from typing import Any, NamedTuple
 

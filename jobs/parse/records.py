@@ -1,44 +1,20 @@
 """Read the weather service's GeoJSON features into typed rows, or into explained rejects."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import unquote
 
-from jobs.lake.schemas import (
-    OBSERVATION_SCHEMA,
-    QUANTITIES,
-    QUARANTINE_SCHEMA,
-    STATION_SCHEMA,
-    ObservationRow,
-    StationRow,
-    qc_column,
-)
+from jobs.lake.schemas import ALERT_TEXTS, ALERT_TIMES, QUANTITIES, qc_column
 from jobs.parse.schema_drift import unit_is_known, unknown
 from jobs.parse.units import convert, number
 
-__all__ = [
-    "OBSERVATION_SCHEMA",
-    "QUARANTINE_SCHEMA",
-    "STATION_SCHEMA",
-    "ObservationRow",
-    "Reject",
-    "StationRow",
-    "observation_time",
-    "parse_observation",
-    "parse_station",
-    "state_of",
-    "station_of",
-    "unreadable_values",
-]
-
 Kind = Literal["station", "observation", "alert", "value"]
 Json = Mapping[str, Any]
+Row = dict[str, Any]
 
 _STATION_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _ZONE_ID = re.compile(r"([A-Z]{2})[CZ][0-9]{3}")
@@ -58,14 +34,14 @@ class Reject:
 
 
 def reject(kind: Kind, record: Any, reason: str) -> Reject:
-    """Put a record aside, as received, with the reason."""
+    """Return a reject: the record as received, with the reason."""
     known = record if isinstance(record, dict) else {}
     record_id = as_text(_record_id(known, properties_of(known)))
     raw = json.dumps(record, default=repr, separators=(",", ":"))
     return Reject(record_id=record_id, kind=kind, reason=_clean(reason), raw_json=raw)
 
 
-def parse_station(feature: Any) -> StationRow | Reject:
+def parse_station(feature: Any) -> Row | Reject:
     """Read one station feature (GeoJSON, or JSON-LD with its properties at the top)."""
     if not isinstance(feature, dict):
         return reject("station", feature, f"not a JSON object: {type(feature).__name__}")
@@ -76,23 +52,23 @@ def parse_station(feature: Any) -> StationRow | Reject:
     if station_id is None:
         return reject("station", feature, "no station id: stationIdentifier and id name no station")
     longitude, latitude = _position(feature)
-    return StationRow(
-        station_id=station_id,
-        name=as_text(properties.get("name")),
-        state=state_of(properties),
-        time_zone=as_text(properties.get("timeZone")),
-        longitude=longitude,
-        latitude=latitude,
-        elevation_m=_measure(properties.get("elevation"), "m"),
-        county=last_segment(properties.get("county")),
-        forecast_zone=last_segment(properties.get("forecast")),
-        fire_weather_zone=last_segment(properties.get("fireWeatherZone")),
-        provider=as_text(properties.get("provider")),
-        sub_provider=as_text(properties.get("subProvider")),
-    )
+    return {
+        "station_id": station_id,
+        "name": as_text(properties.get("name")),
+        "state": state_of(properties),
+        "time_zone": as_text(properties.get("timeZone")),
+        "longitude": longitude,
+        "latitude": latitude,
+        "elevation_m": _measure(properties.get("elevation"), "m"),
+        "county": last_segment(properties.get("county")),
+        "forecast_zone": last_segment(properties.get("forecast")),
+        "fire_weather_zone": last_segment(properties.get("fireWeatherZone")),
+        "provider": as_text(properties.get("provider")),
+        "sub_provider": as_text(properties.get("subProvider")),
+    }
 
 
-def parse_observation(feature: Any) -> ObservationRow | Reject:
+def parse_observation(feature: Any) -> Row | Reject:
     """Read one observation feature (GeoJSON, or JSON-LD with its properties at the top).
 
     Only the key is required: the station's id and the time. A value that is no number or whose
@@ -114,23 +90,77 @@ def parse_observation(feature: Any) -> ObservationRow | Reject:
             if given is None
             else f"timestamp {given!r:.80} is not an ISO 8601 time with a UTC offset",
         )
-    row: dict[str, Any] = {"station_id": station_id, "observed_at": observed_at}
+    row: Row = {"station_id": station_id, "observed_at": observed_at}
     for quantity in QUANTITIES:
         raw = properties.get(quantity.field)
         row[quantity.column] = _measure(raw, quantity.unit)
-        row[qc_column(quantity.column)] = _quality(raw)
+        flag = raw.get("qualityControl") if isinstance(raw, dict) else None
+        row[qc_column(quantity.column)] = as_flag(flag)
     row["text_description"] = as_text(properties.get("textDescription"))
     row["raw_message"] = as_text(properties.get("rawMessage"))
     row["present_weather"] = as_array(properties.get("presentWeather"))
     row["cloud_layers"] = as_array(properties.get("cloudLayers"))
     row["longitude"], row["latitude"] = _position(feature)
     row["elevation_m"] = _measure(properties.get("elevation"), "m")
-    row["other_properties"] = _others(properties)
-    return cast("ObservationRow", row)
+    # What no column holds, and quantities in unknown units, are kept for a later reader.
+    others = unknown(properties)
+    for quantity in QUANTITIES:
+        raw = properties.get(quantity.field)
+        if isinstance(raw, dict) and raw.get("value") is not None:
+            code = raw.get("unitCode")
+            if not (isinstance(code, str) and unit_is_known(code)):
+                others[quantity.field] = raw
+    text = json.dumps(others, default=repr, separators=(",", ":"), sort_keys=True)
+    row["other_properties"] = _clean(text) if others else None
+    return row
+
+
+def parse_alert(feature: Any) -> Row | Reject:
+    """Read one alert feature into a row of ALERT_SCHEMA; its id and its time are required."""
+    if not isinstance(feature, dict):
+        return reject("alert", feature, f"not a JSON object: {type(feature).__name__}")
+    properties = properties_of(feature)
+    alert_id = as_text(properties.get("id")) or last_segment(
+        feature.get("id") or properties.get("@id")
+    )
+    if alert_id is None:
+        return reject("alert", feature, "no alert id")
+    row: Row = {"alert_id": alert_id}
+    row |= {name: as_text(properties.get(field)) for name, (field, _) in ALERT_TEXTS.items()}
+    row |= {name: as_time(properties.get(name)) for name in ALERT_TIMES}
+    if row["sent"] is None:
+        given = properties.get("sent")
+        return reject("alert", feature, f"sent {given!r:.80} is not an ISO 8601 time with offset")
+    geocode = properties.get("geocode")
+    codes = geocode if isinstance(geocode, dict) else {}
+    zones = _texts(codes.get("UGC")) or [
+        zone for url in _texts(properties.get("affectedZones")) if (zone := last_segment(url))
+    ]
+    found = (_ZONE_ID.fullmatch(zone) for zone in zones)
+    # The ids of earlier alerts: a list of objects, or CAP's "sender,id,sent" texts.
+    raw = properties.get("references")
+    references: list[str | None] = []
+    if isinstance(raw, str):
+        references = [parts[1] for part in raw.split() if len(parts := part.split(",")) > 1]
+    elif isinstance(raw, list):
+        objects = (one for one in raw if isinstance(one, dict))
+        references = [as_text(o.get("identifier")) or last_segment(o.get("@id")) for o in objects]
+    geometry = feature.get("geometry")
+    return row | {
+        "zones": zones,
+        "same_codes": _texts(codes.get("SAME")),
+        "references": [one for one in references if one],
+        "states": sorted({zone[1] for zone in found if zone}),
+        "geometry": json.dumps(geometry, separators=(",", ":")) if geometry else None,
+    }
+
+
+def _texts(raw: Any) -> list[str]:
+    return [one for item in raw if (one := as_text(item))] if isinstance(raw, list) else []
 
 
 def unreadable_values(feature: Any) -> list[str]:
-    """Name the values of an observation that `parse_observation` had to turn into nulls.
+    """Return the values of an observation that `parse_observation` had to turn into nulls.
 
     Each entry reads like "windSpeed: 12 in unit 'furlong'". Empty for a well-formed record.
     """
@@ -149,7 +179,7 @@ def unreadable_values(feature: Any) -> list[str]:
 def observation_time(feature: Json) -> datetime | None:
     """Return an observation's time in UTC, or None when it has no readable one.
 
-    Where `timestamp` cannot be read the record's own URL is asked: it ends with the time.
+    Where `timestamp` cannot be read the record's own URL, which ends with the time, is used.
     """
     properties = properties_of(feature)
     own_url = _record_id(feature, properties)
@@ -168,7 +198,7 @@ def station_of(feature: Json) -> str | None:
 
 
 def station_among(station_id: Any, url: Any) -> str | None:
-    """Read a station's id, told by itself or else as the end of the station's URL."""
+    """Read a station's id, given by itself or else as the end of the station's URL."""
     return _first_id(station_id, last_segment(url))
 
 
@@ -200,7 +230,7 @@ def properties_of(feature: Json) -> Json:
 
 
 def state_of(properties: Json) -> str | None:
-    """Return the two-letter state of a station, told by its county zone (…/county/AZC005 → AZ)."""
+    """Return the two-letter state of a station, from its county zone (…/county/AZC005 → AZ)."""
     zone = _ZONE_ID.fullmatch(last_segment(properties.get("county")) or "")
     return zone[1] if zone else None
 
@@ -224,23 +254,6 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _others(properties: Json) -> str | None:
-    """Keep what no column holds, and quantities whose unit nobody knows: a later reader may."""
-    others = unknown(properties)
-    for quantity in QUANTITIES:
-        raw = properties.get(quantity.field)
-        if isinstance(raw, dict) and raw.get("value") is not None and not _known_unit(raw):
-            others[quantity.field] = raw
-    if not others:
-        return None
-    return _clean(json.dumps(others, default=repr, separators=(",", ":"), sort_keys=True))
-
-
-def _known_unit(raw: Json) -> bool:
-    code = raw.get("unitCode")
-    return isinstance(code, str) and unit_is_known(code)
-
-
 def as_array(raw: Any) -> str | None:
     """Write a list as JSON; None for everything else, and for what JSON cannot say."""
     if not isinstance(raw, list):
@@ -256,10 +269,6 @@ def _measure(raw: Any, unit: str) -> float | None:
         return None
     value = number(raw.get("value"))
     return None if value is None else convert(value, raw["unitCode"], unit)
-
-
-def _quality(raw: Any) -> str | None:
-    return as_flag(raw.get("qualityControl")) if isinstance(raw, dict) else None
 
 
 def as_flag(raw: Any) -> str | None:

@@ -1,10 +1,8 @@
-"""Notice what the weather service sends that nobody told us about: kept, counted, never fatal.
+"""Schema drift: what the weather service sends beyond what is known. It is kept and counted.
 
 What is known: the service's OpenAPI document, https://api.weather.gov/openapi.json, and recorded
 answers of its years.
 """
-
-from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping

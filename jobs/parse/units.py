@@ -1,7 +1,5 @@
 """Convert the weather service's quantities between units, by their unit code."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 
 from jobs.report.blocks import NONE, Block, Day, Figure, Section, Table, Words, count, moment, text
-from jobs.report.lake import Lake, Rows
+from jobs.report.lake import Lake
 from jobs.report.scales import FULL, whole_axis
 
 _MOST = 40
@@ -46,8 +46,10 @@ def section(lake: Lake, day: Day) -> Section:
     title = "Alerts"
     if not rows:
         return Section("alerts", title, [Words("No alert was in force on this day.", "empty")])
+    whole = rows[0]["alerts"]
+    caption = count(whole, "alert") + " in force on the day (UTC), the most severe first"
     table = Table(
-        _caption(rows),
+        caption if whole <= _MOST else f"{caption}; {_MOST} are shown",
         ("Event", "Severity", "From", "Until", "Where", "Headline"),
         [_row(row) for row in rows],
     )
@@ -79,12 +81,6 @@ def by_area(lake: Lake, day: Day) -> Section:
     if len(areas) > _AREAS:
         blocks.append(Words(f"The {_AREAS} areas with most alerts, of {len(areas):,}."))
     return Section("alerts-by-area", title, blocks)
-
-
-def _caption(rows: Rows) -> str:
-    whole = rows[0]["alerts"]
-    known = count(whole, "alert") + " in force on the day (UTC), the most severe first"
-    return known if whole <= _MOST else f"{known}; {_MOST} are shown"
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class Cards:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart: what it is called, what it shows for who cannot see it, and its rows by name."""
+    """A chart: its name and title, a description for those who cannot see it, its rows by name."""
 
     name: str
     title: str

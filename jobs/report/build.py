@@ -1,5 +1,6 @@
-"""Ask the lake for every section; what it does not hold is said in the section."""
+"""The report's sections, made from the lake; a section names the data that it lacks."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
@@ -22,7 +23,7 @@ from jobs.report.page import render
 
 log = logging.getLogger("luigi-interface.weather")
 
-# In the order of the page: the name of a section that cannot be asked for, and who asks.
+# In the order of the page: name, title for when the data is missing, and function.
 SECTIONS: tuple[tuple[str, str, Callable[[Lake, Day], Section]], ...] = (
     ("glance", "The day at a glance", headline.section),
     ("map", "Stations on the map", places.section),
@@ -46,20 +47,14 @@ SECTIONS: tuple[tuple[str, str, Callable[[Lake, Day], Section]], ...] = (
 def build(lake: Lake, day: Day) -> str:
     """Write the report of a day as HTML; without chosen stations, those that stand out."""
     if not day.stations:
-        day = Day(day.date, _closer(lake, day))
+        with contextlib.suppress(duckdb.CatalogException, duckdb.BinderException):
+            day = Day(day.date, headline.closer(lake, day))
     return render(day, sections(lake, day), lake.uri)
 
 
 def sections(lake: Lake, day: Day) -> Sequence[Section]:
     """Make every section."""
     return [_section(lake, day, *known) for known in SECTIONS]
-
-
-def _closer(lake: Lake, day: Day) -> tuple[str, ...]:
-    try:
-        return headline.closer(lake, day)
-    except (duckdb.CatalogException, duckdb.BinderException):
-        return ()
 
 
 def _section(

@@ -61,7 +61,7 @@ def closer(lake: Lake, day: Day) -> tuple[str, ...]:
 
 
 def section(lake: Lake, day: Day) -> Section:
-    """Say how the day was in eight figures."""
+    """Return the day in eight figures."""
     rows = daily(lake, day)
     title = "The day at a glance"
     if not rows:
@@ -78,7 +78,15 @@ def section(lake: Lake, day: Day) -> Section:
         Card("Mean temperature", celsius(sum(means) / len(means) if means else None)),
         *(_standout(rows, kind) for kind in EXTREMES),
     ]
-    return Section("glance", title, [Cards(cards), *_caution(rows)])
+    partial = sum(not row["is_complete"] for row in rows)
+    note = "Every hour of every station has a report."
+    if partial:
+        note = (
+            f"{partial:,} of {len(rows):,} stations have hours without a report; where the next UTC"
+            " day is not loaded yet, that is the evening."
+        )
+    words = Words(f"Days are the stations' own, in their own time zones. {note}")
+    return Section("glance", title, [Cards(cards), words])
 
 
 def _standout(rows: Rows, kind: str) -> Card:
@@ -88,16 +96,3 @@ def _standout(rows: Rows, kind: str) -> Card:
     write = {"wettest": millimetres, "windiest": speed}.get(kind, celsius)
     name = row["station_name"] or "name unknown"
     return Card(kind.capitalize(), write(row[EXTREMES[kind][0]]), f"{row['station_id']} · {name}")
-
-
-def _caution(rows: Rows) -> list[Words]:
-    partial = sum(not row["is_complete"] for row in rows)
-    days = "Days are the stations' own, in their own time zones."
-    if not partial:
-        return [Words(f"{days} Every hour of every station has a report.")]
-    return [
-        Words(
-            f"{days} {partial:,} of {len(rows):,} stations have hours without a report; where the"
-            " next UTC day is not loaded yet, that is the evening."
-        )
-    ]

@@ -1,4 +1,6 @@
-"""How the pipeline fares: runs, loads, what was quarantined, who fell silent."""
+"""Health of the pipeline: runs, loads, quarantine, freshness, schema drift."""
+
+from typing import Any
 
 import altair as alt
 
@@ -53,7 +55,7 @@ def runs(lake: Lake, _: Day) -> Section:
                 moment(row["started_at"]),
                 text(None if row["seconds"] is None else f"{row['seconds']:.1f}"),
                 text(row["models_built"]),
-                _tests(row["tests_passed"], row["tests_warned"], row["tests_failed"]),
+                _tests(row),
                 text(row["message"]),
             )
             for row in rows
@@ -94,14 +96,14 @@ def loads(lake: Lake, _: Day) -> Section:
 
 
 def quarantine(lake: Lake, _: Day) -> Section:
-    """List why records were put aside, and how many."""
+    """List the reasons of quarantined records, and their numbers."""
     rows = lake.ask(_QUARANTINE)
     title = "Quarantine"
     if not rows:
         words = Words("Nothing is in quarantine: every record could be read.", "empty")
         return Section("quarantine", title, [words])
     table = Table(
-        f"{count(sum(row['records'] for row in rows), 'record')} put aside, by reason",
+        f"{count(sum(row['records'] for row in rows), 'record')} quarantined, by reason",
         ("Kind", "Reason", "Records", "First", "Last", "Example"),
         [
             (
@@ -187,8 +189,8 @@ def drift(lake: Lake, _: Day) -> Section:
     return Section("drift", title, blocks)
 
 
-def _tests(passed: int | None, warned: int | None, failed: int | None) -> str:
-    if passed is None:
+def _tests(row: dict[str, Any]) -> str:
+    found = {word: row[f"tests_{word}"] for word in ("passed", "warned", "failed")}
+    if found["passed"] is None:
         return NONE
-    words = [(passed, "passed"), (warned or 0, "warned"), (failed or 0, "failed")]
-    return ", ".join(f"{number} {word}" for number, word in words if number)
+    return ", ".join(f"{number} {word}" for word, number in found.items() if number)

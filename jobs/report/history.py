@@ -24,7 +24,7 @@ from jobs.report.lake import Lake, committed
 from jobs.report.scales import FULL, left_axis
 
 TABLE = "weather.observations"
-# At most so many snapshots are looked at first, then those in between where two differ.
+# At most so many snapshots are read first, then those in between where two differ.
 _FIRST_LOOK = 16
 _LOOKS = 60
 
@@ -80,7 +80,7 @@ class Known:
 
 
 def section(lake: Lake, day: Day) -> Section:
-    """Show how the day's observations came to be what they are."""
+    """Show how the day's observations changed."""
     title = "This day as we knew it then"
     snapshots = lake.snapshots(TABLE)
     if not snapshots:
@@ -125,8 +125,8 @@ def _story(lake: Lake, day: Day, states: Sequence[Known]) -> list[Block]:
 def _states(lake: Lake, day: Day, snapshots: Sequence[Snapshot]) -> list[Known]:
     """Find the snapshots at which the day's rows became others, oldest first.
 
-    Some snapshots are looked at, evenly spread; where two neighbours differ, the ones between
-    them by halves. A change that was taken back between two equal looks is not found.
+    Some snapshots are read, evenly spread; where two neighbours differ, the ones between
+    them by halves. A change that was taken back between two equal ones is not found.
     """
     seen: dict[int, Known] = {}
 

@@ -1,4 +1,4 @@
-"""Questions to the lake: SQL by DuckDB, snapshots by PyIceberg, nothing written."""
+"""Read-only access to the lake: SQL by DuckDB, snapshots by PyIceberg."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -90,7 +90,7 @@ def committed(snapshot: Snapshot) -> dt.datetime:
 
 
 def _load(numbered: tuple[int, Snapshot]) -> str | int:
-    """Name the load that made a snapshot; what no load made stands alone."""
+    """Return the load that made a snapshot, or its number if no load did."""
     number, snapshot = numbered
     return (snapshot.summary and snapshot.summary.get(iceberg.LOAD_ID)) or number
 

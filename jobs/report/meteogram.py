@@ -52,7 +52,7 @@ _TOOLTIP = [
 
 
 def section(lake: Lake, day: Day) -> Section:
-    """Draw a meteogram for each station that is looked at closer."""
+    """Draw a meteogram for each chosen station."""
     title = "Meteograms"
     if not day.stations:
         return Section("meteograms", title, [Words("No station reported on this day.", "empty")])
@@ -62,12 +62,9 @@ def section(lake: Lake, day: Day) -> Section:
     ]
     for station in day.stations:
         own = [row for row in rows if row["id"] == station]
-        blocks.append(_meteogram(station, own) if own else _nothing(station))
+        nothing = Words(f"{station}: no report in these three days.", "empty")
+        blocks.append(_meteogram(station, own) if own else nothing)
     return Section("meteograms", title, blocks)
-
-
-def _nothing(station: str) -> Words:
-    return Words(f"{station}: no report in these three days.", "empty")
 
 
 def _meteogram(station: str, rows: Rows) -> Figure | Words:

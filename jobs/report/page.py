@@ -5,15 +5,15 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import vl_convert
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from jobs.report.blocks import Block, Cards, Day, Figure, Section, Table, Words, long_date
-from jobs.report.lake import Rows
 from jobs.report.places import STATES
 
 # What the page calls, out of all that Vega brings.
@@ -38,47 +38,36 @@ def render(day: Day, sections: Sequence[Section], uri: str) -> str:
     figures = [
         block for section in sections for block in section.blocks if isinstance(block, Figure)
     ]
+    by_name = {section.name: section for section in sections}
+    # The columns are named once instead of in every row; the page's script undoes it.
+    datasets: dict[str, Any] = {
+        name: {"columns": list(rows[0]), "rows": [list(row.values()) for row in rows]}
+        for figure in figures
+        for name, rows in figure.data.items()
+    }
+    if "places" in datasets:
+        datasets["states"] = json.loads(STATES.read_text())
     scripts = [vl_convert.javascript_bundle(_EMBED), _resource("page.js")]
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.tests.update(
-        {kind.__name__.lower(): _is(kind) for kind in (Words, Cards, Figure, Table)}
-    )
+    for kind in (Words, Cards, Figure, Table):
+        environment.tests[kind.__name__.lower()] = cast("Any", partial(_is, kind))
     return environment.from_string(_resource("page.html.j2")).render(
         date=day.date.isoformat(),
         day=long_date(day.date),
         built=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
         uri=uri,
-        parts=_parts(sections),
+        parts=[
+            {"title": title, "sections": [by_name[name] for name in names if name in by_name]}
+            for title, names in PARTS
+        ],
         style=Markup(_resource("page.css")),  # noqa: S704 - our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own file and Vega
         policy=_policy(scripts),
         charts=_json({figure.name: figure.chart.to_dict() for figure in figures}),
-        datasets=_json(_datasets(figures)),
+        datasets=_json(datasets),
     )
-
-
-def _parts(sections: Sequence[Section]) -> list[dict[str, Any]]:
-    by_name = {section.name: section for section in sections}
-    return [
-        {"title": title, "sections": [by_name[name] for name in names if name in by_name]}
-        for title, names in PARTS
-    ]
-
-
-def _datasets(figures: Sequence[Figure]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for figure in figures:
-        found.update({name: _columns(rows) for name, rows in figure.data.items()})
-    if "places" in found:
-        found["states"] = json.loads(STATES.read_text())
-    return found
-
-
-def _columns(rows: Rows) -> dict[str, Any]:
-    """Name the columns once instead of in every row; the page's script undoes it."""
-    return {"columns": list(rows[0]), "rows": [list(row.values()) for row in rows]}
 
 
 def _policy(scripts: Sequence[str]) -> str:
@@ -95,8 +84,8 @@ def _json(value: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704 - escaped here
 
 
-def _is(kind: type[Block]) -> Any:
-    return lambda block: isinstance(block, kind)
+def _is(kind: type[Block], block: Block) -> bool:
+    return isinstance(block, kind)
 
 
 def _resource(name: str) -> str:

@@ -52,16 +52,10 @@ def section(lake: Lake, day: Day) -> Section:
         if fresh
         else Words(f"No station reported in the 30 days up to {moment(day.end)}.", "empty"),
     ]
-    left_out = _left_out(len(rows) - len(fresh) if fresh else 0, len(found) - len(rows))
-    return Section("map", title, [*blocks, *left_out])
-
-
-def _left_out(silent: int, outside: int) -> list[Words]:
-    sentences = [
-        f"{count(silent, 'station')} had no report in the last 30 days." if silent else "",
-        f"Not on the map, but elsewhere: {count(outside, 'station')}." if outside else "",
-    ]
-    return [Words(" ".join(filter(None, sentences)))] if any(sentences) else []
+    silent, outside = len(rows) - len(fresh) if fresh else 0, len(found) - len(rows)
+    left_out = [f"{count(silent, 'station')} had no report in the last 30 days."] * bool(silent)
+    left_out += [f"Not on the map, but elsewhere: {count(outside, 'station')}."] * bool(outside)
+    return Section("map", title, [*blocks, *([Words(" ".join(left_out))] if left_out else [])])
 
 
 def _temperature(rows: Rows, warm: Rows, data: dict[str, Rows]) -> Figure:
@@ -109,10 +103,12 @@ def _map(rows: Rows, color: alt.Color, known: str) -> alt.TopLevelMixin:
         .mark_geoshape(clip=True)
         .encode(tooltip=alt.value(None))
     )
+    number = len(rows)
+    size = 220 if number <= 20 else 60 if number <= 300 else 22  # noqa: PLR2004 - looks
     points = (
         alt.Chart(alt.NamedData("places"))
         .transform_filter(known)
-        .mark_circle(size=_size(len(rows)), opacity=0.9, stroke="#0006", strokeWidth=0.5, clip=True)
+        .mark_circle(size=size, opacity=0.9, stroke="#0006", strokeWidth=0.5, clip=True)
         .encode(
             longitude="longitude:Q",
             latitude="latitude:Q",
@@ -142,10 +138,6 @@ def _names(known: str) -> alt.Chart:
         .encode(longitude="longitude:Q", latitude="latitude:Q", text="id:N")
     )
     return names
-
-
-def _size(stations: int) -> int:
-    return 220 if stations <= 20 else 60 if stations <= 300 else 22  # noqa: PLR2004 - looks
 
 
 def _projection(rows: Rows) -> alt.Projection:

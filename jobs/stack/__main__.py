@@ -38,7 +38,7 @@ def main(context: click.Context, state: Path) -> None:
 @click.pass_obj
 def start(state: Path) -> None:
     """Start what does not run yet, and wait until it answers."""
-    with _told_in_one_line():
+    with _errors_in_one_line():
         verbs.start(state, services(state), click.echo)
 
 
@@ -46,7 +46,7 @@ def start(state: Path) -> None:
 @click.pass_obj
 def stop(state: Path) -> None:
     """Stop what was started: luigid, then the catalog, which finishes its requests."""
-    with _told_in_one_line():
+    with _errors_in_one_line():
         verbs.stop(state, services(state), click.echo)
 
 
@@ -54,7 +54,7 @@ def stop(state: Path) -> None:
 @click.pass_obj
 def status(state: Path) -> None:
     """Show what runs where; the exit status is 3 unless all of it answers."""
-    with _told_in_one_line():
+    with _errors_in_one_line():
         if not verbs.status(state, services(state), click.echo):
             sys.exit(NOT_RUNNING)
 
@@ -67,7 +67,7 @@ def run(arguments: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def _told_in_one_line() -> Iterator[None]:
+def _errors_in_one_line() -> Iterator[None]:
     """End the command with one line where something stands in the way."""
     try:
         yield

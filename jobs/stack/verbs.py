@@ -1,4 +1,4 @@
-"""What can be done with the stack: start, stop, tell, and run a task on it."""
+"""Start and stop the stack, report its status, and run a task on it."""
 
 import datetime as dt
 import os
@@ -19,20 +19,20 @@ START_SECONDS = 60.0
 # Longer than the catalog's own server.shutdown_timeout.
 STOP_SECONDS = 45.0
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def pid_file(state: Path, service: Service) -> Path:
-    """Name the file that remembers a service's process."""
+    """Return the file with a service's process."""
     return state / "run" / f"{service.name}.json"
 
 
 def log_file(state: Path, service: Service) -> Path:
-    """Name the file that a service's output goes to."""
+    """Return the file that a service's output goes to."""
     return state / "run" / f"{service.name}.log"
 
 
-def start(state: Path, services: Sequence[Service], say: Say) -> None:
+def start(state: Path, services: Sequence[Service], report: Report) -> None:
     """Start what does not run yet, and wait until all of it answers.
 
     Raises:
@@ -52,10 +52,10 @@ def start(state: Path, services: Sequence[Service], say: Say) -> None:
                 )
                 word = "started"
             _wait_until_ready(state, service)
-            say(f"{service.name:<8} {service.url}   {word}, pid {running.pid}{service.page}")
+            report(f"{service.name:<8} {service.url}   {word}, pid {running.pid}{service.page}")
 
 
-def stop(state: Path, services: Sequence[Service], say: Say) -> None:
+def stop(state: Path, services: Sequence[Service], report: Report) -> None:
     """Stop what was started here, last first, each within ``STOP_SECONDS``.
 
     Raises:
@@ -67,7 +67,8 @@ def stop(state: Path, services: Sequence[Service], say: Say) -> None:
             running = processes.find(file)
             if running is None:
                 file.unlink(missing_ok=True)
-                say(f"{service.name:<8} did not run{_stranger(service)}")
+                stranger = f"; what answers at {service.url} was not started from here"
+                report(f"{service.name:<8} did not run{stranger if service.ask() else ''}")
                 continue
             began = time.monotonic()
             if not processes.stop(running, STOP_SECONDS):
@@ -76,10 +77,10 @@ def stop(state: Path, services: Sequence[Service], say: Say) -> None:
                     f" its log is {log_file(state, service)}"
                 )
             file.unlink()
-            say(f"{service.name:<8} stopped in {time.monotonic() - began:.1f} s")
+            report(f"{service.name:<8} stopped in {time.monotonic() - began:.1f} s")
 
 
-def status(state: Path, services: Sequence[Service], say: Say) -> bool:
+def status(state: Path, services: Sequence[Service], report: Report) -> bool:
     """Show what runs where; return whether all of it answers."""
     rows, well = [], True
     for service in services:
@@ -98,13 +99,13 @@ def status(state: Path, services: Sequence[Service], say: Say) -> bool:
                 _readable(service.size()),
             ]
         )
-    say(tabulate(rows, ["service", "state", "pid", "URL", "since", "health", "state on disk"]))
+    report(tabulate(rows, ["service", "state", "pid", "URL", "since", "health", "state on disk"]))
     if any(row[1] == "elsewhere" for row in rows):
-        say("elsewhere: it answers, but was not started from here; systemd, perhaps.")
+        report("elsewhere: it answers, but was not started from here; systemd, perhaps.")
     return well
 
 
-def run(arguments: Sequence[str], say: Say) -> NoReturn:
+def run(arguments: Sequence[str], report: Report) -> NoReturn:
     """Become ``luigi --module jobs`` with luigid if it answers, else without.
 
     The catalog is looked for where `start` would have it, unless CATALOG_URI says otherwise.
@@ -114,10 +115,10 @@ def run(arguments: Sequence[str], say: Say) -> NoReturn:
     if scheduler.ask() == "ready":
         host, port = scheduler.address
         command += ["--scheduler-host", host, "--scheduler-port", str(port)]
-        say(f"Watch it at {scheduler.url}")
+        report(f"Watch it at {scheduler.url}")
     else:
         command += ["--local-scheduler"]
-        say(f"luigid does not answer at {scheduler.url}: running without it")
+        report(f"luigid does not answer at {scheduler.url}: running without it")
     listen = os.environ.get("CATALOG_SERVER_LISTEN")
     if listen and not os.environ.get("CATALOG_URI"):
         os.environ["CATALOG_URI"] = f"http://{listen}"
@@ -151,10 +152,6 @@ def _wait_until_ready(state: Path, service: Service) -> None:
                 f" its log is {log}"
             )
         time.sleep(0.1)
-
-
-def _stranger(service: Service) -> str:
-    return f"; what answers at {service.url} was not started from here" if service.ask() else ""
 
 
 def _readable(size: float) -> str:

@@ -25,8 +25,7 @@ from jobs.maintenance import (
 )
 from jobs.maintenance.names import parse, spell
 from jobs.maintenance.neighbours import OutsideFiles
-from jobs.maintenance.printing import as_table, spell_bytes
-from jobs.maintenance.results import as_json
+from jobs.maintenance.results import as_json, as_table, spell_bytes
 from jobs.targets import write, write_json
 from jobs.tasks.base import DayTask, InRanges, log
 from jobs.tasks.load import connect
@@ -140,7 +139,7 @@ def _operations() -> dict[str, Operation]:
 
 
 def _tables(catalog: Catalog) -> Iterator[Identifier]:
-    """Name the tables of the pipeline's namespaces, as far as these are there."""
+    """Return the tables of those of the pipeline's namespaces that exist."""
     for namespace in config.settings().maintenance.namespaces:
         try:
             yield from sorted(catalog.list_tables(parse(namespace)))

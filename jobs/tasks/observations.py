@@ -15,7 +15,7 @@ from jobs.tasks.base import PeriodTask, WeatherTask, log
 from jobs.tasks.periods import Window, served
 from jobs.tasks.stations import Stations, client
 
-# So many batches in a row of which nothing came: the service is down, the rest is not asked for.
+# So many empty batches in a row: the service is down, and the rest is not requested.
 _DEAD_BATCHES = 3
 # So many failing stations end a batch: what they have in common is not the station.
 _DEAD_STATIONS = 2
@@ -97,9 +97,9 @@ class Observations(PeriodTask):
 
 
 def fetch(task: WeatherTask, stations: Stations) -> Fetched:
-    """Fetch the batches that are not there yet, several at once, and tell of those that failed.
+    """Fetch the batches that are not there yet, several at once, and return those that failed, too.
 
-    A batch's file lists for each station the window that was asked for and the features that
+    A batch's file lists for each station the window that was requested and the features that
     came. A station the service does not have (404) is listed with the error instead. What came
     of a batch that failed is kept in a file of its own, and the next try asks for the rest only.
     """
@@ -158,7 +158,7 @@ def _fetch_batches(
                 pool.shutdown(wait=False, cancel_futures=True)
     for batch in batches:
         if not batch.path.exists() and not failed.keys() & set(batch.members):
-            failed.update(dict.fromkeys(batch.members, "not asked for: the service is down"))
+            failed.update(dict.fromkeys(batch.members, "not requested: the service is down"))
     return failed
 
 
@@ -189,14 +189,14 @@ def _fetch_batch(
 
 def _ask(service: WeatherClient, station: str, window: Window) -> Answer:
     now = dt.datetime.now(dt.UTC)
-    asked: Answer = {"station_id": station, "fetched_at": now.isoformat(timespec="microseconds")}
+    answer: Answer = {"station_id": station, "fetched_at": now.isoformat(timespec="microseconds")}
     clipped = served(window, now, config.settings().weather.history_hours)
     if clipped is None:
-        return {**asked, "features": [], "error": "the service no longer has these hours"}
+        return {**answer, "features": [], "error": "the service no longer has these hours"}
     start, end = clipped
-    asked |= {"start": start.isoformat(), "end": end.isoformat()}
+    answer |= {"start": start.isoformat(), "end": end.isoformat()}
     try:
-        return {**asked, "features": service.observations(station, start, end)}
+        return {**answer, "features": service.observations(station, start, end)}
     except NotFound as error:
         log.warning("%s", error)
-        return {**asked, "features": [], "error": str(error)}
+        return {**answer, "features": [], "error": str(error)}

@@ -1,7 +1,7 @@
 """dbt on the lake as the pipeline runs it: ``python -m jobs.transform run --select staging``.
 
-The catalog, the folders and DuckDB's extensions are those of the settings; a build that is under
-way is waited for.
+The catalog, the folders and DuckDB's extensions are those of the settings. A build that is running
+is waited for.
 """
 
 import subprocess
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from jobs import config
-from jobs.transform.running import _environment, alone, install_extensions
+from jobs.transform.running import alone, environment_of, install_extensions
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -26,10 +26,10 @@ def main(arguments: tuple[str, ...]) -> None:
     command += ["--project-dir", str(project), "--profiles-dir", str(project)]
     command += ["--target-path", str(state / "dbt" / "target")]
     command += ["--log-path", str(state / "dbt" / "logs")]
-    with alone(state, lambda words, _: click.echo(words)) as lock:
+    with alone(state, lambda line, _: click.echo(line)) as lock:
         status = subprocess.run(  # noqa: S603 - our own dbt on our own project
             command,
-            env=_environment(state),
+            env=environment_of(state),
             cwd=state / "dbt",
             check=False,
             pass_fds=(lock.fileno(),),

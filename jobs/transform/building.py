@@ -36,7 +36,7 @@ class Build:
 def build(catalog: Catalog, wanted: Build, progress: Progress) -> dict[str, Any]:
     """Build and test the marts; return what the checkpoint holds.
 
-    The raw tables that are missing are made first, empty. Without word of an earlier build by the
+    The raw tables that are missing are made first, empty. Without an earlier build by the
     same models every day is computed, else only those whose reports changed. The run is recorded,
     a failed one before its error is raised.
 
@@ -53,10 +53,14 @@ def build(catalog: Catalog, wanted: Build, progress: Progress) -> dict[str, Any]
         try:
             _run(catalog, wanted, lock, progress, digest)
         except TransformError as error:
-            _record_failure(catalog, wanted, started, error, digest)
+            try:
+                message = str(error)[:2000]
+                _record(catalog, wanted, started, digest=digest, status="failed", message=message)
+            except (OSError, RESTError) as unreachable:  # perhaps what failed the build, too
+                log.warning("the failed build could not be recorded: %s", unreachable)
             raise
         found = results.read(wanted.state)
-        document = {
+        document: dict[str, Any] = {
             "run_id": wanted.run_id,
             "models": results.models(found),
             "tests": results.tests(found),
@@ -64,7 +68,10 @@ def build(catalog: Catalog, wanted: Build, progress: Progress) -> dict[str, Any]
             "freshness": results.freshness(wanted.state),
             "tables": marts.describe(catalog, wanted.state),
         }
-        message = _message(document)
+        models = document["models"]
+        rows = sum(model["rows_changed"] for model in models.values())
+        counts = ", ".join(f"{n} {status}" for status, n in document["tests"].items() if n)
+        message = f"{len(models)} models, {rows} rows changed, tests: {counts}"
         finished = _record(
             catalog, wanted, started, digest=digest, status="success", message=message
         )
@@ -118,20 +125,3 @@ def _record(
         rows_changed=sum(map(results.rows_changed, found)),
     )
     return finished
-
-
-def _record_failure(
-    catalog: Catalog, wanted: Build, started: dt.datetime, error: TransformError, digest: str
-) -> None:
-    """Record a failed build; that the catalog may be what failed must not hide the error."""
-    try:
-        message = str(error)[:2000]
-        _record(catalog, wanted, started, digest=digest, status="failed", message=message)
-    except (OSError, RESTError) as unreachable:
-        log.warning("the failed build could not be recorded: %s", unreachable)
-
-
-def _message(document: dict[str, Any]) -> str:
-    changed = sum(model["rows_changed"] for model in document["models"].values())
-    tests = ", ".join(f"{count} {status}" for status, count in document["tests"].items() if count)
-    return f"{len(document['models'])} models, {changed} rows changed, tests: {tests}"

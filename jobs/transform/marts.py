@@ -13,7 +13,7 @@ from jobs import config
 
 
 def describe(catalog: Catalog, state: Path) -> list[dict[str, Any]]:
-    """Write the descriptions into the tables and say what these are; absent ones are left out."""
+    """Write the descriptions into the tables and return their state; absent ones are left out."""
     found = []
     for name, docs in sorted(_columns(state).items()):
         try:

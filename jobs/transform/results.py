@@ -1,4 +1,4 @@
-"""Read what dbt writes down about a build: results of models and tests, and freshness."""
+"""What dbt records of a build: results of models and tests, and source freshness."""
 
 import json
 from collections import Counter
@@ -23,7 +23,7 @@ def results_path(state: Path) -> Path:
 
 
 def failures(results: list[Result]) -> list[str]:
-    """Name the models and tests that failed, each with the reason in a line."""
+    """Return the models and tests that failed, each with the reason in a line."""
     return [
         f"{result['unique_id']}: {' '.join(str(result['message']).split())}"
         for result in results
@@ -32,7 +32,7 @@ def failures(results: list[Result]) -> list[str]:
 
 
 def models(results: list[Result]) -> dict[str, dict[str, Any]]:
-    """Say what came of every model and snapshot."""
+    """Return the result of every model and snapshot."""
     return {
         name(result): {
             "status": result["status"],
@@ -54,7 +54,7 @@ def tests(results: list[Result]) -> dict[str, int]:
 
 
 def warnings(results: list[Result]) -> list[str]:
-    """Name the tests that warned."""
+    """Return the tests that warned."""
     return [
         f"{name(result)}: {result['message']}"
         for result in results

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import duckdb
 import duckdb_extensions
@@ -18,10 +18,10 @@ from jobs import config
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
 
-# The log's events that tell of something done.
+# Log events of something that is done.
 _DONE = frozenset(["LogModelResult", "LogTestResult", "LogSnapshotResult", "LogNodeResult"])
 
-# Words of progress, and the percentage of the whole where it is known.
+# Takes a line of progress, and the percentage of the whole where it is known.
 Progress = Callable[[str, float | None], None]
 
 
@@ -74,11 +74,15 @@ def run(
         TransformError: dbt ended with an error; the message has its last words.
     """
     folder = state / "dbt"
-    arguments = json.dumps([[*command, *_places(folder)] for command in commands])
+    project = str(config.dbt_dir())
+    places = ["--project-dir", project, "--profiles-dir", project]
+    places += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
+    places += ["--log-format", "json", "--log-format-file", "text"]
+    arguments = json.dumps([[*command, *places] for command in commands])
     process = subprocess.Popen(  # noqa: S603 - our own dbt on our own project
         # -P: the program's folder holds modules of other names than its own.
         [sys.executable, "-P", str(Path(__file__).with_name("commands.py")), arguments],
-        env={**_environment(state), **environment},
+        env={**environment_of(state), **environment},
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -88,18 +92,12 @@ def run(
     with process:
         words = _follow(process.stdout or [], progress)
     if process.returncode:
-        last = "; ".join(words) or "no word of why"
+        last = "; ".join(words) or "no reason given"
         raise TransformError(f"dbt ended with {process.returncode}: {last} ({folder}/logs/dbt.log)")
 
 
-def _places(folder: Path) -> list[str]:
-    project = str(config.dbt_dir())
-    places = ["--project-dir", project, "--profiles-dir", project]
-    places += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    return [*places, "--log-format", "json", "--log-format-file", "text"]
-
-
-def _environment(state: Path) -> dict[str, str]:
+def environment_of(state: Path) -> dict[str, str]:
+    """Return the environment of a dbt process."""
     catalog = config.settings().catalog
     return {
         **os.environ,
@@ -115,29 +113,22 @@ def _environment(state: Path) -> dict[str, str]:
 
 
 def _follow(lines: Iterable[str], progress: Progress) -> list[str]:
-    """Tell of what dbt's log says is done; give its last words, the errors before all others."""
+    """Report progress from dbt's log; return its last messages, errors before all others."""
     last: collections.deque[str] = collections.deque(maxlen=1)
     errors: collections.deque[str] = collections.deque(maxlen=3)
     for line in lines:
-        event = _event(line)
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict) or "info" not in event:
+            event = {"info": {"msg": line}}  # a traceback, say, is its own message
         words = " ".join(str(event["info"]["msg"]).split())
         if words:
             (errors if event["info"].get("level") == "error" else last).append(words)
         data = event.get("data", {})
         if event["info"].get("name") in _DONE and data.get("total"):
             done, total = int(data["index"]), int(data["total"])
-            progress(f"dbt: {done} of {total}, {_name(data)}", 100 * done / total)
+            node = data.get("node_info", {}).get("node_name", "")
+            progress(f"dbt: {done} of {total}, {node}", 100 * done / total)
     return list(errors or last)
-
-
-def _event(line: str) -> dict[str, Any]:
-    """Read a line of the log; what is not JSON, such as a traceback, is its own message."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        event = None
-    return event if isinstance(event, dict) and "info" in event else {"info": {"msg": line}}
-
-
-def _name(data: dict[str, Any]) -> str:
-    return str(data.get("node_info", {}).get("node_name", ""))

@@ -224,7 +224,7 @@ def test_a_mail_server_may_ask_who_we_are(runs: Runs, password: str, status: int
 def test_a_test_message_needs_somebody_to_be_told(runs: Runs) -> None:
     status, output = runs.do("jobs.notify", "--test")
     assert status == 1
-    assert "nobody to tell: [notify] sets no slack_webhook, command or email_to" in output
+    assert "nobody to notify: [notify] sets no slack_webhook, command or email_to" in output
     assert runs.do("jobs.notify", "--unit", "weather-dbt.service")[0] == 0
     assert runs.do("jobs.notify")[0] == 2
 
@@ -237,7 +237,7 @@ def test_a_unit_that_failed_is_told_with_the_word_of_systemd(runs: Runs) -> None
     with webhook(bodies) as url:
         runs.environment["NOTIFY_SLACK_WEBHOOK"] = url
         status, output = runs.do("jobs.notify", "--unit", "weather-dbt.service")
-    assert (status, output) == (0, "slack_webhook: told\n")
+    assert (status, output) == (0, "slack_webhook: notified\n")
     (text,) = [body["text"] for body in bodies]
     assert text.startswith("weather-dbt.service failed on ")
     assert "error: exit-code 30" in text
@@ -256,11 +256,11 @@ def test_a_ledger_is_shared_by_processes_that_write_at_once() -> None:
         children.append(pid)
     assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
     assert ledger.is_mine
-    assert ledger.untold().keys() == {f"task {child}" for child in range(4)}
+    assert ledger.pending().keys() == {f"task {child}" for child in range(4)}
     assert [ledger.failed(f"task {child}", FAILURE) for child in range(4)] == [51] * 4
-    ledger.told("task 0")
+    ledger.notified("task 0")
     ledger.done("task 1")
-    assert ledger.untold().keys() == {"task 2", "task 3"}
+    assert ledger.pending().keys() == {"task 2", "task 3"}
     assert ledger.failed("task 1", FAILURE) == 1
     assert ledger.failed("task 0", FAILURE) == 52
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
-from jobs.nws.cache import AnswerCache
+from jobs.nws.cache import CachingAdapter
 from jobs.nws.client import Refused, WeatherClient
 from jobs.nws_simulator import Faults, Source, airports, make_app
 
@@ -22,7 +25,7 @@ Connect = Callable[..., WeatherClient]
 
 DAY = datetime(2013, 7, 2, tzinfo=UTC)
 NEXT_DAY = DAY + timedelta(days=1)
-CHANGED = {"Last-Modified": "Tue, 02 Jul 2013 12:00:00 GMT"}
+CHANGED = "Tue, 02 Jul 2013 12:00:00 GMT"
 
 
 @pytest.fixture
@@ -50,13 +53,16 @@ def watched(statuses: list[int]) -> Callable[[Any], Any]:
 def tagged(*versions: str) -> Any:
     """Serve a list whose state has only a name, each version once and the last for ever."""
     left = list(versions)
+    # Of two responses the cache knows the later one by its Date, in whole seconds.
+    seconds = itertools.count(time.time() - 3600)
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         version = left.pop(0) if len(left) > 1 else left[0]
+        headers = [("ETag", f'"{version}"'), ("Date", formatdate(next(seconds), usegmt=True))]
         if environ.get("HTTP_IF_NONE_MATCH") == f'"{version}"':
-            start_response("304 Not Modified", [("ETag", f'"{version}"')])
+            start_response("304 Not Modified", headers)
             return []
-        start_response("200 OK", [("ETag", f'"{version}"')])
+        start_response("200 OK", headers)
         return [json.dumps({"features": [{"id": version}]}).encode()]
 
     return app
@@ -129,14 +135,13 @@ def test_a_304_nobody_asked_for_is_refused(connect: Connect, tmp_path: Path) -> 
 def test_a_stale_last_modified_hides_a_change_for_a_day_at_most(
     connect: Connect, year: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = [1e9]
-    aging = partial(AnswerCache, clock=lambda: now[0])
-    monkeypatch.setattr("jobs.nws.service.AnswerCache", aging)
+    now = [time.time()]
+    monkeypatch.setattr("hishel._core._storages._sync_sqlite.time.time", lambda: now[0])
     clock = [DAY.replace(hour=12, minute=30)]
     faults = Faults({"stale-modified": 1.0})
     client = connect(make_app(year, faults, now=lambda: clock[0]), cache=tmp_path)
     counts = []
-    for hours in (0, 1, 23, 1):
+    for hours in (0, 1, 22, 2):
         clock[0] += timedelta(hours=hours)
         now[0] += hours * 3600
         counts.append(len(client.observations("KJFK", DAY, NEXT_DAY)))
@@ -159,70 +164,92 @@ def test_another_client_uses_what_one_kept(
 def test_what_is_damaged_is_read_anew(
     connect: Connect, year: Source, tmp_path: Path, watched: Any, statuses: list[int]
 ) -> None:
-    client = connect(watched(make_app(year)), cache=tmp_path)
+    app = watched(make_app(year))
+    client = connect(app, cache=tmp_path)
     whole = client.observations("KJFK", DAY, NEXT_DAY)
-    (path,) = tmp_path.rglob("*.gz")
-    content = path.read_bytes()
-    for damage in (b"", b"x", content[:-9], content[:40] + b"\xff" * 9 + content[49:]):
-        path.write_bytes(damage)
+    for damage in (b"x", b"x" * 5000):
+        client.close()
+        (tmp_path / "responses.db").write_bytes(damage)
         statuses.clear()
+        client = connect(app, cache=tmp_path)
         assert client.observations("KJFK", DAY, NEXT_DAY) == whole
         assert client.observations("KJFK", DAY, NEXT_DAY) == whole
         assert statuses == [200, 304]
 
 
-def test_an_unreadable_answer_is_not_kept(connect: Connect, year: Source, tmp_path: Path) -> None:
-    faults = Faults(script=["null-features", "truncate"])
-    assert connect(make_app(year, faults), cache=tmp_path).observations("KJFK", DAY, NEXT_DAY)
-    assert len(list(tmp_path.rglob("*.gz"))) == 1
+@pytest.mark.parametrize("fault", ["null-features", "truncate"])
+def test_an_unreadable_answer_is_not_kept(
+    connect: Connect, tmp_path: Path, watched: Any, statuses: list[int], fault: str
+) -> None:
+    app = watched(make_app(airports(), Faults(script=[fault])))
+    client = connect(app, cache=tmp_path)
+    assert client.observations("KJFK", DAY, NEXT_DAY)
+    assert client.observations("KJFK", DAY, NEXT_DAY)
+    assert statuses == [200, 200, 304]
 
 
-def test_what_may_not_or_cannot_be_named_is_not_kept(tmp_path: Path) -> None:
-    cache = AnswerCache(tmp_path)
-    cache.put("a", {}, b"{}")
-    cache.put("b", CHANGED | {"Cache-Control": "private, no-store"}, b"{}")
-    cache.put("c", CHANGED, b"{}")
-    assert cache.get("a") is None
-    assert cache.get("b") is None
-    kept = cache.get("c")
-    assert kept is not None
-    assert (kept.body, kept.conditions()) == (
-        b"{}",
-        {"If-Modified-Since": CHANGED["Last-Modified"]},
-    )
+def test_an_unreadable_answer_that_has_a_tag_is_not_kept(connect: Connect, tmp_path: Path) -> None:
+    bodies = [b'{"features": null}']
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ.get("HTTP_IF_NONE_MATCH") == '"a"':
+            start_response("304 Not Modified", [("ETag", '"a"')])
+            return []
+        start_response("200 OK", [("ETag", '"a"')])
+        return [bodies.pop() if bodies else b'{"features": []}']
+
+    assert list(connect(app, cache=tmp_path).stations()) == []
 
 
-def test_an_answer_of_tomorrow_or_the_day_before_is_not_trusted(tmp_path: Path) -> None:
-    now = [1e9]
-    cache = AnswerCache(tmp_path, clock=lambda: now[0])
-    cache.put("a", CHANGED, b"{}")
-    now[0] += 86_399
-    assert cache.get("a")
-    now[0] += 2
-    assert cache.get("a") is None
-    now[0] = 1e9 - 1  # the clock was set back
-    assert cache.get("a") is None
+@pytest.mark.parametrize(
+    "headers",
+    [[], [("Last-Modified", CHANGED), ("Cache-Control", "private, no-store")]],
+    ids=["nothing to ask by", "no-store"],
+)
+def test_what_may_not_or_cannot_be_kept_is_requested_whole(
+    connect: Connect, tmp_path: Path, headers: list[tuple[str, str]]
+) -> None:
+    conditional: list[bool] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        conditional.append(any(name.startswith("HTTP_IF_") for name in environ))
+        start_response("200 OK", headers)
+        return [b'{"features": [{"id": "a"}]}']
+
+    client = connect(app, cache=tmp_path)
+    for _ in range(2):
+        client.observations("KJFK", DAY, NEXT_DAY)
+    assert not any(conditional)
 
 
-def test_the_folder_is_bounded_and_the_oldest_go(tmp_path: Path) -> None:
-    cache = AnswerCache(tmp_path, max_bytes=64 * 4000)
-    for number in range(2000):
-        cache.put(f"https://example.org/{number}", CHANGED, os.urandom(800))
-        if number == 0:
-            (first,) = tmp_path.rglob("*.gz")
-            os.utime(first, (0, 0))
-    files = list(tmp_path.rglob("*"))
-    assert 64 * 2000 < sum(path.stat().st_size for path in files if path.is_file()) <= 64 * 4000
-    assert cache.get("https://example.org/1999")
-    assert cache.get("https://example.org/0") is None
+def test_freshness_never_answers_in_the_services_stead(connect: Connect, tmp_path: Path) -> None:
+    seen: list[str | None] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen.append(environ.get("HTTP_CACHE_CONTROL"))
+        fresh = [("Last-Modified", CHANGED), ("Cache-Control", "public, max-age=3600")]
+        start_response("200 OK", fresh)
+        return [json.dumps({"features": [{"id": str(len(seen))}]}).encode()]
+
+    client = connect(app, cache=tmp_path)
+    found = [client.observations("KJFK", DAY, NEXT_DAY) for _ in range(2)]
+    assert found == [[{"id": "1"}], [{"id": "2"}]]
+    # What is meant for the cache in this process does not reach the service.
+    assert seen == [None, None]
 
 
-def test_one_too_large_is_not_kept_and_pushes_nothing_out(tmp_path: Path) -> None:
-    cache = AnswerCache(tmp_path, max_bytes=64 * 4000)
-    cache.put("a", CHANGED, b"{}")
-    cache.put("b", CHANGED, os.urandom(5000))
-    assert cache.get("a")
-    assert cache.get("b") is None
+def test_the_database_is_bounded(tmp_path: Path, connect: Connect) -> None:
+    def app(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("ETag", '"a"')])
+        return [json.dumps({"features": [{"id": os.urandom(50_000).hex()}]}).encode()]
+
+    base_url = connect(app)._service.url("", {})
+    with requests.Session() as session:
+        session.mount("http://", CachingAdapter(tmp_path, max_bytes=2**20))
+        for number in range(60):
+            assert session.get(f"{base_url}{number}").ok
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert 2**19 < size < 2**22
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing(
@@ -231,26 +258,28 @@ def test_a_folder_that_cannot_be_written_costs_nothing(
     (tmp_path / "file").write_text("in the way")
     client = connect(make_app(year), cache=tmp_path / "file" / "answers")
     assert len(client.observations("KJFK", DAY, NEXT_DAY)) == 24
-    assert "cannot keep answers in" in caplog.text
+    assert "cannot keep responses in" in caplog.text
 
 
-WRITER = """
-import os, sys
+READER = """
+import sys
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from pathlib import Path
-from jobs.nws.cache import AnswerCache
-cache = AnswerCache(Path(sys.argv[1]), max_bytes=64 * 20_000)
-for number in range(300):
-    url = f"https://example.org/{number % 40}"
-    cache.put(url, {"ETag": "x"}, url.encode() + os.urandom(900))
-    kept = cache.get(url)
-    assert kept is None or kept.body.startswith(url.encode()), kept
+from jobs.nws.client import WeatherClient
+url, folder = sys.argv[1:]
+agent = {"user_agent": "a test", "requests_per_second": 1000.0}
+day = datetime(2013, 7, 2, tzinfo=UTC)
+with WeatherClient(url, cache=Path(folder), **agent) as client:
+    for number in range(40):
+        hour = day + timedelta(hours=number % 20)
+        found = client.observations("KJFK", hour, hour + timedelta(hours=1))
+        assert len(found) == 1, found
 """
 
 
-def test_processes_share_the_folder(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", WRITER, str(tmp_path)]
-    writers = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
-    assert [writer.communicate(timeout=60)[1] for writer in writers] == [b""] * 4
-    names = [path.name for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(names) == 40
-    assert not [name for name in names if name.startswith(".new-")]
+def test_processes_share_the_database(connect: Connect, year: Source, tmp_path: Path) -> None:
+    url = connect(make_app(year))._service.url("", {})
+    command = [sys.executable, "-c", READER, url, str(tmp_path)]
+    readers = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [reader.communicate(timeout=60)[1] for reader in readers] == [b""] * 4

@@ -14,8 +14,8 @@ from jobs.nws.client import WeatherClient
 from jobs.nws_simulator import Faults, Source, make_app
 from jobs.nws_simulator.faults import ANSWER_FAULTS, DATA_FAULTS, parse, spoil
 from jobs.parse.records import (
-    ObservationRow,
     Reject,
+    Row,
     parse_observation,
     unreadable_values,
 )
@@ -27,13 +27,13 @@ START = datetime(2013, 7, 1, tzinfo=UTC)
 END = START + timedelta(days=25)
 
 
-def rows_of(features: list[Any]) -> tuple[list[ObservationRow], list[Reject]]:
+def rows_of(features: list[Any]) -> tuple[list[Row], list[Reject]]:
     parsed = [parse_observation(feature) for feature in features]
     rows = [one for one in parsed if not isinstance(one, Reject)]
     return dedupe_observations(rows), [one for one in parsed if isinstance(one, Reject)]
 
 
-def values_of(rows: list[ObservationRow]) -> list[dict[str, Any]]:
+def values_of(rows: list[Row]) -> list[dict[str, Any]]:
     """Keep what a fault may not change: keys and values, but not the flags of nulls."""
     return [
         {

@@ -148,10 +148,10 @@ def test_without_a_user_agent_the_cdn_answers(url: str) -> None:
 
 
 def test_a_request_can_ask_for_its_fault(url: str) -> None:
-    asking = AGENT | {"X-Standin-Faults": "throttle"}
+    asking = AGENT | {"X-Simulator-Faults": "throttle"}
     answer = requests.get(f"{url}/stations", headers=asking, timeout=DEADLINE)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
-    asking = AGENT | {"X-Standin-Faults": "boredom"}
+    asking = AGENT | {"X-Simulator-Faults": "boredom"}
     answer = requests.get(f"{url}/stations", headers=asking, timeout=DEADLINE)
     assert answer.status_code == 400
     assert "boredom" in answer.text
@@ -303,7 +303,7 @@ def test_an_unchanged_answer_is_a_304(url: str) -> None:
 
 
 def test_a_hanging_request_does_not_hold_the_stop_back(year: Source) -> None:
-    asking = AGENT | {"X-Standin-Faults": "timeout"}
+    asking = AGENT | {"X-Simulator-Faults": "timeout"}
     with running(make_app(year, hang=3600)) as base, pytest.raises(requests.ReadTimeout):
         requests.get(f"{base}/stations", headers=asking, timeout=0.2)
 

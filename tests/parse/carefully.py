@@ -12,8 +12,8 @@ from jobs.lake.tables import FETCHED_AT, OBSERVATIONS
 from jobs.parse.batches import Tally
 from jobs.parse.ranges import strike
 from jobs.parse.records import (
-    ObservationRow,
     Reject,
+    Row,
     parse_observation,
     reject,
     unreadable_values,
@@ -22,7 +22,7 @@ from jobs.parse.records import (
 
 def read_carefully(answers: Iterable[dict[str, Any]], tally: Tally) -> pa.Table:
     """Read answers into rows, one per station and time."""
-    rows: list[ObservationRow] = []
+    rows: list[Row] = []
     for answer in answers:
         told = answer.get(FETCHED_AT)
         fetched_at = datetime.fromisoformat(told) if told else None
@@ -30,14 +30,14 @@ def read_carefully(answers: Iterable[dict[str, Any]], tally: Tally) -> pa.Table:
         for feature in answer["features"]:
             row = read_one(feature, tally)
             if row is not None:
-                rows.append(cast("ObservationRow", {**row, FETCHED_AT: fetched_at}))
+                rows.append({**row, FETCHED_AT: fetched_at})
                 tally.stations[answer["station_id"]] += 1
     kept = dedupe_observations(rows)
     tally.duplicates += len(rows) - len(kept)
     return pa.Table.from_pylist([dict(row) for row in kept], schema=OBSERVATIONS.schema)
 
 
-def read_one(feature: Any, tally: Tally) -> ObservationRow | None:
+def read_one(feature: Any, tally: Tally) -> Row | None:
     """Read a record, and tell of it."""
     tally.records += 1
     row = parse_observation(feature)
@@ -51,9 +51,9 @@ def read_one(feature: Any, tally: Tally) -> ObservationRow | None:
     return row
 
 
-def dedupe_observations(rows: Iterable[ObservationRow]) -> list[ObservationRow]:
+def dedupe_observations(rows: Iterable[Row]) -> list[Row]:
     """Keep one row per station and time, sorted by them: the fullest, of equals the latest."""
-    best: dict[tuple[str, datetime], ObservationRow] = {}
+    best: dict[tuple[str, datetime], Row] = {}
     for row in rows:
         key = (row["station_id"], row["observed_at"])
         held = best.get(key)
@@ -62,5 +62,5 @@ def dedupe_observations(rows: Iterable[ObservationRow]) -> list[ObservationRow]:
     return [best[key] for key in sorted(best)]
 
 
-def _filled(row: ObservationRow) -> int:
+def _filled(row: Row) -> int:
     return sum(value is not None for value in row.values())

@@ -11,11 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from jobs.lake.schemas import OBSERVATION_SCHEMA, STATION_SCHEMA
 from jobs.nws.client import WeatherClient
 from jobs.nws_simulator import Source, make_app, recordings
 from jobs.parse.records import (
-    OBSERVATION_SCHEMA,
-    STATION_SCHEMA,
     Reject,
     parse_observation,
     parse_station,

@@ -285,7 +285,7 @@ def test_more_rows_than_fit_in_memory_are_several_commits(
     assert len(settings.catalog.load_table(OBSERVATIONS).snapshots()) == 2
 
 
-def test_an_hour_reads_each_setting_once(
+def test_an_hour_reads_its_settings_once(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: Counter[tuple[str, str]] = Counter()
@@ -297,6 +297,9 @@ def test_an_hour_reads_each_setting_once(
 
     monkeypatch.setattr(config.FromEnvironment, "_get_value_from_config", counted)
     settings(weather_verify="true")
+    assert config.settings().weather.verify
+    # Luigi looks a parameter up more than once to make one object of it.
+    once = dict(reads)
+    assert once
     assert ingest()
-    assert {name for section, name in reads if section == "weather"} > {"stations", "base_url"}
-    assert set(reads.values()) == {1}
+    assert reads == once

@@ -166,6 +166,7 @@ def test_secrets_are_no_ones_business(name: str, monkeypatch: pytest.MonkeyPatch
 def test_dbt_project_is_found_or_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert config.dbt_dir() == REPOSITORY / "dbt"
     monkeypatch.setenv("WEATHER_DBT_DIR", str(tmp_path))
+    config.settings.cache_clear()
     with pytest.raises(FileNotFoundError, match=r"set \[weather\] dbt_dir"):
         config.dbt_dir()
 
