@@ -236,15 +236,15 @@ def _function_name(value: object) -> str | None:
 
 
 def _set(value: object) -> list[_Literal]:
-    kind = None
+    given: object = value
     if isinstance(value, Mapping) and _type_of(value) == "literals":
-        kind = types.parse(value.get("data-type"), f"{_WHERE}, data-type")
-        value = value.get("values")
-    if not isinstance(value, list):
+        given = value.get("values")
+    if not isinstance(given, list):
         raise _invalid("values is not a list of literals")
-    if kind is not None:
-        return [_Literal(one, kind) for one in value]
-    return [_literal(one) if isinstance(one, Mapping) else _Literal(one, None) for one in value]
+    if isinstance(value, Mapping):
+        kind = types.parse(value.get("data-type"), f"{_WHERE}, data-type")
+        return [_Literal(one, kind) for one in given]
+    return [_literal(one) if isinstance(one, Mapping) else _Literal(one, None) for one in given]
 
 
 def _literal(node: Mapping[str, Any]) -> _Literal:
