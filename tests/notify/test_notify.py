@@ -20,6 +20,8 @@ from jobs.notify.ledger import Ledger
 from jobs.notify.message import Failure
 from tests.notify.receiving import mailbox, silence, webhook
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 FAILURE = Failure("Load", "failed", "it <broke> & fell", {"date": "2013-07-02"}, host="lake")
 

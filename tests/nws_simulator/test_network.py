@@ -15,6 +15,8 @@ from jobs.nws.client import WeatherClient
 from jobs.nws_simulator import Source, airports, make_app, network
 from jobs.parse.records import Reject, parse_observation, parse_station
 
+pytestmark = pytest.mark.slow
+
 Connect = Callable[..., WeatherClient]
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -25,6 +25,8 @@ from jobs.nws_simulator.__main__ import main
 from jobs.nws_simulator.faults import ANSWER_FAULTS, DATA_FAULTS, SERVICE_FAULTS
 from jobs.parse.records import Reject, parse_observation, parse_station
 
+pytestmark = pytest.mark.slow
+
 AGENT = {"User-Agent": "(falcon-catalog tests, tests@example.org)"}
 GEOJSON = "application/geo+json"
 DEADLINE = 60

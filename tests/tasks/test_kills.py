@@ -20,6 +20,8 @@ import pytest
 from jobs.nws_simulator import Faults, airports, make_app, running
 from tests.tasks.ingesting import Service
 
+pytestmark = pytest.mark.slow
+
 HOURS = ["RangeHourly", "--of", "WeatherIngestion", "--hours-back", "1000000"]
 HOURS += ["--start", "2013-07-01T21", "--stop", "2013-07-02T00"]
 DAYS = ["WeatherPipeline", "--date", "2013-07-02", "--days", "2"]

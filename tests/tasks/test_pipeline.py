@@ -14,6 +14,8 @@ from pyiceberg.transforms import DayTransform
 
 from jobs.lake.tables import OBSERVATIONS
 
+pytestmark = pytest.mark.slow
+
 DAYS = "2013-07-01_2013-07-02"
 ARGUMENTS = ["WeatherPipeline", "--date", "2013-07-02", "--days", "2"]
 START = dt.datetime(2013, 7, 1, tzinfo=dt.UTC)

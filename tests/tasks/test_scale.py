@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # A task in a process of its own, which tells the most memory it ever had, in MB.
 SCRIPT = """
 import resource, sys

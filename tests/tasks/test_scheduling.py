@@ -23,6 +23,8 @@ from sqlalchemy import text
 from jobs.luigid.server import upgrade_history
 from jobs.luigid.task_history import forget
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -11,6 +11,8 @@ from jobs.lake import runs
 from jobs.transform.running import TransformError
 from tests.transform.lake import Lake, at, hours, utc
 
+pytestmark = pytest.mark.slow
+
 ZONES = {
     "NYC": "America/New_York",
     "HNL": "Pacific/Honolulu",
