@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup start stop status demo run-weather run-dbt run-pipeline fetch-stations \
-	fetch-observations load-data fetch-all dbt-run dbt-test dbt-docs dbt-all lint format test \
+	fetch-observations load-data fetch-all dbt-run dbt-test test-all dbt-docs dbt-all lint format test \
 	bench constraints clean clean-data
 
 VENV := .venv

@@ -38,6 +38,7 @@ NAMES = [
     "lint",
     "format",
     "test",
+    "test-all",
     "bench",
     "clean",
     "clean-data",
