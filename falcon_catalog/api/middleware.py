@@ -9,6 +9,7 @@ import falcon
 from falcon_catalog.api.oauth import TOKENS_PATH
 from falcon_catalog.api.operations import Operation
 from falcon_catalog.catalog import authorization, principals
+from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.call import Call, IdempotencyKey
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.catalog.warehouse import Warehouse
@@ -141,8 +142,12 @@ class Calls:
             if kind in params:
                 params["identifier"] = TableIdentifier(params.pop("namespace"), params.pop(kind))
         params["call"] = req.context.call = call
-        needs = operation.needs(req, params)
-        authorization.require(call, needs)
+        needs = operation.needs
+        if isinstance(needs, str):
+            entity = params.get("identifier") or params.get("namespace")
+            authorization.require(call, [Need(needs, entity)])
+        else:
+            authorization.require(call, needs(req, params))
 
 
 def _read_key(req: falcon.Request, principal: str | None) -> IdempotencyKey | None:

@@ -31,19 +31,11 @@ class Operation:
     """One operation of the API."""
 
     name: str
-    needs: Needs | None
-    """The privileges that it needs; None: it belongs to no warehouse and needs none."""
+    needs: Privilege | Needs | None
+    """The privilege that it needs on what the URL names, or how to find out from the request;
+    None: it belongs to no warehouse and needs none."""
     inline: bool = False
     """Whether it usually waits for nothing, so that the event loop may answer it."""
-
-
-def _on_url(privilege: Privilege) -> Needs:
-    """Need a privilege on what the URL names: a table, view or function, else its namespace."""
-
-    def needs(_req: falcon.Request, params: Params) -> list[Need]:
-        return [Need(privilege, params.get("identifier") or params.get("namespace"))]
-
-    return needs
 
 
 def _create_namespace(req: falcon.Request, _params: Params) -> list[Need]:
@@ -111,41 +103,41 @@ OPERATIONS = {
         Operation("metrics", None),
         Operation("listNamespaces", _list_namespaces),
         Operation("createNamespace", _create_namespace),
-        Operation("loadNamespaceMetadata", _on_url("describe")),
-        Operation("namespaceExists", _on_url("list"), inline=True),
-        Operation("dropNamespace", _on_url("drop")),
-        Operation("updateProperties", _on_url("write")),
-        Operation("listTables", _on_url("list")),
-        Operation("createTable", _on_url("create")),
-        Operation("loadTable", _on_url("describe"), inline=True),
-        Operation("tableExists", _on_url("list"), inline=True),
+        Operation("loadNamespaceMetadata", "describe"),
+        Operation("namespaceExists", "list", inline=True),
+        Operation("dropNamespace", "drop"),
+        Operation("updateProperties", "write"),
+        Operation("listTables", "list"),
+        Operation("createTable", "create"),
+        Operation("loadTable", "describe", inline=True),
+        Operation("tableExists", "list", inline=True),
         Operation("updateTable", _update_table),
         Operation("dropTable", _drop_table),
-        Operation("unregisterTable", _on_url("drop")),
+        Operation("unregisterTable", "drop"),
         Operation("registerTable", _register),
         Operation("renameTable", _rename),
         Operation("commitTransaction", _commit_transaction),
-        Operation("planTableScan", _on_url("select")),
-        Operation("fetchPlanningResult", _on_url("select")),
-        Operation("cancelPlanning", _on_url("select")),
-        Operation("fetchScanTasks", _on_url("select")),
-        Operation("loadCredentials", _on_url("select")),
-        Operation("signRequest", _on_url("select")),
-        Operation("reportMetrics", _on_url("select")),
-        Operation("listViews", _on_url("list")),
-        Operation("createView", _on_url("create")),
-        Operation("loadView", _on_url("describe")),
-        Operation("viewExists", _on_url("list"), inline=True),
-        Operation("replaceView", _on_url("write")),
-        Operation("dropView", _on_url("drop")),
+        Operation("planTableScan", "select"),
+        Operation("fetchPlanningResult", "select"),
+        Operation("cancelPlanning", "select"),
+        Operation("fetchScanTasks", "select"),
+        Operation("loadCredentials", "select"),
+        Operation("signRequest", "select"),
+        Operation("reportMetrics", "select"),
+        Operation("listViews", "list"),
+        Operation("createView", "create"),
+        Operation("loadView", "describe"),
+        Operation("viewExists", "list", inline=True),
+        Operation("replaceView", "write"),
+        Operation("dropView", "drop"),
         Operation("registerView", _register),
         Operation("renameView", _rename),
-        Operation("listFunctions", _on_url("list")),
-        Operation("loadFunction", _on_url("describe")),
-        Operation("putFunction", _on_url("create")),
-        Operation("dropFunction", _on_url("drop")),
-        Operation("listDropped", _on_url("list")),
+        Operation("listFunctions", "list"),
+        Operation("loadFunction", "describe"),
+        Operation("putFunction", "create"),
+        Operation("dropFunction", "drop"),
+        Operation("listDropped", "list"),
         Operation("undrop", _undrop),
-        Operation("listMetricsReports", _on_url("describe")),
+        Operation("listMetricsReports", "describe"),
     )
 }
