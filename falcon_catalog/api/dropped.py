@@ -1,8 +1,5 @@
 """Dropped tables and views over HTTP, in the management API."""
 
-from datetime import UTC, datetime
-from typing import Any
-
 from falcon import Request, Response
 
 from falcon_catalog.api.request_log import note
@@ -10,7 +7,6 @@ from falcon_catalog.api.requests import read_optional_object, read_page
 from falcon_catalog.api.responses import send, send_page
 from falcon_catalog.catalog import dropped as drops
 from falcon_catalog.catalog.call import Call
-from falcon_catalog.catalog.dropped import DroppedRow
 from falcon_catalog.identifiers import TableIdentifier
 
 
@@ -21,7 +17,7 @@ class DroppedResource:
         """List the dropped tables and views."""
         page = read_page(req)
         rows = drops.list_(call, page)
-        send_page(resp, "dropped", rows, page, name=lambda row: str(row.id), show=show)
+        send_page(resp, "dropped", rows, page, name=lambda row: str(row.id), show=drops.as_json)
 
 
 class UndropResource:
@@ -34,23 +30,4 @@ class UndropResource:
         row = drops.undrop(call, dropped, to)
         back = to or row.identifier
         note(req, namespace=back.namespace, table=back.name)
-        send(resp, show(row))
-
-
-def show(row: DroppedRow) -> dict[str, Any]:
-    """Return a dropped table or view as the management API shows it; times are ISO 8601, UTC."""
-    return {
-        "id": row.id,
-        "type": row.kind,
-        "identifier": row.identifier.as_json(),
-        "uuid": row.uuid,
-        "metadata-location": row.metadata_location,
-        "purge": bool(row.purge),
-        "dropped-at": _iso(row.dropped_at),
-        "expires-at": _iso(row.expires_at),
-        "purge-started": row.started_at is not None,
-    } | ({"trouble": row.trouble} if row.trouble else {})
-
-
-def _iso(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
+        send(resp, drops.as_json(row))

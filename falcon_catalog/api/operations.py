@@ -4,6 +4,7 @@ A route without a row is an error at startup (``app.create_app``). Rows that nam
 request's body read it before anything else happens.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from falcon_catalog.api.requests import (
     read_optional_object,
 )
 from falcon_catalog.catalog.authorization import Need, Privilege
+from falcon_catalog.errors import BadRequestError
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 
 Params = Mapping[str, Any]
@@ -44,8 +46,12 @@ def _create_namespace(req: falcon.Request, _params: Params) -> list[Need]:
 
 def _list_namespaces(req: falcon.Request, _params: Params) -> list[Need]:
     parent = read_namespace(req, "parent")
-    # The second is listed if the first does not exist.
-    return [Need("list", each) for each in {parent, decode_again(parent)}]
+    needs = [Need("list", parent)]
+    # The second is listed if the first does not exist; it need not be a namespace's name.
+    with contextlib.suppress(BadRequestError):
+        if (decoded := decode_again(parent)) != parent:
+            needs.append(Need("list", decoded))
+    return needs
 
 
 def _update_table(req: falcon.Request, params: Params) -> list[Need]:

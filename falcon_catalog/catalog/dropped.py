@@ -1,6 +1,8 @@
 """Dropped tables and views: list them, and bring them back until their retention ends."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 from falcon_catalog.catalog import idempotency, namespaces, policy, tabulars
 from falcon_catalog.catalog.call import Call
@@ -11,7 +13,7 @@ from falcon_catalog.store import dropped as rows
 from falcon_catalog.store import tabulars as tabular_rows
 from falcon_catalog.store.dropped import DroppedRow
 
-__all__ = ["DroppedRow", "list_", "undrop", "warehouse_of"]
+__all__ = ["DroppedRow", "as_json", "list_", "undrop", "warehouse_of"]
 
 
 def list_(call: Call, page: Page) -> list[DroppedRow]:
@@ -63,8 +65,27 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
             location_key=row.location_key,
         )
         rows.delete(tx, row.id)
-        idempotency.record(tx, call, {})
+        idempotency.record(tx, call, {"body": as_json(row)})
     return row
+
+
+def as_json(row: DroppedRow) -> dict[str, Any]:
+    """Return a dropped table or view as the management API shows it; times are ISO 8601, UTC."""
+    return {
+        "id": row.id,
+        "type": row.kind,
+        "identifier": row.identifier.as_json(),
+        "uuid": row.uuid,
+        "metadata-location": row.metadata_location,
+        "purge": bool(row.purge),
+        "dropped-at": _iso(row.dropped_at),
+        "expires-at": _iso(row.expires_at),
+        "purge-started": row.started_at is not None,
+    } | ({"trouble": row.trouble} if row.trouble else {})
+
+
+def _iso(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
 
 
 def _no_such_drop(dropped_id: int) -> NotFoundError:

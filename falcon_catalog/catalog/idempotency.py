@@ -19,6 +19,7 @@ from falcon_catalog.errors import (
     CommitStateUnknownError,
 )
 from falcon_catalog.metadata.document import Document
+from falcon_catalog.metadata.table import with_defaults
 from falcon_catalog.store import idempotency as rows
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.idempotency import Receipt
@@ -72,6 +73,8 @@ def state_then(call: Call, metadata_location: str) -> Loaded:
     """
     try:
         metadata = metadata_files.read(call.warehouse.files, metadata_location)
+        if "view-uuid" not in metadata:  # the file of a registered table may omit some fields
+            metadata = with_defaults(metadata)
         return Loaded(Document(metadata), metadata_location)
     except CatalogError as error:
         raise CommitStateUnknownError(

@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -36,7 +37,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     close_when_flushed: bool = False
     is_inline = False  # whether the loop calls the application
     waits_since: float | None = None  # monotonic seconds, as all here, of the first request
-    _is_reading = False  # whether the loop is here, receiving
+    _reader: int | None = None  # the loop's thread, while it is here, receiving
     _inline_due = False
     _arriving_since = 0.0
     _lingers_since: float | None = None
@@ -73,14 +74,14 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             with contextlib.suppress(OSError):
                 self.recv(self.adj.recv_bytes)  # which closes at the end of the stream
             return
-        self._is_reading = True
+        self._reader = threading.get_ident()
         try:
             super().handle_read()
             while self._inline_due:
                 self._inline_due = False
                 self._respond_inline()
         finally:
-            self._is_reading = False
+            self._reader = None
 
     def received(self, data: bytes) -> Any:
         """Parse what arrived."""
@@ -96,11 +97,15 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
     # Responding
 
+    def _is_receiving(self) -> bool:
+        """Return whether the caller is the loop, which will look for inline responses again."""
+        return self._reader == threading.get_ident()
+
     def may_be_inline(self) -> bool:
         """Return whether the loop may send the response to the first request."""
         request = self.requests[0]
         return (
-            self._is_reading
+            self._is_receiving()
             and not request.content_length
             and not request.chunked
             and not self.total_outbufs_len  # so that writing never waits for the client
@@ -109,7 +114,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
     def takes_inline(self) -> bool:
         """Return whether the loop will respond to the first request."""
-        is_error = self._is_reading and self.requests[0].error is not None
+        is_error = self._is_receiving() and self.requests[0].error is not None
         self._inline_due = is_error or self.may_be_inline()
         return self._inline_due
 
@@ -133,11 +138,12 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             super().service()
             return
         busy_since = self.server.task_dispatcher.busy_since
-        busy_since[self] = time.monotonic()
+        thread = threading.get_ident()
+        busy_since[thread] = time.monotonic()
         try:
             super().service()
         finally:
-            del busy_since[self]
+            del busy_since[thread]
 
     def write_soon(self, data: Any) -> Any:
         """Send; only what the socket does not take goes to a buffer."""

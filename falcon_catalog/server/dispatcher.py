@@ -32,7 +32,8 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has n
         self.metrics = metrics
         self._slow_paths = slow_paths
         self.max_wait = settings.max_wait
-        self.busy_since: dict[Channel, float] = {}  # monotonic seconds
+        # Monotonic seconds, by thread: the next request of a channel may already have another one.
+        self.busy_since: dict[int, float] = {}
         self._max_queue = settings.max_queue
         self._stall_timeout = settings.stall_timeout
         self._side, self._slow = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()

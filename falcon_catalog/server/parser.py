@@ -3,6 +3,7 @@
 Source: RFC 9110 and RFC 9112.
 """
 
+import http.client
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ class RejectedError(Error):  # type: ignore[misc] # waitress has no types
     def __init__(self, error: CatalogError) -> None:
         super().__init__(error.message)
         self.code = error.status
-        self.reason = ""
+        self.reason = http.client.responses.get(error.status, "")
         self.error = error
 
 

@@ -122,7 +122,7 @@ class ErrorResponse(ErrorTask):  # type: ignore[misc]
         body = error.as_json()
         body["error"]["code"] = code
         text = json.dumps(body).encode()
-        self.status = f"{code} {self.request.error.reason}".rstrip()
+        self.status = f"{code} {self.request.error.reason}"
         self.response_headers = [("Content-Type", "application/json")]
         if code == _UNAUTHORIZED:
             self.response_headers.append(("WWW-Authenticate", "Bearer"))

@@ -125,6 +125,14 @@ def test_a_parent_may_be_encoded_twice(server: Server) -> None:
     assert server.fails("GET", "/v1/namespaces?parent=no%251Fno")[0] == 404
 
 
+@pytest.mark.parametrize("name", ["a%00b", "%1F", "a%", "%41"])
+def test_a_parent_that_looks_encoded_is_found_as_it_is(server: Server, name: str) -> None:
+    server.namespace(name)
+    server.namespace(name, "below")
+    found = server.ok("GET", "/v1/namespaces", params={"parent": name})["namespaces"]
+    assert found == [[name, "below"]]
+
+
 names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 
 

@@ -2,11 +2,14 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import requests
 
+from falcon_catalog.locations import local_path
 from falcon_catalog.store import open_database
 from tests.catalog.serving import Server
 
@@ -83,6 +86,22 @@ def test_a_registration_is_answered_again(ns: Server) -> None:
     first, second = twice(ns, "POST", "/v1/namespaces/ns/register", body)
     assert first.json() == second.json()
     assert first.headers["ETag"] == second.headers["ETag"]
+
+
+def test_what_a_registered_file_omits_is_in_each_answer(ns: Server) -> None:
+    location = ns.table("t")["metadata-location"]
+    ns.ok("DELETE", T)
+    path = Path(local_path(location))
+    metadata = orjson.loads(path.read_bytes())
+    for field in ("properties", "snapshots", "refs", "metadata-log", "snapshot-log"):
+        metadata.pop(field, None)
+    path.write_bytes(orjson.dumps(metadata))
+    body = {"name": "t", "metadata-location": location}
+    first, second = twice(ns, "POST", "/v1/namespaces/ns/register", body)
+    assert first.json()["metadata"]["snapshots"] == []
+    assert second.json() == first.json()
+    first, second = twice(ns, "POST", f"{T}/unregister")
+    assert second.json()["metadata"] == first.json()["metadata"]
 
 
 def test_views_are_retried_too(ns: Server) -> None:

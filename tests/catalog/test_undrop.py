@@ -1,6 +1,7 @@
 """Dropped tables come back, or go for good: purge, retention, undrop, unregister."""
 
 import json
+import uuid
 from pathlib import Path
 
 import pyarrow as pa
@@ -82,6 +83,15 @@ class TestUndrop:
         assert ns.fails("POST", path)[:2] == (409, "AlreadyExistsException")
         ns.ok("POST", path, {"identifier": {"namespace": ["ns"], "name": "old"}})
         assert ns.ok("GET", "/v1/namespaces/ns/tables/old") == made
+
+    def test_a_retry_is_answered_the_same(self, ns: Server) -> None:
+        ns.table("t")
+        ns.ok("DELETE", T)
+        [entry] = dropped(ns)
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        path = f"{DROPPED}/{entry['id']}/undrop"
+        assert ns.ok("POST", path, headers=headers) == entry
+        assert ns.ok("POST", path, headers=headers) == entry
 
     @pytest.mark.parametrize("body", [None, {}, {"identifier": None}])
     def test_without_a_name_it_gets_its_own(self, ns: Server, body: object) -> None:

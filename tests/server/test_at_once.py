@@ -1,12 +1,17 @@
 """What the event loop answers itself, and that nothing is different for it."""
 
 import socket
+import time
 from typing import Any
 
 import pytest
 import requests
+from waitress.channel import HTTPChannel
 
 from falcon_catalog.api.routes import MANAGEMENT_ROUTES, ROUTES, inline_paths
+from falcon_catalog.server.inline import INLINE
+from falcon_catalog.settings import ServerSettings
+from tests.catalog.serving import looping
 from tests.server.test_saturation import TIMEOUT, Gates, read_answer
 
 EXAMPLES = {
@@ -136,3 +141,28 @@ def read_exactly(client: socket.socket) -> bytes:
     while len(body) < size:
         body += client.recv(min(65536, size - len(body)))
     return body
+
+
+def test_only_the_loop_leaves_a_request_to_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that did so might come when the loop has looked for the last time."""
+
+    def receive_slowly(channel: HTTPChannel) -> None:
+        receive(channel)
+        time.sleep(0.3)  # by now a thread is done with the first request
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        asked.append(INLINE in environ)
+        start_response("200 OK", [("Content-Length", "0")])
+        return [b""]
+
+    receive, asked = HTTPChannel.handle_read, list[bool]()
+    app.may_respond_inline = lambda _method, path: path == "/quick"  # type: ignore[attr-defined]
+    monkeypatch.setattr(HTTPChannel, "handle_read", receive_slowly)
+    with looping(app, ServerSettings()) as url:
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as client:
+            ask(client, "/thread", "/quick")
+            told = b""
+            while told.count(b"200 OK") < 2:
+                told += client.recv(65536)
+    assert asked == [False, False]

@@ -139,6 +139,13 @@ def test_a_body_is_not_read_before_the_token_is_checked(closed: Server, connect:
     assert json.loads(body)["error"]["type"] == "NotAuthorizedException"
 
 
+def test_what_is_rejected_by_its_head_has_a_whole_status_line(closed: Server, connect: Any) -> None:
+    client = connect(int(closed.url.rpartition(":")[2]))
+    client.sendall(b"POST /v1/namespaces HTTP/1.1\r\n" + HEAD + b"Content-Length: 9\r\n\r\n")
+    with client.makefile("rb") as told:
+        assert told.readline() == b"HTTP/1.1 401 Unauthorized\r\n"
+
+
 def test_two_slashes_are_not_one(tmp_path: Any) -> None:
     with serving(tmp_path) as server:
         assert server.call("GET", "/v1/namespaces").status_code == 200

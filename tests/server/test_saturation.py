@@ -195,6 +195,20 @@ def test_what_is_slow_keeps_no_thread_from_others(gates: Gates, connect: Any) ->
     assert gates.server.stop() == 0
 
 
+def test_requests_in_one_breath_keep_count_of_the_busy_threads(
+    tmp_path: Path, program: Any, connect: Any
+) -> None:
+    gates = Gates(tmp_path, program("127.0.0.1:0", "threads=4"))
+    client = connect(gates.port)
+    told = b""
+    for round_ in range(1, 51):  # one thread is not done with a response when another begins
+        client.sendall(b"GET /thread HTTP/1.1\r\nHost: x\r\n\r\n" * 8)
+        while told.count(b"a thread") < 8 * round_:
+            told += client.recv(65536)
+    assert gates.server.stop() == 0
+    assert not [line for line in gates.server.errors if "Exception" in line]
+
+
 def test_a_server_whose_threads_are_all_stalled_is_not_ready(
     tmp_path: Path, program: Any, connect: Any
 ) -> None:

@@ -260,7 +260,10 @@ def _in_use_lock(path: Path) -> Iterator[int]:
 
 def _lock_unfenced(descriptor: int, path: Path) -> bool:
     """Share the lock of a store that is not fenced, or that can be recovered now."""
+    was_fenced = is_fenced(path)
     if not _try(descriptor, fcntl.LOCK_SH):
+        if was_fenced:  # another process is about to recover it
+            return False
         raise StoreError(f"store {path} is being replaced by falcon-catalog restore")
     if not is_fenced(path):
         return True
@@ -282,11 +285,11 @@ def _recover(path: Path) -> None:
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 if busy:
                     return
+        _log.warning("recovered the store after a COMMIT that failed", extra={"store": str(path)})
         with write_lock_path(path).open("r+b") as file:
             file.write(_CLEAR)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"store {path} cannot be recovered: {error}") from error
-    _log.warning("recovered the store after a COMMIT that failed", extra={"store": str(path)})
 
 
 def _try(descriptor: int, how: int) -> bool:
