@@ -122,11 +122,10 @@ class CatalogApp:
         app.add_error_handler(CatalogError, responses.render_catalog_error)
         for path, (resource, _) in ROUTES.items():
             template = with_converters(path)
-            serving = resource()
-            add_route(app, template, serving)
-            add_route(app, template.replace(OPTIONAL, ""), serving)
+            add_route(app, template, resource)
+            add_route(app, template.replace(OPTIONAL, ""), resource)
         for path, (resource, _) in MANAGEMENT_ROUTES.items():
-            add_route(app, with_converters(path), resource())
+            add_route(app, with_converters(path), resource)
         add_route(app, TOKENS_PATH, TokensResource(realm))
         add_route(app, "/v1/config", ConfigResource(warehouses, ENDPOINTS))
         add_route(app, "/health/live", LiveResource())

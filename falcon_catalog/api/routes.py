@@ -14,21 +14,17 @@ from falcon_catalog.api.namespaces import (
     NamespacesResource,
 )
 from falcon_catalog.api.operations import OPERATIONS, Operation
+from falcon_catalog.api.responses import send_table, send_view
 from falcon_catalog.api.scans import PlanResource, PlansResource, ScanTasksResource
 from falcon_catalog.api.tables import (
-    RegisterTableResource,
-    RenameTableResource,
     TableResource,
-    TablesResource,
     TransactionResource,
     UnregisterTableResource,
 )
-from falcon_catalog.api.views import (
-    RegisterViewResource,
-    RenameViewResource,
-    ViewResource,
-    ViewsResource,
-)
+from falcon_catalog.api.tabulars import RegisterResource, RenameResource, TabularsResource
+from falcon_catalog.api.views import ViewResource
+from falcon_catalog.catalog import tables, views
+from falcon_catalog.catalog.tabulars import TABLE, VIEW
 
 _NAMESPACE = "/v1/{prefix}/namespaces/{namespace}"
 _TABLE = f"{_NAMESPACE}/tables/{{table}}"
@@ -37,43 +33,49 @@ OPTIONAL = "/{prefix:name}"  # without it a route is of the default warehouse
 
 # The routes of the specification, as it spells them, and its name for what each verb does.
 # getConfig advertises exactly these.
-ROUTES: dict[str, tuple[type, Mapping[str, str]]] = {
+ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
     "/v1/{prefix}/namespaces": (
-        NamespacesResource,
+        NamespacesResource(),
         {"GET": "listNamespaces", "POST": "createNamespace"},
     ),
     _NAMESPACE: (
-        NamespaceResource,
+        NamespaceResource(),
         {"GET": "loadNamespaceMetadata", "HEAD": "namespaceExists", "DELETE": "dropNamespace"},
     ),
-    f"{_NAMESPACE}/properties": (NamespacePropertiesResource, {"POST": "updateProperties"}),
-    f"{_NAMESPACE}/tables": (TablesResource, {"GET": "listTables", "POST": "createTable"}),
+    f"{_NAMESPACE}/properties": (NamespacePropertiesResource(), {"POST": "updateProperties"}),
+    f"{_NAMESPACE}/tables": (
+        TabularsResource(TABLE, tables.create, send_table),
+        {"GET": "listTables", "POST": "createTable"},
+    ),
     _TABLE: (
-        TableResource,
+        TableResource(),
         {"GET": "loadTable", "HEAD": "tableExists", "POST": "updateTable", "DELETE": "dropTable"},
     ),
-    f"{_TABLE}/unregister": (UnregisterTableResource, {"POST": "unregisterTable"}),
-    f"{_TABLE}/plan": (PlansResource, {"POST": "planTableScan"}),
+    f"{_TABLE}/unregister": (UnregisterTableResource(), {"POST": "unregisterTable"}),
+    f"{_TABLE}/plan": (PlansResource(), {"POST": "planTableScan"}),
     f"{_TABLE}/plan/{{plan-id}}": (
-        PlanResource,
+        PlanResource(),
         {"GET": "fetchPlanningResult", "DELETE": "cancelPlanning"},
     ),
-    f"{_TABLE}/tasks": (ScanTasksResource, {"POST": "fetchScanTasks"}),
-    f"{_TABLE}/credentials": (CredentialsResource, {"GET": "loadCredentials"}),
-    f"{_TABLE}/sign": (SignResource, {"POST": "signRequest"}),
-    f"{_TABLE}/metrics": (MetricsResource, {"POST": "reportMetrics"}),
-    f"{_NAMESPACE}/register": (RegisterTableResource, {"POST": "registerTable"}),
-    "/v1/{prefix}/tables/rename": (RenameTableResource, {"POST": "renameTable"}),
-    f"{_NAMESPACE}/views": (ViewsResource, {"GET": "listViews", "POST": "createView"}),
+    f"{_TABLE}/tasks": (ScanTasksResource(), {"POST": "fetchScanTasks"}),
+    f"{_TABLE}/credentials": (CredentialsResource(), {"GET": "loadCredentials"}),
+    f"{_TABLE}/sign": (SignResource(), {"POST": "signRequest"}),
+    f"{_TABLE}/metrics": (MetricsResource(), {"POST": "reportMetrics"}),
+    f"{_NAMESPACE}/register": (RegisterResource(TABLE, send_table), {"POST": "registerTable"}),
+    "/v1/{prefix}/tables/rename": (RenameResource(TABLE), {"POST": "renameTable"}),
+    f"{_NAMESPACE}/views": (
+        TabularsResource(VIEW, views.create, send_view),
+        {"GET": "listViews", "POST": "createView"},
+    ),
     _VIEW: (
-        ViewResource,
+        ViewResource(),
         {"GET": "loadView", "HEAD": "viewExists", "POST": "replaceView", "DELETE": "dropView"},
     ),
-    f"{_NAMESPACE}/register-view": (RegisterViewResource, {"POST": "registerView"}),
-    "/v1/{prefix}/views/rename": (RenameViewResource, {"POST": "renameView"}),
-    f"{_NAMESPACE}/functions": (FunctionsResource, {"GET": "listFunctions"}),
-    f"{_NAMESPACE}/functions/{{function}}": (FunctionResource, {"GET": "loadFunction"}),
-    "/v1/{prefix}/transactions/commit": (TransactionResource, {"POST": "commitTransaction"}),
+    f"{_NAMESPACE}/register-view": (RegisterResource(VIEW, send_view), {"POST": "registerView"}),
+    "/v1/{prefix}/views/rename": (RenameResource(VIEW), {"POST": "renameView"}),
+    f"{_NAMESPACE}/functions": (FunctionsResource(), {"GET": "listFunctions"}),
+    f"{_NAMESPACE}/functions/{{function}}": (FunctionResource(), {"GET": "loadFunction"}),
+    "/v1/{prefix}/transactions/commit": (TransactionResource(), {"POST": "commitTransaction"}),
 }
 ENDPOINTS = [
     "GET /v1/config",
@@ -83,12 +85,12 @@ ENDPOINTS = [
 
 # What the specification does not have: for operators, and not advertised.
 _WAREHOUSE = "/management/v1/warehouses/{warehouse}"
-MANAGEMENT_ROUTES: dict[str, tuple[type, Mapping[str, str]]] = {
-    f"{_WAREHOUSE}/dropped": (DroppedResource, {"GET": "listDropped"}),
-    f"{_WAREHOUSE}/dropped/{{dropped}}/undrop": (UndropResource, {"POST": "undrop"}),
-    f"{_WAREHOUSE}/metrics": (MetricsReportsResource, {"GET": "listMetricsReports"}),
+MANAGEMENT_ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
+    f"{_WAREHOUSE}/dropped": (DroppedResource(), {"GET": "listDropped"}),
+    f"{_WAREHOUSE}/dropped/{{dropped}}/undrop": (UndropResource(), {"POST": "undrop"}),
+    f"{_WAREHOUSE}/metrics": (MetricsReportsResource(), {"GET": "listMetricsReports"}),
     f"{_WAREHOUSE}/namespaces/{{namespace}}/functions/{{function}}": (
-        ManagedFunctionResource,
+        ManagedFunctionResource(),
         {"PUT": "putFunction", "DELETE": "dropFunction"},
     ),
 }

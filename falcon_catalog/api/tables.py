@@ -5,57 +5,35 @@ from typing import Any
 import falcon
 from falcon import Request, Response
 
-from falcon_catalog.api.request_log import note, note_rename, note_tables
+from falcon_catalog.api.request_log import note_tables
 from falcon_catalog.api.requests import (
     read_flag,
-    read_metadata_location,
     read_object,
     read_objects,
-    read_page,
 )
 from falcon_catalog.api.responses import (
     inline_only_if,
     is_unchanged,
     send_commit,
-    send_page,
     send_table,
     send_unchanged,
     table_tag,
     tag_response,
 )
-from falcon_catalog.catalog import commits, tables, tabulars
+from falcon_catalog.api.tabulars import TabularResource
+from falcon_catalog.catalog import commits, tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.commits import Change
 from falcon_catalog.catalog.metadata_cache import Snapshots
 from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.identifiers import Namespace, TableIdentifier, check_name
+from falcon_catalog.identifiers import TableIdentifier
 
 
-class TablesResource:
-    """``/v1/{prefix}/namespaces/{namespace}/tables``."""
-
-    def on_get(self, req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
-        """List the tables of a namespace."""
-        page = read_page(req)
-        send_page(
-            resp,
-            "identifiers",
-            tabulars.list_(call, TABLE, namespace, page),
-            page,
-            name=str,
-            show=lambda name: TableIdentifier(namespace, name).as_json(),
-        )
-
-    def on_post(self, req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
-        """Create a table, or stage its creation."""
-        body = read_object(req)
-        note(req, table=body.get("name"))
-        send_table(req, resp, tables.create(call, namespace, body))
-
-
-class TableResource:
+class TableResource(TabularResource):
     """``/v1/{prefix}/namespaces/{namespace}/tables/{table}``."""
+
+    kind = TABLE
 
     def on_get(self, req: Request, resp: Response, call: Call, identifier: TableIdentifier) -> None:
         """Load a table, unless the client has its present state."""
@@ -68,13 +46,6 @@ class TableResource:
         metadata = call.warehouse.metadata
         inline_only_if(metadata.holds(row, snapshots), req)
         send_table(req, resp, metadata.load(call.warehouse.files, row, snapshots), tag=tag)
-
-    def on_head(
-        self, _req: Request, resp: Response, call: Call, identifier: TableIdentifier
-    ) -> None:
-        """Return whether a table exists."""
-        tabulars.find(call, TABLE, identifier)
-        resp.status = falcon.HTTP_204
 
     def on_post(
         self, req: Request, resp: Response, call: Call, identifier: TableIdentifier
@@ -100,32 +71,6 @@ class UnregisterTableResource:
     ) -> None:
         """Remove a table from the catalog, so that another catalog can register it."""
         send_commit(req, resp, tabulars.unregister(call, TABLE, identifier))
-
-
-class RenameTableResource:
-    """``/v1/{prefix}/tables/rename``."""
-
-    def on_post(self, req: Request, resp: Response, call: Call) -> None:
-        """Rename a table."""
-        body = read_object(req)
-        source = TableIdentifier.of(body.get("source"))
-        destination = TableIdentifier.of(body.get("destination"))
-        note_rename(req, source, destination)
-        tabulars.rename(call, TABLE, source, destination)
-        resp.status = falcon.HTTP_204
-
-
-class RegisterTableResource:
-    """``/v1/{prefix}/namespaces/{namespace}/register``."""
-
-    def on_post(self, req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
-        """Add a table that exists as files."""
-        body = read_object(req)
-        note(req, table=body.get("name"))
-        identifier = TableIdentifier(namespace, check_name(body.get("name"), "table"))
-        location, overwrite = read_metadata_location(body), tables.read_flag(body, "overwrite")
-        registered = tabulars.register(call, TABLE, identifier, location, overwrite=overwrite)
-        send_table(req, resp, registered)
 
 
 class TransactionResource:
