@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from falcon_catalog.catalog import namespaces
+from falcon_catalog.catalog import idempotency, namespaces
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, NoSuchFunctionError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
@@ -69,6 +69,7 @@ def drop(call: Call, identifier: TableIdentifier) -> None:
     """
     with call.warehouse.store.write() as tx:
         rows.delete(tx, _require(tx, call, identifier).id)
+        idempotency.record(tx, call, {})
 
 
 def _require(tx: Transaction, call: Call, identifier: TableIdentifier) -> FunctionRow:

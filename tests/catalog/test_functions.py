@@ -1,7 +1,9 @@
 """Functions: put, listed, loaded, dropped."""
 
 import copy
+import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -322,3 +324,16 @@ def test_a_bad_name_is_refused(ns: Server, name: str) -> None:
     status, _, message = ns.fails("PUT", f"{MANAGED}/ns/functions/{name}", ADD_ONE)
     assert status == 400
     assert message.startswith("Invalid function name")
+
+
+def test_twins_that_drop_a_function_are_answered_the_same(ns: Server) -> None:
+    for _ in range(5):
+        put(ns, "add_one")
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        path = f"{MANAGED}/ns/functions/add_one"
+
+        def drop(_: int, headers: dict[str, str] = headers, path: str = path) -> int:
+            return ns.call("DELETE", path, headers=headers).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(drop, range(8))) == [204] * 8
