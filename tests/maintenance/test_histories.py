@@ -15,6 +15,8 @@ from tests.maintenance.histories.checks import live
 from tests.maintenance.histories.story import tell
 from tests.maintenance.lake import Lake
 
+pytestmark = pytest.mark.slow
+
 COUNT = int(os.environ.get("HISTORIES", "12"))
 SEEDS = [int(os.environ["HISTORY"])] if "HISTORY" in os.environ else range(COUNT)
 

@@ -116,6 +116,7 @@ def test_a_variable_that_a_target_has_no_use_for_is_an_error(make: Make) -> None
     )
 
 
+@pytest.mark.slow
 def test_a_day_goes_through_the_targets(make: Make, stack: Any) -> None:
     assert stack.catalog in make("start").stdout
     assert "running" in make("status").stdout

@@ -14,6 +14,8 @@ import requests
 
 from jobs.stack import processes
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_starts_once_answers_and_stops(stack: Any) -> None:
     started = stack.do("start").stdout

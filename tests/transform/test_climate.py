@@ -11,6 +11,8 @@ import pytest
 from jobs.lake.tables import ALERTS, STATIONS
 from tests.transform.lake import Lake, Row, at, hours, station, utc
 
+pytestmark = pytest.mark.slow
+
 FIRST, YEARS = dt.date(2011, 12, 20), 2
 DAY = dt.timedelta(days=1)
 
