@@ -36,7 +36,7 @@ def test_an_hour_and_a_day_started_at_once_are_built_one_after_the_other(
     assert first["finished_at"] <= second["started_at"]
     for pipeline, _ in both:
         assert re.search(r"dbt: \d+ of \d+, fct_daily_station_weather", pipeline.output.read_text())
-        assert "weather.observations is warn: its newest row is of 2013-07-0" in (
+        assert "source freshness: weather.observations is warn (newest row 2013-07-0" in (
             pipeline.output.read_text()
         )
 
