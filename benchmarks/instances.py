@@ -30,7 +30,7 @@ class Instances:
 
     def start(self, stdout: int) -> "subprocess.Popen[str]":
         """Start one."""
-        one = subprocess.Popen(  # noqa: S603 - what we are told to run
+        one = subprocess.Popen(  # noqa: S603 - a command from the command line
             self._command, pass_fds=[_FIRST_DESCRIPTOR], stdout=stdout, text=True
         )
         self._processes[one.pid] = one
@@ -62,7 +62,7 @@ class Instances:
 
 
 def main(number: str, address: str, *command: str) -> int:
-    """Run so many processes until they are told to stop."""
+    """Run that many processes until they get a signal to stop."""
     listener = _listen(address)
     if listener.fileno() != _FIRST_DESCRIPTOR:
         os.dup2(listener.fileno(), _FIRST_DESCRIPTOR)
