@@ -129,12 +129,12 @@ def _publish(call: Call, staged: Sequence[Staged], answer: JSON | None = None) -
         with _new_files(call.warehouse, changed) as files:
             try:
                 with call.warehouse.store.write() as tx:
-                    for each in changed:
+                    for each in staged:  # what does not change must not have changed, either
                         _set_pointer(tx, call, each)
                     idempotency.record(tx, call, answer)
                     files.reachable = True
             except OutcomeUnknownError:
-                if not _stored_after_all(call, changed):
+                if not _stored_after_all(call, staged):
                     raise
         for each in changed:
             if each.row is not None:

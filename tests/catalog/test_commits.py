@@ -264,6 +264,39 @@ class TestAtOnce:
         assert (catalog.counters.commits, catalog.counters.retries) == (1, 1)
         assert len(metadata_files(ns)) == 3  # the overtaken attempt took its own back
 
+    def test_a_table_that_a_transaction_only_requires_must_not_change_meanwhile(
+        self, ns: Server, inside: pytest.MonkeyPatch
+    ) -> None:
+        ns.table("t")
+        ns.table("required")
+        catalog = ns.app.warehouses[0]
+        write = catalog.files.write
+        required = "/v1/namespaces/ns/tables/required"
+        with serving(ns.folder) as other:
+
+            def overtaken(location: str, *pieces: bytes) -> None:
+                inside.undo()
+                other.ok("POST", required, append(7, parent=None))
+                write(location, *pieces)
+
+            inside.setattr(catalog.files, "write", overtaken)
+            empty = {"type": "assert-ref-snapshot-id", "ref": "main", "snapshot-id": None}
+            changes = [
+                {
+                    "identifier": {"namespace": ["ns"], "name": "required"},
+                    "requirements": [empty],
+                    "updates": [],
+                },
+                {
+                    "identifier": {"namespace": ["ns"], "name": "t"},
+                    "requirements": [],
+                    "updates": [set_properties(a="b")],
+                },
+            ]
+            told = ns.fails("POST", "/v1/transactions/commit", {"table-changes": changes})
+        assert told[:2] == (409, "CommitFailedException")
+        assert "a" not in ns.ok("GET", T)["metadata"].get("properties", {})
+
     def test_writers_of_several_servers_all_succeed(self, ns: Server) -> None:
         ns.table("t")
         with serving(ns.folder) as other:
