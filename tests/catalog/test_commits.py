@@ -11,6 +11,7 @@ import pytest
 from falcon_catalog.store.database import OutcomeUnknownError
 from falcon_catalog.store.sqlite.writer import Writer
 from tests.catalog.serving import Server, serving
+from tests.scenarios import steps
 
 T = "/v1/namespaces/ns/tables/t"
 TRANSACTION = "/v1/transactions/commit"
@@ -276,7 +277,7 @@ class TestAtOnce:
 
             def overtaken(location: str, *pieces: bytes) -> None:
                 inside.undo()
-                other.ok("POST", required, append(7, parent=None))
+                other.ok("POST", required, steps.append(7, parent=None))
                 write(location, *pieces)
 
             inside.setattr(catalog.files, "write", overtaken)
