@@ -166,8 +166,10 @@ def access_log(server: Server) -> Iterator[list[str]]:
 
 
 class TestAccessLog:
+    """Where lines are compared in order one process serves: each writes its own in batches."""
+
     def test_each_request_is_one_line_of_json(self, start: Start) -> None:
-        ns = start(apart=True, log__format="json")
+        ns = start(apart=True, processes=1, log__format="json")
         ns.namespace("ns")
         ns.table("t")
         with access_log(ns) as lines:
@@ -198,7 +200,7 @@ class TestAccessLog:
         assert unknown["status"] == 404
 
     def test_each_request_is_one_line_of_pairs(self, start: Start) -> None:
-        server = start(apart=True)
+        server = start(apart=True, processes=1)
         server.namespace("ns")
         with access_log(server) as lines:
             for name in ("a%22%20b%0A", "none%20such"):
@@ -236,7 +238,7 @@ class TestAccessLog:
         assert metrics(server)["falcon_catalog_requests_total listNamespaces 200"] == 1
 
     def test_what_a_body_names_is_told(self, start: Start) -> None:
-        ns = start(apart=True, log__format="json")
+        ns = start(apart=True, processes=1, log__format="json")
         schema = {"type": "struct", "fields": []}
         view = {
             "name": "v",
@@ -296,7 +298,7 @@ class TestAccessLog:
         ]
 
     def test_a_name_in_a_body_makes_no_line_of_its_own(self, start: Start) -> None:
-        ns = start(apart=True)
+        ns = start(apart=True, processes=1)
         ns.namespace("ns")
         bodies: list[dict[str, Any]] = [
             {"name": 'a\nlevel=error message="b'},

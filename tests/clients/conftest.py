@@ -50,7 +50,10 @@ class Lake:
 
     @property
     def requests(self) -> list[str]:
-        """Verb and raw path of each request, without its query, as the access log has them."""
+        """Verb and raw path of each request, without its query, as the access log has them.
+
+        Those that one process answered are in order.
+        """
         lines = map(json.loads, self._server.log[self._forgotten :].splitlines())
         return [line["message"] for line in lines if line["logger"] == "falcon_catalog.access"]
 
