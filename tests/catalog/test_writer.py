@@ -450,6 +450,21 @@ def test_a_fenced_store_is_written_by_no_process_until_it_is_recovered(
     assert marks(database.path) - {"unknown"} == {"before", "later"}
 
 
+def test_a_fence_that_cannot_be_read_now_ends_no_process(database: SqliteDatabase) -> None:
+    assert together(database, mark("before")) == [None]
+    lock = locks.write_lock_path(database.path)
+    aside = lock.rename(lock.with_name("aside"))
+    lock.symlink_to(lock)
+    with pytest.raises(OSError, match="symbolic links"):
+        locks.is_fenced(database.path)
+    assert database.broken is None
+    aside.rename(lock)
+    other = open_database(f"sqlite:///{database.path}")
+    fail_a_commit(other)
+    other.close()
+    assert "a COMMIT failed in another process" in str(database.broken)
+
+
 def test_who_must_wait_for_a_fenced_store_goes_on_once_it_is_closed(
     database: SqliteDatabase, other: subprocess.Popen[str]
 ) -> None:
