@@ -5,7 +5,7 @@ import contextlib
 from falcon_catalog import rules
 from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.commit_locks import CommitLocks
-from falcon_catalog.catalog.metadata_cache import MetadataCache
+from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount, MountedFiles, Root, roots_of
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
@@ -93,7 +93,7 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
         mount.absence()  # logged, if the storage is not there
     metadata = MetadataCache(settings.cache.documents_bytes)
     manifests = ManifestCache(settings.cache.manifests_bytes)
-    commit_locks, counters = CommitLocks(), Counters()
+    last_commits, commit_locks, counters = LastCommits(), CommitLocks(), Counters()
     metrics.cache_hits.poll(lambda: metadata.hits)
     metrics.cache_misses.poll(lambda: metadata.misses)
     metrics.cache_bytes.poll(lambda: metadata.used_bytes)
@@ -110,6 +110,7 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
             files=MountedFiles(files, mount),
             mount=mount,
             metadata=metadata,
+            last_commits=last_commits,
             manifests=manifests,
             commit_locks=commit_locks,
             plans=plans,

@@ -73,19 +73,23 @@ def swap(
     *,
     old: str,
     new: str,
-    location_key: str,
+    location_key: str | None,
     uuid: str,
 ) -> bool:
     """Point at ``new`` if ``old`` is still the pointer: the compare-and-swap of a commit.
 
     The name must be the same, too: what was renamed meanwhile is no longer what was asked for.
+    ``location_key`` is None if it stays: its index need not be written then.
     """
+    moved = () if location_key is None else (location_key,)
     changed = tx.change(
-        "UPDATE tabulars SET metadata_location = ?, location_key = ?, uuid = ?, updated_at = ?"
+        f"UPDATE tabulars SET {'location_key = ?, ' if moved else ''}"  # noqa: S608 - only marks
+        "metadata_location = ?, uuid = ?, updated_at = ?"
         " WHERE id = ? AND metadata_location = ? AND name = ? AND namespace_id ="
         " (SELECT id FROM namespaces WHERE warehouse_id = ? AND path = ?)",
         (
-            *(new, location_key, uuid, tx.now, tabular_id, old),
+            *moved,
+            *(new, uuid, tx.now, tabular_id, old),
             *(identifier.name, warehouse_id, identifier.namespace.path),
         ),
     )
