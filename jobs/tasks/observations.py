@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs import config
-from jobs.nws.client import NotFound, WeatherClient, WeatherError
+from jobs.nws.client import WeatherClient
+from jobs.nws.errors import NotFound, WeatherError
 from jobs.parse.records import Reject, parse_station
 from jobs.targets import read_json, write_json
 from jobs.tasks.base import PeriodTask, WeatherTask, log
