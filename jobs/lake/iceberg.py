@@ -57,9 +57,25 @@ class Loaded:
     rows_changed: int
 
     @classmethod
-    def nothing(cls, table: Table, load_id: str) -> "Loaded":
-        """Return the result of a load without rows."""
-        return _loaded(table, table.current_snapshot(), load_id)
+    def of(
+        cls,
+        table: Table,
+        snapshot: Snapshot | None,
+        load_id: str,
+        rows_in: int = 0,
+        difference: Difference | None = None,
+    ) -> "Loaded":
+        """Return the result of a load, which without a difference changed nothing."""
+        return cls(
+            table=".".join(table.name()),
+            table_uuid=str(table.metadata.table_uuid),
+            snapshot_id=snapshot.snapshot_id if snapshot is not None else None,
+            load_id=load_id,
+            committed=difference is not None and not difference.empty,
+            rows_in=rows_in,
+            rows_new=difference.new.num_rows if difference else 0,
+            rows_changed=difference.changed.num_rows if difference else 0,
+        )
 
 
 def load(
@@ -108,7 +124,7 @@ def _attempt(
     table = ensure(catalog, definition)
     earlier = find_load(table, load_id)
     if earlier is not None or not rows.num_rows:
-        return _loaded(table, earlier or table.current_snapshot(), load_id, rows.num_rows)
+        return Loaded.of(table, earlier or table.current_snapshot(), load_id, rows.num_rows)
     covered = scope or AlwaysTrue()
     stored = table.scan(row_filter=covered).to_arrow()
     first = min((one.timestamp_ms for one in table.metadata.snapshots), default=None)
@@ -129,7 +145,7 @@ def _attempt(
             with table.update_schema(allow_incompatible_changes=True) as update:
                 for name in late:
                     update.update_column(name, required=True)
-    return _loaded(table, table.current_snapshot(), load_id, rows.num_rows, difference)
+    return Loaded.of(table, table.current_snapshot(), load_id, rows.num_rows, difference)
 
 
 def ensure(catalog: Catalog, definition: Definition) -> Table:
@@ -188,22 +204,3 @@ def _schema(columns: Iterable[pa.Field]) -> Schema:
 
 def _field_id(number: int) -> dict[bytes, bytes]:
     return {b"PARQUET:field_id": str(number).encode()}
-
-
-def _loaded(
-    table: Table,
-    snapshot: Snapshot | None,
-    load_id: str,
-    rows_in: int = 0,
-    difference: Difference | None = None,
-) -> Loaded:
-    return Loaded(
-        table=".".join(table.name()),
-        table_uuid=str(table.metadata.table_uuid),
-        snapshot_id=snapshot.snapshot_id if snapshot is not None else None,
-        load_id=load_id,
-        committed=difference is not None and not difference.empty,
-        rows_in=rows_in,
-        rows_new=difference.new.num_rows if difference else 0,
-        rows_changed=difference.changed.num_rows if difference else 0,
-    )

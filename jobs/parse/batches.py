@@ -100,11 +100,6 @@ class Tally:
         reason = f"{kind}: {rest.split()[0]}" if out_of_range else kind[:60]
         self.reasons[f"{one.kind}: {reason}"] += 1
 
-    def take_rejects(self) -> list[Reject]:
-        """Hand over the rejects, which are many of them when much is wrong."""
-        rejects, self.rejects = self.rejects, []
-        return rejects
-
     def notice(self, kind: Any, feature: Any) -> None:
         """Keep what is new in a record, with the first example of it."""
         for drift, value in notice(kind, properties_of(feature)):

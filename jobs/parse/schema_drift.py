@@ -75,11 +75,6 @@ def unit_is_known(code: str) -> bool:
     return unit_name(code) in UNITS
 
 
-def flag_is_known(flag: str) -> bool:
-    """Return whether a quality-control flag is one of MADIS."""
-    return flag.removeprefix("qc:") in QC_CODES
-
-
 def clouds_are_known(layers: Any) -> bool:
     """Return whether nothing is new in an observation's cloud layers."""
     return not any(_clouds("", layers))
@@ -112,7 +107,7 @@ def _quantity(path: str, value: Any) -> Iterator[tuple[Drift, Any]]:
     unit, flag = value.get("unitCode"), value.get("qualityControl")
     if isinstance(unit, str) and not unit_is_known(unit):
         yield Drift("new_unit", path, unit), value
-    if isinstance(flag, str) and not flag_is_known(flag):
+    if isinstance(flag, str) and flag.removeprefix("qc:") not in QC_CODES:
         yield Drift("new_code", f"{path}.qualityControl", flag), value
 
 

@@ -119,7 +119,8 @@ class Load(PeriodTask):
     def leave(self) -> None:
         """Write the checkpoint of a period that the service no longer has."""
         table = iceberg.ensure(self.open(), self.definition)
-        nothing = Loaded.nothing(table, f"{self.definition.name}/{self.period}/unavailable")
+        load_id = f"{self.definition.name}/{self.period}/unavailable"
+        nothing = Loaded.of(table, table.current_snapshot(), load_id)
         checkpoint = checkpoint_of([nothing], Tally(), 0.0) | {"status": "unavailable"}
         write_json(self.path(), checkpoint)
         self.progress("unavailable: nothing is requested", 100)
@@ -238,7 +239,8 @@ def day_loads(task: WeatherTask, date: dt.date, days: int) -> list[Load]:
 def quarantine(catalog: Catalog, tally: Tally, load_id: str) -> None:
     """Load rejects into ``weather.quarantine``, and schema drift into ``weather.schema_drift``."""
     now = dt.datetime.now(dt.UTC)
-    rejects = {(one.kind, one.reason, one.raw_json): one for one in tally.take_rejects()}
+    rejects = {(one.kind, one.reason, one.raw_json): one for one in tally.rejects}
+    tally.rejects = []
     if rejects:
         rows = [
             {
