@@ -109,7 +109,7 @@ def _show(state: State, uri: str) -> None:
 
 
 def _configure(state: State, uri: str) -> None:
-    """Set the pipeline's settings, for this process and the ones it starts."""
+    """Set the pipeline's settings for this process and its children."""
     os.environ.update(
         {
             "WEATHER_DATA_DIR": str(state.weather),

@@ -97,7 +97,7 @@ def load(
             compared. None covers the table.
 
     Raises:
-        CommitFailedException: other writers won every one of many races.
+        CommitFailedException: other writers committed first, in every one of many attempts.
     """
     lost: Exception | None = None
     for attempt in range(_TRIES):
@@ -149,7 +149,7 @@ def _attempt(
 
 
 def ensure(catalog: Catalog, definition: Definition) -> Table:
-    """Load a table; make it, its namespace or its missing columns first when there are none."""
+    """Return a table; create the table, its namespace or its columns if they are missing."""
     try:
         table = catalog.load_table(definition.name)
     except NoSuchTableError:
@@ -181,7 +181,7 @@ def ensure(catalog: Catalog, definition: Definition) -> Table:
 
 
 def find_load(table: Table, load_id: str) -> Snapshot | None:
-    """Find the snapshot that made a load, among the current snapshot and its ancestors."""
+    """Return the snapshot of a load, among the current one and its ancestors."""
     for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
         if snapshot.summary is not None and snapshot.summary.get(LOAD_ID) == load_id:
             return snapshot

@@ -46,8 +46,8 @@ def rewrite_manifests(
 
     Raises:
         RefusedError: there is no such branch.
-        LostRaceError: other writers won every one of many races.
-        OutcomeUnknownError: the catalog did not say whether the commit arrived.
+        LostRaceError: other writers committed first, in every one of many attempts.
+        OutcomeUnknownError: the commit may have arrived.
     """
     reader = Reader()
     for _ in range(_RACES):

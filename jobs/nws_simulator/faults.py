@@ -73,7 +73,7 @@ class Faults:
         self._lock = threading.Lock()
 
     def choose(self, url: str) -> frozenset[str]:
-        """Choose what a request for `url` (path and query) meets: at most one answer fault."""
+        """Return the faults of a request for `url` (path and query): at most one answer fault."""
         with self._lock:
             if self._script:
                 return self._script.popleft()
@@ -88,15 +88,15 @@ class Faults:
             return frozenset({answers[0]})
 
     def generator(self, key: str) -> random.Random:
-        """Make the random generator that belongs to a key."""
+        """Return the random generator of a key."""
         return random.Random(f"{self._seed} {key}")  # noqa: S311 - faults are no secret
 
 
 def parse(spec: str) -> dict[str, float]:
-    """Read "throttle=0.1,unsorted" into chances; a bare name means always.
+    """Return the chances of "throttle=0.1,unsorted"; a bare name means always.
 
     Raises:
-        ValueError: an unknown fault or something that is no number.
+        ValueError: an unknown fault or an invalid number.
     """
     chances = {}
     for item in filter(None, (part.strip() for part in spec.split(","))):
@@ -110,7 +110,7 @@ def parse(spec: str) -> dict[str, float]:
 
 
 def names(entry: str) -> frozenset[str]:
-    """Split "throttle" or "unsorted+strings" into known names.
+    """Return the names of "throttle" or "unsorted+strings".
 
     Raises:
         ValueError: one of them is unknown.

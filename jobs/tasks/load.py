@@ -32,7 +32,7 @@ MAX_ROWS = 250_000
 
 
 def connect() -> Catalog:
-    """Connect to the catalog of the [catalog] settings."""
+    """Return the catalog of the [catalog] settings."""
     settings = config.settings().catalog
     return rest.connect(
         settings.uri, settings.warehouse, settings.token, settings.credential, settings.timeout
@@ -89,7 +89,7 @@ class Load(PeriodTask):
         raise NotImplementedError
 
     def open(self) -> Catalog:
-        """Connect, and create the tables that are missing: the marts need them even if empty."""
+        """Return the catalog with the tables created, which the marts need even if empty."""
         catalog = connect()
         for definition in (self.definition, QUARANTINE, SCHEMA_DRIFT):
             iceberg.ensure(catalog, definition)
