@@ -75,6 +75,14 @@ def read_objects(body: Mapping[str, Any], name: str, *, required: bool) -> list[
     return value
 
 
+def read_boolean(body: Mapping[str, Any], name: str) -> bool:
+    """Return a boolean field of a request's body; absent and null are false."""
+    value = body.get(name)
+    if not isinstance(value, bool | None):
+        raise BadRequestError(f"Invalid {name}: {show(value)} is not true or false")
+    return bool(value)
+
+
 def read_metadata_location(body: Mapping[str, Any]) -> str:
     """Return the location of the metadata file that a register request names."""
     location = body.get("metadata-location")
