@@ -3,7 +3,7 @@
 Local files need neither credentials nor signatures; access is controlled by file permissions.
 """
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from falcon_catalog.catalog import tabulars
 from falcon_catalog.catalog.call import Call
@@ -11,6 +11,7 @@ from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata.json_fields import (
+    JSON,
     array_of,
     as_object,
     as_text,
@@ -18,8 +19,6 @@ from falcon_catalog.metadata.json_fields import (
     optional,
     required,
 )
-
-JSON = dict[str, Any]
 
 _METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE", "PATCH", "OPTIONS")
 
@@ -37,10 +36,7 @@ def vend(call: Call, identifier: TableIdentifier) -> list[JSON]:
 def sign(call: Call, identifier: TableIdentifier, request: JSON) -> NoReturn:
     """Refuse to sign a request to an object store: no table's files lie in one.
 
-    Args:
-        call: the request.
-        identifier: the table.
-        request: a RemoteSignRequest of the REST specification.
+    ``request`` is a RemoteSignRequest of the REST specification.
 
     Raises:
         NoSuchTableError: no table has this name.

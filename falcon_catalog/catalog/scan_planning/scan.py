@@ -14,13 +14,19 @@ from falcon_catalog.catalog.scan_planning.manifests import PartitionField, Spec
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns, transforms
 from falcon_catalog.metadata.defaults import with_defaults
-from falcon_catalog.metadata.json_fields import array_of, as_boolean, as_long, as_text, optional
+from falcon_catalog.metadata.json_fields import (
+    JSON,
+    array_of,
+    as_boolean,
+    as_long,
+    as_text,
+    optional,
+)
 from falcon_catalog.metadata.types import Type
 
 _WHERE = "plan request"
 _ALL = "*"
 _NO_COLUMN = -1
-JSON = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import orjson
 
@@ -30,10 +29,10 @@ from falcon_catalog.errors import (
     ServiceUnavailableError,
 )
 from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import plans
 from falcon_catalog.store.database import Transaction
 
-JSON = dict[str, Any]
 _log = logging.getLogger(__name__)
 _TOKEN_BYTES = 24
 _LEASE_PARTS = 3  # how often a worker renews its lease while it lasts
@@ -42,10 +41,7 @@ _LEASE_PARTS = 3  # how often a worker renews its lease while it lasts
 def submit(call: Call, identifier: TableIdentifier, request: JSON) -> JSON:
     """Plan a scan; return a PlanTableScanResult, ``completed`` or ``submitted``.
 
-    Args:
-        call: the request.
-        identifier: the table to scan.
-        request: a PlanTableScanRequest of the REST specification.
+    ``request`` is a PlanTableScanRequest of the REST specification.
 
     Raises:
         NoSuchTableError: the table does not exist.
@@ -237,13 +233,13 @@ def _lease(warehouse: Warehouse, tx: Transaction) -> dict[str, int]:
 
 
 def _finish(warehouse: Warehouse, plan_id: str, worker: str, error: CatalogError | None) -> None:
-    body = error and {"message": error.message, "type": error.type, "code": error.status}
+    body = None if error is None else orjson.dumps(error.as_json()["error"]).decode()
     with warehouse.store.write() as tx:
         plans.finish(
             tx,
             plan_id,
             worker,
             status="completed" if error is None else "failed",
-            error=orjson.dumps(body).decode() if body else None,
+            error=body,
             expires_at=tx.now + warehouse.plans.limits.keep_ms,
         )
