@@ -43,12 +43,8 @@ class Answer:
         self._expect(*(statuses or (200,)))
         return self._read_object()
 
-    def empty(self) -> None:
-        """Expect a 204 without a body."""
-        self.status_only(204)
-
-    def status_only(self, status: int) -> None:
-        """Expect a status, and no body."""
+    def empty(self, status: int = 204) -> None:
+        """Expect a status without a body."""
         self._expect(status)
         self.expect_no_content()
 
