@@ -33,10 +33,8 @@ _MOMENTS = 5
 _REPORT_EVERY = 1000
 
 
-def backup(
-    path: Path, destination: Path, settings: Settings, files: FileIO, progress: Progress
-) -> Manifest:
-    """Back up the store at ``path`` into the new folder ``destination``.
+def backup(settings: Settings, destination: Path, files: FileIO, progress: Progress) -> Manifest:
+    """Back up a store into the new folder ``destination``.
 
     The folder appears only once it is complete, verified and durable.
 
@@ -45,7 +43,7 @@ def backup(
             tables is not available.
         OSError: a file cannot be read or written.
     """
-    destination = destination.absolute()
+    path, destination = settings.store.path, destination.absolute()
     if os.path.lexists(destination):
         raise StoreError(f"{destination} is there already; a backup never overwrites anything")
     with read_only.connect(path) as tx:

@@ -8,7 +8,6 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import orjson
 
@@ -37,8 +36,6 @@ _PLANNED = re.compile(r"/(?:plan|tasks)(?: by .*)?$")
 class Order:
     """The parameters of a relocation."""
 
-    path: Path
-    """The database."""
     settings: Settings
     move: Move
     files: FileIO
@@ -100,8 +97,9 @@ def relocate(order: Order, progress: Progress) -> Outcome:
         CatalogError: a file could not be written, or COMMIT failed; run it again.
     """
     avro.require()
-    with locks.exclusive(order.path):
-        with read_only.connect(order.path) as tx:
+    path = order.settings.store.path
+    with locks.exclusive(path):
+        with read_only.connect(path) as tx:
             _check_settings(order)
             pointers = survey.all_pointers(tx)
             left = list(_left_in_rows(tx, order.move))
@@ -144,7 +142,7 @@ def _check_settings(order: Order) -> None:
 def _has_work(order: Order, outcome: Outcome) -> bool:
     if outcome.changed:
         return True
-    with read_only.connect(order.path) as tx:
+    with read_only.connect(order.settings.store.path) as tx:
         return any(True for _ in _documents(tx, order.move)) or any(
             order.move.changes(location) for _, location in warehouses.marked(tx)
         )
@@ -227,7 +225,8 @@ def _check_places(order: Order, moved: list[Moved]) -> None:
 def _switch(order: Order, written: list[Moved]) -> None:
     """Update all pointers and all other rows with a location, in one transaction."""
     places = {one.pointer.metadata_location: one.metadata_location for one in written}
-    with contextlib.closing(SqliteDatabase(order.path)) as database, database.write() as tx:
+    path = order.settings.store.path
+    with contextlib.closing(SqliteDatabase(path)) as database, database.write() as tx:
         for one in written:
             pointer = one.pointer
             if not relocation.repoint(

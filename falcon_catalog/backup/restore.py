@@ -43,8 +43,6 @@ class Restored:
 class Target:
     """The store to restore into."""
 
-    path: Path
-    """The database."""
     settings: Settings
     files: FileIO
     replace: bool = False
@@ -66,21 +64,22 @@ def restore(source: Path, target: Target, progress: Progress) -> Restored:
     made = manifest.read(source)
     verify(source, made, older=True)
     _check_locations(made, target)
-    target.path.parent.mkdir(parents=True, exist_ok=True)
-    with locks.exclusive(target.path):
-        earlier = replacement.conclude(target.path)
-        if replacement.is_there(target.path) and not target.replace:
+    path = target.settings.store.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locks.exclusive(path):
+        earlier = replacement.conclude(path)
+        if replacement.is_there(path) and not target.replace:
             raise StoreError(
-                f"there is a store at {target.path}; --replace puts it aside, and deletes nothing"
+                f"there is a store at {path}; --replace puts it aside, and deletes nothing"
             )
         store_id, unmarked = _check_warehouses(
             made,
             target,
             backed_up=_store_id(source / made.database.path),
-            replaced=_store_id(earlier / target.path.name if earlier else target.path),
+            replaced=_store_id(earlier / path.name if earlier else path),
         )
         content = (source / made.database.path).read_bytes()
-        with replacement.successor(target.path, content) as new:
+        with replacement.successor(path, content) as new:
             differing = _add_files(source, made, target.files, progress)
             # Tables that are dropped in the backup may have been undropped since.
             retention_ms = target.settings.warehouse.drop_retention * 1000
@@ -92,7 +91,7 @@ def restore(source: Path, target: Target, progress: Progress) -> Restored:
                 for name, root in unmarked.items():
                     warehouses.mark(tx, name, key(root))
             durable_files.sync_file(new)
-            aside = replacement.replace(target.path)
+            aside = replacement.replace(path)
         _mark(target, unmarked)
     return Restored(made, tuple(differing), aside or earlier, postponed)
 
@@ -188,7 +187,7 @@ def _add_files(source: Path, made: Manifest, files: FileIO, progress: Progress) 
 
 def _mark(target: Target, unmarked: dict[str, str]) -> None:
     """Write the markers of the warehouses."""
-    own = _store_id(target.path)
+    own = _store_id(target.settings.store.path)
     for name, root in unmarked.items():
         try:
             marker.write(target.files, root, Marker(str(own), name))

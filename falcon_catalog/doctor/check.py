@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from falcon_catalog.doctor import database, metadata_files, storage, tables
 from falcon_catalog.doctor.findings import SEVERITIES, Finding, counted
@@ -48,8 +47,6 @@ class Report:
 class Scope:
     """The store to check, and how thoroughly."""
 
-    path: Path
-    """The database."""
     settings: Settings
     files: FileIO
     deep: bool = False
@@ -60,7 +57,8 @@ class Scope:
     def ages(self) -> Ages:
         """The ages of files at this moment; without a server no file is too new to check."""
         now = read_only.now_ms()
-        settled = now - _SETTLED_MS if locks.may_be_in_use(self.path) else now + DAY_MS
+        in_use = locks.may_be_in_use(self.settings.store.path)
+        settled = now - _SETTLED_MS if in_use else now + DAY_MS
         return Ages(settled=settled, orphaned=min(settled, now - self.older_than_ms))
 
 
@@ -72,7 +70,7 @@ def check(scope: Scope, progress: Progress) -> Report:
     """
     report = Report()
     try:
-        with read_only.connect(scope.path) as tx:
+        with read_only.connect(scope.settings.store.path) as tx:
             report.findings += database.damage(tx)
             if not report.findings:
                 _check(tx, scope, report, progress)
@@ -84,7 +82,7 @@ def check(scope: Scope, progress: Progress) -> Report:
 
 def _check(tx: Transaction, scope: Scope, report: Report, progress: Progress) -> None:
     roots = scope.settings.warehouse.roots
-    report.findings += database.check(scope.files, scope.path, tx, set(roots))
+    report.findings += database.check(scope.files, scope.settings.store.path, tx, set(roots))
     report.lacking = storage.missing(scope.files, tx, scope.settings)
     report.findings += storage.findings(tx, report.lacking)
     sharing: set[int] = set()

@@ -81,11 +81,12 @@ def repair(scope: Scope, name: str, progress: Progress) -> list[str]:
 @contextlib.contextmanager
 def _writing(scope: Scope) -> Iterator[Transaction]:
     """Change the store in one transaction; a server may be running."""
-    with read_only.connect(scope.path):
+    path = scope.settings.store.path
+    with read_only.connect(path):
         pass  # raises unless it exists with the current schema
     with (
-        locks.shared(scope.path),
-        contextlib.closing(SqliteDatabase(scope.path)) as database,
+        locks.shared(path),
+        contextlib.closing(SqliteDatabase(path)) as database,
         database.write() as tx,
     ):
         yield tx
