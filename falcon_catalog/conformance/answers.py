@@ -11,6 +11,8 @@ JSON = dict[str, Any]
 
 _QUOTED = 200  # characters of an answer that a reason quotes
 _NOT_SUPPORTED = 406
+REFUSED = (400, 403, 406, 422)
+"""Statuses with which a catalog refuses what it does not offer."""
 
 
 class FailureError(Exception):
@@ -42,6 +44,12 @@ class Answer:
         """Return the JSON object of an answer with one of these statuses, by default 200."""
         self._expect(*(statuses or (200,)))
         return self._read_object()
+
+    def object_unless_refused(self, what: str, refused: tuple[int, ...] = REFUSED) -> JSON:
+        """Return the JSON object; raise AbsentError if the catalog refuses ``what``."""
+        if self.status in refused:
+            raise AbsentError(f"{what}: {self.error(refused)}")
+        return self.object()
 
     def empty(self, status: int = 204) -> None:
         """Expect a status without a body."""

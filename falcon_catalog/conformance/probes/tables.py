@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from falcon_catalog.conformance.answers import AbsentError, expect, expect_equal, expect_field
+from falcon_catalog.conformance.answers import expect, expect_equal, expect_field
 from falcon_catalog.conformance.probes.commits import set_properties
 from falcon_catalog.conformance.probes.probe import NO_TABLE, TAKEN, needs_table, refuses
 from falcon_catalog.conformance.probes.tabulars import dropped, register, rename, shared_probes
@@ -63,9 +63,8 @@ def creates_version_3(sandbox: Sandbox) -> None:
 def _creates_version(sandbox: Sandbox, version: int, **fields: Any) -> None:
     fields["properties"] = {"format-version": str(version)}
     answer = sandbox.send_create("Table", sandbox.namespace, sandbox.unique("t"), fields)
-    if answer.status == 400:  # noqa: PLR2004
-        raise AbsentError(f"no format version {version}: {answer.error(400)}")
-    metadata = expect_field(answer.object(), "metadata", dict, "the answer")
+    created = answer.object_unless_refused(f"no format version {version}", (400,))
+    metadata = expect_field(created, "metadata", dict, "the answer")
     expect_equal(metadata.get("format-version"), version, "format-version")
     properties = metadata.get("properties", {})
     expect("format-version" not in properties, "the property format-version is stored")
