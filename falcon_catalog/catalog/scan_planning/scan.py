@@ -50,13 +50,10 @@ class Scan:
 
 
 def read(metadata: JSON, request: Mapping[str, Any], most_names: int) -> Scan:
-    """Return the scan of a request.
+    """Return the scan that a PlanTableScanRequest describes.
 
-    Args:
-        metadata: the table's.
-        request: a PlanTableScanRequest.
-        most_names: the limit of ``select`` and of ``stats-fields``; for a table with more
-            columns, twice their number.
+    ``most_names`` limits ``select`` and ``stats-fields``; for a table with more columns the limit
+    is twice their number.
 
     Raises:
         BadRequestError: a field is malformed, or a snapshot or column does not exist.

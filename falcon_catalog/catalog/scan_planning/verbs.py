@@ -79,9 +79,8 @@ def fetch_result(call: Call, identifier: TableIdentifier, plan_id: str) -> JSON:
     Raises:
         NoSuchPlanIdError: the table has no such plan, or it has expired.
     """
-    table_id = tabulars.find(call, TABLE, identifier).id
     with call.warehouse.store.read() as tx:
-        row = _require_plan(tx, identifier, plan_id, table_id)
+        row = _require_plan(tx, call, identifier, plan_id)
         if row.status == "completed":
             return _completed(tx, plan_id)
         abandoned = row.lease_until <= tx.now
@@ -98,9 +97,8 @@ def cancel(call: Call, identifier: TableIdentifier, plan_id: str) -> None:
     Raises:
         NoSuchPlanIdError: the table has no such plan, or it has expired.
     """
-    table_id = tabulars.find(call, TABLE, identifier).id
     with call.warehouse.store.write() as tx:
-        _require_plan(tx, identifier, plan_id, table_id)
+        _require_plan(tx, call, identifier, plan_id)
         plans.cancel(tx, plan_id)
 
 
@@ -110,9 +108,9 @@ def fetch_tasks(call: Call, identifier: TableIdentifier, plan_task: str) -> JSON
     Raises:
         NoSuchPlanTaskError: the table has no such plan task, or it has expired.
     """
-    table_id = tabulars.find(call, TABLE, identifier).id
     with call.warehouse.store.read() as tx:
-        page = plans.find_page(tx, plan_task, table_id)
+        table = tabulars.require(tx, call, TABLE, identifier)
+        page = plans.find_page(tx, plan_task, table.id)
     if page is None:
         raise NoSuchPlanTaskError(f"Plan task does not exist for {identifier}: {plan_task[:100]}")
     return _unzipped(page)
@@ -166,9 +164,10 @@ def _completed(tx: Transaction, plan_id: str) -> JSON:
 
 
 def _require_plan(
-    tx: Transaction, identifier: TableIdentifier, plan_id: str, table_id: int
+    tx: Transaction, call: Call, identifier: TableIdentifier, plan_id: str
 ) -> plans.PlanRow:
-    row = plans.find(tx, plan_id, table_id)
+    table = tabulars.require(tx, call, TABLE, identifier)
+    row = plans.find(tx, plan_id, table.id)
     if row is None:
         raise NoSuchPlanIdError(f"Plan does not exist for {identifier}: {plan_id[:100]}")
     return row
