@@ -1,4 +1,4 @@
-"""Reading requests: names in URLs, bodies, flags, pages."""
+"""Reading of requests: names in URLs, bodies, flags, pages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -66,7 +66,7 @@ def _parse(req: falcon.Request, text: bytes) -> dict[str, Any]:
 
 
 def read_objects(body: Mapping[str, Any], name: str, *, required: bool) -> list[dict[str, Any]]:
-    """Return the list of objects in a field of a request's body; null is as good as absent."""
+    """Return the list of objects in a field of a request's body; null counts as absent."""
     value = body.get(name)
     if value is None and not required:
         return []

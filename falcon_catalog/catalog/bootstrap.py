@@ -1,4 +1,4 @@
-"""Open what the settings name: one store, and each warehouse in it."""
+"""Opening of the store and the warehouses that the settings name."""
 
 import contextlib
 
@@ -26,14 +26,9 @@ _ADOPT = (
 
 
 def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
-    """Make or migrate the store, and mark its warehouses, as ``open_warehouses`` does; close it.
+    """Create or migrate the store, and mark its warehouses. Raises as ``open_warehouses``.
 
-    Args:
-        settings: what to open.
-        adopt: whether the operator says that the folders are this store's, whatever they hold.
-
-    Raises:
-        StoreError, SettingsError: as ``open_warehouses``.
+    With ``adopt`` the warehouses' folders are accepted regardless of their content.
     """
     store = _open_database(settings, adopt=adopt)
     try:
@@ -44,11 +39,7 @@ def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
 
 
 def require_writable(settings: Settings) -> None:
-    """See that the warehouses that are there can be written, before a server starts on them.
-
-    Raises:
-        SettingsError: one cannot.
-    """
+    """Raise SettingsError if an available warehouse cannot be written."""
     for root in roots_of(settings.warehouse.roots):
         with contextlib.suppress(CatalogError):
             if LocalFileIO().exists(marker.location(root.location)):
@@ -56,15 +47,13 @@ def require_writable(settings: Settings) -> None:
 
 
 def open_warehouses(settings: Settings, metrics: Metrics | None = None) -> list[Warehouse]:
-    """Return the catalogs of all warehouses, the default one first; they share one database.
+    """Return all warehouses, the default one first; they share one database and ``metrics``.
 
-    ``metrics`` count what is done in them.
-
-    A warehouse that is not there is none in the way: its catalog refuses work until it is.
+    Requests to a warehouse that is not mounted fail until it is.
 
     Raises:
-        StoreError: the database cannot be opened, or a warehouse holds what is not this store's.
-        SettingsError: a new warehouse cannot be made or written.
+        StoreError: the database cannot be opened, or a warehouse belongs to another store.
+        SettingsError: a new warehouse cannot be created or written.
     """
     metrics = metrics or Metrics()
     store = _open_database(settings)
@@ -126,10 +115,10 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
 
 
 def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
-    """Open the store, made if it is new: but not beside warehouses that hold something."""
+    """Open the store; do not create one beside warehouses with files, unless ``adopt`` is set."""
     if not adopt and not exists(settings.store.url):
         for name, location in settings.warehouse.roots.items():
-            # Another process that starts may have made both between the two looks.
+            # Another process may have created both since the first check.
             if not is_empty(LocalFileIO(), location) and not exists(settings.store.url):
                 what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
@@ -137,7 +126,7 @@ def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
 
 
 def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = False) -> None:
-    """Mark a warehouse that is there or new as this store's; leave one that is not there alone."""
+    """Write the marker of a new warehouse; do nothing for one that is not mounted."""
     root = mount.root
     _warehouse_id(store, root.name)
     found = mount.examine(adopt=adopt)
@@ -157,7 +146,7 @@ def _make_writable(settings: Settings, root: Root) -> None:
 
 
 def close_warehouses(warehouses: list[Warehouse]) -> None:
-    """Stop planning and close the store, which all of them share; no request may be running."""
+    """Stop planning and close the store that all warehouses share. No request may be running."""
     warehouses[0].plans.close()
     warehouses[0].store.close()
 

@@ -24,7 +24,7 @@ _METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE", "PATCH", "OPTIONS")
 
 
 def vend(call: Call, identifier: TableIdentifier) -> list[JSON]:
-    """Return storage credentials for a table's files: none, for they are local.
+    """Return the storage credentials of a table: none, since its files are local.
 
     Raises:
         NoSuchTableError: no table has this name.
@@ -34,13 +34,13 @@ def vend(call: Call, identifier: TableIdentifier) -> list[JSON]:
 
 
 def sign(call: Call, identifier: TableIdentifier, request: JSON) -> NoReturn:
-    """Refuse to sign a request to an object store: no table's files lie in one.
+    """Reject a request to sign an object store's request, since all files are local.
 
     ``request`` is a RemoteSignRequest of the REST specification.
 
     Raises:
         NoSuchTableError: no table has this name.
-        BadRequestError: the request is malformed, or else cannot be signed.
+        BadRequestError: in every other case.
     """
     _check_sign_request(request)
     tabulars.find(call, TABLE, identifier)

@@ -1,4 +1,4 @@
-"""The verbs of functions. Their metadata lies in the store, not in a file."""
+"""The verbs of functions, whose metadata is stored in the database."""
 
 import uuid
 
