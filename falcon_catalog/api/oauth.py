@@ -118,7 +118,7 @@ class TokensResource:
 
     def _exchange(self, form: Form, client: Client | None) -> Token:
         if "actor_token" in form:
-            raise OAuthError("actor_token is not supported: nobody acts for others here")
+            raise OAuthError("actor_token is not supported")
         if form.get("requested_token_type", ACCESS_TOKEN) not in _TOKEN_TYPES:
             raise OAuthError(f"requested_token_type must be {ACCESS_TOKEN}")
         if form.get("subject_token_type") not in _TOKEN_TYPES:
@@ -142,7 +142,7 @@ def _read_form(req: falcon.Request) -> Form:
         raise OAuthError("The request's body is not a form, or has too many fields") from None
     form = dict(pairs)
     if len(form) != len(pairs):
-        raise OAuthError("A field of the form is there twice")
+        raise OAuthError("A field of the form is repeated")
     return form
 
 
@@ -153,7 +153,7 @@ def _read_client(req: falcon.Request, resp: falcon.Response, form: Form) -> Clie
         resp.set_header("WWW-Authenticate", 'Basic realm="falcon-catalog", charset="UTF-8"')
         client = _read_basic(encoded)
         if "client_secret" in form or form.get("client_id", client[0]) != client[0]:
-            raise OAuthError("The client's credentials are there twice: in the form, and as Basic")
+            raise OAuthError("The client's credentials are given twice: in the form, and as Basic")
         return client
     if "client_id" in form and "client_secret" in form:
         return form["client_id"], form["client_secret"]

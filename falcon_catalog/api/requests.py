@@ -117,10 +117,10 @@ def read_flag(req: falcon.Request, name: str) -> bool:
 
 
 def read_page(req: falcon.Request, *, always: bool = False) -> Page:
-    """Return the page that a list request asks for, with room for one entry more.
+    """Return the requested page of a list, with one entry more to tell whether it is the last.
 
-    Without ``pageToken`` the list is not paged, unless it ``always`` is; the first page has an
-    empty token.
+    Without ``pageToken`` a list is not paged, unless ``always`` is set; the first page has an empty
+    token.
     """
     token = req.get_param("pageToken")
     size = req.get_param("pageSize")

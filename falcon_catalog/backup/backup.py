@@ -45,7 +45,7 @@ def backup(settings: Settings, destination: Path, files: FileIO, progress: Progr
     """
     path, destination = settings.store.path, destination.absolute()
     if os.path.lexists(destination):
-        raise StoreError(f"{destination} is there already; a backup never overwrites anything")
+        raise StoreError(f"{destination} already exists; a backup never overwrites anything")
     with read_only.connect(path) as tx:
         every = survey.all_pointers(tx)
         for one in storage.missing(files, tx, settings):

@@ -134,8 +134,8 @@ def _check_settings(order: Order) -> None:
             )
     if lines:
         raise RelocationError(
-            f"the settings still name the old place. Nothing was changed. Set {'; '.join(lines)};"
-            " then run the command again"
+            "the settings still name the old location. Nothing was changed. Set"
+            f" {'; '.join(lines)}; then run the command again"
         )
 
 

@@ -70,7 +70,7 @@ def restore(source: Path, target: Target, progress: Progress) -> Restored:
         earlier = replacement.conclude(path)
         if replacement.is_there(path) and not target.replace:
             raise StoreError(
-                f"there is a store at {path}; --replace puts it aside, and deletes nothing"
+                f"a store exists at {path}; --replace moves it aside and deletes nothing"
             )
         store_id, unmarked = _check_warehouses(
             made,

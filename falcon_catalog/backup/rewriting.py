@@ -242,7 +242,7 @@ class Rewriter:
         if not isinstance(error, NotFoundError):
             self.problems.append(str(error))
         elif not self.tolerant:
-            self.problems.append(f"{place} is not there")
+            self.problems.append(f"{place} does not exist")
 
     def _put(self, location: str, content: bytes) -> str:
         """Write the replacement of the file at ``location``; return its location."""

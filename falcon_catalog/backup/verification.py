@@ -55,7 +55,7 @@ def _compare_files(
         for bounds in (ids.LOWER_BOUNDS, ids.UPPER_BOUNDS):
             _drop_paths(old[bounds])
             if any(move.bound(value) != value for value in _drop_paths(new[bounds])):
-                raise RelocationError(f"{place}: a bound of {new} is at the old place")
+                raise RelocationError(f"{place}: a bound of {new} is at the old location")
         if rewritten is not None:
             old[ids.FILE_PATH], old[ids.FILE_SIZE] = rewritten[:2]
             for one in (ids.COLUMN_SIZES, ids.SPLIT_OFFSETS):  # the rewritten file has other pages
@@ -83,7 +83,7 @@ def _compare(place: str, before: object, after: object) -> None:
 
 def _require_moved(place: str, move: Move, named: list[str]) -> None:
     if left := [location for location in named if move.changes(location)]:
-        raise RelocationError(f"{place} names {left[0]}, which is at the old place")
+        raise RelocationError(f"{place} names {left[0]}, which is at the old location")
 
 
 def _plain(file: ById) -> ById:

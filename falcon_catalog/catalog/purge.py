@@ -112,8 +112,8 @@ def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
             metadata = metadata_files.read(warehouse.files, row.metadata_location)
         except NotFoundError as error:
             raise NotFoundError(
-                f"its metadata file {row.metadata_location} is not there, so that nobody knows"
-                " which files to delete: bring it back, or give the files up with"
+                f"its metadata file {row.metadata_location} does not exist, so the files to delete"
+                " are unknown: restore it, or abandon the files with"
                 f" falcon-catalog doctor --repair forget-drop={row.id}"
             ) from error
         yield from reachable_files(metadata, warehouse.files.read)

@@ -27,7 +27,7 @@ def damage(tx: Transaction) -> list[Finding]:
 def check(files: FileIO, path: Path, tx: Transaction, warehouses: set[str]) -> Iterator[Finding]:
     """Yield findings about rows, and about the database file."""
     for table, row, other in survey.broken_references(tx):
-        what = f"row {row} of {table} names a row of {other} that is not there"
+        what = f"row {row} of {table} names a row of {other} that does not exist"
         yield Finding("foreign-keys", _STORE, what)
     if (mode := survey.journal_mode(tx)) != "wal":
         yield Finding("journal-mode", _STORE, f"its journal mode is {mode}")

@@ -117,7 +117,7 @@ def _predecessor(scope: Scope, pointer: Pointer) -> str:
     """Return the newest intact metadata file before the lost one; raise RepairError if unsure."""
     _, trouble = load(scope.files, pointer)
     if trouble is None or trouble.check == "metadata-unreadable":
-        raise RepairError(f"{pointer}: its metadata file is intact or cannot be judged")
+        raise RepairError(f"{pointer}: its metadata file is intact or unreadable")
     # The version of another table's file says nothing about this table.
     foreign = trouble.check == "foreign-metadata"
     limit = None if foreign else metadata_files.version_of(pointer.metadata_location)
@@ -178,7 +178,7 @@ def _row(scope: Scope, tx: Transaction, place: Place, row_id: int) -> Pointer:
         raise RepairError(f"there is no {place} table or view with the id {row_id}")
     for one in storage.missing(scope.files, tx, scope.settings):
         if one.holds(pointer):
-            raise RepairError(f"{pointer} cannot be judged: {one}")
+            raise RepairError(f"{pointer} cannot be repaired: {one}")
     return pointer
 
 

@@ -100,7 +100,7 @@ def load(files: FileIO, pointer: Pointer) -> tuple[JSON | None, Finding | None]:
     try:
         metadata = kind.validate(read(files, location))
     except NotFoundError:
-        return None, _trouble(files, pointer, "metadata-missing", f"{location} is not there")
+        return None, _trouble(files, pointer, "metadata-missing", f"{location} does not exist")
     except BadRequestError as error:
         return None, _trouble(files, pointer, "metadata-damaged", f"{location}: {error}")
     except ServiceUnavailableError as error:
@@ -132,7 +132,7 @@ def _check_metadata(files: FileIO, pointer: Pointer, metadata: JSON) -> Iterator
 
 
 def _check_content(files: FileIO, pointer: Pointer, metadata: JSON) -> Iterator[Finding]:
-    """Check that every file of every snapshot is there and as long as recorded, manifests whole."""
+    """Yield findings about files of any snapshot that are missing, truncated or damaged."""
     damaged: list[str] = []
 
     def note(location: str, error: CatalogError) -> None:
@@ -170,8 +170,8 @@ def _missing(files: FileIO, pointer: Pointer, check: str, sizes: Sizes) -> Itera
         except CatalogError as error:
             damaged[check].append(error.message)
     if gone:
-        verb = "is" if len(gone) == 1 else "are"
-        yield Finding(check, str(pointer), f"{_some(gone)} {verb} not there")
+        verb = "does" if len(gone) == 1 else "do"
+        yield Finding(check, str(pointer), f"{_some(gone)} {verb} not exist")
     yield from (Finding(name, str(pointer), _some(all_)) for name, all_ in damaged.items() if all_)
     if elsewhere:
         yield Finding("not-local", str(pointer), f"{elsewhere} files are not local")
