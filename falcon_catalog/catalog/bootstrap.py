@@ -126,7 +126,11 @@ def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
 
 
 def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = False) -> None:
-    """Write the marker of a new warehouse; do nothing for one that is not mounted."""
+    """Write the marker of a new warehouse; leave one that is not mounted alone.
+
+    Raises:
+        StoreError: the warehouse belongs to another store, or cannot be adopted.
+    """
     root = mount.root
     _warehouse_id(store, root.name)
     found = mount.examine(adopt=adopt)

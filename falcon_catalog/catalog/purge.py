@@ -67,7 +67,7 @@ def _expire(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool])
 
 
 def _purge(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) -> tuple[int, int]:
-    """Delete the files that only this table's metadata reaches, the metadata file last.
+    """Delete the files of a table that no other table may own, the metadata file last.
 
     Return how many were deleted and kept. Before the metadata file is deleted, the row records that
     all others are gone: otherwise a purge that was interrupted could not be distinguished from one

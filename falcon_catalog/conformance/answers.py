@@ -45,10 +45,10 @@ class Answer:
         self._expect(*(statuses or (200,)))
         return self._read_object()
 
-    def object_unless_refused(self, what: str, refused: tuple[int, ...] = REFUSED) -> JSON:
-        """Return the JSON object; raise AbsentError if the catalog refuses ``what``."""
+    def object_unless_refused(self, reason: str, refused: tuple[int, ...] = REFUSED) -> JSON:
+        """Return the JSON object; raise AbsentError with a reason if the request is refused."""
         if self.status in refused:
-            raise AbsentError(f"{what}: {self.error(refused)}")
+            raise AbsentError(f"{reason}: {self.error(refused)}")
         return self.object()
 
     def empty(self, status: int = 204) -> None:

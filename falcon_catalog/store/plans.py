@@ -60,7 +60,7 @@ def find(tx: Transaction, plan_id: str, table_id: int) -> PlanRow | None:
 def claim(
     tx: Transaction, plan_id: str, worker: str, *, lease_until: int, expires_at: int
 ) -> PlanRow | None:
-    """Lease a submitted plan to a worker, which starts over; None if another one has it."""
+    """Lease a submitted plan to a worker, which starts over; None unless it is free."""
     claimed = tx.change(
         "UPDATE plans SET worker = ?, lease_until = ?, expires_at = ?"
         " WHERE id = ? AND status = 'submitted' AND lease_until <= ?",

@@ -158,7 +158,7 @@ def overdue_drops(tx: Transaction, *, since: int) -> int:
 
 
 def stuck_plans(tx: Transaction, *, since: int) -> int:
-    """Return the number of submitted plans that no worker has leased after ``since``."""
+    """Return the number of submitted plans whose last lease ended before ``since``."""
     return _count(
         tx,
         "SELECT count(*) FROM plans WHERE status = 'submitted' AND lease_until <= ?"
