@@ -2,7 +2,17 @@
 
 from collections.abc import Callable
 
-from benchmarks import commits, lists, loads, pipeline, scans, starts, statements, writers
+from benchmarks import (
+    commits,
+    lists,
+    loads,
+    mechanisms,
+    pipeline,
+    scans,
+    starts,
+    statements,
+    writers,
+)
 from benchmarks.bench import Bench
 from benchmarks.rounds import Line
 
@@ -24,4 +34,5 @@ GOALS: dict[str, Callable[[Bench], list[Line]]] = {
     "scans": scans.measure,
     "start": starts.start,
     "memory": starts.memory,
+    "mechanisms": mechanisms.measure,
 }

@@ -1,7 +1,7 @@
 """The three servers that are compared."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ def ours(
     *,
     name: str = "ours",
     module: str = "falcon_catalog",
+    before: Sequence[str] = (),
     warehouse: Path | None = None,
     settings: Mapping[str, object] | None = None,
     processes: int = 1,
@@ -37,12 +38,13 @@ def ours(
         folder: for its database and its tables.
         name: what its log is called.
         module: what is run.
+        before: the module's arguments before those of the catalog.
         warehouse: where its tables are, if not in ``folder``; it may hold files of others.
         settings: those that are not as by default, by key.
         processes: how many serve, on one socket if there are several.
         environ: more variables of its environment.
     """
-    arguments = ["serve", "--listen", "127.0.0.1:0", "--store", store_url(folder)]
+    arguments = [*before, "serve", "--listen", "127.0.0.1:0", "--store", store_url(folder)]
     arguments += ["--warehouse", f"file://{warehouse or folder / 'warehouse'}"]
     arguments += ["--adopt-warehouse"] if warehouse else []
     variables = {_KNOWN[key].variable: str(value) for key, value in (settings or {}).items()}

@@ -1,7 +1,7 @@
-"""Secrets and tokens: draw, hash and compare the one, sign and read the other.
+"""Secrets, which are hashed, and tokens, which are signed.
 
-Tokens are JSON Web Tokens (RFC 7519) that this catalog signs itself, with one key (HMAC
-SHA-256). Nothing but that algorithm is read: neither unsigned tokens nor foreign ones.
+Tokens are JSON Web Tokens (RFC 7519) signed with HMAC SHA-256 and a key of the store. No other
+algorithm is accepted, so neither unsigned nor foreign tokens are.
 """
 
 import base64
@@ -21,24 +21,24 @@ KEY_BYTES = 32
 _ISSUER = "falcon-catalog"
 _ALGORITHM = "HS256"
 _CLAIMS = ["iss", "aud", "sub", "pid", "exp"]
-# 16 MiB and some 50 ms for each try. The secrets are random, 256 bits of them.
+# 16 MiB and about 50 ms for each try. Secrets have 256 random bits.
 _COST, _BLOCKS, _LANES = 1 << 14, 8, 1
 
 
 class InvalidTokenError(Exception):
-    """The token is not one of ours, was changed, or has expired; the message says which."""
+    """The token was not issued by this catalog, was modified, or has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: who the caller is."""
+    """The principal that a token was issued to."""
 
     principal_id: int
     name: str
 
 
 def draw_key() -> bytes:
-    """Return a new key for signing."""
+    """Return a new random signing key."""
     return os.urandom(KEY_BYTES)
 
 
@@ -48,26 +48,26 @@ def draw_secret() -> str:
 
 
 def hash_secret(secret: str) -> str:
-    """Return what may be stored of a secret: ``scrypt$N$r$p$salt$hash``."""
+    """Return the hash of a secret, with a new salt, as ``scrypt$N$r$p$salt$hash``."""
     salt = os.urandom(16)
     digest = _scrypt(secret, salt)
     return f"scrypt${_COST}${_BLOCKS}${_LANES}${_encode(salt)}${_encode(digest)}"
 
 
 def nobody() -> str:
-    """Return a hash that no known secret has, as costly to compare with as any other."""
+    """Return a hash that matches no known secret and takes as long to compare as any other."""
     return f"scrypt${_COST}${_BLOCKS}${_LANES}${_encode(bytes(16))}${_encode(bytes(32))}"
 
 
 def secret_matches(secret: str, stored: str) -> bool:
-    """Compare a secret with its hash, in a time that does not depend on where they differ."""
+    """Return whether a secret has this hash, in constant time."""
     _, cost, blocks, lanes, salt, digest = stored.split("$")
     found = _scrypt(secret, base64.b64decode(salt), int(cost), int(blocks), int(lanes))
     return hmac.compare_digest(found, base64.b64decode(digest))
 
 
 def issue(key: bytes, claims: Claims, lifetime_seconds: int) -> str:
-    """Return a new token for a principal, of at least this lifetime."""
+    """Return a new token for a principal, valid for at least ``lifetime_seconds``."""
     now = time.time()
     content = {
         "iss": _ISSUER,
@@ -82,12 +82,8 @@ def issue(key: bytes, claims: Claims, lifetime_seconds: int) -> str:
 
 
 def read(key: bytes, token: str, *, even_expired: bool = False) -> Claims:
-    """Return what a token says, once its signature is checked.
-
-    Raises:
-        InvalidTokenError: it is none of ours, or has expired.
-    """
-    # A clock that steps back a little must not turn fresh tokens away: iat is not judged.
+    """Return the claims of a token; raise InvalidTokenError if it is invalid or has expired."""
+    # Without iat, new tokens stay valid when the clock is set back a little.
     options: jwt.types.Options = {
         "require": _CLAIMS,
         "verify_exp": not even_expired,

@@ -53,6 +53,10 @@ class Folders:
                 sync_entry(folder)
             self._durable.add(folder)
 
+    def is_durable(self, path: str) -> bool:
+        """Return whether a folder was made durable before; it may have been removed since."""
+        return path in self._durable
+
     def forget(self, path: str) -> None:
         """Take a folder for one that may have to be made, or made durable, again."""
         self._durable.discard(path)
@@ -78,7 +82,7 @@ def inherit(path: str | Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
-def give(descriptor: int, to_owner_of: str | Path) -> None:
+def give(descriptor: int, to_owner_of: str | Path | int) -> None:
     """Give an open file to the owner of another file or folder, unless it is theirs; as root.
 
     A file that has several names is left alone: one of them may be somebody else's.

@@ -52,9 +52,8 @@ class Engine:
 def locate(uri: str, warehouse: str | None) -> Address:
     """Return the address of a running catalog and one of its warehouses.
 
-    Args:
-        uri: the address that ``serve`` prints.
-        warehouse: its name or location; None for the default one.
+    ``uri`` is the address that ``serve`` prints; without ``warehouse``, a name or location, the
+    default one is used.
 
     Raises:
         EngineError: no catalog answers there, or the warehouse does not exist.
@@ -90,7 +89,7 @@ def _get(base: str, path: str) -> dict[str, Any]:
 
 
 def _refusal(base: str, path: str, error: urllib.error.HTTPError) -> str:
-    """Return the catalog's own message; without one, it is not a catalog."""
+    """Return the catalog's own message; without one, that this is not a catalog."""
     with error:
         try:
             message = str(json.load(error)["error"]["message"])
@@ -102,8 +101,7 @@ def _refusal(base: str, path: str, error: urllib.error.HTTPError) -> str:
     return f"{base} is not a falcon-catalog: GET {path} answered {error.code}{hint}"
 
 
-def _quote_json(text: str) -> str:
-    """Quote a text for Python."""
+def _quote_python(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -118,7 +116,7 @@ lake = load_catalog("lake", type="rest", uri={uri}, warehouse={warehouse})
 """
 ENGINES: Mapping[str, Engine] = {
     "pyiceberg": Engine(
-        "PyIceberg", "Python", _quote_json, _PYICEBERG + "print(lake.list_namespaces())\n"
+        "PyIceberg", "Python", _quote_python, _PYICEBERG + "print(lake.list_namespaces())\n"
     ),
     "duckdb": Engine(
         "DuckDB",
@@ -135,7 +133,7 @@ SHOW ALL TABLES;
     "spark": Engine(
         "Spark",
         "Python",
-        _quote_json,
+        _quote_python,
         """\
 from pyspark.sql import SparkSession
 
@@ -187,7 +185,7 @@ SHOW DATABASES;
     "polars": Engine(
         "Polars",
         "Python",
-        _quote_json,
+        _quote_python,
         f"""\
 import polars as pl
 {_PYICEBERG}

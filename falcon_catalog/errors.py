@@ -1,8 +1,7 @@
-"""Every error that a client can get, with its HTTP status and its Iceberg type.
+"""All errors that clients get, each with its HTTP status and its Iceberg type.
 
-Source: the error responses of the Iceberg REST OpenAPI document. Below the HTTP layer a
-class is raised; the edge renders it once as
-``{"error": {"message", "type", "code"}}``. Errors of OAuth have OAuth's own shape.
+Source: the error responses of the Iceberg REST OpenAPI document. The HTTP layer renders an error as
+``{"error": {"message", "type", "code"}}``, and OAuth errors in OAuth's own form.
 """
 
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ _LONG_MAX = 2**63 - 1
 
 
 class CatalogError(Exception):
-    """A failure with a place in the Iceberg REST specification."""
+    """An error with a status and a type in the Iceberg REST specification."""
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "InternalServerError"
@@ -23,35 +22,35 @@ class CatalogError(Exception):
         self.message = message
 
     def as_json(self) -> dict[str, Any]:
-        """Return the body of the answer."""
+        """Return the body of the response."""
         return {"error": {"message": self.message, "type": self.type, "code": self.status}}
 
 
 class BadRequestError(CatalogError):
-    """The request is malformed, or breaks a rule that no retry will mend."""
+    """The request is malformed, or breaks a rule; a retry cannot succeed."""
 
     status = 400
     type = "BadRequestException"
 
 
 class IllegalArgumentError(BadRequestError):
-    """The request breaks a rule whose text Java's client shows to its caller.
+    """The request breaks a rule, and Java's client must show the message as it is.
 
-    Of the types of a 400 it knows this one only; any other becomes "Malformed request: …".
+    It prefixes the messages of all other types of a 400 with "Malformed request: ".
     """
 
     type = "IllegalArgumentException"
 
 
 class NotAuthenticatedError(CatalogError):
-    """The caller did not prove who they are."""
+    """The request has no valid token."""
 
     status = 401
     type = "NotAuthorizedException"
 
 
 class ForbiddenError(CatalogError):
-    """The caller is known, and may not do this."""
+    """The operation is not allowed."""
 
     status = 403
     type = "ForbiddenException"
@@ -86,14 +85,14 @@ class NoSuchViewError(CatalogError):
 
 
 class NoSuchPlanIdError(CatalogError):
-    """The table has no scan planned under this id, or no longer."""
+    """The table has no planned scan with this id, or it has expired."""
 
     status = 404
     type = "NoSuchPlanIdException"
 
 
 class NoSuchPlanTaskError(CatalogError):
-    """The table has no such part of a planned scan, or no longer."""
+    """The table has no such plan task, or it has expired."""
 
     status = 404
     type = "NoSuchPlanTaskException"
@@ -107,42 +106,42 @@ class NoSuchFunctionError(CatalogError):
 
 
 class NoSuchPrincipalError(CatalogError):
-    """Nobody has this name."""
+    """No principal has this name."""
 
     status = 404
     type = "NoSuchPrincipalException"
 
 
 class NotFoundError(CatalogError):
-    """A file that the catalog points at is not there."""
+    """A file that the catalog points at does not exist."""
 
     status = 404
     type = "NotFoundException"
 
 
 class NoSuchRouteError(CatalogError):
-    """The path is none of the specification's."""
+    """No route has this path."""
 
     status = 404
     type = "NoSuchRouteException"
 
 
 class MethodNotAllowedError(CatalogError):
-    """The path exists, the verb does not."""
+    """The route does not have this method."""
 
     status = 405
     type = "MethodNotAllowedException"
 
 
 class UnsupportedOperationError(CatalogError):
-    """The specification allows this, the server does not do it."""
+    """The server does not support this part of the specification."""
 
     status = 406
     type = "UnsupportedOperationException"
 
 
 class RequestTimeoutError(CatalogError):
-    """The request took too long to arrive. Nothing of it was looked at."""
+    """The request took too long to arrive and was not processed."""
 
     status = 408
     type = "RequestTimeoutException"
@@ -163,14 +162,14 @@ class NamespaceNotEmptyError(CatalogError):
 
 
 class CommitFailedError(CatalogError):
-    """The commit did not happen: another commit was first. Retrying may succeed."""
+    """The commit failed because of another one. A retry may succeed."""
 
     status = 409
     type = "CommitFailedException"
 
 
 class PayloadTooLargeError(CatalogError):
-    """The request body is larger than the server takes."""
+    """The request body is larger than the server accepts."""
 
     status = 413
     type = "PayloadTooLargeException"
@@ -184,26 +183,26 @@ class UnprocessableEntityError(CatalogError):
 
 
 class InternalServerError(CatalogError):
-    """The server failed. Never the client's mistake."""
+    """The server failed; the request is not at fault."""
 
 
 class CommitStateUnknownError(CatalogError):
-    """It is unknown whether the commit happened. None of its files may be deleted."""
+    """The outcome of the commit is unknown. None of its files may be deleted."""
 
     type = "CommitStateUnknownException"
 
 
 class ServiceUnavailableError(CatalogError):
-    """The server cannot serve this now, and has changed nothing."""
+    """The server cannot process the request now, and has changed nothing."""
 
     status = 503
     type = "SlowDownException"
     retry_after: ClassVar[int] = 1
-    """Seconds after which a client may come again."""
+    """Seconds after which a client should retry."""
 
 
 class WarehouseUnavailableError(ServiceUnavailableError):
-    """The storage of a warehouse is not there: it is not mounted, as a rule."""
+    """The storage of a warehouse is not available, usually because it is not mounted."""
 
     retry_after = 10
 
@@ -212,26 +211,23 @@ _OUT_OF_MEMORY = ("Not enough memory", "Error -4 ")  # orjson's words, and zlib'
 
 
 def check_memory(error: Exception) -> None:
-    """Raise ServiceUnavailableError when a reader failed for want of memory.
+    """Raise ServiceUnavailableError if a reader ran out of memory.
 
-    Readers of JSON and gzip tell so in the text of the error that is otherwise the reader's
-    verdict on what it read. A 4xx would tell a writer that its commit never happened.
+    The readers of JSON and gzip report that only in the text of their usual error, which would
+    become a 4xx: a definite failure, after which a writer deletes its files.
     """
     if any(words in str(error) for words in _OUT_OF_MEMORY):
         raise ServiceUnavailableError("The server is out of memory. Nothing was done") from error
 
 
 class OAuthError(CatalogError):
-    """A request for a token is refused. Source: RFC 6749, section 5.2.
-
-    ``type`` is the code that RFC 6749 and RFC 8693 give the case.
-    """
+    """A token request is rejected; ``type`` is a code of RFC 6749 (section 5.2) or RFC 8693."""
 
     status = 400
     type = "invalid_request"
 
     def as_json(self) -> dict[str, Any]:
-        """Return OAuth's body, which is not wrapped."""
+        """Return the body in OAuth's form."""
         return {"error": self.type, "error_description": self.message}
 
 
@@ -243,20 +239,20 @@ class InvalidClientError(OAuthError):
 
 
 class TooManyLoginsError(OAuthError):
-    """Too many logins failed lately. Source: RFC 6585, section 4; the code is RFC 6749's."""
+    """Too many logins failed recently. Source: RFC 6585, section 4; the code is RFC 6749's."""
 
     status = 429
     type = "temporarily_unavailable"
 
 
 class UnsupportedGrantTypeError(OAuthError):
-    """This way to a token does not exist here."""
+    """The grant type of the token request is not supported."""
 
     type = "unsupported_grant_type"
 
 
 def show(value: object) -> str:
-    """Describe a JSON value in an error message, briefly whatever its size."""
+    """Return a short description of a JSON value for an error message."""
     if isinstance(value, Mapping):
         return "an object"
     if isinstance(value, list | tuple):

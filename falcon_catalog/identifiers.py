@@ -16,10 +16,10 @@ MAX_LEVELS = 64
 
 
 def check_name(name: object, what: str) -> str:
-    """Return ``name`` when it can name a ``what`` ("table", "namespace level" …).
+    """Return ``name`` if it is valid for a ``what`` ("table", "namespace level" …).
 
     Raises:
-        BadRequestError: it is not text, empty, too long, or has a control character.
+        BadRequestError: it is not a string, is empty or too long, or has a control character.
     """
     if not isinstance(name, str):
         raise BadRequestError(f"Invalid {what} name: {show(name)} is not a string")
@@ -62,7 +62,7 @@ class Namespace:
 
     @classmethod
     def from_path(cls, path: str) -> "Namespace":
-        """Read back what ``path`` wrote."""
+        """Return the namespace of a stored ``path``."""
         return cls(tuple(path.split(SEPARATOR)))
 
     @property
@@ -122,7 +122,7 @@ def read_page_token(token: str) -> str:
     """Return the name after which the list goes on.
 
     Raises:
-        BadRequestError: the token is none of ours.
+        BadRequestError: the token was not issued by this server.
     """
     padded = token + "=" * (-len(token) % 4)
     try:

@@ -1,7 +1,7 @@
 """Rules for the values of settings.
 
-A rule takes what a person wrote (text from a flag or a variable, any TOML value from a file) and
-returns the value to use. It raises ``ValueError`` with the end of a sentence that begins with "it".
+A rule converts a given value (text from a flag or a variable, any TOML value from a file) to the
+value in force. Its ``ValueError`` has the end of a sentence that begins with "it".
 """
 
 import os

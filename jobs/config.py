@@ -26,9 +26,9 @@ _NAME = re.compile(r"[A-Z0-9_-]{2,32}")
 
 
 class FromEnvironment(luigi.Parameter[Any]):
-    """Look a setting up in the environment before the configuration file."""
+    """A setting that is read from the environment before the configuration file."""
 
-    # Whether an empty variable is a value, or the same as none.
+    # Whether an empty variable is a value; otherwise it counts as unset.
     may_be_empty = False
 
     def __init__(self, *default: Any, **options: Any) -> None:
@@ -57,21 +57,29 @@ class Switch(FromEnvironment, luigi.BoolParameter):
     """An on-or-off setting: the bare flag turns it on, the environment says true or false."""
 
 
-class Names(FromEnvironment):
-    """A comma-separated list of identifiers, kept sorted and in upper case.
+class Words(FromEnvironment):
+    """A comma-separated list of words, in the given order."""
+
+    def parse(self, x: str) -> tuple[str, ...]:
+        """Return the words of a text such as ``"weather, marts"``."""
+        return tuple(word for word in re.split(r"[,\s]+", x) if word)
+
+    def serialize(self, x: Iterable[str]) -> str:
+        """Return the words, joined with commas."""
+        return ",".join(x)
+
+
+class Names(Words):
+    """A comma-separated list of identifiers, sorted and in upper case.
 
     Raises:
-        ParameterException: a name that is no state or station identifier.
+        ParameterException: a name is not a state or station identifier.
     """
 
     may_be_empty = True
 
-    def parse(self, x: str) -> tuple[str, ...]:
-        """Split ``"kjfk, KEWR"`` into its names."""
-        return tuple(name for name in re.split(r"[,\s]+", x) if name)
-
     def normalize(self, x: Iterable[str]) -> tuple[str, ...]:
-        """Sort, fold and check the names."""
+        """Return the names, sorted and in upper case."""
         names = tuple(sorted({name.upper() for name in x}))
         for name in names:
             if not _NAME.fullmatch(name):
@@ -80,10 +88,6 @@ class Names(FromEnvironment):
                     " state or station identifiers such as NY or KJFK"
                 )
         return names
-
-    def serialize(self, x: Iterable[str]) -> str:
-        """Join the names with commas."""
-        return ",".join(x)
 
 
 class weather(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
@@ -135,18 +139,6 @@ class catalog(luigi.Config):  # noqa: N801 - the name is the section and the fla
     timeout = Number(60.0, description="seconds to wait for an answer of the catalog")
 
 
-class Words(FromEnvironment):
-    """A comma-separated list of words, kept in their order."""
-
-    def parse(self, x: str) -> tuple[str, ...]:
-        """Split ``"weather, marts"`` into its words."""
-        return tuple(word for word in re.split(r"[,\s]+", x) if word)
-
-    def serialize(self, x: Iterable[str]) -> str:
-        """Join the words with commas."""
-        return ",".join(x)
-
-
 class maintenance(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
     """What Maintenance does to the pipeline's tables: section [maintenance]."""
 
@@ -177,10 +169,10 @@ class Settings:
 
 @functools.cache
 def settings() -> Settings:
-    """Return the settings, which are read when they are first needed and stay as they are.
+    """Return the settings, which are read once per process.
 
     Raises:
-        ParameterException: a value cannot be used; the message names the setting.
+        ParameterException: a value is invalid; the message names the setting.
     """
     return Settings(weather(), catalog(), maintenance())
 
@@ -196,7 +188,7 @@ class Day(luigi.DateParameter):
         super().__init__(default=None, **options)  # type: ignore[arg-type]  # None is: not given
 
     def normalize(self, x: dt.date | None) -> dt.date:
-        """Fill in yesterday, refuse today and the future."""
+        """Return the day, or yesterday if it is None."""
         last = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
         day: dt.date = super().normalize(last if x is None else x)
         return _over(day, last, "date", "%Y-%m-%d")
@@ -213,7 +205,7 @@ class Hour(luigi.DateHourParameter):
         super().__init__(default=None, **options)  # type: ignore[arg-type]  # None is: not given
 
     def normalize(self, x: dt.datetime | None) -> dt.datetime:
-        """Fill in the last hour, refuse the running one and the future; hours carry no zone."""
+        """Return the hour, or the last one if it is None; without a time zone."""
         now = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
         last = now - dt.timedelta(hours=1)
         hour: dt.datetime = super().normalize(last if x is None else x)
@@ -230,29 +222,29 @@ def _over(moment: Moment, last: Moment, kind: str, form: str) -> Moment:
 
 
 class FromWeather(luigi.Parameter[Any]):
-    """A task parameter that is the [weather] setting of the same name unless it is given."""
+    """A task parameter whose default is the [weather] setting of the same name."""
 
     def __init__(self, setting: luigi.Parameter[Any], **options: Any) -> None:
         super().__init__(default=None, description=setting.description, **options)
         self._setting = setting
 
     def parse(self, x: str) -> Any:
-        """Parse as the setting does."""
+        """Return the parsed value, as the setting parses it."""
         return self._setting.parse(x)
 
     def serialize(self, x: Any) -> str:
-        """Write as the setting does."""
+        """Return the value as text, as the setting writes it."""
         return str(self._setting.serialize(x))
 
     def normalize(self, x: Any) -> Any:
-        """Fill in the setting's value, evaluated when the task is made."""
+        """Return the value, or the setting's if it is None."""
         if x is None:
             return getattr(settings().weather, self._attribute_name)
         return self._setting.normalize(x)
 
 
 def dbt_dir() -> Path:
-    """Find the dbt project: ``[weather] dbt_dir``, or ``dbt/`` beside the package or here.
+    """Return the dbt project: ``[weather] dbt_dir``, or ``dbt/`` beside the package or here.
 
     Raises:
         FileNotFoundError: no ``dbt_project.yml`` in any of these places.

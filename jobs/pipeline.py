@@ -38,7 +38,7 @@ class WeatherPipeline(InRanges, DaysTask):
         return day_loads(self, self.date, self.days)
 
     def run(self) -> None:
-        """Gather the checkpoints into a summary, for machines and for people."""
+        """Write the summary of all checkpoints, as JSON and as text."""
         done = checkpoints(self.loads())
         summary = {
             "date": self.date.isoformat(),

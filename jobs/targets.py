@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: the checkpoints of every step."""
+"""Atomic files: the checkpoints of every step."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON: to be read by people, or compressed if the name ends in ``.gz``."""
+    """Write a value as indented JSON, or compressed if the name ends in ``.gz``."""
     if path.suffix == ".gz":
         # No time in the header: equal content makes equal bytes.
         write(path, gzip.compress(json.dumps(value).encode(), mtime=0))
@@ -46,6 +46,6 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a file that ``write_json`` wrote."""
+    """Return the value of a file that ``write_json`` wrote."""
     data = path.read_bytes()
     return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)

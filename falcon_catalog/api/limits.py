@@ -1,7 +1,7 @@
-"""Limits of one request, checked before anything is looked up or written.
+"""Limits of one request, checked before anything is read or written.
 
-The specification has no limits. These keep one request from holding the server, and are far
-beyond what engines send.
+The specification has none. These keep one request from occupying the server, and are far beyond
+what engines send.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,9 @@ JSON = dict[str, Any]
 
 
 def check_text(limits: LimitSettings, text: bytes) -> None:
-    """Reject JSON with too many values before parsing: small ones grow twentyfold in memory.
+    """Raise BadRequestError for JSON with too many values, which take 20 times its size in memory.
 
-    Commas inside strings count as well; telling them apart would cost more than it is worth.
-
-    Raises:
-        BadRequestError: there are too many.
+    Commas inside strings are counted as well, since skipping them would take too long.
     """
     if len(text) <= limits.json_values:
         return  # as almost always
@@ -33,11 +30,7 @@ def check_text(limits: LimitSettings, text: bytes) -> None:
 
 
 def check_depth(limits: LimitSettings, text: bytes, value: JSON) -> None:
-    """Reject JSON whose arrays and objects are nested too deeply.
-
-    Raises:
-        BadRequestError: they are.
-    """
+    """Raise BadRequestError for JSON whose arrays and objects are nested too deeply."""
     if text.count(b"{") + text.count(b"[") <= limits.json_depth:
         return  # as almost always
     level: list[JSON | list[Any]] = [value]
@@ -58,12 +51,9 @@ def check_depth(limits: LimitSettings, text: bytes, value: JSON) -> None:
 
 
 def check_body(limits: LimitSettings, body: JSON) -> None:
-    """Reject a body that requests too much at once, wherever a commit or create may.
+    """Raise BadRequestError for a commit or create that exceeds a limit, which the message names.
 
     Values of an unexpected type are passed through; the reader validates them.
-
-    Raises:
-        BadRequestError: a limit is exceeded; the message names it.
     """
     _check_length(body, "table-changes", limits.table_changes)
     changes = body.get("table-changes")
@@ -108,7 +98,7 @@ def _check_properties(limits: LimitSettings, properties: object) -> None:
 
 
 def _check_schema(limits: LimitSettings, schema: object) -> None:
-    """Count the columns and levels of a schema whose types are not validated yet."""
+    """Raise BadRequestError for a schema, not yet validated, with too many columns or levels."""
     level, depth, columns = [schema], 0, 0
     while level := [kind for kind in level if isinstance(kind, dict)]:
         if depth > limits.schema_depth:
@@ -125,7 +115,7 @@ def _check_schema(limits: LimitSettings, schema: object) -> None:
 
 
 def _inside(kind: JSON) -> list[object]:
-    """Return the types of the columns right inside a struct, a list or a map."""
+    """Return the types of the direct children of a struct, list or map."""
     fields = kind.get("fields")
     if isinstance(fields, list):
         return [field.get("type") if isinstance(field, dict) else None for field in fields]

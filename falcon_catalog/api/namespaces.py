@@ -1,7 +1,5 @@
 """Namespaces over HTTP."""
 
-from typing import Any
-
 import falcon
 from falcon import Request, Response
 
@@ -10,7 +8,7 @@ from falcon_catalog.api.requests import decode_again, read_namespace, read_objec
 from falcon_catalog.api.responses import send, send_page
 from falcon_catalog.catalog import namespaces
 from falcon_catalog.catalog.call import Call
-from falcon_catalog.errors import BadRequestError, NoSuchNamespaceError
+from falcon_catalog.errors import NoSuchNamespaceError
 from falcon_catalog.identifiers import Namespace
 
 
@@ -39,9 +37,7 @@ class NamespacesResource:
         body = read_object(req)
         namespace = Namespace.of(body.get("namespace"))
         note(req, namespace=namespace)
-        properties = _read_properties(body, "properties")
-        namespaces.create(call, namespace, properties)
-        send(resp, {"namespace": namespace.levels, "properties": properties})
+        send(resp, namespaces.create(call, namespace, body.get("properties")))
 
 
 class NamespaceResource:
@@ -68,13 +64,4 @@ class NamespacePropertiesResource:
 
     def on_post(self, req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
         """Remove and set properties."""
-        body = read_object(req)
-        removals = body.get("removals") or []
-        if not isinstance(removals, list) or not all(isinstance(key, str) for key in removals):
-            raise BadRequestError("Invalid removals: they are not a list of strings")
-        updates = _read_properties(body, "updates")
-        send(resp, namespaces.update(call, namespace, removals, updates))
-
-
-def _read_properties(body: dict[str, Any], field: str) -> dict[str, str]:
-    return namespaces.check_properties(body.get(field) or {}, field)
+        send(resp, namespaces.update(call, namespace, read_object(req)))

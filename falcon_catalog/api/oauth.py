@@ -1,7 +1,7 @@
-"""getToken: credentials, or an older token, for a token.
+"""getToken: issues tokens for credentials, or for older tokens.
 
 Source: the operation getToken of the REST specification, RFC 6749 (section 4.4, 2.3.1) and
-RFC 8693. Deprecated there, and what DuckDB, PyIceberg and Java ask for all the same.
+RFC 8693. It is deprecated there, but DuckDB, PyIceberg and Java use it.
 """
 
 import base64
@@ -31,11 +31,11 @@ CLIENT_CREDENTIALS = "client_credentials"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
 _TOKEN_TYPES = (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt")
-# What a token allows, whatever scope was requested.
+# The scope of every token, whatever was requested.
 _SCOPE = "catalog"
 _MAX_BODY_BYTES = 64 * 1024
 _MAX_FIELDS = 32
-# Failed logins of one address, and for one client id, each of which costs 50 ms of a processor.
+# Limits of failed logins, for each address and each client id: a login takes 50 ms of CPU time.
 _BURST, _PER_SECOND = 20, 1.0
 _MOST_REMEMBERED = 10_000
 _log = logging.getLogger(__name__)
@@ -45,10 +45,7 @@ Client = tuple[str, str]
 
 
 class FailedLogins:
-    """Rate limit of failed logins, by key: a burst, then so many a second. Safe for threads.
-
-    Source: the generic cell rate algorithm.
-    """
+    """Thread-safe rate limit of failed logins by key (generic cell rate algorithm)."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -56,7 +53,7 @@ class FailedLogins:
         self._paid_until: dict[str, float] = {}
 
     def wait(self, *keys: str) -> float:
-        """Return the seconds until one more may be tried; 0 if now."""
+        """Return the seconds until the next login is allowed, 0 for now."""
         with self._guard:
             latest = max(self._paid_until.get(key, 0.0) for key in keys)
         return max(0.0, latest - self._clock() - (_BURST - 1) / _PER_SECOND)
@@ -87,18 +84,18 @@ class TokensResource:
         if client is None:
             self._issue(resp, form, None)
             return
-        # Another's failures with its id delay a client, too.
+        # Failures with a client's id delay the client wherever they come from.
         keys = f"address {req.remote_addr}", f"client {client[0]}"
-        told = {"client": show(client[0]), "address": req.remote_addr}
+        details = {"client": show(client[0]), "address": req.remote_addr}
         if seconds := self._failed.wait(*keys):
-            _log.warning("login refused: too many have failed", extra=told)
+            _log.warning("login refused: too many have failed", extra=details)
             resp.set_header("Retry-After", str(math.ceil(seconds)))
             raise TooManyLoginsError("Too many logins have failed: try again in a moment")
         try:
             self._issue(resp, form, client)
         except InvalidClientError:
             self._failed.add(*keys)
-            _log.warning("login failed", extra=told)
+            _log.warning("login failed", extra=details)
             raise
 
     def _issue(self, resp: falcon.Response, form: Form, client: Client | None) -> None:
@@ -106,7 +103,12 @@ class TokensResource:
         if grant is None:
             raise OAuthError("grant_type is missing")
         if grant == CLIENT_CREDENTIALS:
-            _send_token(resp, self._authenticate(client))
+            if client is None:
+                raise InvalidClientError(
+                    "The client's credentials are missing: send client_id and client_secret, in the"
+                    " form or as HTTP Basic"
+                )
+            _send_token(resp, principals.authenticate(self._realm, *client))
         elif grant == TOKEN_EXCHANGE:
             _send_token(resp, self._exchange(form, client))
         else:
@@ -114,17 +116,9 @@ class TokensResource:
                 f"grant_type must be {CLIENT_CREDENTIALS} or {TOKEN_EXCHANGE}"
             )
 
-    def _authenticate(self, client: Client | None) -> Token:
-        if client is None:
-            raise InvalidClientError(
-                "The client's credentials are missing: send client_id and client_secret, in the "
-                "form or as HTTP Basic"
-            )
-        return principals.authenticate(self._realm, *client)
-
     def _exchange(self, form: Form, client: Client | None) -> Token:
         if "actor_token" in form:
-            raise OAuthError("actor_token is not supported: nobody acts for others here")
+            raise OAuthError("actor_token is not supported")
         if form.get("requested_token_type", ACCESS_TOKEN) not in _TOKEN_TYPES:
             raise OAuthError(f"requested_token_type must be {ACCESS_TOKEN}")
         if form.get("subject_token_type") not in _TOKEN_TYPES:
@@ -148,7 +142,7 @@ def _read_form(req: falcon.Request) -> Form:
         raise OAuthError("The request's body is not a form, or has too many fields") from None
     form = dict(pairs)
     if len(form) != len(pairs):
-        raise OAuthError("A field of the form is there twice")
+        raise OAuthError("A field of the form is repeated")
     return form
 
 
@@ -159,7 +153,7 @@ def _read_client(req: falcon.Request, resp: falcon.Response, form: Form) -> Clie
         resp.set_header("WWW-Authenticate", 'Basic realm="falcon-catalog", charset="UTF-8"')
         client = _read_basic(encoded)
         if "client_secret" in form or form.get("client_id", client[0]) != client[0]:
-            raise OAuthError("The client's credentials are there twice: in the form, and as Basic")
+            raise OAuthError("The client's credentials are given twice: in the form, and as Basic")
         return client
     if "client_id" in form and "client_secret" in form:
         return form["client_id"], form["client_secret"]

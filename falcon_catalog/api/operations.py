@@ -1,7 +1,7 @@
-"""The operations table: what each operation is called, and which privileges it needs on what.
+"""The operations table: the name of each operation, and the privileges that it needs.
 
-A route without a row is an error at startup (``app.create_app``). Rows that name entities in the
-request's body read it before anything else happens.
+A route without a row is an error at startup (``app.create_app``). For operations that name entities
+in the request's body, the body is read before authorization.
 """
 
 import contextlib
@@ -34,10 +34,10 @@ class Operation:
 
     name: str
     needs: Privilege | Needs | None
-    """The privilege that it needs on what the URL names, or how to find out from the request;
-    None: it belongs to no warehouse and needs none."""
+    """The privilege that it needs on the entity in the URL, or a function that returns all needs;
+    None for an operation without a warehouse, which needs none."""
     inline: bool = False
-    """Whether it usually waits for nothing, so that the event loop may answer it."""
+    """Whether the event loop may respond, because it usually needs no I/O."""
 
 
 def _create_namespace(req: falcon.Request, _params: Params) -> list[Need]:
@@ -47,7 +47,7 @@ def _create_namespace(req: falcon.Request, _params: Params) -> list[Need]:
 def _list_namespaces(req: falcon.Request, _params: Params) -> list[Need]:
     parent = read_namespace(req, "parent")
     needs = [Need("list", parent)]
-    # The second is listed if the first does not exist; it need not be a namespace's name.
+    # The second is listed if the first does not exist; it may not be a valid name.
     with contextlib.suppress(BadRequestError):
         if (decoded := decode_again(parent)) != parent:
             needs.append(Need("list", decoded))

@@ -1,4 +1,4 @@
-"""Reading requests: names in URLs, bodies, flags, pages."""
+"""Reading of requests: names in URLs, bodies, flags, pages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -66,13 +66,21 @@ def _parse(req: falcon.Request, text: bytes) -> dict[str, Any]:
 
 
 def read_objects(body: Mapping[str, Any], name: str, *, required: bool) -> list[dict[str, Any]]:
-    """Return the list of objects in a field of a request's body; null is as good as absent."""
+    """Return the list of objects in a field of a request's body; null counts as absent."""
     value = body.get(name)
     if value is None and not required:
         return []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise BadRequestError(f"Invalid request body: {name} is not a list of objects")
     return value
+
+
+def read_boolean(body: Mapping[str, Any], name: str) -> bool:
+    """Return a boolean field of a request's body; absent and null are false."""
+    value = body.get(name)
+    if not isinstance(value, bool | None):
+        raise BadRequestError(f"Invalid {name}: {show(value)} is not true or false")
+    return bool(value)
 
 
 def read_metadata_location(body: Mapping[str, Any]) -> str:
@@ -109,10 +117,10 @@ def read_flag(req: falcon.Request, name: str) -> bool:
 
 
 def read_page(req: falcon.Request, *, always: bool = False) -> Page:
-    """Return the page that a list request asks for, with room for one entry more.
+    """Return the requested page of a list, with one entry more to tell whether it is the last.
 
-    Without ``pageToken`` the list is not paged, unless it ``always`` is; the first page has an
-    empty token.
+    Without ``pageToken`` a list is not paged, unless ``always`` is set; the first page has an empty
+    token.
     """
     token = req.get_param("pageToken")
     size = req.get_param("pageSize")

@@ -16,14 +16,10 @@ from falcon_catalog.api.namespaces import (
 from falcon_catalog.api.operations import OPERATIONS, Operation
 from falcon_catalog.api.responses import send_table, send_view
 from falcon_catalog.api.scans import PlanResource, PlansResource, ScanTasksResource
-from falcon_catalog.api.tables import (
-    TableResource,
-    TransactionResource,
-    UnregisterTableResource,
-)
+from falcon_catalog.api.tables import TableResource, TransactionResource, UnregisterTableResource
 from falcon_catalog.api.tabulars import RegisterResource, RenameResource, TabularsResource
 from falcon_catalog.api.views import ViewResource
-from falcon_catalog.catalog import tables, views
+from falcon_catalog.catalog import creation
 from falcon_catalog.catalog.tabulars import TABLE, VIEW
 
 _NAMESPACE = "/v1/{prefix}/namespaces/{namespace}"
@@ -44,7 +40,7 @@ ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
     ),
     f"{_NAMESPACE}/properties": (NamespacePropertiesResource(), {"POST": "updateProperties"}),
     f"{_NAMESPACE}/tables": (
-        TabularsResource(TABLE, tables.create, send_table),
+        TabularsResource(TABLE, creation.create_table, send_table),
         {"GET": "listTables", "POST": "createTable"},
     ),
     _TABLE: (
@@ -64,7 +60,7 @@ ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
     f"{_NAMESPACE}/register": (RegisterResource(TABLE, send_table), {"POST": "registerTable"}),
     "/v1/{prefix}/tables/rename": (RenameResource(TABLE), {"POST": "renameTable"}),
     f"{_NAMESPACE}/views": (
-        TabularsResource(VIEW, views.create, send_view),
+        TabularsResource(VIEW, creation.create_view, send_view),
         {"GET": "listViews", "POST": "createView"},
     ),
     _VIEW: (

@@ -9,7 +9,7 @@ from falcon_catalog.metrics import CONTENT_TYPE, Metrics
 
 
 class LiveResource:
-    """``/health/live``: the process answers."""
+    """``/health/live``: the process responds."""
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Report that the process is alive."""
@@ -17,7 +17,7 @@ class LiveResource:
 
 
 class ReadyResource:
-    """``/health/ready``: the database answers and takes changes, and each warehouse is there."""
+    """``/health/ready``: the database accepts changes, and each warehouse is available."""
 
     def __init__(self, check: Callable[[], None]) -> None:
         self._check = check

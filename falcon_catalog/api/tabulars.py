@@ -7,9 +7,9 @@ import falcon
 from falcon import Request, Response
 
 from falcon_catalog.api.request_log import note, note_rename
-from falcon_catalog.api.requests import read_metadata_location, read_object, read_page
+from falcon_catalog.api.requests import read_boolean, read_metadata_location, read_object, read_page
 from falcon_catalog.api.responses import send_page
-from falcon_catalog.catalog import tables, tabulars
+from falcon_catalog.catalog import tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.catalog.tabulars import TABLE, Kind
@@ -89,6 +89,6 @@ class RegisterResource:
         note(req, table=body.get("name"))
         identifier = TableIdentifier(namespace, check_name(body.get("name"), self._kind.name))
         location = read_metadata_location(body)
-        overwrite = self._kind is TABLE and tables.read_flag(body, "overwrite")
+        overwrite = self._kind is TABLE and read_boolean(body, "overwrite")
         registered = tabulars.register(call, self._kind, identifier, location, overwrite=overwrite)
         self._send(req, resp, registered)

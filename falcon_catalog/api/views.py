@@ -3,10 +3,7 @@
 import falcon
 from falcon import Request, Response
 
-from falcon_catalog.api.requests import (
-    read_object,
-    read_objects,
-)
+from falcon_catalog.api.requests import read_object, read_objects
 from falcon_catalog.api.responses import send_view
 from falcon_catalog.api.tabulars import TabularResource
 from falcon_catalog.catalog import commits, tabulars

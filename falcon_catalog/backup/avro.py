@@ -1,7 +1,7 @@
-"""Avro files read and written again with everything in them: header, codec, unknown fields.
+"""Lossless reading and writing of Avro files: header, codec and unknown fields are kept.
 
-Records come as dicts whose keys are Iceberg's field ids (``f100``). Logical types are not
-applied: a date stays the number that is stored, so that nothing is lost between two readings.
+Records are dicts keyed by Iceberg's field ids (``f100``). Logical types are not applied: a date
+stays the stored number.
 """
 
 import io
@@ -13,6 +13,7 @@ from typing import Any
 
 from falcon_catalog.backup.prefix import EXTRA, RelocationError
 from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata.json_fields import JSON
 
 _HEADER = {
     "type": "record",
@@ -24,21 +25,19 @@ _HEADER = {
     ],
 }
 
-JSON = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class AvroFile:
-    """The content of an Avro file; its records may be changed in place."""
+    """The content of an Avro file. Its records may be modified in place."""
 
     header: JSON
     schema: Any
-    """The writer's schema, reduced to what decides how values are encoded."""
+    """The writer's schema, reduced to what determines the encoding."""
     records: list[JSON]
 
 
 def require() -> None:
-    """Raise RelocationError unless the library for Avro is installed."""
+    """Raise RelocationError unless fastavro is installed."""
     try:
         import fastavro  # noqa: F401, PLC0415
     except ImportError:
@@ -46,10 +45,10 @@ def require() -> None:
 
 
 def read(content: bytes, location: str) -> AvroFile:
-    """Return what an Avro file holds.
+    """Return the content of an Avro file.
 
     Raises:
-        BadRequestError: it is no Avro file, is damaged, or needs a codec that is not installed.
+        BadRequestError: it is not an Avro file, is damaged, or needs a codec that is not installed.
     """
     import fastavro  # noqa: PLC0415
 
@@ -57,7 +56,7 @@ def read(content: bytes, location: str) -> AvroFile:
         source = io.BytesIO(content)
         header: Any = fastavro.schemaless_reader(source, _HEADER, None)
         schema = _encoding(json.loads(header["meta"]["avro.schema"]), {}, itertools.count())
-        # The reader takes a torn block for the end of the file.
+        # The reader takes a truncated block for the end of the file.
         if not content.endswith(header["sync"]):
             raise BadRequestError("it is cut short")
         plain = {**header["meta"], "avro.schema": json.dumps(schema).encode()}
@@ -66,13 +65,13 @@ def read(content: bytes, location: str) -> AvroFile:
     except MemoryError:
         raise
     except Exception as error:
-        # Whatever a damaged file does to the reader, it is the file that is wrong.
+        # A damaged file may raise anything in the reader.
         raise BadRequestError(f"Avro file {location} cannot be read: {error}") from error
     return AvroFile(header, schema, records)
 
 
 def write(file: AvroFile) -> bytes:
-    """Return the bytes of an Avro file with the header and the codec that it was read with."""
+    """Return the bytes of an Avro file, with the header and codec that it was read with."""
     import fastavro  # noqa: PLC0415
 
     meta = file.header["meta"]
@@ -93,9 +92,9 @@ def _head(header: JSON, meta: JSON) -> bytes:
 
 
 def _encoding(schema: Any, named: dict[str, str], numbers: Iterator[int]) -> Any:
-    """Return a schema that decodes the same bytes, its fields named by their ids.
+    """Return a schema for the same bytes, with fields named by their ids.
 
-    Types are named anew: some writers define one name twice, or use one that Avro forbids.
+    Types get new names: some writers define a name twice, or use one that Avro forbids.
     """
     if isinstance(schema, str):
         return named.get(schema, schema)

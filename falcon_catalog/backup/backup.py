@@ -1,8 +1,8 @@
-"""Copy a catalog while it is served: its database, and the metadata files that it points at.
+"""Back up a catalog while it is served: its database, and the metadata files it points at.
 
-All is of one moment. A table that is committed to meanwhile may lose the metadata file of that
-moment, if it deletes old ones: then a later moment is taken, of which only what is new must be
-copied. As a last resort commits wait, for as long as it takes to copy that.
+The copy is a snapshot of one moment. If a commit deletes a metadata file before it is copied, the
+backup takes a later snapshot, of which only new files must be copied. After several attempts it
+blocks commits while it copies those.
 """
 
 import contextlib
@@ -33,21 +33,19 @@ _MOMENTS = 5
 _REPORT_EVERY = 1000
 
 
-def backup(
-    path: Path, destination: Path, settings: Settings, files: FileIO, progress: Progress
-) -> Manifest:
-    """Back up the store at ``path`` into the new folder ``destination``.
+def backup(settings: Settings, destination: Path, files: FileIO, progress: Progress) -> Manifest:
+    """Back up a store into the new folder ``destination``.
 
     The folder appears only once it is complete, verified and durable.
 
     Raises:
-        StoreError: there is something at the destination, the store or the backup is damaged, or
-            a warehouse with tables is not there.
+        StoreError: the destination exists, the store or the backup is damaged, or a warehouse with
+            tables is not available.
         OSError: a file cannot be read or written.
     """
-    destination = destination.absolute()
+    path, destination = settings.store.path, destination.absolute()
     if os.path.lexists(destination):
-        raise StoreError(f"{destination} is there already; a backup never overwrites anything")
+        raise StoreError(f"{destination} already exists; a backup never overwrites anything")
     with read_only.connect(path) as tx:
         every = survey.all_pointers(tx)
         for one in storage.missing(files, tx, settings):
@@ -70,15 +68,12 @@ def backup(
 
 
 def verify(folder: Path, manifest: Manifest, *, older: bool = False) -> None:
-    """Read the whole backup back, and compare it with its manifest.
+    """Read a backup completely and compare it with its manifest.
 
-    Args:
-        folder: the backup.
-        manifest: what should be in it.
-        older: whether the schema of its database may be an older version's.
+    With ``older`` its database may have the schema of an older version.
 
     Raises:
-        StoreError: it is damaged; the message says where.
+        StoreError: the backup is damaged; the message says where.
     """
     for copy in (manifest.database, *manifest.files):
         path = folder / copy.path
@@ -92,7 +87,7 @@ def verify(folder: Path, manifest: Manifest, *, older: bool = False) -> None:
         if (rows := survey.counts(tx)) != manifest.rows:
             raise StoreError(f"the database in {folder} has {rows}, not {manifest.rows}")
         known = {copy.location for copy in manifest.files} | set(manifest.unreadable)
-        if strange := set(_pointed_at(tx)) - known:
+        if strange := set(_metadata_locations(tx)) - known:
             raise StoreError(f"the backup {folder} lacks metadata files: {min(strange)}")
 
 
@@ -104,7 +99,7 @@ def _copy(path: Path, copies: "_Copies") -> Manifest:
         copies.progress("metadata files were deleted meanwhile; going on from a later moment")
     with contextlib.closing(SqliteDatabase(path)) as database, contextlib.ExitStack() as stack:
         with database.write():
-            # Nobody commits now, so nobody deletes what rows point at.
+            # Without commits no metadata file is deleted.
             tx = stack.enter_context(read_only.snapshot(path))
             copies.add(tx)
         return copies.conclude(tx)
@@ -112,18 +107,18 @@ def _copy(path: Path, copies: "_Copies") -> Manifest:
 
 @dataclass(slots=True)
 class _Copies:
-    """The metadata files in a backup that is being made."""
+    """The metadata files copied so far into a new backup."""
 
     store: Path
     folder: Path
     files: FileIO
     progress: Progress
     copied: dict[str, Copy | None] = field(default_factory=dict)
-    """By location; None: it is there and cannot be read."""
+    """By location; None for a file that exists but cannot be read."""
 
     def add(self, tx: Transaction) -> bool:
-        """Copy what the moment points at and is not copied yet; return whether all was there."""
-        wanted = [location for location in _pointed_at(tx) if location not in self.copied]
+        """Copy the files that a snapshot points at; return False if some no longer exist."""
+        wanted = [location for location in _metadata_locations(tx) if location not in self.copied]
         complete = True
         for number, location in enumerate(wanted, 1):
             try:
@@ -137,33 +132,27 @@ class _Copies:
         return complete
 
     def _copy(self, location: str) -> Copy:
-        """Copy one metadata file, if it is one that can be read.
-
-        Raises:
-            NotFoundError: it is not there.
-            CatalogError: it is damaged.
-        """
+        """Copy a metadata file; raise CatalogError if it is missing or damaged."""
         content = self.files.read(location)
         path = f"{FILES}{local_path(location)}"
         target = self.folder / path
-        if not target.exists():  # two ways to write one place
+        if not target.exists():  # one path may have several spellings
             target.parent.mkdir(parents=True, exist_ok=True)
             durable_files.write_private(target, content)
         read(LocalFileIO(), str(target))
         return Copy(location, path, len(content), hashlib.sha256(content).hexdigest())
 
     def conclude(self, tx: SqliteTransaction) -> Manifest:
-        """Copy the database of this moment, and delete copies of files of earlier moments."""
+        """Copy the database of a snapshot, and delete files copied for earlier snapshots."""
         database = self.folder / DATABASE
         durable_files.write_private(database, b"")
         read_only.copy(tx, database, self.progress)
-        wanted = _pointed_at(tx)
+        wanted = _metadata_locations(tx)
         kept = [copy for location in wanted if (copy := self.copied.get(location)) is not None]
         paths = {copy.path for copy in kept}
-        for folder, _, names in os.walk(self.folder / FILES):
-            for file in (Path(folder) / name for name in names):
-                if str(file.relative_to(self.folder)) not in paths:
-                    file.unlink()
+        for file in list((self.folder / FILES).rglob("*")):
+            if file.is_file() and str(file.relative_to(self.folder)) not in paths:
+                file.unlink()
         return Manifest(
             version=__version__,
             moment=tx.now,
@@ -179,7 +168,7 @@ class _Copies:
         )
 
 
-def _pointed_at(tx: Transaction) -> list[str]:
-    """Return what rows point at, but for tables whose files are being deleted."""
+def _metadata_locations(tx: Transaction) -> list[str]:
+    """Return the metadata locations of all rows except those being purged."""
     every = survey.all_pointers(tx)
     return list(dict.fromkeys(each.metadata_location for each in every if not each.purging))

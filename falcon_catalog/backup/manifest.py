@@ -15,7 +15,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file of the backup; ``location`` is where it was copied from."""
+    """A file in a backup; ``location`` is its source."""
 
     location: str
     path: str
@@ -26,31 +26,27 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A backup's moment and content."""
+    """The content of a backup."""
 
     version: str
-    """Of the program that made it."""
+    """The version of falcon-catalog that wrote it."""
     moment: int
-    """Milliseconds since 1970-01-01 UTC; every change acknowledged before is in it."""
+    """Milliseconds since 1970-01-01 UTC; it contains every change acknowledged before."""
     database: Copy
     rows: dict[str, int]
-    """Rows of each table of the database."""
+    """The number of rows in each table of the database."""
     files: tuple[Copy, ...]
     unreadable: tuple[str, ...]
-    """What the database points at and could not be read when the backup was made."""
+    """Locations of metadata files that could not be read when the backup was made."""
 
     def text(self) -> bytes:
-        """Return it as JSON."""
+        """Return the manifest as JSON."""
         document = {"format": _FORMAT, **asdict(self)}
         return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def read(folder: Path) -> Manifest:
-    """Return a backup's manifest.
-
-    Raises:
-        StoreError: there is none, or it cannot be understood.
-    """
+    """Return the manifest of a backup; raise StoreError if it is missing or damaged."""
     path = folder / NAME
     try:
         document: dict[str, Any] = json.loads(path.read_bytes())

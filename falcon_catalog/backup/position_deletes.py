@@ -1,4 +1,4 @@
-"""Position deletes and deletion vectors: the files of a table that name other files inside."""
+"""Rewriting of position deletes and deletion vectors, which contain paths of data files."""
 
 import io
 import struct
@@ -13,8 +13,8 @@ from falcon_catalog.errors import BadRequestError
 
 PATH_ID = 2147483546
 PATH_IDS = frozenset({PATH_ID, 2147483646})
-"""The column of position deletes that names the data file; DuckDB 1.5 gives bounds of it the id
-that belongs to the column ``_file``."""
+"""Ids of the column of position deletes with the data file's path. DuckDB 1.5 writes its bounds
+under the id of the column ``_file``."""
 _POSITION_ID = 2147483545
 _ORDER = (PATH_ID, _POSITION_ID)
 _MAGIC = b"PFA1"
@@ -26,20 +26,20 @@ Position = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """A delete file with other paths in it, and what a manifest says of it."""
+    """A delete file with new paths, and its fields in the manifest."""
 
     content: bytes
     bounds: tuple[bytes, bytes] | None = None
-    """The lowest and the highest path in it; None for a vector, or a file without rows."""
+    """The lowest and the highest path; None for a vector, or a file without rows."""
     column_sizes: dict[int, int] = field(default_factory=dict)
     split_offsets: list[int] | None = None
 
 
 def rewrite(content: bytes, file_format: str, location: str, move: Move) -> Rewritten | None:
-    """Return a delete file whose paths are moved; None if none of them is to be moved.
+    """Return a delete file with moved paths; None if no path changes.
 
     Raises:
-        BadRequestError: the file cannot be understood.
+        BadRequestError: the file is damaged, or in an unknown format.
         RelocationError: pyarrow is not installed.
     """
     kind = file_format.upper()
@@ -53,10 +53,10 @@ def rewrite(content: bytes, file_format: str, location: str, move: Move) -> Rewr
 
 
 def positions(content: bytes, file_format: str, location: str) -> list[Position]:
-    """Return what a delete file names: data files and positions; 0 for a whole vector.
+    """Return the data files and positions in a delete file; the position of a vector is 0.
 
     Raises:
-        BadRequestError: the file cannot be understood.
+        BadRequestError: the file is damaged.
     """
     kind = file_format.upper()
     if kind == "PUFFIN":
@@ -71,7 +71,7 @@ def positions(content: bytes, file_format: str, location: str) -> list[Position]
 
 
 def _rewrite_puffin(content: bytes, location: str, move: Move) -> Rewritten | None:
-    """Replace the footer: blobs stay where they are, so that manifests' offsets stay right."""
+    """Replace the footer. Blobs keep their offsets, which manifests contain."""
     start, footer = _footer(content, location)
     changed = False
     for blob in footer["blobs"]:
@@ -87,7 +87,7 @@ def _rewrite_puffin(content: bytes, location: str, move: Move) -> Rewritten | No
 
 
 def _footer(content: bytes, location: str) -> tuple[int, Any]:
-    """Return where the footer of a Puffin file begins, and its JSON."""
+    """Return the offset of a Puffin file's footer, and its JSON."""
     try:
         length, flags, magic = _TAIL.unpack(content[-_TAIL.size :])
         start = len(content) - _TAIL.size - length - len(_MAGIC)
@@ -124,7 +124,7 @@ def _rewrite_parquet(content: bytes, location: str, move: Move) -> Rewritten | N
     if all(path == new for path, new in moved.items()):
         return None
     table = table.set_column(index, column, pa.chunked_array(chunks, column.type))
-    # Readers rely on the order, which changes if only some of the paths do.
+    # Readers rely on the order, which changes if only some paths do.
     names = [table.schema.names[_index(table.schema, one, location)] for one in _ORDER]
     # Not Table.sort_by: its threads now and then abort a process that ends soon after.
     order = compute.sort_indices(table, sort_keys=[(name, "ascending") for name in names])
@@ -173,7 +173,7 @@ def _read_parquet(content: bytes, location: str) -> tuple[Any, Any]:
 
 
 def _index(schema: Any, field_id: int, location: str) -> int:
-    """Return the place of a column by its field id, or by its name where ids are missing."""
+    """Return the index of a column by its field id, or by its name if it has no id."""
     name = {PATH_ID: "file_path", _POSITION_ID: "pos"}[field_id]
     for number, one in enumerate(schema):
         given = (one.metadata or {}).get(b"PARQUET:field_id")

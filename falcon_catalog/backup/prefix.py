@@ -1,4 +1,4 @@
-"""A change of prefix, applied to locations and to text that may contain them."""
+"""A change of prefix for locations, and for text that contains them."""
 
 import re
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ _HEAD = re.compile(r"(?:file:(?://[^/]*)?)?", re.IGNORECASE)
 
 
 class RelocationError(StoreError):
-    """Nothing can be relocated as things stand; the message says why."""
+    """The relocation is impossible, or its result is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """All that lies in the folder ``old`` is in the folder ``new`` now."""
+    """A move of everything in the folder ``old`` to the folder ``new``."""
 
     old: str
-    """An absolute path, as ``new`` is: without a scheme, ``..`` and a slash at the end."""
+    """An absolute path, like ``new``, without scheme, ``..`` and trailing slash."""
     new: str
 
     @classmethod
@@ -42,9 +42,9 @@ class Move:
         return move
 
     def __call__(self, location: str) -> str:
-        """Return where a file is now, spelled as it was: ``file:///x``, ``file:/x`` or ``/x``.
+        """Return the new location in the old spelling: ``file:///x``, ``file:/x`` or ``/x``.
 
-        A location outside ``old``, or one that is not local, is returned as it is.
+        A location outside ``old``, or one that is not local, is returned unchanged.
         """
         try:
             path = local_path(location)
@@ -72,7 +72,7 @@ class Move:
         return self(location) != location
 
     def is_mentioned(self, text: str) -> bool:
-        """Return whether ``old``, or a path in it, occurs anywhere in a text."""
+        """Return whether a text contains ``old`` or a path in it."""
         return bool(re.search(rf"(?<![\w.-]){re.escape(self.old)}(?![\w.-])", text))
 
     def bound(self, value: bytes) -> bytes:

@@ -1,28 +1,26 @@
 """Point a catalog at a warehouse that was moved: metadata, manifests, deletes and rows.
 
-First all is read and checked, and nothing is written. Then new files are written beside the copies
-at the new place; each is read back and compared. Then all pointers move in one transaction, or
-none.
+First everything is read and checked. Then new files are written beside the copies at the new
+location, read back and compared. Finally all pointers are switched in one transaction.
 """
 
 import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import orjson
 
 from falcon_catalog import rules
 from falcon_catalog.backup import avro
 from falcon_catalog.backup.prefix import Move, RelocationError
-from falcon_catalog.backup.rewriting import JSON, Rewriter
+from falcon_catalog.backup.rewriting import Rewriter
 from falcon_catalog.doctor.check import Progress
 from falcon_catalog.doctor.metadata_files import kind_of
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import is_inside, key, nested
+from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import relocation, survey, warehouses
 from falcon_catalog.store.database import Transaction
@@ -36,74 +34,72 @@ _PLANNED = re.compile(r"/(?:plan|tasks)(?: by .*)?$")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be relocated, and how."""
+    """The parameters of a relocation."""
 
-    path: Path
-    """The database."""
     settings: Settings
     move: Move
     files: FileIO
     dry: bool = False
     skip_broken: bool = False
-    """Move the others if some cannot be moved; those stay as they are."""
+    """Whether to relocate the other tables if some cannot be."""
 
 
 @dataclass(slots=True)
 class Moved:
-    """One table or view, and what becomes of it."""
+    """One table or view, and the result of its relocation."""
 
     pointer: Pointer
     metadata_location: str
     location_key: str
     files: int = 0
-    """Files that are written anew."""
+    """The number of files written."""
     bytes: int = 0
     problems: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
     @property
     def is_changed(self) -> bool:
-        """Whether its row is to be changed."""
+        """Whether its row must be changed."""
         now = (self.pointer.metadata_location, self.pointer.location_key)
         return (self.metadata_location, self.location_key) != now
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a relocation found and did."""
+    """The result of a relocation."""
 
     moved: list[Moved]
-    """All tables and views, those that need no change included."""
+    """All tables and views, including those that need no change."""
     switched: bool = False
-    """Whether the rows point at the new place now."""
+    """Whether the rows point at the new location now."""
     left: list[str] = field(default_factory=list)
-    """Values that mention the old place, and were left as they are."""
+    """Values that mention the old location and were kept."""
 
     @property
     def changed(self) -> list[Moved]:
-        """Those that are moved, or would be."""
+        """The tables and views that are relocated, or would be."""
         return [one for one in self.moved if one.is_changed and not one.problems]
 
     @property
     def broken(self) -> list[Moved]:
-        """Those that cannot be moved."""
+        """The tables and views that cannot be relocated."""
         return [one for one in self.moved if one.problems]
 
 
 def relocate(order: Order, progress: Progress) -> Outcome:
-    """Relocate all that lies in the old place; the files are at the new place already.
+    """Relocate everything at the old location; the files must already be at the new one.
 
-    Nothing is switched in a dry run, nor, without ``skip_broken``, if anything is broken: then
-    nothing is written either.
+    In a dry run, and if anything is broken without ``skip_broken``, nothing is written.
 
     Raises:
-        RelocationError: the settings name the old place, or what was written is not right.
-        StoreError: a server or another command is at work on the store, or it is damaged.
+        RelocationError: the settings name the old location, or a written file is wrong.
+        StoreError: the store is in use or damaged.
         CatalogError: a file could not be written, or COMMIT failed; run it again.
     """
     avro.require()
-    with locks.exclusive(order.path):
-        with read_only.connect(order.path) as tx:
+    path = order.settings.store.path
+    with locks.exclusive(path):
+        with read_only.connect(path) as tx:
             _check_settings(order)
             pointers = survey.all_pointers(tx)
             left = list(_left_in_rows(tx, order.move))
@@ -138,15 +134,15 @@ def _check_settings(order: Order) -> None:
             )
     if lines:
         raise RelocationError(
-            f"the settings still name the old place. Nothing was changed. Set {'; '.join(lines)};"
-            " then run the command again"
+            "the settings still name the old location. Nothing was changed. Set"
+            f" {'; '.join(lines)}; then run the command again"
         )
 
 
 def _has_work(order: Order, outcome: Outcome) -> bool:
     if outcome.changed:
         return True
-    with read_only.connect(order.path) as tx:
+    with read_only.connect(order.settings.store.path) as tx:
         return any(True for _ in _documents(tx, order.move)) or any(
             order.move.changes(location) for _, location in warehouses.marked(tx)
         )
@@ -155,7 +151,7 @@ def _has_work(order: Order, outcome: Outcome) -> bool:
 def _each(
     order: Order, pointers: list[Pointer], progress: Progress, *, dry: bool
 ) -> Iterator[Moved]:
-    """Yield what becomes of each table and view; write what is needed, unless this is dry."""
+    """Yield the result for each table and view; write the new files unless ``dry``."""
     done = "checked" if dry else "written"
     for number, pointer in enumerate(pointers, 1):
 
@@ -187,7 +183,7 @@ def _one(order: Order, pointer: Pointer, rewriter: Rewriter) -> Moved:
         if (has := key(metadata["location"])) != location_key and pointer.place == "living":
             problems.append(f"its row has {pointer.location_key}, its metadata {has}: {repair}")
     except CatalogError as error:
-        # Of a table that is being purged, the metadata file is the last one to go.
+        # A purge deletes the metadata file last.
         if not pointer.purging:
             problems.append(str(error))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -204,7 +200,7 @@ def _one(order: Order, pointer: Pointer, rewriter: Rewriter) -> Moved:
 
 
 def _check_places(order: Order, moved: list[Moved]) -> None:
-    """Note tables that would come to lie outside the settings' locations, or over others."""
+    """Add problems of tables that would be outside the settings' locations, or overlap others."""
     settings = order.settings.warehouse
     for one in moved:
         if not one.is_changed:
@@ -227,9 +223,10 @@ def _check_places(order: Order, moved: list[Moved]) -> None:
 
 
 def _switch(order: Order, written: list[Moved]) -> None:
-    """Move all pointers, and every other row that holds a location, in one transaction."""
+    """Update all pointers and all other rows with a location, in one transaction."""
     places = {one.pointer.metadata_location: one.metadata_location for one in written}
-    with contextlib.closing(SqliteDatabase(order.path)) as database, database.write() as tx:
+    path = order.settings.store.path
+    with contextlib.closing(SqliteDatabase(path)) as database, database.write() as tx:
         for one in written:
             pointer = one.pointer
             if not relocation.repoint(
@@ -252,10 +249,8 @@ def _switch(order: Order, written: list[Moved]) -> None:
             _move_answer(tx, answer, order.move, places)
 
 
-def _documents(
-    tx: Transaction, move: Move
-) -> Iterator[tuple[relocation.Document, int, dict[str, Any]]]:
-    """Yield properties of namespaces and functions whose location lies in the old place, moved."""
+def _documents(tx: Transaction, move: Move) -> Iterator[tuple[relocation.Document, int, JSON]]:
+    """Yield the documents of namespaces and functions at the old location, with the new one."""
     kinds: tuple[relocation.Document, ...] = ("namespaces", "functions")
     for what in kinds:
         for row_id, text in relocation.documents(tx, what):
@@ -266,7 +261,7 @@ def _documents(
 
 
 def _left_in_rows(tx: Transaction, move: Move) -> Iterator[str]:
-    """Yield the properties that mention the old place and are not for the catalog to change."""
+    """Yield properties that mention the old location and that the catalog must not change."""
     for what, name, text in survey.documents(tx):
         try:
             document = dict(orjson.loads(text))
@@ -282,12 +277,12 @@ def _left_in_rows(tx: Transaction, move: Move) -> Iterator[str]:
 def _move_answer(
     tx: Transaction, kept: relocation.Answer, move: Move, places: dict[str, str]
 ) -> None:
-    """Let no retry be answered with metadata or files of the old place."""
+    """Update or delete a recorded answer that refers to the old location."""
     answer: JSON = orjson.loads(kept.answer)
     new = dict(answer)
     if isinstance(location := answer.get("metadata-location"), str):
-        # An earlier state is not rewritten. Where nothing is, the retry learns that it was done
-        # and that its state cannot be shown: true, and no client deletes a file for it.
+        # Earlier states are not rewritten. With a location that does not exist, a retry is told
+        # that the request was completed and its state cannot be read; no client deletes a file.
         elsewhere = f"{move(location)}.relocated" if move.changes(location) else location
         new["metadata-location"] = places.get(location, elsewhere)
     if "body" in answer:
@@ -295,6 +290,6 @@ def _move_answer(
     if new == answer:
         return
     if _PLANNED.search(kept.request):
-        relocation.delete_answer(tx, kept)  # planning again has no effect, and finds new files
+        relocation.delete_answer(tx, kept)  # planning can be repeated, and finds the new files
     else:
         relocation.set_answer(tx, kept, orjson.dumps(new).decode())

@@ -1,7 +1,7 @@
-"""Replace a database so that no interruption loses a catalog, or leaves an empty one in its place.
+"""Crash-safe replacement of a database.
 
-The new one is made beside its place. While the place is empty, that file says so: nobody works on
-the store then, and the next restore goes on from there.
+The new database is written beside the old one. While that file exists and the old one has been
+moved away, no process opens the store, and the next restore continues the replacement.
 """
 
 import contextlib
@@ -14,19 +14,19 @@ from falcon_catalog.durable_files import inherit, sync, sync_entries, sync_file,
 from falcon_catalog.store.database import StoreError
 from falcon_catalog.store.sqlite import locks
 
-# The database first: what is beside it must never be played into another one.
+# The database comes first: its log must never be applied to another database.
 _PARTS = ("", "-wal", "-shm", "-journal")
 
 
 def is_there(path: Path) -> bool:
-    """Return whether there is a database at ``path``, or a part of one."""
+    """Return whether a database, or a part of one, exists at ``path``."""
     return bool(_parts(path))
 
 
 def conclude(path: Path) -> Path | None:
-    """Move what is left of the old store after its database, if an interruption parted them.
+    """Finish moving the old store aside after an interruption.
 
-    Returns where the old store is, or None if nothing was interrupted, or there was none.
+    Return the folder of the old store; None if nothing was interrupted or there was no old store.
     """
     if not locks.is_half_replaced(path):
         return None
@@ -43,13 +43,13 @@ def conclude(path: Path) -> Path | None:
 
 @contextlib.contextmanager
 def successor(path: Path, content: bytes) -> Iterator[Path]:
-    """Make the new database, durable; if it cannot be completed, leave all as it was."""
-    needed = locks.is_half_replaced(path)  # it alone tells that the place must stay empty
+    """Write the new database durably; if the caller cannot complete it, restore the old state."""
+    needed = locks.is_half_replaced(path)  # only this file keeps a new store from being created
     there = path.exists()
     new = locks.successor(path)
     beside = Path(f"{new}-journal"), Path(f"{new}-wal"), Path(f"{new}-shm")
     try:
-        for part in beside:  # a journal of an earlier one would be played into this one
+        for part in beside:  # SQLite would apply an earlier attempt's journal
             part.unlink(missing_ok=True)
         write_private(new, content, anew=True)
         inherit(new)
@@ -58,14 +58,14 @@ def successor(path: Path, content: bytes) -> Iterator[Path]:
         yield new
     except BaseException:
         if not needed and path.exists() == there:
-            sync(path.parent)  # else a power cut could leave neither
+            sync(path.parent)  # otherwise a power failure could leave neither
             for part in (*beside, new):
                 part.unlink(missing_ok=True)
         raise
 
 
 def replace(path: Path) -> Path | None:
-    """Let the successor take its place; return where the old store is now, if there was one."""
+    """Move the new database into place; return the folder of the old store, if there was one."""
     aside = _put_aside(path) if is_there(path) else None
     try:
         locks.successor(path).rename(path)

@@ -1,4 +1,4 @@
-"""Restore a backup: its whole database, and the metadata files that are missing."""
+"""Restore a backup: its database, and the metadata files that are missing."""
 
 import contextlib
 import hashlib
@@ -28,61 +28,60 @@ _ADOPT = "restore with --adopt-warehouse to take the folder as it is"
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did."""
+    """The result of a restore."""
 
     manifest: Manifest
     differing: tuple[str, ...]
-    """Metadata files that are there with another content, and were left alone."""
+    """Existing metadata files with other content, which were kept."""
     aside: Path | None
-    """Where the store that was there before is now."""
+    """The folder of the previous store."""
     postponed: int
-    """Purges that were postponed."""
+    """The number of postponed purges."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a backup goes to."""
+    """The store to restore into."""
 
-    path: Path
-    """The database."""
     settings: Settings
     files: FileIO
     replace: bool = False
-    """Whether a store that is there may be put aside."""
+    """Whether an existing store may be moved aside."""
     adopt: bool = False
-    """Whether the warehouses are this store's whatever their folders hold, or lack."""
+    """Whether to accept the warehouses' folders regardless of markers and content."""
 
 
 def restore(source: Path, target: Target, progress: Progress) -> Restored:
-    """Put the backup in the folder ``source`` in the place of the store.
+    """Restore the backup in the folder ``source``.
 
     Raises:
-        StoreError: the backup is damaged, a server runs on the store, there is a store and
-            ``replace`` is false, or a warehouse seems not to be mounted. Nothing was changed.
-        OSError, CatalogError: a file could not be read or written; the store was not replaced, or
-            nobody can work on it until a restore has ended.
+        StoreError: the backup is damaged, the store is in use, a store exists and ``replace`` is
+            false, or a warehouse seems not to be mounted. Nothing was changed.
+        OSError, CatalogError: a file could not be read or written. The store was not replaced, or
+            cannot be opened until a restore succeeds.
     """
     progress("verifying the backup")
     made = manifest.read(source)
     verify(source, made, older=True)
     _check_locations(made, target)
-    target.path.parent.mkdir(parents=True, exist_ok=True)
-    with locks.exclusive(target.path):
-        earlier = replacement.conclude(target.path)
-        if replacement.is_there(target.path) and not target.replace:
+    path = target.settings.store.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locks.exclusive(path):
+        earlier = replacement.conclude(path)
+        if replacement.is_there(path) and not target.replace:
             raise StoreError(
-                f"there is a store at {target.path}; --replace puts it aside, and deletes nothing"
+                f"a store exists at {path}; --replace moves it aside and deletes nothing"
             )
         store_id, unmarked = _check_warehouses(
             made,
             target,
             backed_up=_store_id(source / made.database.path),
-            replaced=_store_id(earlier / target.path.name if earlier else target.path),
+            replaced=_store_id(earlier / path.name if earlier else path),
         )
         content = (source / made.database.path).read_bytes()
-        with replacement.successor(target.path, content) as new:
+        with replacement.successor(path, content) as new:
             differing = _add_files(source, made, target.files, progress)
-            # No purge may begin soon: what is dropped in the backup may have been restored since.
+            # Tables that are dropped in the backup may have been undropped since.
             retention_ms = target.settings.warehouse.drop_retention * 1000
             until = read_only.now_ms() + max(retention_ms, _SHORTEST_DELAY_MS)
             with migrated(new) as tx:
@@ -92,13 +91,13 @@ def restore(source: Path, target: Target, progress: Progress) -> Restored:
                 for name, root in unmarked.items():
                     warehouses.mark(tx, name, key(root))
             durable_files.sync_file(new)
-            aside = replacement.replace(target.path)
+            aside = replacement.replace(path)
         _mark(target, unmarked)
     return Restored(made, tuple(differing), aside or earlier, postponed)
 
 
 def _check_locations(made: Manifest, target: Target) -> None:
-    """Check that nothing is written where this catalog has no business."""
+    """Raise StoreError for files outside the locations of the settings."""
     settings = target.settings.warehouse
     roots = (*settings.roots.values(), *settings.allowed_locations)
     for copy in made.files:
@@ -111,7 +110,7 @@ def _check_locations(made: Manifest, target: Target) -> None:
 
 
 def _store_id(path: Path) -> str | None:
-    """Return the id of the store at ``path``; None if it has none, is damaged or not there."""
+    """Return the id of the store at ``path``; None if it is missing, damaged or has no id."""
     with contextlib.suppress(StoreError), read_only.connect(path, older=True) as tx:
         return warehouses.store_id(tx)
     return None
@@ -120,14 +119,13 @@ def _store_id(path: Path) -> str | None:
 def _check_warehouses(
     made: Manifest, target: Target, *, backed_up: str | None, replaced: str | None
 ) -> tuple[str | None, dict[str, str]]:
-    """Decide which warehouses need a marker; nothing is changed.
+    """Return the new id of the restored store, None to keep its own, and the warehouses to mark.
 
-    ``backed_up`` and ``replaced`` are the ids of the store in the backup, which one of an older
-    version has not, and of the store that makes room. Returns the id that the restored store must
-    be given, None for its own, and the location of each warehouse, by name, to be marked.
+    ``backed_up`` is the id of the store in the backup, None if an older version wrote it;
+    ``replaced`` is the id of the store that is replaced. Changes nothing.
 
     Raises:
-        StoreError: a warehouse seems not to be mounted, or is another store's.
+        StoreError: a warehouse seems not to be mounted, or belongs to another store.
     """
     taken = backed_up
     unmarked = {}
@@ -138,7 +136,7 @@ def _check_warehouses(
         if found is not None and found.store == taken:
             continue
         if found is not None and taken is None and (known or found.store == replaced):
-            taken = found.store  # an older version's backup has no id: it is that of the marker
+            taken = found.store  # the backup has no id: take the marker's
             continue
         if found is not None and not target.adopt and found.store != replaced:
             raise StoreError(
@@ -166,7 +164,7 @@ def _marker(target: Target, root: str) -> Marker | None:
 
 
 def _add_files(source: Path, made: Manifest, files: FileIO, progress: Progress) -> list[str]:
-    """Restore the files that are missing; return those that differ."""
+    """Write the missing files; return the existing ones that differ."""
 
     def add(copy: Copy) -> bool:
         return files.create(copy.location, (source / copy.path).read_bytes())
@@ -176,7 +174,7 @@ def _add_files(source: Path, made: Manifest, files: FileIO, progress: Progress) 
     differing = []
     for copy in (copy for copy, is_new in zip(made.files, added, strict=True) if not is_new):
         content = b""
-        with contextlib.suppress(NotFoundError):  # a folder, or a link that leads nowhere
+        with contextlib.suppress(NotFoundError):  # a folder, or a dangling link
             content = files.read(copy.location)
         if hashlib.sha256(content).hexdigest() != copy.sha256:
             differing.append(copy.location)
@@ -188,8 +186,8 @@ def _add_files(source: Path, made: Manifest, files: FileIO, progress: Progress) 
 
 
 def _mark(target: Target, unmarked: dict[str, str]) -> None:
-    """Write the markers of warehouses for the restored store."""
-    own = _store_id(target.path)
+    """Write the markers of the warehouses."""
+    own = _store_id(target.settings.store.path)
     for name, root in unmarked.items():
         try:
             marker.write(target.files, root, Marker(str(own), name))

@@ -1,7 +1,7 @@
-"""The metadata of one table or view with another prefix in its locations.
+"""Rewriting of the locations in the metadata of one table or view.
 
-Files are never changed: what names a moved file is written anew beside its copy at the new
-place, under a name made from its content. So a run that is repeated writes nothing twice.
+Existing files are never changed. A file that names a moved file is rewritten beside its copy at the
+new location, under a name derived from its content, so that a repeated run writes nothing twice.
 Source: Iceberg's table specification, and the semantics of Spark's ``rewrite_table_path``.
 """
 
@@ -15,35 +15,15 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.backup import avro, position_deletes
+from falcon_catalog.backup import avro, position_deletes, verification
 from falcon_catalog.backup.position_deletes import PATH_IDS, Rewritten
 from falcon_catalog.backup.prefix import Move, RelocationError
-from falcon_catalog.backup.verification import (
-    compare_deletes,
-    compare_manifest_lists,
-    compare_manifests,
-)
-from falcon_catalog.catalog.manifests import (
-    COLUMN_SIZES,
-    CONTENT,
-    DATA_FILE,
-    DELETED,
-    FILE_FORMAT,
-    FILE_PATH,
-    FILE_SIZE,
-    LOWER_BOUNDS,
-    MANIFEST_LENGTH,
-    MANIFEST_PATH,
-    POSITION_DELETES,
-    REFERENCED,
-    SPLIT_OFFSETS,
-    STATUS,
-    UPPER_BOUNDS,
-)
+from falcon_catalog.catalog import manifests as ids
 from falcon_catalog.catalog.metadata_files import parse, read_text
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import key_or_none
+from falcon_catalog.metadata.json_fields import JSON
 
 _PATH_PROPERTIES = (
     "write.data.path",
@@ -55,26 +35,24 @@ _FORMATS = (1, 2, 3)
 _VERSION = re.compile(r"v?(\d+)[-.]")
 _MOVED = re.compile(r"-moved-[0-9a-f]{32}$")
 
-JSON = dict[str, Any]
-
 
 @dataclass(slots=True)
 class Rewriter:
-    """Rewrites what one table or view reaches, and collects what stands in the way."""
+    """Rewrites all files of one table or view, and collects problems."""
 
     move: Move
     files: FileIO
     dry: bool = False
-    """Whether files are only counted, not written."""
+    """Whether to count files without writing them."""
     tolerant: bool = False
-    """Whether files may be missing: those of a table whose purge has begun."""
+    """Whether files may be missing, because the table is being purged."""
     progress: Callable[[int], None] = lambda _count: None
     """Called with the number of manifests read so far."""
     problems: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-    """Values that mention the old prefix and are not for the catalog to change."""
+    """Values that mention the old prefix and that the catalog must not change."""
     written: int = 0
-    """Files that were written, or would be."""
+    """The number of files written; in a dry run, of files to write."""
     written_bytes: int = 0
     _lists: dict[str, str] = field(default_factory=dict)
     _manifests: dict[str, tuple[str, int | None]] = field(default_factory=dict)
@@ -82,10 +60,10 @@ class Rewriter:
     _checked: set[tuple[str, int]] = field(default_factory=set)
 
     def metadata(self, location: str) -> tuple[str, JSON]:
-        """Return where the metadata file is from now on, and its content.
+        """Rewrite the metadata file; return its new location and content.
 
         Raises:
-            CatalogError: it is not at the new place, or is no metadata.
+            CatalogError: it is not at the new location, or is not metadata.
         """
         place = self.move(location)
         text = read_text(self.files, place)
@@ -97,7 +75,7 @@ class Rewriter:
         if "metadata-log" in moved and (
             moved != document or any(self.move.changes(entry["metadata-file"]) for entry in log)
         ):
-            # Earlier metadata files name files at the old place; nothing may lead to them.
+            # Earlier metadata files name files at the old location.
             moved["metadata-log"] = []
         self.left += _mentions(moved, self.move, "")
         if moved == document:
@@ -150,23 +128,23 @@ class Rewriter:
             self._lists[location] = self.move(location)  # if it cannot be rewritten
             if (found := self._read(location)) is not None:
                 content, file = found
+                path, length = _name(ids.MANIFEST_PATH), _name(ids.MANIFEST_LENGTH)
                 changed = False
                 for row in file.records:
-                    path, length = row[_name(MANIFEST_PATH)], row[_name(MANIFEST_LENGTH)]
-                    new, new_length = self._manifest(path, length)
-                    if new != path:
+                    new = self._manifest(row[path], row[length])
+                    if new[0] != row[path]:
                         changed = True
-                        row[_name(MANIFEST_PATH)], row[_name(MANIFEST_LENGTH)] = new, new_length
+                        row[path], row[length] = new
                 if changed:
                     self._lists[location] = self._put(location, avro.write(file))
                 if not self.dry:
                     place = self._lists[location]
                     contents = content, self.files.read(place)
-                    compare_manifest_lists(contents, place, self.move, self._manifests)
+                    verification.compare_manifest_lists(contents, place, self.move, self._manifests)
         return self._lists[location]
 
     def _manifest(self, location: str, length: int | None) -> tuple[str, int | None]:
-        """Return where a manifest is from now on, and its length."""
+        """Return the new location of a manifest, and its length."""
         if location not in self._manifests:
             self._manifests[location] = self.move(location), length
             self.progress(len(self._manifests))
@@ -179,26 +157,26 @@ class Rewriter:
                 if not self.dry:
                     place, _ = self._manifests[location]
                     contents = content, self.files.read(place)
-                    compare_manifests(contents, place, self.move, self._deletes)
+                    verification.compare_manifests(contents, place, self.move, self._deletes)
         return self._manifests[location]
 
     def _entry(self, entry: JSON) -> bool:
-        """Move the paths of one entry; return whether there were any to be moved."""
-        file = entry[_name(DATA_FILE)]
-        path, referenced = file[_name(FILE_PATH)], file.get(_name(REFERENCED))
-        deletes_positions = file.get(_name(CONTENT)) == POSITION_DELETES
+        """Move the paths of one entry; return whether any changed."""
+        file = entry[_name(ids.DATA_FILE)]
+        path, referenced = file[_name(ids.FILE_PATH)], file.get(_name(ids.REFERENCED))
+        deletes_positions = file.get(_name(ids.CONTENT)) == ids.POSITION_DELETES
         changed = self.move.changes(path)
-        file[_name(FILE_PATH)] = self.move(path)
+        file[_name(ids.FILE_PATH)] = self.move(path)
         if referenced is not None:
             changed |= self.move.changes(referenced)
-            file[_name(REFERENCED)] = self.move(referenced)
+            file[_name(ids.REFERENCED)] = self.move(referenced)
         if deletes_positions:
-            for bounds in (LOWER_BOUNDS, UPPER_BOUNDS):
+            for bounds in (ids.LOWER_BOUNDS, ids.UPPER_BOUNDS):
                 changed |= _replace_bound(file, bounds, self.move.bound)
-        if entry[_name(STATUS)] != DELETED:
-            is_there = self._check(path, file[_name(FILE_SIZE)])
+        if entry[_name(ids.STATUS)] != ids.DELETED:
+            is_there = self._check(path, file[_name(ids.FILE_SIZE)])
         else:
-            # The same name as where an earlier snapshot has it, if that is still there.
+            # If it still exists, an earlier snapshot refers to it: use the same new name.
             place = self.move(path)
             is_there = (
                 deletes_positions and key_or_none(place) is not None and self.files.exists(place)
@@ -206,14 +184,14 @@ class Rewriter:
         if (
             deletes_positions
             and is_there
-            and (made := self._delete_file(path, file[_name(FILE_FORMAT)])) is not None
+            and (made := self._delete_file(path, file[_name(ids.FILE_FORMAT)])) is not None
         ):
             _describe(file, *made)
             changed = True
         return changed
 
     def _delete_file(self, location: str, file_format: str) -> tuple[str, int, Rewritten] | None:
-        """Return a rewritten delete file, its place and size; None if it needs no rewriting."""
+        """Return the new location and size of a delete file, and its content; None if unchanged."""
         if location not in self._deletes:
             self._deletes[location] = None
             place = self.move(location)
@@ -225,7 +203,7 @@ class Rewriter:
                     self._deletes[location] = new, len(made.content), made
                     if not self.dry:
                         contents = content, self.files.read(new)
-                        compare_deletes(contents, new, self.move, file_format)
+                        verification.compare_deletes(contents, new, self.move, file_format)
             except CatalogError as error:
                 self.problems.append(str(error))
         return self._deletes[location]
@@ -241,7 +219,7 @@ class Rewriter:
         return None
 
     def _check(self, location: str, size: int | None) -> bool:
-        """Return whether a file is at its place, and as long as the metadata says."""
+        """Return whether a file exists at its new location with the size in the metadata."""
         place = self.move(location)
         if size is not None and (place, size) in self._checked:
             return True
@@ -264,10 +242,10 @@ class Rewriter:
         if not isinstance(error, NotFoundError):
             self.problems.append(str(error))
         elif not self.tolerant:
-            self.problems.append(f"{place} is not there")
+            self.problems.append(f"{place} does not exist")
 
     def _put(self, location: str, content: bytes) -> str:
-        """Write what replaces the file at ``location``; return where."""
+        """Write the replacement of the file at ``location``; return its location."""
         folder, _, name = self.move(location).rpartition("/")
         stem, dot, end = name.rpartition(".")
         stem = _MOVED.sub("", stem if dot else end)[:150]
@@ -277,7 +255,7 @@ class Rewriter:
         return new
 
     def _write(self, location: str, content: bytes) -> None:
-        """Have a file with this content, durable; one that is there already is kept."""
+        """Write a file durably, unless it exists with this content."""
         self.written += 1
         self.written_bytes += len(content)
         if self.dry:
@@ -285,7 +263,7 @@ class Rewriter:
         try:
             if self.files.read(location) == content:
                 return
-            # The name is made from the content: this is what an interrupted run left.
+            # The name is derived from the content: an interrupted run left this file.
             self.files.delete(location)
         except NotFoundError:
             pass
@@ -297,7 +275,7 @@ def _name(field_id: int) -> str:
 
 
 def _replace_bound(file: JSON, bounds: int, change: Callable[[bytes], bytes]) -> bool:
-    """Change the bound of the column of paths; return whether it is another one now."""
+    """Apply ``change`` to the bound of the path column; return whether it differs."""
     key, value = _name(bounds + 1), _name(bounds + 2)
     changed = False
     for pair in file.get(_name(bounds)) or ():
@@ -309,22 +287,22 @@ def _replace_bound(file: JSON, bounds: int, change: Callable[[bytes], bytes]) ->
 
 
 def _describe(file: JSON, path: str, size: int, made: Rewritten) -> None:
-    """Let a manifest's entry say what a rewritten delete file is."""
-    file[_name(FILE_PATH)] = path
-    file[_name(FILE_SIZE)] = size
+    """Update a manifest's entry for a rewritten delete file."""
+    file[_name(ids.FILE_PATH)] = path
+    file[_name(ids.FILE_SIZE)] = size
     if made.bounds:
         lower, upper = made.bounds
-        _replace_bound(file, LOWER_BOUNDS, lambda _: lower)
-        _replace_bound(file, UPPER_BOUNDS, lambda _: upper)
-    key, value = _name(COLUMN_SIZES + 9), _name(COLUMN_SIZES + 10)
-    for pair in file.get(_name(COLUMN_SIZES)) or ():
+        _replace_bound(file, ids.LOWER_BOUNDS, lambda _: lower)
+        _replace_bound(file, ids.UPPER_BOUNDS, lambda _: upper)
+    key, value = _name(ids.COLUMN_SIZES + 9), _name(ids.COLUMN_SIZES + 10)
+    for pair in file.get(_name(ids.COLUMN_SIZES)) or ():
         pair[value] = made.column_sizes.get(pair[key], pair[value])
-    if file.get(_name(SPLIT_OFFSETS)) is not None and made.split_offsets:
-        file[_name(SPLIT_OFFSETS)] = made.split_offsets
+    if file.get(_name(ids.SPLIT_OFFSETS)) is not None and made.split_offsets:
+        file[_name(ids.SPLIT_OFFSETS)] = made.split_offsets
 
 
 def _mentions(value: Any, move: Move, where: str) -> Iterator[str]:
-    """Yield where in a document the old prefix is still mentioned."""
+    """Yield the paths of values in a document that mention the old prefix."""
     if isinstance(value, str) and move.is_mentioned(value):
         yield f"{where}: {value[:200]}"
     elif isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""Compare rewritten files with what they were made from.
+"""Comparison of rewritten files with the originals.
 
-With the reader of scan planning, another one than that which rewrote them. Each function raises
-RelocationError if the files differ in more than locations, or if one of those is at the old
-place, and BadRequestError if a file cannot be understood.
+It uses the reader of scan planning, not the one that rewrote them. Each function raises
+RelocationError if the files differ in more than locations, or if a location is still the old one,
+and BadRequestError if a file is damaged.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ ById = dict[int, Any]
 def compare_manifest_lists(
     contents: tuple[bytes, bytes], place: str, move: Move, manifests: Mapping[str, tuple[Any, ...]]
 ) -> None:
-    """Compare two manifest lists, given where each manifest is now, and its length."""
+    """Compare two manifest lists, given the new location and length of each manifest."""
     before, after = (iceberg.read_manifest_list(content, place) for content in contents)
     for row in before:
         row[ids.MANIFEST_PATH], row[ids.MANIFEST_LENGTH] = manifests[row[ids.MANIFEST_PATH]]
@@ -36,7 +36,7 @@ def compare_manifests(
     move: Move,
     rewritten: Mapping[str, tuple[Any, ...] | None],
 ) -> None:
-    """Compare two manifests, given where each rewritten delete file is now, and its size."""
+    """Compare two manifests, given the new location and size of each rewritten delete file."""
     before, after = (iceberg.read_manifest(content, place) for content in contents)
     _compare(place, before.header, after.header)
     _compare(place, [entry for entry, _ in before.rows], [entry for entry, _ in after.rows])
@@ -55,10 +55,10 @@ def _compare_files(
         for bounds in (ids.LOWER_BOUNDS, ids.UPPER_BOUNDS):
             _drop_paths(old[bounds])
             if any(move.bound(value) != value for value in _drop_paths(new[bounds])):
-                raise RelocationError(f"{place}: a bound of {new} is at the old place")
+                raise RelocationError(f"{place}: a bound of {new} is at the old location")
         if rewritten is not None:
             old[ids.FILE_PATH], old[ids.FILE_SIZE] = rewritten[:2]
-            for one in (ids.COLUMN_SIZES, ids.SPLIT_OFFSETS):  # it has other pages
+            for one in (ids.COLUMN_SIZES, ids.SPLIT_OFFSETS):  # the rewritten file has other pages
                 old[one] = new[one]
     _compare(place, old, new)
 
@@ -75,7 +75,7 @@ def compare_deletes(
 
 
 def _compare(place: str, before: object, after: object) -> None:
-    if repr(before) != repr(after):  # by their text: NaN is not equal to itself
+    if repr(before) != repr(after):  # NaN is not equal to itself
         raise RelocationError(
             f"{place} differs from what it was made from: {after!r:.200}, not {before!r:.200}"
         )
@@ -83,16 +83,16 @@ def _compare(place: str, before: object, after: object) -> None:
 
 def _require_moved(place: str, move: Move, named: list[str]) -> None:
     if left := [location for location in named if move.changes(location)]:
-        raise RelocationError(f"{place} names {left[0]}, which is at the old place")
+        raise RelocationError(f"{place} names {left[0]}, which is at the old location")
 
 
 def _plain(file: ById) -> ById:
-    """Return a data file with plain dicts in it: the reader's own decode only when used."""
+    """Return a data file with plain dicts instead of the reader's lazy ones."""
     return {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in file.items()
     }
 
 
 def _drop_paths(bounds: dict[int, bytes] | None) -> list[bytes]:
-    """Remove the bounds of columns that are not the table's; return them."""
+    """Remove the bounds of reserved columns; return them."""
     return [bounds.pop(one) for one in list(bounds) if one >= RESERVED] if bounds else []

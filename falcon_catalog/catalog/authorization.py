@@ -1,4 +1,4 @@
-"""The one gate that every operation passes before it reads, writes or replays anything."""
+"""Authorization of every operation, before it reads, writes or replays anything."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from falcon_catalog.identifiers import Namespace, TableIdentifier
 
 Privilege = Literal["list", "describe", "select", "write", "create", "drop", "grant", "admin"]
 Entity = Namespace | TableIdentifier | None
-"""What a privilege is needed on; None is the warehouse."""
+"""The entity that a privilege is needed on; None for the warehouse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A privilege, and the entity that it is needed on."""
+    """A privilege that an operation needs on an entity."""
 
     privilege: Privilege
     entity: Entity

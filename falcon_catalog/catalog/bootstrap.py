@@ -1,11 +1,11 @@
-"""Open what the settings name: one store, and each warehouse in it."""
+"""Opening of the store and the warehouses that the settings name."""
 
 import contextlib
 
 from falcon_catalog import rules
 from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.commit_locks import CommitLocks
-from falcon_catalog.catalog.metadata_cache import MetadataCache
+from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount, MountedFiles, Root, roots_of
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
@@ -26,14 +26,9 @@ _ADOPT = (
 
 
 def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
-    """Make or migrate the store, and mark its warehouses, as ``open_warehouses`` does; close it.
+    """Create or migrate the store, and mark its warehouses. Raises as ``open_warehouses``.
 
-    Args:
-        settings: what to open.
-        adopt: whether the operator says that the folders are this store's, whatever they hold.
-
-    Raises:
-        StoreError, SettingsError: as ``open_warehouses``.
+    With ``adopt`` the warehouses' folders are accepted regardless of their content.
     """
     store = _open_database(settings, adopt=adopt)
     try:
@@ -44,11 +39,7 @@ def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
 
 
 def require_writable(settings: Settings) -> None:
-    """See that the warehouses that are there can be written, before a server starts on them.
-
-    Raises:
-        SettingsError: one cannot.
-    """
+    """Raise SettingsError if an available warehouse cannot be written."""
     for root in roots_of(settings.warehouse.roots):
         with contextlib.suppress(CatalogError):
             if LocalFileIO().exists(marker.location(root.location)):
@@ -56,15 +47,13 @@ def require_writable(settings: Settings) -> None:
 
 
 def open_warehouses(settings: Settings, metrics: Metrics | None = None) -> list[Warehouse]:
-    """Return the catalogs of all warehouses, the default one first; they share one database.
+    """Return all warehouses, the default one first; they share one database and ``metrics``.
 
-    ``metrics`` count what is done in them.
-
-    A warehouse that is not there is none in the way: its catalog refuses work until it is.
+    Requests to a warehouse that is not mounted fail until it is.
 
     Raises:
-        StoreError: the database cannot be opened, or a warehouse holds what is not this store's.
-        SettingsError: a new warehouse cannot be made or written.
+        StoreError: the database cannot be opened, or a warehouse belongs to another store.
+        SettingsError: a new warehouse cannot be created or written.
     """
     metrics = metrics or Metrics()
     store = _open_database(settings)
@@ -93,7 +82,7 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
         mount.absence()  # logged, if the storage is not there
     metadata = MetadataCache(settings.cache.documents_bytes)
     manifests = ManifestCache(settings.cache.manifests_bytes)
-    commit_locks, counters = CommitLocks(), Counters()
+    last_commits, commit_locks, counters = LastCommits(), CommitLocks(), Counters()
     metrics.cache_hits.poll(lambda: metadata.hits)
     metrics.cache_misses.poll(lambda: metadata.misses)
     metrics.cache_bytes.poll(lambda: metadata.used_bytes)
@@ -110,6 +99,7 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
             files=MountedFiles(files, mount),
             mount=mount,
             metadata=metadata,
+            last_commits=last_commits,
             manifests=manifests,
             commit_locks=commit_locks,
             plans=plans,
@@ -125,10 +115,10 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
 
 
 def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
-    """Open the store, made if it is new: but not beside warehouses that hold something."""
+    """Open the store; do not create one beside warehouses with files, unless ``adopt`` is set."""
     if not adopt and not exists(settings.store.url):
         for name, location in settings.warehouse.roots.items():
-            # Another process that starts may have made both between the two looks.
+            # Another process may have created both since the first check.
             if not is_empty(LocalFileIO(), location) and not exists(settings.store.url):
                 what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
@@ -136,7 +126,11 @@ def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
 
 
 def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = False) -> None:
-    """Mark a warehouse that is there or new as this store's; leave one that is not there alone."""
+    """Write the marker of a new warehouse; leave one that is not mounted alone.
+
+    Raises:
+        StoreError: the warehouse belongs to another store, or cannot be adopted.
+    """
     root = mount.root
     _warehouse_id(store, root.name)
     found = mount.examine(adopt=adopt)
@@ -156,7 +150,7 @@ def _make_writable(settings: Settings, root: Root) -> None:
 
 
 def close_warehouses(warehouses: list[Warehouse]) -> None:
-    """Stop planning and close the store, which all of them share; no request may be running."""
+    """Stop planning and close the store that all warehouses share. No request may be running."""
     warehouses[0].plans.close()
     warehouses[0].store.close()
 

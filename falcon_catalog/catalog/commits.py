@@ -13,7 +13,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from falcon_catalog.catalog import idempotency, metadata_files, namespaces, policy
@@ -73,7 +73,11 @@ class Staged:
 
 
 class _LostSwapError(Exception):
-    """Another commit moved the pointer since it was read. Nothing was stored."""
+    """Another commit moved a table's or view's pointer since it was read. Nothing was stored."""
+
+    def __init__(self, identifier: TableIdentifier) -> None:
+        super().__init__(identifier)
+        self.identifier = identifier
 
 
 def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) -> list[Loaded]:
@@ -100,6 +104,9 @@ def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) 
                 committed = _publish(call, staged, {} if transaction else None)
             except CommitFailedError:
                 warehouse.counters.add(conflicts=1)
+                raise
+            except _LostSwapError as lost:
+                warehouse.last_commits.put((warehouse.id, lost.identifier), None)
                 raise
             warehouse.counters.add(commits=1)
             return committed
@@ -137,14 +144,35 @@ def _publish(call: Call, staged: Sequence[Staged], answer: JSON | None = None) -
                 if not _stored_after_all(call, staged):
                     raise
         for each in changed:
-            if each.row is not None:
-                call.warehouse.metadata.advance(each.row, each.metadata_location, each.document)
+            _remember(call.warehouse, each)
             _delete_expired_metadata(call.warehouse, each)
     return [Loaded(each.document, each.metadata_location) for each in staged]
 
 
+def _remember(warehouse: Warehouse, staged: Staged) -> None:
+    """Keep what the next commit to the table or view begins with."""
+    if staged.row is None:
+        warehouse.last_commits.forget((warehouse.id, staged.identifier))
+        return
+    warehouse.metadata.advance(staged.row, staged.metadata_location, staged.document)
+    row = replace(
+        staged.row,
+        metadata_location=staged.metadata_location,
+        location_key=key(staged.metadata["location"]),
+        uuid=staged.kind.uuid_of(staged.metadata),
+    )
+    warehouse.last_commits.record(warehouse.id, staged.identifier, row)
+
+
 def _stage(call: Call, change: Change) -> Staged:
     """Compute the next state of a table or view from its present one; store nothing."""
+    row = call.warehouse.last_commits.get((call.warehouse.id, change.identifier))
+    if row is not None and row.kind == change.kind.name:
+        # An error, or that nothing is to be done, must be said of the newest state.
+        with contextlib.suppress(CatalogError):
+            staged = _advance(call, change, row)
+            if not staged.unchanged:
+                return staged
     tx = call.warehouse.store.autocommit()
     kind, identifier = change.kind, change.identifier
     row = rows.find(tx, call.warehouse.id, identifier)
@@ -160,17 +188,36 @@ def _stage(call: Call, change: Change) -> Staged:
         return _new(kind, identifier, metadata)
     if row is None or row.kind != kind.name:
         raise kind.missing(identifier)
+    if creates:
+        document = call.warehouse.metadata.load(call.warehouse.files, row).document
+        return _unchanged(change, row, document)
+    return _advance(call, change, row)
+
+
+def _advance(call: Call, change: Change, row: TabularRow) -> Staged:
+    """Compute the next state of a table or view from the one that a row points at."""
+    kind, identifier = change.kind, change.identifier
     document = call.warehouse.metadata.load(call.warehouse.files, row).document
-    base = metadata = document.metadata
-    if not creates:
-        metadata = kind.advance(
-            base, change.requirements, change.updates, call.now, row.metadata_location
-        )
+    base = document.metadata
+    metadata = kind.advance(
+        base, change.requirements, change.updates, call.now, row.metadata_location
+    )
     if metadata is base:
-        return Staged(kind, identifier, row, base, document, row.metadata_location)
+        return _unchanged(change, row, document)
     policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", base, metadata)
     location = policy.new_metadata_location(metadata, row.metadata_location)
     return Staged(kind, identifier, row, base, Document(metadata), location)
+
+
+def _unchanged(change: Change, row: TabularRow, document: Document) -> Staged:
+    return Staged(
+        change.kind,
+        change.identifier,
+        row,
+        document.metadata,
+        document,
+        row.metadata_location,
+    )
 
 
 def _new(
@@ -222,7 +269,8 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
             location_key=key(location),
         )
         return
-    if key(location) != staged.row.location_key:
+    moved = key(location) != staged.row.location_key
+    if moved:
         policy.check_free(tx, warehouse, location, besides=staged.row.id)
     if not rows.swap(
         tx,
@@ -231,10 +279,10 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
         staged.row.id,
         old=staged.row.metadata_location,
         new=staged.metadata_location,
-        location_key=key(location),
+        location_key=key(location) if moved else None,
         uuid=uuid,
     ):
-        raise _LostSwapError
+        raise _LostSwapError(identifier)
 
 
 @dataclass(slots=True)

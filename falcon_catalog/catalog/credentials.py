@@ -3,7 +3,7 @@
 Local files need neither credentials nor signatures; access is controlled by file permissions.
 """
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from falcon_catalog.catalog import tabulars
 from falcon_catalog.catalog.call import Call
@@ -11,6 +11,7 @@ from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata.json_fields import (
+    JSON,
     array_of,
     as_object,
     as_text,
@@ -19,13 +20,11 @@ from falcon_catalog.metadata.json_fields import (
     required,
 )
 
-JSON = dict[str, Any]
-
 _METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE", "PATCH", "OPTIONS")
 
 
 def vend(call: Call, identifier: TableIdentifier) -> list[JSON]:
-    """Return storage credentials for a table's files: none, for they are local.
+    """Return the storage credentials of a table: none, since its files are local.
 
     Raises:
         NoSuchTableError: no table has this name.
@@ -35,16 +34,13 @@ def vend(call: Call, identifier: TableIdentifier) -> list[JSON]:
 
 
 def sign(call: Call, identifier: TableIdentifier, request: JSON) -> NoReturn:
-    """Refuse to sign a request to an object store: no table's files lie in one.
+    """Reject a request to sign an object store's request, since all files are local.
 
-    Args:
-        call: the request.
-        identifier: the table.
-        request: a RemoteSignRequest of the REST specification.
+    ``request`` is a RemoteSignRequest of the REST specification.
 
     Raises:
         NoSuchTableError: no table has this name.
-        BadRequestError: the request is malformed, or else cannot be signed.
+        BadRequestError: in every other case.
     """
     _check_sign_request(request)
     tabulars.find(call, TABLE, identifier)

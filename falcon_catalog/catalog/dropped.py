@@ -1,4 +1,4 @@
-"""Dropped tables and views: list them, and bring them back until their retention ends."""
+"""The verbs of dropped tables and views: list and undrop."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,17 +17,13 @@ __all__ = ["DroppedRow", "as_json", "list_", "undrop", "warehouse_of"]
 
 
 def list_(call: Call, page: Page) -> list[DroppedRow]:
-    """Return the dropped tables and views that can still be undropped, oldest first."""
+    """Return the dropped tables and views, oldest first."""
     with call.warehouse.store.read() as tx:
         return rows.list_(tx, call.warehouse.id, page)
 
 
 def warehouse_of(warehouses: Sequence[Warehouse], dropped_id: int) -> Warehouse:
-    """Return the warehouse that a dropped table or view was in.
-
-    Raises:
-        NotFoundError: none of them has it.
-    """
+    """Return the warehouse that a dropped table or view was in; raise NotFoundError if none."""
     for warehouse in warehouses:
         if rows.find(warehouse.store.autocommit(), warehouse.id, dropped_id) is not None:
             return warehouse
@@ -35,14 +31,14 @@ def warehouse_of(warehouses: Sequence[Warehouse], dropped_id: int) -> Warehouse:
 
 
 def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> DroppedRow:
-    """Bring a dropped table or view back, under its old name or another one.
+    """Restore a dropped table or view under its old name or another one.
 
     Raises:
         NotFoundError: there is no such drop, or its retention is over.
         CommitFailedError: its purge has begun.
-        NoSuchNamespaceError: the namespace is gone.
+        NoSuchNamespaceError: the namespace does not exist.
         AlreadyExistsError: the name is taken.
-        ForbiddenError: another table lies over its files by now.
+        ForbiddenError: another table now overlaps its location.
     """
     with call.warehouse.store.write() as tx:
         row = rows.find(tx, call.warehouse.id, dropped_id)

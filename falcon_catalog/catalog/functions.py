@@ -1,19 +1,16 @@
-"""The verbs of functions. Their metadata lies in the store, not in a file."""
+"""The verbs of functions, whose metadata is stored in the database."""
 
 import uuid
-from typing import Any
 
 from falcon_catalog.catalog import idempotency, namespaces
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, NoSuchFunctionError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import function as metadata_builder
-from falcon_catalog.metadata.json_fields import text_of
+from falcon_catalog.metadata.json_fields import JSON, text_of
 from falcon_catalog.store import functions as rows
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.functions import FunctionRow
-
-JSON = dict[str, Any]
 
 
 def list_(call: Call, namespace: Namespace, page: Page) -> list[str]:
@@ -26,7 +23,7 @@ def load(call: Call, identifier: TableIdentifier) -> bytes:
     """Return a function's metadata as JSON text.
 
     Raises:
-        NoSuchNamespaceError, NoSuchFunctionError: there is no such thing.
+        NoSuchNamespaceError, NoSuchFunctionError: it does not exist.
     """
     with call.warehouse.store.read() as tx:
         return _require(tx, call, identifier).metadata.encode()
@@ -35,15 +32,12 @@ def load(call: Call, identifier: TableIdentifier) -> bytes:
 def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
     """Add a function, or replace one; return its metadata as JSON text.
 
-    Args:
-        call: the request.
-        identifier: the function.
-        request: FunctionMetadata of the REST specification. Without ``function-uuid`` it gets
-            one, or keeps the one it has.
+    ``request`` is a FunctionMetadata of the REST specification. Without ``function-uuid`` the
+    function gets one, or keeps the one it has.
 
     Raises:
         NoSuchNamespaceError: its namespace does not exist.
-        BadRequestError: this is no such metadata, or has the uuid of another function.
+        BadRequestError: the metadata is invalid, or has the uuid of another function.
     """
     check_name(identifier.name, "function")
     with call.warehouse.store.write() as tx:
@@ -65,7 +59,7 @@ def drop(call: Call, identifier: TableIdentifier) -> None:
     """Remove a function.
 
     Raises:
-        NoSuchNamespaceError, NoSuchFunctionError: there is no such thing.
+        NoSuchNamespaceError, NoSuchFunctionError: it does not exist.
     """
     with call.warehouse.store.write() as tx:
         rows.delete(tx, _require(tx, call, identifier).id)

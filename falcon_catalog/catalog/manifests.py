@@ -1,8 +1,8 @@
-"""From a table's metadata over manifest lists and manifests to files: one walk.
+"""The walk from a table's metadata over manifest lists and manifests to files.
 
-Scan planning, purges and the doctor read through here. ``read`` returns the content of a location:
-paths stand in metadata that clients write, so the caller decides there what may be opened.
-Numbers are the field ids of the table specification, "Manifests".
+Scan planning, purges and the doctor share it. ``read`` returns the content of a location; since
+clients write these locations, it must check which may be opened. Numbers are the field ids of the
+table specification, "Manifests".
 """
 
 import logging
@@ -26,17 +26,17 @@ _log = logging.getLogger(__name__)
 JSON = Mapping[str, Any]
 Read = Callable[[str], bytes]
 Sizes = dict[str, int | None]
-"""Locations of files, and the bytes that each should have, where that is recorded."""
+"""Recorded sizes of files in bytes, by location; None if unknown."""
 
 
 def manifests_of(snapshot: JSON, read: Read) -> list[dict[int, Any]]:
-    """Return the lines of a snapshot's manifest list, by field id.
+    """Return the entries of a snapshot's manifest list, by field id.
 
-    The first writers of v1 put the paths of manifests into the snapshot: then path and length,
-    which is None, are all that a line holds.
+    Snapshots of format version 1 may list the paths of manifests themselves; such entries consist
+    of path and length, which is None.
 
     Raises:
-        BadRequestError: it is no manifest list, or is cut short.
+        BadRequestError: it is not a manifest list, or is truncated.
     """
     location = snapshot.get("manifest-list")
     if location is None:
@@ -49,10 +49,10 @@ def entries_of(path: str, length: int | None, read: Read) -> Entries:
     """Return the entries of a manifest.
 
     Raises:
-        BadRequestError: it is no manifest, or is shorter than ``length``.
+        BadRequestError: it is not a manifest, or is shorter than ``length``.
     """
     content = read(path)
-    if length is not None and len(content) < length:  # at a block's end nothing else would show it
+    if length is not None and len(content) < length:  # the reader accepts an end between blocks
         raise BadRequestError(f"Manifest {path} is cut short: {len(content)} of {length} bytes")
     return iceberg.read_manifest(content, path)
 
@@ -73,18 +73,18 @@ class Walk:
     metadata: JSON
     read: Read
     trouble: Callable[[str, CatalogError], None]
-    """Called with each manifest list and manifest that cannot be read; the walk goes on after it,
-    unless it raises."""
+    """Called with each manifest list or manifest that cannot be read; the walk continues unless it
+    raises."""
 
     @property
     def lists(self) -> list[str]:
-        """Return the locations of the manifest lists."""
+        """The locations of the manifest lists."""
         snapshots = self.metadata.get("snapshots", ())
         named = (snapshot.get("manifest-list") for snapshot in snapshots)
         return [location for location in named if location is not None]
 
     def manifests(self) -> Sizes:
-        """Read the manifest lists; return each manifest once."""
+        """Return the manifests that the manifest lists name."""
         found: Sizes = {}
         for snapshot in self.metadata.get("snapshots", ()):
             try:
@@ -96,7 +96,7 @@ class Walk:
         return found
 
     def files(self, manifests: Sizes) -> Iterator[NamedFile]:
-        """Read manifests one after the other; yield a file as often as it is named."""
+        """Yield the files that manifests name, a file as often as it is named."""
         for path in manifests:
             try:
                 rows = entries_of(path, None, self.read).rows
@@ -108,10 +108,10 @@ class Walk:
 
 
 def reachable_files(metadata: JSON, read: Read) -> Iterator[str]:
-    """Yield every file that metadata reaches, each before the one that names it.
+    """Yield all files that metadata refers to, each before the file that names it.
 
-    Interrupted and begun again, what was not reached yet can so still be reached. With
-    ``gc.enabled=false`` data files belong to another owner and are left out.
+    So a deletion that was interrupted can be repeated. With ``gc.enabled=false`` data files belong
+    to another owner and are left out.
     """
     walk = Walk(metadata, read, _log_trouble)
     manifests = walk.manifests()
@@ -131,7 +131,7 @@ def reachable_files(metadata: JSON, read: Read) -> Iterator[str]:
 
 
 def _log_trouble(location: str, error: CatalogError) -> None:
-    """Go on where a file is gone or damaged; what cannot be read now may be read later."""
+    """Log a missing or damaged file; raise other errors, which may be temporary."""
     if not isinstance(error, NotFoundError | BadRequestError):
         raise error
     _log.warning("cannot read %s: %s", location, error)

@@ -1,6 +1,6 @@
-"""The marker file in a warehouse's root: the store and the warehouse that it belongs to.
+"""The marker file in the root of a warehouse, which names its store and its warehouse.
 
-Without it an unmounted file system looks like a warehouse that is empty.
+Without it, an unmounted file system would look like an empty warehouse.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from falcon_catalog.errors import BadRequestError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import join
 
-# Clean-ups of orphan files pass by what begins with "_", and "cp -r folder/*" takes it along.
+# Clean-ups of orphan files skip names that begin with "_", and "cp -r folder/*" copies them.
 NAME = "_falcon-catalog.json"
 _FORMAT = 1
 _ABOUT = (
@@ -23,24 +23,24 @@ _ABOUT = (
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What a marker says."""
+    """The content of a marker."""
 
     store: str
-    """The id of the store that has the warehouse's rows."""
+    """The store's id."""
     warehouse: str
     """The warehouse's name."""
 
 
 def location(root: str) -> str:
-    """Return where the marker of a warehouse is."""
+    """Return the location of a warehouse's marker."""
     return join(root, NAME)
 
 
 def read(files: FileIO, root: str) -> Marker | None:
-    """Return the marker in a warehouse's root, or None if there is none.
+    """Return the marker of a warehouse, or None if there is none.
 
     Raises:
-        BadRequestError: it is damaged, or of a newer format.
+        BadRequestError: it is damaged, or has a newer format.
         ServiceUnavailableError: it cannot be read.
     """
     place = location(root)
@@ -48,21 +48,21 @@ def read(files: FileIO, root: str) -> Marker | None:
         content = files.read(place)
     except NotFoundError:
         return None
-    told = parse(content, f"Marker file {place}")
-    if not isinstance(told, dict) or told.get("format") != _FORMAT:
+    document = parse(content, f"Marker file {place}")
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise BadRequestError(f"Marker file {place} is damaged, or of a newer version's format")
-    store, warehouse = told.get("store"), told.get("warehouse")
+    store, warehouse = document.get("store"), document.get("warehouse")
     if not isinstance(store, str) or not isinstance(warehouse, str):
         raise BadRequestError(f"Marker file {place} is damaged: it names no store")
     return Marker(store, warehouse)
 
 
 def write(files: FileIO, root: str, marker: Marker) -> None:
-    """Write a marker, in the place of one that is there; durable before this returns."""
-    told = {
+    """Write a marker durably, replacing an existing one."""
+    document = {
         "format": _FORMAT,
         "store": marker.store,
         "warehouse": marker.warehouse,
         "about": _ABOUT,
     }
-    files.replace(location(root), orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
+    files.replace(location(root), orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")

@@ -13,6 +13,7 @@ from falcon_catalog.catalog import metadata_files
 from falcon_catalog.catalog.lru import LRU
 from falcon_catalog.errors import BadRequestError, NotFoundError
 from falcon_catalog.fileio.base import FileIO, no_such_file
+from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata.document import JSON, Document
 from falcon_catalog.metadata.table import filter_snapshots_to_refs, with_defaults
 from falcon_catalog.store.tabulars import TabularRow
@@ -84,6 +85,25 @@ class MetadataCache(LRU[Key, Document]):
         for snapshots in ("all", "refs"):
             self.forget(Key(row.metadata_location, row.created_at, snapshots))
         self.put(Key(metadata_location, row.created_at), document)
+
+
+class LastCommits(LRU[tuple[int, TableIdentifier], TabularRow | None]):
+    """Rows of tables and views, by warehouse and name, as this process's last commits left them.
+
+    The next commit to one begins with its row instead of reading it: the swap finds out whether
+    that was the newest, which it is as long as nobody else commits to the table. Where somebody
+    does, the row is None, and is read each time. It saves a statement, and 8 of 32 system calls, of
+    a commit (``make bench``, goals 5, 9 and 10).
+    """
+
+    def __init__(self, limit_bytes: int = 1 << 20) -> None:
+        super().__init__(limit_bytes, lambda row: 1000 + len(row.metadata_location if row else ""))
+
+    def record(self, warehouse_id: int, identifier: TableIdentifier, row: TabularRow) -> None:
+        """Remember the row that a commit left, unless others commit to the table, too."""
+        key = warehouse_id, identifier
+        if key not in self or self.get(key) is not None:
+            self.put(key, row)
 
 
 def to_document(metadata: JSON, metadata_location: str) -> Document:

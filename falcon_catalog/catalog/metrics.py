@@ -1,17 +1,14 @@
 """The verbs of metrics reports: store them, list the newest."""
 
-from typing import Any
-
 from falcon_catalog.catalog import tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.errors import BadRequestError, PayloadTooLargeError, show
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.metadata import reports
-from falcon_catalog.metadata.json_fields import text_of
+from falcon_catalog.metadata.json_fields import JSON, text_of
 from falcon_catalog.store import metrics as rows
 
-JSON = dict[str, Any]
 Report = rows.ReportRow
 
 # A scan of ten thousand columns stays below this.
@@ -19,15 +16,12 @@ MAX_REPORT_BYTES = 512 * 1024
 
 
 def report(call: Call, identifier: TableIdentifier, request: JSON) -> None:
-    """Store what a client reports of a scan or commit of a table.
+    """Store a client's report of a scan or commit of a table.
 
-    Args:
-        call: the request.
-        identifier: the table.
-        request: a ReportMetricsRequest of the REST specification.
+    ``request`` is a ReportMetricsRequest of the REST specification.
 
     Raises:
-        BadRequestError: it is none.
+        BadRequestError: the request is malformed.
         PayloadTooLargeError: it is larger than MAX_REPORT_BYTES.
         NoSuchTableError: no table has this name.
     """

@@ -229,10 +229,13 @@ class MountedFiles:
             self._mount.require()
             raise
 
-    def write(self, location: str, *pieces: bytes) -> None:
+    def write(self, location: str, *pieces: bytes, make_folder: bool = True) -> None:
         """Create a file; also when the warehouse goes away meanwhile, none is left elsewhere."""
-        self._mount.require()
-        self.storage.write(location, *pieces)
+        try:
+            self.storage.write(location, *pieces, make_folder=False)
+        except NotFoundError:
+            self._mount.require()
+            self.storage.write(location, *pieces, make_folder=make_folder)
         try:
             self._mount.require()
         except WarehouseUnavailableError:

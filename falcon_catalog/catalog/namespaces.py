@@ -1,19 +1,15 @@
 """The verbs of namespaces."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from falcon_catalog.catalog import idempotency, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import (
     AlreadyExistsError,
-    BadRequestError,
     NamespaceNotEmptyError,
     NoSuchNamespaceError,
     UnprocessableEntityError,
-    show,
 )
 from falcon_catalog.identifiers import Namespace, Page
+from falcon_catalog.metadata.json_fields import JSON, array_of, as_text, as_texts
 from falcon_catalog.store import namespaces as rows
 from falcon_catalog.store.database import Transaction
 
@@ -31,15 +27,16 @@ def list_(call: Call, parent: Namespace | None, page: Page) -> list[Namespace]:
         return rows.children(tx, call.warehouse.id, parent_id, page)
 
 
-def create(call: Call, namespace: Namespace, properties: Properties) -> None:
-    """Add a namespace inside its parent.
+def create(call: Call, namespace: Namespace, given: object) -> JSON:
+    """Add a namespace inside its parent; return its CreateNamespaceResponse.
 
     Raises:
         NoSuchNamespaceError: its parent does not exist.
         AlreadyExistsError: it exists.
-        BadRequestError: its properties are too long, or its location is none.
+        BadRequestError: the given properties are malformed or too long, or their location is none.
         ForbiddenError: its location is not for its tables.
     """
+    properties = as_texts(given or {}, "properties")
     policy.check_properties(call.warehouse, f"namespace {namespace}", None, properties)
     with call.warehouse.store.write() as tx:
         parent = namespace.parent
@@ -49,8 +46,9 @@ def create(call: Call, namespace: Namespace, properties: Properties) -> None:
         ):
             raise AlreadyExistsError(f"Namespace already exists: {namespace}")
         _check_location(tx, call, {}, properties)
-        body = {"namespace": namespace.levels, "properties": properties}
-        idempotency.record(tx, call, {"body": body})
+        created = {"namespace": namespace.levels, "properties": properties}
+        idempotency.record(tx, call, {"body": created})
+    return created
 
 
 def load(call: Call, namespace: Namespace) -> Properties:
@@ -59,19 +57,20 @@ def load(call: Call, namespace: Namespace) -> Properties:
         return require(tx, call, namespace).properties
 
 
-def update(
-    call: Call, namespace: Namespace, removals: Sequence[str], updates: Properties
-) -> dict[str, list[str]]:
-    """Remove and set properties.
+def update(call: Call, namespace: Namespace, request: JSON) -> JSON:
+    """Apply an UpdateNamespacePropertiesRequest; return its response.
 
-    Returns the keys that were ``removed``, ``updated``, and were to be removed but ``missing``.
+    That names the keys that were ``removed``, ``updated``, and to be removed but ``missing``.
 
     Raises:
         UnprocessableEntityError: a key is both removed and updated.
         NoSuchNamespaceError: there is no such namespace.
-        BadRequestError: all properties would be too long, or the new location is none.
+        BadRequestError: the request is malformed, all properties would be too long, or the new
+            location is none.
         ForbiddenError: the new location is not for its tables.
     """
+    removals = array_of(as_text)(request.get("removals") or [], "removals")
+    updates = as_texts(request.get("updates") or {}, "updates")
     if both := sorted(set(removals) & set(updates)):
         raise UnprocessableEntityError(
             f"Invalid properties update: {', '.join(both)} cannot be both removed and updated"
@@ -126,17 +125,3 @@ def require(tx: Transaction, call: Call, namespace: Namespace) -> rows.Namespace
     if row is None:
         raise NoSuchNamespaceError(f"Namespace does not exist: {namespace}")
     return row
-
-
-def check_properties(value: Any, what: str) -> Properties:
-    """Return ``value`` if it maps strings to strings.
-
-    Raises:
-        BadRequestError: it does not; the message names ``what`` and the key.
-    """
-    if not isinstance(value, Mapping):
-        raise BadRequestError(f"Invalid {what}: {show(value)} is not an object of strings")
-    for key, content in value.items():
-        if not isinstance(content, str):
-            raise BadRequestError(f"Invalid {what}: the value of {show(key)} is not a string")
-    return dict(value)

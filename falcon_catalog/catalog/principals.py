@@ -51,7 +51,7 @@ def add(database: Database, name: str) -> str:
 
     Raises:
         AlreadyExistsError: the name is taken.
-        BadRequestError: it is no name.
+        BadRequestError: the name is invalid.
     """
     if not _NAME.fullmatch(name):
         raise BadRequestError(
@@ -90,13 +90,10 @@ def authenticate(realm: Realm, name: str, secret: str) -> Token:
 def renew(realm: Realm, subject_token: str, client: tuple[str, str] | None) -> Token:
     """Return a new token for an old one.
 
-    Args:
-        realm: whose tokens.
-        subject_token: one of this realm; it may have expired when ``client`` is given.
-        client: name and secret of the very principal that the token was for.
+    With ``client``, the name and secret of the token's principal, the old one may have expired.
 
     Raises:
-        InvalidClientError: name and secret do not fit.
+        InvalidClientError: the name or the secret is wrong.
         OAuthError: the token is invalid, has expired, or was issued to another principal.
     """
     row = None if client is None else _known(realm, *client)

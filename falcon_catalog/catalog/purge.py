@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from falcon_catalog.catalog import metadata_files
 from falcon_catalog.catalog.manifests import reachable_files
@@ -25,14 +24,13 @@ _log = logging.getLogger(__name__)
 def purge_expired(
     warehouse: Warehouse, *, stopping: Callable[[], bool] = lambda: False
 ) -> list[str]:
-    """Forget every drop whose retention is over; delete the files of those to be purged.
+    """Remove every drop whose retention is over, and delete files if a purge was requested.
 
-    Returns a line for each of them. Safe to run in many processes, and to be killed: what was
-    begun is taken up again once its lease has run out.
+    Return a line for each drop. Safe to run in many processes: after a crash another one takes over
+    when the lease expires.
 
     Raises:
-        WarehouseUnavailableError: the warehouse is not there. Nothing is begun or forgotten: a
-            missing file does not say that it was deleted.
+        WarehouseUnavailableError: the storage is not mounted, where missing files prove nothing.
     """
     lines: list[str] = []
     while not stopping():
@@ -42,7 +40,7 @@ def purge_expired(
         if row is None:
             break
         try:
-            lines.append(_let_go(warehouse, row, stopping))
+            lines.append(_expire(warehouse, row, stopping))
         except Exception as error:  # noqa: BLE001 - one bad table must not keep the others
             warehouse.counters.add(failed_purges=1)
             _log.warning("cannot purge %s yet: %s", row.identifier, error, exc_info=error)
@@ -54,28 +52,32 @@ def purge_expired(
     return lines
 
 
-def _let_go(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) -> str:
-    said = f"{row.identifier}: dropped for good, its files stay"
+def _expire(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) -> str:
+    outcome = f"{row.identifier}: dropped for good, its files stay"
     if row.purge:
         deleted, kept = _purge(warehouse, row, stopping)
-        said = f"{row.identifier}: purged, {deleted} files deleted, {kept} kept"
+        outcome = f"{row.identifier}: purged, {deleted} files deleted, {kept} kept"
         if stopping():
             return f"{row.identifier}: interrupted after {deleted} files"
         _remove_folders(warehouse, row)
     warehouse.mount.require()
     with warehouse.store.write() as tx:
         dropped.delete(tx, row.id)
-    return said
+    return outcome
 
 
 def _purge(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) -> tuple[int, int]:
-    """Delete every file that the metadata reaches and no other table may own, the metadata last.
+    """Delete the files of a table that no other table may own, the metadata file last.
 
-    That all others are gone is stored before the metadata file goes: a purge that was killed then
-    differs from one that finds no metadata file, and so cannot know what to delete.
+    Return how many were deleted and kept. Before the metadata file is deleted, the row records that
+    all others are gone: otherwise a purge that was interrupted could not be distinguished from one
+    whose metadata is missing, so that it is unknown what to delete.
     """
     deleted = kept = 0
-    linked = _linked_tables(warehouse)
+    with warehouse.store.read() as tx:
+        keys = tabulars.location_keys(tx)
+    resolved = ((own, warehouse.files.resolve(own)) for own in keys)
+    linked = frozenset(target for own, target in resolved if target != own)
     for location in _own_files(warehouse, row):
         if stopping():
             break
@@ -91,10 +93,10 @@ def _purge(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) 
 
 
 def _remove_folders(warehouse: Warehouse, row: DroppedRow) -> None:
-    """Remove the empty folders of a purged table, where no other table is or can come to be.
+    """Remove the empty folders of a purged table, unless another table may use them.
 
-    A location that a client has chosen may be chosen again, by a create that has just made its
-    folders: those stay. A default location ends in the table's uuid.
+    A location chosen by a client stays: a create may be using it again. A default location ends in
+    the table's uuid.
     """
     if row.location_key.endswith(f"-{row.uuid}/"):
         with warehouse.store.read() as tx:
@@ -104,37 +106,28 @@ def _remove_folders(warehouse: Warehouse, row: DroppedRow) -> None:
 
 
 def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
+    """Yield the files that a table's metadata reaches, the metadata file last."""
     if row.emptied_at is None:
-        yield from reachable_files(_metadata(warehouse, row), warehouse.files.read)
+        try:
+            metadata = metadata_files.read(warehouse.files, row.metadata_location)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"its metadata file {row.metadata_location} does not exist, so the files to delete"
+                " are unknown: restore it, or abandon the files with"
+                f" falcon-catalog doctor --repair forget-drop={row.id}"
+            ) from error
+        yield from reachable_files(metadata, warehouse.files.read)
         with warehouse.store.write() as tx:
             dropped.note_emptied(tx, row.id)
     yield row.metadata_location
 
 
-def _linked_tables(warehouse: Warehouse) -> frozenset[str]:
-    """Return where living tables lie whose location goes through a symbolic link."""
-    with warehouse.store.read() as tx:
-        keys = tabulars.location_keys(tx)
-    resolve = warehouse.files.resolve
-    return frozenset(there for key_ in keys if (there := resolve(key_)) != key_)
-
-
-def _metadata(warehouse: Warehouse, row: DroppedRow) -> dict[str, Any]:
-    try:
-        return metadata_files.read(warehouse.files, row.metadata_location)
-    except NotFoundError as error:
-        raise NotFoundError(
-            f"its metadata file {row.metadata_location} is not there, so that nobody knows which"
-            " files to delete: bring it back, or give the files up with"
-            f" falcon-catalog doctor --repair forget-drop={row.id}"
-        ) from error
-
-
 def _is_ours(warehouse: Warehouse, row: DroppedRow, location: str, linked: frozenset[str]) -> bool:
-    """Return whether a file lies in the dropped table's folder, and in no living table's.
+    """Return whether a file is in the dropped table's folder, and in no living table's.
 
-    What metadata names is no proof of ownership: anybody can write a path into it. Symbolic links
-    are followed, since a link may lead out of the folder, or two paths to one place.
+    Metadata may name any path, so it proves no ownership. Links are followed: one may lead out of
+    the folder, or two paths to one file. ``linked`` are the resolved locations of living tables
+    that are reached through links.
     """
     try:
         if not is_inside(location, row.location_key):

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from falcon_catalog.catalog.commit_locks import CommitLocks
-from falcon_catalog.catalog.metadata_cache import MetadataCache
+from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanWorker
@@ -51,6 +51,7 @@ class Warehouse:
     """Whether the storage is there."""
     # Shared by all warehouses of a server:
     metadata: MetadataCache
+    last_commits: LastCommits
     manifests: ManifestCache
     commit_locks: CommitLocks
     plans: PlanWorker

@@ -16,10 +16,9 @@ Seen = list[tuple[tuple[str, ...], float]]
 
 
 class Room:
-    """The free bytes of the file systems of a store and its warehouses, as last measured.
+    """Free bytes of the file systems of a store and its warehouses, as last measured.
 
-    A file system that does not answer, as one over a network may not, keeps who measures waiting:
-    that must not be the thread that answers health checks.
+    Measuring blocks while a network file system does not respond, so it has its own thread.
     """
 
     def __init__(self, warehouses: Sequence[Warehouse]) -> None:
@@ -28,7 +27,7 @@ class Room:
         self._warehouses: dict[str, float] = {}
 
     def measure(self) -> None:
-        """Look at each file system."""
+        """Measure each file system."""
         path = self._all[0].store.path.absolute().parent
         self._store = [((), free) for free in _free(str(path))]
         for warehouse in self._all:
@@ -38,11 +37,11 @@ class Room:
                     self._warehouses[warehouse.name] = free
 
     def of_store(self) -> Seen:
-        """Return the free bytes where the store is."""
+        """Return the free bytes of the store's file system."""
         return self._store
 
     def of_warehouses(self) -> Seen:
-        """Return the free bytes where each warehouse is."""
+        """Return the free bytes of each warehouse's file system."""
         return [((name,), free) for name, free in self._warehouses.copy().items()]
 
 
@@ -61,7 +60,7 @@ def watch(metrics: Metrics, warehouses: Sequence[Warehouse]) -> Room:
 
 
 def _drops(warehouses: Sequence[Warehouse], number: Callable[[dropped.Sums], float]) -> Seen:
-    """Return a number for each warehouse; nothing if the store cannot be read."""
+    """Return one number per warehouse; none if the store cannot be read."""
     with contextlib.suppress(*DRIVER_ERRORS):
         tx = warehouses[0].store.autocommit()
         return [((c.name,), number(dropped.sums(tx, c.id))) for c in warehouses]
@@ -78,7 +77,7 @@ def _size(path: str) -> Seen:
 
 
 def _free(path: str) -> Iterable[float]:
-    """Yield the bytes that users other than root may still write; nothing if that is unknown."""
+    """Yield the bytes available to users other than root; nothing if unknown."""
     with contextlib.suppress(OSError):
         status = os.statvfs(path)
         yield status.f_bavail * status.f_frsize

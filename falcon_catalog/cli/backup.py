@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from falcon_catalog import rules
 from falcon_catalog.backup.backup import backup
 from falcon_catalog.backup.restore import Restored, Target, restore
 from falcon_catalog.cli.common import Failed, Stopped, one_line_errors, read, utc, with_settings
@@ -36,8 +35,7 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
     """
     with one_line_errors():
         settings = read(config, flags)
-        path = rules.store_path(settings.store.url)
-        made = backup(path, destination, settings, LocalFileIO(), echo_progress)
+        made = backup(settings, destination, LocalFileIO(), echo_progress)
     size = made.database.bytes + sum(copy.bytes for copy in made.files)
     files = counted(len(made.files), "metadata file")
     click.echo(
@@ -85,18 +83,11 @@ def restore_command(
     """
     with one_line_errors(Failed):
         settings = read(config, flags)
-        target = Target(
-            rules.store_path(settings.store.url),
-            settings,
-            LocalFileIO(),
-            replace=replace,
-            adopt=adopt_warehouse,
-        )
+        target = Target(settings, LocalFileIO(), replace=replace, adopt=adopt_warehouse)
         done = restore(source, target, echo_progress)
     with one_line_errors():
         _print_restored(done)
-        scope = Scope(target.path, settings, target.files)
-        report = check(scope, echo_progress)
+        report = check(Scope(settings, target.files), echo_progress)
     print_report(report)
     if done.differing or not report.clean:
         raise click.exceptions.Exit(1)

@@ -11,7 +11,6 @@ import click
 
 from falcon_catalog.durable_files import Folders
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.rules import store_path
 from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
 from falcon_catalog.store.database import DRIVER_ERRORS, StoreError
@@ -91,7 +90,7 @@ def shared_lock(settings: Settings) -> Iterator[None]:
     Raises:
         StoreError: the store is being replaced.
     """
-    path = store_path(settings.store.url)
+    path = settings.store.path
     Folders().make(str(path.parent))
     with locks.shared(path):
         yield

@@ -9,7 +9,6 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from falcon_catalog import rules
 from falcon_catalog.cli.common import Failed, one_line_errors, read, with_settings
 from falcon_catalog.doctor.check import DAY_MS, Report, Scope, check
 from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, counted
@@ -76,8 +75,7 @@ def doctor(
     """Check the catalog."""
     with one_line_errors(Failed):
         settings = read(config, flags)
-        path = rules.store_path(settings.store.url)
-        scope = Scope(path, settings, LocalFileIO(), deep, days * DAY_MS)
+        scope = Scope(settings, LocalFileIO(), deep, days * DAY_MS)
         done = [line for name in names for line in repair(scope, name, echo_progress)]
         if not as_json:
             click.echo("".join(f"Repaired: {line}\n" for line in done), nl=False)

@@ -23,7 +23,6 @@ from falcon_catalog.cli.common import (
     with_settings,
 )
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
-from falcon_catalog.rules import store_path
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
 from falcon_catalog.store import warehouses
@@ -41,7 +40,7 @@ def dropped(config: Path | None, **flags: Any) -> None:
     """
     with one_line_errors():
         settings = read(config, flags)
-        with read_only.connect(store_path(settings.store.url)) as tx:
+        with read_only.connect(settings.store.path) as tx:
             table = [
                 (
                     row.id,

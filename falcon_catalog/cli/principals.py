@@ -9,7 +9,6 @@ import click
 
 from falcon_catalog.catalog import principals
 from falcon_catalog.cli.common import one_line_errors, read, shared_lock, utc, with_settings
-from falcon_catalog.rules import store_path
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
@@ -59,7 +58,7 @@ def list_command(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog principals list
     """
-    with one_line_errors(), read_only.connect(store_path(read(config, flags).store.url)) as tx:
+    with one_line_errors(), read_only.connect(read(config, flags).store.path) as tx:
         for principal in rows.all_(tx):
             click.echo(f"{principal.name}\t{utc(principal.created_at)}")
 

@@ -6,7 +6,6 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from falcon_catalog import rules
 from falcon_catalog.backup.prefix import Move
 from falcon_catalog.backup.relocate import Moved, Order, Outcome, relocate
 from falcon_catalog.cli.common import Failed, one_line_errors, read, with_settings
@@ -55,17 +54,15 @@ def relocate_command(
     """
     with one_line_errors(Failed):
         settings = read(config, flags)
-        path = rules.store_path(settings.store.url)
-        order = Order(
-            path, settings, Move.of(old, new), LocalFileIO(), dry=dry_run, skip_broken=skip_broken
-        )
+        move = Move.of(old, new)
+        order = Order(settings, move, LocalFileIO(), dry=dry_run, skip_broken=skip_broken)
         outcome = relocate(order, echo_progress)
     _print(outcome, old, dry=dry_run)
     if not outcome.switched:
         _end_unchanged(outcome, order, old, dry=dry_run)
         return
     with one_line_errors(Failed):
-        report = check(Scope(path, settings, order.files, deep=True), echo_progress)
+        report = check(Scope(settings, order.files, deep=True), echo_progress)
     print_report(report)
     _print_next_steps(settings, order.move, old)
     if outcome.broken or not report.clean:

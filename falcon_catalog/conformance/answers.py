@@ -11,6 +11,8 @@ JSON = dict[str, Any]
 
 _QUOTED = 200  # characters of an answer that a reason quotes
 _NOT_SUPPORTED = 406
+REFUSED = (400, 403, 406, 422)
+"""Statuses with which a catalog refuses what it does not offer."""
 
 
 class FailureError(Exception):
@@ -43,12 +45,14 @@ class Answer:
         self._expect(*(statuses or (200,)))
         return self._read_object()
 
-    def empty(self) -> None:
-        """Expect a 204 without a body."""
-        self.status_only(204)
+    def object_unless_refused(self, reason: str, refused: tuple[int, ...] = REFUSED) -> JSON:
+        """Return the JSON object; raise AbsentError with a reason if the request is refused."""
+        if self.status in refused:
+            raise AbsentError(f"{reason}: {self.error(refused)}")
+        return self.object()
 
-    def status_only(self, status: int) -> None:
-        """Expect a status, and no body."""
+    def empty(self, status: int = 204) -> None:
+        """Expect a status without a body."""
         self._expect(status)
         self.expect_no_content()
 

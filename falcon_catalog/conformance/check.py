@@ -79,14 +79,9 @@ class Row:
 
 
 def check(catalog: Catalog, sandbox: Sandbox, only: Container[str] = PROBES) -> Iterator[Row]:
-    """Probe a catalog, operation by operation, then rule by rule.
+    """Probe the operations of a catalog, then the rules; with ``only``, some of them.
 
     The caller clears the sandbox.
-
-    Args:
-        catalog: what to check.
-        sandbox: where probes create what they need.
-        only: the operations and rules to check.
     """
     for subject, probes in PROBES.items():
         if subject not in only:

@@ -100,9 +100,7 @@ class Sandbox:
         """
         levels = (*parent, name)
         answer = self.catalog.call("createNamespace", {"namespace": list(levels)})
-        if answer.status in (400, 403, 406, 422):
-            raise AbsentError(f"no nested namespaces: {answer.error(answer.status)}")
-        answer.object()
+        answer.object_unless_refused("no nested namespaces")
         return self._track(levels)
 
     def send_create(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from falcon_catalog.doctor import database, metadata_files, storage, tables
 from falcon_catalog.doctor.findings import SEVERITIES, Finding, counted
@@ -27,16 +26,16 @@ Progress = Callable[[str], None]
 
 @dataclass(slots=True)
 class Report:
-    """What was checked, and what was found."""
+    """The result of a check."""
 
     counts: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     orphans: dict[Pointer, list[MetadataFile]] = field(default_factory=dict)
-    """Metadata files in tables' folders that nothing reaches."""
+    """Metadata files in table folders that nothing refers to."""
     lacking: list[Missing] = field(default_factory=list)
-    """Warehouses in which nothing was checked: they are not there."""
+    """Warehouses that are not available; nothing in them was checked."""
     empty_folders: list[Entry] = field(default_factory=list)
-    """Tables' folders without a file."""
+    """Table folders that contain no file."""
 
     @property
     def clean(self) -> bool:
@@ -46,33 +45,32 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is checked, and how thoroughly."""
+    """The store to check, and how thoroughly."""
 
-    path: Path
-    """The database."""
     settings: Settings
     files: FileIO
     deep: bool = False
     older_than_ms: int = DAY_MS
-    """The age at which a metadata file that nothing reaches is an orphan, or a folder left over."""
+    """Age from which an unreferenced metadata file is an orphan, and an empty folder left over."""
 
     @property
     def ages(self) -> Ages:
-        """What is too young to be judged: nothing, where no server can be writing it."""
+        """The ages of files at this moment; without a server no file is too new to check."""
         now = read_only.now_ms()
-        settled = now - _SETTLED_MS if locks.may_be_in_use(self.path) else now + DAY_MS
+        in_use = locks.may_be_in_use(self.settings.store.path)
+        settled = now - _SETTLED_MS if in_use else now + DAY_MS
         return Ages(settled=settled, orphaned=min(settled, now - self.older_than_ms))
 
 
 def check(scope: Scope, progress: Progress) -> Report:
-    """Check a store that is served or not; nothing is changed.
+    """Check a store, which may be in use. Changes nothing.
 
     Raises:
-        StoreError: there is no database, or its schema is of another version.
+        StoreError: the database does not exist, or has another schema version.
     """
     report = Report()
     try:
-        with read_only.connect(scope.path) as tx:
+        with read_only.connect(scope.settings.store.path) as tx:
             report.findings += database.damage(tx)
             if not report.findings:
                 _check(tx, scope, report, progress)
@@ -84,7 +82,7 @@ def check(scope: Scope, progress: Progress) -> Report:
 
 def _check(tx: Transaction, scope: Scope, report: Report, progress: Progress) -> None:
     roots = scope.settings.warehouse.roots
-    report.findings += database.check(scope.files, scope.path, tx, set(roots))
+    report.findings += database.check(scope.files, scope.settings.store.path, tx, set(roots))
     report.lacking = storage.missing(scope.files, tx, scope.settings)
     report.findings += storage.findings(tx, report.lacking)
     sharing: set[int] = set()
@@ -107,16 +105,16 @@ def _check(tx: Transaction, scope: Scope, report: Report, progress: Progress) ->
 def _check_pointers(
     tx: Transaction, scope: Scope, report: Report, sharing: set[int], progress: Progress
 ) -> list[tuple[Pointer, MetadataFile]]:
-    """Check all tables and views; return the orphans that none of them reaches."""
+    """Check all tables and views; return the orphans that none of them refers to."""
     ages = scope.ages
     orphans: list[tuple[Pointer, MetadataFile]] = []
     reached: set[str] = set()
     roots = scope.settings.warehouse.roots
-    # A warehouse that no settings name is one finding, not one for each table in it.
+    # A warehouse missing from the settings is one finding, not one for each of its tables.
     unnamed = [root for name, root in warehouses.marked(tx) if name not in roots]
     locations = (*roots.values(), *scope.settings.warehouse.allowed_locations, *unnamed)
     allowed = [scope.files.resolve(each) for each in locations if key_or_none(each) is not None]
-    for place in survey.PLACES:  # what is dropped meanwhile is seen twice, never not at all
+    for place in survey.PLACES:  # a table dropped during the check is seen twice, never missed
         there = (p for p in _pages(tx, place) if not any(one.holds(p) for one in report.lacking))
         for number, pointer in enumerate(there, 1):
             seen, checked = _settled(tx, scope, pointer, ages)
@@ -133,7 +131,7 @@ def _check_pointers(
 
 
 def _pages(tx: Transaction, place: Place) -> Iterator[Pointer]:
-    """Yield all pointers, in many short reads: a long one would keep the log from being folded."""
+    """Yield all pointers, in short reads: a long one would prevent checkpoints of the log."""
     after = 0
     while page := survey.pointers(tx, place, after=after, size=_PAGE):
         yield from page
@@ -143,7 +141,7 @@ def _pages(tx: Transaction, place: Place) -> Iterator[Pointer]:
 def _settled(
     tx: Transaction, scope: Scope, pointer: Pointer, ages: Ages
 ) -> tuple[Pointer, Checked]:
-    """Check one; if something is found, see that the row did not change meanwhile."""
+    """Check a table or view, again if its row changed while findings were collected."""
     for _ in range(_ATTEMPTS):
         checked = tables.check(scope.files, pointer, ages, deep=scope.deep)
         if not checked.findings:
@@ -159,7 +157,7 @@ def _settled(
 
 
 def _check_folders(tx: Transaction, scope: Scope, report: Report, roots: set[str]) -> None:
-    """Find folders of tables that no row knows."""
+    """Add findings about table folders that no row claims."""
     settled = scope.ages.settled
     every = survey.all_pointers(tx)
     claimed = {pointer.location_key for pointer in every}

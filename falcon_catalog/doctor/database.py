@@ -1,4 +1,4 @@
-"""Check the database by itself: what can be said of it without opening another file."""
+"""Check the database: its file, its rows, and work that was left undone."""
 
 import stat
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ _OVERDUE_MS = 60 * 60 * 1000
 
 
 def damage(tx: Transaction) -> list[Finding]:
-    """Return what SQLite finds wrong with its own file; nothing else can be checked then."""
+    """Return findings about a damaged database file, after which no other check is possible."""
     return [Finding("database-damaged", _STORE, text) for text in survey.integrity_problems(tx)]
 
 
 def check(files: FileIO, path: Path, tx: Transaction, warehouses: set[str]) -> Iterator[Finding]:
-    """Check rows against each other, and the file that they are in."""
+    """Yield findings about rows, and about the database file."""
     for table, row, other in survey.broken_references(tx):
-        what = f"row {row} of {table} names a row of {other} that is not there"
+        what = f"row {row} of {table} names a row of {other} that does not exist"
         yield Finding("foreign-keys", _STORE, what)
     if (mode := survey.journal_mode(tx)) != "wal":
         yield Finding("journal-mode", _STORE, f"its journal mode is {mode}")

@@ -1,4 +1,4 @@
-"""What can be wrong with a catalog: why it matters, and what to do."""
+"""Findings of the doctor: for each check, why it matters and what to do."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -9,7 +9,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that the doctor checks."""
+    """A check of the doctor."""
 
     severity: Severity
     why: str
@@ -18,28 +18,28 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found."""
+    """A problem that a check found."""
 
     check: str
     """A key of CHECKS."""
     subject: str
-    """The table, view or other thing that it was found on."""
+    """The table, view, folder or other subject of the problem."""
     what: str
     repair: str | None = None
-    """What to give to ``--repair``; None where a repair would be a guess."""
+    """The argument of ``--repair``; None if a repair would be a guess."""
 
     @property
     def severity(self) -> Severity:
-        """How bad it is: a note needs no action."""
+        """The severity of its check; a note needs no action."""
         return CHECKS[self.check].severity
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it, with the explanation."""
+        """Return the finding and the explanation of its check."""
         return {**asdict(self), **asdict(CHECKS[self.check])}
 
 
 def counted(count: int, what: str) -> str:
-    """Return a number and what it counts."""
+    """Return a count with its noun, in the plural if needed: ``2 files``."""
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from falcon_catalog.catalog import tabulars
 from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import Entry, FileIO, walk
 from falcon_catalog.locations import ancestors, join, key, key_or_none, strip_slash
+from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store.survey import Pointer
 
 _NAME = re.compile(r"(?:v?(?P<version>\d+)(?=[-.]))?.*\.metadata\.json(?:\.gz)?")
@@ -18,49 +18,47 @@ _MANIFEST_LIST = re.compile(r"snap-(?P<snapshot>\d+)-.*\.avro")
 _CLOCKS_APART_MS = 60 * 1000
 _OF_A_TABLE = {"metadata", "data"}
 
-JSON = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class MetadataFile:
-    """A file whose name is that of a metadata file."""
+    """A file with the name of a metadata file."""
 
     version: int
-    """The number that its name begins with, or -1."""
+    """The number at the start of its name, or -1."""
     location: str
     bytes: int
     changed: int
-    """When it was written; milliseconds since 1970-01-01 UTC."""
+    """Time of the last change, in milliseconds since 1970-01-01 UTC."""
 
 
-def metadata_files(files: FileIO, pointer: Pointer) -> list[MetadataFile]:
+def of_table(files: FileIO, pointer: Pointer) -> list[MetadataFile]:
     """Return the metadata files in a table's own folder, by version.
 
-    Where metadata lies elsewhere, as ``write.metadata.path`` can have it, only the folder of the
-    present file is listed, and only if it is inside the table's location.
+    With ``write.metadata.path``, this is the folder of the current file, if that is inside the
+    table's location.
     """
     folders = {f"{pointer.location_key}metadata"}
-    present = key_or_none(pointer.metadata_location)
-    if present is not None and present.startswith(pointer.location_key):
-        folders.add(present.rsplit("/", 2)[0])
+    current = key_or_none(pointer.metadata_location)
+    if current is not None and current.startswith(pointer.location_key):
+        folders.add(current.rsplit("/", 2)[0])
     return sorted(file for folder in folders for file in in_folder(files, folder))
 
 
 def in_folder(files: FileIO, folder: str) -> Iterator[MetadataFile]:
-    """Yield the metadata files in one folder; none if there is no such folder."""
+    """Yield the metadata files in a folder; none if it does not exist."""
     for entry in files.list(folder):
         if entry.kind == "file" and _NAME.fullmatch(entry.name):
             yield MetadataFile(version_of(entry.name), entry.location, entry.bytes, entry.changed)
 
 
 def version_of(location: str) -> int:
-    """Return the number that a metadata file's name begins with, or -1."""
+    """Return the number at the start of a metadata file's name, or -1."""
     match = _NAME.fullmatch(location.rsplit("/", 1)[-1])
     return int(match["version"]) if match and match["version"] else -1
 
 
 def content(files: FileIO, location: str) -> JSON | None:
-    """Return the JSON object in a metadata file, whosever it is; None if it cannot be read."""
+    """Return the JSON object in a metadata file of any table; None if it cannot be read."""
     try:
         return read(files, location)
     except CatalogError:
@@ -68,7 +66,7 @@ def content(files: FileIO, location: str) -> JSON | None:
 
 
 def read_own(files: FileIO, pointer: Pointer, location: str) -> JSON | None:
-    """Return a metadata file's content if it is intact and this table's or view's."""
+    """Return the content of a metadata file; None unless it is intact and belongs to the row."""
     kind = kind_of(pointer)
     try:
         metadata = kind.validate(read(files, location))
@@ -78,12 +76,12 @@ def read_own(files: FileIO, pointer: Pointer, location: str) -> JSON | None:
 
 
 def kind_of(pointer: Pointer) -> tabulars.Kind:
-    """Return what a catalog knows of the kind of this one."""
+    """Return whether a row is a table or a view, as the catalog's ``Kind``."""
     return tabulars.TABLE if pointer.kind == tabulars.TABLE.name else tabulars.VIEW
 
 
 def snapshots_written(files: FileIO, pointer: Pointer, *, since: int) -> set[int]:
-    """Return the ids of the snapshots whose manifest lists were written after a time."""
+    """Return the ids of the snapshots whose manifest lists were written after ``since`` (ms)."""
     return {
         int(match["snapshot"])
         for entry in files.list(f"{pointer.location_key}metadata")
@@ -95,16 +93,12 @@ def snapshots_written(files: FileIO, pointer: Pointer, *, since: int) -> set[int
 def unclaimed(
     files: FileIO, root: str, claimed: set[str]
 ) -> Iterator[tuple[Entry, list[MetadataFile]]]:
-    """Yield folders of tables below ``root`` that no row claims, and their metadata files.
+    """Yield the table folders in a warehouse that no row claims, with their metadata files.
 
-    Without metadata files it is one that holds no file at all, of a staged create that never came
-    or of a purge; ``changed`` is when a folder in it was changed last. Only what has a folder
-    ``metadata`` or ``data`` is taken for a table's. Never lists the folders of known tables.
-
-    Args:
-        files: lists them.
-        root: of a warehouse.
-        claimed: the location keys of known tables.
+    ``claimed`` are the location keys of known tables, whose folders are not listed. A folder
+    counts as a table's if it contains a folder ``metadata`` or ``data``. One without metadata files
+    is yielded only if it contains no file at all, as a staged create or a purge leaves it; its
+    ``changed`` is the last change of any folder in it.
     """
     around = {above for location_key in claimed for above in ancestors(location_key)}
     top = Entry(strip_slash(key(root)), "folder", 0, 0)
@@ -124,7 +118,7 @@ def unclaimed(
 
 
 def _last_change(files: FileIO, folder: Entry) -> int | None:
-    """Return when a folder or one in it was changed last; None if there is any file."""
+    """Return the last change of a folder or one in it; None if any contains a file."""
     newest = 0
     for each, _, others in walk(files, folder):
         if others:
@@ -134,9 +128,9 @@ def _last_change(files: FileIO, folder: Entry) -> int | None:
 
 
 def remove_empty_folder(files: FileIO, location: str) -> bool:
-    """Remove a table's folder if there still is no file in it; return whether it is gone.
+    """Remove a table's folder if it still contains no file; return whether it was removed.
 
-    ``metadata`` goes first: where a create has just put a file there, ``data`` stays, too.
+    ``metadata`` is removed first: if a create has just written a file there, ``data`` stays too.
     """
     metadata = join(location, "metadata")
     return files.remove_empty_folders(metadata) and files.remove_empty_folders(location)

@@ -3,22 +3,13 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from falcon_catalog.doctor import storage
+from falcon_catalog.doctor import metadata_files, storage
 from falcon_catalog.doctor.check import DAY_MS, Progress, Scope, check
 from falcon_catalog.doctor.findings import counted
-from falcon_catalog.doctor.metadata_files import (
-    JSON,
-    MetadataFile,
-    content,
-    kind_of,
-    metadata_files,
-    read_own,
-    remove_empty_folder,
-    snapshots_written,
-    version_of,
-)
+from falcon_catalog.doctor.metadata_files import MetadataFile
 from falcon_catalog.doctor.tables import load
 from falcon_catalog.locations import is_inside, key, with_scheme
+from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import dropped, survey, tabulars
 from falcon_catalog.store.database import StoreError, Transaction
 from falcon_catalog.store.sqlite import locks, read_only
@@ -40,7 +31,7 @@ EXPLAINED = {
 }
 
 
-# While the metadata of one cannot be read, nobody knows which files its log reaches.
+# Findings that make orphans uncertain: unreadable metadata may list any file in its log.
 _HIDES_A_LOG = {
     "warehouse-missing",
     "warehouse-foreign",
@@ -54,7 +45,7 @@ _HIDES_A_LOG = {
 }
 
 
-# Where the row of each repair is, and what must be found on it.
+# For each repair that removes a row: where the row is, and the finding that it requires.
 _LOST: dict[str, tuple[Place, str]] = {
     "forget": ("living", "metadata-missing"),
     "forget-drop": ("dropped", "cannot-return"),
@@ -62,14 +53,14 @@ _LOST: dict[str, tuple[Place, str]] = {
 
 
 class RepairError(StoreError):
-    """A repair was refused; the message says why. Nothing was changed."""
+    """A repair was refused. Nothing was changed."""
 
 
 def repair(scope: Scope, name: str, progress: Progress) -> list[str]:
-    """Do one repair, named as in EXPLAINED; return a line for each thing that it did.
+    """Do one repair, named as in EXPLAINED; return a line for each change.
 
     Raises:
-        RepairError: there is no such repair, or it is not needed, or would be a guess.
+        RepairError: the name is unknown, or the repair is unnecessary or would be a guess.
     """
     what, _, argument = name.partition("=")
     row_id, at, location = argument.partition("@")
@@ -90,11 +81,12 @@ def repair(scope: Scope, name: str, progress: Progress) -> list[str]:
 @contextlib.contextmanager
 def _writing(scope: Scope) -> Iterator[Transaction]:
     """Change the store in one transaction; a server may be running."""
-    with read_only.connect(scope.path):
-        pass  # it is there, and of this version
+    path = scope.settings.store.path
+    with read_only.connect(path):
+        pass  # raises unless it exists with the current schema
     with (
-        locks.shared(scope.path),
-        contextlib.closing(SqliteDatabase(scope.path)) as database,
+        locks.shared(path),
+        contextlib.closing(SqliteDatabase(path)) as database,
         database.write() as tx,
     ):
         yield tx
@@ -109,7 +101,7 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
             own = pointer.location_key
             raise RepairError(f"{location} is not in the folder of {pointer}: {own}")
         new = with_scheme(location) if location else _predecessor(scope, pointer)
-        metadata = read_own(scope.files, pointer, new)
+        metadata = metadata_files.read_own(scope.files, pointer, new)
         if metadata is None:
             raise RepairError(f"{new} is no intact metadata file of {pointer}")
         location_key = key(metadata["location"])
@@ -122,20 +114,20 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
 
 
 def _predecessor(scope: Scope, pointer: Pointer) -> str:
-    """Return the newest intact metadata file before the one that is lost, if it is certain."""
+    """Return the newest intact metadata file before the lost one; raise RepairError if unsure."""
     _, trouble = load(scope.files, pointer)
     if trouble is None or trouble.check == "metadata-unreadable":
-        raise RepairError(f"{pointer}: its metadata file is intact or cannot be judged")
-    # Where the row points at another table's file, that file's number means nothing.
+        raise RepairError(f"{pointer}: its metadata file is intact or unreadable")
+    # The version of another table's file says nothing about this table.
     foreign = trouble.check == "foreign-metadata"
-    limit = None if foreign else version_of(pointer.metadata_location)
+    limit = None if foreign else metadata_files.version_of(pointer.metadata_location)
     intact: list[MetadataFile] = []
-    for file in sorted(metadata_files(scope.files, pointer), reverse=True):
+    for file in sorted(metadata_files.of_table(scope.files, pointer), reverse=True):
         if intact and file.version < intact[0].version:
             break
         if limit is not None and file.version >= limit:
             continue
-        if read_own(scope.files, pointer, file.location) is not None:
+        if metadata_files.read_own(scope.files, pointer, file.location) is not None:
             intact.append(file)
     if not intact:
         raise RepairError(f"{pointer}: no earlier metadata file is intact")
@@ -148,14 +140,14 @@ def _predecessor(scope: Scope, pointer: Pointer) -> str:
 
 
 def _lost_snapshots(scope: Scope, pointer: Pointer, metadata: JSON) -> str:
-    """Name the snapshots that were written for the table, later than this metadata knows."""
+    """Return a message about snapshots that were written for the table and are not in metadata."""
     known = {snapshot["snapshot-id"] for snapshot in metadata.get("snapshots", ())}
     before, _ = load(scope.files, pointer)
     if before is not None:
         written = {snapshot["snapshot-id"] for snapshot in before.get("snapshots", ())}
     else:
         since = metadata.get("last-updated-ms", 0)
-        written = snapshots_written(scope.files, pointer, since=since)
+        written = metadata_files.snapshots_written(scope.files, pointer, since=since)
     lost = sorted(written - known)
     if not lost:
         return "no snapshot is lost"
@@ -163,7 +155,7 @@ def _lost_snapshots(scope: Scope, pointer: Pointer, metadata: JSON) -> str:
 
 
 def _forget(scope: Scope, row_id: int, name: str) -> str:
-    """Remove the row of what has lost its metadata, living or dropped."""
+    """Remove the row of a living or dropped table whose metadata is lost."""
     place, check_name = _LOST[name]
     with _writing(scope) as tx:
         pointer = _row(scope, tx, place, row_id)
@@ -173,20 +165,20 @@ def _forget(scope: Scope, row_id: int, name: str) -> str:
         if place == "dropped":
             dropped.delete(tx, row_id)
             return f"{pointer}: forgotten; it had {pointer.metadata_location}"
-        if left := metadata_files(scope.files, pointer):
+        if left := metadata_files.of_table(scope.files, pointer):
             raise RepairError(f"{pointer}: metadata files are left: {left[-1].location}")
         tabulars.delete(tx, row_id)
     return f"{pointer}: its row is removed; it had {pointer.metadata_location}"
 
 
 def _row(scope: Scope, tx: Transaction, place: Place, row_id: int) -> Pointer:
-    """Return a row that can be judged: its files are lost only where its warehouse is there."""
+    """Return a row; raise RepairError if it does not exist or its warehouse is unavailable."""
     pointer = survey.pointer(tx, place, row_id)
     if pointer is None:
         raise RepairError(f"there is no {place} table or view with the id {row_id}")
     for one in storage.missing(scope.files, tx, scope.settings):
         if one.holds(pointer):
-            raise RepairError(f"{pointer} cannot be judged: {one}")
+            raise RepairError(f"{pointer} cannot be repaired: {one}")
     return pointer
 
 
@@ -197,7 +189,7 @@ def _delete_expired(scope: Scope, _: Progress) -> list[str]:
 
 
 def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
-    """Delete orphans, table by table: nobody can commit while those of one are deleted."""
+    """Delete orphans, table by table, each in a transaction that keeps out commits."""
     if scope.older_than_ms < DAY_MS:
         raise RepairError("orphans must be a day old at least: a commit may be about to need them")
     report = check(scope, progress)
@@ -211,9 +203,9 @@ def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
             if survey.pointer(tx, "living", pointer.id) != pointer:
                 lines.append(f"{pointer}: changed meanwhile, nothing deleted")
                 continue
-            uuid_key, deleted = kind_of(pointer).uuid_key, []
+            uuid_key, deleted = metadata_files.kind_of(pointer).uuid_key, []
             for file in found:
-                metadata = content(scope.files, file.location)
+                metadata = metadata_files.content(scope.files, file.location)
                 if metadata is None or str(metadata.get(uuid_key)).lower() == pointer.uuid:
                     scope.files.delete(file.location)
                     deleted.append(file)
@@ -223,14 +215,14 @@ def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
 
 
 def _remove_empty_folders(scope: Scope, progress: Progress) -> list[str]:
-    """Remove folders without files; nobody can create a table in one while it is removed."""
+    """Remove folders without files, each in a transaction that keeps out creates."""
     if scope.older_than_ms < DAY_MS:
         raise RepairError("they must be a day old at least: a client may be about to write there")
     removed, left = 0, []
     for empty in check(scope, progress).empty_folders:
         with _writing(scope) as tx:
             if tabulars.overlapping(tx, key(empty.location), besides=None) is None and (
-                remove_empty_folder(scope.files, empty.location)
+                metadata_files.remove_empty_folder(scope.files, empty.location)
             ):
                 removed += 1
             else:

@@ -1,4 +1,4 @@
-"""Which warehouses of a store are there: the others cannot be checked, repaired or copied."""
+"""Warehouses that are not available: nothing in them can be checked, repaired or copied."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from falcon_catalog.store.survey import Pointer
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A warehouse that is not there, or whose folder is another store's."""
+    """A warehouse that is not mounted, or belongs to another store."""
 
     root: Root
     condition: Condition
@@ -23,17 +23,17 @@ class Missing:
         return f"the {self.root} is not available: {self.condition.why}"
 
     def holds(self, pointer: Pointer) -> bool:
-        """Return whether a table's metadata file lies in it."""
+        """Return whether a table's metadata file is in this warehouse."""
         own = key_or_none(pointer.metadata_location)
         inside = own is not None and own.startswith(key(self.root.location))
         return inside and pointer.warehouse == self.root.name
 
 
 def missing(files: FileIO, tx: Transaction, settings: Settings) -> list[Missing]:
-    """Return the warehouses that are not there.
+    """Return the warehouses that are not available.
 
-    Where the settings name another location than the one that the store has marked, both are
-    checked: a forgotten ``--warehouse`` must not make all tables look lost.
+    If the settings and the store's mark name different locations, both are checked: without the
+    usual ``--warehouse``, all tables would otherwise seem lost.
     """
     named = roots_of(settings.warehouse.roots)
     roots = {(each.name, key(each.location)) for each in named}
@@ -47,7 +47,7 @@ def missing(files: FileIO, tx: Transaction, settings: Settings) -> list[Missing]
 
 
 def findings(tx: Transaction, lacking: list[Missing]) -> list[Finding]:
-    """Return one finding for each of them, whatever is in it."""
+    """Return one finding for each unavailable warehouse."""
     every = survey.all_pointers(tx) if lacking else []
     found = []
     for one in lacking:

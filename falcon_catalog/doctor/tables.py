@@ -1,20 +1,13 @@
-"""Check what one row points at: its metadata file, and the files that it names."""
+"""Check the metadata file that a row points at, and the files that it names."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from falcon_catalog.catalog.manifests import Sizes, Walk
 from falcon_catalog.catalog.metadata_files import read
+from falcon_catalog.doctor import metadata_files
 from falcon_catalog.doctor.findings import Finding
-from falcon_catalog.doctor.metadata_files import (
-    MetadataFile,
-    content,
-    kind_of,
-    metadata_files,
-    read_own,
-    version_of,
-)
+from falcon_catalog.doctor.metadata_files import MetadataFile
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
@@ -23,26 +16,25 @@ from falcon_catalog.errors import (
 )
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import key_or_none, strip_slash
+from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store.survey import Pointer
 
 _SHOWN = 3
 
-JSON = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """What is too young to be judged; milliseconds since 1970-01-01 UTC."""
+    """Ages of files, as milliseconds since 1970-01-01 UTC."""
 
     settled: int
-    """Files written before are no part of a commit that is under way."""
+    """Files written before this time belong to no commit in progress."""
     orphaned: int
-    """Files written before are orphans if nothing reaches them."""
+    """Files written before this time are orphans if nothing reaches them."""
 
 
 @dataclass(slots=True)
 class Checked:
-    """What was found of one table or view."""
+    """The result for one table or view."""
 
     findings: list[Finding] = field(default_factory=list)
     orphans: list[MetadataFile] = field(default_factory=list)
@@ -54,8 +46,8 @@ def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool) -> Checked
     """Check one table or view, living or dropped."""
     if pointer.purging:
         return Checked()
-    # Listed before it is read: what is written in between is not seen at all.
-    listed = metadata_files(files, pointer)
+    # List before reading: files written in between are not considered.
+    listed = metadata_files.of_table(files, pointer)
     metadata, trouble = load(files, pointer)
     if metadata is None:
         return Checked([trouble] if trouble else [])
@@ -67,31 +59,28 @@ def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool) -> Checked
     if deep:
         result.findings.extend(_check_content(files, pointer, metadata))
     if pointer.place == "dropped":
-        return result  # its folder stays as it is until it is restored or purged
+        return result  # undrop and purge need its files
     unreached = [
         file
         for file in listed
         if key_or_none(file.location) not in result.reached and file.changed < ages.settled
     ]
-    present = version_of(pointer.metadata_location)
+    present = metadata_files.version_of(pointer.metadata_location)
     newer = sorted((file for file in unreached if file.version > present), reverse=True)
     result.findings.extend(_newest_intact(files, pointer, newer))
     result.orphans = [
         file
         for file in unreached
         if file.changed < ages.orphaned
-        and (file.version <= present or content(files, file.location) is None)
+        and (file.version <= present or metadata_files.content(files, file.location) is None)
     ]
     return result
 
 
 def outside(files: FileIO, pointer: Pointer, roots: Iterable[str]) -> Iterator[Finding]:
-    """Yield what is found if a row leads out of all ``roots``, also by a link.
+    """Yield a finding for each location of a row that lies outside all ``roots``.
 
-    Args:
-        files: resolves links.
-        pointer: the row; that its files are being deleted is no excuse.
-        roots: resolved keys.
+    Links are followed; ``roots`` are resolved keys. Tables that are being purged are included.
     """
     roots = tuple(roots)
     for what, location in (
@@ -106,12 +95,12 @@ def outside(files: FileIO, pointer: Pointer, roots: Iterable[str]) -> Iterator[F
 
 
 def load(files: FileIO, pointer: Pointer) -> tuple[JSON | None, Finding | None]:
-    """Return the metadata that a row points at, or what keeps it from being the row's."""
-    kind, location = kind_of(pointer), pointer.metadata_location
+    """Return the metadata that a row points at, or the finding that explains why it is unusable."""
+    kind, location = metadata_files.kind_of(pointer), pointer.metadata_location
     try:
         metadata = kind.validate(read(files, location))
     except NotFoundError:
-        return None, _trouble(files, pointer, "metadata-missing", f"{location} is not there")
+        return None, _trouble(files, pointer, "metadata-missing", f"{location} does not exist")
     except BadRequestError as error:
         return None, _trouble(files, pointer, "metadata-damaged", f"{location}: {error}")
     except ServiceUnavailableError as error:
@@ -125,8 +114,8 @@ def load(files: FileIO, pointer: Pointer) -> tuple[JSON | None, Finding | None]:
 def _trouble(files: FileIO, pointer: Pointer, check: str, what: str) -> Finding:
     if pointer.place == "dropped":
         return Finding("cannot-return", str(pointer), what, f"forget-drop={pointer.id}")
-    own = metadata_files(files, pointer)
-    intact = any(read_own(files, pointer, file.location) for file in own)
+    own = metadata_files.of_table(files, pointer)
+    intact = any(metadata_files.read_own(files, pointer, file.location) for file in own)
     return Finding(check, str(pointer), what, f"{'repoint' if intact else 'forget'}={pointer.id}")
 
 
@@ -143,7 +132,7 @@ def _check_metadata(files: FileIO, pointer: Pointer, metadata: JSON) -> Iterator
 
 
 def _check_content(files: FileIO, pointer: Pointer, metadata: JSON) -> Iterator[Finding]:
-    """Check that every file of every snapshot is there and as long as recorded, manifests whole."""
+    """Yield findings about files of any snapshot that are missing, truncated or damaged."""
     damaged: list[str] = []
 
     def note(location: str, error: CatalogError) -> None:
@@ -165,7 +154,7 @@ def _check_content(files: FileIO, pointer: Pointer, metadata: JSON) -> Iterator[
 
 
 def _missing(files: FileIO, pointer: Pointer, check: str, sizes: Sizes) -> Iterator[Finding]:
-    """Yield what is found if files are not there or of another length; one finding for all."""
+    """Yield findings about files that are missing or have another length, one of each kind."""
     gone: list[str] = []
     damaged: dict[str, list[str]] = {check: [], "content-truncated": []}
     elsewhere = 0
@@ -181,8 +170,8 @@ def _missing(files: FileIO, pointer: Pointer, check: str, sizes: Sizes) -> Itera
         except CatalogError as error:
             damaged[check].append(error.message)
     if gone:
-        verb = "is" if len(gone) == 1 else "are"
-        yield Finding(check, str(pointer), f"{_some(gone)} {verb} not there")
+        verb = "does" if len(gone) == 1 else "do"
+        yield Finding(check, str(pointer), f"{_some(gone)} {verb} not exist")
     yield from (Finding(name, str(pointer), _some(all_)) for name, all_ in damaged.items() if all_)
     if elsewhere:
         yield Finding("not-local", str(pointer), f"{elsewhere} files are not local")
@@ -194,9 +183,9 @@ def _some(lines: list[str]) -> str:
 
 
 def _newest_intact(files: FileIO, pointer: Pointer, newer: list[MetadataFile]) -> Iterator[Finding]:
-    """Yield what is found if a file is intact, newer than the one in force and not its child."""
+    """Yield a finding about the newest intact file of those newer than the current one."""
     for file in newer:
-        metadata = read_own(files, pointer, file.location)
+        metadata = metadata_files.read_own(files, pointer, file.location)
         if metadata is not None:
             log = {entry["metadata-file"] for entry in metadata.get("metadata-log", ())}
             goes_on = "goes on" if pointer.metadata_location in log else "does not go on"

@@ -64,10 +64,11 @@ class FileIO(Protocol):
     def list(self, location: str) -> Iterator[Entry]:
         """Yield what lies directly in a folder, in no order; nothing if there is no such folder."""
 
-    def write(self, location: str, *pieces: bytes) -> None:
+    def write(self, location: str, *pieces: bytes, make_folder: bool = True) -> None:
         """Create a file of these pieces that outlives a power cut once this returns.
 
         Raises:
+            NotFoundError: its folder is not there, and was not to be made.
             ServiceUnavailableError: the file is there already and was left alone, or could
                 not be made durable and no part of it is left behind.
         """

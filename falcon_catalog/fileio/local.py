@@ -17,6 +17,7 @@ from falcon_catalog.locations import key, local_path
 Timing = contextlib.AbstractContextManager[None]
 
 _ATTEMPTS = 3
+_IS_ROOT = os.geteuid() == 0
 _MOST_PIECES = 1024  # that one writev takes, on Linux
 _KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder"}
 
@@ -64,17 +65,24 @@ class LocalFileIO:
         with _found(location):
             return Path(local_path(location)).stat().st_size
 
-    def write(self, location: str, *pieces: bytes) -> None:
+    def write(self, location: str, *pieces: bytes, make_folder: bool = True) -> None:
         """Create a file, durable with its folder entry before this returns."""
         started = time.perf_counter()
         with _unavailable_on_trouble(location):
             path = local_path(location)
+            folder = os.path.dirname(path)  # noqa: PTH120 - a string in and out
             for attempt in range(_ATTEMPTS):
                 try:
-                    self._folders.make(os.path.dirname(path))  # noqa: PTH120 - a string in and out
-                    _create(path, pieces, self._sync if self._durable else None)
+                    if not self._folders.is_durable(folder) and (
+                        make_folder or os.path.isdir(folder)  # noqa: PTH112
+                    ):
+                        self._folders.make(folder)
+                    self._create(path, pieces)
                     break
-                except FileNotFoundError:  # somebody has just removed the folder, as it was empty
+                except FileNotFoundError:  # or somebody has just removed it, as it was empty
+                    self._folders.forget(folder)
+                    if not make_folder:
+                        raise no_such_file(location) from None
                     if attempt == _ATTEMPTS - 1:
                         raise
         with self._guard:
@@ -82,9 +90,31 @@ class LocalFileIO:
             self.written_bytes += sum(map(len, pieces))
             self.write_seconds += time.perf_counter() - started
 
-    def _sync(self, descriptor: int) -> None:
-        with self._time_sync():
-            os.fdatasync(descriptor)
+    def _create(self, path: str, pieces: Sequence[bytes]) -> None:
+        folder, name = os.path.split(path)
+        directory = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(name, flags, 0o666, dir_fd=directory)
+            try:
+                try:
+                    if _IS_ROOT:
+                        durable_files.give(descriptor, directory)
+                    _write_all(descriptor, pieces)
+                    if self._durable:
+                        with self._time_sync():
+                            os.fdatasync(descriptor)
+                finally:
+                    os.close(descriptor)
+                if self._durable:
+                    os.fsync(directory)
+            except BaseException:
+                # Nobody can point at this file yet, so removing the torso is safe.
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=directory)
+                raise
+        finally:
+            os.close(directory)
 
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
@@ -202,26 +232,6 @@ def _unavailable_on_trouble(location: str, attempt: str = "write") -> Iterator[N
         yield
     except OSError as error:
         raise ServiceUnavailableError(f"Cannot {attempt} {location}: {error.strerror}") from error
-
-
-def _create(path: str, pieces: Sequence[bytes], sync: Callable[[int], None] | None) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            if os.geteuid() == 0:
-                durable_files.give(descriptor, os.path.dirname(path))  # noqa: PTH120
-            _write_all(descriptor, pieces)
-            if sync:
-                sync(descriptor)
-        finally:
-            os.close(descriptor)
-        if sync:
-            durable_files.sync(os.path.dirname(path))  # noqa: PTH120
-    except BaseException:
-        # Nobody can point at this file yet, so removing the torso is safe.
-        with contextlib.suppress(OSError):
-            os.unlink(path)  # noqa: PTH108
-        raise
 
 
 def _write_all(descriptor: int, pieces: Sequence[bytes]) -> None:

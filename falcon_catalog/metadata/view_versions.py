@@ -166,7 +166,11 @@ def expire(builder: ViewBuilder) -> None:
     The current version and those of this request are always kept.
     """
     meta, now = builder.meta, builder.meta["current-version-id"]
-    keep = max(_history_size(meta["properties"]), len(builder.added_versions | {now}))
+    text = meta["properties"].get(HISTORY_SIZE, str(HISTORY_SIZE_DEFAULT))
+    size = as_integer_property(HISTORY_SIZE, text)
+    if size <= 0:
+        raise BadRequestError(f"{HISTORY_SIZE} must be positive but was {size}")
+    keep = max(size, len(builder.added_versions | {now}))
     if len(meta["versions"]) <= keep:
         return
     others = sorted(one["version-id"] for one in meta["versions"] if one["version-id"] != now)
@@ -176,11 +180,3 @@ def expire(builder: ViewBuilder) -> None:
     for entry in meta["version-log"]:
         log = [*log, entry] if entry["version-id"] in kept else []
     meta["version-log"] = log
-
-
-def _history_size(properties: Mapping[str, str]) -> int:
-    text = properties.get(HISTORY_SIZE, str(HISTORY_SIZE_DEFAULT))
-    size = as_integer_property(HISTORY_SIZE, text)
-    if size <= 0:
-        raise BadRequestError(f"{HISTORY_SIZE} must be positive but was {size}")
-    return size

@@ -38,6 +38,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     waits_since: float | None = None  # monotonic seconds, as all here, of the first request
     _reader: int | None = None  # the loop's thread, while it is here, receiving
     _inline_due = False
+    _is_awaited = False  # whether the loop waits for data
     _arriving_since = 0.0
     _lingers_since: float | None = None
     _heard = 0.0
@@ -73,6 +74,9 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             with contextlib.suppress(OSError):
                 self.recv(self.adj.recv_bytes)  # which closes at the end of the stream
             return
+        if self.requests:  # what arrives has to wait for the response
+            self._is_awaited = False
+            return
         self._reader = threading.get_ident()
         try:
             super().handle_read()
@@ -91,8 +95,22 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         return taken
 
     def readable(self) -> Any:
-        """Return whether to receive."""
-        return self._lingers_since is not None or super().readable()
+        """Return whether to wait for data: also while a request is answered, until some arrives.
+
+        So nobody has to wake the loop after most responses only to have it wait for the next
+        request (``make bench``, goal 9).
+        """
+        if self._lingers_since is not None:
+            return True
+        if not self.requests or self.writable():
+            self._is_awaited = False  # a thread that finishes meanwhile wakes the loop
+            self._is_awaited = bool(super().readable())
+        return self._is_awaited
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether the loop does not wait for what must come next on this connection."""
+        return bool(not self._is_awaited or self.writable() or self.server.stopping)
 
     # Responding
 
@@ -138,13 +156,13 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         if since is None:
             super().service()
             return
-        busy_since = self.server.task_dispatcher.busy_since
+        serving = self.server.task_dispatcher.serving
         thread = threading.get_ident()
-        busy_since[thread] = time.monotonic()
+        serving[thread] = self, time.monotonic()
         try:
             super().service()
         finally:
-            del busy_since[thread]
+            del serving[thread]
 
     def write_soon(self, data: Any) -> Any:
         """Send; only what the socket does not take goes to a buffer."""

@@ -8,12 +8,7 @@ environment, which wins over the file, which wins over the defaults.
 from falcon_catalog.settings.describing import Setting, SettingsError
 from falcon_catalog.settings.folders import make_writable, prepare
 from falcon_catalog.settings.reading import load
-from falcon_catalog.settings.sections import (
-    SETTINGS,
-    LimitSettings,
-    ServerSettings,
-    Settings,
-)
+from falcon_catalog.settings.sections import SETTINGS, LimitSettings, ServerSettings, Settings
 
 __all__ = [
     "SETTINGS",

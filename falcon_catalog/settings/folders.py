@@ -3,7 +3,6 @@
 import tempfile
 from pathlib import Path
 
-from falcon_catalog import rules
 from falcon_catalog.durable_files import Folders
 from falcon_catalog.settings.describing import SettingsError
 from falcon_catalog.settings.sections import Settings
@@ -17,7 +16,7 @@ def prepare(settings: Settings) -> None:
     Raises:
         SettingsError: it cannot be created or written.
     """
-    make_writable(settings, "store.url", rules.store_path(settings.store.url).parent)
+    make_writable(settings, "store.url", settings.store.path.parent)
 
 
 def make_writable(settings: Settings, key: str, directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from falcon_catalog import rules
@@ -151,6 +152,11 @@ class StoreSettings:
         " the commits of the last seconds, and leave tables whose newest metadata is missing.",
         rules.one_of("full", "relaxed"),
     )
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return rules.store_path(self.url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,22 +12,21 @@ __all__ = ["exists", "open_database"]
 
 
 def exists(url: str) -> bool:
-    """Return whether there is a store at a URL already.
+    """Return whether a store exists at a URL.
 
     Raises:
-        StoreError: the URL is of no supported database, or what is there is damaged.
+        StoreError: the database is not supported, or damaged.
     """
     return creation.is_made(_path(url))
 
 
 def open_database(url: str, durability: str = "full") -> Database:
-    """Open a store by its URL, created and migrated as needed.
+    """Open a store by its URL; create or migrate it as needed.
 
-    With ``relaxed`` durability a power cut may take the last commits, though acknowledged.
+    With ``relaxed`` durability a power failure may lose the last acknowledged commits.
 
     Raises:
-        StoreError: the URL is of no supported database, or the database cannot be opened, is
-            damaged, too new, or fenced.
+        StoreError: the database is not supported, cannot be opened, is damaged, too new or fenced.
     """
     return SqliteDatabase.open(_path(url), durability)
 

@@ -1,4 +1,4 @@
-"""Rows of dropped tables and views: what can still be undropped, and what is to be purged."""
+"""Rows of dropped tables and views, which can be undropped or are waiting for their purge."""
 
 from dataclasses import dataclass
 
@@ -27,15 +27,15 @@ class DroppedRow:
     dropped_at: int
     expires_at: int
     started_at: int | None
-    """When its purge began; from then on it cannot be undropped."""
+    """When its purge began, after which it cannot be undropped."""
     trouble: str | None
-    """Why the last attempt to purge it ended early."""
+    """Why the last attempt to purge it failed."""
     emptied_at: int | None
-    """When every file but its metadata file was deleted; only then may that be missing."""
+    """When all files except the metadata file had been deleted; only then may that be missing."""
 
     @property
     def identifier(self) -> TableIdentifier:
-        """The name it had."""
+        """Its name when it was dropped."""
         return TableIdentifier(Namespace.from_path(self.namespace_path), self.name)
 
 
@@ -48,7 +48,7 @@ def insert(
     purge: bool,
     retention_ms: int,
 ) -> None:
-    """Remember a table or view that is being dropped."""
+    """Add a table or view that is being dropped."""
     tx.change(
         "INSERT INTO dropped_tabulars (warehouse_id, namespace_path, name, kind, uuid,"
         " metadata_location, location_key, purge, dropped_at, expires_at)"
@@ -69,7 +69,7 @@ def insert(
 
 
 def find(tx: Transaction, warehouse_id: int, dropped_id: int) -> DroppedRow | None:
-    """Return one of them, or None."""
+    """Return a dropped table or view by its id, or None."""
     row = tx.one(
         f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND id = ?",  # noqa: S608
         (warehouse_id, dropped_id),
@@ -78,7 +78,7 @@ def find(tx: Transaction, warehouse_id: int, dropped_id: int) -> DroppedRow | No
 
 
 def list_(tx: Transaction, warehouse_id: int, page: Page) -> list[DroppedRow]:
-    """Return the dropped, oldest drop first; ``page.after`` is an id as text."""
+    """Return dropped tables and views, the oldest drop first; ``page.after`` is an id as text."""
     rows = tx.all(
         f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND id > ?"  # noqa: S608
         " ORDER BY id LIMIT ?",
@@ -89,17 +89,17 @@ def list_(tx: Transaction, warehouse_id: int, page: Page) -> list[DroppedRow]:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What was dropped in one warehouse and is still known, in numbers."""
+    """Numbers of the dropped tables and views of a warehouse."""
 
     count: int
     oldest_ms: int
-    """Milliseconds since the oldest of it was dropped; 0 if there is none."""
+    """Age of the oldest drop, in milliseconds; 0 if there is none."""
     troubled: int
-    """How many could not be purged so far."""
+    """Drops whose last purge failed."""
 
 
 def sums(tx: Transaction, warehouse_id: int) -> Sums:
-    """Count what was dropped and is still known."""
+    """Return the numbers of a warehouse's dropped tables and views."""
     row = tx.one(
         "SELECT count(*), min(dropped_at), count(trouble) FROM dropped_tabulars"
         " WHERE warehouse_id = ?",
@@ -110,12 +110,12 @@ def sums(tx: Transaction, warehouse_id: int) -> Sums:
 
 
 def delete(tx: Transaction, dropped_id: int) -> None:
-    """Forget a dropped table or view: it came back, or its time is over."""
+    """Remove the row of a dropped table or view."""
     tx.change("DELETE FROM dropped_tabulars WHERE id = ?", (dropped_id,))
 
 
 def forget_uuid(tx: Transaction, warehouse_id: int, uuid: str) -> None:
-    """Forget the drops of a table that is registered again: its files are in use."""
+    """Remove the drops of a table that is registered again, since its files are in use."""
     tx.change(
         "DELETE FROM dropped_tabulars WHERE warehouse_id = ? AND uuid = ? AND started_at IS NULL",
         (warehouse_id, uuid),
@@ -123,7 +123,7 @@ def forget_uuid(tx: Transaction, warehouse_id: int, uuid: str) -> None:
 
 
 def is_being_purged(tx: Transaction, uuid: str) -> bool:
-    """Tell whether the files of a dropped table, in any warehouse, are being deleted."""
+    """Return whether the files of a dropped table of any warehouse are being deleted."""
     row = tx.one(
         "SELECT 1 FROM dropped_tabulars"
         " WHERE uuid = ? AND purge = 1 AND started_at IS NOT NULL LIMIT 1",
@@ -133,7 +133,7 @@ def is_being_purged(tx: Transaction, uuid: str) -> bool:
 
 
 def take_due(tx: Transaction, warehouse_id: int, *, lease_ms: int) -> DroppedRow | None:
-    """Take the next one whose time is over, for nobody else to take while the lease runs."""
+    """Lease the next drop whose retention is over; None if there is none without a lease."""
     row = tx.one(
         "UPDATE dropped_tabulars SET started_at = coalesce(started_at, ?), leased_until = ?"  # noqa: S608
         " WHERE id = (SELECT id FROM dropped_tabulars WHERE warehouse_id = ?"
@@ -145,7 +145,7 @@ def take_due(tx: Transaction, warehouse_id: int, *, lease_ms: int) -> DroppedRow
 
 
 def postpone(tx: Transaction, dropped_id: int, *, delay_ms: int, trouble: str) -> None:
-    """Put off a purge that ran into trouble."""
+    """Postpone a purge that failed."""
     tx.change(
         "UPDATE dropped_tabulars SET leased_until = ?, trouble = ? WHERE id = ?",
         (tx.now + delay_ms, trouble, dropped_id),
@@ -153,7 +153,7 @@ def postpone(tx: Transaction, dropped_id: int, *, delay_ms: int, trouble: str) -
 
 
 def note_emptied(tx: Transaction, dropped_id: int) -> None:
-    """Remember that a purge has deleted every file but the metadata file."""
+    """Record that a purge has deleted all files except the metadata file."""
     tx.change(
         "UPDATE dropped_tabulars SET emptied_at = coalesce(emptied_at, ?) WHERE id = ?",
         (tx.now, dropped_id),
@@ -161,7 +161,7 @@ def note_emptied(tx: Transaction, dropped_id: int) -> None:
 
 
 def renew(tx: Transaction, dropped_id: int, *, lease_ms: int) -> None:
-    """Keep a purge that is going well from being taken up by somebody else."""
+    """Renew the lease of a purge in progress."""
     tx.change(
         "UPDATE dropped_tabulars SET leased_until = ? WHERE id = ?", (tx.now + lease_ms, dropped_id)
     )

@@ -1,4 +1,4 @@
-"""Rows of functions: a name, and the metadata itself."""
+"""Rows of functions: names and metadata."""
 
 from dataclasses import dataclass
 

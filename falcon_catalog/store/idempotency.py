@@ -1,4 +1,4 @@
-"""Rows of idempotency keys: what was answered, so that a retry is answered the same."""
+"""Rows of idempotency keys, with the answers that retries get."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from falcon_catalog.store.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """An answer as stored: ``request`` is what it answered, ``answer`` is JSON text."""
+    """A stored answer as JSON text, and the request that it belongs to."""
 
     request: str
     answer: str
 
 
 def find(tx: Transaction, warehouse_id: int, key: str) -> Receipt | None:
-    """Return what was answered under this key, unless that has expired."""
+    """Return the answer stored under a key; None if there is none or it has expired."""
     row = tx.one(
         "SELECT request, answer FROM idempotency_keys"
         " WHERE warehouse_id = ? AND key = ? AND expires_at > ?",
@@ -26,7 +26,7 @@ def find(tx: Transaction, warehouse_id: int, key: str) -> Receipt | None:
 def insert(
     tx: Transaction, warehouse_id: int, key: str, receipt: Receipt, *, lifetime_ms: int
 ) -> bool:
-    """Store an answer; return False when one is stored already."""
+    """Store an answer, and delete expired ones; return False if the key already has one."""
     tx.change("DELETE FROM idempotency_keys WHERE expires_at <= ?", (tx.now,))
     return bool(
         tx.change(

@@ -1,4 +1,4 @@
-"""Rows of metrics reports: the newest of all tables, a bounded number."""
+"""Rows of metrics reports: a bounded number of the newest ones."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class ReportRow:
 
     id: int
     identifier: TableIdentifier
-    """The table's name when the report came in."""
+    """The table's name when the report was received."""
     table_uuid: str
     report: str
     """The report as JSON text."""
@@ -50,14 +50,11 @@ def newest(
     before: int | None,
     size: int,
 ) -> list[ReportRow]:
-    """Return reports of a warehouse, a namespace or a table, the newest first.
+    """Return reports of a warehouse, a namespace or a table, newest first.
 
-    ``before`` is an id: only older reports are returned.
+    With ``before``, only reports with lower ids.
     """
-    wanted = {
-        "namespace_path": namespace and namespace.path,
-        "table_name": table,
-    }
+    wanted = {"namespace_path": namespace and namespace.path, "table_name": table}
     filters = {column: value for column, value in wanted.items() if value is not None}
     rows = tx.all(
         "SELECT id, namespace_path, table_name, table_uuid, report, received_at"  # noqa: S608

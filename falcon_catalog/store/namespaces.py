@@ -34,7 +34,7 @@ def insert(
     parent_id: int | None,
     properties: dict[str, str],
 ) -> bool:
-    """Add a namespace; return False when it is there already."""
+    """Add a namespace; return False if it exists."""
     return bool(
         tx.change(
             "INSERT INTO namespaces (warehouse_id, parent_id, path, name, properties,"
@@ -79,7 +79,7 @@ def children(
 
 
 def content(tx: Transaction, namespace_id: int) -> dict[str, int]:
-    """Count what keeps a namespace from being dropped: all that is in it."""
+    """Return the numbers of tables, views, functions and namespaces in a namespace, if not 0."""
     counts = {
         "tables": "SELECT count(*) FROM tabulars WHERE namespace_id = ? AND kind = 'table'",
         "views": "SELECT count(*) FROM tabulars WHERE namespace_id = ? AND kind = 'view'",

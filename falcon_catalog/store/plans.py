@@ -1,4 +1,4 @@
-"""Rows of planned scans. What has expired is as if it were not there."""
+"""Rows of planned scans. Expired rows are ignored."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -38,7 +38,7 @@ def insert(
     lease_until: int,
     expires_at: int,
 ) -> None:
-    """Add a plan, and forget those that have expired."""
+    """Add a plan, and delete expired ones."""
     tx.change("DELETE FROM plans WHERE expires_at <= ?", (tx.now,))
     tx.change(
         "INSERT INTO plans (id, table_id, status, metadata_location, request, lease_until,"
@@ -48,7 +48,7 @@ def insert(
 
 
 def find(tx: Transaction, plan_id: str, table_id: int) -> PlanRow | None:
-    """Return a plan of this table, or None."""
+    """Return a plan of a table, or None."""
     row = tx.one(
         "SELECT status, metadata_location, request, error, lease_until FROM plans"
         " WHERE id = ? AND table_id = ? AND expires_at > ?",
@@ -60,7 +60,7 @@ def find(tx: Transaction, plan_id: str, table_id: int) -> PlanRow | None:
 def claim(
     tx: Transaction, plan_id: str, worker: str, *, lease_until: int, expires_at: int
 ) -> PlanRow | None:
-    """Take over a submitted plan that nobody works on, from its beginning; None: it is not so."""
+    """Lease a submitted plan to a worker, which starts over; None unless it is free."""
     claimed = tx.change(
         "UPDATE plans SET worker = ?, lease_until = ?, expires_at = ?"
         " WHERE id = ? AND status = 'submitted' AND lease_until <= ?",
@@ -79,7 +79,7 @@ def claim(
 def extend(
     tx: Transaction, plan_id: str, worker: str, *, lease_until: int, expires_at: int
 ) -> bool:
-    """Keep a plan for its worker; return False when it is no longer the worker's."""
+    """Renew the lease of a worker's plan; return False if another worker has it."""
     return bool(
         tx.change(
             "UPDATE plans SET lease_until = ?, expires_at = ?"
@@ -98,7 +98,7 @@ def finish(
     error: str | None,
     expires_at: int,
 ) -> bool:
-    """Store a worker's outcome; return False when the plan is no longer the worker's."""
+    """Store the outcome of a worker's plan; return False if another worker has it."""
     return bool(
         tx.change(
             "UPDATE plans SET status = ?, error = ?, expires_at = ?"
@@ -109,7 +109,7 @@ def finish(
 
 
 def cancel(tx: Transaction, plan_id: str) -> None:
-    """Let go of everything that a plan holds, and stop who works on it; a failure stays one."""
+    """Cancel a plan and delete its pages; its worker stops. A failed plan stays failed."""
     tx.change(
         "UPDATE plans SET status = 'cancelled' WHERE id = ? AND status <> 'failed'", (plan_id,)
     )
@@ -125,7 +125,7 @@ def add_page(tx: Transaction, plan_id: str, number: int, token: str, content: by
 
 
 def first_page(tx: Transaction, plan_id: str) -> PageRow | None:
-    """Return the page that is part of a plan's own answer."""
+    """Return the page that belongs to the plan's own result, or None."""
     row = tx.one(
         "SELECT token, content FROM plan_pages WHERE plan_id = ? AND number = 0", (plan_id,)
     )
@@ -133,7 +133,7 @@ def first_page(tx: Transaction, plan_id: str) -> PageRow | None:
 
 
 def later_tokens(tx: Transaction, plan_id: str) -> list[str]:
-    """Return the tokens of all other pages, in order."""
+    """Return the tokens of the plan's other pages, in order."""
     rows = tx.all(
         "SELECT token FROM plan_pages WHERE plan_id = ? AND number > 0 ORDER BY number", (plan_id,)
     )
@@ -141,7 +141,7 @@ def later_tokens(tx: Transaction, plan_id: str) -> list[str]:
 
 
 def find_page(tx: Transaction, token: str, table_id: int) -> PageRow | None:
-    """Return the page that is a plan task of this table, or None."""
+    """Return the page of a table's plan task, or None."""
     row = tx.one(
         "SELECT p.token, p.content FROM plan_pages p JOIN plans ON plans.id = p.plan_id"
         " WHERE p.token = ? AND p.number > 0 AND plans.table_id = ? AND plans.expires_at > ?"

@@ -1,4 +1,4 @@
-"""Rows of principals, and the key that signs their tokens."""
+"""Rows of principals, and the signing key of their tokens."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from falcon_catalog.store.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class PrincipalRow:
-    """Somebody who may call, as stored."""
+    """A principal as stored."""
 
     id: int
     name: str
@@ -23,13 +23,13 @@ def find(tx: Transaction, name: str) -> PrincipalRow | None:
 
 
 def all_(tx: Transaction) -> list[PrincipalRow]:
-    """Return everybody, ordered by name."""
+    """Return all principals, ordered by name."""
     rows = tx.all("SELECT id, name, secret_hash, created_at FROM principals ORDER BY name")
     return [PrincipalRow(*row) for row in rows]
 
 
 def insert(tx: Transaction, name: str, secret_hash: str) -> bool:
-    """Add somebody; return False when the name is taken."""
+    """Add a principal; return False if the name is taken."""
     return bool(
         tx.change(
             "INSERT INTO principals (name, secret_hash, created_at) VALUES (?, ?, ?)"
@@ -40,12 +40,12 @@ def insert(tx: Transaction, name: str, secret_hash: str) -> bool:
 
 
 def delete(tx: Transaction, name: str) -> bool:
-    """Remove somebody; return False when nobody has the name."""
+    """Remove a principal; return False if it does not exist."""
     return bool(tx.change("DELETE FROM principals WHERE name = ?", (name,)))
 
 
 def signing_key(tx: Transaction, drawn: bytes) -> bytes:
-    """Return the key of this store: ``drawn`` if it had none before."""
+    """Return the signing key of the store, which becomes ``drawn`` if it has none."""
     tx.change(
         "INSERT INTO signing_keys (id, key, created_at) VALUES (1, ?, ?)"
         " ON CONFLICT (id) DO NOTHING",

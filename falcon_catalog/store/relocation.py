@@ -1,4 +1,4 @@
-"""Rows that hold locations, read and changed when a warehouse was moved."""
+"""Rows with locations, read and updated when a warehouse is relocated."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ _COLUMN: dict[Document, str] = {"namespaces": "properties", "functions": "metada
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was answered to a request with an Idempotency-Key; ``answer`` is JSON text."""
+    """The stored answer to a request with an Idempotency-Key, as JSON text."""
 
     warehouse_id: int
     key: str
@@ -25,7 +25,7 @@ class Answer:
 def repoint(
     tx: Transaction, place: Place, row_id: int, *, old: str, new: str, location_key: str
 ) -> bool:
-    """Point a table or view, living or dropped, at ``new`` if it still points at ``old``."""
+    """Point a living or dropped table at ``new`` if it still points at ``old``; return whether."""
     changed = tx.change(
         f"UPDATE {_TABLE[place]} SET metadata_location = ?, location_key = ?"  # noqa: S608
         " WHERE id = ? AND metadata_location = ?",
@@ -35,28 +35,28 @@ def repoint(
 
 
 def forget_plans(tx: Transaction, table_id: int) -> int:
-    """Delete a table's planned scans; return how many. Their clients plan again."""
+    """Delete a table's planned scans; return their number."""
     return tx.change("DELETE FROM plans WHERE table_id = ?", (table_id,))
 
 
 def documents(tx: Transaction, what: Document) -> list[tuple[int, str]]:
-    """Return what is kept as JSON in rows: each row's id and text."""
+    """Return the id and JSON text of each row of a kind."""
     return tx.all(f"SELECT id, {_COLUMN[what]} FROM {what} ORDER BY id")  # noqa: S608
 
 
 def set_document(tx: Transaction, what: Document, row_id: int, text: str) -> None:
-    """Replace the JSON text of one row."""
+    """Replace the JSON text of a row."""
     tx.change(f"UPDATE {what} SET {_COLUMN[what]} = ? WHERE id = ?", (text, row_id))  # noqa: S608
 
 
 def answers(tx: Transaction) -> list[Answer]:
-    """Return all answers that are stored."""
+    """Return all stored answers."""
     rows = tx.all("SELECT warehouse_id, key, request, answer FROM idempotency_keys")
     return [Answer(*row) for row in rows]
 
 
 def set_answer(tx: Transaction, of: Answer, text: str) -> None:
-    """Replace the text of one answer."""
+    """Replace the text of an answer."""
     tx.change(
         "UPDATE idempotency_keys SET answer = ? WHERE warehouse_id = ? AND key = ?",
         (text, of.warehouse_id, of.key),
@@ -64,7 +64,7 @@ def set_answer(tx: Transaction, of: Answer, text: str) -> None:
 
 
 def delete_answer(tx: Transaction, of: Answer) -> None:
-    """Forget one answer: its request is served again."""
+    """Delete an answer, so that a retry is executed."""
     tx.change(
         "DELETE FROM idempotency_keys WHERE warehouse_id = ? AND key = ?",
         (of.warehouse_id, of.key),

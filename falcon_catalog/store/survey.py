@@ -1,4 +1,4 @@
-"""Rows of all warehouses, read for their own sake: to back them up and to check them."""
+"""Rows of all warehouses, as backups, the doctor and relocation read them."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -61,43 +61,34 @@ def pointer(tx: Transaction, place: Place, row_id: int) -> Pointer | None:
 
 
 def _pointer(place: Place, row: tuple[Any, ...]) -> Pointer:
-    row_id, warehouse, path, name, kind, uuid, metadata_location, location_key, purging = row
-    return Pointer(
-        place=place,
-        id=row_id,
-        warehouse=warehouse,
-        identifier=TableIdentifier(Namespace.from_path(path), name),
-        kind=kind,
-        uuid=uuid,
-        metadata_location=metadata_location,
-        location_key=location_key,
-        purging=bool(purging),
-    )
+    row_id, warehouse, path, name, kind, uuid, location, key, purging = row
+    identifier = TableIdentifier(Namespace.from_path(path), name)
+    return Pointer(place, row_id, warehouse, identifier, kind, uuid, location, key, bool(purging))
 
 
 def integrity_problems(tx: Transaction, most: int = 100) -> list[str]:
-    """Return what SQLite finds wrong with its own file, at most so many problems."""
+    """Return the problems that SQLite's integrity check finds, at most ``most``."""
     return [text for (text,) in tx.all(f"PRAGMA integrity_check({most})") if text != "ok"]
 
 
 def broken_references(tx: Transaction) -> list[tuple[str, int, str]]:
-    """Return each row that names a row that is not there: its table, its id, the other table."""
+    """Return table, id and referenced table of each row with a dangling foreign key."""
     rows = tx.all("PRAGMA foreign_key_check")
     return [(table, row_id, other) for table, row_id, other, _ in rows]
 
 
 def journal_mode(tx: Transaction) -> str:
-    """Return how the database keeps its log."""
+    """Return the journal mode of the database."""
     return str(tx.all("PRAGMA journal_mode")[0][0])
 
 
 def location_keys(tx: Transaction) -> list[tuple[str, int]]:
-    """Return the location keys of all that lives, ordered, each with its row's id."""
+    """Return location key and row id of all living tables and views, ordered."""
     return tx.all("SELECT location_key, id FROM tabulars ORDER BY location_key, id")
 
 
 def shared_uuids(tx: Transaction) -> list[tuple[str, int]]:
-    """Return each uuid that several rows have, and how many; drops count beside what lives."""
+    """Return each uuid of a living row that other rows have, dropped or not, and their number."""
     return tx.all(
         "SELECT uuid, count(*) FROM (SELECT uuid, 1 AS lives FROM tabulars"
         " UNION ALL SELECT uuid, 0 FROM dropped_tabulars)"
@@ -106,7 +97,7 @@ def shared_uuids(tx: Transaction) -> list[tuple[str, int]]:
 
 
 def places_of(tx: Transaction, uuid: str) -> list[Pointer]:
-    """Return all that has a uuid."""
+    """Return all pointers with a uuid."""
     found = []
     for place, select in _SELECT.items():
         rows = tx.all(f"{select} WHERE t.uuid = ? ORDER BY t.id", (uuid,))
@@ -115,7 +106,7 @@ def places_of(tx: Transaction, uuid: str) -> list[Pointer]:
 
 
 def counts(tx: Transaction) -> dict[str, int]:
-    """Count the rows of each table of the schema."""
+    """Return the number of rows in each table of the schema."""
     tables = tx.all(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
         " AND name NOT GLOB '_sqlite_*' ORDER BY name"
@@ -124,7 +115,7 @@ def counts(tx: Transaction) -> dict[str, int]:
 
 
 def unnamed_warehouses(tx: Transaction, names: set[str]) -> list[str]:
-    """Return the warehouses that are not among ``names`` and have something in them."""
+    """Return the warehouses that have namespaces and are not among ``names``."""
     rows = tx.all(
         "SELECT name FROM warehouses w WHERE EXISTS"
         " (SELECT 1 FROM namespaces WHERE warehouse_id = w.id) ORDER BY name"
@@ -133,7 +124,7 @@ def unnamed_warehouses(tx: Transaction, names: set[str]) -> list[str]:
 
 
 def misplaced_namespaces(tx: Transaction) -> list[str]:
-    """Return the paths of namespaces whose path is not that of their parent and their name."""
+    """Return namespaces whose path does not consist of their parent's path and their name."""
     rows = tx.all(
         "SELECT n.path FROM namespaces n LEFT JOIN namespaces p ON p.id = n.parent_id WHERE n.path"
         " IS NOT CASE WHEN n.parent_id IS NULL THEN n.name ELSE p.path || char(31) || n.name END"
@@ -142,7 +133,7 @@ def misplaced_namespaces(tx: Transaction) -> list[str]:
 
 
 def documents(tx: Transaction) -> list[tuple[str, str, str]]:
-    """Return what is kept as JSON in rows: what it is, its name, its text."""
+    """Return kind, name and text of each JSON document in rows."""
     found = tx.all("SELECT 'properties of namespace', path, properties FROM namespaces")
     found += tx.all(
         "SELECT 'function', n.path || char(31) || f.name, f.metadata FROM functions f"
@@ -152,12 +143,12 @@ def documents(tx: Transaction) -> list[tuple[str, str, str]]:
 
 
 def troubled_purges(tx: Transaction) -> list[tuple[int, str]]:
-    """Return the ids of drops whose purge ran into trouble, and the trouble."""
+    """Return the ids of drops whose last purge failed, and the reason."""
     return tx.all("SELECT id, trouble FROM dropped_tabulars WHERE trouble IS NOT NULL ORDER BY id")
 
 
 def overdue_drops(tx: Transaction, *, since: int) -> int:
-    """Count the drops that were due before ``since`` and that nobody works on."""
+    """Return the number of drops that were due before ``since`` and are not leased."""
     return _count(
         tx,
         "SELECT count(*) FROM dropped_tabulars"
@@ -167,7 +158,7 @@ def overdue_drops(tx: Transaction, *, since: int) -> int:
 
 
 def stuck_plans(tx: Transaction, *, since: int) -> int:
-    """Count the plans that a client may wait for and nobody has worked on since a time."""
+    """Return the number of submitted plans whose last lease ended before ``since``."""
     return _count(
         tx,
         "SELECT count(*) FROM plans WHERE status = 'submitted' AND lease_until <= ?"
@@ -177,20 +168,20 @@ def stuck_plans(tx: Transaction, *, since: int) -> int:
 
 
 def expired(tx: Transaction) -> dict[str, int]:
-    """Count the rows that count as not there any more."""
+    """Return the number of expired rows in each table, if not 0."""
     sql = "SELECT count(*) FROM {} WHERE expires_at <= ?"
     found = {what: _count(tx, sql.format(what), (tx.now,)) for what in _EXPIRING}
     return {what: count for what, count in found.items() if count}
 
 
 def delete_expired(tx: Transaction) -> dict[str, int]:
-    """Delete them; return how many of each."""
+    """Delete expired rows; return their number in each table."""
     sql = "DELETE FROM {} WHERE expires_at <= ?"
     return {what: tx.change(sql.format(what), (tx.now,)) for what in _EXPIRING}
 
 
 def postpone_purges(tx: Transaction, *, until: int) -> int:
-    """Let no purge begin before a time; return how many would have."""
+    """Postpone all purges that would begin before ``until``; return their number."""
     return tx.change(
         "UPDATE dropped_tabulars SET expires_at = ?"
         " WHERE purge = 1 AND started_at IS NULL AND expires_at < ?",

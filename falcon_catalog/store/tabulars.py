@@ -1,4 +1,4 @@
-"""Rows of tables and views: a name, and the metadata file it points at."""
+"""Rows of tables and views: names, and the metadata files they point at."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +24,7 @@ class TabularRow:
 
 
 def find(tx: Transaction, warehouse_id: int, identifier: TableIdentifier) -> TabularRow | None:
-    """Return the row of a name, table or view, or None."""
+    """Return the row of a table or view, or None."""
     row = tx.one(
         "SELECT t.id, t.kind, t.uuid, t.metadata_location, t.location_key, t.created_at"
         " FROM namespaces n JOIN tabulars t ON t.namespace_id = n.id"
@@ -54,7 +54,7 @@ def insert(
     metadata_location: str,
     location_key: str,
 ) -> bool:
-    """Add a table or view; return False when the name is taken."""
+    """Add a table or view; return False if the name is taken."""
     return bool(
         tx.change(
             "INSERT INTO tabulars (namespace_id, name, kind, uuid, metadata_location,"
@@ -73,19 +73,23 @@ def swap(
     *,
     old: str,
     new: str,
-    location_key: str,
+    location_key: str | None,
     uuid: str,
 ) -> bool:
     """Point at ``new`` if ``old`` is still the pointer: the compare-and-swap of a commit.
 
     The name must be the same, too: what was renamed meanwhile is no longer what was asked for.
+    ``location_key`` is None if it stays: its index need not be written then.
     """
+    moved = () if location_key is None else (location_key,)
     changed = tx.change(
-        "UPDATE tabulars SET metadata_location = ?, location_key = ?, uuid = ?, updated_at = ?"
+        f"UPDATE tabulars SET {'location_key = ?, ' if moved else ''}"  # noqa: S608 - only marks
+        "metadata_location = ?, uuid = ?, updated_at = ?"
         " WHERE id = ? AND metadata_location = ? AND name = ? AND namespace_id ="
         " (SELECT id FROM namespaces WHERE warehouse_id = ? AND path = ?)",
         (
-            *(new, location_key, uuid, tx.now, tabular_id, old),
+            *moved,
+            *(new, uuid, tx.now, tabular_id, old),
             *(identifier.name, warehouse_id, identifier.namespace.path),
         ),
     )
@@ -93,7 +97,7 @@ def swap(
 
 
 def repoint(tx: Transaction, tabular_id: int, metadata_location: str, location_key: str) -> None:
-    """Point at another metadata file, whatever the pointer is; the caller has read it here."""
+    """Point at another metadata file; the caller has checked the pointer in this transaction."""
     tx.change(
         "UPDATE tabulars SET metadata_location = ?, location_key = ?, updated_at = ? WHERE id = ?",
         (metadata_location, location_key, tx.now, tabular_id),
@@ -101,7 +105,7 @@ def repoint(tx: Transaction, tabular_id: int, metadata_location: str, location_k
 
 
 def move(tx: Transaction, tabular_id: int, namespace_id: int, name: str) -> None:
-    """Give a table or view another name; the caller has checked that it is free."""
+    """Rename a table or view; the caller has checked that the name is free."""
     tx.change(
         "UPDATE tabulars SET namespace_id = ?, name = ?, updated_at = ? WHERE id = ?",
         (namespace_id, name, tx.now, tabular_id),
@@ -136,7 +140,7 @@ def overlapping(tx: Transaction, location_key: str, *, besides: int | None) -> s
     row = tx.one(
         "SELECT location_key FROM tabulars WHERE id IS NOT ? AND ("  # noqa: S608 - only marks
         f" (location_key >= ? AND location_key < ?) OR location_key IN ({marks})) LIMIT 1",
-        # '0' follows '/', so this range is the key itself and all below it.
+        # '0' follows '/', so this range contains the key and everything below it.
         (besides, location_key, location_key[:-1] + "0", *around),
     )
     return None if row is None else str(row[0])

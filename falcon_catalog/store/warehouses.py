@@ -1,4 +1,4 @@
-"""Rows of warehouses, and the store's own id, which the marker in each warehouse carries."""
+"""Rows of warehouses, and the store's id, which the marker of each warehouse contains."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ class WarehouseRow:
 
     id: int
     marked_location: str | None
-    """The location key of the root that its marker was written to."""
+    """The location key of the folder that its marker was written to."""
     predates_markers: bool
-    """Whether a version of this program served it that wrote no markers yet."""
+    """Whether it was created by a version that wrote no markers."""
 
 
 def ensure(tx: Transaction, name: str) -> int:
-    """Return the id of the warehouse ``name``, made if it is new."""
+    """Return the id of a warehouse; add its row if it is new."""
     tx.change(
         "INSERT INTO warehouses (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
         (name, tx.now),
@@ -39,12 +39,12 @@ def find(tx: Transaction, name: str) -> WarehouseRow | None:
 
 
 def mark(tx: Transaction, name: str, location_key: str) -> None:
-    """Remember that the marker of a warehouse was written to a root."""
+    """Record that the marker of a warehouse was written."""
     tx.change("UPDATE warehouses SET marked_location = ? WHERE name = ?", (location_key, name))
 
 
 def marked(tx: Transaction) -> list[tuple[str, str]]:
-    """Return each warehouse that was marked, and the location key of its root."""
+    """Return the name and location key of each warehouse whose marker was written."""
     return tx.all(
         "SELECT name, marked_location FROM warehouses WHERE marked_location IS NOT NULL"
         " ORDER BY name"
@@ -60,14 +60,14 @@ def store_id(tx: Transaction) -> str:
 
 
 def set_store_id(tx: Transaction, store_id: str) -> None:
-    """Give a store the id that the markers of its warehouses carry."""
+    """Set the id of a store, as the markers of its warehouses contain it."""
     tx.change("UPDATE store_identity SET store_id = ?", (store_id,))
 
 
 def metadata_locations(tx: Transaction, warehouse_id: int, limit: int) -> list[str]:
-    """Return metadata files that should be there, of living tables first, the newest first.
+    """Return metadata files that should exist: of living, then of dropped tables, newest first.
 
-    Those of drops whose purge has begun are left out: they may be gone.
+    Drops whose purge has begun are left out, since their files may have been deleted.
     """
     rows = tx.all(
         "SELECT metadata_location FROM tabulars t JOIN namespaces n ON n.id = t.namespace_id"

@@ -1,4 +1,4 @@
-"""Show everything: catalog, pipeline, marts, maintenance and report, on real observations.
+"""Demonstrate catalog, pipeline, marts, maintenance and report on real observations.
 
 ``python -m jobs.demo`` is what ``make demo`` runs. It starts the catalog and the simulator of the
 weather service on free ports, runs the pipeline, shows what it made and stops what it started.
@@ -9,10 +9,10 @@ import datetime as dt
 import os
 import shutil
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import click
 import duckdb
@@ -30,7 +30,7 @@ SPACE = 250 << 20
 
 @dataclass(frozen=True)
 class State:
-    """Where the demo keeps things."""
+    """The demo's files."""
 
     folder: Path
 
@@ -67,7 +67,7 @@ class State:
 )
 def main(folder: Path, listen: str) -> None:
     """Fill an Iceberg lakehouse with real weather and show it."""
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         _demo(State(folder.resolve()), listen)
     except BrokenPipeError:
@@ -80,7 +80,11 @@ def main(folder: Path, listen: str) -> None:
 def _demo(state: State, listen: str) -> None:
     started = time.monotonic()
     state.folder.mkdir(parents=True, exist_ok=True)
-    _require_space(state)
+    free = shutil.disk_usage(state.folder).free
+    if not state.weather.exists() and free < SPACE:
+        raise StackError(
+            f"{state.folder} has {free >> 20} MB free, and the demo needs {SPACE >> 20} MB"
+        )
     log = state.folder / "catalog.log"
     with processes.catalog(state.store, state.warehouse, listen, log) as server:
         click.echo(f"Catalog      {server.url}   (state in {state.folder})")
@@ -104,16 +108,8 @@ def _show(state: State, uri: str) -> None:
     click.echo(f"\nThe report, one file to open in a browser\n\n  {report}")
 
 
-def _require_space(state: State) -> None:
-    free = shutil.disk_usage(state.folder).free
-    if not state.weather.exists() and free < SPACE:
-        raise StackError(
-            f"{state.folder} has {free >> 20} MB free, and the demo needs {SPACE >> 20} MB"
-        )
-
-
 def _configure(state: State, uri: str) -> None:
-    """Set the pipeline's settings, for this process and the ones it starts."""
+    """Set the pipeline's settings for this process and its children."""
     os.environ.update(
         {
             "WEATHER_DATA_DIR": str(state.weather),
@@ -133,10 +129,6 @@ def _configure(state: State, uri: str) -> None:
             "CATALOG_WAREHOUSE": "default",
         }
     )
-
-
-def _stop(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ LUIGI_CONFIG_PATH={conf} {bin}/luigi --module jobs WeatherPipeline --date {day} 
 
 
 def next_steps(store: str, warehouse: str, weather: Path, day: dt.date) -> str:
-    """Write the commands for this state, runnable where the demo ran."""
+    """Return the commands for this state, to run from the demo's working directory."""
     return TEXT.format(
         bin=_shown(Path(sys.executable).parent),
         store=store,
@@ -66,6 +66,6 @@ def next_steps(store: str, warehouse: str, weather: Path, day: dt.date) -> str:
 
 
 def _shown(path: Path) -> str:
-    """Shorten a path that is below the working directory."""
+    """Return a path, relative to the working directory if it is below it."""
     here = Path.cwd()
     return os.path.relpath(path, here) if path.is_relative_to(here) else str(path)

@@ -113,7 +113,7 @@ def _run(step: Step, service: str, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _kill_midway(catalog: Server, weather: Path) -> Iterator[None]:
-    """Kill the catalog once the first hour is in, and start it again."""
+    """Kill the catalog once the first hour is loaded, and restart it."""
     over = threading.Event()
 
     def kill() -> None:

@@ -48,7 +48,7 @@ class Staging(Transaction):
 
     @property
     def table_metadata(self) -> TableMetadata:
-        """The table's metadata with what is staged."""
+        """The table's metadata with the staged updates."""
         base, updates = self._table.metadata, self._updates
         if not updates:
             return base
@@ -59,7 +59,7 @@ class Staging(Transaction):
         return known
 
     def add(self, rows: pa.Table, properties: Mapping[str, str]) -> None:
-        """Stage a snapshot that adds rows in the table's own schema, in new files."""
+        """Stage a snapshot that adds rows, which have the table's schema."""
         with self._append_snapshot_producer(dict(properties)) as snapshot:
             for file in data_files.write(self._table, rows, snapshot.commit_uuid):
                 snapshot.append_data_file(file)
@@ -67,7 +67,7 @@ class Staging(Transaction):
     def replace(
         self, rows: pa.Table, scope: BooleanExpression, properties: Mapping[str, str]
     ) -> None:
-        """Stage snapshots that put rows in the place of those that a filter finds."""
+        """Stage snapshots that replace the rows that match a filter."""
         changes = dict(properties)
         with self.update_snapshot(snapshot_properties=changes).delete() as dropping:
             dropping._isolation_operation = Operation.OVERWRITE  # noqa: SLF001
@@ -89,7 +89,7 @@ class Staging(Transaction):
     def _rewritten(
         self, scope: BooleanExpression, commit: uuid.UUID
     ) -> list[tuple[DataFile, list[DataFile]]]:
-        """Write what a filter leaves of each file that it finds rows in."""
+        """Write the remaining rows of each file that has rows to replace."""
         metadata, table = self.table_metadata, self._table
         schema, numbers = metadata.schema(), itertools.count()
         bound = bind(schema, scope, case_sensitive=True)
@@ -107,7 +107,7 @@ class Staging(Transaction):
     def _build_partition_predicate(
         self, partition_records: set[Record], partition_fields: list[str]
     ) -> BooleanExpression:
-        """Find the manifests of files to remove; PyIceberg's own fails on NaN."""
+        """Return a filter for manifests of files to remove; PyIceberg's own fails on NaN."""
         found: BooleanExpression = AlwaysFalse()
         for record in partition_records if partition_fields else ():
             one: BooleanExpression = AlwaysTrue()
@@ -123,10 +123,10 @@ class Staging(Transaction):
         return found
 
     def commit_transaction(self) -> Table:
-        """Commit what is staged.
+        """Commit the staged updates.
 
         Returns:
-            The table as it is then.
+            The table after the commit.
         """
         # The commit asks for the table's UUID alone, which is the same before and after.
         self._cached = (self._table.metadata, self._updates, self._table.metadata)
@@ -134,11 +134,11 @@ class Staging(Transaction):
 
 
 def append(table: Table, rows: pa.Table, properties: Mapping[str, str]) -> None:
-    """Add rows, whose columns the table has, in a snapshot whose summary has the properties.
+    """Add rows in one snapshot, with the properties in its summary.
 
     Raises:
-        CommitFailedException: another writer was first.
-        CommitStateUnknownException: perhaps they are added.
+        CommitFailedException: another writer committed first.
+        CommitStateUnknownException: the rows may have been added.
     """
     staging = Staging(table)
     with staging:
@@ -151,12 +151,12 @@ def overwrite(
     scope: str | BooleanExpression,
     properties: Mapping[str, str],
 ) -> None:
-    """Put rows in the place of those that a filter finds.
+    """Replace the rows that match a filter.
 
     Raises:
-        CommitFailedException: another writer was first.
-        ValidationException: another writer changed rows that the filter finds.
-        CommitStateUnknownException: perhaps they are in place.
+        CommitFailedException: another writer committed first.
+        ValidationException: another writer changed rows that match the filter.
+        CommitStateUnknownException: the rows may have been replaced.
     """
     stored = _as_stored(table, rows)
     staging = Staging(table)
@@ -165,7 +165,7 @@ def overwrite(
 
 
 def _as_stored(table: Table, rows: pa.Table) -> pa.Table:
-    """Bring rows into the table's column order, with nulls where they have no such column."""
+    """Return rows in the table's columns, with nulls for missing ones."""
     schema = table.schema().as_arrow()
     columns = [
         rows.column(field.name).cast(field.type)

@@ -89,6 +89,6 @@ def described(
 
 
 def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Bring rows into a file's schema, whose columns stand in the same order."""
+    """Return rows in a file's schema, which has the same column order."""
     rows = rows.rename_columns(schema.names)
     return rows if rows.schema.equals(schema, check_metadata=True) else rows.cast(schema)

@@ -1,4 +1,4 @@
-"""Filters that cover rows: all that a load has to look at among the stored ones."""
+"""Filters that select the stored rows that a load has to compare."""
 
 import datetime as dt
 
@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 
 def times(rows: pa.Table, column: str) -> str:
-    """Cover whole hours, so that the filter reads well and an hour's overwrite is an hour's."""
+    """Return a filter for the whole hours that contain the rows' times."""
     span = pc.min_max(rows.column(column)).as_py()
     first = span["min"].replace(minute=0, second=0, microsecond=0)
     after = span["max"].replace(minute=0, second=0, microsecond=0) + dt.timedelta(hours=1)
@@ -15,7 +15,7 @@ def times(rows: pa.Table, column: str) -> str:
 
 
 def station_times(rows: pa.Table) -> str:
-    """Cover the hours of the stations from the first to the last one; batches go by their names."""
+    """Return a filter for the rows' hours, and the stations from the first to the last by name."""
     stations = pc.min_max(rows.column("station_id")).as_py()
     within = f"station_id >= '{stations['min']}' and station_id <= '{stations['max']}'"
     return f"{times(rows, 'observed_at')} and {within}"

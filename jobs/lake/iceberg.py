@@ -57,9 +57,25 @@ class Loaded:
     rows_changed: int
 
     @classmethod
-    def nothing(cls, table: Table, load_id: str) -> "Loaded":
-        """Return the result of a load without rows."""
-        return _loaded(table, table.current_snapshot(), load_id)
+    def of(
+        cls,
+        table: Table,
+        snapshot: Snapshot | None,
+        load_id: str,
+        rows_in: int = 0,
+        difference: Difference | None = None,
+    ) -> "Loaded":
+        """Return the result of a load, which without a difference changed nothing."""
+        return cls(
+            table=".".join(table.name()),
+            table_uuid=str(table.metadata.table_uuid),
+            snapshot_id=snapshot.snapshot_id if snapshot is not None else None,
+            load_id=load_id,
+            committed=difference is not None and not difference.empty,
+            rows_in=rows_in,
+            rows_new=difference.new.num_rows if difference else 0,
+            rows_changed=difference.changed.num_rows if difference else 0,
+        )
 
 
 def load(
@@ -81,7 +97,7 @@ def load(
             compared. None covers the table.
 
     Raises:
-        CommitFailedException: other writers won every one of many races.
+        CommitFailedException: other writers committed first, in every one of many attempts.
     """
     lost: Exception | None = None
     for attempt in range(_TRIES):
@@ -108,7 +124,7 @@ def _attempt(
     table = ensure(catalog, definition)
     earlier = find_load(table, load_id)
     if earlier is not None or not rows.num_rows:
-        return _loaded(table, earlier or table.current_snapshot(), load_id, rows.num_rows)
+        return Loaded.of(table, earlier or table.current_snapshot(), load_id, rows.num_rows)
     covered = scope or AlwaysTrue()
     stored = table.scan(row_filter=covered).to_arrow()
     first = min((one.timestamp_ms for one in table.metadata.snapshots), default=None)
@@ -129,11 +145,11 @@ def _attempt(
             with table.update_schema(allow_incompatible_changes=True) as update:
                 for name in late:
                     update.update_column(name, required=True)
-    return _loaded(table, table.current_snapshot(), load_id, rows.num_rows, difference)
+    return Loaded.of(table, table.current_snapshot(), load_id, rows.num_rows, difference)
 
 
 def ensure(catalog: Catalog, definition: Definition) -> Table:
-    """Load a table; make it, its namespace or its missing columns first when there are none."""
+    """Return a table; create the table, its namespace or its columns if they are missing."""
     try:
         table = catalog.load_table(definition.name)
     except NoSuchTableError:
@@ -165,7 +181,7 @@ def ensure(catalog: Catalog, definition: Definition) -> Table:
 
 
 def find_load(table: Table, load_id: str) -> Snapshot | None:
-    """Find the snapshot that made a load, among the current snapshot and its ancestors."""
+    """Return the snapshot of a load, among the current one and its ancestors."""
     for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
         if snapshot.summary is not None and snapshot.summary.get(LOAD_ID) == load_id:
             return snapshot
@@ -188,22 +204,3 @@ def _schema(columns: Iterable[pa.Field]) -> Schema:
 
 def _field_id(number: int) -> dict[bytes, bytes]:
     return {b"PARQUET:field_id": str(number).encode()}
-
-
-def _loaded(
-    table: Table,
-    snapshot: Snapshot | None,
-    load_id: str,
-    rows_in: int = 0,
-    difference: Difference | None = None,
-) -> Loaded:
-    return Loaded(
-        table=".".join(table.name()),
-        table_uuid=str(table.metadata.table_uuid),
-        snapshot_id=snapshot.snapshot_id if snapshot is not None else None,
-        load_id=load_id,
-        committed=difference is not None and not difference.empty,
-        rows_in=rows_in,
-        rows_new=difference.new.num_rows if difference else 0,
-        rows_changed=difference.changed.num_rows if difference else 0,
-    )

@@ -1,4 +1,4 @@
-"""Merge rows into those that a table has: which are new, which are better, which stay.
+"""Compare rows with those of a table: which are new, which are better, which are kept.
 
 Every merge is a pure function of the stored rows and the new ones, and repeating it changes
 nothing: that, and not any bookkeeping, is what makes a load safe to repeat.
@@ -53,7 +53,7 @@ class Difference:
 def compare(
     definition: Definition, stored: pa.Table, rows: pa.Table, since: dt.datetime | None = None
 ) -> Difference:
-    """Compare rows, unique by the definition's key, with stored ones.
+    """Return how rows, unique by the definition's key, differ from the stored ones.
 
     `since` dates the stored versions of a table from before it had versions.
     """
@@ -74,7 +74,7 @@ def compare(
 
 
 def _places(key: Sequence[str], stored: pa.Table, rows: pa.Table) -> pa.Array:
-    """Find each row's stored row by its key: an index, or null."""
+    """Return the index of each row's stored row, found by key; null if there is none."""
     types = [rows.schema.field(name).type for name in key]
     left = rows.select(key).append_column("row", pa.arange(0, rows.num_rows, 1))
     right = pa.table(
@@ -130,7 +130,7 @@ def _preferred(definition: Definition, old: pa.Table, now: pa.Table) -> pa.Array
 
 
 def filled(table: pa.Table, columns: Sequence[str]) -> pa.Array:
-    """Count each row's values, over columns."""
+    """Return the number of values of each row in these columns."""
     count = pa.repeat(pa.scalar(0, pa.int64()), table.num_rows)
     for name in columns:
         valid = pc.cast(pc.is_valid(table.column(name)), pa.int64())
@@ -141,9 +141,9 @@ def filled(table: pa.Table, columns: Sequence[str]) -> pa.Array:
 def _versions(
     definition: Definition, stored: pa.Table, rows: pa.Table, since: dt.datetime | None
 ) -> Difference:
-    """Open a version for what is new or says something else, and close the one before.
+    """Return a new version of each row that is new or changed, and close the version before it.
 
-    A value that is missing stays as it was. Rows older than the open version change nothing.
+    Missing values are taken from the version before. Rows older than it are ignored.
     """
     open_rows: dict[Any, dict[str, Any]] = {}
     changed: dict[int, dict[str, Any]] = {}

@@ -33,7 +33,7 @@ class WrongPartitionError(RuntimeError):
 
 
 class PartitionPath(PartitionKey):
-    """What PyIceberg asks for a file's folder: a partition, as a manifest has it.
+    """The folder of a partition, made from the partition as a manifest has it.
 
     PyIceberg's own key cannot hold two fields of one source column.
     """
@@ -63,7 +63,7 @@ def exact(partition: Record) -> Hashable:
 
 
 def split(spec: PartitionSpec, schema: Schema, rows: pa.Table) -> Iterator[Part]:
-    """Split rows by the partitions of a spec; the rows of each partition keep their order.
+    """Yield the partitions of rows; the rows of each keep their order.
 
     Args:
         spec: the partition spec.
@@ -113,7 +113,7 @@ def transformed(field: PartitionField | SortField, schema: Schema, rows: pa.Tabl
 
 
 def strays(spec: PartitionSpec, schema: Schema, partition: Record, rows: pa.Table) -> int:
-    """Count the rows that do not belong to a partition.
+    """Return the number of rows that do not belong to a partition.
 
     Args:
         spec: the partition spec.
@@ -141,10 +141,10 @@ def strays(spec: PartitionSpec, schema: Schema, partition: Record, rows: pa.Tabl
 
 
 def verify(metadata: TableMetadata, partition: Record, rows: pa.Table) -> None:
-    """Compare rows with the partition of the current spec that their file is to have.
+    """Check that rows belong to a partition of the current spec.
 
     Raises:
-        WrongPartitionError: some row does not belong to it.
+        WrongPartitionError: a row does not belong to it.
     """
     spec, schema = metadata.spec(), metadata.schema()
     wrong = strays(spec, schema, partition, rows)

@@ -11,33 +11,27 @@ from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
 
 from jobs.lake import iceberg
 from jobs.lake.merging import Definition
-
-_TIME = pa.timestamp("us", "UTC")
-
-
-def _column(name: str, kind: pa.DataType, doc: str, *, required: bool = False) -> pa.Field:
-    return pa.field(name, kind, not required, {"doc": doc})
-
+from jobs.lake.schemas import TIME, column, text
 
 RUNS = Definition(
     name="weather.pipeline_runs",
     doc="Builds and maintenance of the lake, one row per run_id, the failed ones too",
     schema=pa.schema(
         [
-            _column("run_id", pa.string(), "names the run; key", required=True),
-            _column("task", pa.string(), "the task that ran, e.g. Transform", required=True),
-            _column("period", pa.string(), "its day 2013-07-02 or hour 2013-07-02T14, UTC"),
-            _column("status", pa.string(), "success or failed", required=True),
-            _column("started_at", _TIME, "when it began, UTC", required=True),
-            _column("finished_at", _TIME, "when it ended, UTC", required=True),
-            _column("seconds", pa.float64(), "how long it took, seconds"),
-            _column("models_built", pa.int32(), "dbt models built"),
-            _column("tests_passed", pa.int32(), "dbt tests passed"),
-            _column("tests_failed", pa.int32(), "dbt tests failed"),
-            _column("tests_warned", pa.int32(), "dbt tests that warned"),
-            _column("rows_changed", pa.int64(), "rows put into tables and taken out of them"),
-            _column("message", pa.string(), "what came of it, in a line"),
-            _column("details", pa.string(), "more about it, a JSON object"),
+            text("run_id", "names the run; key", required=True),
+            text("task", "the task that ran, e.g. Transform", required=True),
+            text("period", "its day 2013-07-02 or hour 2013-07-02T14, UTC"),
+            text("status", "success or failed", required=True),
+            column("started_at", TIME, "when it began, UTC", required=True),
+            column("finished_at", TIME, "when it ended, UTC", required=True),
+            column("seconds", pa.float64(), "how long it took, seconds"),
+            column("models_built", pa.int32(), "dbt models built"),
+            column("tests_passed", pa.int32(), "dbt tests passed"),
+            column("tests_failed", pa.int32(), "dbt tests failed"),
+            column("tests_warned", pa.int32(), "dbt tests that warned"),
+            column("rows_changed", pa.int64(), "rows put into tables and taken out of them"),
+            text("message", "what came of it, in a line"),
+            text("details", "more about it, a JSON object"),
         ]
     ),
     key=("run_id",),

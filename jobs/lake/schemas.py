@@ -50,59 +50,60 @@ def qc_column(column: str) -> str:
     raise ValueError(f"column {column!r} has no unit suffix: expected one of {_UNIT_SUFFIXES}")
 
 
-def _column(name: str, kind: pa.DataType, doc: str, *, required: bool = False) -> pa.Field:
+def column(name: str, kind: pa.DataType, doc: str, *, required: bool = False) -> pa.Field:
+    """Return a documented column."""
     return pa.field(name, kind, nullable=not required, metadata={"doc": doc})
 
 
+def text(name: str, doc: str, *, required: bool = False) -> pa.Field:
+    """Return a documented column of text."""
+    return column(name, pa.string(), doc, required=required)
+
+
+TIME = pa.timestamp("us", "UTC")
 _NAMES = pa.list_(pa.string())
-
-
-def _text(name: str, doc: str, *, required: bool = False) -> pa.Field:
-    return _column(name, pa.string(), doc, required=required)
 
 
 _FLAG = "MADIS quality-control flag of {}: Z none, C S V passed, X B bad, Q questioned"
 _PLACE = (
-    _column("longitude", pa.float64(), "degrees east, WGS 84"),
-    _column("latitude", pa.float64(), "degrees north, WGS 84"),
-    _column("elevation_m", pa.float64(), "height above mean sea level, metres"),
+    column("longitude", pa.float64(), "degrees east, WGS 84"),
+    column("latitude", pa.float64(), "degrees north, WGS 84"),
+    column("elevation_m", pa.float64(), "height above mean sea level, metres"),
 )
 
 STATION_SCHEMA = pa.schema(
     [
-        _text("station_id", "the service's station identifier; key", required=True),
-        _text("name", "station name"),
-        _text("state", "two-letter state or territory, from the county zone"),
-        _text("time_zone", "IANA time zone of the station"),
+        text("station_id", "the service's station identifier; key", required=True),
+        text("name", "station name"),
+        text("state", "two-letter state or territory, from the county zone"),
+        text("time_zone", "IANA time zone of the station"),
         *_PLACE,
-        _text("county", "county zone identifier, e.g. NYC081"),
-        _text("forecast_zone", "public forecast zone identifier, e.g. NYZ178"),
-        _text("fire_weather_zone", "fire weather zone identifier, e.g. NYZ212"),
-        _text("provider", "who provides the observations, e.g. ASOS"),
-        _text("sub_provider", "who provides them within the provider"),
+        text("county", "county zone identifier, e.g. NYC081"),
+        text("forecast_zone", "public forecast zone identifier, e.g. NYZ178"),
+        text("fire_weather_zone", "fire weather zone identifier, e.g. NYZ212"),
+        text("provider", "who provides the observations, e.g. ASOS"),
+        text("sub_provider", "who provides them within the provider"),
     ]
 )
 
 OBSERVATION_SCHEMA = pa.schema(
     [
-        _text("station_id", "the service's station identifier; key", required=True),
-        _column(
-            "observed_at", pa.timestamp("us", "UTC"), "time of observation, UTC; key", required=True
-        ),
+        text("station_id", "the service's station identifier; key", required=True),
+        column("observed_at", TIME, "time of observation, UTC; key", required=True),
         *(
-            column
+            field
             for one in QUANTITIES
-            for column in (
-                _column(one.column, pa.float64(), one.doc),
-                _text(qc_column(one.column), _FLAG.format(one.column)),
+            for field in (
+                column(one.column, pa.float64(), one.doc),
+                text(qc_column(one.column), _FLAG.format(one.column)),
             )
         ),
-        _text("text_description", "weather and sky in words"),
-        _text("raw_message", "the METAR report as sent"),
-        _text("present_weather", "present weather phenomena, a JSON array"),
-        _text("cloud_layers", "cloud layers, a JSON array of base (metres) and amount"),
+        text("text_description", "weather and sky in words"),
+        text("raw_message", "the METAR report as sent"),
+        text("present_weather", "present weather phenomena, a JSON array"),
+        text("cloud_layers", "cloud layers, a JSON array of base (metres) and amount"),
         *_PLACE,
-        _text("other_properties", "properties that no column holds, a JSON object"),
+        text("other_properties", "properties that no column holds, a JSON object"),
     ]
 )
 
@@ -132,27 +133,24 @@ ALERT_TIMES = {
 
 ALERT_SCHEMA = pa.schema(
     [
-        _text("alert_id", "the alert's own identifier; key", required=True),
-        *(_text(name, doc) for name, (_, doc) in ALERT_TEXTS.items()),
-        *(
-            _column(name, pa.timestamp("us", "UTC"), doc, required=name == "sent")
-            for name, doc in ALERT_TIMES.items()
-        ),
-        _column("zones", _NAMES, "zones and counties, e.g. NYZ178"),
-        _column("same_codes", _NAMES, "SAME codes of the counties, e.g. 036081"),
-        _column("references", _NAMES, "identifiers of the alerts it updates or replaces"),
-        _column("states", _NAMES, "two-letter states and marine areas, from the zones"),
-        _text("geometry", "the area as GeoJSON, where it is not that of the zones"),
+        text("alert_id", "the alert's own identifier; key", required=True),
+        *(text(name, doc) for name, (_, doc) in ALERT_TEXTS.items()),
+        *(column(name, TIME, doc, required=name == "sent") for name, doc in ALERT_TIMES.items()),
+        column("zones", _NAMES, "zones and counties, e.g. NYZ178"),
+        column("same_codes", _NAMES, "SAME codes of the counties, e.g. 036081"),
+        column("references", _NAMES, "identifiers of the alerts it updates or replaces"),
+        column("states", _NAMES, "two-letter states and marine areas, from the zones"),
+        text("geometry", "the area as GeoJSON, where it is not that of the zones"),
     ]
 )
 
 QUARANTINE_SCHEMA = pa.schema(
     [
-        _text(
+        text(
             "kind", "what could not be read: station, observation, alert, or value", required=True
         ),
-        _text("record_id", "the record's own identifier, where it has a readable one"),
-        _text("reason", "why it could not be read", required=True),
-        _text("raw", "the record as received, JSON", required=True),
+        text("record_id", "the record's own identifier, where it has a readable one"),
+        text("reason", "why it could not be read", required=True),
+        text("raw", "the record as received, JSON", required=True),
     ]
 )

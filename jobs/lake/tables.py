@@ -3,17 +3,19 @@
 import pyarrow as pa
 
 from jobs.lake.merging import IS_CURRENT, VALID_FROM, VALID_TO, Definition
-from jobs.lake.schemas import ALERT_SCHEMA, OBSERVATION_SCHEMA, QUARANTINE_SCHEMA, STATION_SCHEMA
+from jobs.lake.schemas import (
+    ALERT_SCHEMA,
+    OBSERVATION_SCHEMA,
+    QUARANTINE_SCHEMA,
+    STATION_SCHEMA,
+    TIME,
+    column,
+    text,
+)
 
-_TIME = pa.timestamp("us", "UTC")
 FETCHED_AT = "fetched_at"
 
-
-def _text(name: str, doc: str) -> pa.Field:
-    return pa.field(name, pa.string(), False, {"doc": doc})
-
-
-_FETCHED_AT = pa.field(FETCHED_AT, _TIME, True, {"doc": "when the service said this, UTC"})
+_FETCHED_AT = column(FETCHED_AT, TIME, "when the service said this, UTC")
 
 STATIONS = Definition(
     name="weather.stations",
@@ -21,9 +23,9 @@ STATIONS = Definition(
     schema=pa.schema(
         [
             *STATION_SCHEMA,
-            pa.field(VALID_FROM, _TIME, False, {"doc": "when this was first fetched, UTC; key"}),
-            pa.field(VALID_TO, _TIME, True, {"doc": "when the next row took over; null: it holds"}),
-            pa.field(IS_CURRENT, pa.bool_(), False, {"doc": "whether this row holds"}),
+            column(VALID_FROM, TIME, "when this was first fetched, UTC; key", required=True),
+            column(VALID_TO, TIME, "when the next row took over; null: it holds"),
+            column(IS_CURRENT, pa.bool_(), "whether this row holds", required=True),
         ]
     ),
     key=("station_id", VALID_FROM),
@@ -53,8 +55,8 @@ QUARANTINE = Definition(
     schema=pa.schema(
         [
             *QUARANTINE_SCHEMA,
-            _text("load_id", "the load that met the record first"),
-            pa.field("quarantined_at", _TIME, False, {"doc": "when that load met it, UTC"}),
+            text("load_id", "the load that met the record first", required=True),
+            column("quarantined_at", TIME, "when that load met it, UTC", required=True),
         ]
     ),
     key=("kind", "reason", "raw"),
@@ -65,11 +67,13 @@ SCHEMA_DRIFT = Definition(
     doc="What the weather service sent that nobody knew: one row per kind, path and detail",
     schema=pa.schema(
         [
-            _text("kind", "new_field, new_code, new_unit or type; key"),
-            _text("path", "where it stands, e.g. observation.properties.windSpeed; key"),
-            _text("detail", "the code, the unit, or the type of the value; key"),
-            _text("example", "the first value met, JSON"),
-            pa.field("first_seen", _TIME, False, {"doc": "when a load met it first, UTC"}),
+            text("kind", "new_field, new_code, new_unit or type; key", required=True),
+            text(
+                "path", "where it stands, e.g. observation.properties.windSpeed; key", required=True
+            ),
+            text("detail", "the code, the unit, or the type of the value; key", required=True),
+            text("example", "the first value met, JSON", required=True),
+            column("first_seen", TIME, "when a load met it first, UTC", required=True),
         ]
     ),
     key=("kind", "path", "detail"),

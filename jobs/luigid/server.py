@@ -1,7 +1,7 @@
 """Luigi's central scheduler, with its history and counters: ``python -m jobs.luigid``.
 
-Luigi's own ``luigid`` cannot keep a history with SQLAlchemy 2, which it dies of as it starts
-(spotify/luigi#3227). This one starts the same server with that one step put right.
+Luigi's own ``luigid`` fails at startup if it keeps a history with SQLAlchemy 2
+(spotify/luigi#3227). This one starts the same server with that step fixed.
 """
 
 import datetime as dt
@@ -29,10 +29,10 @@ log = logging.getLogger("luigi.server")
 
 
 def split_address(value: str) -> tuple[str, int]:
-    """Split ``HOST:PORT`` or ``[IPV6]:PORT``.
+    """Return host and port of ``HOST:PORT`` or ``[IPV6]:PORT``.
 
     Raises:
-        ValueError: it is neither; the message names it and says what would be right.
+        ValueError: the value is neither.
     """
     host, colon, port = value.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
@@ -50,10 +50,10 @@ def address() -> str:
 
 
 def upgrade_history(engine: Engine) -> None:
-    """Return a history that an older Luigi began the column it lacks; Luigi has made the tables.
+    """Add the column that the history of an older Luigi lacks.
 
-    It stands in for ``luigi.db_task_history._upgrade_schema``, which passes bare strings to
-    ``execute`` and so fails with SQLAlchemy 2: spotify/luigi#3227.
+    It replaces ``luigi.db_task_history._upgrade_schema``, which passes strings to ``execute`` and
+    so fails with SQLAlchemy 2: spotify/luigi#3227.
     """
     columns = {column["name"] for column in inspect(engine).get_columns("tasks")}
     if "task_id" not in columns:
@@ -64,7 +64,7 @@ def upgrade_history(engine: Engine) -> None:
 
 
 def configure(state: Path) -> None:
-    """Set what the settings file leaves open: state, history and counters."""
+    """Set state, history and counters, unless the settings file does."""
     settings = luigi.configuration.get_config()
     for section, name, value in (
         ("scheduler", "state_path", str(state / "state.pickle")),
@@ -77,10 +77,10 @@ def configure(state: Path) -> None:
 
 
 def history_kept() -> dt.timedelta | None:
-    """Return for how long runs are remembered; None: for ever.
+    """Return how long runs are kept; None means for ever.
 
     Raises:
-        ValueError: the setting is no number of days; the message names it.
+        ValueError: the setting is out of range.
     """
     days = task_history().keep_days
     if days and not 1 <= days <= MAX_DAYS:
@@ -91,9 +91,9 @@ def history_kept() -> dt.timedelta | None:
 
 
 def serve(host: str, port: int, keep: dt.timedelta | None) -> None:
-    """Serve until SIGTERM or Ctrl-C, then write the state down.
+    """Serve until SIGTERM or Ctrl-C, then save the state.
 
-    Runs of which nothing was heard for ``keep`` are removed from the history meanwhile.
+    Runs without an event for ``keep`` are removed from the history.
 
     Raises:
         OSError: the address cannot be listened on.

@@ -21,7 +21,7 @@ log = logging.getLogger("luigi.server")
 
 
 def prune_hourly(history: DbTaskHistory, keep: dt.timedelta) -> None:
-    """Remove runs without an event for so long, when the loop starts and every hour."""
+    """Remove runs without an event for ``keep``, at startup and every hour."""
     loop = IOLoop.current()
 
     def prune() -> None:
@@ -41,10 +41,10 @@ def prune_hourly(history: DbTaskHistory, keep: dt.timedelta) -> None:
 
 
 def forget(history: DbTaskHistory, *, older_than: dt.timedelta, at_most: int = AT_ONCE) -> int:
-    """Remove runs whose last event is older, the oldest first; return how many.
+    """Remove runs whose last event is older, oldest first; return their number.
 
     Raises:
-        SQLAlchemyError: the database refuses; nothing was removed.
+        SQLAlchemyError: the database failed; nothing was removed.
     """
     # Luigi writes down local time, without a zone.
     before = (dt.datetime.now(dt.UTC) - older_than).astimezone().replace(tzinfo=None)

@@ -1,7 +1,7 @@
 """Maintenance of Iceberg tables in any REST catalog, safe beside running writers.
 
-Each operation is a plain function of a catalog and a table's name that returns a ``Result``;
-``python -m jobs.maintenance --help`` is the same on the command line.
+Each operation is a function of a catalog and a table's name that returns a ``Result``; for the
+command line see ``python -m jobs.maintenance --help``.
 """
 
 from jobs.maintenance.compaction import compact

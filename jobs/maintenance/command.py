@@ -42,7 +42,7 @@ _FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def age(text: str) -> dt.timedelta:
-    """Read a span of time: 90m, 36h, 5d, 2w."""
+    """Return a duration given as 90m, 36h, 5d or 2w."""
     match = re.fullmatch(r"(\d+)\s*([smhdw])", text.strip().lower())
     if match is None:
         raise click.BadParameter(f"{text!r}: give a number and s, m, h, d or w, such as 5d")
@@ -50,7 +50,7 @@ def age(text: str) -> dt.timedelta:
 
 
 def size(text: str) -> int:
-    """Read a number of bytes: 64M, 512MB, 1GiB; each unit is 1024 of the one before."""
+    """Return the bytes of 64M, 512MB or 1GiB; each unit is 1024 of the one before."""
     match = re.fullmatch(r"(\d+)\s*([KMG]?)(I?B)?", text.strip().upper())
     if match is None or not int(match[1]):
         raise click.BadParameter(f"{text!r}: give a number and K, M or G, such as 512M")
@@ -104,29 +104,29 @@ def main(
     catalog_uri: str | None,
     **given: str | None,
 ) -> None:
-    """Keep Iceberg tables fast and small, in any REST catalog, beside running writers.
+    """Maintain Iceberg tables of any REST catalog, safely beside running writers.
 
     TABLES are names such as weather.observations; weather.* is every table of that namespace,
     not of those in it. A level with a dot in it is written in double quotes, as in ns."a.b":
     with single quotes around the name, or the shell takes the double ones away.
 
     \b
-    A night's work on a busy table, in this order:
+    Regular maintenance, in this order:
       compact             small files and deleted rows -> few full files
       rewrite-manifests   many manifests -> few, sorted by partition
-      expire-snapshots    old snapshots go, and the files only they reached
-      old-metadata        metadata files no longer in the log go      (--delete)
-      remove-orphans      what failed writers left behind goes        (--delete)
+      expire-snapshots    delete old snapshots and the files only they reached
+      old-metadata        delete metadata files no longer in the log  (--delete)
+      remove-orphans      delete the files that failed writers left   (--delete)
 
     \b
-    To find damage, and to repair it:
+    To find and repair damage:
       check-partitions    data files whose rows belong to other partitions  (--repair)
 
     \b
     For example:
       python -m jobs.maintenance --catalog-uri http://127.0.0.1:8181 compact weather.observations
       python -m jobs.maintenance --catalog prod expire-snapshots --older-than 7d 'sales.*'
-      python -m jobs.maintenance remove-orphans 'weather.*'           (shows, deletes nothing)
+      python -m jobs.maintenance remove-orphans 'weather.*'           (dry run)
 
     The catalog is --catalog-uri, or a name of ~/.pyiceberg.yaml (--catalog). Exit status: 0 done,
     1 an operation failed or a check found something, 2 wrong usage.
@@ -153,7 +153,7 @@ _locations_only = click.option(
 
 
 def _careful(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of commands that delete what nothing refers to."""
+    """Add the options of commands that delete unreferenced files."""
     options = [
         click.option("--delete", is_flag=True, help="Delete; without it nothing is changed."),
         click.option(
@@ -209,10 +209,10 @@ def _careful(command: Callable[..., None]) -> Callable[..., None]:
 @_dry_run
 @click.pass_obj
 def _compact(session: _Session, /, *, tables: tuple[str, ...], branch: str, **options: Any) -> None:
-    """Write small files, and files with deleted rows, together into full ones.
+    """Rewrite small files, and files with deleted rows, into full ones.
 
     Files are packed by partition to the target size and written sorted, by --sort or the table's
-    own sort order; position deletes are applied. The rows stay the same (a 'replace' snapshot).
+    own sort order; position deletes are applied. The rows do not change (a 'replace' snapshot).
     A group whose files another writer changes meanwhile is planned again.
     """
     try:
@@ -231,9 +231,9 @@ def _compact(session: _Session, /, *, tables: tuple[str, ...], branch: str, **op
 @_dry_run
 @click.pass_obj
 def _rewrite_manifests(session: _Session, /, *, tables: tuple[str, ...], **options: Any) -> None:
-    """Write few manifests, sorted by partition, instead of many: scans are planned faster.
+    """Rewrite manifests into fewer ones, sorted by partition, for faster scan planning.
 
-    Data files and delete files stay as they are. Nothing is done when there would not be fewer.
+    Data files and delete files are kept. Nothing is done if there would not be fewer manifests.
     """
     _run(session, tables, rewrite_manifests, **options)
 
@@ -256,8 +256,8 @@ def _expire_snapshots(session: _Session, /, *, tables: tuple[str, ...], **option
     """Expire old snapshots and delete the files that only they reached.
 
     Branches, tags and their own retention are respected. Expired snapshots cannot be read any
-    more: time travel ends at the oldest one kept. Files outside of the folders that a table
-    writes to stay, and so do those that another table reaches.
+    more: time travel ends at the oldest one kept. Files outside of the table's folders are kept,
+    and so are files that another table reaches.
     """
     _run(session, tables, expire_snapshots, outside=OutsideFiles(), **options)
 
@@ -270,13 +270,12 @@ def _expire_snapshots(session: _Session, /, *, tables: tuple[str, ...], **option
 def _remove_orphans(
     session: _Session, /, *, tables: tuple[str, ...], delete: bool, **options: Any
 ) -> None:
-    """Show, or --delete, files in a table's folder that nothing reaches.
+    """List, or --delete, files in a table's folder that nothing refers to.
 
-    Crashed and failed writers leave them. No file of any snapshot, of the metadata log or of
-    statistics is ever deleted, nor a young one, nor a file that another table reaches, nor any
-    in a folder that overlaps another table's or view's, whatever its namespace. Paths with a
-    segment that begins with _ or . stay. If the catalog does not answer for one of its tables,
-    nothing is deleted.
+    Crashed and failed writers leave them. Files of snapshots, of the metadata log or of statistics
+    are never deleted, nor young files, nor files that another table reaches, nor any file in a
+    folder that overlaps that of another table or view in any namespace. Paths with a segment that
+    begins with _ or . are kept. If any table of the catalog cannot be loaded, nothing is deleted.
     """
     _run(session, tables, remove_orphans, dry_run=not delete, outside=OutsideFiles(), **options)
 
@@ -288,7 +287,7 @@ def _remove_orphans(
 def _old_metadata(
     session: _Session, /, *, tables: tuple[str, ...], delete: bool, **options: Any
 ) -> None:
-    """Show, or --delete, metadata files that are no longer in the metadata log.
+    """List, or --delete, metadata files that are no longer in the metadata log.
 
     The log keeps write.metadata.previous-versions-max of them (100, if not set).
     """
@@ -304,9 +303,9 @@ def _check_partitions(session: _Session, /, *, tables: tuple[str, ...], **option
     """Find data files with rows that do not belong to the partition their manifest states.
 
     Filters on partition columns miss such rows, although a full scan returns them. Every data
-    file of a partitioned table is read, its partition columns only. --repair writes the rows of
-    the files that were found to new files in the right partitions (a 'replace' snapshot); older
-    snapshots stay as they are. Exit status 1 if misplaced rows are left.
+    file of a partitioned table is read, its partition columns only. --repair rewrites the files
+    that were found into the right partitions (a 'replace' snapshot); older snapshots are not
+    changed. The exit status is 1 if misplaced rows are left.
     """
     _run(session, tables, check_partitions, **options)
 

@@ -1,4 +1,4 @@
-"""Compaction: write small files, and files with deleted rows, together into new ones."""
+"""Compaction: rewrite small files, and files with deleted rows, into fewer new ones."""
 
 import itertools
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _ROUNDS = 5
 _RACES = 10
-# Room for rows that take more space than they did, before a file is ended early.
+# How far a file may exceed its share of the group before it is closed: sizes are estimates.
 _SLACK = 1.3
 
 Progress = Callable[[str], None]
@@ -49,7 +49,7 @@ class _Rewritten:
 
 @dataclass
 class Job:
-    """What one rewriting of files works with."""
+    """The arguments of a rewrite, and what it has committed so far."""
 
     catalog: Catalog
     name: Identifier
@@ -66,7 +66,7 @@ Choose = Callable[[State, DeleteFiles], tuple[list[Group], list[Skipped]]]
 
 @dataclass(frozen=True)
 class Rewriting:
-    """What came of it: the state after it, what was to be done at last, and what was left."""
+    """The result of a rewrite: the state after it, the groups of its last round, what was left."""
 
     state: State
     work: Sequence[Group]
@@ -81,32 +81,31 @@ def compact(
     branch: str = "main",
     progress: Progress = log.info,
 ) -> Result:
-    """Write small files, and files with deleted rows, of a branch together into new ones.
+    """Rewrite small files, and files with deleted rows, of a branch into fewer new ones.
 
-    The rows stay what they are: each commit is of operation ``replace``. What other writers
-    append meanwhile stays; a group of which they deleted or overwrote a file, or rows of one, is
-    given up and planned again on what they left. Groups are read, written and, if need be,
-    sorted within ``plan.memory_bytes`` or so.
+    The rows do not change: commits have the operation ``replace``. Rows that other writers append
+    meanwhile are kept. If they delete or overwrite rows of a group's files, the group is discarded
+    and planned again. Groups are read, sorted and written within about ``plan.memory_bytes``.
 
     Raises:
-        RefusedError: there is no such branch, or the sort order names no column.
-        LostRaceError: other writers won every one of many races.
-        OutcomeUnknownError: the catalog did not say whether a commit arrived.
+        RefusedError: there is no such branch, or the sort order is invalid.
+        LostRaceError: other writers committed first, in every one of many attempts.
+        OutcomeUnknownError: a commit may have arrived.
     """
     plan = plan or Plan()
     job = Job(catalog, identifier(name), branch, plan, progress)
     first = look(catalog, job.name, branch, job.reader)
+    title, before = spell(first.table), first.sizes()
     why = refusal(first)
     if why is not None:
-        sizes, skipped = first.sizes(), (Skipped(spell(first.table), why),)
-        return Result("compact", spell(first.table), sizes, sizes, skipped=skipped)
+        return Result("compact", title, before, before, skipped=(Skipped(title, why),))
     rewritten = rewrite(job, first, lambda state, deletes: groups(state, plan, deletes))
     work = rewritten.work
     notes = [f"{len(work)} groups of {sum(len(g.files) for g in work)} files would be rewritten"]
     return Result(
         "compact",
-        spell(first.table),
-        before=first.sizes(),
+        title,
+        before,
         after=rewritten.state.sizes(),
         snapshots=tuple(job.snapshots),
         skipped=tuple(rewritten.skipped),
@@ -116,9 +115,10 @@ def compact(
 
 
 def rewrite(job: Job, state: State, choose: Choose) -> Rewriting:
-    """Rewrite the groups of files that ``choose`` finds in a state, the first time in this one.
+    """Rewrite the groups of files that ``choose`` returns for a state, beginning with this one.
 
-    As ``compact`` rewrites: safe beside other writers, in commits of operation ``replace``.
+    As ``compact``: safe beside other writers, in commits of operation ``replace``. ``choose`` is
+    called again, with the new state, for groups that met a conflict.
 
     Raises:
         LostRaceError, OutcomeUnknownError: as ``compact``.
@@ -139,7 +139,7 @@ def rewrite(job: Job, state: State, choose: Choose) -> Rewriting:
 
 
 def refusal(state: State) -> str | None:
-    """Return why the files of a table cannot be rewritten, or None if they can."""
+    """Return why the files of a table cannot be rewritten; None if they can."""
     why = unwritable(state.table)
     file_format = state.metadata.properties.get(TableProperties.WRITE_FILE_FORMAT, "parquet")
     if why is None and file_format != TableProperties.WRITE_FILE_FORMAT_DEFAULT:
@@ -152,7 +152,7 @@ def refusal(state: State) -> str | None:
 
 
 def _round(job: Job, state: State, work: list[Group], delete_files: DeleteFiles) -> bool:
-    """Rewrite groups and commit them; return whether some met a conflict."""
+    """Rewrite groups and commit them; return whether any met a conflict."""
     conflicts = 0
     for done in itertools.count(0, job.plan.groups_per_commit):
         part = work[done : done + job.plan.groups_per_commit]
@@ -199,7 +199,7 @@ def _rewrite(job: Job, state: State, group: Group, delete_files: DeleteFiles) ->
 
 
 def _write_sorted(source: Rows, order: SortOrder, writer: Writer, memory_bytes: int) -> None:
-    """Rank all rows by their keys alone, then read as often as memory asks, a range a time."""
+    """Rank the rows by their sort columns, then read all files once per range that fits memory."""
     schema = source.state.metadata.schema()
     sources = {field.source_id for field in order.fields}
     narrow = prune_columns(schema, sources, select_full_types=True)
@@ -210,7 +210,7 @@ def _write_sorted(source: Rows, order: SortOrder, writer: Writer, memory_bytes: 
     del keys
     sample = next(source.read(schema))
     row_bytes = max(1, sample.nbytes // max(1, sample.num_rows))
-    # Rows picked, and the same rows in order.
+    # Half of the memory: the rows of a range are held twice, unsorted and sorted.
     at_once = max(1, memory_bytes // (2 * row_bytes))
     for start in range(0, len(ranked), at_once):
         offset, picked, places = 0, [], []
@@ -225,7 +225,7 @@ def _write_sorted(source: Rows, order: SortOrder, writer: Writer, memory_bytes: 
 
 
 def _replace(job: Job, base: State, rewritten: Sequence[_Rewritten]) -> int:
-    """Commit rewritten groups, those that other writers did not touch; count the others."""
+    """Commit the groups that other writers did not touch; return the number of the others."""
     pending, conflicts, sure = list(rewritten), 0, True
     for _ in range(_RACES):
         state = look(job.catalog, job.name, job.branch, job.reader)
@@ -255,15 +255,15 @@ def _replace(job: Job, base: State, rewritten: Sequence[_Rewritten]) -> int:
 
 
 def _touched(base: State, state: State, delete_files: DeleteFiles) -> set[str] | None:
-    """Return the files of a state that were since removed or had rows deleted; None for all."""
+    """Return the files removed from ``base`` or with rows deleted since; None stands for all."""
     if unwritable(state.table) or state.metadata.table_uuid != base.metadata.table_uuid:
         return None
     touched = base.data.keys() - state.data.keys()
     fresh = [state.deletes[path] for path in state.deletes.keys() - base.deletes.keys()]
     if len(positional(fresh)) < len(fresh):
-        # Equality deletes may be about any of the rows.
+        # Equality deletes may apply to any row.
         return None
-    # A rollback takes deletes back: what was written without these rows would lose them.
+    # After a rollback the deleted rows are back, and the new files lack them.
     undone = [base.deletes[path] for path in base.deletes.keys() - state.deletes.keys()]
     for entry in [*fresh, *positional(undone)]:
         touched |= delete_files.referenced(entry.data_file, base.data.keys() | state.data.keys())
@@ -283,7 +283,7 @@ def _commit(job: Job, state: State, rewritten: Sequence[_Rewritten]) -> int:
 
 
 def _dangling(state: State, removed: set[str]) -> set[str]:
-    """Find the position delete files all of whose data files are gone once some are removed."""
+    """Return the position delete files that apply to no file once some are removed."""
     files = DeleteFiles(state.table.io)
     return {
         path

@@ -1,4 +1,4 @@
-"""Which data files a delete file is about, and which of their rows it deletes."""
+"""Delete files: the data files that they apply to, and the rows that they delete."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ _KEPT = 16
 
 
 class DeleteFiles:
-    """Reads position delete files; the answers of recent questions are kept."""
+    """Reads position delete files, with a cache."""
 
     def __init__(self, io: FileIO) -> None:
         self._io = io
         self._paths = lru_cache(maxsize=None)(self._read_paths)
-        # A delete file may be about many data files, which are read one after the other.
-        self._positions = lru_cache(maxsize=_KEPT)(self._read_positions)
+        # A delete file may apply to many data files, which are read one after the other.
+        self._positions = lru_cache(maxsize=_KEPT)(self._table)
 
     def referenced(self, delete: DataFile, known: Container[str]) -> frozenset[str]:
         """Return the normal locations of the data files whose rows a position delete file deletes.
 
-        Its bounds tell if they name one file that is known; bounds may be cut short by the
-        writer, so anything else is looked up in the file itself.
+        Its bounds suffice if they name one known file. Writers may truncate bounds, so any other
+        delete file is read.
         """
         only = self.only_target(delete)
         if only is not None and only in known:
@@ -43,41 +43,38 @@ class DeleteFiles:
         return self._paths(delete.file_path, delete.file_format)
 
     def only_target(self, delete: DataFile) -> str | None:
-        """Return the one data file that a delete file's bounds name, as a normal location."""
+        """Return the normal location of the data file that the bounds name, if they name one."""
         lower = (delete.lower_bounds or {}).get(_PATH_ID)
         upper = (delete.upper_bounds or {}).get(_PATH_ID)
         return normal(lower.decode(errors="replace")) if lower and lower == upper else None
 
     def positions(self, deletes: Iterable[DataFile], wanted: str) -> pa.ChunkedArray:
-        """Return the positions of a data file's rows that any of the delete files deletes."""
+        """Return the positions of the rows of a data file that the delete files delete."""
         chunks: list[Any] = []
         for delete in deletes:
-            table = self._positions(delete.file_path, delete.file_format)
+            table = self._positions(delete.file_path, delete.file_format, ("file_path", "pos"))
             paths = pc.unique(table.column("file_path"))
             spelled = [path for path in paths.to_pylist() if normal(path) == wanted]
             mask = pc.is_in(table.column("file_path"), value_set=pa.array(spelled, paths.type))
             chunks += table.column("pos").cast(pa.int64()).filter(mask).chunks
         return pa.chunked_array(chunks, pa.int64())
 
-    def _read_positions(self, path: str, file_format: FileFormat) -> pa.Table:
-        return self._table(path, file_format, ["file_path", "pos"])
-
     def _read_paths(self, path: str, file_format: FileFormat) -> frozenset[str]:
-        column = self._table(path, file_format, ["file_path"]).column("file_path")
+        column = self._table(path, file_format, ("file_path",)).column("file_path")
         return frozenset(normal(name) for name in pc.unique(column).to_pylist())
 
-    def _table(self, path: str, file_format: FileFormat, columns: list[str]) -> pa.Table:
+    def _table(self, path: str, file_format: FileFormat, columns: tuple[str, ...]) -> pa.Table:
         if file_format != FileFormat.PARQUET:
             raise RefusedError(
                 f"{path} holds position deletes in {file_format.value}, and only those in Parquet"
                 " can be read: let the engine that wrote them rewrite them"
             )
         with self._io.new_input(path).open() as source:
-            return pq.read_table(source, columns=columns)
+            return pq.read_table(source, columns=list(columns))
 
 
 def positional(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
-    """Pick the position deletes among delete files' entries."""
+    """Return the entries of position delete files."""
     kind = DataFileContent.POSITION_DELETES
     return [entry for entry in entries if entry.data_file.content == kind]
 
@@ -88,16 +85,16 @@ class Applied:
 
     by_data_file: Mapping[str, Sequence[DataFile]]
     doubtful: frozenset[str]
-    """Data files that a delete file names though it lies in another partition: the specification
-    says that it does not apply, and readers that go by the path alone apply it."""
+    """Data files that a delete file of another partition names: by the specification it does not
+    apply, but readers that compare the path alone apply it."""
 
 
 def position_deletes(state: State, files: DeleteFiles) -> Applied:
-    """Find the position delete files of every data file that has some.
+    """Return the position delete files by data file.
 
-    Source: "Scan Planning" in the specification, and Java's DeleteFileIndex. A delete file that
-    its bounds show to be about one data file applies by its path, any other one only to data files
-    of its own spec and partition; neither to data that is younger.
+    Source: "Scan Planning" in the specification, and Java's DeleteFileIndex. A delete file whose
+    bounds name one data file applies by path, any other only to data files of its own spec and
+    partition. Neither applies to younger data files.
     """
     found: dict[str, list[DataFile]] = {}
     doubtful = set()
@@ -116,11 +113,11 @@ def position_deletes(state: State, files: DeleteFiles) -> Applied:
 
 
 def under_equality_deletes(state: State) -> set[str]:
-    """Return the data files that an equality delete file may delete rows of.
+    """Return the data files, by normal location, that an equality delete file may apply to.
 
-    Source: as ``position_deletes``. One that is written under a spec without partitions applies
-    to data of every spec and partition. Such is a spec whose fields are all void, too, which is
-    what removing the last field of a version 1 table leaves.
+    Source: as ``position_deletes``. A delete file of an unpartitioned spec applies to all specs and
+    partitions. A spec with void fields only, which is what removing the last partition field of a
+    version 1 table leaves, counts as unpartitioned.
     """
     equality = []
     for entry in state.deletes.values():

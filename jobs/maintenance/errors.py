@@ -1,20 +1,20 @@
-"""What maintenance raises."""
+"""Errors of table maintenance."""
 
 
 class RefusedError(ValueError):
-    """An operation will not touch this table, or not with these options; the message says why."""
+    """The operation is not allowed on this table or with these options; the message says why."""
 
 
 class UncheckedError(RefusedError):
-    """A check that a deletion depends on could not be made; nothing was deleted."""
+    """A check that must precede a deletion is impossible; nothing was deleted."""
 
 
 class OutcomeUnknownError(Exception):
-    """Nobody knows whether a commit arrived: no file was deleted, and a second look is needed."""
+    """It is unknown whether a commit arrived; no file was deleted."""
 
 
 class LostRaceError(Exception):
-    """Another writer committed first; ``sure`` says that our commit cannot have arrived."""
+    """Another writer committed first; with ``sure`` our own commit cannot have arrived."""
 
     def __init__(self, message: str, *, sure: bool) -> None:
         super().__init__(message)

@@ -1,10 +1,10 @@
-"""Expiring snapshots, and deleting the files that only they reached."""
+"""Expire snapshots, and delete the files that only they reached."""
 
 import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
@@ -26,6 +26,7 @@ from jobs.maintenance.locations import MISREAD, keys, read_alike
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.neighbours import (
     TAKEN,
+    Folders,
     OutsideFiles,
     all_files,
     is_copy,
@@ -44,7 +45,7 @@ _FIVE_DAYS_MS = 5 * 24 * 60 * 60 * 1000
 
 @dataclass(frozen=True)
 class _Expiry:
-    """The snapshots and refs that go."""
+    """The snapshots and refs to remove."""
 
     snapshots: frozenset[int]
     refs: frozenset[str]
@@ -64,35 +65,35 @@ def expire_snapshots(
 ) -> Result:
     """Expire a table's old snapshots, then delete the files that only they reached.
 
-    The head of every branch and the snapshot of every tag stay. Of a branch's history stay the
-    newest ``keep_last`` snapshots and those younger than ``older_than``; a branch's own
-    retention goes before both. Branches and tags but main go when they are older than their own
-    ``max-ref-age-ms`` or the table's ``history.expire.max-ref-age-ms``.
+    The head of every branch and the snapshot of every tag are kept. Of a branch's history the
+    newest ``keep_last`` snapshots and those younger than ``older_than`` are kept; the branch's own
+    retention takes precedence. Branches and tags other than main are removed when they are older
+    than their own ``max-ref-age-ms`` or the table's ``history.expire.max-ref-age-ms``.
 
-    Files are deleted only in the folders that the table writes to, and none that another table
-    or view of the catalog reaches: ``add_files`` lets tables share files. What stays for that is
-    counted in the result.
+    Files are deleted only in the folders that the table writes to, and only if no other table or
+    view of the catalog reaches them: ``add_files`` lets tables share files. The result counts the
+    files kept for these reasons.
 
     Args:
         catalog: where the table is.
         name: the table.
-        older_than: age of snapshots to expire; ``history.expire.max-snapshot-age-ms``, else five
-            days, if not given.
-        keep_last: how many to keep of each branch; ``history.expire.min-snapshots-to-keep``, else
-            one, if not given.
-        keep_files: expire the snapshots, but leave all files where they are.
+        older_than: age of snapshots to expire; default ``history.expire.max-snapshot-age-ms``, or
+            five days.
+        keep_last: snapshots to keep of each branch; default
+            ``history.expire.min-snapshots-to-keep``, or one.
+        keep_files: expire the snapshots, but delete no files.
         dry_run: only report what would be done.
-        locations_only: compare with the locations of other tables only, and do not read their
-            manifests; only when no table took files of this one with ``add_files``.
-        outside: what is known of other tables' manifests, when several tables are expired.
+        locations_only: compare with the locations of other tables only, without reading their
+            manifests; safe only if no table took files of this one with ``add_files``.
+        outside: cache of other tables' manifests, to share between several tables.
         progress: called with lines of progress.
 
     Raises:
-        UncheckedError: the catalog does not answer for another table, or its manifests cannot be
-            read; nothing is expired, either.
-        RefusedError: the table's ``gc.enabled`` is false, or an argument makes no sense.
-        LostRaceError: other writers won every one of many races.
-        OutcomeUnknownError: the catalog did not say whether the commit arrived.
+        UncheckedError: another table cannot be loaded, or its manifests cannot be read; nothing is
+            expired.
+        RefusedError: the table's ``gc.enabled`` is false, or ``keep_last`` is below 1.
+        LostRaceError: other writers committed first, in every one of many attempts.
+        OutcomeUnknownError: the commit may have arrived.
     """
     if keep_last is not None and keep_last < 1:
         raise RefusedError(f"keep_last must be 1 or more, not {keep_last}")
@@ -105,77 +106,51 @@ def expire_snapshots(
         refuse_without_gc(table, "files may not be deleted")
         expiry = _choose(table.metadata, older_than, keep_last)
         before = _counts(table.metadata)
+        result = Result("expire-snapshots", title, before, before, dry_run=dry_run)
         if not expiry.snapshots and not expiry.refs:
             skip = Skipped(title, "no snapshot is old enough and not needed")
-            return Result(
-                "expire-snapshots", title, before, before, skipped=(skip,), dry_run=dry_run
-            )
+            return replace(result, skipped=(skip,))
+        words = f"{len(expiry.snapshots)} snapshots expire"
+        if expiry.refs:
+            words += f" and the refs {', '.join(sorted(expiry.refs))}"
+        result = replace(result, notes=(words,))
         going, skipped = reach.Files(), list[Skipped]()
         if not keep_files:
             going = _only_reached_by(table, expiry.snapshots, read)
-            # Before the commit, too: a refusal must come before there is anything to refuse.
+            # Before the commit as well: a check that fails must prevent it.
             going, skipped = others.spare(table, going)
         if dry_run:
-            return Result(
-                "expire-snapshots",
-                title,
-                before,
-                before,
-                deleted=tally(going.values()),
-                skipped=tuple(skipped),
-                notes=(_words(expiry),),
-                dry_run=True,
-            )
-        progress(f"{title}: {_words(expiry)}")
+            return replace(result, deleted=tally(going.values()), skipped=tuple(skipped))
+        progress(f"{title}: {words}")
         try:
             metadata = _commit(catalog, table, expiry)
         except LostRaceError as error:
-            progress(f"{title}: {error}; looking again")
+            progress(f"{title}: {error}; trying again")
             continue
         deleted: dict[str, Size] = {}
         if going:
             deleted, failed = _delete(catalog, table, going, others, read)
             skipped += failed
             progress(f"{title}: {sum(size.files for size in deleted.values())} files deleted")
-        return Result(
-            "expire-snapshots",
-            title,
-            before,
-            _counts(metadata),
-            deleted,
-            skipped=tuple(skipped),
-            notes=(_words(expiry),),
-        )
+        after = _counts(metadata)
+        return replace(result, after=after, deleted=deleted, skipped=tuple(skipped))
     raise LostRaceError(f"{title}: lost {_RACES} races for a commit", sure=True)
 
 
 def refuse_without_gc(table: Table, why: str) -> None:
-    """Refuse to delete files of a table that forbids it.
-
-    Raises:
-        RefusedError: its ``gc.enabled`` is false.
-    """
+    """Raise RefusedError if the table's ``gc.enabled`` is false."""
     if table.metadata.properties.get("gc.enabled", "true").lower() == "false":
         raise RefusedError(f"{spell(table)} has gc.enabled=false: {why}")
 
 
 def refuse_partial_history(catalog: Catalog) -> None:
-    """Refuse to delete files when the catalog is asked for a part of each table's history only.
-
-    Raises:
-        RefusedError: ``snapshot-loading-mode`` is refs.
-    """
+    """Raise RefusedError if the catalog client loads only a part of each table's snapshots."""
     mode = catalog.properties.get("snapshot-loading-mode", "all")
     if mode != "all":
         raise RefusedError(
             f"snapshot-loading-mode={mode} leaves out snapshots that no branch or tag is at:"
             " their files would pass for unreferenced; it must be all"
         )
-
-
-def _words(expiry: _Expiry) -> str:
-    refs = f" and the refs {', '.join(sorted(expiry.refs))}" if expiry.refs else ""
-    return f"{len(expiry.snapshots)} snapshots expire{refs}"
 
 
 def _counts(metadata: TableMetadata) -> dict[str, Size]:
@@ -223,7 +198,7 @@ def _choose(
 
 
 def _commit(catalog: Catalog, table: Table, expiry: _Expiry) -> TableMetadata:
-    """Commit the expiry, if no ref has moved since it was chosen."""
+    """Commit the expiry, provided that no ref has moved."""
     updates: list[TableUpdate] = [
         RemoveSnapshotRefUpdate.model_validate({"ref-name": ref}) for ref in sorted(expiry.refs)
     ]
@@ -247,7 +222,7 @@ def _commit(catalog: Catalog, table: Table, expiry: _Expiry) -> TableMetadata:
 
 
 def _only_reached_by(table: Table, snapshots: Iterable[int], read: reach.Read) -> reach.Files:
-    """Return what only some of a table's snapshots reach."""
+    """Return the files that only these snapshots of a table reach."""
     ids = set(snapshots)
     going = [snapshot for snapshot in table.metadata.snapshots if snapshot.snapshot_id in ids]
     staying = [snapshot for snapshot in table.metadata.snapshots if snapshot.snapshot_id not in ids]
@@ -267,47 +242,36 @@ def _unneeded(files: reach.Files, needed: reach.Files) -> reach.Files:
     left = {path: file for path, file in files.items() if path not in needed}
     if not left:
         return left
-    # Links may lead to one file by two paths.
+    # By links a file may have two paths.
     known = {key for path in needed for key in keys(path)}
     return {path: file for path, file in left.items() if known.isdisjoint(keys(path))}
 
 
 @dataclass(frozen=True)
 class _Others:
-    """Keeps files from deletion that may be other tables'."""
+    """Protects files of other tables from deletion."""
 
     catalog: Catalog
     outside: OutsideFiles | None
 
     def spare(self, table: Table, files: reach.Files) -> tuple[reach.Files, list[Skipped]]:
-        """Take out the files that are not in the table's folders, and those that others reach.
+        """Return the files in the table's folders that no other table reaches, and the rest.
 
         Raises:
-            UncheckedError: the catalog or a store does not tell what others reach.
+            UncheckedError: another table, or a manifest of it, cannot be read.
         """
-        own = places(table)
-        folders: dict[str, bool] = {}
-        inside, misread = reach.Files(), 0
-        for path, file in files.items():
-            folder = path.rpartition("/")[0]
-            if folder not in folders:
-                folders[folder] = any(place.holds(folder) for place in own)
-            if not read_alike(path):
-                misread += 1
-            elif folders[folder]:
-                inside[path] = file
+        own = Folders(places(table))
+        readable = {path: file for path, file in files.items() if read_alike(path)}
+        inside = {path: file for path, file in readable.items() if own.contain(path)}
+        taken = self._taken(table, inside) if inside else set()
+        left = {path: file for path, file in inside.items() if taken.isdisjoint(keys(path))}
+        outside = "outside of the table's folders: another table may use them"
         counts = {
-            MISREAD: misread,
-            "outside of the table's folders: another table may use them": len(files)
-            - len(inside)
-            - misread,
+            MISREAD: len(files) - len(readable),
+            outside: len(readable) - len(inside),
+            TAKEN: len(inside) - len(left),
         }
-        if inside:
-            taken = self._taken(table, inside)
-            left = {path: file for path, file in inside.items() if taken.isdisjoint(keys(path))}
-            counts[TAKEN] = len(inside) - len(left)
-            inside = left
-        return inside, [Skipped(f"{count} files", why) for why, count in counts.items() if count]
+        return left, [Skipped(f"{count} files", why) for why, count in counts.items() if count]
 
     def _taken(self, table: Table, files: reach.Files) -> set[str]:
         """Return the keys of files that other tables reach in this one's folders."""
@@ -330,7 +294,7 @@ class _Others:
 def _delete(
     catalog: Catalog, expired: Table, files: reach.Files, others: _Others, read: reach.Read
 ) -> tuple[dict[str, Size], list[Skipped]]:
-    """Delete what the table, looked at again, does not reach any more, nor any other table."""
+    """Delete the files that neither the table, loaded again, nor any other table reaches."""
     try:
         table = catalog.load_table(expired.name())
         if table.metadata.table_uuid != expired.metadata.table_uuid:
@@ -340,7 +304,7 @@ def _delete(
     except Exception as error:  # noqa: BLE001 - the snapshots are expired, whatever it is
         why = (
             f"the snapshots are expired, but no file was deleted: {type(error).__name__}: {error};"
-            " what nothing reaches goes with the next orphan removal"
+            " unreferenced files are removed by the next orphan removal"
         )
         return {}, [Skipped(f"{len(files)} files", why)]
     gone, failed = delete(table.io, files)

@@ -1,4 +1,4 @@
-"""List the files in a table's folder, and delete files."""
+"""List the files below a table's location, and delete files."""
 
 import datetime as dt
 import os
@@ -17,17 +17,17 @@ from jobs.maintenance.results import Skipped
 
 @dataclass(frozen=True)
 class Found:
-    """A file as the storage lists it; ``modified`` is None where the storage does not say."""
+    """A listed file; ``modified`` is None if the storage does not report it."""
 
     location: str
     bytes: int
     modified: dt.datetime | None
     path: str
-    """Below the folder that was listed, without a slash in front."""
+    """Relative to the listed folder."""
 
 
 def list_files(io: FileIO, location: str) -> list[Found]:
-    """List the files below a location, as deep as it goes; links and mounts are not followed.
+    """Return the files below a location, recursively; links and mounts are not followed.
 
     Raises:
         RefusedError: the location cannot be listed.
@@ -54,7 +54,7 @@ def list_files(io: FileIO, location: str) -> list[Found]:
 
 
 def _local(root: str, folder: Path) -> Iterator[Found]:
-    """Walk a folder of this machine: Arrow would follow links, and mounts, out of it."""
+    """Yield the files below a local folder; Arrow would follow links and mounts."""
 
     def fail(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
@@ -75,7 +75,7 @@ def _local(root: str, folder: Path) -> Iterator[Found]:
 
 
 def delete(io: FileIO, locations: Iterable[str]) -> tuple[set[str], list[Skipped]]:
-    """Delete files; return those that are gone by it, and those that could not be deleted."""
+    """Delete files; return those deleted, and those that could not be."""
     gone, skipped = set(), []
     for location in locations:
         try:

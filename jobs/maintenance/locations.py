@@ -1,4 +1,4 @@
-"""One spelling for each file, however writers spell its location, and what is the same place."""
+"""Locations of files and folders: one normal spelling each, comparison and containment."""
 
 import os
 import posixpath
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
-# Hadoop's names of the same store.
+# Hadoop's other names for a scheme.
 _SCHEMES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasb": "abfss", "wasbs": "abfss"}
 _SCHEMES |= {"gcs": "gs"}
 
@@ -19,10 +19,10 @@ _BLOB, _DFS = ".blob.core.", ".dfs.core."
 
 
 def normal(location: str) -> str:
-    """Spell a location one way: ``file:/a``, ``file:///a`` and ``/a`` are one, so are s3 and s3a.
+    """Return the normal spelling: ``/a`` for ``file:/a`` and ``file:///a``, s3 for s3a.
 
-    Nothing is decoded: a ``%20`` in a location is a ``%20`` in the file's name. Slashes of object
-    stores stay, for there they are part of the name.
+    Nothing is decoded: a ``%20`` in a location is a ``%20`` in the file's name. Repeated slashes in
+    object stores are kept, because they are part of the key.
     """
     path = local_path(location)
     if path is not None:
@@ -37,7 +37,7 @@ def normal(location: str) -> str:
 
 
 def local_path(location: str) -> str | None:
-    """Return the path of a location on this machine, None for one in a store."""
+    """Return the path of a local location; None for an object store's."""
     scheme, separator, rest = location.partition(":")
     if not separator or "/" in scheme:
         return location
@@ -51,16 +51,16 @@ def local_path(location: str) -> str | None:
 
 
 def resolved(location: str) -> str:
-    """Spell a location without links, where it is on this machine."""
+    """Return the normal location with links resolved, if it is local."""
     path = local_path(location)
     return normal(location) if path is None else os.path.realpath(path)
 
 
 def identity(location: str) -> str:
-    """Return a text that two locations of one existing file or folder share.
+    """Return a text that all locations of one existing file or folder share.
 
-    On this machine that is its number in the file system: links, mounts and names in another
-    case lead to the same one. Elsewhere, and where nothing is, it is the normal location.
+    For a local file this is its inode, which links, mounts and names in another case share. In
+    object stores, and if there is no such file, it is the normal location.
     """
     path = local_path(location)
     if path is not None:
@@ -74,15 +74,15 @@ def identity(location: str) -> str:
 
 
 def keys(location: str) -> set[str]:
-    """Return all by which a file may be met: its normal location, and its identity."""
+    """Return the keys of a file: its normal location and its identity."""
     return {normal(location), identity(location)}
 
 
 def read_alike(location: str) -> bool:
-    """Return whether all clients take a location to the letter.
+    """Return whether all clients read a location as the same file.
 
-    Some read locations as URLs: they cut off what follows ``?`` and ``#`` and leave out line
-    breaks and tabs, so that ``a.parquet#copy`` is ``a.parquet`` to them.
+    Some parse locations as URLs: they drop ``?`` and ``#`` with what follows, line breaks and tabs,
+    so that ``a.parquet#copy`` is ``a.parquet`` to them.
     """
     if "?" in location or "#" in location:
         return False
@@ -93,7 +93,7 @@ def read_alike(location: str) -> bool:
 
 
 def within(location: str, folder: str) -> bool:
-    """Return whether a location is the folder or lies in it; a namesake prefix does not."""
+    """Return whether a location is the folder or lies in it; ``/ab`` does not lie in ``/a``."""
     inner, outer = normal(location), normal(folder).rstrip("/")
     return inner.rstrip("/") == outer or inner.startswith(f"{outer}/")
 
@@ -105,18 +105,18 @@ def overlap(one: str, other: str) -> bool:
 
 @dataclass(frozen=True)
 class Place:
-    """A folder, and all by which it may be known as another's, too."""
+    """A folder, with what is needed to compare it with others."""
 
     location: str
     real: str
-    """The normal location without links."""
+    """The normal location with links resolved."""
     number: str | None
-    """The identity of a folder of this machine."""
+    """The identity, if the folder is local."""
     chain: frozenset[str]
-    """The identities of that folder and of all around it, by its own path and without links."""
+    """The identities of a local folder and its parents, as spelled and with links resolved."""
 
     def clashes(self, other: "Place") -> bool:
-        """Return whether one of two folders lies in the other, by any name."""
+        """Return whether one of two folders lies in the other, under any of their names."""
         return (
             overlap(self.location, other.location)
             or overlap(self.real, other.real)
@@ -125,15 +125,15 @@ class Place:
         )
 
     def holds(self, location: str) -> bool:
-        """Return whether a file or folder, once links are followed, lies in this one."""
+        """Return whether a file or folder, with links resolved, lies in this one."""
         return within(resolved(location), self.real)
 
 
 def place(location: str) -> Place:
-    """Look a folder up.
+    """Return the folder at a location.
 
     Raises:
-        OSError: a folder of this machine cannot be looked at.
+        OSError: a local folder cannot be read.
     """
     path, real = local_path(location), resolved(location)
     if path is None:

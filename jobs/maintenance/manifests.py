@@ -1,11 +1,12 @@
-"""Rewriting manifests: few of them, each about neighbouring partitions."""
+"""Rewrite manifests into fewer ones, sorted by partition."""
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.manifest import ManifestEntry, ManifestFile
+from pyiceberg.manifest import ManifestEntry, ManifestFile, ManifestWriter
 from pyiceberg.table import TableProperties
 from pyiceberg.utils.properties import property_as_int
 
@@ -29,10 +30,10 @@ def rewrite_manifests(
     dry_run: bool = False,
     progress: Callable[[str], None] = log.info,
 ) -> Result:
-    """Write the manifests of a branch's data files anew: few, and sorted by partition.
+    """Rewrite the manifests of a branch's data files into fewer ones, sorted by partition.
 
-    Data files and the manifests of delete files stay as they are. Nothing is done when there
-    would not be fewer manifests than before.
+    Data files and the manifests of delete files are kept. Nothing is done if there would not be
+    fewer manifests than before.
 
     Args:
         catalog: where the table is.
@@ -45,29 +46,25 @@ def rewrite_manifests(
 
     Raises:
         RefusedError: there is no such branch.
-        LostRaceError: other writers won every one of many races.
-        OutcomeUnknownError: the catalog did not say whether the commit arrived.
+        LostRaceError: other writers committed first, in every one of many attempts.
+        OutcomeUnknownError: the commit may have arrived.
     """
     reader = Reader()
     for _ in range(_RACES):
         state = look(catalog, name, branch, reader)
-        before = _sizes(state.manifests)
+        title, before = spell(state.table), _sizes(state.manifests)
+        result = Result("rewrite-manifests", title, before, before, dry_run=dry_run)
         why, groups = _plan(state, reader, target_bytes)
-        if why or dry_run:
-            skipped = (Skipped(spell(state.table), why),) if why else ()
-            notes = () if why else (f"{len(groups)} manifests of data files would be written",)
-            return Result(
-                "rewrite-manifests",
-                spell(state.table),
-                before,
-                before,
-                skipped=skipped,
-                notes=notes,
-                dry_run=dry_run,
-            )
-        progress(f"{spell(state.table)}: writing {len(groups)} manifests")
+        if why:
+            return replace(result, skipped=(Skipped(title, why),))
+        if dry_run:
+            notes = (f"{len(groups)} manifests of data files would be written",)
+            return replace(result, notes=notes)
+        progress(f"{title}: writing {len(groups)} manifests")
         draft = Draft(state)
-        manifests = [draft.existing(spec_id, entries, deletes=False) for spec_id, entries in groups]
+        manifests = [
+            draft.manifest(spec_id, entries, ManifestWriter.existing) for spec_id, entries in groups
+        ]
         manifests += [manifest for manifest in state.manifests if is_deletes(manifest)]
         counts = {
             "manifests-created": str(len(groups)),
@@ -78,23 +75,17 @@ def rewrite_manifests(
         try:
             commit(catalog, draft, snapshot)
         except LostRaceError as error:
-            progress(f"{spell(state.table)}: {error}; looking again")
+            progress(f"{title}: {error}; trying again")
             continue
-        return Result(
-            "rewrite-manifests",
-            spell(state.table),
-            before,
-            _sizes(tuple(manifests)),
-            snapshots=(snapshot.snapshot_id,),
-        )
-    raise LostRaceError(f"{spell(state.table)}: lost {_RACES} races for a commit", sure=True)
+        return replace(result, after=_sizes(manifests), snapshots=(snapshot.snapshot_id,))
+    raise LostRaceError(f"{title}: lost {_RACES} races for a commit", sure=True)
 
 
 Groups = list[tuple[int, list[ManifestEntry]]]
 
 
 def _plan(state: State, reader: Reader, target_bytes: int | None) -> tuple[str | None, Groups]:
-    """Cut each spec's entries, sorted by partition, into manifests; or return why not."""
+    """Return each spec's entries by new manifest, sorted by partition; or the reason for none."""
     why = unwritable(state.table)
     if why:
         return why, []
@@ -123,7 +114,7 @@ def _plan(state: State, reader: Reader, target_bytes: int | None) -> tuple[str |
 
 
 def _place(entry: ManifestEntry) -> tuple[tuple[bool, str, object], ...]:
-    """Order partitions field by field, nulls first, whatever their types."""
+    """Return a sort key: the partition's fields, nulls first, of any type."""
     partition = entry.data_file.partition
     values = [partition[number] for number in range(len(partition))]
     return tuple(
@@ -131,7 +122,7 @@ def _place(entry: ManifestEntry) -> tuple[tuple[bool, str, object], ...]:
     )
 
 
-def _sizes(manifests: tuple[ManifestFile, ...]) -> dict[str, Size]:
+def _sizes(manifests: Sequence[ManifestFile]) -> dict[str, Size]:
     data = [m.manifest_length for m in manifests if not is_deletes(m)]
     deletes = [m.manifest_length for m in manifests if is_deletes(m)]
     return {

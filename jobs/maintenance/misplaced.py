@@ -1,7 +1,7 @@
 """Data files with rows that do not belong to the partition that their manifest states.
 
 A reader that filters by a partition column skips such rows, and one that takes the values of
-identity columns from the partition reads other values. Nothing but reading the files shows it.
+identity columns from the partition reads wrong values. Only reading the files reveals them.
 """
 
 import logging
@@ -38,17 +38,17 @@ def check_partitions(
 ) -> Result:
     """Find data files with rows of another partition than their manifest states.
 
-    Each data file of a branch that has a partition is read, its partition columns only, and
-    compared under its own partition spec. Rows that are deleted count as well. A column that a
-    file does not have, since its writer stored it in the partition alone, cannot differ.
+    The partition columns of each partitioned data file of a branch are read and compared under the
+    file's own partition spec. Deleted rows count as well. A column that a file lacks, because its
+    writer stored the value in the partition only, cannot differ.
 
     Args:
         catalog: where the table is.
         name: the table.
-        repair: write the rows of the files that were found to new files, in the partitions of the
-            current spec that they belong to, as ``compact`` would.
-        branch: the branch to work on. Older snapshots keep their files as they are.
-        memory_bytes: about how much of a file's rows may be held at once.
+        repair: rewrite the files that are found, as ``compact`` does, into the right partitions of
+            the current spec.
+        branch: the branch to work on. Older snapshots are not changed.
+        memory_bytes: approximate limit of a file's rows in memory.
         progress: called with lines of progress.
 
     Raises:
@@ -91,7 +91,7 @@ def check_partitions(
 
 
 class _Check:
-    """Reads each data file once: a file that was written never changes."""
+    """Reads each data file once, because data files are immutable."""
 
     def __init__(self, progress: Callable[[str], None], name: str) -> None:
         self._progress = progress
@@ -122,7 +122,7 @@ class _Check:
         return {path: entry for path, entry in state.data.items() if self.rows.get(path)}
 
     def groups(self, state: State, delete_files: DeleteFiles) -> tuple[list[Group], list[Skipped]]:
-        """Return each misplaced file as a group of its own; also report what cannot be read."""
+        """Return a group for each misplaced file, and the files that cannot be read."""
         readable, deletes, skipped = readable_files(state, delete_files)
         found = self.misplaced(state)
         groups = [group_of([e], deletes) for path, e in found.items() if path in readable]
@@ -144,13 +144,12 @@ def _unreadable(state: State, entry: ManifestEntry) -> str | None:
 
 
 def _count(state: State, entry: ManifestEntry) -> int:
-    """Count the rows of a file that belong to another partition than its own."""
+    """Return the number of rows of a file that belong to another partition."""
     file, metadata = entry.data_file, state.metadata
     spec = metadata.specs()[file.spec_id]
     if spec.is_unpartitioned():
         return 0
     schema = schema_of(metadata, spec)
     narrow = prune_columns(schema, {field.source_id for field in spec.fields})
-    # Deleted rows count as well.
     source = Rows(state, group_of([entry], {}), DeleteFiles(state.table.io))
     return sum(strays(spec, schema, file.partition, rows) for rows in source.read(narrow))

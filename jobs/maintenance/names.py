@@ -1,7 +1,6 @@
-"""Names of tables as people type them, and as they are shown: ``ns.table``, ``ns."a.b"``.
+"""Table names as text: ``ns.table``, ``ns."a.b"``.
 
-A name is a tuple of levels everywhere else: levels may contain dots, so that a name that was
-joined with dots cannot be split again.
+Everywhere else a name is a tuple of levels, because levels may contain dots.
 """
 
 import re
@@ -9,17 +8,16 @@ import re
 from pyiceberg.typedef import Identifier
 
 Name = str | Identifier
-"""A table's name: its levels, or a text that ``parse`` reads."""
+"""A table's name: its levels, or a text for ``parse``."""
 
 _LEVEL = re.compile(r'"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|([^."`]+)')
 _PLAIN = re.compile(r'[^."`*\s]+')
 
 
 def parse(text: str) -> Identifier:
-    """Read a name whose levels are separated by dots.
+    """Return the levels of a name, which are separated by dots.
 
-    A level in double quotes or backticks is taken to the letter; the quote itself is written
-    twice in it, as in SQL.
+    A level may be quoted with double quotes or backticks, which are doubled inside it, as in SQL.
 
     Raises:
         ValueError: a level is empty, or a quote is not closed.
@@ -28,13 +26,13 @@ def parse(text: str) -> Identifier:
 
 
 def parse_pattern(text: str) -> tuple[Identifier, bool]:
-    """Read a table's name, or ``namespace.*``, which stands for every table of the namespace.
+    """Return the levels of a table's name, or of ``namespace.*`` for all its tables.
 
     Returns:
-        The table and False, or the namespace and True. A quoted ``"*"`` is a table of that name.
+        The table and False, or the namespace and True. A quoted ``"*"`` is a table's name.
 
     Raises:
-        ValueError: as ``parse``; or there is no namespace.
+        ValueError: as ``parse``, or the name has no namespace.
     """
     levels = _levels(text)
     name = tuple(level for level, _ in levels)
@@ -51,7 +49,7 @@ def identifier(name: Name) -> Identifier:
 
 
 def spell(name: Identifier) -> str:
-    """Write a name so that ``parse`` reads the same one; levels are quoted where they must be."""
+    """Return a name as text for ``parse``; levels are quoted if necessary."""
     return ".".join(
         level if _PLAIN.fullmatch(level) else '"' + level.replace('"', '""') + '"' for level in name
     )

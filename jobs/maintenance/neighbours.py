@@ -1,4 +1,4 @@
-"""The other tables and views of a catalog, and what they have in the folder of a table."""
+"""The other tables and views of a catalog, whose files must not be deleted with a table's own."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ TAKEN = "another table reaches them"
 _ROUNDS = 5
 _NOT_ACCEPTABLE = 406
 
-# Where a table's files may be put, besides its location. Java writes to the first that is set.
+# Locations of a table's files besides its own. Java uses the first that is set.
 _PATHS = (
     "write.data.path",
     "write.object-storage.path",
@@ -40,7 +40,7 @@ _PATHS = (
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Another table, or a view (without a ``table``), as it is now."""
+    """Another table, or a view, which has no ``table``."""
 
     title: str
     uuid: str
@@ -49,10 +49,10 @@ class Neighbour:
 
 
 def places(table: Table) -> tuple[Place, ...]:
-    """Return the folders that a table's writers put files into.
+    """Return the folders that a table's writers use.
 
     Raises:
-        OSError: a folder of this machine cannot be looked at.
+        OSError: a local folder cannot be read.
     """
     properties = table.metadata.properties
     paths = [properties[name] for name in _PATHS if properties.get(name)]
@@ -60,13 +60,13 @@ def places(table: Table) -> tuple[Place, ...]:
 
 
 def neighbours(catalog: Catalog, mine: Table) -> Iterator[Neighbour]:
-    """Yield every other table and view of a catalog, of all namespaces, each as it is loaded now.
+    """Yield every other table and view of the catalog, each loaded when it is yielded.
 
-    What is made or renamed while the caller works with one of them is yielded, too: the end is
-    reached when a listing has nothing new.
+    Tables created or renamed meanwhile are included: the listing is repeated until it has nothing
+    new.
 
     Raises:
-        UncheckedError: one of them cannot be listed or loaded, so that nobody knows all of them.
+        UncheckedError: a namespace cannot be listed, or a table cannot be loaded.
     """
     ours = ("table", mine.name())
     seen, missing = {ours}, set[str]()
@@ -93,11 +93,7 @@ def neighbours(catalog: Catalog, mine: Table) -> Iterator[Neighbour]:
 
 
 def refuse_clash(mine: Table, folder: Place, other: Neighbour) -> None:
-    """Refuse a folder in or around which another table or view may keep files.
-
-    Raises:
-        RefusedError: the other one is the same table, or one of two folders lies in the other.
-    """
+    """Raise RefusedError if another table is the same one, or its folders overlap this folder."""
     if is_copy(mine, other):
         raise RefusedError(
             f"{spell(mine.name())} and {other.title} are one table under two names:"
@@ -115,15 +111,15 @@ def is_copy(mine: Table, other: Neighbour) -> bool:
     """Return whether another table is this one under a second name."""
     if other.table is None:
         return False
-    # The current metadata file, for uuids are not required of tables of format version 1.
+    # By the metadata file as well: format version 1 does not require uuids.
     paths = [each.metadata_location for each in (mine, other.table) if each.metadata_location]
     return other.uuid == str(mine.metadata.table_uuid) or len(set(map(normal, paths))) < len(paths)
 
 
 class OutsideFiles:
-    """The files that tables reach outside of their own folders, as ``add_files`` leaves them.
+    """The files that tables reach outside of their own folders, as ``add_files`` allows.
 
-    Keeps what it found: a snapshot is read once, whatever number of tables is compared with it.
+    Each snapshot and manifest is read once, however many tables are compared.
     """
 
     def __init__(self) -> None:
@@ -131,14 +127,14 @@ class OutsideFiles:
         self._manifests: dict[tuple[str, ...], frozenset[str]] = {}
 
     def of(self, other: Neighbour) -> set[str]:
-        """Return the normal locations and identities of such files of a table.
+        """Return the keys of such files of a table.
 
         Raises:
             UncheckedError: a manifest cannot be read.
         """
         if other.table is None:
             return set()
-        own = _Own(other.places)
+        own = Folders(other.places)
         found: set[str] = set()
         try:
             found |= own.outside(reach.statistics(other.table.metadata))
@@ -148,7 +144,7 @@ class OutsideFiles:
             raise _unreadable(other, error) from error
         return found
 
-    def _of_snapshot(self, io: FileIO, snapshot: Snapshot, own: "_Own") -> frozenset[str]:
+    def _of_snapshot(self, io: FileIO, snapshot: Snapshot, own: "Folders") -> frozenset[str]:
         key = (*own.key, snapshot.manifest_list)
         if key not in self._snapshots:
             manifests = snapshot.manifests(io)
@@ -159,20 +155,20 @@ class OutsideFiles:
             )
         return self._snapshots[key]
 
-    def _read(self, io: FileIO, manifests: Iterable[ManifestFile], own: "_Own") -> None:
+    def _read(self, io: FileIO, manifests: Iterable[ManifestFile], own: "Folders") -> None:
         new = [each for each in manifests if (*own.key, each.manifest_path) not in self._manifests]
 
         def files(manifest: ManifestFile) -> frozenset[str]:
             return own.outside(path for path, _ in reach.live(io, manifest))
 
-        # Waiting for a store is most of the time, so that threads help.
+        # Threads, because most of the time is spent waiting for the store.
         read = ExecutorFactory.get_or_create().map(files, new)
         for manifest, found in zip(new, read, strict=True):
             self._manifests[(*own.key, manifest.manifest_path)] = found
 
 
 def all_files(other: Neighbour) -> set[str]:
-    """Return the normal locations and identities of all files that a table reaches.
+    """Return the keys of all files that a table reaches.
 
     Raises:
         UncheckedError: a manifest cannot be read.
@@ -185,21 +181,26 @@ def all_files(other: Neighbour) -> set[str]:
         raise _unreadable(other, error) from error
 
 
-class _Own:
-    """Says which files lie in a table's own folders, once links are followed."""
+class Folders:
+    """A table's folders, with links resolved; each folder of files is looked up once."""
 
     def __init__(self, folders: tuple[Place, ...]) -> None:
         self.key = tuple(folder.real for folder in folders)
         self._places = folders
         self._folders: dict[str, bool] = {}
 
+    def contain(self, location: str) -> bool:
+        """Return whether the folder of a file lies in one of these."""
+        folder = location.rpartition("/")[0]
+        if folder not in self._folders:
+            self._folders[folder] = self._holds(folder)
+        return self._folders[folder]
+
     def outside(self, locations: Iterable[str]) -> frozenset[str]:
+        """Return the keys of the files that lie elsewhere, or are links to elsewhere."""
         found: set[str] = set()
         for location in locations:
-            folder = location.rpartition("/")[0]
-            if folder not in self._folders:
-                self._folders[folder] = self._holds(folder)
-            if not self._folders[folder] or (_is_link(location) and not self._holds(location)):
+            if not self.contain(location) or (_is_link(location) and not self._holds(location)):
                 found |= keys(location)
         return frozenset(found)
 
@@ -208,16 +209,16 @@ class _Own:
 
 
 def _listed(catalog: Catalog) -> set[tuple[str, Identifier]]:
-    """List all tables and views, with their kinds.
+    """Return all tables and views, each with its kind.
 
     Raises:
-        UncheckedError: a list cannot be had.
+        UncheckedError: a namespace cannot be listed.
     """
     for _ in range(_ROUNDS):
         try:
             return set(_walk(catalog))
         except NoSuchNamespaceError as error:
-            # Dropped since it was listed; from the start, for it may have been renamed.
+            # Dropped since it was listed. Start over: tables may have been renamed.
             gone = error
         except Exception as error:
             raise _unchecked(f"the catalog's tables cannot be listed ({_words(error)})") from error
@@ -241,7 +242,7 @@ def _walk(catalog: Catalog) -> Iterator[tuple[str, Identifier]]:
 def _unless_unsupported(
     list_: Callable[[Identifier], list[Identifier]], namespace: Identifier
 ) -> list[Identifier]:
-    """Return nothing where a catalog says that it has no views, or no namespaces in another."""
+    """Return nothing if the catalog does not support views or nested namespaces."""
     try:
         return list_(namespace)
     except NotImplementedError:
@@ -253,7 +254,7 @@ def _unless_unsupported(
 
 
 def _load(catalog: Catalog, kind: str, name: Identifier) -> Neighbour | None:
-    """Load a table or view; None if there is none of that name."""
+    """Return a table or view, or None if it does not exist."""
     title = _title(kind, name)
     try:
         if kind == "view":

@@ -1,4 +1,4 @@
-"""Removing what lies in a table's folder and belongs to nothing."""
+"""Delete orphans: files in a table's folder that nothing refers to."""
 
 import datetime as dt
 import gzip
@@ -62,30 +62,29 @@ def remove_orphans(
 ) -> Result:
     """Delete the files in a table's folder that nothing reaches.
 
-    Any file that a snapshot, the metadata log, statistics or the current metadata name is kept,
-    and so is one that bears the name of such a file in another place. The folder is listed
-    first; what the table reaches is looked up afterwards, and once more before anything is
-    deleted. What is younger than ``older_than`` may belong to a writer at work. As in Java,
-    paths with a segment that begins with ``_`` or ``.`` are other programs', unless the segment
-    is of a partition whose field is named so.
+    Files that a snapshot, the metadata log, statistics or the current metadata name are kept, and
+    so are files with the name of such a file in another folder. The folder is listed first; the
+    files that the table reaches are read afterwards, and again before anything is deleted. Files
+    younger than ``older_than`` are kept, because a writer may be about to commit them. As in Java,
+    paths with a segment that begins with ``_`` or ``.`` are ignored, unless the segment is of a
+    partition field with such a name.
 
-    What would be deleted is compared with every other table and view of the catalog: their
-    locations, and the files that ``add_files`` let them reach elsewhere.
+    Candidates are compared with every other table and view of the catalog: with their locations,
+    and with the files that ``add_files`` lets them reach elsewhere.
 
     Args:
         catalog: where the table is.
         name: the table.
         older_than: age of files to delete.
         dry_run: only report what would be deleted.
-        allow_young: allow an ``older_than`` below 24 hours; only when nobody writes.
-        locations_only: compare with the locations of other tables only, and do not read their
-            manifests; only when no table took files of this one with ``add_files``.
-        outside: what is known of other tables' manifests, when several tables are swept.
+        allow_young: allow an ``older_than`` below 24 hours; safe only without writers.
+        locations_only: compare with the locations of other tables only, without reading their
+            manifests; safe only if no table took files of this one with ``add_files``.
+        outside: cache of other tables' manifests, to share between several tables.
         progress: called with lines of progress.
 
     Raises:
-        UncheckedError: the catalog does not answer for another table, or its manifests cannot be
-            read.
+        UncheckedError: another table cannot be loaded, or its manifests cannot be read.
         RefusedError: the age is too low, ``gc.enabled`` is false, the folder cannot be listed or
             overlaps another table's, or the table was replaced meanwhile.
     """
@@ -106,8 +105,8 @@ def old_metadata(
     """Delete metadata files that are no longer in the table's metadata log.
 
     The log keeps ``write.metadata.previous-versions-max`` of them. Arguments, safeguards and
-    errors are those of ``remove_orphans``; manifests of other tables name no metadata files, and
-    are not read.
+    errors are those of ``remove_orphans``. Other tables' manifests are not read, because manifests
+    do not name metadata files.
     """
     sweep = _Sweep("old-metadata", older_than, True, dry_run, None, allow_young, progress)
     return _sweep(catalog, name, sweep)
@@ -138,7 +137,7 @@ def _sweep(catalog: Catalog, name: Name, sweep: _Sweep) -> Result:
         orphans = _without_neighbours(catalog, table, sweep, orphans, skipped)
         _refuse_tables_inside(table, visible)
     if orphans and not sweep.dry_run:
-        # Once more: a commit may have made a file a part of the table meanwhile.
+        # Again: a commit may have added a file to the table meanwhile.
         again = _again(catalog, first)
         if again.metadata_location != table.metadata_location:
             orphans, more = _unreached(orphans, reach.everything(again), before)
@@ -160,7 +159,7 @@ def _sweep(catalog: Catalog, name: Name, sweep: _Sweep) -> Result:
 
 
 def _again(catalog: Catalog, first: Table) -> Table:
-    """Load a table once more, which must be the same one in the same folder."""
+    """Return the table loaded again; it must be the same one in the same folder."""
     table = catalog.load_table(first.name())
     if table.metadata.table_uuid != first.metadata.table_uuid:
         raise RefusedError(f"{spell(first)} is another table now: it was replaced meanwhile")
@@ -171,7 +170,7 @@ def _again(catalog: Catalog, first: Table) -> Table:
 
 
 def _visible(files: Iterable[Found], table: Table) -> list[Found]:
-    """Leave out the files that are none of a table's, by the convention of Hadoop."""
+    """Return the files without hidden ones, by the convention of Hadoop."""
     partitions = tuple(
         f"{spelling}="
         for spec in table.metadata.partition_specs
@@ -190,9 +189,9 @@ def _visible(files: Iterable[Found], table: Table) -> list[Found]:
 
 
 def _refuse_tables_inside(table: Table, files: Iterable[Found]) -> None:
-    """Refuse a folder with a table in it, which may be a dropped one or another catalog's.
+    """Raise RefusedError if the folder contains another table's metadata.
 
-    A folder of metadata files gives it away, one that is not this table's.
+    That table may be a dropped one, or one of another catalog.
     """
     newest: dict[str, Found] = {}
     for file in sorted(files, key=lambda file: file.path):
@@ -207,7 +206,7 @@ def _refuse_tables_inside(table: Table, files: Iterable[Found]) -> None:
                 content = stream.read()
             content = gzip.decompress(content) if content.startswith(_GZIP) else content
             uuid = json.loads(content).get("table-uuid")
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows whose folder it is
+        except Exception as error:  # noqa: BLE001 - whatever it is, the owner is unknown
             uuid = f"unreadable, {type(error).__name__}"
         if uuid != str(table.metadata.table_uuid):
             raise RefusedError(
@@ -224,7 +223,7 @@ def _without_neighbours(
     orphans: list[Found],
     skipped: list[Skipped],
 ) -> list[Found]:
-    """Refuse folders shared with others, and take out the files that others reach."""
+    """Return the orphans that no other table reaches; refuse folders shared with others."""
     folder, taken = place(table.location()), set[str]()
     for other in neighbours(catalog, table):
         refuse_clash(table, folder, other)
@@ -247,7 +246,7 @@ def _unreached(
         if path in needed or name in _KEPT_NAMES:
             continue
         if name in names:
-            # Names are unique: this is the same file, seen by another spelling of its place.
+            # Names are unique: this is the same file, under another spelling of its location.
             namesakes += 1
         elif file.modified is None or file.modified >= before:
             young += 1
@@ -256,7 +255,7 @@ def _unreached(
         else:
             orphans.append(file)
     if orphans:
-        # A link may lead to the file by another name.
+        # By a link the file may have another name.
         known = {identity(path) for path in needed}
         linked = [file for file in orphans if identity(file.location) in known]
         namesakes += len(linked)

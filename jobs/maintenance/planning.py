@@ -1,4 +1,4 @@
-"""Which files to write together into new ones."""
+"""Planning of compaction: which files are rewritten together."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -23,13 +23,13 @@ READABLE = {FileFormat.PARQUET, FileFormat.ORC}
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compact, and how.
+    """Which files to compact, and how.
 
-    A data file is a candidate when it is smaller than ``small`` times the target size, larger
+    A data file is a candidate if it is smaller than ``small`` times the target size, larger
     than ``large`` times it, or has ``delete_files`` delete files or more, or ``delete_ratio`` of
-    its rows deleted. Candidates of a partition are packed into groups of about the target size; a
-    group is rewritten when it has ``min_input_files`` files, fills a new file, or has a file that
-    is too large or has too many deletes. Files of older partition specs are packed together.
+    its rows deleted. Candidates of a partition are packed into groups of about the target size. A
+    group is rewritten if it has ``min_input_files`` files, fills a new file, or has a file that is
+    too large or has too many deletes. Files of older partition specs are packed together.
     """
 
     target_bytes: int | None = None
@@ -43,7 +43,7 @@ class Plan:
     sort: str | None = None
     """``"station_id, observed_at desc nulls last"``; None: the table's sort order, if any."""
     memory_bytes: int = 512 << 20
-    """About how much of a group's rows may be held at once."""
+    """Approximate limit of a group's rows in memory."""
     groups_per_commit: int = 100
     dry_run: bool = False
 
@@ -60,19 +60,19 @@ class Plan:
 
 @dataclass(frozen=True)
 class Group:
-    """Data files to write together, with their position delete files by data file."""
+    """Data files to rewrite together, with their position delete files by data file."""
 
     files: tuple[ManifestEntry, ...]
     deletes: Mapping[str, tuple[DataFile, ...]]
 
     @property
     def bytes(self) -> int:
-        """Sum the files."""
+        """The size of the files."""
         return sum(entry.data_file.file_size_in_bytes for entry in self.files)
 
 
 def target(state: State, plan: Plan) -> int:
-    """Return the size that new files should have, in bytes."""
+    """Return the target size of new files, in bytes."""
     return (
         plan.target_bytes
         or property_as_int(
@@ -87,7 +87,7 @@ def target(state: State, plan: Plan) -> int:
 def groups(
     state: State, plan: Plan, delete_files: DeleteFiles
 ) -> tuple[list[Group], list[Skipped]]:
-    """Pack a table's candidates; also report what had to be left as it is."""
+    """Return the groups to rewrite, and the files that cannot be."""
     readable, deletes, skipped = readable_files(state, delete_files)
     by_partition: dict[Hashable, list[ManifestEntry]] = defaultdict(list)
     for path, entry in readable.items():
@@ -109,9 +109,9 @@ def groups(
 def readable_files(
     state: State, delete_files: DeleteFiles
 ) -> tuple[dict[str, ManifestEntry], Mapping[str, Sequence[DataFile]], list[Skipped]]:
-    """Return the data files whose live rows can be read, and the position deletes that apply.
+    """Return the data files whose live rows can be read, their position deletes, and the others.
 
-    Both by normal location. Also return what had to be left as it is, and why.
+    The first two by normal location; the others with the reason.
     """
     applied = position_deletes(state, delete_files)
     doubtful = applied.doubtful
@@ -159,7 +159,7 @@ def _is_worth_it(group: Group, plan: Plan, size: int) -> bool:
 
 
 def group_of(entries: list[ManifestEntry], deletes: Mapping[str, Sequence[DataFile]]) -> Group:
-    """Return a group of these data files, with those of the deletes that are about them."""
+    """Return a group of data files, with the deletes that apply to them."""
     paths = [entry.data_file.file_path for entry in entries]
     return Group(
         files=tuple(entries),

@@ -1,5 +1,6 @@
-"""Commit to a catalog so that in the end it is known whether the commit arrived."""
+"""Commit to a catalog, and find out whether the commit arrived if the response is lost."""
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -26,8 +27,8 @@ _TRIES = 6
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 5.0
 
-# What a catalog answers, or PyIceberg raises, when nothing was committed.
-SURELY_NOT = (
+# Errors after which nothing was committed.
+NOT_COMMITTED = (
     AuthorizationExpiredError,
     BadRequestError,
     CommitFailedException,
@@ -46,70 +47,57 @@ def publish(
     updates: Iterable[TableUpdate],
     arrived: Callable[[TableMetadata], bool],
 ) -> TableMetadata:
-    """Commit, and when the answer is lost find out what became of it.
+    """Commit, and resolve an unknown outcome.
 
-    After an answer that tells nothing (a 5xx, a broken connection) the table is looked at; when
-    the change is not there, the very same commit is sent again. Its requirements let it arrive
-    at most once, so either answer to the second settles the first, too.
+    After a response that leaves the outcome open (5xx, broken connection) the table is loaded
+    again. If it lacks the change, the same commit is repeated: its requirements let it succeed at
+    most once, so the response to the second also settles the first.
 
     Args:
         catalog: where the table is.
         table: as it was when the change was computed.
-        requirements: what must still hold; the table's identity is added.
+        requirements: those of the change; the table's identity is added.
         updates: the change.
-        arrived: says whether metadata has the change in it.
+        arrived: returns whether metadata includes the change.
 
     Returns:
-        Metadata that has the change in it.
+        Metadata that includes the change.
 
     Raises:
-        LostRaceError: another writer was first, and nothing was changed.
-        OutcomeUnknownError: nobody could tell, in several tries; delete nothing.
+        LostRaceError: another writer committed first, and nothing was changed.
+        OutcomeUnknownError: still unknown after several attempts; delete nothing.
     """
     requirements = (AssertTableUUID(uuid=table.metadata.table_uuid), *requirements)
     updates = tuple(updates)
-    doubt: Exception | None = None
+    unknown: Exception | None = None
     for attempt in range(_TRIES):
         if attempt:
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
             time.sleep(random.uniform(0, wait))  # noqa: S311 - only jitter
         try:
             return catalog.commit_table(table, requirements, updates).metadata
-        except SURELY_NOT as error:
-            if doubt is None:
-                if isinstance(error, CommitFailedException):
+        except Exception as error:
+            lost = isinstance(error, CommitFailedException)
+            if not isinstance(error, NOT_COMMITTED):
+                unknown = error
+            elif unknown is None:
+                if lost:
                     raise LostRaceError(str(error), sure=True) from error
                 raise
-            found = _search(catalog, table, arrived)
-            if found is not None:
-                return found
-            if isinstance(error, CommitFailedException):
+            with contextlib.suppress(Exception):  # the next attempt may be answered
+                found = catalog.load_table(table.name()).metadata
+                if found.table_uuid == table.metadata.table_uuid and arrived(found):
+                    return found
+            if lost:
                 raise LostRaceError(str(error), sure=False) from error
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, the commit may be in
-            doubt = error
-            found = _search(catalog, table, arrived)
-            if found is not None:
-                return found
     raise OutcomeUnknownError(
-        f"{spell(table)}: cannot tell whether a commit arrived ({doubt}); no file was deleted,"
-        " what is not referenced goes with the next orphan removal"
-    ) from doubt
-
-
-def _search(
-    catalog: Catalog, table: Table, arrived: Callable[[TableMetadata], bool]
-) -> TableMetadata | None:
-    """Look whether a commit arrived; None when it did not, or when the catalog is silent."""
-    try:
-        metadata = catalog.load_table(table.name()).metadata
-    except Exception:  # noqa: BLE001 - the next try may be answered
-        return None
-    same = metadata.table_uuid == table.metadata.table_uuid
-    return metadata if same and arrived(metadata) else None
+        f"{spell(table)}: cannot tell whether a commit arrived ({unknown}); no file was deleted,"
+        " unreferenced files are removed by the next orphan removal"
+    ) from unknown
 
 
 def discard(io: FileIO, paths: Iterable[str]) -> None:
-    """Delete files that no table ever got; what resists stays, for orphan removal."""
+    """Delete files that were never committed; files that cannot be deleted are left as orphans."""
     for path in paths:
         try:
             io.delete(path)

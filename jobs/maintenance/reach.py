@@ -11,11 +11,10 @@ from pyiceberg.table.snapshots import Snapshot
 from jobs.maintenance.locations import normal
 
 Files = dict[str, tuple[str, int]]
-"""Kind and bytes by normal location; bytes are 0 where no metadata tells."""
-
+"""Kind and size in bytes by normal location; the size is 0 if no metadata has it."""
 
 Read = dict[str, Files]
-"""Live files by manifest, which never changes once it is written."""
+"""Cache of live files by manifest; manifests are immutable."""
 
 
 def of_snapshots(io: FileIO, snapshots: Iterable[Snapshot], read: Read | None = None) -> Files:
@@ -24,7 +23,7 @@ def of_snapshots(io: FileIO, snapshots: Iterable[Snapshot], read: Read | None = 
     Args:
         io: reads them.
         snapshots: of one table.
-        read: manifests that were read before; those read now are added.
+        read: cache of manifests.
     """
     files: Files = {}
     read = {} if read is None else read
@@ -41,7 +40,7 @@ def of_snapshots(io: FileIO, snapshots: Iterable[Snapshot], read: Read | None = 
 
 
 def live(io: FileIO, manifest: ManifestFile) -> Iterator[tuple[str, tuple[str, int]]]:
-    """Return the files that a manifest does not call deleted."""
+    """Yield the live files of a manifest, with kind and size."""
     for entry in manifest.fetch_manifest_entry(io, discard_deleted=True):
         file = entry.data_file
         kind = "data files" if file.content == DataFileContent.DATA else "delete files"
@@ -49,7 +48,7 @@ def live(io: FileIO, manifest: ManifestFile) -> Iterator[tuple[str, tuple[str, i
 
 
 def statistics(metadata: TableMetadata, *, snapshots: set[int] | None = None) -> Files:
-    """Return the statistics files, of some snapshots or of all."""
+    """Return the statistics files of some snapshots, or of all."""
     return {
         normal(file.statistics_path): ("statistics files", file.file_size_in_bytes)
         for file in [*metadata.statistics, *metadata.partition_statistics]
@@ -64,7 +63,7 @@ def metadata_files(table: Table) -> Files:
 
 
 def everything(table: Table, read: Read | None = None) -> Files:
-    """Return every file that a table needs; ``read`` as in ``of_snapshots``."""
+    """Return every file that a table reaches; ``read`` is a cache of manifests."""
     return {
         **of_snapshots(table.io, table.metadata.snapshots, read),
         **statistics(table.metadata),

@@ -1,7 +1,7 @@
 """Results of operations, in files and bytes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tabulate import tabulate
@@ -20,7 +20,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that was left as it was, and why."""
+    """Something that an operation left unchanged, and the reason."""
 
     what: str
     why: str
@@ -30,8 +30,8 @@ class Skipped:
 class Result:
     """What an operation found, left and deleted, by kind of file.
 
-    ``before`` and ``after`` count what belongs to the table (orphan removal: what lies in its
-    folder); ``deleted`` what left the storage, or would have, had it not been a dry run.
+    ``before`` and ``after`` count the table's files (orphan removal: the files in its folder);
+    ``deleted`` the files deleted from storage, or in a dry run those that would be.
     """
 
     operation: str
@@ -44,18 +44,18 @@ class Result:
     notes: tuple[str, ...] = ()
     dry_run: bool = False
     found: tuple[str, ...] = ()
-    """What is wrong with the table and was not repaired."""
+    """Damage that was found and not repaired."""
 
     @property
     def changed(self) -> bool:
-        """Return whether the table or its folder is not what it was."""
+        """Return whether the table or its folder was changed."""
         return not self.dry_run and (
             bool(self.deleted) or bool(self.snapshots) or self.before != self.after
         )
 
 
 def tally(files: Iterable[tuple[str, int]]) -> dict[str, Size]:
-    """Sum files, given as kind and bytes, by kind."""
+    """Return the size of files by kind; each is given as kind and bytes."""
     sizes: dict[str, Size] = {}
     for kind, length in files:
         sizes[kind] = sizes.get(kind, Size()) + Size(1, length)
@@ -63,28 +63,12 @@ def tally(files: Iterable[tuple[str, int]]) -> dict[str, Size]:
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """Return a result as JSON's types."""
-
-    def sizes(counts: Mapping[str, Size]) -> dict[str, dict[str, int]]:
-        return {kind: {"files": size.files, "bytes": size.bytes} for kind, size in counts.items()}
-
-    return {
-        "operation": result.operation,
-        "table": result.table,
-        "dry_run": result.dry_run,
-        "changed": result.changed,
-        "before": sizes(result.before),
-        "after": sizes(result.after),
-        "deleted": sizes(result.deleted),
-        "snapshots": list(result.snapshots),
-        "skipped": [{"what": skip.what, "why": skip.why} for skip in result.skipped],
-        "notes": list(result.notes),
-        "found": list(result.found),
-    }
+    """Return a result as a JSON object, with ``changed``."""
+    return {**asdict(result), "changed": result.changed}
 
 
 def as_table(results: Sequence[Result]) -> str:
-    """Return a line per table and kind of file, then what was left as it was, and why."""
+    """Return a table with a line per table and kind of file, then what was skipped, and why."""
     lines = [
         [
             result.table,
@@ -116,7 +100,7 @@ def as_table(results: Sequence[Result]) -> str:
 
 
 def spell_bytes(count: float) -> str:
-    """Return a number of bytes in the unit that suits it."""
+    """Return a number of bytes with a suitable unit; each is 1024 of the one before."""
     for unit in ("B", "KB", "MB", "GB"):
         if count < 1024:  # noqa: PLR2004 - what the units are made of
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

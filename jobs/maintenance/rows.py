@@ -1,4 +1,4 @@
-"""Rows of data files: read without the deleted ones, put in order, written to new files."""
+"""Rows of data files: read without deleted rows, sorted, written to new files."""
 
 import re
 import uuid
@@ -40,10 +40,10 @@ class Rows:
     delete_files: DeleteFiles
 
     def read(self, schema: Schema) -> Iterator[pa.Table]:
-        """Return the rows in the order of the files, a few at a time.
+        """Yield the rows in batches, in the order of the files.
 
-        PyIceberg's scan does what old files need: columns are matched by field id or name
-        mapping, types promoted, missing columns filled.
+        PyIceberg's scan adapts old files: it matches columns by field id or name mapping, promotes
+        types and fills missing columns.
         """
         arrow = schema_to_pyarrow(schema, include_field_ids=False)
         scan = ArrowScan(self.state.metadata, self.state.table.io, schema, AlwaysTrue())
@@ -52,16 +52,16 @@ class Rows:
             deletes = self.group.deletes.get(path, ())
             gone = {path: [self.delete_files.positions(deletes, normal(path))]} if deletes else {}
             task = FileScanTask(entry.data_file)
-            # The public reader holds whole files; this generator holds a batch.
+            # The public reader loads whole files into memory, this one a batch.
             for batch in scan._record_batches_from_scan_tasks_and_deletes([task], gone):  # noqa: SLF001
                 yield pa.Table.from_batches([batch]).cast(arrow)
 
 
 def sort_order(text: str, schema: Schema) -> SortOrder:
-    """Read ``"station_id, observed_at desc nulls last"``.
+    """Return the sort order of a text such as ``"station_id, observed_at desc nulls last"``.
 
     Raises:
-        RefusedError: a term is no column of the schema, or one of a nested type.
+        RefusedError: a term is empty, is not a column of the schema, or has a nested type.
     """
     fields = []
     for term in text.split(","):
@@ -88,7 +88,7 @@ def sort_order(text: str, schema: Schema) -> SortOrder:
 
 
 def ranks(keys: Iterable[pa.Table], order: SortOrder, schema: Schema) -> pa.Array:
-    """Return each row's place in a sort order, from tables of just the columns to sort by."""
+    """Return each row's rank in a sort order, given tables of the sort columns."""
     table = pa.concat_tables(keys, promote_options="permissive")
     columns, ways = [], []
     for one in order.fields:
@@ -100,13 +100,13 @@ def ranks(keys: Iterable[pa.Table], order: SortOrder, schema: Schema) -> pa.Arra
     names = [str(number) for number in range(len(columns))]
     sorting = list(zip(names, ways, strict=True))
     places = pc.sort_indices(pa.table(columns, names=names), sort_keys=sorting)
-    # Where each row goes is the inverse of where each place's row comes from.
+    # The inverse of the permutation that sorts the rows.
     return pc.sort_indices(places)
 
 
 @dataclass
 class _Open:
-    """A file being written, and the rows that wait for their row group."""
+    """A file being written, and the rows of its next row group."""
 
     partition: Record
     path: str
@@ -122,9 +122,9 @@ class _Open:
 
 
 class Writer:
-    """Writes the rows of a group, in the order given, to one file a partition or a few.
+    """Writes rows in the given order to one or more files per partition.
 
-    ``paths`` has every file that was begun, also after an error.
+    ``paths`` lists every file that was begun, also after an error.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Writer:
         self._open: dict[Hashable, _Open] = {}
 
     def write(self, rows: pa.Table) -> None:
-        """Take rows in the table's schema."""
+        """Write rows in the table's schema."""
         at_once = max(1, self._row_group_bytes * rows.num_rows // max(1, rows.nbytes))
         for start in range(0, rows.num_rows, at_once):
             self._take(rows.slice(start, at_once))
@@ -166,20 +166,21 @@ class Writer:
             file.rows += part.num_rows
             if file.waiting_bytes >= self._row_group_bytes:
                 file.flush()
-                if self._length(file) >= self._file_bytes:
+                stream = file.writer._fos  # noqa: SLF001 - the bytes written so far
+                if stream is not None and stream.tell() >= self._file_bytes:
                     self._end(self._open.pop(key))
         while sum(file.waiting_bytes for file in self._open.values()) > self._memory_bytes:
             max(self._open.values(), key=lambda file: file.waiting_bytes).flush()
 
     def close(self) -> list[DataFile]:
-        """Finish all files; give what a manifest says of them."""
+        """Finish all files and return their manifest entries."""
         while self._open:
             _, file = self._open.popitem()
             self._end(file)
         return self.files
 
     def abandon(self) -> None:
-        """Close what is open, after an error."""
+        """Close the open files after an error."""
         for file in self._open.values():
             if file.writer._fos is not None:  # noqa: SLF001 - it has no way to give up
                 file.writer._fos.close()  # noqa: SLF001
@@ -193,10 +194,6 @@ class Writer:
         output = self._state.table.io.new_output(path)
         properties = self._state.metadata.properties
         return _Open(partition, path, ParquetFormatWriter(output, self._schema, properties))
-
-    def _length(self, file: _Open) -> int:
-        stream = file.writer._fos  # noqa: SLF001 - what was written so far
-        return int(stream.tell()) if stream is not None else 0
 
     def _end(self, file: _Open) -> None:
         file.flush()

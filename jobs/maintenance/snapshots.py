@@ -1,13 +1,13 @@
-"""Write a snapshot of operation replace: other files, the same rows.
+"""Write snapshots of operation replace: other files, the same rows.
 
-PyIceberg's own producer of snapshots knows append, overwrite and delete; a replace tells readers
-of changes, and other writers' conflict checks, that no row came or went.
+PyIceberg can produce append, overwrite and delete. A replace shows readers of changes, and the
+conflict checks of other writers, that no row was added or removed.
 """
 
 import itertools
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,10 +41,10 @@ from jobs.maintenance.state import Reader, State, is_deletes, schema_of
 
 
 class _DeleteManifestWriter(ManifestWriterV2):
-    """Writes a manifest of delete files, which PyIceberg itself never does."""
+    """Writes a manifest of delete files, for which PyIceberg has no writer."""
 
     def content(self) -> ManifestContent:
-        """Say what the manifest lists."""
+        """Return the content type."""
         return ManifestContent.DELETES
 
     @property
@@ -54,7 +54,7 @@ class _DeleteManifestWriter(ManifestWriterV2):
 
 @dataclass
 class Draft:
-    """A snapshot in the making; ``written`` are the metadata files it wrote."""
+    """A snapshot being built; ``written`` lists its metadata files."""
 
     state: State
     snapshot_id: int = 0
@@ -66,9 +66,21 @@ class Draft:
         self.snapshot_id = self.state.metadata.new_snapshot_id()
 
     def manifest(
-        self, spec_id: int, put: Callable[[ManifestWriter], None], *, deletes: bool = False
+        self,
+        spec_id: int,
+        entries: Iterable[ManifestEntry],
+        put: Callable[[ManifestWriter, ManifestEntry], ManifestWriter],
+        *,
+        deletes: bool = False,
     ) -> ManifestFile:
-        """Write a manifest."""
+        """Write a manifest.
+
+        Args:
+            spec_id: partition spec of the files.
+            entries: the files.
+            put: ``ManifestWriter.add``, ``existing`` or ``delete``, for their status.
+            deletes: whether they are delete files.
+        """
         metadata = self.state.metadata
         spec = metadata.specs()[spec_id]
         output = self.state.table.io.new_output(
@@ -86,55 +98,29 @@ class Draft:
             if deletes
             else write_manifest(metadata.format_version, *arguments)
         ) as writer:
-            put(writer)
+            for entry in entries:
+                put(writer, entry)
         return writer.to_manifest_file()
 
-    def existing(
-        self, spec_id: int, entries: Sequence[ManifestEntry], *, deletes: bool
-    ) -> ManifestFile:
-        """Write a manifest of files that were there before."""
-
-        def put(writer: ManifestWriter) -> None:
-            for entry in entries:
-                writer.existing(entry)
-
-        return self.manifest(spec_id, put, deletes=deletes)
-
-    def removed(
-        self, spec_id: int, entries: Sequence[ManifestEntry], *, deletes: bool
-    ) -> ManifestFile:
-        """Write a manifest of files that this snapshot removes."""
-
-        def put(writer: ManifestWriter) -> None:
-            for entry in entries:
-                writer.delete(entry)
-
-        return self.manifest(spec_id, put, deletes=deletes)
-
     def added(self, files: Iterable[DataFile]) -> list[ManifestFile]:
-        """Write manifests of new data files, one a partition spec."""
-        manifests = []
-        by_spec = itertools.groupby(sorted(files, key=lambda f: f.spec_id), lambda f: f.spec_id)
-        for spec_id, group in by_spec:
-            of_spec = list(group)
-
-            def put(writer: ManifestWriter, of_spec: list[DataFile] = of_spec) -> None:
-                for file in of_spec:
-                    writer.add(
-                        ManifestEntry.from_args(
-                            status=ManifestEntryStatus.ADDED,
-                            snapshot_id=self.snapshot_id,
-                            sequence_number=None,
-                            file_sequence_number=None,
-                            data_file=file,
-                        )
-                    )
-
-            manifests.append(self.manifest(spec_id, put))
-        return manifests
+        """Write manifests of new data files, one per partition spec."""
+        by_spec: dict[int, list[ManifestEntry]] = defaultdict(list)
+        for file in files:
+            entry = ManifestEntry.from_args(
+                status=ManifestEntryStatus.ADDED,
+                snapshot_id=self.snapshot_id,
+                sequence_number=None,
+                file_sequence_number=None,
+                data_file=file,
+            )
+            by_spec[file.spec_id].append(entry)
+        return [
+            self.manifest(spec_id, entries, ManifestWriter.add)
+            for spec_id, entries in sorted(by_spec.items())
+        ]
 
     def snapshot(self, manifests: list[ManifestFile], summary: Summary) -> Snapshot:
-        """Write the manifest list."""
+        """Write the manifest list and return the snapshot."""
         metadata = self.state.metadata
         parent = self.state.snapshot.snapshot_id if self.state.snapshot else None
         place = self._place(f"snap-{self.snapshot_id}-0-{self.commit_id}.avro")
@@ -176,7 +162,7 @@ def summarize(
     removed: Iterable[DataFile] = (),
     properties: Mapping[str, str] | None = None,
 ) -> Summary:
-    """Count what a replace adds and removes, and the table's totals after it."""
+    """Return a summary with the files that a replace adds and removes, and the new totals."""
     metrics = UpdateMetrics()
     for file in added:
         metrics.add_file(file)
@@ -192,11 +178,11 @@ def summarize(
 
 
 def commit(catalog: Catalog, draft: Draft, snapshot: Snapshot) -> None:
-    """Make a snapshot the head of its branch, if the head is still the one it was drafted on.
+    """Make a snapshot the head of its branch, if the head has not moved since the draft was begun.
 
     Raises:
-        LostRaceError: another writer committed first; the draft's files are gone if that is sure.
-        OutcomeUnknownError: nobody could tell; the draft's files stay.
+        LostRaceError: another writer committed first; the draft's files are deleted if ``sure``.
+        OutcomeUnknownError: the commit may have arrived; the draft's files are kept.
     """
     state = draft.state
     ref = state.metadata.refs.get(state.branch)
@@ -232,24 +218,25 @@ def commit(catalog: Catalog, draft: Draft, snapshot: Snapshot) -> None:
 def kept(
     draft: Draft, reader: Reader, removed: set[str]
 ) -> tuple[list[ManifestFile], list[ManifestEntry]]:
-    """Return manifests of what the head holds but for some files, and the entries of these files.
+    """Return the head's manifests without some files, and the entries of these files.
 
-    Manifests that list no live file any more are left out.
+    Manifests without a live file are left out.
     """
     manifests: list[ManifestFile] = []
     gone: dict[tuple[int, bool], list[ManifestEntry]] = defaultdict(list)
-    for manifest in draft.state.manifests:
-        spec_id, deletes = manifest.partition_spec_id, is_deletes(manifest)
-        live = reader.live(draft.state.table.io, manifest)
+    for old in draft.state.manifests:
+        spec_id, deletes = old.partition_spec_id, is_deletes(old)
+        live = reader.live(draft.state.table.io, old)
         staying = [e for e in live if normal(e.data_file.file_path) not in removed]
         if len(staying) == len(live):
-            manifests += [manifest] if live else []
+            manifests += [old] if live else []
             continue
         gone[spec_id, deletes] += [e for e in live if normal(e.data_file.file_path) in removed]
         if staying:
-            manifests.append(draft.existing(spec_id, staying, deletes=deletes))
+            manifest = draft.manifest(spec_id, staying, ManifestWriter.existing, deletes=deletes)
+            manifests.append(manifest)
     manifests += [
-        draft.removed(spec_id, entries, deletes=deletes)
+        draft.manifest(spec_id, entries, ManifestWriter.delete, deletes=deletes)
         for (spec_id, deletes), entries in gone.items()
     ]
     return manifests, list(itertools.chain.from_iterable(gone.values()))

@@ -1,4 +1,4 @@
-"""What a branch of a table holds at one moment."""
+"""The state of a branch: its manifests and live files."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ MAX_WRITABLE_VERSION = 2
 
 
 class Reader:
-    """Reads manifests, each once: a manifest that was written never changes."""
+    """Reads each manifest once, because manifests are immutable."""
 
     def __init__(self) -> None:
         self._entries: dict[str, list[ManifestEntry]] = {}
 
     def live(self, io: FileIO, manifest: ManifestFile) -> list[ManifestEntry]:
-        """Return the entries of the files that a manifest does not call deleted."""
+        """Return the entries of a manifest's live files."""
         path = manifest.manifest_path
         if path not in self._entries:
             self._entries[path] = manifest.fetch_manifest_entry(io, discard_deleted=True)
@@ -52,21 +52,18 @@ class State:
         return self.table.metadata
 
     def sizes(self) -> dict[str, Size]:
-        """Count the live files."""
-        return {
-            "data files": size(entry for entry in self.data.values()),
-            "delete files": size(entry for entry in self.deletes.values()),
-        }
+        """Return the sizes of the live files by kind."""
+        return {"data files": size(self.data.values()), "delete files": size(self.deletes.values())}
 
 
 def size(entries: Iterable[ManifestEntry]) -> Size:
-    """Sum entries' files."""
+    """Return the number and bytes of entries' files."""
     lengths = [entry.data_file.file_size_in_bytes for entry in entries]
     return Size(len(lengths), sum(lengths))
 
 
 def look(catalog: Catalog, name: Name, branch: str, reader: Reader) -> State:
-    """Load a table afresh and read what a branch of it holds.
+    """Load a table and return the state of a branch.
 
     Raises:
         NoSuchTableError: there is no such table.
@@ -101,7 +98,7 @@ def head(table: Table, branch: str) -> Snapshot | None:
 
 
 def unwritable(table: Table) -> str | None:
-    """Return why PyIceberg cannot write this table's manifests without loss, or None if it can."""
+    """Return why PyIceberg cannot write this table's manifests without loss; None if it can."""
     version = table.metadata.format_version
     if version > MAX_WRITABLE_VERSION:
         return (
@@ -112,12 +109,12 @@ def unwritable(table: Table) -> str | None:
 
 
 def spell(table: Table) -> str:
-    """Write a table's name as the commands read it."""
+    """Return a table's name as text for the commands."""
     return spell_name(table.name())
 
 
 def schema_of(metadata: TableMetadata, spec: PartitionSpec) -> Schema:
-    """Find the newest schema that has every source column of a spec, one since dropped included."""
+    """Return the newest schema with all source columns of a spec, some of which may be dropped."""
     sources = {field.source_id for field in spec.fields}
     newest_first: Iterator[Schema] = iter(
         [metadata.schema(), *sorted(metadata.schemas, key=lambda s: -s.schema_id)]

@@ -40,7 +40,7 @@ def main(unit: str | None, *, test: bool) -> None:
 
 
 def of_unit(unit: str) -> Failure:
-    """Describe a unit's failure: systemd's word, which it hands over, and the log's last lines."""
+    """Return a unit's failure, with systemd's result and the last lines of the log."""
     invocation = os.environ.get("MONITOR_INVOCATION_ID", "")
     codes = [os.environ.get(f"MONITOR_{name}", "") for name in ("EXIT_CODE", "EXIT_STATUS")]
     result = os.environ.get("MONITOR_SERVICE_RESULT", "")

@@ -50,9 +50,9 @@ def channels(settings: notify) -> dict[str, Channel]:
 
 
 def send(failure: Failure, settings: notify) -> dict[str, str]:
-    """Notify all channels at once; return what went wrong, by channel.
+    """Notify all channels concurrently; return errors by channel.
 
-    It returns within ``timeout`` seconds, whatever the other ends do.
+    It takes little more than ``timeout`` seconds at most.
     """
     outcomes: dict[str, str] = {}
 
@@ -77,10 +77,10 @@ def send(failure: Failure, settings: notify) -> dict[str, str]:
 
 
 def post(failure: Failure, settings: notify) -> None:
-    """POST the text as JSON.
+    """Post the text as JSON to the webhook.
 
     Raises:
-        requests.RequestException: the URL cannot be reached, or answers with an error.
+        requests.RequestException: the URL cannot be reached, or returns an error.
     """
     # Slack reads &, < and > as its own: https://docs.slack.dev/messaging/formatting-message-text
     text = failure.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -93,7 +93,7 @@ def run(failure: Failure, settings: notify) -> None:
 
     Raises:
         OSError: it cannot be run.
-        subprocess.SubprocessError: it fails, or takes too long, and is killed.
+        subprocess.SubprocessError: it fails, or exceeds ``timeout`` and is killed.
     """
     with subprocess.Popen(  # noqa: S603 - the settings name it
         shlex.split(settings.command),
@@ -112,11 +112,11 @@ def run(failure: Failure, settings: notify) -> None:
 
 
 def mail(failure: Failure, settings: notify) -> None:
-    """Mail the text, through the server of [smtp], from the sender of [email].
+    """Send the text by e-mail, with the settings of [smtp] and [email].
 
     Raises:
-        OSError: the server cannot be reached, or not be trusted.
-        smtplib.SMTPException: it does not take the message.
+        OSError: the server cannot be reached, or its certificate is not trusted.
+        smtplib.SMTPException: the server rejects the message.
     """
     message = EmailMessage()
     message["Subject"] = failure.subject
@@ -136,7 +136,7 @@ def mail(failure: Failure, settings: notify) -> None:
 
 
 def _without_secret(words: str, settings: notify) -> str:
-    """Remove the webhook's URL, which is a secret, and its path."""
+    """Return words without the webhook's URL and path, which are secret."""
     url = settings.slack_webhook
     if url:
         address = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Luigi's events: a failure is sent once a task and run, when the task is given up."""
+"""Luigi's events: one notification per task and run, once the task is not retried any more."""
 
 import atexit
 import logging
@@ -20,7 +20,7 @@ MESSAGES = 5
 
 
 def listen() -> None:
-    """Send the failures of this process's tasks from now on."""
+    """Send notifications of failures of this process's tasks from now on."""
     ledger = Ledger()
     on = luigi.Task.event_handler
 
@@ -101,7 +101,7 @@ def _send(failure: Failure, settings: notify) -> None:
 
 
 def _quietly(send_: Callable[[], None]) -> None:
-    """Go on whatever happens: a message is no reason for a run to fail."""
+    """Log any error: a failed notification must not fail the run."""
     try:
         send_()
     except Exception:

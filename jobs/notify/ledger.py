@@ -1,7 +1,7 @@
 """Failures and notifications of one run, over all of its processes.
 
-Luigi runs tasks in processes that it forks, one for each try, and forgets with them what they
-knew. They share a file without a name, which each line is added to whole.
+Luigi forks a process for each attempt of a task, so its state is lost with it. The processes share
+an anonymous file, to which lines are appended atomically.
 """
 
 import fcntl
@@ -24,11 +24,11 @@ class Ledger:
 
     @property
     def is_mine(self) -> bool:
-        """Whether this process is the one that began it."""
+        """Whether this process created it."""
         return os.getpid() == self._owner
 
     def failed(self, task_id: str, failure: Failure) -> int:
-        """Note a failure; return how many there were of the task since it last succeeded."""
+        """Record a failure; return the number of failures since the task last succeeded."""
         self._add(task_id, "failed", **asdict(failure))
         count = 0
         for line in self._lines():
@@ -37,11 +37,11 @@ class Ledger:
         return count
 
     def done(self, task_id: str) -> None:
-        """Note that a task succeeded after all."""
+        """Record that a task succeeded."""
         self._add(task_id, "done")
 
     def notified(self, task_id: str) -> None:
-        """Note that a task's failure was sent."""
+        """Record that a task's failure was sent."""
         self._add(task_id, "notified")
 
     def was_notified(self, task_id: str) -> bool:
@@ -51,7 +51,7 @@ class Ledger:
         )
 
     def messages(self) -> int:
-        """Count the tasks whose failure was sent."""
+        """Return the number of tasks whose failure was sent."""
         return sum(line["word"] == "notified" for line in self._lines())
 
     def pending(self) -> dict[str, Failure]:

@@ -52,7 +52,7 @@ class Failure:
 
 
 def quoted_correlation(error: str) -> str:
-    """Find the id to quote to the weather service in an error's text; "" if there is none."""
+    """Return the weather service's correlation id from an error's text, or ""."""
     found = _CORRELATION.search(error)
     return found[1] if found else ""
 

@@ -1,4 +1,4 @@
-"""A cache of raw responses, with which an unchanged list costs a 304."""
+"""A cache of raw responses, each of which is revalidated with a conditional request."""
 
 import logging
 import sqlite3
@@ -12,16 +12,15 @@ from hishel.requests import CacheAdapter
 log = logging.getLogger("jobs.nws")
 
 MAX_BYTES = 256 * 2**20
-# A response is requested whole again after a day: a Last-Modified that is stale hides a change no
-# longer than that.
+# Seconds after which a response is requested whole, in case the service's Last-Modified is stale.
 MAX_AGE = 86_400.0
 
 
 class CachingAdapter(CacheAdapter):
-    """Keeps responses in a database, which threads and processes may share, and revalidates each.
+    """Keeps responses in a database that threads and processes may share, and revalidates each.
 
-    An entry is one URL, whatever else a request for it says. Over `max_bytes` the entries unused
-    for the longest time go. A database that is damaged is replaced.
+    Entries are keyed by URL alone. Above `max_bytes` the least recently used entries are evicted.
+    A damaged database is replaced.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -42,21 +41,21 @@ class CachingAdapter(CacheAdapter):
         super().__init__(storage=storage, rfc=CacheOptions(shared=False))
 
     def send(self, request: requests.PreparedRequest, *rest: Any, **options: Any) -> Any:
-        """Answer a request from the cache, once the service has said that nothing changed."""
+        """Send a conditional request, and return the cached response if it is unchanged."""
         request.headers["Cache-Control"] = "no-cache"
         request.headers["X-Hishel-Key"] = str(request.url)
         return super().send(request, *rest, **options)
 
     def add_headers(self, request: requests.PreparedRequest, **_: Any) -> None:
-        """Keep what is meant for this cache from the service."""
+        """Remove the header that addresses this cache."""
         request.headers.pop("Cache-Control", None)
 
     def forget(self, url: str) -> None:
-        """Remove a response, which turned out not to be what it should be."""
+        """Remove a response that turned out to be invalid."""
         for entry in self.storage.get_entries(url):
             self.storage.remove_entry(entry.id)
 
 
 def was_revalidated(response: requests.Response) -> bool:
-    """Return whether the body is the cached one, which the service called unchanged."""
+    """Return whether a response is the cached one, confirmed as unchanged."""
     return response.headers.get("X-Hishel-From-Cache") == "true"

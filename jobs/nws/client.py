@@ -3,80 +3,19 @@
 Source: the service's OpenAPI document, https://api.weather.gov/openapi.json.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
 from urllib.parse import quote
 
-from jobs.nws.errors import (
-    BadRequest,
-    NotFound,
-    Refused,
-    Throttled,
-    Unavailable,
-    Unreachable,
-    Unreadable,
-    WeatherError,
-)
 from jobs.nws.pages import Feature, identity, pages, pages_around
 from jobs.nws.service import Service
 from jobs.parse.records import observation_time
 
-__all__ = [
-    "BadRequest",
-    "NotFound",
-    "Refused",
-    "Throttled",
-    "Unavailable",
-    "Unreachable",
-    "Unreadable",
-    "WeatherClient",
-    "WeatherError",
-]
-
-log = logging.getLogger("jobs.nws")
-
 IDS_PER_REQUEST = 100  # keeps the URL under a kilobyte
 
 
-class WeatherClient:
-    """A client of the weather service that limits its rate and retries what is transient.
-
-    One client may be shared by threads; its rate limit counts them all. Use it as a context
-    manager, or call `close`. Transient failures (no response, cut responses, 429, the CDN's 403
-    page, 5xx) are retried up to `max_attempts` times and `max_wait` seconds of waiting.
-
-    Args:
-        base_url: of the service.
-        options: those of `Service`.
-
-    Raises:
-        ValueError: a base URL that is not http(s), an empty or unprintable User-Agent.
-    """
-
-    def __init__(self, base_url: str, **options: Any) -> None:
-        self._service = Service(base_url, **options)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._service.close()
-
-    def batch(self, label: str) -> AbstractContextManager[None]:
-        """Log the requests made inside, in one line at INFO.
-
-        The line has their number, how many were answered "not modified", retried or given up,
-        bytes, seconds, and the last correlation id, by which the service's operators find a
-        request. Every retry and every failure is logged with its own.
-        """
-        return self._service.batch(label)
+class WeatherClient(Service):
+    """The lists of the weather service: stations, observations and alerts, as received."""
 
     def stations(self, *, states: Sequence[str] = (), ids: Sequence[str] = ()) -> Iterator[Feature]:
         """Return the stations of the states, or with these ids, each once, as received.
@@ -94,7 +33,7 @@ class WeatherClient:
                 params["state"] = ",".join(states)
             if ids:
                 params["id"] = ",".join(ids[start : start + IDS_PER_REQUEST])
-            for page in pages_around(self._service, "stations", params):
+            for page in pages_around(self, "stations", params):
                 yield from _new(page, seen)
 
     def observations(self, station_id: str, start: datetime, end: datetime) -> list[Feature]:
@@ -111,7 +50,7 @@ class WeatherClient:
         params = _span(start, end)
         found: list[Feature] = []
         path = f"stations/{quote(station_id, safe='')}/observations"
-        for page in pages(self._service, path, params, ends_short=True):
+        for page in pages(self, path, params, ends_short=True):
             times = [observation_time(one) if isinstance(one, dict) else None for one in page]
             found.extend(
                 feature
@@ -145,7 +84,7 @@ class WeatherClient:
         if areas:
             params["area"] = areas
         seen: set[str] = set()
-        return [one for page in pages(self._service, "alerts", params) for one in _new(page, seen)]
+        return [one for page in pages(self, "alerts", params) for one in _new(page, seen)]
 
 
 def _new(page: list[Feature], seen: set[str]) -> Iterator[Feature]:

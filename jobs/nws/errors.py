@@ -1,4 +1,4 @@
-"""Errors of requests to the weather service, and whether a retry can help."""
+"""Errors of requests to the weather service, with whether to retry them."""
 
 from typing import ClassVar
 
@@ -6,8 +6,8 @@ from typing import ClassVar
 class WeatherError(Exception):
     """A request to the weather service failed.
 
-    Carries the `url`, the HTTP `status` (None when no answer came), the service's
-    `correlation_id` to quote in a report, and `retry_after` in seconds where it was given.
+    It has the `url`, the HTTP `status` (None without a response), the service's `correlation_id`,
+    and `retry_after` in seconds if the response had one.
     """
 
     transient: ClassVar[bool] = False
@@ -40,29 +40,29 @@ class NotFound(WeatherError):  # noqa: N818
 
 
 class Refused(WeatherError):  # noqa: N818
-    """Another 4xx, or an answer we must not follow."""
+    """Another 4xx, or a link to another origin."""
 
 
 class Unreachable(WeatherError):  # noqa: N818
-    """No complete answer came: refused, timed out, or cut short."""
+    """No complete response: connection refused, timeout, or body cut short."""
 
     transient = True
 
 
 class Unreadable(WeatherError):  # noqa: N818
-    """A success whose body is not the GeoJSON it should be."""
+    """200 whose body is not a GeoJSON feature collection."""
 
     transient = True
 
 
 class Unavailable(WeatherError):  # noqa: N818
-    """5xx: the service, or something behind it, failed; mostly for a moment."""
+    """5xx: the service, or something behind it, failed."""
 
     transient = True
 
 
 class Throttled(WeatherError):  # noqa: N818
-    """429, 503, 504, or the CDN's 403 page: slow down; or the User-Agent is blocked."""
+    """429, 503, 504, or the CDN's 403 page: too many requests, or a blocked User-Agent."""
 
     transient = True
     throttled = True

@@ -1,9 +1,10 @@
-"""Lists of the service: pages up to the end, and around a page that it fails on."""
+"""Pagination of the service's lists, also around records that it fails on."""
 
 import base64
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -29,28 +30,28 @@ def identity(feature: Any) -> str:
 def pages(
     service: Service, path: str, params: Mapping[str, str], *, ends_short: bool = False
 ) -> Iterator[list[Feature]]:
-    """Follow `pagination.next` until nothing new comes: the service offers it for ever.
+    """Yield pages, following `pagination.next` until a page has no new record.
 
-    With `ends_short` a first page that is not even half full is the only one. That halves the
-    requests of an hour's reading, where every list is a handful of records.
+    The service always offers a next page. With `ends_short` a first page that is less than half
+    full is taken to be the only one, which halves the requests for short lists.
 
     Raises:
-        Refused: a list without end, or one that goes on elsewhere.
+        Refused: the list does not end, or continues on another origin.
         WeatherError: the service failed, for good or too often.
     """
     for number, page in enumerate(_walk(service, service.url(path, _sized(params)), set())):
         yield page
-        # Only the first request says how long a page may be: the next links forget it.
+        # Only the first page has the requested limit: the next links leave it out.
         if ends_short and number == 0 and len(page) < PAGE_SIZE // 2:
             return
 
 
 def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iterator[list[Feature]]:
-    """Return a list's pages, leaving out the records that make the service fail (500).
+    """Yield a list's pages, leaving out the records that make the service fail (500).
 
-    One station with an impossible geometry breaks every page it is on. Such a page is read in
-    halves down to the record, which is left out, with a warning that names its place, as long as
-    the rest can be read and records can still be requested by their id.
+    One station with an invalid geometry breaks every page it is on. Such a page is bisected down to
+    the record, which is left out with a warning that names its offset, provided that the rest can
+    be read and records can still be requested by their id.
 
     Raises:
         WeatherError: as of `pages`; or too many records would be left out.
@@ -66,7 +67,7 @@ def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iter
             offset = _offset(error.url)
             if error.status != HTTPStatus.INTERNAL_SERVER_ERROR or offset is None:
                 raise
-            found = _Block(service, path, params, error, seen).read(offset)
+            found = _BrokenPage(service, path, params, error, seen).read(offset)
             fresh = {identity(feature) for feature in found} - seen
             if not fresh:
                 return
@@ -76,7 +77,7 @@ def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iter
 
 
 def cursor(offset: int) -> str:
-    """Write the cursor of a list whose pages are cut by number, as the service does."""
+    """Return the service's cursor for an offset."""
     return base64.b64encode(json.dumps({"s": offset}, separators=(",", ":")).encode()).decode()
 
 
@@ -102,7 +103,7 @@ def _walk(service: Service, url: str | None, seen: set[str]) -> Iterator[list[Fe
 
 
 def _offset(url: str) -> int | None:
-    """Read at which place of its list a page begins; None if its cursor is not of that kind."""
+    """Return the offset at which a page begins, or None if its cursor holds none."""
     found = parse_qs(urlsplit(url).query).get("cursor")
     if not found:
         return 0
@@ -113,45 +114,38 @@ def _offset(url: str) -> int | None:
     return offset if isinstance(offset, int) else None
 
 
-class _Block:
-    """The records of one page the service cannot make."""
+@dataclass
+class _BrokenPage:
+    """A page that the service fails to produce, read in parts."""
 
-    def __init__(
-        self,
-        service: Service,
-        path: str,
-        params: Mapping[str, str],
-        error: Unavailable,
-        seen: set[str],
-    ) -> None:
-        self._service = service
-        self._path = path
-        self._params = dict(params)
-        self._error = error
-        self._seen = seen
-        self._left_out: list[int] = []
+    service: Service
+    path: str
+    params: Mapping[str, str]
+    error: Unavailable
+    seen: set[str]
+    left_out: list[int] = field(default_factory=list)
 
     def read(self, offset: int) -> list[Feature]:
-        """Read what can be read of the page at this place of the list."""
-        # Two records in a row that fail are no bad record but a service that is down.
+        """Return the records of the page at an offset that can be read."""
+        # Two failures in a row: the service is down, not the record invalid.
         if self._part(offset, 1) is None and self._part(offset + 1, 1) is None:
-            raise self._error
-        self._left_out.clear()
+            raise self.error
+        self.left_out.clear()
         found = self._halves(offset, PAGE_SIZE)
-        if self._left_out:
-            known = {identity(one) for one in found} | self._seen
+        if self.left_out:
+            known = {identity(one) for one in found} | self.seen
             if not known:
-                raise self._error
+                raise self.error
             one = min(known).rpartition("/")[2]
-            self._service.get(self._service.url(self._path, {"id": one, "limit": "1"}), hasty=True)
+            self.service.get(self.service.url(self.path, {"id": one, "limit": "1"}), hasty=True)
             log.warning(
                 "left out %d record(s) of %s %s, at place(s) %s of the list: the service fails on"
                 " them (%s); what is missing can still be requested by its id",
-                len(self._left_out),
-                self._path,
-                " ".join(f"{name}={value}" for name, value in self._params.items()),
-                ", ".join(str(place) for place in self._left_out),
-                self._error,
+                len(self.left_out),
+                self.path,
+                " ".join(f"{name}={value}" for name, value in self.params.items()),
+                ", ".join(str(place) for place in self.left_out),
+                self.error,
             )
         return found
 
@@ -167,17 +161,17 @@ class _Block:
     def _part(self, offset: int, size: int) -> list[Feature] | None:
         page = {"limit": str(size), "cursor": cursor(offset)}
         try:
-            features: list[Feature] = self._service.get(
-                self._service.url(self._path, {**self._params, **page}), hasty=True
+            features: list[Feature] = self.service.get(
+                self.service.url(self.path, {**self.params, **page}), hasty=True
             )["features"]
-        except BadRequest as error:  # it does not write its cursors like that
-            raise self._error from error
+        except BadRequest as error:  # the cursor is not one of the service's
+            raise self.error from error
         except Unavailable as error:
             if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             if size == 1:
-                self._left_out.append(offset)
-                if len(self._left_out) > MAX_LEFT_OUT:
-                    raise self._error from error
+                self.left_out.append(offset)
+                if len(self.left_out) > MAX_LEFT_OUT:
+                    raise self.error from error
             return None
         return features

@@ -13,18 +13,17 @@ from jobs.nws.retry import Sleep
 
 log = logging.getLogger("jobs.nws")
 _STATE = struct.Struct("<d")
-# Turns further ahead than this (seconds) are none: the file is damaged, or from before a reboot.
+# Seconds; a time further ahead is of a damaged file, or from before a reboot.
 _LONGEST_QUEUE = 3600.0
 
 
 class RateLimit:
-    """A token bucket: a second's worth of requests at once, then `per_second` of them.
+    """A token bucket: one second's worth of requests at once, then `per_second` of them.
 
-    Threads share it, and with `file` all processes of the machine that name the same file. Turns
-    are given in the order of the calls and waited for outside the lock. The file holds one
-    number, the monotonic time at which the bucket is full again: a process that dies takes
-    nothing with it but its turn, and the wall clock may jump. A file that cannot be used is
-    warned about, and the limit is then the process's own.
+    It is shared by threads and, with `file`, by all processes of the machine that use the same
+    file. The file holds one number, the monotonic time at which the bucket is full again: a process
+    that dies loses its own turn only, and the wall clock may jump. If the file cannot be used, a
+    warning is logged and the limit is the process's own.
 
     Raises:
         ValueError: a rate that is not above 0.
@@ -49,7 +48,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def take(self) -> float:
-        """Take one token, waiting until it is there; return how long that took, in seconds."""
+        """Take one token, waiting until it is there; return the wait in seconds."""
         delay = None
         if self._file:
             try:

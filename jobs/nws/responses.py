@@ -1,4 +1,4 @@
-"""Responses of the weather service: a page of features, or an error."""
+"""Responses of the weather service, read as a feature collection or an error."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _THROTTLES = frozenset({429, 503, 504})
 
 
 def failure(url: str, response: requests.Response) -> WeatherError:
-    """Return the error of a response other than 200: slow down, retry, or give up."""
+    """Return the error that stands for a response other than 200."""
     status = response.status_code
     html = "html" in response.headers.get("Content-Type", "").lower()
     kind: type[WeatherError]
@@ -49,12 +49,9 @@ def _detail(response: requests.Response, *, html: bool) -> str:
         quoted = f" (its reference {found[1]})" if found else ""
         return f"a web page of the CDN: too many requests, or a User-Agent it blocks{quoted}"
     problem = _problem(response)
-    parts = [
-        str(problem.get("detail") or problem.get("title") or response.reason or "no reason given")
-    ]
-    if problem.get("parameterErrors"):
-        parts.append(json.dumps(problem["parameterErrors"]))
-    return " ".join(parts)
+    words = problem.get("detail") or problem.get("title") or response.reason or "no reason given"
+    wrong = problem.get("parameterErrors")
+    return f"{words} {json.dumps(wrong)}" if wrong else str(words)
 
 
 def _problem(response: requests.Response) -> dict[str, Any]:
@@ -66,7 +63,7 @@ def _problem(response: requests.Response) -> dict[str, Any]:
 
 
 def correlation_id(response: requests.Response) -> str | None:
-    """Return the id that names this request in the service's own logs."""
+    """Return the id of the request in the service's own logs."""
     header = response.headers.get("X-Correlation-Id") or response.headers.get("X-Request-Id")
     if header or response.ok:
         return header
@@ -75,24 +72,19 @@ def correlation_id(response: requests.Response) -> str | None:
 
 
 def collection(url: str, response: requests.Response) -> dict[str, Any]:
-    """Read a feature collection: an object whose `features` is a list.
+    """Return the body of a response, which must be an object whose `features` is a list.
 
     Raises:
-        Unreadable: the body is something else.
+        Unreadable: the body is anything else.
     """
-    status, id_ = response.status_code, correlation_id(response)
     try:
         body = json.loads(response.content)
     except ValueError as error:
-        raise Unreadable(
-            f"the body is not JSON: {error}", url=url, status=status, correlation_id=id_
-        ) from error
-    # A failed upstream can come as a success whose features are null.
-    if not isinstance(body, dict) or not isinstance(body.get("features"), list):
-        raise Unreadable(
-            "the body has no list of features",
-            url=url,
-            status=status,
-            correlation_id=id_,
-        )
-    return body
+        problem = f"the body is not JSON: {error}"
+    else:
+        # After a failure behind the service a success may have null for its features.
+        if isinstance(body, dict) and isinstance(body.get("features"), list):
+            return body
+        problem = "the body has no list of features"
+    id_ = correlation_id(response)
+    raise Unreadable(problem, url=url, status=response.status_code, correlation_id=id_)

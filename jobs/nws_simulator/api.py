@@ -196,9 +196,9 @@ def _collection(features: list[Feature]) -> dict[str, Any]:
 
 
 def _unchanged(req: falcon.Request, resp: falcon.Response, changed: datetime | None) -> bool:
-    """Set Last-Modified, and answer 304 to a client that has that version already.
+    """Set Last-Modified; return whether the response is a 304.
 
-    A spoiled response must not be cached, so it gets none.
+    Spoiled responses have no Last-Modified, because they must not be cached.
     """
     faults = req.context.faults
     if "stale-modified" in faults:

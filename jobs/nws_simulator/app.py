@@ -36,19 +36,19 @@ def make_app(
     now: Clock | None = None,
     late: float = 0.0,
 ) -> falcon.App[Any, Any]:
-    """Make the simulator as a WSGI app.
+    """Return the simulator as a WSGI app.
 
     Args:
         source: what it serves, see `airports` and `recordings`.
-        faults: which requests go wrong; none without it. A request can also ask for faults by
-            itself, with the header `X-Simulator-Faults: throttle`.
+        faults: which requests fail; none by default. A request can also select faults with the
+            header `X-Simulator-Faults: throttle`.
         hang: how long the fault "timeout" holds an answer back, seconds.
-        now: a clock; what is of a later time is still to come. Without it the present is the
-            time, and all of a series under past dates is there.
+        now: a clock; later observations do not exist yet. By default it is the present, and series
+            with past dates are complete.
         late: share of the observations that come late, and of those corrected later; see `Late`.
 
     Raises:
-        ValueError: a senseless share.
+        ValueError: `late` is out of range.
     """
     chosen = faults or Faults()
     app: falcon.App[Any, Any] = falcon.App(middleware=[Gate(chosen, hang)])
@@ -73,7 +73,7 @@ class Gate:
         self._hang = hang
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Choose the request's faults, and answer in the API's stead where one says so."""
+        """Choose the request's faults, and respond to those that replace the API's response."""
         correlation_id = uuid.uuid4().hex
         for header in ("X-Correlation-Id", "X-Request-Id"):
             resp.set_header(header, correlation_id)
@@ -106,7 +106,7 @@ class Gate:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, _: object, __: object
     ) -> None:
-        """Cut the answer short where a fault says so, and log the request."""
+        """Truncate the response if that is its fault, and log the request."""
         faults: frozenset[str] = getattr(req.context, "faults", frozenset())
         if "truncate" in faults:
             body = resp.render_body() or b""

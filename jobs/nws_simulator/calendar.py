@@ -43,7 +43,7 @@ class Calendar:
         self._starts = [0, *accumulate(len(held) for _, held in self._years)]
 
     def __len__(self) -> int:
-        """Count the reports of all the years."""
+        """Return the number of reports of all years."""
         return self._starts[-1]
 
     def at(self, place: int) -> tuple[datetime, Report]:
@@ -72,7 +72,7 @@ class Series(Sequence[Observation]):
         )[::-1]
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return the number of observations."""
         return len(self._places)
 
     @overload
@@ -80,7 +80,7 @@ class Series(Sequence[Observation]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Observation]: ...
     def __getitem__(self, index: int | slice) -> Observation | Sequence[Observation]:
-        """Make one of them, or some."""
+        """Return one observation, or several."""
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
         time, report = self._calendar.at(self._places[index])

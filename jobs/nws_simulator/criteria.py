@@ -105,7 +105,7 @@ CRITERIA = (
 
 
 def weather_of(properties: Mapping[str, Any]) -> Weather:
-    """Read an observation's properties."""
+    """Return the quantities of an observation's properties that alerts depend on."""
 
     def read(field: str, unit: str) -> float | None:
         quantity = properties.get(field)

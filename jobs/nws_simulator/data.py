@@ -62,7 +62,7 @@ class Source:
     def _parts(
         self, held: Sequence[Observation], now: datetime
     ) -> list[tuple[Sequence[Observation], timedelta]]:
-        """Cut a series where its recurrences turn, so that each part moves as one."""
+        """Return the parts of a series that are moved by the same time."""
         if self.period is None or not held:
             return [(held, timedelta(0))]
         period = self.period
@@ -72,12 +72,12 @@ class Source:
         return [(older, (turns + 1) * period), (newer, turns * period)]
 
     def count(self) -> int:
-        """Count the observations."""
+        """Return the number of observations."""
         return sum(len(held) for held in self.observations.values())
 
 
 def recordings(folder: Path) -> Source:
-    """Read a folder of recorded responses: every *.json below it, FeatureCollections and Features.
+    """Return the recorded responses below a folder, FeatureCollections and Features in *.json.
 
     Nothing is rewritten but a `timestamp` that cannot be read, which the record's own URL
     restores. Of a station recorded twice the fuller record is served; a station known only by

@@ -1,16 +1,18 @@
-"""The weather service's bad days, on request: which fault a request meets, and spoiled data."""
+"""Fault injection: which fault a request meets, and spoiled observations."""
 
 import copy
+import itertools
 import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from jobs.parse.units import convert, unit_name
 
 Feature = dict[str, Any]
-Spoiler = Callable[[list[Feature], random.Random], list[Feature]]
+Spoiler = Callable[[list[Feature], random.Random], None]
 
 # What the caller gets instead of its answer, or of all of it.
 ANSWER_FAULTS = {
@@ -25,7 +27,7 @@ ANSWER_FAULTS = {
     "null-features": "200 whose features are null: the service's own upstream failed",
 }
 
-# What is wrong with the service for everyone, and for longer than a moment.
+# Faults of the service that last, for every client.
 SERVICE_FAULTS = {
     "bad-station": "500 for every page of /stations with the station in a list's middle on it",
     "endless-alerts": "/alerts whose next pages are the first page again, for ever",
@@ -71,7 +73,7 @@ class Faults:
         self._lock = threading.Lock()
 
     def choose(self, url: str) -> frozenset[str]:
-        """Choose what a request for `url` (path and query) meets: at most one answer fault."""
+        """Return the faults of a request for `url` (path and query): at most one answer fault."""
         with self._lock:
             if self._script:
                 return self._script.popleft()
@@ -86,15 +88,15 @@ class Faults:
             return frozenset({answers[0]})
 
     def generator(self, key: str) -> random.Random:
-        """Make the random generator that belongs to a key."""
+        """Return the random generator of a key."""
         return random.Random(f"{self._seed} {key}")  # noqa: S311 - faults are no secret
 
 
 def parse(spec: str) -> dict[str, float]:
-    """Read "throttle=0.1,unsorted" into chances; a bare name means always.
+    """Return the chances of "throttle=0.1,unsorted"; a bare name means always.
 
     Raises:
-        ValueError: an unknown fault or something that is no number.
+        ValueError: an unknown fault or an invalid number.
     """
     chances = {}
     for item in filter(None, (part.strip() for part in spec.split(","))):
@@ -108,7 +110,7 @@ def parse(spec: str) -> dict[str, float]:
 
 
 def names(entry: str) -> frozenset[str]:
-    """Split "throttle" or "unsorted+strings" into known names.
+    """Return the names of "throttle" or "unsorted+strings".
 
     Raises:
         ValueError: one of them is unknown.
@@ -126,11 +128,11 @@ def _known(name: str) -> str:
 def spoil(
     features: list[Feature], faults: Iterable[str], generator: random.Random
 ) -> list[Feature]:
-    """Return a spoiled copy of observations. No value is lost: a good reader finds them all."""
+    """Return a spoiled copy of observations, from which a good reader still gets every value."""
     chosen = [DATA_FAULTS[name][1] for name in DATA_FAULTS if name in set(faults)]
     spoiled = copy.deepcopy(features) if chosen else features
     for spoiler in chosen:
-        spoiled = spoiler(spoiled, generator)
+        spoiler(spoiled, generator)
     return spoiled
 
 
@@ -139,13 +141,8 @@ def _quantities(feature: Feature) -> list[dict[str, Any]]:
     return [value for value in values if isinstance(value, dict) and "unitCode" in value]
 
 
-def _unsorted(features: list[Feature], generator: random.Random) -> list[Feature]:
-    generator.shuffle(features)
-    return features
-
-
-def _duplicates(features: list[Feature], generator: random.Random) -> list[Feature]:
-    """Repeat some records with a value less, as the service's five-minute records have."""
+def _duplicates(features: list[Feature], generator: random.Random) -> None:
+    """Repeat some records with one value missing, as in the service's five-minute records."""
     for feature in generator.sample(features, k=(len(features) + 3) // 4):
         poorer = copy.deepcopy(feature)
         for quantity in _quantities(poorer)[-1:0:-1]:
@@ -153,19 +150,26 @@ def _duplicates(features: list[Feature], generator: random.Random) -> list[Featu
                 quantity["value"] = None
                 break
         features.insert(generator.randrange(len(features) + 1), poorer)
-    return features
 
 
-def _strings(features: list[Feature], _: random.Random) -> list[Feature]:
+def _strings(features: list[Feature], _: random.Random) -> None:
     for feature in features:
         for quantity in _quantities(feature):
             if quantity["value"] is not None:
                 quantity["value"] = str(quantity["value"])
-    return features
 
 
-def _recode(feature: Feature, prefix: str, units: Mapping[str, str], flag_prefix: str) -> None:
-    for field, quantity in feature["properties"].items():
+def _recode(
+    features: list[Feature],
+    _: random.Random,
+    *,
+    prefix: str,
+    units: Mapping[str, str],
+    flag_prefix: str = "",
+) -> None:
+    """Convert values to other units, under other prefixes of unit codes and flags."""
+    fields = itertools.chain.from_iterable(one["properties"].items() for one in features)
+    for field, quantity in fields:
         if not isinstance(quantity, dict) or "unitCode" not in quantity:
             continue
         code = quantity["unitCode"]
@@ -179,23 +183,13 @@ def _recode(feature: Feature, prefix: str, units: Mapping[str, str], flag_prefix
             quantity["qualityControl"] = flag_prefix + quantity["qualityControl"]
 
 
-def _old_units(features: list[Feature], _: random.Random) -> list[Feature]:
-    """Speak as the service did until 2020: unit:m_s-1, unit:m of rain, qc: before the flag."""
-    for feature in features:
-        _recode(feature, "unit:", {"km_h-1": "m_s-1", "mm": "m"}, "qc:")
-    return features
+# The service's units until 2020, and units that it may use one day.
+_OLD_UNITS = {"km_h-1": "m_s-1", "mm": "m"}
+_NEW_UNITS = {"degC": "degF", "km_h-1": "kt", "Pa": "hPa", "mm": "in", "visibility": "km"}
 
 
-def _new_units(features: list[Feature], _: random.Random) -> list[Feature]:
-    """Speak as the service may tomorrow: other units under another vocabulary."""
-    units = {"degC": "degF", "km_h-1": "kt", "Pa": "hPa", "mm": "in", "visibility": "km"}
-    for feature in features:
-        _recode(feature, "nwsUnit:", units, "")
-    return features
-
-
-def _missing_keys(features: list[Feature], _: random.Random) -> list[Feature]:
-    """Leave out what the service leaves out at times: the station's id and every null."""
+def _missing_keys(features: list[Feature], _: random.Random) -> None:
+    """Leave out what the service omits at times: the station's id and every null."""
     for feature in features:
         properties = feature["properties"]
         empty = [
@@ -206,10 +200,9 @@ def _missing_keys(features: list[Feature], _: random.Random) -> list[Feature]:
         ]
         for key in (*empty, "stationId", "stationName"):
             properties.pop(key, None)
-    return features
 
 
-def _broken(features: list[Feature], _: random.Random) -> list[Feature]:
+def _broken(features: list[Feature], _: random.Random) -> None:
     """Add a record without a time, even in its id."""
     if features:
         broken = copy.deepcopy(features[0])
@@ -218,15 +211,20 @@ def _broken(features: list[Feature], _: random.Random) -> list[Feature]:
         url = str(broken.get("id", "")).rpartition("/")[0]
         broken["id"] = properties["@id"] = f"{url}/unknown"
         features.append(broken)
-    return features
 
 
 DATA_FAULTS: dict[str, tuple[str, Spoiler]] = {
     "missing-keys": ("observations without stationId and without their nulls", _missing_keys),
-    "old-units": ("unit: and qc: prefixes, wind in m/s, rain in m", _old_units),
-    "new-units": ("nwsUnit: prefix, degF, kt, hPa, in, km", _new_units),
+    "old-units": (
+        "unit: and qc: prefixes, wind in m/s, rain in m",
+        partial(_recode, prefix="unit:", units=_OLD_UNITS, flag_prefix="qc:"),
+    ),
+    "new-units": (
+        "nwsUnit: prefix, degF, kt, hPa, in, km",
+        partial(_recode, prefix="nwsUnit:", units=_NEW_UNITS),
+    ),
     "strings": ("values as strings", _strings),
     "duplicates": ("some records twice, once with a value less", _duplicates),
     "broken": ("a record more, without its time", _broken),
-    "unsorted": ("records in no order", _unsorted),
+    "unsorted": ("records in no order", lambda features, draw: draw.shuffle(features)),
 }

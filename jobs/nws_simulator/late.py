@@ -1,4 +1,4 @@
-"""Reports that come late, or first come wrong: which, and when the right one is there."""
+"""Late and corrected reports: which ones, and when they are available."""
 
 import copy
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Late:
             raise ValueError(f"late={self.share}: a share of late reports is between 0 and 0.5")
 
     def final(self, station_id: str, time: datetime) -> datetime:
-        """Return when the report of this time is there as it stays."""
+        """Return when the final report of this time is available."""
         if not self.share:
             return time
         drawn = self._draw(station_id, time)
@@ -52,7 +52,7 @@ class Late:
 
 
 def preliminary(feature: Feature) -> Feature:
-    """Make of a report what it is before its correction."""
+    """Return a report as it is before its correction."""
     early = copy.deepcopy(feature)
     for field, quantity in early["properties"].items():
         if not isinstance(quantity, dict):

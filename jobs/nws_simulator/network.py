@@ -55,12 +55,12 @@ _WEST = {
 
 
 def network(*, shift_to_now: bool = False, years: int = 1) -> Source:
-    """Read the stations and give each its synthetic weather; the options are those of `airports`.
+    """Return all stations with synthetic weather; the options are those of `airports`.
 
     The three airports themselves report as they did.
 
     Raises:
-        ValueError: a package is not installed, or a senseless number of years.
+        ValueError: a package is not installed, or an option is invalid.
     """
     check(shift_to_now=shift_to_now, years=years)
     calendars = {origin: Calendar(held, years) for origin, held in reports().items()}

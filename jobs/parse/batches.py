@@ -48,7 +48,7 @@ class RawAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_batch(path: Path) -> list[RawAnswer]:
-    """Read a batch's file, without the features' own parsing."""
+    """Return the responses of a batch's file, with the features not parsed yet."""
     data = gzip.decompress(path.read_bytes())
     try:
         return msgspec.json.decode(data, type=list[RawAnswer])
@@ -58,7 +58,7 @@ def read_batch(path: Path) -> list[RawAnswer]:
 
 
 def raw_answer(answer: dict[str, object]) -> RawAnswer:
-    """Make the raw answer of a parsed one."""
+    """Return the raw answer of a parsed one."""
     return msgspec.convert(
         answer | {"features": msgspec.Raw(json.dumps(answer["features"]).encode())}, RawAnswer
     )
@@ -66,7 +66,7 @@ def raw_answer(answer: dict[str, object]) -> RawAnswer:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking over a document while it is parsed.
+    """Pause the garbage collector while a document is parsed.
 
     A document of a million values is a million new objects, none of them garbage, and each would
     be visited many times.
@@ -93,27 +93,22 @@ class Tally:
     stations: dict[str, int] = field(default_factory=dict)
 
     def reject(self, one: Reject) -> None:
-        """Keep a reject, and count its reason without the values in it."""
+        """Add a reject, and count its reason without the values in it."""
         self.rejects.append(one)
         kind, colon, rest = one.reason.partition(": ")
         out_of_range = colon and kind == "out of range"
         reason = f"{kind}: {rest.split()[0]}" if out_of_range else kind[:60]
         self.reasons[f"{one.kind}: {reason}"] += 1
 
-    def take_rejects(self) -> list[Reject]:
-        """Hand over the rejects, which are many of them when much is wrong."""
-        rejects, self.rejects = self.rejects, []
-        return rejects
-
     def notice(self, kind: Any, feature: Any) -> None:
-        """Keep what is new in a record, with the first example of it."""
+        """Add the schema drift of a record, with the first example."""
         for drift, value in notice(kind, properties_of(feature)):
             if drift not in self.drift:
                 self.drift[drift] = example(value)
 
 
 def read_stations(features: Iterable[Any], fetched_at: dt.datetime, tally: Tally) -> pa.Table:
-    """Read stations into rows of ``weather.stations`` that hold from when they were fetched."""
+    """Return rows of ``weather.stations`` that are valid from when they were fetched."""
     validity = {"valid_from": fetched_at, "valid_to": None, "is_current": True}
     rows: dict[str, dict[str, Any]] = {}
     for feature in features:
@@ -129,7 +124,7 @@ def read_stations(features: Iterable[Any], fetched_at: dt.datetime, tally: Tally
 
 
 def read_observations(answers: Sequence[RawAnswer], tally: Tally) -> pa.Table:
-    """Read a batch's answers into rows of ``weather.observations``, one per station and time.
+    """Return a batch's rows of ``weather.observations``, one per station and time.
 
     Well-formed records are read by columns, each of the others by itself.
     """
@@ -176,7 +171,7 @@ def _block(features: Sequence[Any], first: int) -> pa.Table:
 def _one_by_one(
     answers: Sequence[RawAnswer], counts: Iterable[int], numbers: Iterable[int], tally: Tally
 ) -> pa.Table:
-    """Read features by their numbers, counted over all answers, as `records` reads them."""
+    """Return the rows of features, given by number over all answers, parsed by `records`."""
     firsts = list(itertools.accumulate(counts, initial=0))
     rows: list[Row] = []
     held, features = -1, []
@@ -199,7 +194,7 @@ def _one_by_one(
 
 
 def _stamped(rows: pa.Table, owners: Sequence[RawAnswer]) -> pa.Table:
-    """Add when each row was fetched."""
+    """Return rows with the time at which each was fetched."""
     times = {
         text: dt.datetime.fromisoformat(text) if text else None
         for text in {answer.fetched_at for answer in owners}
@@ -210,10 +205,10 @@ def _stamped(rows: pa.Table, owners: Sequence[RawAnswer]) -> pa.Table:
 
 
 def _best(rows: pa.Table) -> pa.Table:
-    """Keep one row per station and time, sorted by them.
+    """Return one row per station and time, sorted by them.
 
-    The row with the most values wins; of equals the later one: the service sends the same hour
-    again, corrected, and at times with less in it.
+    The row with the most values wins, of equals the later one, because the service repeats an hour
+    corrected, and at times with fewer values.
     """
     count = filled(rows, OBSERVATIONS.schema.names)
     order = [*OBSERVATIONS.key, _FILLED, _NUMBER]

@@ -91,7 +91,7 @@ _APART = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def decode(features: msgspec.Raw) -> list[Any]:
-    """Decode a JSON array of features; None stands for each of an unexpected shape."""
+    """Return the features of a JSON array; None for each of an unexpected shape."""
     try:
         return _MANY.decode(features)
     except msgspec.DecodeError:
@@ -110,7 +110,7 @@ def _decoded(feature: msgspec.Raw) -> Any:
 
 
 def read(features: Sequence[Any]) -> tuple[pa.Table, pa.ChunkedArray]:
-    """Read decoded features into rows of OBSERVATION_SCHEMA, and say which of them are sure."""
+    """Return decoded features as rows of OBSERVATION_SCHEMA, and which of them are sure."""
     columns = _Columns([feature.properties for feature in features])
     columns.key()
     for quantity in QUANTITIES:
@@ -134,7 +134,7 @@ class _Columns:
         self.sure = pa.repeat(pa.scalar(True), len(properties))
 
     def require(self, holds: pa.Array) -> None:
-        """Mark rows as not sure where a condition is false; where it is null there is no value."""
+        """Mark rows as unsure where a condition is false; null means that there is no value."""
         self.sure = pc.and_(self.sure, pc.fill_null(holds, True))
 
     def key(self) -> None:
@@ -195,7 +195,7 @@ class _Columns:
         return [measure or _NOTHING for measure in self._given(name)]
 
     def _measured(self, measures: Sequence[Any], unit: str) -> pa.Array:
-        """Convert values as `units.convert` does, from each of the units there are."""
+        """Return values converted like `units.convert`, from each of their units."""
         given = pa.array([measure.value for measure in measures], pa.float64())
         codes = [measure.unit_code for measure in measures]
         found: pa.Array | None = None
@@ -214,14 +214,14 @@ class _Columns:
 
 
 def _each(function: Callable[[Given], Read], values: Iterable[Given]) -> list[Read]:
-    """Apply a function, to each distinct value once."""
+    """Return the function's results, calling it once per distinct value."""
     values = list(values)
     results = {value: function(value) for value in set(values)}
     return [results[value] for value in values]
 
 
 def _converted(values: pa.Array, code: str | None, to: str) -> pa.Array:
-    """Convert values in one unit to another; null where that cannot be done."""
+    """Return values converted to another unit; null where that is impossible."""
     target, name = UNITS[to], unit_name(code or "")
     source = UNITS.get(name)
     if source is None or source.dimension != target.dimension:
@@ -233,7 +233,7 @@ def _converted(values: pa.Array, code: str | None, to: str) -> pa.Array:
 
 
 def _rounded(values: pa.Array) -> pa.Array:
-    """Round as Python's round does, to DECIMALS; null where only that is exact enough.
+    """Return values rounded like Python's round, to DECIMALS; null where that is uncertain.
 
     A product clearly nearer to one whole number than to the next gives the digits, and division,
     which is exact to the last bit, gives the number nearest to them: Python's result.

@@ -1,4 +1,4 @@
-"""What weather can be: values outside are errors of instruments or of their reports.
+"""Plausible ranges of values; others are errors of instruments or of their reports.
 
 Where a record of the World Meteorological Organization bounds a quantity, its range is the record
 with a margin. Source: WMO World Weather & Climate Extremes Archive, https://wmo.asu.edu (56.7 °C
@@ -52,7 +52,7 @@ _COLUMNS = tuple((q.column, q.field, q.unit, *RANGES[q.column]) for q in QUANTIT
 
 
 def strike(row: MutableMapping[str, Any]) -> list[str]:
-    """Make values that cannot be null; return for each the property, the value and the rule."""
+    """Set impossible values to null; return the reason for each."""
     reasons = []
     for column, field, unit, low, high in _COLUMNS:
         value = row[column]

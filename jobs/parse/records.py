@@ -42,7 +42,7 @@ def reject(kind: Kind, record: Any, reason: str) -> Reject:
 
 
 def parse_station(feature: Any) -> Row | Reject:
-    """Read one station feature (GeoJSON, or JSON-LD with its properties at the top)."""
+    """Return the row of a station feature (GeoJSON, or JSON-LD with its properties at the top)."""
     if not isinstance(feature, dict):
         return reject("station", feature, f"not a JSON object: {type(feature).__name__}")
     properties = properties_of(feature)
@@ -69,7 +69,7 @@ def parse_station(feature: Any) -> Row | Reject:
 
 
 def parse_observation(feature: Any) -> Row | Reject:
-    """Read one observation feature (GeoJSON, or JSON-LD with its properties at the top).
+    """Return the row of an observation (GeoJSON, or JSON-LD with its properties at the top).
 
     Only the key is required: the station's id and the time. A value that is no number or whose
     unit is unknown becomes null; `unreadable_values` names such values.
@@ -116,7 +116,7 @@ def parse_observation(feature: Any) -> Row | Reject:
 
 
 def parse_alert(feature: Any) -> Row | Reject:
-    """Read one alert feature into a row of ALERT_SCHEMA; its id and its time are required."""
+    """Return the row of an alert, of ALERT_SCHEMA; its id and its time are required."""
     if not isinstance(feature, dict):
         return reject("alert", feature, f"not a JSON object: {type(feature).__name__}")
     properties = properties_of(feature)
@@ -198,7 +198,7 @@ def station_of(feature: Json) -> str | None:
 
 
 def station_among(station_id: Any, url: Any) -> str | None:
-    """Read a station's id, given by itself or else as the end of the station's URL."""
+    """Return a station's id, given as such or as the end of the station's URL."""
     return _first_id(station_id, last_segment(url))
 
 
@@ -208,12 +208,12 @@ def last_segment(url: Any) -> str | None:
 
 
 def as_text(raw: Any) -> str | None:
-    """Read a text that is not empty; None for everything else."""
+    """Return a text that is not empty, or None."""
     return _clean(raw) if isinstance(raw, str) and raw else None
 
 
 def as_time(raw: Any) -> datetime | None:
-    """Read an ISO 8601 time with a UTC offset, in UTC; None for everything else."""
+    """Return an ISO 8601 time with an offset, in UTC, or None."""
     if not isinstance(raw, str):
         return None
     try:
@@ -255,7 +255,7 @@ def _clean(text: str) -> str:
 
 
 def as_array(raw: Any) -> str | None:
-    """Write a list as JSON; None for everything else, and for what JSON cannot say."""
+    """Return a list as JSON; None for anything else, and for values that JSON lacks."""
     if not isinstance(raw, list):
         return None
     try:
@@ -272,12 +272,12 @@ def _measure(raw: Any, unit: str) -> float | None:
 
 
 def as_flag(raw: Any) -> str | None:
-    """Read a quality-control flag, with the prefix of former years or without."""
+    """Return a quality-control flag without the prefix of former years."""
     return as_text(raw.removeprefix("qc:")) if isinstance(raw, str) else None
 
 
 def _position(feature: Json) -> tuple[float | None, float | None]:
-    """Read (longitude, latitude) of a GeoJSON point or of JSON-LD's "POINT(lon lat)"."""
+    """Return (longitude, latitude) of a GeoJSON point or of JSON-LD's "POINT(lon lat)"."""
     geometry = feature.get("geometry")
     pair: Any = geometry.get("coordinates") if isinstance(geometry, dict) else None
     if isinstance(geometry, str) and (point := _WKT_POINT.fullmatch(geometry)):

@@ -50,7 +50,7 @@ class Drift(NamedTuple):
 def notice(
     kind: Literal["observation", "station"], properties: Json
 ) -> Iterator[tuple[Drift, Any]]:
-    """Return what is new in a record, each with the value as an example."""
+    """Yield the drift in a record, each with its value as an example."""
     where = f"{kind}.properties"
     for name in properties.keys() - KNOWN[kind]:
         value = properties[name]
@@ -75,24 +75,19 @@ def unit_is_known(code: str) -> bool:
     return unit_name(code) in UNITS
 
 
-def flag_is_known(flag: str) -> bool:
-    """Return whether a quality-control flag is one of MADIS."""
-    return flag.removeprefix("qc:") in QC_CODES
-
-
 def clouds_are_known(layers: Any) -> bool:
-    """Return whether nothing is new in an observation's cloud layers."""
+    """Return whether an observation's cloud layers have no drift."""
     return not any(_clouds("", layers))
 
 
 def example(value: Any) -> str:
-    """Write an example of what is new, as JSON, shortened."""
+    """Return a value as JSON, shortened."""
     text = json.dumps(value, default=repr, separators=(",", ":"))
     return text if len(text) <= _EXAMPLE_LENGTH else f"{text[:_EXAMPLE_LENGTH]}…"
 
 
 def type_name(value: Any) -> str:
-    """Name a value's type as JSON does."""
+    """Return the name of a value's JSON type."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -112,7 +107,7 @@ def _quantity(path: str, value: Any) -> Iterator[tuple[Drift, Any]]:
     unit, flag = value.get("unitCode"), value.get("qualityControl")
     if isinstance(unit, str) and not unit_is_known(unit):
         yield Drift("new_unit", path, unit), value
-    if isinstance(flag, str) and not flag_is_known(flag):
+    if isinstance(flag, str) and flag.removeprefix("qc:") not in QC_CODES:
         yield Drift("new_code", f"{path}.qualityControl", flag), value
 
 

@@ -51,7 +51,7 @@ def unit_name(code: str) -> str:
 
 
 def convert(value: float, code: str, to: str) -> float | None:
-    """Convert a value from the unit of `code` to the unit named `to`.
+    """Return a value converted from the unit of `code` to the unit named `to`.
 
     Returns None when the code is unknown or measures another dimension, or when the result is
     not a finite number. `to` must be a key of UNITS (KeyError).
@@ -68,7 +68,7 @@ def convert(value: float, code: str, to: str) -> float | None:
 
 
 def number(raw: Any) -> float | None:
-    """Read a JSON number, or a string that holds one; None for everything else.
+    """Return a JSON number, or that of a string; None for anything else.
 
     The service sent its values as strings for some weeks of June 2020.
     """

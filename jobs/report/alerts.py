@@ -4,9 +4,9 @@ from typing import Any
 
 import altair as alt
 
-from jobs.report.blocks import NONE, Block, Day, Figure, Section, Table, Words, count, moment, text
+from jobs.report.blocks import NONE, Block, Day, Figure, Table, Words, count, moment, text
 from jobs.report.lake import Lake
-from jobs.report.scales import FULL, whole_axis
+from jobs.report.scales import FULL, by_category, whole_axis
 
 _MOST = 40
 _AREAS = 25
@@ -40,33 +40,28 @@ _BY_AREA = """
 """
 
 
-def section(lake: Lake, day: Day) -> Section:
-    """List the alerts in force at any time of the UTC day."""
+def section(lake: Lake, day: Day) -> list[Block]:
+    """Return a table of the alerts in force at any time of the UTC day."""
     rows = lake.ask(_ALERTS, end=day.end)
-    title = "Alerts"
     if not rows:
-        return Section("alerts", title, [Words("No alert was in force on this day.", "empty")])
+        return [Words("No alert was in force on this day.", "empty")]
     whole = rows[0]["alerts"]
     caption = count(whole, "alert") + " in force on the day (UTC), the most severe first"
-    table = Table(
-        caption if whole <= _MOST else f"{caption}; {_MOST} are shown",
-        ("Event", "Severity", "From", "Until", "Where", "Headline"),
-        [_row(row) for row in rows],
-    )
-    return Section("alerts", title, [table])
+    return [
+        Table(
+            caption if whole <= _MOST else f"{caption}; {_MOST} are shown",
+            ("Event", "Severity", "From", "Until", "Where", "Headline"),
+            [_row(row) for row in rows],
+        )
+    ]
 
 
-def by_area(lake: Lake, day: Day) -> Section:
-    """Draw how many alerts each state, or of one state each zone, had on the day."""
-    title = "Alerts by area"
+def by_area(lake: Lake, day: Day) -> list[Block]:
+    """Return a chart of the day's alerts by state, or by zone if only one state has any."""
     states, zones = (lake.ask(_BY_AREA, date=day.date, kind=kind) for kind in ("state", "zone"))
     rows = states if len({row["area"] for row in states}) > 1 or not zones else zones
     if not rows:
-        return Section(
-            "alerts-by-area",
-            title,
-            [Words("No alert counts for any area on this day; test messages never do.", "empty")],
-        )
+        return [Words("No alert counts for any area on this day; test messages never do.", "empty")]
     areas = list(dict.fromkeys(row["area"] for row in rows))
     shown = [row for row in rows if row["area"] in areas[:_AREAS]]
     blocks: list[Block] = [
@@ -80,7 +75,7 @@ def by_area(lake: Lake, day: Day) -> Section:
     ]
     if len(areas) > _AREAS:
         blocks.append(Words(f"The {_AREAS} areas with most alerts, of {len(areas):,}."))
-    return Section("alerts-by-area", title, blocks)
+    return blocks
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
@@ -102,11 +97,7 @@ def _bars(areas: list[str], most: int) -> alt.TopLevelMixin:
         .encode(
             x=alt.X("sum(alerts):Q", axis=whole_axis("alerts", most)),
             y=alt.Y("area:N", sort=areas, axis=alt.Axis(title=None)),
-            color=alt.Color(
-                "severity:N",
-                scale=alt.Scale(domain=list(_COLORS), range=list(_COLORS.values())),
-                legend=alt.Legend(title="Severity", orient="bottom", columns=3),
-            ),
+            color=by_category("severity:N", _COLORS, title="Severity", columns=3),
             tooltip=[
                 alt.Tooltip("area:N"),
                 alt.Tooltip("event:N"),

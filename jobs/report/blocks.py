@@ -1,4 +1,4 @@
-"""What a section of the report is made of, and how values are written."""
+"""The report's building blocks, and the formatting of values."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class Cards:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart: its name and title, a description for those who cannot see it, its rows by name."""
+    """A chart, with a description for screen readers and its rows by data source."""
 
     name: str
     title: str
@@ -50,7 +50,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under headers; columns named in ``numbers`` are set flush right."""
+    """Rows of text under headers; columns named in ``numbers`` are right-aligned."""
 
     caption: str
     headers: Sequence[str]
@@ -72,7 +72,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Day:
-    """The day a report is of, and the stations it looks closer at."""
+    """The day of a report, and the stations that it shows in detail."""
 
     date: dt.date
     stations: tuple[str, ...] = ()
@@ -89,47 +89,47 @@ class Day:
 
 
 def celsius(value: float | None) -> str:
-    """Write a temperature in both units."""
+    """Return a temperature in °C and °F."""
     return NONE if value is None else _kept(f"{value:.1f} °C", f"({value * 9 / 5 + 32:.0f} °F)")
 
 
 def millimetres(value: float | None) -> str:
-    """Write a depth of rain in both units; unknown is not dry."""
+    """Return a depth of rain in millimetres and inches."""
     return NONE if value is None else _kept(f"{value:.1f} mm", f"({value / 25.4:.2f} in)")
 
 
 def speed(value: float | None) -> str:
-    """Write a wind speed in both units."""
+    """Return a wind speed in m/s and mph."""
     return NONE if value is None else _kept(f"{value:.1f} m/s", f"({value / 0.44704:.0f} mph)")
 
 
 def percent(value: float | None) -> str:
-    """Write a percentage; only what is whole is called 100 %."""
+    """Return a percentage with one decimal; only exactly 100 is shown as 100 %."""
     if value is None:
         return NONE
     return f"{min(value, 99.9):.1f} %" if value < 100 else "100 %"  # noqa: PLR2004 - of a hundred
 
 
 def moment(value: dt.datetime | None) -> str:
-    """Write a time in UTC, to the minute."""
+    """Return a time in UTC, to the minute."""
     return NONE if value is None else f"{value.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def long_date(value: dt.date) -> str:
-    """Write a date in words."""
+    """Return a date with the names of weekday and month."""
     return f"{value:%A} {value.day} {value:%B %Y}"
 
 
 def count(number: int, noun: str) -> str:
-    """Write a number with its noun."""
+    """Return a number with its noun, in the plural unless it is 1."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def text(value: object) -> str:
-    """Write anything, with a dash for nothing."""
+    """Return a value as text, or a dash if it is missing."""
     return NONE if value is None or value == "" else str(value)
 
 
 def _kept(*parts: str) -> str:
-    """Join parts that each stay on one line."""
+    """Join parts, none of which may break across lines."""
     return " ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)

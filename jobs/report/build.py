@@ -1,8 +1,8 @@
-"""The report's sections, made from the lake; a section names the data that it lacks."""
+"""Builds the report section by section; a section without its tables says which are missing."""
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import duckdb
 
@@ -17,14 +17,14 @@ from jobs.report import (
     places,
     wind,
 )
-from jobs.report.blocks import Day, Section, Words
+from jobs.report.blocks import Block, Day, Section, Words
 from jobs.report.lake import Lake
 from jobs.report.page import render
 
 log = logging.getLogger("luigi-interface.weather")
 
-# In the order of the page: name, title for when the data is missing, and function.
-SECTIONS: tuple[tuple[str, str, Callable[[Lake, Day], Section]], ...] = (
+# In the order of the page: name, title, and the function that returns the blocks.
+SECTIONS: tuple[tuple[str, str, Callable[[Lake, Day], list[Block]]], ...] = (
     ("glance", "The day at a glance", headline.section),
     ("map", "Stations on the map", places.section),
     ("meteograms", "Meteograms", meteogram.section),
@@ -45,28 +45,26 @@ SECTIONS: tuple[tuple[str, str, Callable[[Lake, Day], Section]], ...] = (
 
 
 def build(lake: Lake, day: Day) -> str:
-    """Write the report of a day as HTML; without chosen stations, those that stand out."""
+    """Return the report of a day as HTML, on the extremes' stations if none are chosen."""
     if not day.stations:
         with contextlib.suppress(duckdb.CatalogException, duckdb.BinderException):
             day = Day(day.date, headline.closer(lake, day))
     return render(day, sections(lake, day), lake.uri)
 
 
-def sections(lake: Lake, day: Day) -> Sequence[Section]:
-    """Make every section."""
-    return [_section(lake, day, *known) for known in SECTIONS]
-
-
-def _section(
-    lake: Lake, day: Day, name: str, title: str, make: Callable[[Lake, Day], Section]
-) -> Section:
-    try:
-        return make(lake, day)
-    except (duckdb.CatalogException, duckdb.BinderException) as error:
-        reason = str(error).splitlines()[0].partition(": ")[2]
-        log.warning("report: section %r is left out: %s", title, reason)
-        words = (
-            f"This catalog does not hold what this part is made of: {reason.rstrip('!.')}."
-            " It appears once the pipeline has built it."
-        )
-        return Section(name, title, [Words(words, "missing")])
+def sections(lake: Lake, day: Day) -> list[Section]:
+    """Return every section."""
+    found = []
+    for name, title, make in SECTIONS:
+        try:
+            blocks = make(lake, day)
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            reason = str(error).splitlines()[0].partition(": ")[2]
+            log.warning("report: section %r is left out: %s", title, reason)
+            words = (
+                f"This catalog does not hold what this part is made of: {reason.rstrip('!.')}."
+                " It appears once the pipeline has built it."
+            )
+            blocks = [Words(words, "missing")]
+        found.append(Section(name, title, blocks))
+    return found

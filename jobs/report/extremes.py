@@ -1,12 +1,12 @@
-"""The day's extremes as a table: the stations that lead, and any record of theirs."""
+"""Tables of the day's extremes: the leading stations, and the records that they set."""
 
 from typing import Any
 
-from jobs.report.blocks import Block, Day, Section, Table, Words, celsius, millimetres, speed, text
+from jobs.report.blocks import Block, Day, Table, Words, celsius, millimetres, speed, text
 from jobs.report.headline import EXTREMES, daily, extreme
 from jobs.report.lake import Lake, Rows
 
-# How many stations lead each list; all are shown when they are few.
+# Stations per extreme; up to `_FEW` stations are all shown.
 _LEADING = 4
 _FEW = 12
 
@@ -27,30 +27,33 @@ _NAMES = {
 }
 
 
-def section(lake: Lake, day: Day) -> Section:
-    """List the leading stations."""
-    title = "Extremes of the day"
+def section(lake: Lake, day: Day) -> list[Block]:
+    """Return a table of the leading stations."""
     rows = daily(lake, day)
     if not rows:
-        return Section("extremes", title, [Words("No station reported on this day.", "empty")])
+        return [Words("No station reported on this day.", "empty")]
     shown = rows if len(rows) <= _FEW else _leading(rows)
     shown = sorted(shown, key=lambda row: -(row["temperature_max_c"] or -1e9))
     standouts = {kind: extreme(rows, kind) for kind in EXTREMES}
-    table = Table(
-        "All stations of the day, warmest first"
-        if len(shown) == len(rows)
-        else f"The {len(shown)} of {len(rows):,} stations that lead, warmest first",
-        ("Station", "Highest", "Lowest", "Mean", "Precipitation", "Strongest wind", "Hours", "Is"),
-        [_row(row, standouts) for row in shown],
-        frozenset({"Highest", "Lowest", "Mean", "Precipitation", "Strongest wind", "Hours"}),
-    )
-    return Section("extremes", title, [table])
+    numbers = ("Highest", "Lowest", "Mean", "Precipitation", "Strongest wind", "Hours")
+    return [
+        Table(
+            "All stations of the day, warmest first"
+            if len(shown) == len(rows)
+            else f"The {len(shown)} of {len(rows):,} stations that lead, warmest first",
+            ("Station", *numbers, "Is"),
+            [_row(row, standouts) for row in shown],
+            frozenset(numbers),
+        )
+    ]
 
 
-def records(lake: Lake, day: Day) -> Section:
-    """List the records that were set on the day."""
+def records(lake: Lake, day: Day) -> list[Block]:
+    """Return a table of the records that were set on the day."""
     found = lake.ask(_RECORDS, date=day.date)
-    blocks: list[Block] = [
+    if not found:
+        return [Words("No station with 30 days or more set a record on this day.", "empty")]
+    return [
         Table(
             "The most extreme of all days held, for stations with at least 30",
             ("Station", "Record", "Value", "Of days"),
@@ -65,10 +68,7 @@ def records(lake: Lake, day: Day) -> Section:
             ],
             frozenset({"Value", "Of days"}),
         )
-        if found
-        else Words("No station with 30 days or more set a record on this day.", "empty")
     ]
-    return Section("records", "Records set", blocks)
 
 
 def _leading(rows: Rows) -> Rows:

@@ -1,12 +1,12 @@
-"""The figures of the day, and the stations worth a closer look."""
+"""The day's headline figures, and the stations that its meteograms show."""
 
 from typing import Any
 
 from jobs.report.blocks import (
+    Block,
     Card,
     Cards,
     Day,
-    Section,
     Words,
     celsius,
     millimetres,
@@ -24,7 +24,7 @@ _DAILY = """
     where local_date = $date
     order by station_id
 """
-# What makes a station stand out, and whether the highest or the lowest value does.
+# Column of each extreme, and 1 if the highest value is the extreme, -1 if the lowest is.
 EXTREMES = {
     "warmest": ("temperature_max_c", 1),
     "coldest": ("temperature_min_c", -1),
@@ -43,7 +43,7 @@ def daily(lake: Lake, day: Day) -> Rows:
 
 
 def extreme(rows: Rows, kind: str) -> dict[str, Any] | None:
-    """Find the row that stands out: the warmest, coldest, wettest or windiest."""
+    """Return the row of the warmest, coldest, wettest or windiest station, if any was measured."""
     column, sign = EXTREMES[kind]
     known = [row for row in rows if row[column] is not None]
     if kind == "wettest":
@@ -52,7 +52,7 @@ def extreme(rows: Rows, kind: str) -> dict[str, Any] | None:
 
 
 def closer(lake: Lake, day: Day) -> tuple[str, ...]:
-    """Choose the stations of the meteograms: those that stand out, then the most complete."""
+    """Return the stations of the meteograms: the extremes, then those with the most hours."""
     rows = daily(lake, day)
     found = [row for kind in EXTREMES if (row := extreme(rows, kind))]
     fullest = sorted(rows, key=lambda row: (-row["hours_observed"], row["station_id"]))
@@ -60,12 +60,11 @@ def closer(lake: Lake, day: Day) -> tuple[str, ...]:
     return tuple(sorted(list(names)[:CLOSER]))
 
 
-def section(lake: Lake, day: Day) -> Section:
-    """Return the day in eight figures."""
+def section(lake: Lake, day: Day) -> list[Block]:
+    """Return the day's eight headline figures."""
     rows = daily(lake, day)
-    title = "The day at a glance"
     if not rows:
-        return Section("glance", title, [Words(f"No station reported on {day.date}.", "empty")])
+        return [Words(f"No station reported on {day.date}.", "empty")]
     expected = sum(row["hours_in_day"] for row in rows)
     covered = 100 * sum(row["hours_observed"] for row in rows) / expected
     (known,) = lake.ask("select count(*) as stations from lake.marts.dim_stations")
@@ -86,7 +85,7 @@ def section(lake: Lake, day: Day) -> Section:
             " day is not loaded yet, that is the evening."
         )
     words = Words(f"Days are the stations' own, in their own time zones. {note}")
-    return Section("glance", title, [Cards(cards), words])
+    return [Cards(cards), words]
 
 
 def _standout(rows: Rows, kind: str) -> Card:

@@ -5,9 +5,9 @@ from typing import Any
 import altair as alt
 
 from jobs.lake import iceberg
-from jobs.report.blocks import NONE, Block, Day, Figure, Section, Table, Words, count, moment, text
+from jobs.report.blocks import NONE, Block, Day, Figure, Table, Words, count, moment, text
 from jobs.report.lake import Lake, committed
-from jobs.report.scales import FULL, whole_axis
+from jobs.report.scales import FULL, by_category, whole_axis
 
 _RUNS = """
     select task, period, status, started_at, seconds, models_built, tests_passed, tests_failed,
@@ -39,11 +39,11 @@ _COLORS = {
 _LOADS = 12
 
 
-def runs(lake: Lake, _: Day) -> Section:
-    """List the newest runs."""
+def runs(lake: Lake, _: Day) -> list[Block]:
+    """Return a table of the newest runs."""
     rows = lake.ask(_RUNS)
     if not rows:
-        return Section("runs", "Runs", [Words("No run is on record yet.", "empty")])
+        return [Words("No run is on record yet.", "empty")]
     table = Table(
         f"The newest of {count(rows[0]['runs'], 'run')}",
         ("Task", "Period", "Status", "Started", "Seconds", "Models", "Tests", "Message"),
@@ -62,11 +62,11 @@ def runs(lake: Lake, _: Day) -> Section:
         ],
         frozenset({"Seconds", "Models"}),
     )
-    return Section("runs", "Runs", [table])
+    return [table]
 
 
-def loads(lake: Lake, _: Day) -> Section:
-    """List the newest commits into the raw tables."""
+def loads(lake: Lake, _: Day) -> list[Block]:
+    """Return a table of the newest commits to the raw tables."""
     commits = [
         (committed(snapshot), name, snapshot.summary)
         for name in ("weather.observations", "weather.stations", "weather.alerts")
@@ -74,7 +74,7 @@ def loads(lake: Lake, _: Day) -> Section:
         if snapshot.summary is not None
     ]
     if not commits:
-        return Section("loads", "Loads", [Words("Nothing has been loaded yet.", "empty")])
+        return [Words("Nothing has been loaded yet.", "empty")]
     commits.sort(key=lambda commit: commit[:2], reverse=True)
     table = Table(
         f"The newest of {count(len(commits), 'commit')} that the tables' histories keep",
@@ -92,16 +92,14 @@ def loads(lake: Lake, _: Day) -> Section:
         ],
         frozenset({"Rows added", "Rows removed"}),
     )
-    return Section("loads", "Loads", [table])
+    return [table]
 
 
-def quarantine(lake: Lake, _: Day) -> Section:
-    """List the reasons of quarantined records, and their numbers."""
+def quarantine(lake: Lake, _: Day) -> list[Block]:
+    """Return a table of quarantined records, counted by reason."""
     rows = lake.ask(_QUARANTINE)
-    title = "Quarantine"
     if not rows:
-        words = Words("Nothing is in quarantine: every record could be read.", "empty")
-        return Section("quarantine", title, [words])
+        return [Words("Nothing is in quarantine: every record could be read.", "empty")]
     table = Table(
         f"{count(sum(row['records'] for row in rows), 'record')} quarantined, by reason",
         ("Kind", "Reason", "Records", "First", "Last", "Example"),
@@ -118,20 +116,21 @@ def quarantine(lake: Lake, _: Day) -> Section:
         ],
         frozenset({"Records"}),
     )
-    return Section("quarantine", title, [table])
+    return [table]
 
 
-def freshness(lake: Lake, _: Day) -> Section:
-    """Draw how many stations are fresh, late, stale or silent."""
-    title = "Freshness"
+def freshness(lake: Lake, _: Day) -> list[Block]:
+    """Return a chart of how many stations are fresh, late, stale or silent."""
     rows = lake.ask(_FRESHNESS)
     if not rows:
-        return Section("freshness", title, [Words("No station is known.", "empty")])
-    as_of = rows[0]["as_of"]
+        return [Words("No station is known.", "empty")]
     data = [
-        {"state": row["freshness"], "stations": row["stations"], "order": index}
+        {
+            "state": row["freshness"],
+            "stations": row["stations"],
+            "order": list(_COLORS).index(row["freshness"]),
+        }
         for row in rows
-        for index in [list(_COLORS).index(row["freshness"])]
     ]
     words = ", ".join(f"{row['stations']:,} {row['freshness']}" for row in rows)
     figure = Figure(
@@ -140,9 +139,10 @@ def freshness(lake: Lake, _: Day) -> Section:
         f"Bar of the stations by freshness: {words}.",
         _bar(sum(row["stations"] for row in rows)),
         {"freshness": data},
-        f"As of {moment(as_of)}: fresh up to 2 hours, late up to 6, stale up to 48, then silent.",
+        f"As of {moment(rows[0]['as_of'])}: fresh up to 2 hours, late up to 6, stale up to 48, then"
+        " silent.",
     )
-    return Section("freshness", title, [figure])
+    return [figure]
 
 
 def _bar(stations: int) -> alt.TopLevelMixin:
@@ -152,11 +152,7 @@ def _bar(stations: int) -> alt.TopLevelMixin:
         .encode(
             x=alt.X("stations:Q", axis=whole_axis("stations", stations)),
             order="order:Q",
-            color=alt.Color(
-                "state:N",
-                scale=alt.Scale(domain=list(_COLORS), range=list(_COLORS.values())),
-                legend=alt.Legend(title=None, orient="bottom", columns=5),
-            ),
+            color=by_category("state:N", _COLORS, title=None, columns=5),
             tooltip=[alt.Tooltip("state:N"), alt.Tooltip("stations:Q")],
         )
         .properties(width=FULL, height=44)
@@ -164,11 +160,12 @@ def _bar(stations: int) -> alt.TopLevelMixin:
     return chart
 
 
-def drift(lake: Lake, _: Day) -> Section:
-    """List what the service sent that was not known before."""
+def drift(lake: Lake, _: Day) -> list[Block]:
+    """Return a table of the newest fields, codes and units that the pipeline does not know."""
     rows = lake.ask(_DRIFT)
-    title = "Schema drift"
-    blocks: list[Block] = [
+    if not rows:
+        return [Words("The weather service sent nothing unknown.", "empty")]
+    return [
         Table(
             "What the weather service sent that the pipeline had not known; it is kept",
             ("Kind", "Path", "Detail", "Example", "First seen"),
@@ -183,10 +180,7 @@ def drift(lake: Lake, _: Day) -> Section:
                 for row in rows
             ],
         )
-        if rows
-        else Words("The weather service sent nothing unknown.", "empty")
     ]
-    return Section("drift", title, blocks)
 
 
 def _tests(row: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""A year of days as a calendar, and which station reported on which day."""
+"""Heat maps: a calendar of daily highs, and each station's coverage by day."""
 
 import altair as alt
 
-from jobs.report.blocks import Block, Day, Figure, Section, Words, count
+from jobs.report.blocks import Block, Day, Figure, Words, count
 from jobs.report.lake import Lake, Rows
 from jobs.report.scales import BOTH_DEGREES, COLD_TO_WARM, FULL
 
@@ -36,12 +36,11 @@ _SPAN = 30
 _MOST = 40
 
 
-def calendar(lake: Lake, day: Day) -> Section:
-    """Draw twelve months of daily highs, one station at a time."""
-    title = "A year of days"
+def calendar(lake: Lake, day: Day) -> list[Block]:
+    """Return a calendar of twelve months of daily highs, one station at a time."""
     rows = lake.ask(_DAYS, stations=list(day.stations), date=day.date)
     if not rows:
-        return Section("calendar", title, [Words("No day of these stations is known.", "empty")])
+        return [Words("No day of these stations is known.", "empty")]
     days = {row["date"] for row in rows}
     figure = Figure(
         "calendar",
@@ -54,12 +53,11 @@ def calendar(lake: Lake, day: Day) -> Section:
         "The twelve months that end with the day of this report. Days without a report are left"
         " out. Normals and anomalies are the station's own.",
     )
-    return Section("calendar", title, [figure])
+    return [figure]
 
 
-def coverage(lake: Lake, day: Day) -> Section:
-    """Draw which stations reported how much of which day."""
-    title = "Coverage"
+def coverage(lake: Lake, day: Day) -> list[Block]:
+    """Return a heat map of the share of hours that each station reported, by day."""
     rows = lake.ask(
         _COVERAGE,
         stations=list(day.stations),
@@ -68,7 +66,7 @@ def coverage(lake: Lake, day: Day) -> Section:
         most=_MOST,
     )
     if not rows:
-        return Section("coverage", title, [Words("No station reported in these days.", "empty")])
+        return [Words("No station reported in these days.", "empty")]
     stations, shown = rows[0]["stations"], len({row["id"] for row in rows})
     mean = sum(row["coverage"] for row in rows) / len(rows)
     blocks: list[Block] = [
@@ -84,7 +82,7 @@ def coverage(lake: Lake, day: Day) -> Section:
     if shown < stations:
         text = f"Shown are the stations looked at closer and the worst, {shown} of {stations:,}."
         blocks.append(Words(text))
-    return Section("coverage", title, blocks)
+    return blocks
 
 
 def _calendar(rows: Rows) -> alt.TopLevelMixin:

@@ -1,4 +1,4 @@
-"""This day as we knew it then: the day's rows at earlier snapshots of the observations."""
+"""Time travel: the day's rows at earlier snapshots of the observations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from jobs.report.blocks import (
     Block,
     Day,
     Figure,
-    Section,
     Table,
     Words,
     celsius,
@@ -24,7 +23,7 @@ from jobs.report.lake import Lake, committed
 from jobs.report.scales import FULL, left_axis
 
 TABLE = "weather.observations"
-# At most so many snapshots are read first, then those in between where two differ.
+# Snapshots read at first, evenly spread, and the limit of all that are read.
 _FIRST_LOOK = 16
 _LOOKS = 60
 
@@ -75,25 +74,18 @@ class Known:
 
     @property
     def state(self) -> tuple[int, int | None]:
-        """What two equal states of the day share."""
+        """The key by which two states of the day are compared."""
         return self.rows, self.fingerprint
 
 
-def section(lake: Lake, day: Day) -> Section:
-    """Show how the day's observations changed."""
-    title = "This day as we knew it then"
+def section(lake: Lake, day: Day) -> list[Block]:
+    """Return how the day's observations changed from snapshot to snapshot."""
     snapshots = lake.snapshots(TABLE)
     if not snapshots:
-        words = Words("No observation has been loaded, so there is nothing to look back on.")
-        return Section("history", title, [words])
+        return [Words("No observation has been loaded, so there is nothing to look back on.")]
     states = _states(lake, day, snapshots)
     if not states:
-        words = Words(f"No snapshot knows an observation of {day.date}.", "empty")
-        return Section("history", title, [words])
-    return Section("history", title, [*_lead(snapshots, states), *_story(lake, day, states)])
-
-
-def _lead(snapshots: Sequence[Snapshot], states: Sequence[Known]) -> list[Block]:
+        return [Words(f"No snapshot knows an observation of {day.date}.", "empty")]
     lead = (
         f"The table {TABLE} keeps {count(len(snapshots), 'snapshot')}, from"
         f" {moment(committed(snapshots[0]))} to {moment(committed(snapshots[-1]))}."
@@ -105,12 +97,7 @@ def _lead(snapshots: Sequence[Snapshot], states: Sequence[Known]) -> list[Block]
             f" All of them that know this day agree on its {count(states[0].rows, 'row')}:"
             " nothing was added or corrected since."
         )
-    return [Words(lead)]
-
-
-def _story(lake: Lake, day: Day, states: Sequence[Known]) -> list[Block]:
-    if len(states) == 1:
-        return [_table(states, [])]
+        return [Words(lead), _table(states, [])]
     changes = [_changes(lake, day, *pair) for pair in pairwise(states)]
     added, corrected, gone = (sum(change[kind] for change in changes) for kind in _KINDS)
     first = states[0]
@@ -119,14 +106,14 @@ def _story(lake: Lake, day: Day, states: Sequence[Known]) -> list[Block]:
         f" Since then {count(added, 'row')} came, {corrected:,} got other values and {gone:,} went."
         f" The mean temperature was {celsius(first.mean)}; it is {celsius(states[-1].mean)}."
     )
-    return [Words(words), _figure(states), _table(states, changes)]
+    return [Words(lead), Words(words), _figure(states), _table(states, changes)]
 
 
 def _states(lake: Lake, day: Day, snapshots: Sequence[Snapshot]) -> list[Known]:
-    """Find the snapshots at which the day's rows became others, oldest first.
+    """Return the snapshots at which the day's rows changed, oldest first.
 
-    Some snapshots are read, evenly spread; where two neighbours differ, the ones between
-    them by halves. A change that was taken back between two equal ones is not found.
+    Evenly spread snapshots are read first; where two neighbours differ, the interval between them
+    is bisected. A change that was reverted between two equal snapshots is not found.
     """
     seen: dict[int, Known] = {}
 

@@ -16,7 +16,7 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from jobs.lake import iceberg, rest
 from jobs.transform.running import EXTENSIONS, install_extensions
 
-# What DuckDB may hold at once; beyond it, it spills to disk or says so.
+# DuckDB's memory limit, beyond which it spills to disk.
 MEMORY = "1GB"
 
 Rows = list[dict[str, Any]]
@@ -42,10 +42,10 @@ class Lake:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def snapshots(self, table: str) -> list[Snapshot]:
-        """Return the snapshots that a reader could meet, up to the present one, oldest first.
+        """Return the table's history up to the current snapshot, oldest first.
 
-        A load that replaces rows makes two in one commit, one without the old rows, one with the
-        new: the first of them was never there to be read.
+        A load that replaces rows commits two snapshots at once, of which only the last was ever
+        visible; the other is left out.
         """
         try:
             loaded = self.catalog.load_table(table)
@@ -60,12 +60,12 @@ class Lake:
 def open_lake(
     uri: str, warehouse: str, extensions: Path, *, token: str = "", credential: str = ""
 ) -> Iterator[Lake]:
-    """Attach a catalog's warehouse for a while.
+    """Attach a catalog's warehouse to a new DuckDB connection, which is closed on exit.
 
     Args:
         uri: URL of the catalog.
         warehouse: name of the warehouse.
-        extensions: folder of DuckDB's extensions, filled if it is not.
+        extensions: folder of DuckDB's extensions; missing ones are installed.
         token: bearer token, or empty.
         credential: CLIENT_ID:CLIENT_SECRET to get a token for, or empty.
 
@@ -85,7 +85,7 @@ def open_lake(
 
 
 def committed(snapshot: Snapshot) -> dt.datetime:
-    """Return a snapshot's time, UTC."""
+    """Return a snapshot's commit time in UTC."""
     return dt.datetime.fromtimestamp(snapshot.timestamp_ms / 1000, dt.UTC)
 
 

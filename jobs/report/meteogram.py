@@ -4,7 +4,7 @@ from typing import Any
 
 import altair as alt
 
-from jobs.report.blocks import Block, Day, Figure, Section, Words
+from jobs.report.blocks import Block, Day, Figure, Words
 from jobs.report.lake import Lake, Rows
 from jobs.report.scales import (
     BOTH_DEGREES,
@@ -21,7 +21,7 @@ from jobs.report.scales import (
     local_time,
 )
 
-# Two days that lead up to the day, and the day: all by the station's own clock.
+# The day and the two before it, in the station's local time.
 _HOURS = """
     select hours.station_id as id, station_name as name, local_time_zone as zone,
         epoch_ms(timezone(local_time_zone, hour_utc)) as t,
@@ -51,11 +51,10 @@ _TOOLTIP = [
 ]
 
 
-def section(lake: Lake, day: Day) -> Section:
-    """Draw a meteogram for each chosen station."""
-    title = "Meteograms"
+def section(lake: Lake, day: Day) -> list[Block]:
+    """Return a meteogram of each chosen station."""
     if not day.stations:
-        return Section("meteograms", title, [Words("No station reported on this day.", "empty")])
+        return [Words("No station reported on this day.", "empty")]
     rows = lake.ask(_HOURS, stations=list(day.stations), first=day.before(2), date=day.date)
     blocks: list[Block] = [
         Words("Three days by each station's own clock; the last is the day of this report.")
@@ -64,7 +63,7 @@ def section(lake: Lake, day: Day) -> Section:
         own = [row for row in rows if row["id"] == station]
         nothing = Words(f"{station}: no report in these three days.", "empty")
         blocks.append(_meteogram(station, own) if own else nothing)
-    return Section("meteograms", title, blocks)
+    return blocks
 
 
 def _meteogram(station: str, rows: Rows) -> Figure | Words:
@@ -76,7 +75,9 @@ def _meteogram(station: str, rows: Rows) -> Figure | Words:
         else "no temperature known"
     )
     source = f"hours-{station}"
-    panels: list[Any] = [make(source) for columns, make in _PANELS if _known(rows, columns)]
+    panels: list[Any] = [
+        make(source) for columns, make in _PANELS.values() if _known(rows, columns)
+    ]
     if not panels:
         return Words(f"{station}: reports, but no value in them, in these three days.", "empty")
     chart = alt.vconcat(*panels, spacing=14).resolve_scale(x="shared")
@@ -91,7 +92,7 @@ def _meteogram(station: str, rows: Rows) -> Figure | Words:
 
 
 def _known(rows: Rows, columns: tuple[str, ...]) -> bool:
-    """Return whether there is something to draw: of rain, more than none."""
+    """Return whether the columns have anything to draw; rain must be above 0."""
     values = {row[column] for row in rows for column in columns}
     return bool(values - ({None, 0} if columns == ("rain",) else {None}))
 
@@ -99,7 +100,7 @@ def _known(rows: Rows, columns: tuple[str, ...]) -> bool:
 def _unknown(rows: Rows) -> str:
     missing = [
         words
-        for words, columns in _MEASURED.items()
+        for words, (columns, _) in _PANELS.items()
         if all(row[column] is None for row in rows for column in columns)
     ]
     dry = {row["rain"] for row in rows} - {None} == {0}
@@ -127,7 +128,7 @@ def _chart(source: str) -> alt.Chart:
 def _panel(
     *layers: alt.Chart, source: str, title: str, height: int, lift: int = 4
 ) -> alt.TopLevelMixin:
-    # An unseen rule per hour answers the pointer wherever in the panel it is.
+    # An invisible rule per hour shows the tooltip wherever in the panel the pointer is.
     hover = alt.selection_point(
         name=f"hour_{title.partition(' ')[0].lower()}",
         on="pointerover",
@@ -221,15 +222,10 @@ def _pressure(source: str) -> alt.TopLevelMixin:
     return _panel(line, source=source, title="Sea level pressure, hPa", height=70)
 
 
-_PANELS = (
-    (("temperature", "dewpoint"), _temperature),
-    (("wind",), _wind),
-    (("rain",), _rain),
-    (("pressure",), _pressure),
-)
-_MEASURED = {
-    "temperature": ("temperature", "dewpoint"),
-    "wind": ("wind",),
-    "precipitation": ("rain",),
-    "pressure": ("pressure",),
+# By what is measured: the columns that show it, and the function that draws them.
+_PANELS = {
+    "temperature": (("temperature", "dewpoint"), _temperature),
+    "wind": (("wind",), _wind),
+    "precipitation": (("rain",), _rain),
+    "pressure": (("pressure",), _pressure),
 }

@@ -1,4 +1,4 @@
-"""One HTML file of everything: words, tables, charts, their data and the code that draws them."""
+"""The HTML file: text, tables and charts, with their data and the code that draws them."""
 
 import base64
 import datetime as dt
@@ -16,10 +16,10 @@ from markupsafe import Markup
 from jobs.report.blocks import Block, Cards, Day, Figure, Section, Table, Words, long_date
 from jobs.report.places import STATES
 
-# What the page calls, out of all that Vega brings.
+# The one function of Vega that the page calls.
 _EMBED = "window.vegaEmbed = vegaEmbed;"
 
-# Sections of one subject share an entry of the menu.
+# Entries of the menu, with their sections.
 PARTS = (
     ("The day", ("glance", "map", "meteograms", "extremes", "records")),
     ("Alerts", ("alerts", "alerts-by-area")),
@@ -30,16 +30,16 @@ PARTS = (
 
 
 def render(day: Day, sections: Sequence[Section], uri: str) -> str:
-    """Write the page: no byte of it comes from the network, and no text of it can run.
+    """Return the page, which fetches nothing and runs no script but its own.
 
-    Scripts are named by their digests in the page's own content security policy, so that nothing
-    that slipped into a text would be run, and nothing is ever fetched.
+    The page's content security policy lists the digests of its scripts, so a script in a text
+    from the lake would not run.
     """
     figures = [
         block for section in sections for block in section.blocks if isinstance(block, Figure)
     ]
     by_name = {section.name: section for section in sections}
-    # The columns are named once instead of in every row; the page's script undoes it.
+    # Column names once instead of in every row; page.js restores the rows.
     datasets: dict[str, Any] = {
         name: {"columns": list(rows[0]), "rows": [list(row.values()) for row in rows]}
         for figure in figures
@@ -79,7 +79,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _json(value: Any) -> Markup:
-    """Write JSON that cannot end the element it stands in."""
+    """Return JSON that cannot close the script element around it."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704 - escaped here
 

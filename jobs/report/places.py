@@ -1,17 +1,17 @@
-"""Maps of the stations: how warm it was, and how old their newest report is."""
+"""Maps of the stations: mean temperature, and age of the newest report."""
 
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 
-from jobs.report.blocks import Block, Day, Figure, Section, Words, count, moment
+from jobs.report.blocks import Block, Day, Figure, Words, count, moment
 from jobs.report.lake import Lake, Rows
 from jobs.report.scales import BOTH_DEGREES, COLD_TO_WARM, FRESH_TO_OLD, FULL
 
 STATES = Path(__file__).with_name("us-states.json")
 
-# The newest report up to the end of the UTC day, as one would have seen it then.
+# The newest report is that of the end of the UTC day.
 _STATIONS = """
     with latest as (
         select station_id, max(observed_at) as seen from lake.weather.observations
@@ -28,19 +28,18 @@ _STATIONS = """
     where latitude is not null and longitude is not null
     order by station_id
 """
-# Nearer together than this, in degrees, the stations get a map of their region.
+# Stations within this many degrees are shown on a map of their region, not of the country.
 _REGION = 12.0
 _MARGIN = 1.0
 _NAMED = 12
 
 
-def section(lake: Lake, day: Day) -> Section:
-    """Draw both maps."""
+def section(lake: Lake, day: Day) -> list[Block]:
+    """Return both maps."""
     found = lake.ask(_STATIONS, date=day.date, end=day.end)
     rows = [row for row in found if _drawn(row)]
-    title = "Stations on the map"
     if not rows:
-        return Section("map", title, [Words("No station has a known place in the US.", "empty")])
+        return [Words("No station has a known place in the US.", "empty")]
     data = {"places": [_place(row) for row in rows]}
     warm = [row for row in rows if row["mean"] is not None]
     fresh = [row for row in rows if row["age"] is not None]
@@ -55,7 +54,7 @@ def section(lake: Lake, day: Day) -> Section:
     silent, outside = len(rows) - len(fresh) if fresh else 0, len(found) - len(rows)
     left_out = [f"{count(silent, 'station')} had no report in the last 30 days."] * bool(silent)
     left_out += [f"Not on the map, but elsewhere: {count(outside, 'station')}."] * bool(outside)
-    return Section("map", title, [*blocks, *([Words(" ".join(left_out))] if left_out else [])])
+    return [*blocks, *([Words(" ".join(left_out))] if left_out else [])]
 
 
 def _temperature(rows: Rows, warm: Rows, data: dict[str, Rows]) -> Figure:

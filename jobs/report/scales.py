@@ -1,4 +1,6 @@
-"""Colours and axes that several charts share; what depends on light or dark is the page's."""
+"""Colours and axes that several charts share; the page's style sheet adapts to light and dark."""
+
+from collections.abc import Mapping
 
 import altair as alt
 
@@ -11,7 +13,7 @@ WIND = "#5b7fb5"
 GUST = "#b79a3f"
 PRESSURE = "#9467bd"
 
-# The page puts the width of the chart's place where a chart says this.
+# The page replaces this width by that of the chart's container.
 FULL = "container"
 
 BOTH_DEGREES = "format(datum.value, '.0f') + '° / ' + format(datum.value * 1.8 + 32, '.0f') + '°'"
@@ -25,17 +27,28 @@ _EXTENT = 66
 
 
 def left_axis(label: str = "format(datum.value, ',')", title: str | None = None) -> alt.Axis:
-    """Make a vertical axis whose room is the same in every chart, so that charts line up."""
+    """Return a vertical axis of fixed width, so that charts below one another line up."""
     return alt.Axis(title=title, labelExpr=label, minExtent=_EXTENT, maxExtent=_EXTENT, tickCount=5)
 
 
 def local_time() -> alt.X:
-    """Make a horizontal axis of a station's own clock, whatever zone the reader is in."""
+    """Return a horizontal axis of a station's local time, whatever the reader's time zone."""
     axis = alt.Axis(title=None, labelExpr=LOCAL_HOURS, tickCount=6, labelOverlap=True)
     return alt.X("t:T", scale=alt.Scale(type="utc"), axis=axis)
 
 
+def by_category(
+    field: str, colors: Mapping[str, str], *, title: str | None, columns: int
+) -> alt.Color:
+    """Return a colour encoding for named categories, with the legend below the chart."""
+    return alt.Color(
+        field,
+        scale=alt.Scale(domain=list(colors), range=list(colors.values())),
+        legend=alt.Legend(title=title, orient="bottom", columns=columns),
+    )
+
+
 def whole_axis(title: str, most: float) -> alt.Axis:
-    """Make an axis of counts, whose ticks are whole numbers."""
+    """Return an axis of counts, whose ticks are whole numbers."""
     step = max(1, round(most / 5))
     return alt.Axis(title=title, values=list(range(0, int(most) + 1, step)), format="d")

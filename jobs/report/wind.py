@@ -1,10 +1,10 @@
-"""A wind rose: how often the wind came from where, and how strong."""
+"""Wind roses: frequency of wind directions and speeds."""
 
 import math
 
 import altair as alt
 
-from jobs.report.blocks import NONE, Block, Day, Figure, Section, Words, percent
+from jobs.report.blocks import NONE, Block, Day, Figure, Words, percent
 from jobs.report.lake import Lake, Rows
 from jobs.report.scales import FULL
 
@@ -32,23 +32,21 @@ _WIND = """
 _SQL = _WIND.format(speed_class=" + ".join(f"(speed >= {bound})::int" for bound in _CLASSES))
 
 
-def section(lake: Lake, day: Day) -> Section:
-    """Draw a rose for one station at a time."""
-    title = "Where the wind came from"
+def section(lake: Lake, day: Day) -> list[Block]:
+    """Return a wind rose of each chosen station."""
     found = lake.ask(_SQL, stations=list(day.stations), end=day.end)
     blown = [row for row in found if row["sector"] is not None]
     if not blown:
-        return Section("wind", title, [Words("No wind is known in the last 30 days.", "empty")])
+        return [Words("No wind is known in the last 30 days.", "empty")]
     petals = _petals(blown)
     stations = sorted({row["id"] for row in blown})
-    blocks: list[Block] = [
+    return [
         Words(
             f"The {_SPAN} days up to the end of the UTC day. Each petal is the share of the"
             " station's hours in which the wind came from there."
         ),
         *(_figure(station, found, petals) for station in stations),
     ]
-    return Section("wind", title, blocks)
 
 
 def _figure(station: str, found: Rows, petals: Rows) -> Figure:
@@ -71,14 +69,14 @@ def _figure(station: str, found: Rows, petals: Rows) -> Figure:
 
 
 def _rings(furthest: float) -> tuple[int, int]:
-    """Choose the outermost ring, and the step from ring to ring, in percent."""
+    """Return the outermost ring and the distance between rings, in percent."""
     steps = (1, 2, 5, 10, 20, 25)
     step = next((step for step in steps if furthest / step <= 4), 50)  # noqa: PLR2004 - four rings
     return step * -int(-furthest // step), step
 
 
 def _petals(rows: Rows) -> Rows:
-    """Stack the classes of each sector outwards, in percent of the station's hours."""
+    """Return the petals, speed classes stacked outwards, in percent of the station's hours."""
     petals: Rows = []
     reached: dict[tuple[str, int], float] = {}
     half = 180 / _SECTORS
@@ -161,12 +159,12 @@ def _texts(rows: Rows, edge: int) -> alt.Chart:
 
 
 def _around(name: str) -> alt.Theta:
-    """Turn degrees clockwise from north."""
+    """Return an angle in degrees, clockwise from north."""
     return alt.Theta(f"{name}:Q", scale=alt.Scale(domain=[0, 360], range=[0, _TURN]), stack=None)
 
 
 def _out(name: str, edge: int) -> alt.Radius:
-    """Go outwards from the middle, to the outermost ring, with room for the compass."""
+    """Return a radius up to the outermost ring, with room for the compass."""
     room = {"expr": "min(width, height) / 2 - 22"}
     scale = alt.Scale(domain=[0, edge], range=[0, room])
     return alt.Radius(f"{name}:Q", scale=scale, stack=None)

@@ -1,9 +1,8 @@
 """The command: ``python -m jobs.stack``, which ``make start``, ``stop`` and ``status`` run."""
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +13,18 @@ from jobs.stack.services import services
 NOT_RUNNING = 3
 
 
-@click.group()
+class _Group(click.Group):
+    """Shows errors of its commands in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (StackError, OSError) as error:
+            raise click.ClickException(" ".join(str(error).split())) from None
+
+
+@click.group(cls=_Group)
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
@@ -38,25 +48,22 @@ def main(context: click.Context, state: Path) -> None:
 @click.pass_obj
 def start(state: Path) -> None:
     """Start what does not run yet, and wait until it answers."""
-    with _errors_in_one_line():
-        verbs.start(state, services(state), click.echo)
+    verbs.start(state, services(state), click.echo)
 
 
 @main.command()
 @click.pass_obj
 def stop(state: Path) -> None:
     """Stop what was started: luigid, then the catalog, which finishes its requests."""
-    with _errors_in_one_line():
-        verbs.stop(state, services(state), click.echo)
+    verbs.stop(state, services(state), click.echo)
 
 
 @main.command()
 @click.pass_obj
 def status(state: Path) -> None:
-    """Show what runs where; the exit status is 3 unless all of it answers."""
-    with _errors_in_one_line():
-        if not verbs.status(state, services(state), click.echo):
-            sys.exit(NOT_RUNNING)
+    """Show what runs where; the exit status is 3 unless all services are ready."""
+    if not verbs.status(state, services(state), click.echo):
+        sys.exit(NOT_RUNNING)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -64,15 +71,6 @@ def status(state: Path) -> None:
 def run(arguments: tuple[str, ...]) -> None:
     """Run a task with luigid if it answers, else without: run WeatherPipeline --date 2013-07-02."""
     verbs.run(arguments, lambda line: click.echo(line, err=True))
-
-
-@contextlib.contextmanager
-def _errors_in_one_line() -> Iterator[None]:
-    """End the command with one line where something stands in the way."""
-    try:
-        yield
-    except (StackError, OSError) as error:
-        raise click.ClickException(" ".join(str(error).split())) from None
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class Server:
         """Start it and wait until it reports ``Listening on URL``.
 
         Raises:
-            StackError: it ended instead, or took too long; with the end of its log.
+            StackError: it ended or did not start in time; with the end of its log.
         """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as file:
@@ -88,7 +88,7 @@ class Server:
         )
 
     def kill(self) -> None:
-        """Kill it with SIGKILL, so that it cannot finish or tidy up."""
+        """Kill it with SIGKILL, so that it cannot clean up."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -170,10 +170,10 @@ def launch(
 
 
 def stop(running: Running, seconds: float) -> bool:
-    """Ask a daemon to end and wait for that; return whether it did within the time.
+    """Terminate a daemon; return whether it ended within the time.
 
     Raises:
-        PermissionError: the daemon is another user's.
+        PermissionError: the daemon belongs to another user.
     """
     try:
         handle = os.pidfd_open(running.pid)
@@ -195,7 +195,7 @@ def stop(running: Running, seconds: float) -> bool:
 
 @contextlib.contextmanager
 def alone(file: Path) -> Iterator[None]:
-    """Hold a lock file, so that two commands do not start the same things."""
+    """Hold a lock file, so that two commands cannot start the same service."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

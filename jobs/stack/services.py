@@ -1,4 +1,4 @@
-"""What the stack is made of: which programs, where they listen, where they keep things."""
+"""The services of the stack: their programs, addresses and files."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ class Service:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port by which to reach it from here."""
+        """Host and port of its address on this machine."""
         host, port = split_address(self.listen)
         return _ANYWHERE.get(host, host), port
 
@@ -46,7 +46,7 @@ class Service:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def ask(self) -> str:
-        """Ask how it is: "ready", what it answers instead, or "" if nothing answers."""
+        """Return "ready", the error, or "" if nothing responds."""
         verb, path = self.health
         with requests.Session() as session:
             session.trust_env = False  # no proxy leads to this machine
@@ -59,7 +59,7 @@ class Service:
         return "ready" if answer.ok else f"answers {answer.status_code}"
 
     def size(self) -> int:
-        """Count the bytes of what it keeps; files may come and go meanwhile."""
+        """Return the size of its files in bytes."""
         total = 0
         for place in self.keeps:
             # A database has its journals beside it.
@@ -74,7 +74,7 @@ def services(state: Path) -> list[Service]:
     """Return the services in the order in which they start, their state below a folder.
 
     Raises:
-        StackError: a setting cannot be used.
+        StackError: a setting is invalid.
     """
     found = [catalog(state.resolve()), luigid(state.resolve())]
     for service in found:
@@ -86,10 +86,10 @@ def services(state: Path) -> list[Service]:
 
 
 def catalog(state: Path) -> Service:
-    """Describe the catalog; its own settings say where it listens.
+    """Return the catalog; its address is that of its own settings.
 
     Raises:
-        StackError: its settings cannot be used.
+        StackError: its settings are invalid.
     """
     program = str(Path(sys.executable).with_name("falcon-catalog"))
     file = os.environ.get("CATALOG_CONFIG") or "conf/catalog.toml"
@@ -123,7 +123,7 @@ def catalog(state: Path) -> Service:
 
 
 def luigid(state: Path) -> Service:
-    """Describe luigid; it listens where runs look for it."""
+    """Return luigid; its address is the one that runs use."""
     listen = address()
     folder = state / "luigi"
     return Service(

@@ -33,7 +33,7 @@ def log_file(state: Path, service: Service) -> Path:
 
 
 def start(state: Path, services: Sequence[Service], report: Report) -> None:
-    """Start what does not run yet, and wait until all of it answers.
+    """Start what does not run yet, and wait until all services are ready.
 
     Raises:
         StackError: a port is taken, or a service ended or stayed silent.
@@ -81,7 +81,7 @@ def stop(state: Path, services: Sequence[Service], report: Report) -> None:
 
 
 def status(state: Path, services: Sequence[Service], report: Report) -> bool:
-    """Show what runs where; return whether all of it answers."""
+    """Report what runs where; return whether all services are ready."""
     rows, well = [], True
     for service in services:
         running = processes.find(pid_file(state, service))
@@ -106,9 +106,9 @@ def status(state: Path, services: Sequence[Service], report: Report) -> bool:
 
 
 def run(arguments: Sequence[str], report: Report) -> NoReturn:
-    """Become ``luigi --module jobs`` with luigid if it answers, else without.
+    """Replace this process by ``luigi --module jobs``, with luigid if it is ready.
 
-    The catalog is looked for where `start` would have it, unless CATALOG_URI says otherwise.
+    The catalog is the one of `start`, unless CATALOG_URI is set.
     """
     scheduler = luigid(Path("var"))
     command = [sys.executable, "-m", "luigi", "--module", "jobs", *arguments]

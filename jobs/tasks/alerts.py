@@ -40,7 +40,7 @@ class Alerts(PeriodTask):
         self.progress(f"{len(features)} alerts of {', '.join(states) or 'no state'}", 100)
 
     def rows(self) -> list[Row | Reject]:
-        """Read them back as rows and rejects; of one alert that came twice the last one."""
+        """Return rows and rejects; of an alert that was received twice, the last row."""
         kept = read_json(self.path())
         fetched_at = dt.datetime.fromisoformat(kept["fetched_at"])
         rows: dict[Any, Row | Reject] = {}

@@ -34,12 +34,12 @@ class WeatherTask(luigi.Task):
 
     @property
     def period(self) -> Period:
-        """What the step is about."""
+        """The period that the step processes."""
         raise NotImplementedError
 
     @property
     def priority(self) -> int:  # type: ignore[override]  # Luigi reads it, nobody writes it
-        """Put earlier periods first.
+        """The priority: earlier periods first.
 
         Above 0, which is the rank that Luigi gives to a step it knows as a requirement only.
         """

@@ -32,7 +32,7 @@ class WeatherIngestion(InRanges, HourTask):
         return all(load.complete() for load in self.requires())
 
     def run(self) -> None:
-        """Gather the checkpoints into a summary, for machines and for people."""
+        """Write the summary of the checkpoints, as JSON and as text."""
         done = checkpoints(self.requires())
         summary = {"hour": str(self.period), "loads": done, **totals(done)}
         text, file = describe_loads(summary), self.path().with_suffix(".txt")

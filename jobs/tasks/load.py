@@ -32,7 +32,7 @@ MAX_ROWS = 250_000
 
 
 def connect() -> Catalog:
-    """Connect to the catalog of the [catalog] settings."""
+    """Return the catalog of the [catalog] settings."""
     settings = config.settings().catalog
     return rest.connect(
         settings.uri, settings.warehouse, settings.token, settings.credential, settings.timeout
@@ -89,7 +89,7 @@ class Load(PeriodTask):
         raise NotImplementedError
 
     def open(self) -> Catalog:
-        """Connect, and create the tables that are missing: the marts need them even if empty."""
+        """Return the catalog with the tables created, which the marts need even if empty."""
         catalog = connect()
         for definition in (self.definition, QUARANTINE, SCHEMA_DRIFT):
             iceberg.ensure(catalog, definition)
@@ -119,7 +119,8 @@ class Load(PeriodTask):
     def leave(self) -> None:
         """Write the checkpoint of a period that the service no longer has."""
         table = iceberg.ensure(self.open(), self.definition)
-        nothing = Loaded.nothing(table, f"{self.definition.name}/{self.period}/unavailable")
+        load_id = f"{self.definition.name}/{self.period}/unavailable"
+        nothing = Loaded.of(table, table.current_snapshot(), load_id)
         checkpoint = checkpoint_of([nothing], Tally(), 0.0) | {"status": "unavailable"}
         write_json(self.path(), checkpoint)
         self.progress("unavailable: nothing is requested", 100)
@@ -238,7 +239,8 @@ def day_loads(task: WeatherTask, date: dt.date, days: int) -> list[Load]:
 def quarantine(catalog: Catalog, tally: Tally, load_id: str) -> None:
     """Load rejects into ``weather.quarantine``, and schema drift into ``weather.schema_drift``."""
     now = dt.datetime.now(dt.UTC)
-    rejects = {(one.kind, one.reason, one.raw_json): one for one in tally.take_rejects()}
+    rejects = {(one.kind, one.reason, one.raw_json): one for one in tally.rejects}
+    tally.rejects = []
     if rejects:
         rows = [
             {

@@ -34,7 +34,7 @@ Operation = Callable[..., Result]
 
 
 class MaintenanceError(Exception):
-    """Operations failed; the message names tables and reasons. The others were done."""
+    """Operations failed; the message names tables and reasons. The others succeeded."""
 
 
 class Maintenance(InRanges, DayTask):
@@ -48,10 +48,10 @@ class Maintenance(InRanges, DayTask):
     file = "maintenance.json"
 
     def run(self) -> None:
-        """Do every operation on every table, then write down the result.
+        """Run every operation on every table, then write the result.
 
         Raises:
-            MaintenanceError: some failed.
+            MaintenanceError: some operations failed.
         """
         started, catalog = dt.datetime.now(dt.UTC), connect()
         results: list[Result] = []

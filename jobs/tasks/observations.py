@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs import config
-from jobs.nws.client import NotFound, WeatherClient, WeatherError
+from jobs.nws.client import WeatherClient
+from jobs.nws.errors import NotFound, WeatherError
 from jobs.parse.records import Reject, parse_station
 from jobs.targets import read_json, write_json
 from jobs.tasks.base import PeriodTask, WeatherTask, log
@@ -37,10 +38,10 @@ class Fetched:
     failed_batches: tuple[int, ...]
 
     def require_whole(self) -> None:
-        """Refuse to call it done while batches are missing.
+        """Raise an error if batches are missing.
 
         Raises:
-            IncompleteError: it names the batches, and the first station's error.
+            IncompleteError: batches are missing; with the first station's error.
         """
         if self.failed_batches:
             station, error = next(iter(self.failed.items()))
@@ -58,7 +59,7 @@ class _Batch:
 
     @property
     def partial(self) -> Path:
-        """The file of what came before the batch failed."""
+        """The file of the responses before the batch failed."""
         return self.path.with_name(f"partial-{self.path.name}")
 
 
@@ -76,10 +77,10 @@ class Observations(PeriodTask):
         return self.step(Stations)
 
     def run(self) -> None:
-        """Have every batch fetched, then list their files.
+        """Fetch every batch, then list their files.
 
         Raises:
-            IncompleteError: the service failed for some; their turn comes with the next try.
+            IncompleteError: the service failed for some, which the next attempt fetches.
         """
         found = fetch(self, self.requires())
         found.require_whole()

@@ -1,4 +1,4 @@
-"""What a piece of work is about: an hour, a day or a run of days, all in UTC."""
+"""The period of a task: an hour, a day or consecutive days, in UTC."""
 
 import datetime as dt
 import logging
@@ -49,10 +49,10 @@ class Period:
 
     @classmethod
     def parse(cls, text: str) -> "Period":
-        """Read ``2013-07-02T14``, ``2013-07-02`` or ``2013-06-03_2013-07-02``.
+        """Return the period ``2013-07-02T14``, ``2013-07-02`` or ``2013-06-03_2013-07-02``.
 
         Raises:
-            ValueError: it reads otherwise, or there is no such day.
+            ValueError: it has another form, or there is no such day.
         """
         match = _NAME.fullmatch(text)
         if match is None:
@@ -71,12 +71,12 @@ class Period:
 
     @property
     def start(self) -> dt.datetime:
-        """Its first moment."""
+        """The start in UTC."""
         return _midnight(self.first, dt.UTC) + (self.hour or 0) * _HOUR
 
     @property
     def end(self) -> dt.datetime:
-        """The moment after it."""
+        """The end in UTC, exclusive."""
         if self.hour is not None:
             return self.start + _HOUR
         return _midnight(self.last + _DAY, dt.UTC)
@@ -100,7 +100,7 @@ class Period:
 
 
 def served(window: Window, now: dt.datetime, history_hours: float) -> Window | None:
-    """Clip a window to what the service still has and already has; None when it has nothing of it.
+    """Return the part of a window that the service has, or None.
 
     `history_hours` is how long the service keeps observations; 0 says for ever.
     """
@@ -113,7 +113,7 @@ def served(window: Window, now: dt.datetime, history_hours: float) -> Window | N
 
 
 def chunks(last: dt.date, days: int, most: int) -> list[Period]:
-    """Cut the days that end with `last` into periods of at most so many days, oldest first."""
+    """Return periods of at most `most` days for the `days` days up to `last`, oldest first."""
     first = last - dt.timedelta(days=max(1, days) - 1)
     periods = []
     while first <= last:
@@ -132,20 +132,20 @@ class PeriodParameter(luigi.Parameter[Any]):
     """
 
     def parse(self, x: str) -> Period:
-        """Read a period's name."""
+        """Return the period of a name."""
         try:
             return Period.parse(x)
         except ValueError as error:
             raise ParameterException(str(error)) from None
 
     def normalize(self, x: Period) -> Period:
-        """Refuse what is not over."""
+        """Return the period, which must be over."""
         if x.end > dt.datetime.now(dt.UTC):
             raise ParameterException(f"period {x} is not over in UTC")
         return x
 
     def serialize(self, x: Period) -> str:
-        """Write its name."""
+        """Return its name."""
         return str(x)
 
 

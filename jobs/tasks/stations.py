@@ -70,7 +70,7 @@ class Stations(PeriodTask):
         self.progress(f"{len(features)} stations")
 
     def features(self) -> list[dict[str, Any]]:
-        """Read the stations back."""
+        """Return the fetched stations."""
         features: list[dict[str, Any]] = read_json(self.path())["features"]
         return features
 

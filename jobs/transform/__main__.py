@@ -1,7 +1,6 @@
 """dbt on the lake as the pipeline runs it: ``python -m jobs.transform run --select staging``.
 
-The catalog, the folders and DuckDB's extensions are those of the settings. A build that is running
-is waited for.
+It uses the catalog and folders of the settings, and waits for a build that is running.
 """
 
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 import click
 
 from jobs import config
-from jobs.transform.running import alone, environment_of, install_extensions
+from jobs.transform.running import alone, environment_of, folders, install_extensions
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -20,12 +19,9 @@ def main(arguments: tuple[str, ...]) -> None:
     """Run a dbt command, such as build, run, test or docs generate --static."""
     config.read_file()
     state = Path(config.settings().weather.data_dir).resolve()
-    project = config.dbt_dir()
     install_extensions(state / "duckdb-extensions")
     command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]
-    command += ["--project-dir", str(project), "--profiles-dir", str(project)]
-    command += ["--target-path", str(state / "dbt" / "target")]
-    command += ["--log-path", str(state / "dbt" / "logs")]
+    command += folders(state)
     with alone(state, lambda line, _: click.echo(line)) as lock:
         status = subprocess.run(  # noqa: S603 - our own dbt on our own project
             command,

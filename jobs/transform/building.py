@@ -34,7 +34,7 @@ class Build:
 
 
 def build(catalog: Catalog, wanted: Build, progress: Progress) -> dict[str, Any]:
-    """Build and test the marts; return what the checkpoint holds.
+    """Build and test the marts; return the content of the checkpoint.
 
     The raw tables that are missing are made first, empty. Without an earlier build by the
     same models every day is computed, else only those whose reports changed. The run is recorded,

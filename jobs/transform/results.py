@@ -1,4 +1,4 @@
-"""What dbt records of a build: results of models and tests, and source freshness."""
+"""The results of a dbt build: models, tests and source freshness."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ _BAD = frozenset(["error", "fail", "runtime error"])
 
 
 def read(state: Path) -> list[Result]:
-    """Read the results of the last build, or none when it ended before there were any."""
+    """Return the results of the last build; none if it ended before there were any."""
     path = results_path(state)
     results: list[Result] = json.loads(path.read_text())["results"] if path.exists() else []
     return results
@@ -46,7 +46,7 @@ def models(results: list[Result]) -> dict[str, dict[str, Any]]:
 
 
 def tests(results: list[Result]) -> dict[str, int]:
-    """Count the tests by their outcome."""
+    """Return the number of tests by outcome."""
     found = Counter(result["status"] for result in results if is_test(result))
     counts = {status: found[status] for status in ("pass", "warn", "skipped")}
     failed = sum(found[status] for status in _BAD)
@@ -63,7 +63,7 @@ def warnings(results: list[Result]) -> list[str]:
 
 
 def rows_changed(result: Result) -> int:
-    """Count the rows that a model put into its table and took out of it."""
+    """Return the number of rows that a model added to and removed from its table."""
     return int((result.get("adapter_response") or {}).get("rows_affected") or 0)
 
 
@@ -84,7 +84,7 @@ def name(result: Result) -> str:
 
 
 def freshness(state: Path) -> list[dict[str, Any]]:
-    """Read how old the newest rows of the sources are, where that is judged."""
+    """Return the freshness of the sources that have a freshness test."""
     path = state / "dbt" / "target" / "sources.json"
     if not path.exists():
         return []

@@ -30,7 +30,7 @@ class TransformError(Exception):
 
 
 def install_extensions(folder: Path) -> None:
-    """Put DuckDB's extensions from their wheels into a folder; those that are there stay."""
+    """Install DuckDB's extensions from their wheels into a folder, if they are missing."""
     folder.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(config={"extension_directory": str(folder)}) as connection:
         for name in EXTENSIONS:
@@ -39,7 +39,7 @@ def install_extensions(folder: Path) -> None:
 
 @contextlib.contextmanager
 def alone(state: Path, progress: Progress) -> Iterator[IO[bytes]]:
-    """Hold the lock of dbt's DuckDB file, which knows one writing process only.
+    """Hold the lock of dbt's DuckDB file, which allows one writing process only.
 
     dbt inherits the lock: when this process is killed, the next run waits for the orphan.
     """
@@ -71,14 +71,11 @@ def run(
         environment: more variables for the project.
 
     Raises:
-        TransformError: dbt ended with an error; the message has its last words.
+        TransformError: dbt failed; the message has the last lines of its log.
     """
     folder = state / "dbt"
-    project = str(config.dbt_dir())
-    places = ["--project-dir", project, "--profiles-dir", project]
-    places += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    places += ["--log-format", "json", "--log-format-file", "text"]
-    arguments = json.dumps([[*command, *places] for command in commands])
+    options = [*folders(state), "--log-format", "json", "--log-format-file", "text"]
+    arguments = json.dumps([[*command, *options] for command in commands])
     process = subprocess.Popen(  # noqa: S603 - our own dbt on our own project
         # -P: the program's folder holds modules of other names than its own.
         [sys.executable, "-P", str(Path(__file__).with_name("commands.py")), arguments],
@@ -94,6 +91,13 @@ def run(
     if process.returncode:
         last = "; ".join(words) or "no reason given"
         raise TransformError(f"dbt ended with {process.returncode}: {last} ({folder}/logs/dbt.log)")
+
+
+def folders(state: Path) -> list[str]:
+    """Return dbt's options for the project of the settings and for its files below ``state``."""
+    project, folder = str(config.dbt_dir()), state / "dbt"
+    options = ["--project-dir", project, "--profiles-dir", project]
+    return [*options, "--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
 
 
 def environment_of(state: Path) -> dict[str, str]:
@@ -113,7 +117,7 @@ def environment_of(state: Path) -> dict[str, str]:
 
 
 def _follow(lines: Iterable[str], progress: Progress) -> list[str]:
-    """Report progress from dbt's log; return its last messages, errors before all others."""
+    """Report progress from dbt's log; return its last errors, or else its last message."""
     last: collections.deque[str] = collections.deque(maxlen=1)
     errors: collections.deque[str] = collections.deque(maxlen=3)
     for line in lines:

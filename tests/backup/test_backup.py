@@ -52,7 +52,7 @@ def test_nothing_is_ever_overwritten(server: Server, operator: Operator) -> None
     target.mkdir()
     status, _, err = operator.run("backup", str(target))
     assert status == 1
-    assert err == f"Error: {target} is there already; a backup never overwrites anything\n"
+    assert err == f"Error: {target} already exists; a backup never overwrites anything\n"
     assert not list(target.iterdir())
     assert server.call("GET", "/health/live").status_code == 200
 
@@ -265,7 +265,7 @@ def test_an_existing_store_is_replaced_only_when_told(operator: Operator, stoppe
     before = operator.sql("SELECT * FROM tabulars")
     status, _, err = operator.run("restore", str(stopped))
     assert status == 2
-    assert "--replace puts it aside" in err
+    assert "--replace moves it aside" in err
     assert operator.sql("SELECT * FROM tabulars") == before
 
 

@@ -284,7 +284,7 @@ class TestDamage:
         self.refused(
             old,
             here,
-            f"{gone} is not there",
+            f"{gone} does not exist",
             f"{cut} has {cut.stat().st_size} bytes, and should have {cut.stat().st_size + 7}",
             f"{torn} has {torn.stat().st_size} bytes",
             f"{lost}",

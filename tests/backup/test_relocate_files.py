@@ -377,5 +377,5 @@ class TestManifestLists:
 
     def test_one_that_names_the_old_place_is_noticed(self) -> None:
         content = self.a_list(("/old/a", 3, 1))
-        with pytest.raises(RelocationError, match="x names /old/a, which is at the old place"):
+        with pytest.raises(RelocationError, match="x names /old/a, which is at the old location"):
             compare_manifest_lists((content, content), "x", MOVE, {"/old/a": ("/old/a", 3)})

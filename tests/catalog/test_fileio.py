@@ -211,8 +211,13 @@ def test_without_durability_nothing_is_synced(
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The folders whose entries were made durable, one after the other."""
     found: list[str] = []
-    really = durable_files.sync
-    monkeypatch.setattr(durable_files, "sync", lambda path: (found.append(path), really(path)))
+    really = os.fsync
+
+    def sync(descriptor: int) -> None:
+        found.append(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115
+        really(descriptor)
+
+    monkeypatch.setattr("os.fsync", sync)
     return found
 
 

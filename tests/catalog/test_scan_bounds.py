@@ -265,6 +265,15 @@ def test_what_is_no_literal_is_named(kind: Any, value: Any) -> None:
         literals.parse(kind, value, "here")
 
 
+def test_decimals_of_any_size_are_planned_with_at_once() -> None:
+    tiny = literals.parse("decimal(9, 2)", "1e-99999999999", "here")
+    assert bucket_function("decimal(9, 2)")(4, tiny) is None
+    raw = b"\x7f" * 3000
+    sign, digits, exponent = values.from_bytes("decimal(9, 2)", raw).as_tuple()
+    assert exponent == -2
+    assert Decimal((sign, digits, 0)) == int.from_bytes(raw)
+
+
 def test_buckets_are_those_of_the_specification() -> None:
     hashes: list[tuple[str, Any, int]] = [  # appendix B of the table specification
         ("int", 34, 2017239379),

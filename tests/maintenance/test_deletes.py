@@ -133,19 +133,14 @@ def delete_ids(lake: Lake, name: str, ids: list[int], spec_id: int, partition: R
     file.spec_id = spec_id
     state = look(lake.catalog, name, "main", Reader())
     draft = Draft(state)
-
-    def put(writer: ManifestWriter) -> None:
-        writer.add(
-            ManifestEntry.from_args(
-                status=ManifestEntryStatus.ADDED,
-                snapshot_id=draft.snapshot_id,
-                sequence_number=None,
-                file_sequence_number=None,
-                data_file=file,
-            )
-        )
-
-    manifest = draft.manifest(spec_id, put, deletes=True)
+    entry = ManifestEntry.from_args(
+        status=ManifestEntryStatus.ADDED,
+        snapshot_id=draft.snapshot_id,
+        sequence_number=None,
+        file_sequence_number=None,
+        data_file=file,
+    )
+    manifest = draft.manifest(spec_id, [entry], ManifestWriter.add, deletes=True)
     snapshot = draft.snapshot([*state.manifests, manifest], Summary(operation=Operation.OVERWRITE))
     commit(lake.catalog, draft, snapshot)
 

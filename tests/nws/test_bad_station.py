@@ -11,7 +11,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from jobs.nws.client import Throttled, Unavailable, WeatherClient
+from jobs.nws.client import WeatherClient
+from jobs.nws.errors import Throttled, Unavailable
 from jobs.nws.pages import cursor
 from jobs.nws_simulator import Faults, Source, make_app
 

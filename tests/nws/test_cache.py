@@ -18,7 +18,8 @@ import pytest
 import requests
 
 from jobs.nws.cache import CachingAdapter
-from jobs.nws.client import Refused, WeatherClient
+from jobs.nws.client import WeatherClient
+from jobs.nws.errors import Refused
 from jobs.nws_simulator import Faults, Source, airports, make_app
 
 Connect = Callable[..., WeatherClient]
@@ -155,7 +156,7 @@ def test_another_client_uses_what_one_kept(
     cache = tmp_path / "answers"
     one = connect(app, cache=cache)
     kept = one.observations("KJFK", DAY, NEXT_DAY)
-    url = one._service.url("", {})
+    url = one.url("", {})
     with WeatherClient(url, user_agent="another", cache=cache) as other:
         assert other.observations("KJFK", DAY, NEXT_DAY) == kept
     assert statuses == [200, 304]
@@ -243,7 +244,7 @@ def test_the_database_is_bounded(tmp_path: Path, connect: Connect) -> None:
         start_response("200 OK", [("ETag", '"a"')])
         return [json.dumps({"features": [{"id": os.urandom(50_000).hex()}]}).encode()]
 
-    base_url = connect(app)._service.url("", {})
+    base_url = connect(app).url("", {})
     with requests.Session() as session:
         session.mount("http://", CachingAdapter(tmp_path, max_bytes=2**20))
         for number in range(60):
@@ -279,7 +280,7 @@ with WeatherClient(url, cache=Path(folder), **agent) as client:
 
 
 def test_processes_share_the_database(connect: Connect, year: Source, tmp_path: Path) -> None:
-    url = connect(make_app(year))._service.url("", {})
+    url = connect(make_app(year)).url("", {})
     command = [sys.executable, "-c", READER, url, str(tmp_path)]
     readers = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
     assert [reader.communicate(timeout=60)[1] for reader in readers] == [b""] * 4

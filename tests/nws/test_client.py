@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 
-from jobs.nws.client import (
-    BadRequest,
-    NotFound,
-    WeatherClient,
-)
+from jobs.nws.client import WeatherClient
+from jobs.nws.errors import BadRequest, NotFound
 from jobs.nws_simulator import Source, make_app
 from tests.nws.handmade import observation, page, serving, times
 

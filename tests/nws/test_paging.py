@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from jobs.nws.client import (
-    Refused,
-    WeatherClient,
-)
+from jobs.nws.client import WeatherClient
+from jobs.nws.errors import Refused
 from jobs.nws_simulator import Source, make_app
 from tests.nws.handmade import observation, page, serving, times
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from jobs.nws.client import (
+from jobs.nws.client import WeatherClient
+from jobs.nws.errors import (
     NotFound,
     Refused,
     Throttled,
     Unavailable,
     Unreachable,
     Unreadable,
-    WeatherClient,
     WeatherError,
 )
 from jobs.nws_simulator import Faults, Source, make_app

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from jobs.nws.client import BadRequest, WeatherClient
+from jobs.nws.client import WeatherClient
+from jobs.nws.errors import BadRequest
 from jobs.nws_simulator import Faults, Source, airports, make_app
 from jobs.nws_simulator.alerts import FIPS
 from jobs.nws_simulator.criteria import heat_index_f

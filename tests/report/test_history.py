@@ -62,7 +62,7 @@ def lake(past: Past, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]
 
 def told(lake: Lake) -> tuple[str, list[list[Any]], list[Figure]]:
     """Give the section's words, its table's rows without times and ids, its figures."""
-    blocks = history.section(lake, DAY).blocks
+    blocks = history.section(lake, DAY)
     words = " ".join(block.text for block in blocks if isinstance(block, Words))
     rows = [
         [row[0], *row[3:7]] for block in blocks if isinstance(block, Table) for row in block.rows
@@ -105,7 +105,7 @@ def test_the_change_is_found_among_many_snapshots_of_other_days(past: Past, lake
     _, rows, _ = told(lake)
     assert [row[:3] for row in rows] == [["1", "1", "\N{EN DASH}"], ["2", "2", "1"]]
     snapshots = lake.snapshots("weather.observations")
-    table = history.section(lake, DAY).blocks[-1]
+    table = history.section(lake, DAY)[-1]
     assert isinstance(table, Table)
     assert [row[2] for row in table.rows] == [
         str(snapshots[0].snapshot_id),

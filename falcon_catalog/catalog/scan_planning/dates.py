@@ -3,14 +3,16 @@
 Dates are days since 1970-01-01; timestamps are micro- or nanoseconds since that midnight.
 """
 
+from datetime import date
+
 MICROS_PER_DAY = 86_400_000_000
 NANOS_PER_MICRO = 1000
 HOURS_PER_DAY = 24
 _EPOCH_YEAR = 1970
+_EPOCH = date(_EPOCH_YEAR, 1, 1).toordinal()
 _MONTHS = 12
-_DAYS_OF_400_YEARS = 146_097
-_DAYS_TO_EPOCH = 719_468  # from 0000-03-01
-_FEBRUARY = 2
+# The calendar repeats every 400 years; ``datetime`` has only the years from 1 to 9999.
+_CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097
 
 PER_DAY = {
     "date": 1,
@@ -23,24 +25,16 @@ PER_DAY = {
 
 
 def days_of(year: int, month: int, day: int) -> int:
-    """Return the days since 1970-01-01 of a valid date."""
-    # Years begin in March here, so that a leap day is the last day of its year.
-    shifted = year - (month <= _FEBRUARY)
-    era, of_era = divmod(shifted, 400)
-    day_of_year = (153 * ((month + 9) % _MONTHS) + 2) // 5 + day - 1
-    day_of_era = of_era * 365 + of_era // 4 - of_era // 100 + day_of_year
-    return era * _DAYS_OF_400_YEARS + day_of_era - _DAYS_TO_EPOCH
+    """Return the days since 1970-01-01 of a date; raise ValueError if there is no such date."""
+    cycles, rest = divmod(year - 1, _CYCLE_YEARS)
+    return date(rest + 1, month, day).toordinal() + cycles * _CYCLE_DAYS - _EPOCH
 
 
 def date_of(days: int) -> tuple[int, int, int]:
     """Return year, month and day of the days since 1970-01-01."""
-    era, of_era = divmod(days + _DAYS_TO_EPOCH, _DAYS_OF_400_YEARS)
-    years = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
-    day_of_year = of_era - (365 * years + years // 4 - years // 100)
-    shifted = (5 * day_of_year + 2) // 153
-    day = day_of_year - (153 * shifted + 2) // 5 + 1
-    month = (shifted + 2) % _MONTHS + 1
-    return years + era * 400 + (month <= _FEBRUARY), month, day
+    cycles, rest = divmod(days + _EPOCH - 1, _CYCLE_DAYS)
+    found = date.fromordinal(rest + 1)
+    return found.year + cycles * _CYCLE_YEARS, found.month, found.day
 
 
 def ordinal(unit: str, value: int, kind: str) -> int:

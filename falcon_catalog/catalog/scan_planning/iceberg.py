@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from falcon_catalog.catalog.scan_planning.values import decimal_of, scale_of, unscaled_of
+from falcon_catalog.catalog.scan_planning.values import scale_of, with_unscaled
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata.types import Type, base_name
 
@@ -75,12 +75,11 @@ def bucket_function(kind: Type) -> Callable[[int, Any], int | None]:
 
     It returns None for a value that the type cannot hold.
     """
-    is_decimal, scale = base_name(kind) == "decimal", scale_of(kind)
+    is_decimal = base_name(kind) == "decimal"
 
     def bucket(count: int, value: Any) -> int | None:
         if is_decimal:
-            unscaled = unscaled_of(value, scale)
-            value = None if unscaled is None else decimal_of(unscaled, scale)
+            value = with_unscaled(kind, value, lambda unscaled: unscaled)  # in the type's scale
         elif isinstance(value, float):
             value = int(value) if value.is_integer() else None
         return None if value is None else _hasher(str(kind), count)(value)

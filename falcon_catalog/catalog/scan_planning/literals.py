@@ -135,13 +135,7 @@ def _days(text: str) -> int:
     match = _DATE.fullmatch(text)
     if match is None:
         raise ValueError(text)
-    year, month, day = int(match[1]), int(match[2]), int(match[3])
-    if not 1 <= month <= 12:  # noqa: PLR2004
-        raise ValueError(text)
-    days = dates.days_of(year, month, day)
-    if dates.date_of(days) != (year, month, day):
-        raise ValueError(text)
-    return days
+    return dates.days_of(*map(int, match.groups()))
 
 
 def _ticks(text: str, digits: int) -> int | None:

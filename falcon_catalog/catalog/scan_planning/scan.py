@@ -14,13 +14,19 @@ from falcon_catalog.catalog.scan_planning.manifests import PartitionField, Spec
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns, transforms
 from falcon_catalog.metadata.defaults import with_defaults
-from falcon_catalog.metadata.json_fields import array_of, as_boolean, as_long, as_text, optional
+from falcon_catalog.metadata.json_fields import (
+    JSON,
+    array_of,
+    as_boolean,
+    as_long,
+    as_text,
+    optional,
+)
 from falcon_catalog.metadata.types import Type
 
 _WHERE = "plan request"
 _ALL = "*"
 _NO_COLUMN = -1
-JSON = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,10 @@ class Scan:
 
 
 def read(metadata: JSON, request: Mapping[str, Any], most_names: int) -> Scan:
-    """Return the scan of a request.
+    """Return the scan that a PlanTableScanRequest describes.
 
-    Args:
-        metadata: the table's.
-        request: a PlanTableScanRequest.
-        most_names: the limit of ``select`` and of ``stats-fields``; for a table with more
-            columns, twice their number.
+    ``most_names`` limits ``select`` and ``stats-fields``; for a table with more columns the limit
+    is twice their number.
 
     Raises:
         BadRequestError: a field is malformed, or a snapshot or column does not exist.

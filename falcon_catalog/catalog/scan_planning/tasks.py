@@ -11,6 +11,7 @@ from typing import Any
 from falcon_catalog.catalog.scan_planning import values
 from falcon_catalog.catalog.scan_planning.expressions import Predicate
 from falcon_catalog.catalog.scan_planning.manifests import EQUALITY_DELETES, ContentFile
+from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.metadata.types import Type
 
 _CONTENTS = ("data", "position-deletes", "equality-deletes")
@@ -21,7 +22,6 @@ _COUNTS = {
     "nan-value-counts": 137,
 }
 _BOUNDS = {"lower-bounds": 125, "upper-bounds": 128}
-JSON = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

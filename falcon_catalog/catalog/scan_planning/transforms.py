@@ -8,7 +8,7 @@ from typing import Any
 
 from falcon_catalog.catalog.scan_planning import dates
 from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Bounds
-from falcon_catalog.catalog.scan_planning.values import decimal_of, is_nan, scale_of, unscaled_of
+from falcon_catalog.catalog.scan_planning.values import is_nan, with_unscaled
 from falcon_catalog.metadata.transforms import TIME_TRANSFORMS
 from falcon_catalog.metadata.types import Type, base_name
 
@@ -93,9 +93,7 @@ def _source_of_truncated(width: int, source: Type, lower: Any, upper: Any) -> Bo
             prefix = lower
         return Bounds(lower=lower, upper=None if upper is None else _after(upper), prefix=prefix)
     if name == "decimal" and upper is not None:
-        scale = scale_of(source)
-        unscaled = unscaled_of(upper, scale)
-        upper = None if unscaled is None else decimal_of(unscaled + width - 1, scale)
+        upper = with_unscaled(source, upper, lambda unscaled: unscaled + width - 1)
     elif upper is not None:
         upper = upper + width - 1
     return Bounds(lower=lower, upper=upper)
@@ -105,9 +103,7 @@ def _truncate(width: int, source: Type, value: Any) -> Any:
     if value is None or isinstance(value, str | bytes):
         return None if value is None else value[:width]
     if base_name(source) == "decimal":
-        scale = scale_of(source)
-        unscaled = unscaled_of(value, scale)
-        return None if unscaled is None else decimal_of(unscaled - unscaled % width, scale)
+        return with_unscaled(source, value, lambda unscaled: unscaled - unscaled % width)
     return value - value % width
 
 

@@ -10,7 +10,8 @@ import math
 import re
 import struct
 import uuid
-from decimal import Decimal
+from collections.abc import Callable
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
 
 from falcon_catalog.catalog.scan_planning import dates
@@ -28,6 +29,7 @@ _AVRO: dict[str, Any] = {
     **dict.fromkeys(_BYTES, bytes),
     **dict.fromkeys(("float", "double"), (int, float)),
 }
+_EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)  # the default has 28 digits
 _FOUR_BYTES = 4
 _UUID_BYTES = 16
 COMPARABLE = frozenset({*_FORMATS, *_LONGS, *_BYTES, "string", "decimal"})
@@ -41,19 +43,17 @@ def scale_of(kind: Type) -> int:
 
 
 def decimal_of(unscaled: int, scale: int) -> Decimal:
-    """Return an exact decimal; Python's arithmetic would round to 28 digits."""
-    return Decimal((int(unscaled < 0), tuple(map(int, str(abs(unscaled)))), -scale))
+    """Return ``unscaled`` divided by 10 to the power of ``scale``, exactly."""
+    return Decimal(unscaled).scaleb(-scale, _EXACT)
 
 
-def unscaled_of(value: Decimal, scale: int) -> int | None:
-    """Return a decimal times 10 to the power of ``scale``; None if that is not a whole number."""
-    sign, digits, exponent = value.as_tuple()
-    shift = scale + int(exponent)
-    number = int("".join(map(str, digits)))
-    kept, rest = divmod(number, int(10**-shift)) if shift < 0 else (number * int(10**shift), 0)
-    if rest:
+def with_unscaled(kind: Type, value: Decimal, change: Callable[[int], int]) -> Decimal | None:
+    """Return a decimal with its unscaled number changed; None if the type cannot hold the value."""
+    scale = scale_of(kind)
+    unscaled = value.scaleb(scale, _EXACT)
+    if unscaled != unscaled.to_integral_value(context=_EXACT):
         return None
-    return -kept if sign else kept
+    return decimal_of(change(int(unscaled)), scale)
 
 
 def is_nan(value: object) -> bool:

@@ -12,7 +12,6 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import orjson
 
@@ -30,10 +29,10 @@ from falcon_catalog.errors import (
     ServiceUnavailableError,
 )
 from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import plans
 from falcon_catalog.store.database import Transaction
 
-JSON = dict[str, Any]
 _log = logging.getLogger(__name__)
 _TOKEN_BYTES = 24
 _LEASE_PARTS = 3  # how often a worker renews its lease while it lasts
@@ -42,10 +41,7 @@ _LEASE_PARTS = 3  # how often a worker renews its lease while it lasts
 def submit(call: Call, identifier: TableIdentifier, request: JSON) -> JSON:
     """Plan a scan; return a PlanTableScanResult, ``completed`` or ``submitted``.
 
-    Args:
-        call: the request.
-        identifier: the table to scan.
-        request: a PlanTableScanRequest of the REST specification.
+    ``request`` is a PlanTableScanRequest of the REST specification.
 
     Raises:
         NoSuchTableError: the table does not exist.
@@ -83,9 +79,8 @@ def fetch_result(call: Call, identifier: TableIdentifier, plan_id: str) -> JSON:
     Raises:
         NoSuchPlanIdError: the table has no such plan, or it has expired.
     """
-    table_id = tabulars.find(call, TABLE, identifier).id
     with call.warehouse.store.read() as tx:
-        row = _require_plan(tx, identifier, plan_id, table_id)
+        row = _require_plan(tx, call, identifier, plan_id)
         if row.status == "completed":
             return _completed(tx, plan_id)
         abandoned = row.lease_until <= tx.now
@@ -102,9 +97,8 @@ def cancel(call: Call, identifier: TableIdentifier, plan_id: str) -> None:
     Raises:
         NoSuchPlanIdError: the table has no such plan, or it has expired.
     """
-    table_id = tabulars.find(call, TABLE, identifier).id
     with call.warehouse.store.write() as tx:
-        _require_plan(tx, identifier, plan_id, table_id)
+        _require_plan(tx, call, identifier, plan_id)
         plans.cancel(tx, plan_id)
 
 
@@ -114,9 +108,9 @@ def fetch_tasks(call: Call, identifier: TableIdentifier, plan_task: str) -> JSON
     Raises:
         NoSuchPlanTaskError: the table has no such plan task, or it has expired.
     """
-    table_id = tabulars.find(call, TABLE, identifier).id
     with call.warehouse.store.read() as tx:
-        page = plans.find_page(tx, plan_task, table_id)
+        table = tabulars.require(tx, call, TABLE, identifier)
+        page = plans.find_page(tx, plan_task, table.id)
     if page is None:
         raise NoSuchPlanTaskError(f"Plan task does not exist for {identifier}: {plan_task[:100]}")
     return _unzipped(page)
@@ -170,9 +164,10 @@ def _completed(tx: Transaction, plan_id: str) -> JSON:
 
 
 def _require_plan(
-    tx: Transaction, identifier: TableIdentifier, plan_id: str, table_id: int
+    tx: Transaction, call: Call, identifier: TableIdentifier, plan_id: str
 ) -> plans.PlanRow:
-    row = plans.find(tx, plan_id, table_id)
+    table = tabulars.require(tx, call, TABLE, identifier)
+    row = plans.find(tx, plan_id, table.id)
     if row is None:
         raise NoSuchPlanIdError(f"Plan does not exist for {identifier}: {plan_id[:100]}")
     return row
@@ -237,13 +232,13 @@ def _lease(warehouse: Warehouse, tx: Transaction) -> dict[str, int]:
 
 
 def _finish(warehouse: Warehouse, plan_id: str, worker: str, error: CatalogError | None) -> None:
-    body = error and {"message": error.message, "type": error.type, "code": error.status}
+    body = None if error is None else orjson.dumps(error.as_json()["error"]).decode()
     with warehouse.store.write() as tx:
         plans.finish(
             tx,
             plan_id,
             worker,
             status="completed" if error is None else "failed",
-            error=orjson.dumps(body).decode() if body else None,
+            error=body,
             expires_at=tx.now + warehouse.plans.limits.keep_ms,
         )

@@ -13,10 +13,6 @@ from falcon_catalog.conformance.catalog import token_form
 from falcon_catalog.conformance.sandbox import Sandbox
 
 _ENDPOINT = re.compile(r"(GET|HEAD|POST|PUT|DELETE|PATCH) /?\S+")
-_OAUTH_ERRORS = """
-    invalid_request invalid_client invalid_grant unauthorized_client unsupported_grant_type
-    invalid_scope
-"""
 
 
 def returns_properties(sandbox: Sandbox) -> None:
@@ -110,7 +106,6 @@ def requires_a_token(sandbox: Sandbox) -> None:
 def _expect_oauth_error(answer: Answer, error: str) -> None:
     document = answer.object(400, 401)
     found = expect_field(document, "error", str, answer.request)
-    expect(found in _OAUTH_ERRORS.split(), f"{answer.request}: {found!r} is not an OAuth error")
     expect_equal(found, error, f"{answer.request}: error")
 
 

@@ -1,10 +1,8 @@
 """Functions, credentials, signatures and metrics."""
 
-from falcon_catalog.conformance.answers import JSON, expect, expect_equal, expect_field
+from falcon_catalog.conformance.answers import JSON, REFUSED, expect, expect_equal, expect_field
 from falcon_catalog.conformance.probes.probe import needs_namespace, needs_table, refuses
 from falcon_catalog.conformance.sandbox import Sandbox
-
-_REFUSED = (400, 403, 406, 422)
 
 
 def lists_functions(sandbox: Sandbox) -> None:
@@ -34,8 +32,8 @@ def signs_its_own(sandbox: Sandbox) -> None:
     uri = f"https://{bucket}.s3.us-east-1.amazonaws.com/{key}/data/check.parquet"
     body = _to_sign(uri if s3 else f"{table.metadata['location']}/data/check.parquet")
     answer = sandbox.call("signRequest", table, body)
-    if answer.status in _REFUSED:
-        answer.error(_REFUSED)
+    if answer.status in REFUSED:
+        answer.error(REFUSED)
         return
     signed = answer.object()
     expect_field(signed, "uri", str, "a signed request")
@@ -47,7 +45,7 @@ def signs_its_own(sandbox: Sandbox) -> None:
 def signs_nothing_else(sandbox: Sandbox) -> None:
     """Refuse to sign a request for files that are not the table's."""
     body = _to_sign("https://not-this-catalog.s3.us-east-1.amazonaws.com/secret")
-    sandbox.call("signRequest", sandbox.table(), body).error(_REFUSED)
+    sandbox.call("signRequest", sandbox.table(), body).error(REFUSED)
 
 
 def _commit_report(table: str, **fields: object) -> JSON:

@@ -63,7 +63,7 @@ def reports_existence(sandbox: Sandbox) -> None:
     """Return 204 for a namespace that exists and 404 for one that does not, without a body."""
     sandbox.catalog.call("namespaceExists", namespace=sandbox.namespace).empty()
     answer = sandbox.catalog.call("namespaceExists", namespace=sandbox.missing_namespace)
-    answer.status_only(404)
+    answer.empty(404)
 
 
 def drops(sandbox: Sandbox) -> None:

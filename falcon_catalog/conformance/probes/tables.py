@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from falcon_catalog.conformance.answers import AbsentError, expect, expect_equal, expect_field
+from falcon_catalog.conformance.answers import expect, expect_equal, expect_field
+from falcon_catalog.conformance.probes.commits import set_properties
 from falcon_catalog.conformance.probes.probe import NO_TABLE, TAKEN, needs_table, refuses
 from falcon_catalog.conformance.probes.tabulars import dropped, register, rename, shared_probes
 from falcon_catalog.conformance.sandbox import SCHEMA, Sandbox, Tabular
@@ -62,9 +63,8 @@ def creates_version_3(sandbox: Sandbox) -> None:
 def _creates_version(sandbox: Sandbox, version: int, **fields: Any) -> None:
     fields["properties"] = {"format-version": str(version)}
     answer = sandbox.send_create("Table", sandbox.namespace, sandbox.unique("t"), fields)
-    if answer.status == 400:  # noqa: PLR2004
-        raise AbsentError(f"no format version {version}: {answer.error(400)}")
-    metadata = expect_field(answer.object(), "metadata", dict, "the answer")
+    created = answer.object_unless_refused(f"no format version {version}", (400,))
+    metadata = expect_field(created, "metadata", dict, "the answer")
     expect_equal(metadata.get("format-version"), version, "format-version")
     properties = metadata.get("properties", {})
     expect("format-version" not in properties, "the property format-version is stored")
@@ -94,7 +94,7 @@ def stages(sandbox: Sandbox) -> None:
 def loads(sandbox: Sandbox) -> None:
     """Return the current metadata and its location."""
     made = sandbox.table()
-    changed = sandbox.commit(made, [{"action": "set-properties", "updates": {"a": "b"}}]).object()
+    changed = sandbox.commit(made, [set_properties(a="b")]).object()
     found = sandbox.load(made)
     for field in ("metadata-location", "metadata"):
         expect_equal(found.get(field), changed.get(field), f"{field} after a commit")
@@ -150,7 +150,7 @@ def registers(sandbox: Sandbox) -> None:
     made = Tabular("Table", sandbox.namespace, name, register(sandbox, old, name).object())
     expect_equal(made.metadata_location, old.metadata_location, "metadata-location")
     expect_equal(made.metadata.get("table-uuid"), old.metadata.get("table-uuid"), "table-uuid")
-    sandbox.commit(made, [{"action": "set-properties", "updates": {"a": "b"}}]).object()
+    sandbox.commit(made, [set_properties(a="b")]).object()
 
 
 def overwrites(sandbox: Sandbox) -> None:
@@ -172,13 +172,12 @@ def refuses_missing_files(sandbox: Sandbox) -> None:
 def unregisters(sandbox: Sandbox) -> None:
     """Return the last metadata, remove the table, and keep its files for a registration."""
     made = sandbox.table()
-    update = {"action": "set-properties", "updates": {"a": "b"}}
-    last = sandbox.commit(made, [update]).object()
+    last = sandbox.commit(made, [set_properties(a="b")]).object()
     answer = sandbox.call("unregisterTable", made).object()
     for field in ("metadata-location", "metadata"):
         expect_equal(answer.get(field), last.get(field), field)
     sandbox.expect_gone(made)
-    sandbox.commit(made, [{**update, "updates": {"a": "c"}}]).error(*NO_TABLE)
+    sandbox.commit(made, [set_properties(a="c")]).error(*NO_TABLE)
     register(sandbox, Tabular("Table", made.namespace, made.name, last), made.name).object()
 
 

@@ -128,7 +128,7 @@ def _exists(sandbox: Sandbox, kind: Kind) -> None:
     """Return 204 for a {kind} that exists and 404 for one that does not, without a body."""
     operation = f"{kind.lower()}Exists"
     sandbox.call(operation, sandbox.create(kind)).empty()
-    sandbox.call(operation, sandbox.missing(kind)).status_only(404)
+    sandbox.call(operation, sandbox.missing(kind)).empty(404)
 
 
 def _drops(sandbox: Sandbox, kind: Kind) -> None:

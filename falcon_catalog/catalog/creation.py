@@ -1,0 +1,50 @@
+"""Creation of tables and views. Their other verbs are in ``tabulars`` and ``commits``."""
+
+import uuid
+
+from falcon_catalog.catalog import commits, policy, tabulars
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.metadata_cache import Loaded
+from falcon_catalog.catalog.tabulars import TABLE, VIEW, Kind
+from falcon_catalog.identifiers import Namespace, TableIdentifier, check_name
+from falcon_catalog.metadata import table, view
+from falcon_catalog.metadata.document import Document
+from falcon_catalog.metadata.json_fields import JSON, as_boolean, optional
+
+
+def create_table(call: Call, namespace: Namespace, request: JSON) -> Loaded:
+    """Create a table; with ``stage-create`` return what it would be, and store nothing.
+
+    ``request`` is a CreateTableRequest of the REST specification.
+
+    Raises:
+        NoSuchNamespaceError: the namespace does not exist.
+        AlreadyExistsError: a table or view has the name.
+        BadRequestError, ForbiddenError: the request or its location breaks a rule.
+    """
+    is_staged = optional(request, "stage-create", as_boolean, "create table request")
+    identifier, location, table_uuid = _place(call, TABLE, namespace, request)
+    metadata = table.create(request, location=location, table_uuid=table_uuid, now_ms=call.now)
+    if not is_staged:
+        return commits.create(call, TABLE, identifier, metadata)
+    policy.check_locations(call.warehouse, metadata)
+    call.warehouse.files.prepare_table(location, staged=True)
+    return Loaded(Document(metadata), None)
+
+
+def create_view(call: Call, namespace: Namespace, request: JSON) -> Loaded:
+    """Create a view from a CreateViewRequest. Raises as ``create_table``."""
+    identifier, location, view_uuid = _place(call, VIEW, namespace, request)
+    metadata = view.create(request, location=location, view_uuid=view_uuid, now_ms=call.now)
+    return commits.create(call, VIEW, identifier, metadata)
+
+
+def _place(
+    call: Call, kind: Kind, namespace: Namespace, request: JSON
+) -> tuple[TableIdentifier, str, str]:
+    """Return the identifier, the location and the uuid of a new table or view."""
+    identifier = TableIdentifier(namespace, check_name(request.get("name"), kind.name))
+    new_uuid = str(uuid.uuid4())
+    requested = request.get("location")
+    location = tabulars.place(call, kind, identifier, requested=requested, uuid=new_uuid)
+    return identifier, location, new_uuid
