@@ -22,6 +22,8 @@ from jobs.nws.retry import Sleep, retrying
 log = logging.getLogger("jobs.nws")
 
 MEDIA_TYPE = "application/geo+json"
+# The host that the service's own links name, whichever mirror or proxy answers for it.
+API_HOST = "api.weather.gov"
 # A server that is there takes a connection at once; its answer may take its time.
 CONNECT_SECONDS = 10.0
 MAX_REDIRECTS = 3
@@ -122,6 +124,21 @@ class Service:
         except ValueError:  # no URL at all
             following = link
         raise Refused(f"its {what} {following} is on another origin; not followed", url=url)
+
+    def next_page(self, url: str, link: str) -> str:
+        """Return the absolute URL of a next page; a link to the API's own host leads to this one.
+
+        Raises:
+            Refused: the link leads to another origin.
+        """
+        try:
+            parts = urlsplit(urljoin(url, link))
+            if parts.hostname == API_HOST and origin(parts.geturl()) != self._origin:
+                place = parts._replace(scheme="", netloc="").geturl()
+                link = self._base_url + place.lstrip("/")
+        except ValueError:  # no URL at all
+            pass
+        return self.follow(url, link, "next page")
 
     def get(self, url: str, *, hasty: bool = False) -> dict[str, Any]:
         """Return a feature collection; `hasty` tries a request that is answered with 500 twice.

@@ -102,7 +102,8 @@ def fetch(task: WeatherTask, stations: Stations) -> Fetched:
 
     A batch's file lists for each station the window that was requested and the features that
     came. A station the service does not have (404) is listed with the error instead. What came
-    of a batch that failed is kept in a file of its own, and the next try asks for the rest only.
+    of a batch that failed is kept in a file of its own, the first pages of a station whose next one
+    failed included, and the next try asks for the rest only.
     """
     rows = map(parse_station, stations.features())
     zones = {row["station_id"]: row["time_zone"] for row in rows if not isinstance(row, Reject)}
@@ -167,18 +168,20 @@ def _fetch_batch(
     service: WeatherClient, batch: _Batch, windows: dict[str, Window]
 ) -> tuple[list[Answer], dict[str, str]]:
     """Fetch a batch station by station and keep what came; return the answers and the errors."""
-    answers: list[Answer] = read_json(batch.partial) if batch.partial.exists() else []
+    before: list[Answer] = read_json(batch.partial) if batch.partial.exists() else []
+    answers = [answer for answer in before if "failed" not in answer]
     held = {answer["station_id"] for answer in answers}
     errors: dict[str, str] = {}
     for station in batch.members:
         if station in held:
             continue
-        try:
-            answers.append(_ask(service, station, windows[station]))
-        except WeatherError as error:
-            errors[station] = str(error)
-            if len(errors) >= _DEAD_STATIONS:
-                break
+        answer = _ask(service, station, windows[station])
+        if "failed" in answer:
+            errors[station] = answer["failed"]
+        if "failed" not in answer or answer["features"]:
+            answers.append(answer)
+        if len(errors) >= _DEAD_STATIONS:
+            break
     if errors:
         if answers:
             write_json(batch.partial, answers)
@@ -201,3 +204,5 @@ def _ask(service: WeatherClient, station: str, window: Window) -> Answer:
     except NotFound as error:
         log.warning("%s", error)
         return {**answer, "features": [], "error": str(error)}
+    except WeatherError as error:
+        return {**answer, "features": error.received, "failed": str(error)}

@@ -159,7 +159,7 @@ def test_a_batch_is_told_in_one_line(
             client.observations("KNOPE", DAY, NEXT_DAY)
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     (line,) = [line for line in told if line.startswith("batch 7: ")]
-    assert "4 requests (0 not modified, 0 tried again, 1 given up), 0.1 MB in " in line
+    assert "7 requests (0 not modified, 0 tried again, 1 given up), 0.1 MB in " in line
     assert re.search(r"last correlation id [0-9a-f]{32}$", line)
 
 

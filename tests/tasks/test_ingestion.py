@@ -132,6 +132,20 @@ def test_a_broken_station_does_not_take_its_batch_with_it(
     assert service.observed() - before == Counter({"KEWR": 1})
 
 
+def test_pages_before_one_that_fails_are_loaded_and_the_rest_comes_later(
+    settings: Any, service: Service, records: list[dict[str, Any]]
+) -> None:
+    service.page_size, service.broken_later_pages = 2, True
+    assert not ingest()
+    every = within(records, *WINDOW)
+    found = keys(settings)
+    assert Counter(station for station, _ in found) == dict.fromkeys(STATIONS, 2)
+    assert set(found) < set(every)
+    service.broken_later_pages = False
+    assert ingest()
+    assert keys(settings) == every
+
+
 def test_a_partial_hour_is_completed_by_the_next_ones(
     settings: Any, service: Service, records: list[dict[str, Any]]
 ) -> None:
