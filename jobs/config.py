@@ -22,6 +22,9 @@ from luigi.parameter import ParameterException, ParameterVisibility
 SECRET: Any = {"significant": False, "visibility": ParameterVisibility.PRIVATE}
 Moment = TypeVar("Moment", dt.date, dt.datetime)
 
+# The event of a task that is complete but for data that the weather service failed for.
+DEGRADED = "event.weather.degraded"
+
 _NAME = re.compile(r"[A-Z0-9_-]{2,32}")
 
 

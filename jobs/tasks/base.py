@@ -3,14 +3,14 @@
 import datetime as dt
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import luigi
 
 from jobs import config
-from jobs.config import Day, FromWeather, Hour, weather
+from jobs.config import DEGRADED, Day, FromWeather, Hour, weather
 from jobs.tasks.periods import Period, PeriodParameter
 
 # A child of Luigi's own logger: its lines go wherever Luigi's go.
@@ -90,6 +90,14 @@ class WeatherTask(luigi.Task):
     def link(self) -> str:
         """Return the URL that the visualiser shows beside the running step: its files."""
         return self.path().parent.resolve().as_uri()
+
+    def degraded(self, failed: Mapping[str, str]) -> None:
+        """Report that a step is complete but for what the service failed for, with the errors."""
+        if failed:
+            names, (_, error) = ", ".join(failed), next(iter(failed.items()))
+            message = f"degraded, the service failed for {names}; first error: {error}"
+            log.warning("%s %s: %s", self.task_family, self.period, message)
+            self.trigger_event(DEGRADED, self, message)
 
     def progress(self, message: str, percent: float | None = None) -> None:
         """Log a line of progress and show it in the visualiser."""

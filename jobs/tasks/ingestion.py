@@ -80,6 +80,7 @@ def totals(loads: list[dict[str, Any]]) -> dict[str, Any]:
             for load in loads
             for station, error in load.get("failed_before", {}).items()
         },
+        "failed": {name: error for load in loads for name, error in load.get("failed", {}).items()},
         "unavailable": sorted(
             {load["period"] for load in loads if load["status"] == "unavailable"}
         ),
@@ -105,6 +106,7 @@ def describe_loads(summary: dict[str, Any]) -> str:
     drift = (f"{one['kind']} {one['path']} ({one['detail']})" for one in summary["drift"])
     for title, items in (
         ("failed at first, and came later", sorted(summary["failed_before"])),
+        ("degraded: the service failed, and is requested again later", sorted(summary["failed"])),
         ("unavailable, older than the service keeps", summary["unavailable"]),
         ("quarantined", [f"{count} {why}" for why, count in summary["quarantined"].items()]),
         ("new in the service's answers", list(drift)),

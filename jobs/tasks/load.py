@@ -82,7 +82,11 @@ class Load(PeriodTask):
         rows, scope = self.read(tally)
         quarantine(catalog, tally, load_id)
         loaded = iceberg.load(catalog, self.definition, rows, load_id=load_id, scope=scope)
-        self.close([loaded], tally, time.monotonic() - started)
+        self.close([loaded], tally, time.monotonic() - started, self.failed())
+
+    def failed(self) -> dict[str, str]:
+        """Return what the service failed for while the raw file was fetched, with the errors."""
+        return {}
 
     def read(self, tally: Tally) -> tuple[pa.Table, str | None]:
         """Return the rows of the raw file, and a filter that covers them."""
@@ -102,9 +106,18 @@ class Load(PeriodTask):
             digest.update(path.read_bytes())
         return f"{self.definition.name}/{self.period}/{digest.hexdigest()}"
 
-    def close(self, parts: list[Loaded], tally: Tally, seconds: float, **more: Any) -> None:
-        """Write the checkpoint of a load that is done."""
-        checkpoint = checkpoint_of(parts, tally, seconds) | more
+    def close(
+        self,
+        parts: list[Loaded],
+        tally: Tally,
+        seconds: float,
+        failed: dict[str, str],
+        **more: Any,
+    ) -> None:
+        """Write the checkpoint of a load that is done, but for what the service failed for."""
+        checkpoint = checkpoint_of(parts, tally, seconds) | more | {"failed": failed}
+        if failed:
+            checkpoint["status"] = "degraded"
         write_json(self.path(), checkpoint)
         what = f"{checkpoint['rows_in']} rows read"
         if "observations" in more:
@@ -115,6 +128,7 @@ class Load(PeriodTask):
             f" -> {self.definition.name}",
             100,
         )
+        self.degraded(failed)
 
     def leave(self) -> None:
         """Write the checkpoint of a period that the service no longer has."""
@@ -142,6 +156,10 @@ class LoadAlerts(Load):
 
     definition, source, file = ALERTS, Alerts, "load-alerts.json"
 
+    def failed(self) -> dict[str, str]:
+        """Return the error of the alerts, if the service failed for them."""
+        return self.step(Alerts).failed()
+
     def read(self, tally: Tally) -> tuple[pa.Table, str | None]:
         """Return the alerts, and the hours in which they were sent."""
         found = []
@@ -158,9 +176,10 @@ class LoadAlerts(Load):
 class LoadObservations(Load):
     """Fetch the period's observations and merge them into ``weather.observations``.
 
-    One row per station and time stays: the one with the most values, of equals the newest. What
-    a failing service returned is loaded at once; the task then fails, and its next try requests
-    the rest. While something is missing, ``load-observations.incomplete.json`` says what.
+    One row per station and time stays: the one with the most values, of equals the newest.
+    Stations that the service fails for degrade the load and are requested again by later periods.
+    If the service is down, what it returned is loaded at once; the task then fails, its next try
+    requests the rest, and until then ``load-observations.incomplete.json`` says what is missing.
     """
 
     definition, source, file = OBSERVATIONS, Stations, "load-observations.json"
@@ -170,7 +189,7 @@ class LoadObservations(Load):
         """Fetch what is missing, and load all of it.
 
         Raises:
-            IncompleteError: the service failed for some batches; the others are loaded.
+            IncompleteError: the service is down; what it returned before is loaded.
         """
         if self.gone():
             log.warning(
@@ -186,11 +205,10 @@ class LoadObservations(Load):
         parts = list(self._load(self.open(), found, tally))
         seconds = time.monotonic() - started
         note = self.path().with_name("load-observations.incomplete.json")
-        if found.failed_batches:
-            missing = {"failed_batches": list(found.failed_batches), "failed": found.failed}
+        if found.down:
             loaded = checkpoint_of(parts, tally, seconds) if parts else {}
-            write_json(note, loaded | missing | {"status": "incomplete"})
-        found.require_whole()
+            write_json(note, loaded | {"failed": found.failed, "status": "incomplete"})
+        found.require_service()
         if not tally.records:
             log.warning("no observations of %s", self.period)
         counts = tally.stations.values()
@@ -198,6 +216,7 @@ class LoadObservations(Load):
             parts,
             tally,
             seconds,
+            found.failed,
             stations=len(counts),
             stations_with_observations=sum(count > 0 for count in counts),
             observations=sum(counts),

@@ -121,7 +121,7 @@ def command(kind: str) -> list[str]:
 def test_a_service_runs_a_task_of_the_pipeline_once_and_tells_of_failure(kind: str) -> None:
     unit = read(f"weather-{kind}.service")
     assert unit["Service"]["Type"] == "oneshot"
-    assert unit["Service"]["SuccessExitStatus"] == "10"
+    assert unit["Service"]["SuccessExitStatus"] == "5 10"
     assert unit["Service"]["TimeoutStartSec"]
     assert unit["Unit"]["OnFailure"] == "weather-failure@%n.service"
     program, *words = command(kind)

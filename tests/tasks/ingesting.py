@@ -23,7 +23,9 @@ class Service:
     def __init__(self, app: Any) -> None:
         self.app = app
         self.broken: set[str] = set()
-        self.broken_later_pages = False
+        self.broken_later_pages: set[str] = set()
+        self.broken_alerts = False
+        self.down_after: int | None = None
         self.page_size: int | None = None
         self.asked: list[tuple[str, dict[str, list[str]]]] = []
         self.url = ""
@@ -34,8 +36,16 @@ class Service:
         if self.page_size and "/observations" in path:
             query = re.sub("&limit=[0-9]+", "", environ["QUERY_STRING"])
             environ["QUERY_STRING"] = f"{query}&limit={self.page_size}"
-        later = self.broken_later_pages and "cursor" in environ.get("QUERY_STRING", "")
-        if later or any(f"/{station}/" in path for station in self.broken):
+        broken = set(self.broken)
+        if "cursor" in environ.get("QUERY_STRING", ""):
+            broken |= self.broken_later_pages
+        observed = sum(self.observed().values())
+        down = self.down_after is not None and observed > self.down_after
+        if (
+            ("/observations" in path and down)
+            or (path == "/alerts" and self.broken_alerts)
+            or any(f"/{station}/" in path for station in broken)
+        ):
             start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
             return [b"broken"]
         return self.app(environ, start_response)

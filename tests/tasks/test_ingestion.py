@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from luigi.tools.range import RangeDaily, RangeHourly
 
-from jobs import Transform, WeatherIngestion, WeatherPipeline, config
-from jobs.nws_simulator import airports, make_app, running
+from jobs import DbtTransformations, Transform, WeatherIngestion, WeatherPipeline, config
+from jobs.nws_simulator import airports, make_app, network, running
 from jobs.tasks import load
+from jobs.tasks.health import IN_A_ROW
+from jobs.tasks.stations import client
+from tests.notify.receiving import webhook
 from tests.tasks.ingesting import HOUR, STATIONS, Service, Settings, ingest, summary
 
 WINDOW = (dt.datetime(2013, 7, 2, 9, tzinfo=dt.UTC), dt.datetime(2013, 7, 2, 15, tzinfo=dt.UTC))
@@ -96,76 +99,139 @@ def test_late_and_corrected_reports_come_with_the_hours_after(
         assert temperature == pytest.approx(truth[key], rel=1e-3), key
 
 
-def test_what_a_failing_service_gave_is_loaded_and_the_rest_is_asked_for_again(
+def test_a_service_that_is_down_fails_the_hour_and_what_came_is_loaded(
     settings: Any, service: Service, records: list[dict[str, Any]]
 ) -> None:
-    settings(weather_batch_size=1)
-    service.broken = {"KJFK"}
+    settings(weather_batch_size=1, weather_fetchers=1)
+    service.down_after = 1
     assert not ingest()
     every = within(records, *WINDOW)
-    assert keys(settings) == [key for key in every if key[0] != "KJFK"]
+    assert keys(settings) == [key for key in every if key[0] == "KEWR"]
     assert not WeatherIngestion(hour=HOUR).complete()
     note = WeatherIngestion(hour=HOUR).path().with_name("load-observations.incomplete.json")
     told = json.loads(note.read_text())
-    assert (told["status"], told["failed_batches"], told["rows_new"]) == ("incomplete", [2], 10)
+    assert (told["status"], list(told["failed"])) == ("incomplete", ["KJFK", "KLGA"])
     assert "HTTP 500" in told["failed"]["KJFK"]
-    service.broken, before = set(), service.observed()
+    service.down_after, before = None, service.observed()
     assert ingest()
     assert keys(settings) == every
-    assert service.observed() - before == Counter({"KJFK": 1})
+    assert service.observed() - before == Counter({"KJFK": 1, "KLGA": 1})
     told = summary()
-    assert told["stations_with_observations"] == 3
-    assert list(told["failed_before"]) == ["KJFK"]
+    assert (told["stations_with_observations"], told["failed"]) == (3, {})
+    assert list(told["failed_before"]) == ["KJFK", "KLGA"]
     assert not note.exists()
 
 
-def test_a_broken_station_does_not_take_its_batch_with_it(
+def test_two_dead_stations_starve_nobody_and_the_hour_completes_as_degraded(
     settings: Any, service: Service, records: list[dict[str, Any]]
 ) -> None:
-    service.broken = {"KEWR"}
-    assert not ingest()
-    every = within(records, *WINDOW)
-    assert keys(settings) == [key for key in every if key[0] != "KEWR"]
-    service.broken, before = set(), service.observed()
+    service.broken = {"KEWR", "KJFK"}
     assert ingest()
-    assert keys(settings) == every
-    assert service.observed() - before == Counter({"KEWR": 1})
+    every = within(records, *WINDOW)
+    assert keys(settings) == [key for key in every if key[0] == "KLGA"]
+    told = summary()
+    assert list(told["failed"]) == ["KEWR", "KJFK"]
+    assert "HTTP 500" in told["failed"]["KEWR"]
+    (load_,) = [one for one in told["loads"] if one["table"] == OBSERVATIONS]
+    assert (load_["status"], load_["stations"]) == ("degraded", 3)
+    text = WeatherIngestion(hour=HOUR).path().with_suffix(".txt").read_text()
+    assert "degraded: the service failed, and is requested again later: KEWR; KJFK" in text
+    assert DbtTransformations(hour=HOUR).requires().complete(), "the marts would wait"
+
+
+def test_a_station_that_was_dead_is_requested_again_by_later_hours(
+    settings: Any, service: Service, records: list[dict[str, Any]]
+) -> None:
+    service.broken = {"KJFK"}
+    later = [HOUR + dt.timedelta(hours=hours) for hours in (0, 1, 20, 21)]
+    for hour in later[:2]:
+        assert ingest(hour)
+    service.broken, before = set(), len(service.asked)
+    assert ingest(later[2])
+    spans = [
+        (query["start"][0], query["end"][0])
+        for path, query in service.asked[before:]
+        if "/KJFK/" in path and "cursor" not in query
+    ]
+    assert spans == [
+        ("2013-07-03T05:00:00Z", "2013-07-03T11:00:00Z"),
+        ("2013-07-02T09:00:00Z", "2013-07-02T16:00:00Z"),
+    ]
+    start = dt.datetime(2013, 7, 2, 9, tzinfo=dt.UTC)
+    assert [key for key in keys(settings) if key[0] == "KJFK"] == [
+        key
+        for key in within(records, start, dt.datetime(2013, 7, 3, 11, tzinfo=dt.UTC))
+        if key[0] == "KJFK"
+        and not (dt.timedelta(hours=7) <= key[1] - start < dt.timedelta(hours=20))
+    ]
+    # It came, so it is not requested once more.
+    before = service.observed()
+    assert ingest(later[3])
+    assert service.observed() - before == Counter(STATIONS)
+
+
+def test_alerts_that_the_service_fails_for_degrade_the_hour_and_come_later(
+    settings: Any, service: Service
+) -> None:
+    settings(weather_alert_states="NY,NJ", weather_trailing_hours=48)
+    hour = dt.datetime(2013, 7, 19, 18)  # noqa: DTZ001
+    service.broken_alerts = True
+    assert ingest(hour)
+    assert list(summary(hour)["failed"]) == ["alerts"]
+    assert settings.rows("weather.alerts") == []
+    service.broken_alerts = False
+    settings(weather_trailing_hours=1)
+    assert ingest(hour + dt.timedelta(hours=30))
+    sent = [row["sent"] for row in settings.rows("weather.alerts")]
+    assert sent
+    assert min(sent) < dt.datetime(2013, 7, 19, 18, tzinfo=dt.UTC)
 
 
 def test_pages_before_one_that_fails_are_loaded_and_the_rest_comes_later(
     settings: Any, service: Service, records: list[dict[str, Any]]
 ) -> None:
-    service.page_size, service.broken_later_pages = 2, True
-    assert not ingest()
+    service.page_size, service.broken_later_pages = 3, {"KJFK"}
+    assert ingest()
     every = within(records, *WINDOW)
     found = keys(settings)
-    assert Counter(station for station, _ in found) == dict.fromkeys(STATIONS, 2)
-    assert set(found) < set(every)
-    service.broken_later_pages = False
-    assert ingest()
-    assert keys(settings) == every
-
-
-def test_a_partial_hour_is_completed_by_the_next_ones(
-    settings: Any, service: Service, records: list[dict[str, Any]]
-) -> None:
-    service.broken = {"KLGA"}
-    assert not ingest()
-    service.broken = set()
-    assert ingest(HOUR + dt.timedelta(hours=1))
+    assert [key for key in found if key[0] != "KJFK"] == [key for key in every if key[0] != "KJFK"]
+    assert len([key for key in found if key[0] == "KJFK"]) == 2
+    assert list(summary()["failed"]) == ["KJFK"]
+    service.broken_later_pages = set()
     after = dt.timedelta(hours=1)
-    expected = within(records, WINDOW[0], WINDOW[1] + after)
-    first = WINDOW[0] + after
-    assert keys(settings) == [key for key in expected if key[0] != "KLGA" or key[1] >= first]
+    assert ingest(HOUR + after)
+    assert keys(settings) == within(records, WINDOW[0], WINDOW[1] + after)
 
 
+@pytest.mark.parametrize("answering", [0, 1])
 def test_a_service_that_is_down_is_not_asked_for_every_station(
+    settings: Any, service: Service, answering: int
+) -> None:
+    service.app = make_app(network())
+    settings(weather_fetchers=1, weather_stations="", weather_states="NY")
+    service.down_after = answering
+    assert not ingest()
+    # Those in a row, and the one that answered once more.
+    assert sum(service.observed().values()) == answering + IN_A_ROW + answering
+
+
+def test_many_dead_stations_in_a_row_are_no_service_that_is_down(
     settings: Any, service: Service
 ) -> None:
-    settings(weather_batch_size=1, weather_fetchers=1, weather_states="NY,NJ")
-    service.broken = set(STATIONS)
-    assert not ingest()
-    assert sum(service.observed().values()) == 3
+    service.app = make_app(network())
+    settings(weather_fetchers=1, weather_stations="", weather_states="NY")
+    names = sorted(
+        feature["properties"]["stationIdentifier"] for feature in client().stations(states=["NY"])
+    )
+    service.broken = set(names[5:40])
+    assert ingest()
+    told = summary()
+    assert list(told["failed"]) == names[5:40]
+    assert told["stations_with_observations"] == len(names) - 35
+    # Where none answers before them, the next try asks them last.
+    service.broken = set(names[:40])
+    assert not ingest(HOUR + dt.timedelta(hours=1))
+    assert ingest(HOUR + dt.timedelta(hours=1))
 
 
 def test_an_hour_that_is_gone_is_not_asked_for_and_no_failure(
@@ -252,10 +318,10 @@ def test_a_range_of_hours_runs_from_the_command_line(
     ]
 
 
-def test_an_incomplete_hour_ends_with_a_status_and_one_line(
+def test_a_service_that_is_down_ends_with_a_status_and_one_line(
     make_pipeline: Callable[..., Any], service: Service, tmp_path: Path
 ) -> None:
-    service.broken = {"KJFK"}
+    service.broken = set(STATIONS)
     pipeline = make_pipeline(service.url, tmp_path, WEATHER_MAX_ATTEMPTS="1")
     arguments = ["WeatherIngestion", "--hour", "2013-07-02T14"]
     status, output = pipeline.run(*arguments, "--scheduler-retry-count", "2")
@@ -264,12 +330,32 @@ def test_an_incomplete_hour_ends_with_a_status_and_one_line(
         line for line in output.splitlines() if "LoadObservations 2013-07-02T14 failed" in line
     ]
     assert len(lines) == 2
-    assert "1 of 1 batches are incomplete: 1 stations failed, first KJFK" in lines[0]
-    assert service.observed() == Counter({"KEWR": 1, "KJFK": 2, "KLGA": 1})
-    assert pipeline.catalog.connect().load_table(OBSERVATIONS).scan().count() == 10
+    assert "the weather service is down: 3 stations failed or were not requested" in lines[0]
     service.broken = set()
     pipeline.ok(*arguments)
     assert pipeline.catalog.connect().load_table(OBSERVATIONS).scan().count() == 16
+
+
+def test_a_degraded_hour_is_reported_once_by_status_and_notification(
+    make_pipeline: Callable[..., Any], service: Service, tmp_path: Path
+) -> None:
+    service.broken = {"KJFK"}
+    bodies: list[Any] = []
+    arguments = ["WeatherIngestion", "--hour", "2013-07-02T14", "--workers", "2"]
+    with webhook(bodies) as url:
+        pipeline = make_pipeline(
+            service.url, tmp_path, WEATHER_MAX_ATTEMPTS="1", NOTIFY_SLACK_WEBHOOK=url
+        )
+        status, output = pipeline.run(*arguments)
+        assert status == 5, output
+        assert output.count("LoadObservations 2013-07-02T14: degraded") == 1
+        (body,) = bodies
+        assert "LoadObservations 2013-07-02T14 is degraded on " in body["text"]
+        assert "the service failed for KJFK; first error: " in body["text"]
+        assert service.observed() == Counter(STATIONS)
+        pipeline.ok(*arguments)
+        assert len(bodies) == 1
+    assert pipeline.catalog.connect().load_table(OBSERVATIONS).scan().count() == 10
 
 
 def test_days_are_loaded_in_chunks(settings: Any) -> None:
