@@ -118,6 +118,10 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
         144.0,
         description="hours the service keeps observations: older ones are not requested; 0: no end",
     )
+    min_observations = Whole(
+        1,
+        description="observations of a period, of all stations, below which a run warns; 0: never",
+    )
     alert_states = Names((), description="states whose alerts are kept; empty: those of states")
     alert_statuses = Names(
         ("ACTUAL",), description="alerts the marts count: Actual, Exercise, System, Test or Draft"

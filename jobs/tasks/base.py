@@ -50,9 +50,18 @@ class WeatherTask(luigi.Task):
         return self.place(self.file)
 
     def complete(self) -> bool:
-        """Return whether the file exists and, with ``[weather] verify``, what it describes too."""
+        """Return whether the file exists and is current.
+
+        With ``[weather] verify`` what it describes must exist, too.
+        """
         verify = config.settings().weather.verify
-        return bool(super().complete()) and (not verify or self.verified())
+        return bool(super().complete()) and self.current() and (not verify or self.verified())
+
+    def current(self) -> bool:
+        """Return whether the requirements are complete, and older than this step's file."""
+        mine = self.path().stat().st_mtime_ns
+        needed: list[WeatherTask] = luigi.task.flatten(self.requires())
+        return all(task.complete() and task.path().stat().st_mtime_ns <= mine for task in needed)
 
     def verified(self) -> bool:
         """Return whether what the file describes still exists."""
@@ -92,12 +101,15 @@ class WeatherTask(luigi.Task):
         return self.path().parent.resolve().as_uri()
 
     def degraded(self, failed: Mapping[str, str]) -> None:
-        """Report that a step is complete but for what the service failed for, with the errors."""
+        """Warn that a step is complete but for what the service failed for, with the errors."""
         if failed:
-            names, (_, error) = ", ".join(failed), next(iter(failed.items()))
-            message = f"degraded, the service failed for {names}; first error: {error}"
-            log.warning("%s %s: %s", self.task_family, self.period, message)
-            self.trigger_event(DEGRADED, self, message)
+            names, error = ", ".join(failed), next(iter(failed.values()))
+            self.warn(f"degraded, the service failed for {names}; first error: {error}")
+
+    def warn(self, message: str) -> None:
+        """Log a warning, send it to those who are notified, and end the run with its status."""
+        log.warning("%s %s: %s", self.task_family, self.period, message)
+        self.trigger_event(DEGRADED, self, message)
 
     def progress(self, message: str, percent: float | None = None) -> None:
         """Log a line of progress and show it in the visualiser."""

@@ -47,6 +47,10 @@ class LoadDays(InRanges, DaysTask, luigi.WrapperTask):
 
     output = luigi.WrapperTask.output
 
+    def current(self) -> bool:
+        """Return True: it has no file of its own."""
+        return True
+
     def requires(self) -> list[Load]:
         """Return the loads, ``[weather] chunk_days`` in each."""
         return day_loads(self, self.date, self.days)

@@ -22,11 +22,15 @@ from jobs.parse.batches import Tally, read_batch, read_observations, read_statio
 from jobs.parse.records import Reject
 from jobs.targets import read_json, write_json
 from jobs.tasks.alerts import Alerts
-from jobs.tasks.base import PeriodTask, WeatherTask, log
+from jobs.tasks.base import PeriodTask, WeatherTask
 from jobs.tasks.observations import Fetched, fetch
 from jobs.tasks.periods import Period, chunks, served
 from jobs.tasks.stations import Stations
 
+_GONE = (
+    "it is older than the {:g} hours that the service keeps ([weather] history_hours), is not"
+    " requested, and stays unavailable"
+)
 # Rows of one commit: an hour of every reporting station is a tenth of it, and they fit in memory.
 MAX_ROWS = 250_000
 
@@ -57,6 +61,10 @@ class Load(PeriodTask):
     def requires(self) -> list[WeatherTask]:
         """Return the task whose raw file is loaded, unless the service no longer has the period."""
         return [] if self.gone() else [self.step(self.source)]
+
+    def current(self) -> bool:
+        """Return whether the period is loaded, or still unavailable; raw files may be gone."""
+        return read_json(self.path())["status"] != "unavailable" or self.gone()
 
     def verified(self) -> bool:
         """Return whether the catalog still has the table of the checkpoint."""
@@ -192,13 +200,8 @@ class LoadObservations(Load):
             IncompleteError: the service is down; what it returned before is loaded.
         """
         if self.gone():
-            log.warning(
-                "%s is older than the %g hours that the service keeps ([weather] history_hours):"
-                " it is not requested, and stays unavailable",
-                self.period,
-                config.settings().weather.history_hours,
-            )
             self.leave()
+            self.require(0, _GONE.format(config.settings().weather.history_hours))
             return
         found = fetch(self, self.step(Stations))
         started, tally = time.monotonic(), Tally()
@@ -209,8 +212,6 @@ class LoadObservations(Load):
             loaded = checkpoint_of(parts, tally, seconds) if parts else {}
             write_json(note, loaded | {"failed": found.failed, "status": "incomplete"})
         found.require_service()
-        if not tally.records:
-            log.warning("no observations of %s", self.period)
         counts = tally.stations.values()
         self.close(
             parts,
@@ -224,6 +225,16 @@ class LoadObservations(Load):
             failed_before=read_json(note)["failed"] if note.exists() else {},
         )
         note.unlink(missing_ok=True)
+        self.require(sum(counts), f"received of {len(counts)} stations")
+
+    def require(self, observations: int, reason: str) -> None:
+        """Warn if a period has fewer observations than are expected of any."""
+        least = config.settings().weather.min_observations
+        if observations < least:
+            self.warn(
+                f"{observations} observations, fewer than {least} ([weather] min_observations):"
+                f" {reason}"
+            )
 
     def _load(self, catalog: Catalog, found: Fetched, tally: Tally) -> Iterator[Loaded]:
         """Load file after file, in one commit unless they are more than fit in memory."""

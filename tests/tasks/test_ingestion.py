@@ -2,6 +2,9 @@
 
 import datetime as dt
 import json
+import os
+import re
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 from luigi.tools.range import RangeDaily, RangeHourly
 
 from jobs import DbtTransformations, Transform, WeatherIngestion, WeatherPipeline, config
+from jobs.nws_simulator import __main__ as simulator
 from jobs.nws_simulator import airports, make_app, network, running
 from jobs.tasks import load
 from jobs.tasks.health import IN_A_ROW
@@ -244,9 +248,67 @@ def test_an_hour_that_is_gone_is_not_asked_for_and_no_failure(
     assert told["unavailable"] == ["2013-07-02T14"]
     assert {one["status"] for one in told["loads"]} == {"unavailable"}
     (line,) = [r.getMessage() for r in caplog.records if "stays unavailable" in r.getMessage()]
-    assert "2013-07-02T14 is older than the 144 hours that the service keeps" in line
+    assert "2013-07-02T14: 0 observations, fewer than 1" in line
+    assert "it is older than the 144 hours that the service keeps" in line
     # The marts find their tables all the same.
     assert settings.rows(OBSERVATIONS) == settings.rows("weather.alerts") == []
+
+
+def test_an_unavailable_hour_is_requested_when_history_hours_changes(
+    settings: Any, records: list[dict[str, Any]]
+) -> None:
+    settings(weather_history_hours=144)
+    assert ingest()
+    hour = WeatherIngestion(hour=HOUR)
+    assert hour.complete()
+    settings(weather_history_hours=0)
+    assert not hour.complete()
+    assert ingest()
+    assert keys(settings) == within(records, *WINDOW)
+    assert (summary()["unavailable"], hour.complete()) == ([], True)
+
+
+def test_a_step_is_done_again_when_what_it_builds_on_is_newer(settings: Any) -> None:
+    assert ingest()
+    hour = WeatherIngestion(hour=HOUR)
+    checkpoint = hour.requires()[1].path()
+    later = hour.path().stat().st_mtime_ns + 1
+    os.utime(checkpoint, ns=(later, later))
+    assert not hour.complete()
+    settings(weather_states="")  # the same again
+    assert ingest()
+    assert hour.complete()
+
+
+@pytest.mark.parametrize(("least", "expected"), [("1", 5), ("17", 5), ("0", 0)])
+def test_fewer_observations_than_expected_are_a_warning_with_a_status(
+    make_pipeline: Callable[..., Any], calm_weather: str, tmp_path: Path, least: str, expected: int
+) -> None:
+    hour = "2013-07-02T14" if least == "17" else "2023-07-02T14"
+    pipeline = make_pipeline(calm_weather, tmp_path, WEATHER_MIN_OBSERVATIONS=least)
+    status, output = pipeline.run("WeatherIngestion", "--hour", hour)
+    assert status == expected, output
+    found = 16 if least == "17" else 0
+    warning = f"{hour}: {found} observations, fewer than {least} ([weather] min_observations): rec"
+    assert (warning in output) == (expected == 5)
+
+
+def test_the_example_of_the_simulators_help_loads_a_day(
+    make_pipeline: Callable[..., Any],
+    calm_weather: str,
+    tmp_path: Path,
+    records: list[dict[str, Any]],
+) -> None:
+    (example,) = re.findall(r"luigi (--module jobs [^#]+)", simulator.EPILOG)
+    words = shlex.split(example.replace("\\\n", " "))
+    words[words.index("http://127.0.0.1:8182")] = calm_weather
+    # Without the marts, which take a minute.
+    words[words.index("WeatherPipeline")] = "LoadDays"
+    pipeline = make_pipeline("http://127.0.0.1:1", tmp_path, WEATHER_HISTORY_HOURS="144")
+    pipeline.ok(*words[2:-1], "0")
+    window = (dt.datetime(2013, 7, 2, tzinfo=dt.UTC), dt.datetime(2013, 7, 3, 4, tzinfo=dt.UTC))
+    count = pipeline.catalog.connect().load_table(OBSERVATIONS).scan().count()
+    assert count == len(within(records, *window)) > 0
 
 
 def test_a_window_that_is_partly_gone_is_clipped(settings: Any, service: Service) -> None:
