@@ -11,7 +11,7 @@ import luigi.retcodes
 from luigi.scheduler import scheduler
 from luigi.worker import worker
 
-from jobs.config import DEGRADED
+from jobs.config import DEGRADED, is_permanent
 from jobs.notify.channels import channels, notify, send
 from jobs.notify.ledger import Ledger
 from jobs.notify.message import Failure, log_place, quoted_correlation
@@ -36,7 +36,8 @@ def listen() -> None:
 
     @on(luigi.Event.FAILURE)  # type: ignore[untyped-decorator]
     def _(task: luigi.Task, error: BaseException) -> None:
-        _quietly(lambda: _tried(ledger, task, "failed", f"{type(error).__name__}: {error}"))
+        last, text = is_permanent(error), f"{type(error).__name__}: {error}"
+        _quietly(lambda: _tried(ledger, task, "failed", text, last=last))
 
     @on(luigi.Event.PROCESS_FAILURE)  # type: ignore[untyped-decorator]
     def _(task: luigi.Task, error: str) -> None:
@@ -76,11 +77,11 @@ class _Exit:
         sys.exit(status or (DEGRADED_STATUS if self._ledger.all_degraded() else 0))
 
 
-def _tried(ledger: Ledger, task: luigi.Task, what: str, error: str) -> None:
+def _tried(ledger: Ledger, task: luigi.Task, what: str, error: str, *, last: bool = False) -> None:
     failure = _failure(task, what, error)
     attempts = ledger.failed(task.task_id, failure)
     limit = task.retry_count if task.retry_count is not None else scheduler().retry_count
-    if attempts >= limit or not worker().keep_alive:
+    if last or attempts >= limit or not worker().keep_alive:
         _given_up(ledger, task, replace(failure, attempts=attempts))
 
 

@@ -51,6 +51,12 @@ class Unreachable(WeatherError):  # noqa: N818
     transient = True
 
 
+class NoConnection(Unreachable):
+    """The service was never reached: no network, no such host, or a wrong base URL."""
+
+    transient = False
+
+
 class Unreadable(WeatherError):  # noqa: N818
     """200 whose body is not a GeoJSON feature collection."""
 

@@ -12,10 +12,12 @@ from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.utils import get_environ_proxies
 
 from jobs.nws.cache import CachingAdapter, was_revalidated
-from jobs.nws.errors import NotFound, Refused, Unreachable, Unreadable, WeatherError
+from jobs.nws.errors import NoConnection, NotFound, Refused, Unreachable, Unreadable, WeatherError
 from jobs.nws.rate import RateLimit
+from jobs.nws.reach import why_unreachable
 from jobs.nws.responses import collection, correlation_id, failure
 from jobs.nws.retry import Sleep, retrying
 
@@ -26,6 +28,8 @@ MEDIA_TYPE = "application/geo+json"
 API_HOST = "api.weather.gov"
 # A server that is there takes a connection at once; its answer may take its time.
 CONNECT_SECONDS = 10.0
+# Before the first request: seconds to reach the service at all.
+REACH_SECONDS = 5.0
 MAX_REDIRECTS = 3
 HASTY_ATTEMPTS = 2
 
@@ -94,6 +98,7 @@ class Service:
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(_COUNTS, 0.0)
         self._last_id: str | None = None
+        self._reached = False
         self._session, self._owner = self._connect(), os.getpid()
 
     def __enter__(self) -> Self:
@@ -205,9 +210,26 @@ class Service:
             target = self.follow(target, response.headers["Location"], "redirect")
         raise Refused(f"more than {MAX_REDIRECTS} redirects", url=url)
 
+    def _require_network(self) -> None:
+        """Raise an error, unless the service was reached before or is behind a proxy.
+
+        Without a network each request would be tried for minutes, and fail in the same way.
+        """
+        if self._reached or (self._session.trust_env and get_environ_proxies(self._base_url)):
+            return
+        _, host, port = self._origin
+        if reason := why_unreachable(host, port, REACH_SECONDS):
+            raise NoConnection(
+                f"{host} cannot be reached ({reason}): is there a network, and is [weather]"
+                " base_url right? `make demo` needs no network",
+                url=self._base_url,
+            )
+        self._reached = True
+
     def _send(self, url: str) -> requests.Response:
         if self._owner != os.getpid():  # forked: two processes cannot talk on one connection
             self._session, self._owner = self._connect(), os.getpid()
+        self._require_network()
         try:
             response = self._session.get(url, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 from jobs import config
-from jobs.nws.errors import WeatherError
+from jobs.nws.errors import NoConnection, WeatherError
 from jobs.parse.records import Reject, Row, parse_alert
 from jobs.targets import read_json, write_json
 from jobs.tasks.base import PeriodTask
@@ -39,6 +39,8 @@ class Alerts(PeriodTask):
         for start, end in merged(filter(None, wanted)) if states else []:
             try:
                 features += client().alerts(states, start, end)
+            except NoConnection:
+                raise
             except WeatherError as error:
                 features += error.received
                 failed["alerts"] = str(error)

@@ -10,11 +10,14 @@ from typing import Any, ClassVar, TypeVar, cast
 import luigi
 
 from jobs import config
-from jobs.config import DEGRADED, Day, FromWeather, Hour, weather
+from jobs.config import DEGRADED, Day, Days, FromWeather, Hour, SettingError, weather
 from jobs.tasks.periods import Period, PeriodParameter
 
 # A child of Luigi's own logger: its lines go wherever Luigi's go.
 log = logging.getLogger("luigi-interface.weather")
+
+# How the explanation of a failure begins that another try cannot mend.
+PERMANENT = "permanent error, not tried again"
 
 _FAR = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 
@@ -28,6 +31,10 @@ class WeatherTask(luigi.Task):
     states = FromWeather(weather.states, positional=False)
     stations = FromWeather(weather.stations, positional=False)
     data_dir = FromWeather(weather.data_dir, positional=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.selection()  # now, while Luigi reads the command: later it would log a traceback
 
     # The name of the step's file.
     file: ClassVar[str]
@@ -84,10 +91,10 @@ class WeatherTask(luigi.Task):
         """Return the name of the folder for this choice of stations.
 
         Raises:
-            ValueError: neither states nor stations are set.
+            SettingError: neither states nor stations are set.
         """
         if not self.states and not self.stations:
-            raise ValueError(
+            raise SettingError(
                 "no stations chosen: set [weather] stations (--weather-stations KJFK,KLGA) or"
                 " [weather] states (--weather-states NY)"
             )
@@ -95,6 +102,11 @@ class WeatherTask(luigi.Task):
         if len(name) <= 60:  # noqa: PLR2004 - what still reads well in a listing
             return name
         return f"{name[:20]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+    def on_failure(self, exception: BaseException) -> str:
+        """Return what Luigi is told of a failure: a permanent one is not tried again."""
+        text = str(super().on_failure(exception))
+        return f"{PERMANENT}\n{text}" if config.is_permanent(exception) else text
 
     def link(self) -> str:
         """Return the URL that the visualiser shows beside the running step: its files."""
@@ -147,9 +159,7 @@ class DayTask(WeatherTask):
 class DaysTask(DayTask):
     """A step of one day, or of many days as one."""
 
-    days = luigi.IntParameter(
-        default=1, description="how many days, of which date is the last", positional=False
-    )
+    days = Days(default=1, description="how many days, of which date is the last", positional=False)
 
     def output(self) -> luigi.LocalTarget:
         """Return the step's file, with the number of days in its name if there are many."""

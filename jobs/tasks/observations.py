@@ -24,6 +24,8 @@ Answer = dict[str, Any]
 class IncompleteError(Exception):
     """The service is down: what came is kept and loaded, and the next try asks for the rest."""
 
+    transient = True
+
 
 @dataclass(frozen=True)
 class Fetched:

@@ -8,6 +8,7 @@ from typing import Any
 from jobs import config
 from jobs.config import weather
 from jobs.nws.client import WeatherClient
+from jobs.parse.records import state_of
 from jobs.targets import read_json, write_json
 from jobs.tasks.base import PeriodTask, log
 
@@ -31,6 +32,12 @@ def _client(settings: weather) -> WeatherClient:
     )
 
 
+class UnknownStationsError(ValueError):
+    """The weather service knows none of the stations that were chosen."""
+
+    transient = False
+
+
 class Stations(PeriodTask):
     """Fetch the chosen stations: ``stations.json.gz``, a GeoJSON FeatureCollection as received."""
 
@@ -40,7 +47,7 @@ class Stations(PeriodTask):
         """Fetch and keep the stations.
 
         Raises:
-            ValueError: the service knows none of them.
+            UnknownStationsError: the service knows none of them.
         """
         self.selection()
         service = client()
@@ -48,6 +55,9 @@ class Stations(PeriodTask):
         features: list[dict[str, Any]] = []
         if self.states:
             features.extend(service.stations(states=self.states))
+            there = {state_of(one.get("properties", {})) for one in features}
+            for missing in sorted(set(self.states) - there):
+                log.warning("the weather service has no station in state %s", missing)
         if self.stations:
             named = list(service.stations(ids=self.stations))
             features.extend(named)
@@ -55,7 +65,7 @@ class Stations(PeriodTask):
             for missing in sorted(set(self.stations) - known):
                 log.warning("the weather service does not know station %s", missing)
         if not features:
-            raise ValueError(
+            raise UnknownStationsError(
                 f"the weather service knows no station for [weather] states={','.join(self.states)}"
                 f" stations={','.join(self.stations)}"
             )

@@ -24,7 +24,7 @@ class Service:
         self.app = app
         self.broken: set[str] = set()
         self.broken_later_pages: set[str] = set()
-        self.broken_alerts = False
+        self.broken_alerts = self.refusing = False
         self.down_after: int | None = None
         self.page_size: int | None = None
         self.asked: list[tuple[str, dict[str, list[str]]]] = []
@@ -39,6 +39,9 @@ class Service:
         broken = set(self.broken)
         if "cursor" in environ.get("QUERY_STRING", ""):
             broken |= self.broken_later_pages
+        if self.refusing:
+            start_response("401 Unauthorized", [("Content-Type", "text/plain")])
+            return [b"who are you?"]
         observed = sum(self.observed().values())
         down = self.down_after is not None and observed > self.down_after
         if (

@@ -420,6 +420,50 @@ def test_a_degraded_hour_is_reported_once_by_status_and_notification(
     assert pipeline.catalog.connect().load_table(OBSERVATIONS).scan().count() == 10
 
 
+def test_permanent_errors_are_tried_once_and_told_in_one_line(
+    make_pipeline: Callable[..., Any], service: Service, tmp_path: Path
+) -> None:
+    pipeline = make_pipeline(service.url, tmp_path)
+    arguments = ["Stations", "--period", "2013-07-02", "--stations", "KNOPE", "--workers"]
+    for workers in ("1", "2"):
+        status, output = pipeline.run(*arguments, workers)
+        assert status == 30
+        (line,) = [line for line in output.splitlines() if "ERROR" in line]
+        assert "Stations 2013-07-02 failed: UnknownStationsError: the weather service kn" in line
+        assert "stations=KNOPE" in line
+        assert "Traceback" not in output
+    service.refusing = True
+    status, output = pipeline.run(*arguments[:-2], "KJFK")
+    assert status == 30
+    (line,) = [line for line in output.splitlines() if "ERROR" in line]
+    assert "HTTP 401" in line
+
+
+def test_a_catalog_that_refuses_is_asked_once(
+    make_pipeline: Callable[..., Any], calm_weather: str, tmp_path: Path
+) -> None:
+    pipeline = make_pipeline(calm_weather, tmp_path, CATALOG_CREDENTIAL="me:wrong")
+    status, output = pipeline.run("LoadStations", "--period", "2013-07-02")
+    assert status == 30
+    (line,) = [line for line in output.splitlines() if "ERROR" in line]
+    assert "LoadStations 2013-07-02 failed: OAuthError: " in line
+    assert "Traceback" not in output
+
+
+def test_without_a_network_one_line_says_so_at_once(
+    make_pipeline: Callable[..., Any], tmp_path: Path, port: int
+) -> None:
+    pipeline = make_pipeline(f"http://127.0.0.1:{port}", tmp_path)
+    status, output = pipeline.run("WeatherIngestion", "--hour", "2013-07-02T14")
+    assert status == 30
+    (line,) = [line for line in output.splitlines() if "ERROR" in line]
+    assert "127.0.0.1 cannot be reached (Connection refused): is there a network" in line
+    assert "`make demo` needs no network" in line
+    assert "Traceback" not in output
+    # REACH_SECONDS and no more: no request is tried, and no step twice.
+    assert output.count("failed    Stations") + output.count("next in") == 0
+
+
 def test_days_are_loaded_in_chunks(settings: Any) -> None:
     settings(weather_chunk_days=2)
     periods = [str(one.period) for one in Transform(date=dt.date(2013, 7, 5), days=5).requires()]
