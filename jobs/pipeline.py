@@ -7,7 +7,7 @@ from tabulate import tabulate
 
 from jobs.targets import read_json, write, write_json
 from jobs.tasks.base import DaysTask, InRanges, WeatherTask, log
-from jobs.tasks.ingestion import checkpoints, describe_loads, totals
+from jobs.tasks.ingestion import checkpoints, describe_loads, record, totals
 from jobs.tasks.load import Load, day_loads
 from jobs.tasks.report import Report
 from jobs.tasks.transform import DbtDocs, Transform
@@ -52,6 +52,7 @@ class WeatherPipeline(InRanges, DaysTask):
             "report": str(self.step(Report).path()),
             "dbt_docs": str(self.step(DbtDocs).path()),
         }
+        record(self, summary)
         text = describe(summary)
         write(self.path().with_suffix(".txt"), text.encode())
         write_json(self.path(), summary)

@@ -164,18 +164,20 @@ class Service:
             raise
 
     @contextmanager
-    def batch(self, label: str) -> Iterator[None]:
-        """Log the requests made inside, of all threads together, in one line at INFO.
+    def batch(self, label: str) -> Iterator[dict[str, float]]:
+        """Count the requests made inside, of all threads together, and log them in one line.
 
-        The line has their number, how many were answered "not modified", retried or given up,
+        At INFO, the line has their number, how many were answered "not modified", retried or given up,
         bytes, seconds, and the last correlation id, by which the service's operators find a
-        request. Every retry and every failure is logged with its own.
+        request. Every retry and every failure is logged with its own. The counts are in the yielded
+        dictionary once the block is left.
         """
         began, before = time.monotonic(), dict(self._counts)
+        made: dict[str, float] = {}
         try:
-            yield
+            yield made
         finally:
-            made = {name: count - before[name] for name, count in self._counts.items()}
+            made |= {name: count - before[name] for name, count in self._counts.items()}
             made["seconds"], made["megabytes"] = time.monotonic() - began, made["body_bytes"] / 1e6
             quoted = f"; last correlation id {self._last_id}" if self._last_id else ""
             log.info(

@@ -10,7 +10,7 @@ from jobs.targets import read_json, write_json
 from jobs.tasks.base import PeriodTask
 from jobs.tasks.missing import Missing, merged
 from jobs.tasks.periods import served
-from jobs.tasks.stations import client
+from jobs.tasks.stations import client, cost
 
 
 class Alerts(PeriodTask):
@@ -36,21 +36,23 @@ class Alerts(PeriodTask):
         wanted = (served(one, now, settings.history_hours) for one in [window, *before])
         features: list[Any] = []
         failed: dict[str, str] = {}
-        for start, end in merged(filter(None, wanted)) if states else []:
-            try:
-                features += client().alerts(states, start, end)
-            except NoConnection:
-                raise
-            except WeatherError as error:
-                features += error.received
-                failed["alerts"] = str(error)
-                missing.add(name, (start, end), str(error))
+        with client().batch(f"{self.task_family} {self.period}") as made:
+            for start, end in merged(filter(None, wanted)) if states else []:
+                try:
+                    features += client().alerts(states, start, end)
+                except NoConnection:
+                    raise
+                except WeatherError as error:
+                    features += error.received
+                    failed["alerts"] = str(error)
+                    missing.add(name, (start, end), str(error))
         write_json(
             self.path(),
             {
                 "type": "FeatureCollection",
                 "fetched_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
                 "states": list(states),
+                "cost": cost(made),
                 "features": features,
                 "failed": failed,
             },

@@ -14,7 +14,7 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import BooleanExpression, In, IsNull, Or
 
 from jobs import config
-from jobs.lake import filters, iceberg, rest
+from jobs.lake import filters, iceberg, rest, runs
 from jobs.lake.iceberg import Loaded
 from jobs.lake.merging import Definition
 from jobs.lake.tables import ALERTS, OBSERVATIONS, QUARANTINE, SCHEMA_DRIFT, STATIONS
@@ -23,7 +23,7 @@ from jobs.parse.records import Reject
 from jobs.targets import read_json, write_json
 from jobs.tasks.alerts import Alerts
 from jobs.tasks.base import PeriodTask, WeatherTask
-from jobs.tasks.observations import Fetched, fetch
+from jobs.tasks.observations import Fetched, IncompleteError, fetch
 from jobs.tasks.periods import Period, chunks, served
 from jobs.tasks.stations import Stations
 
@@ -90,7 +90,8 @@ class Load(PeriodTask):
         rows, scope = self.read(tally)
         quarantine(catalog, tally, load_id)
         loaded = iceberg.load(catalog, self.definition, rows, load_id=load_id, scope=scope)
-        self.close([loaded], tally, time.monotonic() - started, self.failed())
+        cost = read_json(self.step(self.source).path()).get("cost", {})
+        self.close([loaded], tally, time.monotonic() - started, self.failed(), cost)
 
     def failed(self) -> dict[str, str]:
         """Return what the service failed for while the raw file was fetched, with the errors."""
@@ -120,10 +121,12 @@ class Load(PeriodTask):
         tally: Tally,
         seconds: float,
         failed: dict[str, str],
+        cost: dict[str, float],
         **more: Any,
     ) -> None:
         """Write the checkpoint of a load that is done, but for what the service failed for."""
-        checkpoint = checkpoint_of(parts, tally, seconds) | more | {"failed": failed}
+        checkpoint = checkpoint_of(parts, tally, seconds) | more
+        checkpoint |= {"failed": failed, "cost": cost}
         if failed:
             checkpoint["status"] = "degraded"
         write_json(self.path(), checkpoint)
@@ -205,19 +208,39 @@ class LoadObservations(Load):
             return
         found = fetch(self, self.step(Stations))
         started, tally = time.monotonic(), Tally()
-        parts = list(self._load(self.open(), found, tally))
+        catalog = self.open()
+        parts = list(self._load(catalog, found, tally))
         seconds = time.monotonic() - started
         note = self.path().with_name("load-observations.incomplete.json")
         if found.down:
             loaded = checkpoint_of(parts, tally, seconds) if parts else {}
             write_json(note, loaded | {"failed": found.failed, "status": "incomplete"})
-        found.require_service()
+        try:
+            found.require_service()
+        except IncompleteError as error:
+            now = dt.datetime.now(dt.UTC)
+            runs.record(
+                catalog,
+                run_id=f"{self.task_family}/{self.period}/{now.isoformat()}",
+                task=self.task_family,
+                period=str(self.period),
+                status="failed",
+                started_at=now - dt.timedelta(seconds=seconds + found.cost["seconds"]),
+                finished_at=now,
+                message=str(error)[:2000],
+                rows_read=sum(tally.stations.values()),
+                rows_changed=sum(part.rows_new + part.rows_changed for part in parts),
+                requests=round(found.cost["requests"]),
+                bytes_read=round(found.cost["bytes"]),
+            )
+            raise
         counts = tally.stations.values()
         self.close(
             parts,
             tally,
             seconds,
             found.failed,
+            found.cost,
             stations=len(counts),
             stations_with_observations=sum(count > 0 for count in counts),
             observations=sum(counts),

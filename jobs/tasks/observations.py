@@ -16,7 +16,7 @@ from jobs.tasks.base import PeriodTask, WeatherTask, log
 from jobs.tasks.health import Health
 from jobs.tasks.missing import Missing, merged
 from jobs.tasks.periods import Window, served
-from jobs.tasks.stations import Stations, client
+from jobs.tasks.stations import Stations, client, cost
 
 Answer = dict[str, Any]
 
@@ -29,12 +29,13 @@ class IncompleteError(Exception):
 
 @dataclass(frozen=True)
 class Fetched:
-    """The files there are, and of which stations the service gave nothing but an error."""
+    """The files there are, which stations the service failed for, and what the requests cost."""
 
     files: tuple[Path, ...]
     batches: int
     failed: dict[str, str]
     down: bool
+    cost: dict[str, float]
 
     def require_service(self) -> None:
         """Raise an error if the service is down; stations that fail by themselves are none.
@@ -124,12 +125,13 @@ def fetch(task: WeatherTask, stations: Stations) -> Fetched:
         batches.append(_Batch(number, members, path))
     waiting = [batch for batch in batches if not batch.path.exists()]
     failed: dict[str, str] = {}
-    down = False
+    down, spent = False, dict.fromkeys(("requests", "bytes", "seconds"), 0.0)
     if waiting:
-        with client().batch(f"{task.task_family} {task.period}"):
+        with client().batch(f"{task.task_family} {task.period}") as made:
             failed, down = _fetch_batches(task, waiting, zones)
+        spent = cost(made)
     files = [path for batch in batches for path in (batch.path, batch.partial) if path.exists()]
-    return Fetched(tuple(files), len(batches), failed, down)
+    return Fetched(tuple(files), len(batches), failed, down, spent)
 
 
 def _fetch_batches(

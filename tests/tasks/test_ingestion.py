@@ -10,17 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import luigi
 import pytest
 from luigi.tools.range import RangeDaily, RangeHourly
 
-from jobs import DbtTransformations, Transform, WeatherIngestion, WeatherPipeline, config
+from jobs import DbtTransformations, LoadDays, Transform, WeatherIngestion, WeatherPipeline, config
 from jobs.nws_simulator import __main__ as simulator
 from jobs.nws_simulator import airports, make_app, network, running
 from jobs.tasks import load
 from jobs.tasks.health import IN_A_ROW
 from jobs.tasks.stations import client
 from tests.notify.receiving import webhook
-from tests.tasks.ingesting import HOUR, STATIONS, Service, Settings, ingest, summary
+from tests.tasks.ingesting import HOUR, STATIONS, Once, Service, Settings, ingest, summary
 
 WINDOW = (dt.datetime(2013, 7, 2, 9, tzinfo=dt.UTC), dt.datetime(2013, 7, 2, 15, tzinfo=dt.UTC))
 
@@ -418,6 +419,46 @@ def test_a_degraded_hour_is_reported_once_by_status_and_notification(
         pipeline.ok(*arguments)
         assert len(bodies) == 1
     assert pipeline.catalog.connect().load_table(OBSERVATIONS).scan().count() == 10
+
+
+def test_an_ingestion_is_recorded_with_its_rows_bytes_requests_and_seconds(
+    settings: Any, service: Service, records: list[dict[str, Any]]
+) -> None:
+    settings(weather_fetchers=1)
+    service.down_after = 1
+    assert not ingest()
+    (failed,) = settings.rows("weather.pipeline_runs")
+    assert (failed["task"], failed["period"]) == ("LoadObservations", "2013-07-02T14")
+    assert (failed["status"], failed["requests"]) == ("failed", 4)
+    assert "the weather service is down" in failed["message"]
+    service.down_after, before = None, len(service.asked)
+    assert ingest()
+    told = {row["task"]: row for row in settings.rows("weather.pipeline_runs")}
+    assert told.keys() == {"LoadObservations", "WeatherIngestion"}
+    row = told["WeatherIngestion"]
+    assert (row["period"], row["status"]) == ("2013-07-02T14", "success")
+    assert row["rows_read"] == len(within(records, *WINDOW)) + len(STATIONS)
+    assert row["rows_changed"] == row["rows_read"]
+    # The stations came in the first attempt, whose first page and the one after it count too.
+    assert row["requests"] == len(service.asked) - before + 2
+    assert row["bytes_read"] > 10_000
+    assert row["seconds"] > 0
+    assert row["message"].startswith("16 observations of 3 stations")
+    # The same again is not another ingestion.
+    WeatherIngestion(hour=HOUR).path().unlink()
+    assert ingest()
+    assert len(settings.rows("weather.pipeline_runs")) == 2
+
+
+def test_days_are_recorded_as_one_ingestion(settings: Any) -> None:
+    assert luigi.build(
+        [LoadDays(date=dt.date(2013, 7, 2), days=2)],
+        worker_scheduler_factory=Once(),
+        local_scheduler=True,
+    )
+    (row,) = settings.rows("weather.pipeline_runs")
+    assert (row["task"], row["period"]) == ("LoadDays", "2013-07-01_2013-07-02")
+    assert row["rows_read"] == settings.catalog.load_table(OBSERVATIONS).scan().count() + 3
 
 
 def test_permanent_errors_are_tried_once_and_told_in_one_line(
