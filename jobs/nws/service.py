@@ -167,8 +167,8 @@ class Service:
     def batch(self, label: str) -> Iterator[dict[str, float]]:
         """Count the requests made inside, of all threads together, and log them in one line.
 
-        At INFO, the line has their number, how many were answered "not modified", retried or given up,
-        bytes, seconds, and the last correlation id, by which the service's operators find a
+        The line, at INFO, has their number, how many were answered "not modified", retried or given
+        up, bytes, seconds, and the last correlation id, by which the service's operators find a
         request. Every retry and every failure is logged with its own. The counts are in the yielded
         dictionary once the block is left.
         """
