@@ -6,6 +6,7 @@ from typing import Any
 from tabulate import tabulate
 
 from jobs.targets import read_json, write, write_json
+from jobs.tasks import periods
 from jobs.tasks.base import DaysTask, InRanges, WeatherTask, log
 from jobs.tasks.ingestion import checkpoints, describe_loads, record, totals
 from jobs.tasks.load import Load, day_loads
@@ -40,7 +41,10 @@ class WeatherPipeline(InRanges, DaysTask):
     def run(self) -> None:
         """Write the summary of all checkpoints, as JSON and as text."""
         done = checkpoints(self.loads())
+        closes = self.closes()
         summary = {
+            "closes_at": closes.isoformat(),
+            "closed": closes <= periods.now(),
             "date": self.date.isoformat(),
             "days": self.days,
             "states": list(self.states),
@@ -66,8 +70,10 @@ def describe(summary: dict[str, Any]) -> str:
     transform = summary["transform"]
     marts = [[mart["table"], mart["rows"], mart["snapshot_id"]] for mart in transform["tables"]]
     tests = ", ".join(f"{count} {status}" for status, count in transform["tests"].items() if count)
+    note = f"provisional: the day is over for the last station at {summary['closes_at']}"
     return "\n".join(
         [
+            *([] if summary["closed"] else [note]),
             describe_loads(summary).rstrip(),
             f"dbt: {len(transform['models'])} models, tests {tests}, {transform['seconds']} s",
             tabulate(marts, ["mart", "rows", "snapshot"], intfmt=""),

@@ -11,6 +11,9 @@ import luigi
 
 from jobs import config
 from jobs.config import DEGRADED, Day, Days, FromWeather, Hour, SettingError, weather
+from jobs.parse.records import Reject, parse_station
+from jobs.targets import read_json
+from jobs.tasks import periods
 from jobs.tasks.periods import Period, PeriodParameter
 
 # A child of Luigi's own logger: its lines go wherever Luigi's go.
@@ -18,6 +21,10 @@ log = logging.getLogger("luigi-interface.weather")
 
 # How the explanation of a failure begins that another try cannot mend.
 PERMANENT = "permanent error, not tried again"
+
+STATIONS_FILE = "stations.json.gz"
+# How long after UTC's a local day may end.
+WESTERNMOST = dt.timedelta(hours=12)
 
 _FAR = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 
@@ -86,6 +93,21 @@ class WeatherTask(luigi.Task):
     def path(self) -> Path:
         """Return the path of this step's file."""
         return Path(self.output().path)
+
+    def closes(self) -> dt.datetime:
+        """Return when the period is over for the last station, whose days are local ones.
+
+        The stations are those of this period's file, or of the newest one with the same choice;
+        while none is known, days end in UTC.
+        """
+        file = Path(self.place(STATIONS_FILE).path)
+        if not file.exists():
+            others = Path(self.data_dir).glob(f"*/{self.selection()}/{STATIONS_FILE}")
+            file = max(others, key=lambda path: path.stat().st_mtime, default=file)
+        features = read_json(file)["features"] if file.exists() else []
+        rows = (row for row in map(parse_station, features) if not isinstance(row, Reject))
+        zones = {row["time_zone"] for row in rows}
+        return max((self.period.window(zone, 1)[1] for zone in zones), default=self.period.end)
 
     def selection(self) -> str:
         """Return the name of the folder for this choice of stations.
@@ -186,14 +208,21 @@ class InRanges:
 
     @classmethod
     def bulk_complete(cls, parameter_tuples: Iterable[Any]) -> list[Any]:
-        """Return the days or hours that are complete, or not over: there is nothing to do yet."""
-        now, found = dt.datetime.now(dt.UTC), []
+        """Return the days or hours that are complete, or not over: there is nothing to do yet.
+
+        Days are over when they are for the last station.
+        """
+        now, found = periods.now(), []
         for moment in parameter_tuples:
             hourly = isinstance(moment, dt.datetime)
             period = Period.of_hour(moment) if hourly else Period.of_day(moment)
-            task: Any = cls
-            if period.end > now or task(moment).complete():
-                found.append(moment)
+            make: Any = cls
+            if period.end <= now:
+                task = make(moment)
+                recent = now < period.end + WESTERNMOST and isinstance(task, DaysTask)
+                if not (recent and now < task.closes()) and not task.complete():
+                    continue
+            found.append(moment)
         return found
 
 

@@ -21,8 +21,9 @@ from jobs.lake.tables import ALERTS, OBSERVATIONS, QUARANTINE, SCHEMA_DRIFT, STA
 from jobs.parse.batches import Tally, read_batch, read_observations, read_stations
 from jobs.parse.records import Reject
 from jobs.targets import read_json, write_json
+from jobs.tasks import periods
 from jobs.tasks.alerts import Alerts
-from jobs.tasks.base import PeriodTask, WeatherTask
+from jobs.tasks.base import WESTERNMOST, PeriodTask, WeatherTask
 from jobs.tasks.observations import Fetched, IncompleteError, fetch
 from jobs.tasks.periods import Period, chunks, served
 from jobs.tasks.stations import Stations
@@ -195,6 +196,12 @@ class LoadObservations(Load):
 
     definition, source, file = OBSERVATIONS, Stations, "load-observations.json"
     resources = {"nws": 1}  # noqa: RUF012 - Luigi's own idiom
+
+    def current(self) -> bool:
+        """Return whether the load is current: not of a day that was over for some stations only."""
+        made = dt.datetime.fromtimestamp(self.path().stat().st_mtime, dt.UTC)
+        early = made < self.period.end + WESTERNMOST and made < self.closes() <= periods.now()
+        return super().current() and not early
 
     def run(self) -> None:
         """Fetch what is missing, and load all of it.

@@ -1,6 +1,5 @@
 """Fetch a period's observations: raw, as received, kept, in batches of stations."""
 
-import datetime as dt
 import hashlib
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from jobs.nws.client import WeatherClient
 from jobs.nws.errors import NotFound, WeatherError
 from jobs.parse.records import Reject, parse_station
 from jobs.targets import read_json, write_json
+from jobs.tasks import periods
 from jobs.tasks.base import PeriodTask, WeatherTask, log
 from jobs.tasks.health import Health
 from jobs.tasks.missing import Missing, merged
@@ -117,10 +117,12 @@ def fetch(task: WeatherTask, stations: Stations) -> Fetched:
     days = (task.period.last - task.period.first).days + 1
     size = max(1, config.settings().weather.batch_size // days)
     names, folder, batches = sorted(zones), Path(stations.path()).parent, []
+    # A day that is not over for its last station is fetched again once it is.
+    phase = " open" if periods.now() < task.closes() else ""
     for number, start in enumerate(range(0, len(names), size), 1):
         members = tuple(names[start : start + size])
         # Named by its members too: another batch size makes other batches.
-        digest = hashlib.sha256(",".join(members).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(f"{','.join(members)}{phase}".encode()).hexdigest()[:8]
         path = folder / f"observations-{number:04d}-{digest}.json.gz"
         batches.append(_Batch(number, members, path))
     waiting = [batch for batch in batches if not batch.path.exists()]
@@ -228,7 +230,7 @@ def _ask(run: _Run, station: str, window: Window) -> tuple[Answer, list[Window]]
     Returns:
         The answer, and the missing windows that came or that the service no longer has.
     """
-    now = dt.datetime.now(dt.UTC)
+    now = periods.now()
     answer: Answer = {"station_id": station, "fetched_at": now.isoformat(timespec="microseconds")}
     history = config.settings().weather.history_hours
     clipped = served(window, now, history)

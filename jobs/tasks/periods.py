@@ -100,6 +100,11 @@ class Period:
         return min(starts), max(ends)
 
 
+def now() -> dt.datetime:
+    """Return the time, UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
 def served(window: Window, now: dt.datetime, history_hours: float) -> Window | None:
     """Return the part of a window that the service has, or None.
 

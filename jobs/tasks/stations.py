@@ -10,7 +10,7 @@ from jobs.config import weather
 from jobs.nws.client import WeatherClient
 from jobs.parse.records import state_of
 from jobs.targets import read_json, write_json
-from jobs.tasks.base import PeriodTask, log
+from jobs.tasks.base import STATIONS_FILE, PeriodTask, log
 
 
 def client() -> WeatherClient:
@@ -47,7 +47,7 @@ class UnknownStationsError(ValueError):
 class Stations(PeriodTask):
     """Fetch the chosen stations: ``stations.json.gz``, a GeoJSON FeatureCollection as received."""
 
-    file = "stations.json.gz"
+    file = STATIONS_FILE
 
     def run(self) -> None:
         """Fetch and keep the stations.

@@ -14,11 +14,22 @@ import luigi
 import pytest
 from luigi.tools.range import RangeDaily, RangeHourly
 
-from jobs import DbtTransformations, LoadDays, Transform, WeatherIngestion, WeatherPipeline, config
+from jobs import (
+    DbtTransformations,
+    LoadDays,
+    Maintenance,
+    Stations,
+    Transform,
+    WeatherIngestion,
+    WeatherPipeline,
+    config,
+)
 from jobs.nws_simulator import __main__ as simulator
 from jobs.nws_simulator import airports, make_app, network, running
-from jobs.tasks import load
+from jobs.targets import write_json
+from jobs.tasks import load, periods
 from jobs.tasks.health import IN_A_ROW
+from jobs.tasks.periods import Period
 from jobs.tasks.stations import client
 from tests.notify.receiving import webhook
 from tests.tasks.ingesting import HOUR, STATIONS, Once, Service, Settings, ingest, summary
@@ -459,6 +470,57 @@ def test_days_are_recorded_as_one_ingestion(settings: Any) -> None:
     (row,) = settings.rows("weather.pipeline_runs")
     assert (row["task"], row["period"]) == ("LoadDays", "2013-07-01_2013-07-02")
     assert row["rows_read"] == settings.catalog.load_table(OBSERVATIONS).scan().count() + 3
+
+
+def test_a_day_closes_when_the_last_stations_local_day_has_ended(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, records: list[dict[str, Any]]
+) -> None:
+    clock = [dt.datetime(2013, 7, 3, 2, tzinfo=dt.UTC)]
+    monkeypatch.setattr(periods, "now", lambda: clock[0])
+    day = dt.date(2013, 7, 2)
+    start, end = (dt.datetime(2013, 7, *at, tzinfo=dt.UTC) for at in ((2,), (3, 4)))
+
+    def run() -> bool:
+        tasks = [LoadDays(date=day)]
+        return luigi.build(tasks, worker_scheduler_factory=Once(), local_scheduler=True)
+
+    def waits() -> bool:
+        return LoadDays.bulk_complete([day]) == [day]
+
+    assert not waits(), "no station is known yet"
+    assert run()
+    assert keys(settings) == within(records, start, clock[0])
+    # The files are of the time that the clock shows.
+    for path in LoadDays(date=day).path().parent.iterdir():
+        os.utime(path, (clock[0].timestamp(),) * 2)
+    assert LoadDays(date=day).complete()
+    assert waits()
+    clock[0] = end - dt.timedelta(seconds=1)
+    assert (LoadDays(date=day).complete(), waits()) == (True, True)
+    clock[0] = end
+    assert (LoadDays(date=day).complete(), waits()) == (False, False)
+    assert run()
+    assert keys(settings) == within(records, start, end)
+    assert (LoadDays(date=day).complete(), waits()) == (True, True)
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_range_waits_for_the_last_station(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [dt.datetime(2013, 7, 3, 9, 59, tzinfo=dt.UTC)]
+    monkeypatch.setattr(periods, "now", lambda: clock[0])
+    day = dt.date(2013, 7, 2)
+    # The stations are known from another period with the same choice.
+    path = Stations(period=Period.of_hour(HOUR)).path()
+    zones = ("America/New_York", "Pacific/Honolulu", "Pacific/Guam")
+    features = [
+        {"properties": {"stationIdentifier": f"K{number}", "timeZone": zone}}
+        for number, zone in enumerate(zones)
+    ]
+    write_json(path, {"features": features})
+    assert WeatherPipeline.bulk_complete([day]) == [day]
+    assert Maintenance.bulk_complete([day]) == [], "maintenance is about no station"
+    clock[0] += dt.timedelta(minutes=1)
+    assert WeatherPipeline.bulk_complete([day]) == []
 
 
 def test_permanent_errors_are_tried_once_and_told_in_one_line(
