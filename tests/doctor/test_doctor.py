@@ -24,8 +24,8 @@ from tests.doctor.conftest import (
     age,
     commit,
     duck,
-    wait_for,
 )
+from tests.processes import wait_for
 
 
 def table(operator: Operator, name: str) -> tuple[str, int]:
