@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import luigi
+import pyarrow as pa
 import pytest
 from luigi.tools.range import RangeDaily, RangeHourly
 
@@ -18,6 +19,7 @@ from jobs import (
     DbtTransformations,
     LoadDays,
     Maintenance,
+    Report,
     Stations,
     Transform,
     WeatherIngestion,
@@ -26,11 +28,12 @@ from jobs import (
 )
 from jobs.nws_simulator import __main__ as simulator
 from jobs.nws_simulator import airports, make_app, network, running
-from jobs.targets import write_json
+from jobs.targets import write, write_json
 from jobs.tasks import load, periods
 from jobs.tasks.health import IN_A_ROW
 from jobs.tasks.periods import Period
 from jobs.tasks.stations import client
+from jobs.tasks.transform import mark_days
 from tests.notify.receiving import webhook
 from tests.tasks.ingesting import HOUR, STATIONS, Once, Service, Settings, ingest, summary
 
@@ -521,6 +524,45 @@ def test_a_range_waits_for_the_last_station(monkeypatch: pytest.MonkeyPatch) -> 
     assert Maintenance.bulk_complete([day]) == [], "maintenance is about no station"
     clock[0] += dt.timedelta(minutes=1)
     assert WeatherPipeline.bulk_complete([day]) == []
+
+
+def test_a_report_is_built_again_when_a_later_build_changes_its_day(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = dt.date(2013, 7, 2)
+    report = Report(date=day)
+    monkeypatch.setattr(Report, "requires", lambda _: [])
+    settings.catalog.create_namespace("marts")
+    schema = pa.schema(
+        [
+            ("local_date", pa.date32()),
+            ("station_id", pa.string()),
+            ("reports_fingerprint", pa.string()),
+        ]
+    )
+    table = settings.catalog.create_table("marts.fct_daily_station_weather", schema)
+
+    def build(changed: dt.date, fingerprint: str) -> None:
+        days = [day, day + dt.timedelta(days=1)]
+        rows = [
+            (date, station, fingerprint if (date, station) == (changed, "KJFK") else "same")
+            for date in days
+            for station in STATIONS
+        ]
+        columns = [pa.array(column) for column in zip(*rows, strict=True)]
+        table.overwrite(pa.table(columns, schema=schema))
+        mark_days(settings.catalog, tmp_path, days[-1])
+
+    build(day, "first")
+    write(report.path(), b"a page")
+    assert report.complete()
+    build(day, "first")
+    assert report.complete(), "nothing changed"
+    build(day, "late")
+    assert not report.complete()
+    write(report.path(), b"a page")
+    mark_days(settings.catalog, tmp_path, dt.date(2013, 8, 2))
+    assert report.complete()
 
 
 def test_permanent_errors_are_tried_once_and_told_in_one_line(
