@@ -41,11 +41,12 @@ from falcon_catalog.metadata.json_fields import (
 from falcon_catalog.metadata.refs import filter_snapshots_to_refs
 from falcon_catalog.metadata.replay import is_replay
 from falcon_catalog.metadata.requirements import check_requirements
-from falcon_catalog.metadata.validation import validate
+from falcon_catalog.metadata.validation import check_readable, validate
 
 __all__ = [
     "JSON",
     "apply",
+    "check_readable",
     "check_requirements",
     "create",
     "dropped_metadata_files",
@@ -206,10 +207,11 @@ def _check_created(builder: TableBuilder) -> None:
 
 
 def _check_layout(meta: JSON) -> None:
-    """Check that the defaults exist, and that the current schema has their source columns."""
+    """Check that the defaults exist, and that the current schema fits them and all specs."""
     schema, spec, order = (_require_current(part, meta) for part in (SCHEMAS, SPECS, ORDERS))
     by_id = columns.index(schema)
     partitioning.check_sources(spec["fields"], by_id)
+    partitioning.check_bindings(meta["partition-specs"], by_id)
     sorting.check_sources(order["fields"], by_id)
 
 
