@@ -10,6 +10,7 @@ from typing import Any
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import (
+    clock,
     columns,
     partitioning,
     properties,
@@ -181,11 +182,11 @@ def _finish(builder: TableBuilder, base: JSON | None, metadata_location: str | N
         _check_layout(meta)
     refs.check_dangling(builder)
     refs.settle_log(builder)
+    refs.check_log(builder)
     if base is not None and metadata_location is not None:
-        keep = properties.previous_versions_max(meta["properties"])
-        entry = {"metadata-file": metadata_location, "timestamp-ms": meta["last-updated-ms"]}
-        meta["metadata-log"] = [*meta["metadata-log"], entry][-keep:]
-    meta["last-updated-ms"] = max(builder.now_ms, builder.snapshot_ms, meta["last-updated-ms"])
+        meta["metadata-log"] = properties.metadata_log(meta, metadata_location)
+    logged_ms = clock.logged_ms(meta["snapshot-log"])
+    meta["last-updated-ms"] = max(builder.now_ms, logged_ms, meta["last-updated-ms"])
     meta.pop("schema", None)
     meta.pop("partition-spec", None)
     if builder.version == 1:  # its readers look for these fields
