@@ -95,11 +95,13 @@ def _check_name_is_free(field: JSON, ids: Mapping[str, int]) -> None:
 
 
 def check_names(fields: Sequence[JSON], by_id: Mapping[int, Column]) -> None:
-    """Raise BadRequestError for invalid names, repeated ids and redundant fields."""
+    """Raise BadRequestError for invalid names and repeated ids of the fields of a new spec.
+
+    Two fields may transform one column alike: only Java's fluent builder of clients refuses that.
+    """
     ids = _ids_by_name(by_id)
     names: set[str] = set()
     field_ids: set[int] = set()
-    seen: dict[tuple[int, str], JSON] = {}
     for field in fields:
         name, field_id = field["name"], field["field-id"]
         # Only an identity or void field may have the name of a column: its source's.
@@ -117,14 +119,6 @@ def check_names(fields: Sequence[JSON], by_id: Mapping[int, Column]) -> None:
             raise BadRequestError(f"Cannot use partition field id more than once: {field_id}")
         names.add(name)
         field_ids.add(field_id)
-        key = (field["source-id"], transforms.duplicate_key(field["transform"]))
-        if key in seen:
-            raise BadRequestError(
-                f"Cannot add redundant partition: {field_text(seen[key])} "
-                f"conflicts with {field_text(field)}"
-            )
-        if field["transform"] != "void":
-            seen[key] = field
 
 
 def number(builder: TableBuilder, fields: Sequence[JSON]) -> list[JSON]:
@@ -138,21 +132,26 @@ def number(builder: TableBuilder, fields: Sequence[JSON]) -> list[JSON]:
             {"field-id": FIRST_PARTITION_ID + position, **field}
             for position, field in enumerate(fields)
         ]
-    known = {
-        (field["source-id"], field["transform"]): field["field-id"]
-        for spec in builder.meta["partition-specs"]
-        for field in spec["fields"]
-    }
-    taken = [field["field-id"] for field in fields if "field-id" in field]
+    ids = {place: field["field-id"] for place, field in enumerate(fields) if "field-id" in field}
+    taken = set(ids.values())
     last = max([builder.meta["last-partition-id"], *taken])
-    numbered = []
-    for field in fields:
-        field_id = field.get("field-id", known.get((field["source-id"], field["transform"])))
-        if field_id is None:
+    # Fields that transform alike keep the ids of their names.
+    for keys in (("source-id", "transform", "name"), ("source-id", "transform")):
+        earlier: dict[tuple[Any, ...], list[int]] = {}
+        for spec in builder.meta["partition-specs"]:
+            for field in spec["fields"]:
+                earlier.setdefault(tuple(field[key] for key in keys), []).append(field["field-id"])
+        for place, field in enumerate(fields):
+            known = earlier.get(tuple(field[key] for key in keys), [])
+            while known and place not in ids:
+                if (field_id := known.pop()) not in taken:
+                    ids[place] = field_id
+                    taken.add(field_id)
+    for place in range(len(fields)):
+        if place not in ids:
             last += 1
-            field_id = as_integer(last, "add-spec update, next field-id")
-        numbered.append({**field, "field-id": field_id})
-    return numbered
+            ids[place] = as_integer(last, "add-spec update, next field-id")
+    return [{**field, "field-id": ids[place]} for place, field in enumerate(fields)]
 
 
 def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
