@@ -215,6 +215,8 @@ def register(
     policy.check_allowed(warehouse, metadata_location)
     warehouse.mount.require()
     metadata = kind.validate(metadata_files.read(warehouse.files, metadata_location))
+    if kind is TABLE:
+        table_metadata.check_readable(metadata)
     policy.check_locations(warehouse, metadata)
     document = to_document(metadata, metadata_location)
     with warehouse.store.write() as tx:

@@ -59,7 +59,8 @@ class Scope:
         now = read_only.now_ms()
         in_use = locks.may_be_in_use(self.settings.store.path)
         settled = now - _SETTLED_MS if in_use else now + DAY_MS
-        return Ages(settled=settled, orphaned=min(settled, now - self.older_than_ms))
+        orphaned = min(settled, now - self.older_than_ms)
+        return Ages(settled=settled, orphaned=orphaned, now=now)
 
 
 def check(scope: Scope, progress: Progress) -> Report:

@@ -98,6 +98,13 @@ CHECKS: dict[str, Check] = {
         "Row and metadata name different locations: another table may be created over its files.",
         "The repair writes the metadata's location into the row.",
     ),
+    "clock-ahead": Check(
+        "error",
+        "A client whose clock was fast appended to the table. Appends of correct clients are "
+        "refused until a minute before that time.",
+        "Correct that client's clock. The repair sets the times that are ahead to now, in a new "
+        "metadata file; snapshots and rows stay.",
+    ),
     "snapshot-missing": Check(
         "error",
         "The table's current snapshot cannot be read.",

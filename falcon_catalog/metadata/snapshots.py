@@ -93,7 +93,6 @@ def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
         _take_row_ids(builder, snapshot)
     builder.put("snapshots", plus(builder.meta["snapshots"], snapshot))
     builder.added_snapshots.add(snapshot_id)
-    builder.snapshot_ms = max(builder.snapshot_ms, snapshot["timestamp-ms"])
 
 
 def _take_sequence_number(builder: TableBuilder, snapshot: JSON) -> None:

@@ -95,6 +95,12 @@ def validate(metadata: JSON) -> JSON:
     return full
 
 
+def check_readable(full: JSON) -> None:
+    """Raise BadRequestError if other clients could not read valid metadata."""
+    _, by_id = schemas.parse(SCHEMAS.current(full), f"{WHERE}, schemas")
+    partitioning.check_bindings(full["partition-specs"], by_id)
+
+
 def _check_layouts(full: JSON) -> None:
     for schema in required(full, "schemas", array_of(as_object), WHERE):
         required(schema, "schema-id", as_integer, f"{WHERE}, schemas")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 from pyiceberg.catalog import load_catalog
+from pyiceberg.exceptions import BadRequestError
 
 from falcon_catalog.catalog import marker
 from tests.catalog.mounting import SHAPES, unmounted
@@ -162,6 +163,36 @@ class TestTheMetadataFile:
         assert f"repoint={row}@{twin}" in err
         operator.repaired(f"repoint={row}@{before}")
         assert operator.pointer("a") == before
+
+    def test_that_a_client_with_a_fast_clock_wrote(
+        self, server: Server, operator: Operator
+    ) -> None:
+        client = load_catalog("c", type="rest", uri=server.url)
+        client.load_table("ns.b").append(rows(1))
+        subject, row = table(operator, "b")
+        file = operator.pointer("b")
+        metadata = json.loads(file.read_bytes())
+        for times in (metadata["snapshots"], metadata["snapshot-log"]):
+            times[-1]["timestamp-ms"] *= 1000  # microseconds, which were accepted once
+        metadata["last-updated-ms"] = metadata["snapshot-log"][-1]["timestamp-ms"]
+        blocked = file.with_name("00007-blocked.metadata.json")
+        blocked.write_text(json.dumps(metadata), encoding="utf-8")
+        location = f"file://{blocked}"
+        body = {"name": "b", "metadata-location": location, "overwrite": True}
+        server.ok("POST", "/v1/namespaces/ns/register", body)
+        row = operator.row_id("b")
+        with pytest.raises(BadRequestError, match="before last snapshot log entry"):
+            client.load_table("ns.b").append(rows(2))
+        assert operator.found() == [("clock-ahead", subject, f"clock={row}")]
+        (said,) = operator.repaired(f"clock={row}")
+        assert str(operator.pointer("b")) in said
+        assert operator.pointer("b").name.startswith("00008-")
+        assert operator.found("--deep") == []
+        assert operator.run("doctor", "--repair", f"clock={row}")[0] == 2  # no longer needed
+        client.load_table("ns.b").append(rows(2))
+        repaired = client.load_table("ns.b")
+        assert sorted(repaired.scan().to_arrow()["id"].to_pylist()) == [1, 2]
+        assert repaired.metadata.metadata_log[-2].metadata_file == location
 
     def test_of_a_drop(self, server: Server, operator: Operator) -> None:
         gone = operator.pointer("a")
