@@ -216,6 +216,7 @@ def register(
     warehouse.mount.require()
     metadata = kind.validate(metadata_files.read(warehouse.files, metadata_location))
     policy.check_locations(warehouse, metadata)
+    policy.check_manifest_lists(warehouse, metadata.get("snapshots", ()))
     document = to_document(metadata, metadata_location)
     with warehouse.store.write() as tx:
         namespace = namespaces.require(tx, call, identifier.namespace)

@@ -146,6 +146,8 @@ def serving(
     flags = {
         "store.url": f"sqlite:///{folder}/catalog.db",
         "warehouse.location": f"file://{folder}/warehouse",
+        # Snapshots may name manifest lists in this folder, which does not exist.
+        "warehouse.allowed_locations": ("file:///nowhere",),
         **{key.replace("__", "."): value for key, value in settings.items()},
     }
     loaded = load(None, {}, flags)

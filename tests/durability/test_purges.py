@@ -126,9 +126,9 @@ def client(lake: Lake) -> Iterator[Client]:
 
 
 FILES_FAIL = {
-    "a file cannot be deleted": "unlink:error=EIO",
-    "a file must not be deleted": "unlink:error=EACCES",
-    "the fourth file cannot be deleted": "unlink:error=EROFS:when=4+",
+    "a file cannot be deleted": "unlinkat:error=EIO",
+    "a file must not be deleted": "unlinkat:error=EACCES",
+    "the fourth file cannot be deleted": "unlinkat:error=EROFS:when=4+",
     "nothing can be read": "read:error=EIO",
     "no descriptors are left": "openat:error=EMFILE",
 }
@@ -222,14 +222,14 @@ def test_a_slow_sync_is_waited_for_before_files_go(lake: Lake, client: Client) -
     """Else a power cut could bring a drop back that can be undropped, without its files."""
     lake.drop(client)
     paths = [Path(f"{lake.catalog.store}-wal"), *lake.files(lake.gone)]
-    told = ["-e", "trace=fdatasync,unlink", "-e", "inject=fdatasync:delay_enter=200000"]
+    told = ["-e", "trace=fdatasync,unlinkat", "-e", "inject=fdatasync:delay_enter=200000"]
     with Tracer([*told, *(f"--trace-path={path}" for path in paths)], lake.catalog.pid) as tracer:
         lake.expire()
         lake.check_done(client)
         begun, _, rest = tracer.told().partition("(DELAYED)")
-        assert "unlink(" not in begun
-        assert rest.count("unlink(") == FILES
-        assert "(DELAYED)" in rest[rest.rindex("unlink(") :]
+        assert "unlinkat(" not in begun
+        assert rest.count("unlinkat(") == FILES
+        assert "(DELAYED)" in rest[rest.rindex("unlinkat(") :]
 
 
 @traced

@@ -61,7 +61,10 @@ def catalog(cli: Any, tmp_path: Path) -> Iterator[Process]:
     # What makes a store is loaded only where it is made: not in the process that is weighed.
     (tmp_path / "var/catalog").mkdir(parents=True)
     open_database(f"sqlite:///{tmp_path}/var/catalog/catalog.db").close()
-    environ = {"CATALOG_LOG_LEVEL": "WARNING"}
+    environ = {
+        "CATALOG_LOG_LEVEL": "WARNING",
+        "CATALOG_WAREHOUSE_ALLOWED_LOCATIONS": "file:///lake",  # of manifest lists
+    }
     running = cli("serve", "--listen", "127.0.0.1:0", environ=environ)
     process = Process(running.url(), running, tmp_path)
     process.ok("POST", "/v1/namespaces", {"namespace": ["ns"]})
