@@ -120,6 +120,7 @@ class Server:
         return self.ok("POST", "/v1/namespaces/ns/tables", body)
 
 
+JSON_BODY = {"Content-Type": "application/json"}
 SCHEMA = {
     "type": "struct",
     "fields": [

@@ -282,7 +282,12 @@ def test_as_many_properties_as_allowed_are_kept(catalog: Process) -> None:
 def test_a_body_of_many_small_values_is_refused_unread(catalog: Process) -> None:
     before = catalog.peak
     body = b'{"updates":[' + b"{}," * (20 * MEBIBYTE) + b"{}]}"
-    answer = requests.post(catalog.url + TABLES, data=body, timeout=TIMEOUT)
+    answer = requests.post(
+        catalog.url + TABLES,
+        data=body,
+        headers={"Content-Type": "application/json"},
+        timeout=TIMEOUT,
+    )
     assert answer.status_code == 400
     assert "more than 2000000 values" in answer.json()["error"]["message"]
     assert catalog.peak - before < 3 * len(body) / MEBIBYTE
