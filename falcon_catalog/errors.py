@@ -175,6 +175,13 @@ class PayloadTooLargeError(CatalogError):
     type = "PayloadTooLargeException"
 
 
+class UnsupportedMediaTypeError(CatalogError):
+    """The body has a type that the server does not read."""
+
+    status = 415
+    type = "UnsupportedMediaTypeException"
+
+
 class UnprocessableEntityError(CatalogError):
     """The request contradicts itself."""
 

@@ -4,8 +4,9 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from falcon_catalog.catalog import idempotency, metadata_files
+from falcon_catalog.catalog import idempotency, metadata_files, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.manifests import reachable_files
 from falcon_catalog.catalog.tabulars import VIEW
@@ -176,7 +177,7 @@ def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
                 " are unknown: restore it, or abandon the files with"
                 f" falcon-catalog doctor --repair forget-drop={row.id}"
             ) from error
-        yield from reachable_files(metadata, warehouse.files.read)
+        yield from reachable_files(metadata, partial(policy.read_allowed, warehouse))
         if row.kind == VIEW.name:  # whose metadata has no log of earlier files
             yield from _other_metadata_files(warehouse, row)
         with warehouse.store.write() as tx:
@@ -199,17 +200,15 @@ def _other_metadata_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str
 def _is_ours(warehouse: Warehouse, row: DroppedRow, location: str, linked: frozenset[str]) -> bool:
     """Return whether a file is in the dropped table's folder, and in no living table's.
 
-    Metadata may name any path, so it proves no ownership. Links are followed: one may lead out of
-    the folder, or two paths to one file. ``linked`` are the resolved locations of living tables
-    that are reached through links.
+    Metadata may name any path, so it proves no ownership. What a symbolic link leads to is not the
+    table's: it may be anybody's. ``linked`` are the resolved locations of living tables that are
+    reached through links.
     """
     try:
-        if not is_inside(location, row.location_key):
+        if not is_inside(location, row.location_key) or policy.leads_elsewhere(warehouse, location):
             return False
         places = (key(location), warehouse.files.resolve(location))
     except CatalogError:
-        return False
-    if not places[1].startswith(warehouse.files.resolve(row.location_key)):
         return False
     if not linked.isdisjoint(ancestors(places[1])):
         return False

@@ -218,6 +218,7 @@ def register(
     if kind is TABLE:
         table_metadata.check_readable(metadata)
     policy.check_locations(warehouse, metadata)
+    policy.check_manifest_lists(warehouse, metadata.get("snapshots", ()))
     document = to_document(metadata, metadata_location)
     with warehouse.store.write() as tx:
         namespace = namespaces.require(tx, call, identifier.namespace)

@@ -228,10 +228,11 @@ def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
                 lines.append(f"{pointer}: changed meanwhile, nothing deleted")
                 continue
             uuid_key, deleted = metadata_files.kind_of(pointer).uuid_key, []
+            files = scope.files.within(scope.roots(tx))
             for file in found:
-                metadata = metadata_files.content(scope.files, file.location)
+                metadata = metadata_files.content(files, file.location)
                 if metadata is None or str(metadata.get(uuid_key)).lower() == pointer.uuid:
-                    scope.files.delete(file.location)
+                    files.delete(file.location)
                     deleted.append(file)
         size = sum(file.bytes for file in deleted)
         lines.append(f"{pointer}: {counted(len(deleted), 'metadata file')} deleted, {size} bytes")
@@ -246,7 +247,9 @@ def _remove_empty_folders(scope: Scope, progress: Progress) -> list[str]:
     for empty in check(scope, progress).empty_folders:
         with _writing(scope) as tx:
             if tabulars.overlapping(tx, key(empty.location), besides=None) is None and (
-                metadata_files.remove_empty_folder(scope.files, empty.location)
+                metadata_files.remove_empty_folder(
+                    scope.files.within(scope.roots(tx)), empty.location
+                )
             ):
                 removed += 1
             else:

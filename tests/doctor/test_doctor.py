@@ -9,9 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import requests
 from pyiceberg.catalog import load_catalog
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import BadRequestError
 
 from falcon_catalog.catalog import marker
@@ -467,6 +469,24 @@ class TestARowThatLeadsOutOfTheWarehouse:
         _, findings = operator.doctor()
         assert {one["check"] for one in findings} == {"outside-locations"}
         assert f"which is {operator.folder}/outside" in findings[0]["what"]
+
+    def test_is_not_opened_when_a_manifest_list_lies_there(
+        self, server: Server, operator: Operator
+    ) -> None:
+        """As a table of an older version may have it."""
+        client = RestCatalog("test", uri=server.url)
+        table = client.create_table("ns.t", pa.schema([("id", pa.int64())]))
+        table.append(pa.table({"id": [1]}))
+        pointer = operator.pointer("t")
+        metadata = json.loads(pointer.read_bytes())
+        own = Path(metadata["snapshots"][0]["manifest-list"].removeprefix("file://"))
+        outside = own.rename(operator.folder / own.name)
+        metadata["snapshots"][0]["manifest-list"] = f"file://{outside}"
+        pointer.write_text(json.dumps(metadata), "utf-8")
+        _, findings = operator.doctor("--deep")
+        told = [one["what"] for one in findings if one["check"] == "content-missing"]
+        assert told
+        assert f"file://{outside} is outside the allowed locations" in told[0]
 
     def test_is_told_of_a_drop(self, server: Server, operator: Operator) -> None:
         server.ok("DELETE", "/v1/namespaces/ns/tables/a", params={"purgeRequested": "true"})
