@@ -175,6 +175,13 @@ class PayloadTooLargeError(CatalogError):
     type = "PayloadTooLargeException"
 
 
+class UnsupportedEncodingError(CatalogError):
+    """The request body is compressed, or encoded in another way."""
+
+    status = 415
+    type = "UnsupportedMediaTypeException"
+
+
 class UnprocessableEntityError(CatalogError):
     """The request contradicts itself."""
 

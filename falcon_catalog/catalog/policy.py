@@ -31,7 +31,7 @@ _PATH_PROPERTIES = (
     "write.object-storage.path",
     "write.folder-storage.path",
 )
-_VERSION = re.compile(r"^v?(\d+)[-.]")
+_VERSION = re.compile(r"^v?([0-9]{1,9})[-.]")
 
 
 def default_location(

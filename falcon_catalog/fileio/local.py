@@ -1,6 +1,7 @@
 """Files on the local file system."""
 
 import contextlib
+import errno
 import os
 import stat
 import threading
@@ -9,7 +10,12 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 
 from falcon_catalog import durable_files
-from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
+from falcon_catalog.errors import (
+    BadRequestError,
+    CatalogError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
 from falcon_catalog.fileio.base import Entry, Kind, no_such_file
 from falcon_catalog.fileio.deadline import Reader
 from falcon_catalog.locations import key, local_path
@@ -223,7 +229,7 @@ def _found(location: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise no_such_file(location) from error
     except OSError as error:
-        raise ServiceUnavailableError(f"Cannot read {location}: {error.strerror}") from error
+        raise _trouble(location, "read", error) from error
 
 
 @contextlib.contextmanager
@@ -231,7 +237,15 @@ def _unavailable_on_trouble(location: str, attempt: str = "write") -> Iterator[N
     try:
         yield
     except OSError as error:
-        raise ServiceUnavailableError(f"Cannot {attempt} {location}: {error.strerror}") from error
+        raise _trouble(location, attempt, error) from error
+
+
+def _trouble(location: str, attempt: str, error: OSError) -> CatalogError:
+    if error.errno == errno.ENAMETOOLONG:  # as a retry would find again
+        return BadRequestError(
+            f"Invalid location {location[:200]!r}: its path is too long for the file system"
+        )
+    return ServiceUnavailableError(f"Cannot {attempt} {location}: {error.strerror}")
 
 
 def _write_all(descriptor: int, pieces: Sequence[bytes]) -> None:
