@@ -189,7 +189,7 @@ def _stage(call: Call, change: Change) -> Staged:
     if row is None or row.kind != kind.name:
         raise kind.missing(identifier)
     if creates:
-        document = call.warehouse.metadata.load(call.warehouse.files, row).document
+        document = call.warehouse.metadata.load(call.warehouse.files, row, identifier).document
         return _unchanged(change, row, document)
     return _advance(call, change, row)
 
@@ -197,7 +197,7 @@ def _stage(call: Call, change: Change) -> Staged:
 def _advance(call: Call, change: Change, row: TabularRow) -> Staged:
     """Compute the next state of a table or view from the one that a row points at."""
     kind, identifier = change.kind, change.identifier
-    document = call.warehouse.metadata.load(call.warehouse.files, row).document
+    document = call.warehouse.metadata.load(call.warehouse.files, row, identifier).document
     base = document.metadata
     metadata = kind.advance(
         base, change.requirements, change.updates, call.now, row.metadata_location

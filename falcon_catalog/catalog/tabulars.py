@@ -95,9 +95,11 @@ def load(
     Raises:
         NoSuchTableError, NoSuchViewError: it does not exist.
         NotFoundError: its metadata file is missing.
+        InternalServerError: its metadata file is damaged.
     """
     warehouse = call.warehouse
-    return warehouse.metadata.load(warehouse.files, find(call, kind, identifier), snapshots)
+    row = find(call, kind, identifier)
+    return warehouse.metadata.load(warehouse.files, row, identifier, snapshots)
 
 
 def list_(call: Call, kind: Kind, namespace: Namespace, page: Page) -> list[str]:
@@ -185,7 +187,7 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
     warehouse = call.warehouse
     with warehouse.store.write() as tx:
         row = require(tx, call, kind, identifier)
-        loaded = warehouse.metadata.load(warehouse.files, row)
+        loaded = warehouse.metadata.load(warehouse.files, row, identifier)
         rows.delete(tx, row.id)
         idempotency.record(tx, call, {"metadata-location": row.metadata_location})
     return loaded

@@ -41,12 +41,13 @@ from falcon_catalog.metadata.json_fields import (
 from falcon_catalog.metadata.refs import filter_snapshots_to_refs
 from falcon_catalog.metadata.replay import is_replay
 from falcon_catalog.metadata.requirements import check_requirements
-from falcon_catalog.metadata.validation import validate
+from falcon_catalog.metadata.validation import complete, validate
 
 __all__ = [
     "JSON",
     "apply",
     "check_requirements",
+    "complete",
     "create",
     "dropped_metadata_files",
     "filter_snapshots_to_refs",
