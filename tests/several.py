@@ -8,9 +8,7 @@ import multiprocessing
 import os
 import re
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,11 +18,11 @@ import requests
 from falcon_catalog import logs
 from falcon_catalog.cli.serve import run
 from falcon_catalog.settings import load
+from tests.processes import DEADLINE, wait_for
 
 INSTANCES = Path(__file__).parents[1] / "benchmarks" / "instances.py"
 """A program that runs several processes on one socket, as systemd does."""
 PROCESSES = int(os.environ.get("TEST_PROCESSES", "1"))
-_DEADLINE = 60  # seconds that a server has to start or to stop
 _ABANDONED = 900  # seconds after which a server ends that nobody stopped
 # What a server loads when it starts with an empty store, and when it plans its first scan.
 _PRELOADED = [
@@ -59,11 +57,11 @@ def _process(flags: dict[str, object], log: Path) -> Iterator[str]:
     server.start()
     theirs.close()
     try:
-        assert ours.poll(_DEADLINE)
+        assert ours.poll(DEADLINE)
         yield ours.recv()
     finally:
         server.terminate()
-        server.join(_DEADLINE)
+        server.join(DEADLINE)
         ours.close()
     assert server.exitcode == 0, log.read_text(encoding="utf-8")
 
@@ -71,44 +69,14 @@ def _process(flags: dict[str, object], log: Path) -> Iterator[str]:
 def metrics(url: str, processes: int = PROCESSES) -> list[str]:
     """Return what each of the processes at a URL says at /metrics."""
     found: dict[str, str] = {}
-    deadline = time.monotonic() + _DEADLINE
-    while len(found) < processes:
-        assert time.monotonic() < deadline
-        text = requests.get(f"{url}/metrics", timeout=_DEADLINE).text  # over a new connection
+
+    def has_all() -> bool:
+        text = requests.get(f"{url}/metrics", timeout=DEADLINE).text  # over a new connection
         found[re.findall(r"(?m)^process_start_time_seconds (.+)$", text)[0]] = text
+        return len(found) == processes
+
+    wait_for(has_all, "an answer of each process")
     return list(found.values())
-
-
-def workers(parent: int) -> set[int]:
-    """Return the ids of the processes that a parent has started; none, if it is gone."""
-    try:
-        return set(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
-    except FileNotFoundError:
-        return set()
-
-
-def is_there(pid: int) -> bool:
-    """Say whether a process lives."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def kill(server: subprocess.Popen[str]) -> None:
-    """End a server of any number of processes at once, as nothing but a power cut does."""
-    server.send_signal(signal.SIGSTOP)  # it replaces nobody
-    everybody = workers(server.pid)
-    for worker in everybody:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
-    server.kill()
-    server.wait(_DEADLINE)
-    deadline = time.monotonic() + _DEADLINE
-    while any(map(is_there, everybody)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def _serve(flags: dict[str, object], log: Path, told: Connection) -> None:

@@ -3,14 +3,47 @@
 Expected errors are one line on stderr: exit status 2 for a wrong setting, 1 for the others.
 """
 
+from importlib import import_module
+
 import click
 
-from falcon_catalog import __version__, engines
-from falcon_catalog.cli import backup, doctor, dropped, principals, relocate, serve
-from falcon_catalog.conformance import command as conformance
+from falcon_catalog import __version__
+
+_PACKAGE = "falcon_catalog"
+_COMMANDS = {
+    "backup": "cli.backup:backup_command",
+    "check": "conformance.command:command",
+    "config": "cli.serve:config_group",
+    "doctor": "cli.doctor:doctor",
+    "dropped": "cli.dropped:dropped",
+    "engines": "engines:command",
+    "maintain": "cli.dropped:maintain",
+    "migrate": "cli.serve:migrate",
+    "principals": "cli.principals:principals_group",
+    "relocate": "cli.relocate:relocate_command",
+    "restore": "cli.backup:restore_command",
+    "serve": "cli.serve:serve_command",
+    "undrop": "cli.dropped:undrop_command",
+}
 
 
-@click.group(context_settings={"max_content_width": 100})
+class _Commands(click.Group):
+    """Commands that are imported on use, so that ``serve`` loads neither backup nor doctor."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """Return a command, or None."""
+        if name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[name].partition(":")
+        command: click.Command = getattr(import_module(f"{_PACKAGE}.{module}"), attribute)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"max_content_width": 100})
 @click.version_option(__version__, prog_name="falcon-catalog")
 def main() -> None:
     """Serve and maintain an Apache Iceberg REST catalog.
@@ -25,21 +58,3 @@ def main() -> None:
     Flags win over environment variables, which win over the file given with --config, which
     wins over the defaults. STATE is $STATE_DIRECTORY, or ./var/catalog.
     """
-
-
-for _command in (
-    serve.serve_command,
-    serve.migrate,
-    serve.config_group,
-    dropped.dropped,
-    dropped.undrop_command,
-    dropped.maintain,
-    backup.backup_command,
-    backup.restore_command,
-    doctor.doctor,
-    relocate.relocate_command,
-    principals.principals_group,
-    conformance.command,
-    engines.command,
-):
-    main.add_command(_command)

@@ -35,7 +35,6 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     error_task_class = ErrorResponse
     request: Any = None  # the one that is arriving
     close_when_flushed: bool = False
-    is_inline = False  # whether the loop calls the application
     waits_since: float | None = None  # monotonic seconds, as all here, of the first request
     _reader: int | None = None  # the loop's thread, while it is here, receiving
     _inline_due = False
@@ -115,15 +114,20 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
     # Responding
 
-    def _is_receiving(self) -> bool:
-        """Return whether the caller is the loop, which will look for inline responses again."""
+    @property
+    def is_inline(self) -> bool:
+        """Whether the caller is the loop, receiving: it will look for inline responses again.
+
+        It is no attribute that the loop sets: a thread that the loop hands a request to may begin
+        before the loop has returned.
+        """
         return self._reader == threading.get_ident()
 
     def may_be_inline(self) -> bool:
         """Return whether the loop may send the response to the first request."""
         request = self.requests[0]
         return (
-            self._is_receiving()
+            self.is_inline
             and not request.content_length
             and not request.chunked
             and not self.total_outbufs_len  # so that writing never waits for the client
@@ -132,18 +136,15 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
     def takes_inline(self) -> bool:
         """Return whether the loop will respond to the first request."""
-        is_error = self._is_receiving() and self.requests[0].error is not None
+        is_error = self.is_inline and self.requests[0].error is not None
         self._inline_due = is_error or self.may_be_inline()
         return self._inline_due
 
     def _respond_inline(self) -> None:
-        self.is_inline = True
         try:
             self.service()
         except WouldBlock:
             self.server.task_dispatcher.enqueue(self)
-        finally:
-            self.is_inline = False
 
     def service(self) -> None:
         """Send the response to the first request; who waited too long may be gone."""

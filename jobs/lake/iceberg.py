@@ -11,7 +11,7 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -100,9 +100,7 @@ def load(
         CommitFailedException: other writers committed first, in every one of many attempts.
     """
     lost: Exception | None = None
-    for attempt in range(_TRIES):
-        if attempt:
-            time.sleep(random.uniform(0, min(2.0, 0.1 * 2**attempt)))  # noqa: S311 - only jitter
+    for _ in attempts(_TRIES):
         try:
             return _attempt(catalog, definition, rows, load_id, scope)
         except (CommitFailedException, CommitStateUnknownException, ValidationException) as error:
@@ -112,6 +110,18 @@ def load(
     raise CommitFailedException(
         f"{definition.name}: lost {_TRIES} races for load {load_id}"
     ) from lost
+
+
+def attempts(most: int) -> Iterator[int]:
+    """Yield the number of each attempt at a commit, and wait before each but the first.
+
+    The wait is random, since writers that lost to each other must not meet again, and grows to two
+    seconds at most.
+    """
+    for attempt in range(most):
+        if attempt:
+            time.sleep(random.uniform(0, min(2.0, 0.1 * 2**attempt)))  # noqa: S311 - only jitter
+        yield attempt
 
 
 def _attempt(

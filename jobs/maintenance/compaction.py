@@ -16,6 +16,7 @@ from pyiceberg.table.sorting import SortOrder
 from pyiceberg.transforms import UnknownTransform
 from pyiceberg.typedef import Identifier
 
+from jobs.lake.iceberg import attempts
 from jobs.maintenance.deletes import DeleteFiles, positional
 from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError
 from jobs.maintenance.locations import normal
@@ -227,7 +228,7 @@ def _write_sorted(source: Rows, order: SortOrder, writer: Writer, memory_bytes: 
 def _replace(job: Job, base: State, rewritten: Sequence[_Rewritten]) -> int:
     """Commit the groups that other writers did not touch; return the number of the others."""
     pending, conflicts, sure = list(rewritten), 0, True
-    for _ in range(_RACES):
+    for _ in attempts(_RACES):
         state = look(job.catalog, job.name, job.branch, job.reader)
         touched = _touched(base, state, DeleteFiles(state.table.io))
         lost = [group for group in pending if touched is None or group.inputs & touched]

@@ -19,6 +19,7 @@ from pyiceberg.table.update import (
 )
 from pyiceberg.utils.properties import property_as_int
 
+from jobs.lake.iceberg import attempts
 from jobs.maintenance import reach
 from jobs.maintenance.errors import LostRaceError, RefusedError, UncheckedError
 from jobs.maintenance.listing import delete
@@ -100,7 +101,7 @@ def expire_snapshots(
     refuse_partial_history(catalog)
     others = _Others(catalog, None if locations_only else outside or OutsideFiles())
     read = reach.Read()
-    for _ in range(_RACES):
+    for _ in attempts(_RACES):
         table = catalog.load_table(identifier(name))
         title = spell(table)
         refuse_without_gc(table, "files may not be deleted")

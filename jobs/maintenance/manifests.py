@@ -10,6 +10,7 @@ from pyiceberg.manifest import ManifestEntry, ManifestFile, ManifestWriter
 from pyiceberg.table import TableProperties
 from pyiceberg.utils.properties import property_as_int
 
+from jobs.lake.iceberg import attempts
 from jobs.maintenance.errors import LostRaceError
 from jobs.maintenance.names import Name
 from jobs.maintenance.results import Result, Size, Skipped
@@ -50,7 +51,7 @@ def rewrite_manifests(
         OutcomeUnknownError: the commit may have arrived.
     """
     reader = Reader()
-    for _ in range(_RACES):
+    for _ in attempts(_RACES):
         state = look(catalog, name, branch, reader)
         title, before = spell(state.table), _sizes(state.manifests)
         result = Result("rewrite-manifests", title, before, before, dry_run=dry_run)

@@ -188,7 +188,7 @@ def test_without_a_library_nothing_is_written(
 
 def test_other_libraries_are_loaded_when_they_are_needed() -> None:
     code = (
-        "import sys, falcon_catalog.cli;"
+        "import sys, falcon_catalog.cli.relocate;"
         "print(sorted({'fastavro', 'pyarrow', 'pyiceberg'} & set(sys.modules)))"
     )
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

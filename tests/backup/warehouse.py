@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 from click.testing import CliRunner
 from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -39,15 +40,6 @@ SCAN = Schema(
     NestedField(3, "seen_at", TimestampType(), required=False),
     NestedField(4, "rain", DecimalType(9, 2), required=False),
     NestedField(5, "wind", DoubleType(), required=False),
-)
-ARROW = pa.schema(
-    [
-        ("id", pa.int64()),
-        ("station", pa.string()),
-        ("seen_at", pa.timestamp("us")),
-        ("rain", pa.decimal128(9, 2)),
-        ("wind", pa.float64()),
-    ]
 )
 BY_EVERYTHING = PartitionSpec(
     PartitionField(2, 1000, IdentityTransform(), "station"),
@@ -78,7 +70,7 @@ def rows(first: int, count: int = 4) -> pa.Table:
             }
             for i in range(first, first + count)
         ],
-        schema=ARROW,
+        schema=schema_to_pyarrow(SCAN, include_field_ids=False),
     )
 
 

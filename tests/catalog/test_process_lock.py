@@ -5,8 +5,7 @@ import fcntl
 import os
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.store import open_database
 from falcon_catalog.store.sqlite.locks import WriteLock
+from tests.processes import wait_for
 
 FOREVER = 20.0
 
@@ -53,13 +53,6 @@ def waiting() -> int:
     return len(re.findall(rf"-> FLOCK +ADVISORY +WRITE +{os.getpid()} ", told))
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + FOREVER
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_it_is_held_by_one_at_a_time(path: Path, lock: WriteLock) -> None:
     for _ in range(2):
         assert lock.acquire(0)
@@ -71,9 +64,9 @@ def test_it_is_held_by_one_at_a_time(path: Path, lock: WriteLock) -> None:
 def test_who_gives_up_leaves_nothing_held(path: Path, lock: WriteLock) -> None:
     with held(path):
         assert not lock.acquire(0.01)
-        until(lambda: waiting() == 1)
-    until(lambda: waiting() == 0)
-    until(lambda: is_free(path))
+        wait_for(lambda: waiting() == 1)
+    wait_for(lambda: waiting() == 0)
+    wait_for(lambda: is_free(path))
     assert lock.acquire(FOREVER)
 
 
@@ -82,12 +75,12 @@ def test_the_next_one_takes_the_place_of_who_gave_up(path: Path, lock: WriteLock
     with held(path):
         assert not lock.acquire(0.01)
         assert not lock.acquire(0)
-        until(lambda: waiting() == 1)
+        wait_for(lambda: waiting() == 1)
         thread = threading.Thread(target=lambda: taken.append(lock.acquire(FOREVER)))
         thread.start()
         place = lock._place
         assert place is not None
-        until(lambda: place.awaited)
+        wait_for(lambda: place.awaited)
         assert waiting() == 1  # not at the end of the queue once more
     thread.join(FOREVER)
     assert taken == [True]
@@ -109,7 +102,7 @@ def test_queues_are_served_in_order(path: Path) -> None:
     with held(path):
         for number, thread in enumerate(threads):
             thread.start()
-            until(lambda number=number: waiting() == number + 1)
+            wait_for(lambda number=number: waiting() == number + 1)
     for thread in threads:
         thread.join(FOREVER)
     assert order == [0, 1, 2, 3]
@@ -120,9 +113,9 @@ def test_queues_are_served_in_order(path: Path) -> None:
 def test_it_can_be_closed_while_it_waits(path: Path, lock: WriteLock) -> None:
     with held(path):
         assert not lock.acquire(0.01)
-        until(lambda: waiting() == 1)
+        wait_for(lambda: waiting() == 1)
         lock.close()
-    until(lambda: is_free(path))
+    wait_for(lambda: is_free(path))
     assert lock.acquire(FOREVER)
 
 

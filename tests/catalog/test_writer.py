@@ -23,6 +23,7 @@ from falcon_catalog.store.database import OutcomeUnknownError, StoreError, Trans
 from falcon_catalog.store.sqlite import locks
 from falcon_catalog.store.sqlite.connection import SqliteDatabase
 from falcon_catalog.store.sqlite.writer import Writer
+from tests.processes import wait_for
 
 pytestmark = pytest.mark.serverless
 
@@ -59,13 +60,6 @@ def marks(path: Path) -> set[str]:
     return found
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def together(database: SqliteDatabase, *works: Work) -> list[BaseException | None]:
     """Make changes in one batch, in this order; return what each of them raised."""
     writer, raised = database.writer, [None] * len(works)  # type: list[BaseException | None]
@@ -88,7 +82,7 @@ def together(database: SqliteDatabase, *works: Work) -> list[BaseException | Non
         if place == 0:
             assert entered.wait(20)
         else:
-            until(lambda: writer._waiting == len(threads) - 1)
+            wait_for(lambda: writer._waiting == len(threads) - 1)
     with pytest.MonkeyPatch.context() as patch:
         # However slow the machine: none commits before its turn because the next is not there yet.
         patch.setattr("falcon_catalog.store.sqlite.writer._LOOK_AGAIN_SECONDS", 20.0)
@@ -373,7 +367,7 @@ def test_a_writer_that_waits_for_its_turn_sees_the_fence(database: SqliteDatabas
     with pytest.raises(OutcomeUnknownError), failing.write() as tx:  # noqa: PT012
         mark("unknown")(tx)
         thread.start()  # it waits for the lock between processes
-        until(lambda: bool(waits.search(Path("/proc/locks").read_text())))
+        wait_for(lambda: bool(waits.search(Path("/proc/locks").read_text())))
     thread.join()
     assert "a COMMIT failed in another process" in str(refused[0])
     for one in (failing, waiting):
@@ -454,6 +448,21 @@ def test_a_fenced_store_is_written_by_no_process_until_it_is_recovered(
         assert together(again, mark("later")) == [None]
         again.close()
     assert marks(database.path) - {"unknown"} == {"before", "later"}
+
+
+def test_a_fence_that_cannot_be_read_now_ends_no_process(database: SqliteDatabase) -> None:
+    assert together(database, mark("before")) == [None]
+    lock = locks.write_lock_path(database.path)
+    aside = lock.rename(lock.with_name("aside"))
+    lock.symlink_to(lock)
+    with pytest.raises(OSError, match="symbolic links"):
+        locks.is_fenced(database.path)
+    assert database.broken is None
+    aside.rename(lock)
+    other = open_database(f"sqlite:///{database.path}")
+    fail_a_commit(other)
+    other.close()
+    assert "a COMMIT failed in another process" in str(database.broken)
 
 
 def test_who_must_wait_for_a_fenced_store_goes_on_once_it_is_closed(

@@ -5,11 +5,11 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from jobs.stack.processes import Server
 
 pytestmark = pytest.mark.slow
 
@@ -78,29 +78,19 @@ def test_a_second_run_finds_everything_done(shown: str, state: Path) -> None:
     assert shown[slice(*tables)] in done.stdout
 
 
-def test_the_ways_to_look_work_after_it_has_stopped(
-    shown: str, tmp_path: Path, wait: Callable[..., Any], port: int
-) -> None:
+def test_the_ways_to_look_work_after_it_has_stopped(shown: str, tmp_path: Path, port: int) -> None:
     ways = shown[shown.index("Next steps.") :].replace("8181", str(port))
     (start,) = re.findall(r"^(\S*falcon-catalog serve .*\\\n.*)$", ways, re.MULTILINE)
     scripts = re.findall(r"^(\S*python - <<'END'\n.*?^END)$", ways, re.MULTILINE | re.DOTALL)
     assert len(scripts) == 2
-    log = tmp_path / "catalog.log"
-    with log.open("wb") as file:
-        server = subprocess.Popen(
-            ["bash", "-c", f"exec {start}"], cwd=REPOSITORY, stdout=file, stderr=file
-        )
-    try:
-        wait(lambda: "Listening on" in log.read_text(), "start of the catalog")
+    command = ["bash", "-c", f"exec {start}"]
+    with Server("catalog", command, tmp_path / "catalog.log", folder=REPOSITORY):
         duckdb, pyiceberg = (
             subprocess.run(
                 ["bash", "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
             ).stdout
             for script in scripts
         )
-    finally:
-        server.terminate()
-        server.wait(60)
     assert "2013-07-19" in duckdb
     assert "37.8" in duckdb
     assert "air temperature, degrees Celsius" in pyiceberg

@@ -4,7 +4,6 @@ import json
 import os
 import sqlite3
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from duckdb_extensions import import_extension
 
 from falcon_catalog.cli import main
 from tests.catalog.serving import Server, serving
+from tests.processes import wait_for
 from tests.server.conftest import cli, start
 
 __all__ = ["cli", "start"]
@@ -149,13 +149,6 @@ class Stop:
         except OSError:
             return False  # nobody reads yet
         return True
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture

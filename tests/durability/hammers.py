@@ -9,9 +9,10 @@ from typing import Any
 
 from tests.durability import wire
 from tests.durability.linear import UNKNOWN, Read, Write
-from tests.durability.processes import Answer, Catalog, Client, wait_for
+from tests.durability.processes import Answer, Catalog, Client
 from tests.durability.sessions import Session, State, Step
 from tests.durability.store import Store
+from tests.processes import wait_for
 
 SHARED = ("h0", "h1", "h2")
 

@@ -4,23 +4,19 @@ import http.client
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
-from tests.server.conftest import Running
+from tests.processes import DEADLINE, Running, wait_for
 from tests.several import INSTANCES
 from tests.tracing import release
 
-DEADLINE = 60.0  # seconds for what should happen at once
 SEED = int(os.environ.get("DURABILITY_SEED", "1"))
 SCALE = float(os.environ.get("DURABILITY_SCALE", "1"))
 PROCESSES = (pytest.param(1, id="one"), pytest.param(3, id="several"))
@@ -70,7 +66,6 @@ class Catalog:
             ["env", "-i", *_pairs(clean | self._told()), *wrapper, *command],
             {},
             cwd=self.folder,
-            start_new_session=True,
         )
         self.port = self._running.port()
 
@@ -85,15 +80,13 @@ class Catalog:
 
     def workers(self) -> list[int]:
         """Return the processes that serve, if there are several."""
-        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        return [int(pid) for pid in listed.split()]
+        assert self._running is not None
+        return sorted(self._running.workers)
 
     def kill(self) -> None:
         """End all its processes at once, as the kernel does when memory is short."""
         if self._running is not None:
-            if self._running.process.poll() is None:
-                os.killpg(self.pid, signal.SIGKILL)
-            self._running.status()
+            self._running.kill()
 
     def stop(self) -> int:
         """Ask it to stop; return its status."""
@@ -106,7 +99,7 @@ class Catalog:
         return self._running.status()
 
     def alive(self) -> bool:
-        return self._running is not None and self._running.process.poll() is None
+        return self._running is not None and self._running.alive()
 
     def client(self) -> "Client":
         return Client(self.port)
@@ -186,15 +179,6 @@ class Client:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def wait_for(true: Callable[[], bool], what: str) -> None:
-    """Look again and again until it is true."""
-    deadline = time.monotonic() + DEADLINE
-    pause = threading.Event()
-    while not true():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        pause.wait(0.005)
 
 
 def why_no_strace() -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.durability import wire
-from tests.durability.processes import Catalog, Client, Tracer, wait_for, why_no_strace
+from tests.durability.processes import Catalog, Client, Tracer, why_no_strace
 from tests.durability.requests import requests
 from tests.durability.store import Store
+from tests.processes import wait_for
 
 KINDS = tuple(requests(""))
 WRITING = tuple(kind for kind, one in requests("").items() if one.writes_file)

@@ -23,12 +23,12 @@ from tests.durability.processes import (
     SEED,
     Catalog,
     Client,
-    wait_for,
     why_no_strace,
 )
 from tests.durability.sessions import Session, State, Step
 from tests.durability.store import Store
 from tests.durability.syscalls import Event, events, has_ended, tracing
+from tests.processes import wait_for
 
 SESSIONS = 4
 LIVES = ("stopped", "killed", "killed", "stopped")

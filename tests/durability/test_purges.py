@@ -15,9 +15,10 @@ import pytest
 from pyiceberg.catalog.rest import RestCatalog
 
 from tests.durability import wire
-from tests.durability.processes import Catalog, Client, Tracer, wait_for, why_no_strace
+from tests.durability.processes import Catalog, Client, Tracer, why_no_strace
 from tests.durability.store import Store
 from tests.durability.test_faults import KINDS, fault, works
+from tests.processes import wait_for
 
 HURRIED = "from falcon_catalog.catalog import purge as p; p._INTERVAL_SECONDS = 0.05; "
 ROWS = pa.table({"id": [1, 2, 3]})

@@ -11,7 +11,8 @@ import pytest
 
 from tests.durability import wire
 from tests.durability.linear import UNKNOWN, Op, linearizable
-from tests.durability.processes import PROCESSES, SCALE, SEED, Answer, Catalog, Client, wait_for
+from tests.durability.processes import PROCESSES, SCALE, SEED, Answer, Catalog, Client
+from tests.processes import wait_for
 
 HISTORIES = max(1, round(10 * SCALE))
 CLIENTS = 6

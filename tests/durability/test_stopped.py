@@ -5,32 +5,35 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
+from operator import gt
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from tests.durability import wire
-from tests.durability.processes import Answer, Catalog, wait_for
+from tests.durability.processes import Answer, Catalog
 from tests.durability.requests import Request, requests
 from tests.durability.store import Store
 from tests.durability.test_faults import KINDS, works
+from tests.processes import wait_for
 
-PATIENCE = "from falcon_catalog.store.sqlite import writer as w; w._LONGEST_WAIT_SECONDS = 1.0; "
 TABLES = 4
 
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
     catalog = Catalog(tmp_path, processes=3, server__threads=len(KINDS))
-    catalog.program = PATIENCE + catalog.program
-    catalog.start()
-    with catalog.client() as client:
-        client.ok("POST", wire.namespace(), {"namespace": ["ns"]})
-        for number in range(TABLES):
-            client.ok("POST", wire.table(""), wire.creation(f"h{number}", "start"))
-    works(catalog, "warm")
-    yield catalog
-    catalog.kill()  # this ends stopped ones, too
+    try:
+        catalog.start()
+        with catalog.client() as client:
+            client.ok("POST", wire.namespace(), {"namespace": ["ns"]})
+            for number in range(TABLES):
+                client.ok("POST", wire.table(""), wire.creation(f"h{number}", "start"))
+        works(catalog, "warm")
+        yield catalog
+    finally:
+        catalog.kill()  # this ends stopped ones, too
 
 
 class Hammer:
@@ -41,8 +44,16 @@ class Hammer:
         self.answers: list[list[Answer]] = [[] for _ in range(TABLES)]
         self._over = False
         self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(TABLES)]
+
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        for thread in self._threads:
+            thread.join()
 
     def _run(self, number: int) -> None:
         answers = self.answers[number]
@@ -51,10 +62,9 @@ class Hammer:
                 change = wire.change(f"op{len(answers)}")
                 answers.append(client.ask("POST", wire.table(f"h{number}"), change))
 
-    def end(self) -> None:
-        self._over = True
-        for thread in self._threads:
-            thread.join()
+    def done(self) -> list[int]:
+        """Return how many commits to each table are acknowledged."""
+        return [sum(answer.done for answer in answers) for answers in self.answers]
 
     def check(self, store: Store) -> None:
         """Hold that each table is as its last effect left it, or what may have been one."""
@@ -115,30 +125,24 @@ def test_a_stopped_process_keeps_nobody_waiting_for_ever(
         with catalog.client() as client:
             answers[one.kind] = one.ask(client, need)
 
-    hammer = Hammer(catalog)
-    stopped = stop_a_holder(catalog)
-    threads = [threading.Thread(target=ask, args=told) for told in prepared]
-    for thread in threads:
-        thread.start()
-    with catalog.client() as client:
-        client.ok("GET", wire.table("h0"))  # who only reads does not wait
-    for thread in threads:
-        thread.join()
-    who = (stopped, holder(catalog), catalog.workers(), catalog.pid, is_stopped(stopped))
-    assert holder(catalog) == stopped, who
-    assert {(a.status, a.kind) for a in answers.values()} == {(503, "SlowDownException")}
-    for one, _ in prepared:
-        one.judge(answers[one.kind], Store(catalog.store))
-    os.kill(stopped, ending)
-    before = [len(answers) for answers in hammer.answers]
-    wait_for(
-        lambda: all(
-            any(answer.done for answer in answers[at:])
-            for at, answers in zip(before, hammer.answers, strict=True)
-        ),
-        "writers that go on",
-    )
-    hammer.end()
+    with Hammer(catalog) as hammer:
+        stopped = stop_a_holder(catalog)
+        try:
+            threads = [threading.Thread(target=ask, args=told) for told in prepared]
+            for thread in threads:
+                thread.start()
+            with catalog.client() as client:
+                client.ok("GET", wire.table("h0"))  # who only reads does not wait
+            for thread in threads:
+                thread.join()
+            assert holder(catalog) == stopped, (catalog.workers(), is_stopped(stopped))
+            assert {(a.status, a.kind) for a in answers.values()} == {(503, "SlowDownException")}
+            for one, _ in prepared:
+                one.judge(answers[one.kind], Store(catalog.store))
+            before = hammer.done()
+        finally:
+            os.kill(stopped, ending)
+        wait_for(lambda: all(map(gt, hammer.done(), before)), "writers that go on")
     hammer.check(Store(catalog.store))
     works(catalog, "after")
     if ending == signal.SIGCONT:

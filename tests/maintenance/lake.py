@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.typedef import Identifier
@@ -126,13 +127,12 @@ SCHEMA = Schema(
 def observations(first: int, count: int) -> pa.Table:
     """Make rows of weather-like data; each has an id of its own."""
     ids = range(first, first + count)
-    return pa.table(
-        {
-            "id": pa.array(ids, pa.int64()),
-            "station": pa.array([f"K{'ABC'[i % 3]}" for i in ids], pa.string()),
-            "temperature": pa.array([None if i % 7 == 0 else i / 2 for i in ids], pa.float64()),
-        }
-    )
+    columns = {
+        "id": ids,
+        "station": [f"K{'ABC'[i % 3]}" for i in ids],
+        "temperature": [None if i % 7 == 0 else i / 2 for i in ids],
+    }
+    return pa.table(columns, schema=schema_to_pyarrow(SCHEMA, include_field_ids=False))
 
 
 def append_each(table: Table, batches: int, rows: int = 10, first: int = 0) -> None:

@@ -22,5 +22,6 @@ def proxy(ns: Server) -> Iterator[Proxy]:
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
     """Start catalogs in processes of their own, which faults may hit."""
-    with Processes(tmp_path) as all_of_them:
-        yield all_of_them
+    processes = Processes(tmp_path)
+    yield processes
+    processes.kill()

@@ -5,19 +5,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
 
 import pytest
 import requests
 
-from tests.scenarios.steps import command, flags, wait_for
-from tests.several import INSTANCES, PROCESSES, kill, workers
+from tests.catalog.serving import Server
+from tests.processes import DEADLINE, Running, wait_for
+from tests.scenarios.steps import command, flags
+from tests.several import INSTANCES, PROCESSES
 from tests.tracing import release
 
-DEADLINE = 60.0  # seconds
 STRACE = shutil.which("strace")
 needs_strace = pytest.mark.skipif(STRACE is None, reason="strace is not installed")
 # It waits for ever for workers that end while it holds them.
@@ -26,45 +25,19 @@ needs_one_process = pytest.mark.skipif(
 )
 
 
-class Process:
+class Process(Running):
     """One running catalog."""
 
-    def __init__(self, folder: Path, output: IO[str]) -> None:
+    def __init__(self, folder: Path) -> None:
         address = "127.0.0.1:0"
         several = [sys.executable, str(INSTANCES), str(PROCESSES), address]
-        self.process = subprocess.Popen(
-            [
-                *(several if PROCESSES > 1 else []),
-                *command("serve", "--listen", address, *flags(folder)),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=output,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("Listening on "), line
-        self.url = line.strip().removeprefix("Listening on ")
+        serve = command("serve", "--listen", address, *flags(folder))
+        super().__init__([*several, *serve] if PROCESSES > 1 else serve, {})
 
     @property
-    def workers(self) -> list[int]:
+    def serving(self) -> list[int]:
         """The processes that serve: several have a parent that does not."""
-        return sorted(workers(self.process.pid)) or [self.process.pid]
-
-    def kill(self) -> None:
-        """End it at once, as nothing but a kill or a power cut does."""
-        kill(self.process)
-        self.end()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.end()
-
-    def end(self) -> None:
-        self.process.wait(DEADLINE)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        return sorted(self.workers) or [self.process.pid]
 
     @contextmanager
     def failing(self, inject: str, path: Path | None = None) -> Iterator[None]:
@@ -90,29 +63,19 @@ class Processes:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._stack = ExitStack()
         self._started: list[Process] = []
 
-    def __enter__(self) -> Self:
-        self._log = self._stack.enter_context((self.folder / "server.log").open("a"))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for each in self._started:
-            each.kill()
-        self._stack.close()
-
-    def start(self) -> Process:
-        """Start one, and wait until it is ready."""
-        one = Process(self.folder, self._log)
+    def start(self) -> tuple[Process, Server]:
+        """Start one and wait until it is ready; return it, and what its clients see."""
+        one = Process(self.folder)
         self._started.append(one)
-        wait_for(lambda: requests.get(f"{one.url}/health/ready", timeout=30).ok)
-        return one
+        server = Server(one.url(), self.folder)
+        wait_for(lambda: requests.get(f"{server.url}/health/ready", timeout=DEADLINE).ok)
+        return one, server
+
+    def kill(self) -> None:
+        for one in self._started:
+            one.kill()
 
 
 def run(*arguments: str, folder: Path, inject: str = "") -> subprocess.CompletedProcess[str]:

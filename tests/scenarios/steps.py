@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ T = "/v1/namespaces/ns/tables/t"
 TABLES = "/v1/namespaces/ns/tables"
 TRANSACTION = "/v1/transactions/commit"
 ARROW = pa.schema([("id", pa.int64())])
-DEADLINE = 30.0  # seconds
 
 JSON = dict[str, Any]
 
@@ -122,14 +121,6 @@ def trigger(folder: Path, when: str) -> Iterator[None]:
             yield
         finally:
             other.execute("DROP TRIGGER fault")
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.005)
 
 
 def flags(folder: Path) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
+from tests.processes import wait_for
 from tests.scenarios.cutting import LOST, Fault, Proxy, cutting, gateway_error
-from tests.scenarios.steps import wait_for
 
 pytestmark = pytest.mark.serverless
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import requests
 
-from tests.catalog.serving import Server
 from tests.scenarios.processes import Process, Processes
 from tests.scenarios.steps import T, append, metadata_files, path_of, set_properties
 
@@ -17,7 +16,7 @@ MEBIBYTE = 1 << 20
 
 def allow(process: Process, more: int | None) -> None:
     """Let who serves take so many bytes more of address space; None: all they like."""
-    for pid in process.workers:
+    for pid in process.serving:
         limit = resource.RLIM_INFINITY
         if more is not None:
             status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
@@ -29,8 +28,7 @@ def allow(process: Process, more: int | None) -> None:
 
 
 def test_05_running_out_of_memory_deletes_nothing_that_is_committed(processes: Processes) -> None:
-    process = processes.start()
-    server = Server(process.url, processes.folder, None)  # type: ignore[arg-type]
+    process, server = processes.start()
     server.namespace("ns")
     server.table("t")
     told: list[int] = []
@@ -49,8 +47,7 @@ def test_05_running_out_of_memory_deletes_nothing_that_is_committed(processes: P
         except requests.ConnectionError:
             # Libraries in C and Rust may end the process; its supervisor starts another.
             process.kill()
-            process = processes.start()
-            server = Server(process.url, processes.folder, None)  # type: ignore[arg-type]
+            process, server = processes.start()
             metadata = server.ok("GET", T)["metadata"]
         known = metadata.get("current-snapshot-id", 0)
         assert known >= acknowledged

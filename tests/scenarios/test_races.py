@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.catalog.serving import SCHEMA, Server, serving
+from tests.processes import wait_for
 from tests.scenarios.processes import Processes
 from tests.scenarios.steps import (
     TABLES,
@@ -21,7 +22,6 @@ from tests.scenarios.steps import (
     set_properties,
     set_ref,
     trigger,
-    wait_for,
 )
 
 
@@ -98,13 +98,12 @@ def test_07_what_is_acknowledged_is_seen_over_a_new_connection(ns: Server, other
 
 
 def test_07_what_is_acknowledged_survives_a_kill(processes: Processes) -> None:
-    first = processes.start()
-    server = Server(first.url, processes.folder, None)  # type: ignore[arg-type]
+    first, server = processes.start()
     server.namespace("ns")
     server.table("t")
     known = server.ok("POST", T, append(1, parent=None))
     first.kill()
-    again = Server(processes.start().url, processes.folder, None)  # type: ignore[arg-type]
+    _, again = processes.start()
     assert again.ok("GET", T)["metadata"] == known["metadata"]
 
 
@@ -206,8 +205,7 @@ def test_11_sixteen_writers_overwrite_nothing_of_each_other(ns: Server, other: S
 
 
 def test_12_two_processes_on_one_database_count_nothing_twice(processes: Processes) -> None:
-    urls = [processes.start().url, processes.start().url]
-    servers = [Server(url, processes.folder, None) for url in urls]  # type: ignore[arg-type]
+    servers = [processes.start()[1] for _ in range(2)]
     servers[0].namespace("ns")
     for name in "ab":
         servers[0].table(name)

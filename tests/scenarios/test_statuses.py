@@ -108,8 +108,7 @@ class TestTheMetadataFile:
 
     @pytest.fixture
     def catalog(self, processes: Processes) -> Iterator[tuple[Process, Server]]:
-        process = processes.start()
-        server = Server(process.url, processes.folder, None)  # type: ignore[arg-type]
+        process, server = processes.start()
         server.namespace("ns")
         server.table("t")
         yield process, server
@@ -212,8 +211,7 @@ class TestTheCommit:
     def test_03_a_sync_that_failed_is_neither_a_success_nor_a_conflict(
         self, processes: Processes, error: str
     ) -> None:
-        process = processes.start()
-        server = Server(process.url, processes.folder, None)  # type: ignore[arg-type]
+        process, server = processes.start()
         server.namespace("ns")
         server.table("t")
         body = append(1, parent=None)
@@ -225,7 +223,7 @@ class TestTheCommit:
             with contextlib.suppress(OSError):
                 assert server.call("POST", T, append(2, parent=None)).status_code in (500, 503)
         process.kill()
-        recovered = Server(processes.start().url, processes.folder, None)  # type: ignore[arg-type]
+        _, recovered = processes.start()
         state = recovered.ok("GET", T)
         assert path_of(state["metadata-location"]) in files
         assert metadata_files(recovered) >= files
@@ -243,8 +241,7 @@ class TestTheCommit:
     def test_03_so_it_is_with_every_change(
         self, processes: Processes, verb: str, path: str, body: Any
     ) -> None:
-        process = processes.start()
-        server = Server(process.url, processes.folder, None)  # type: ignore[arg-type]
+        process, server = processes.start()
         server.namespace("ns")
         server.table("t")
         log = processes.folder / "catalog.db-wal"
@@ -255,8 +252,7 @@ class TestTheCommit:
         self, processes: Processes
     ) -> None:
         """Killed within COMMIT: whatever the pointer is then, it leads to a file."""
-        process = processes.start()
-        server = Server(process.url, processes.folder, None)  # type: ignore[arg-type]
+        process, server = processes.start()
         server.namespace("ns")
         server.table("t")
         body = append(1, parent=None)
@@ -268,7 +264,7 @@ class TestTheCommit:
             server.call("POST", T, body)
         process.kill()
         assert len(metadata_files(server)) == 2
-        recovered = Server(processes.start().url, processes.folder, None)  # type: ignore[arg-type]
+        _, recovered = processes.start()
         state = recovered.ok("GET", T)
         assert path_of(state["metadata-location"]).is_file()
         again = recovered.ok("POST", T, body)["metadata"]

@@ -2,94 +2,17 @@
 
 import http.client
 import os
-import queue
-import signal
 import socket
-import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 
-from tests.several import kill, workers
+from tests.processes import DEADLINE, Running
 
-DEADLINE = 60  # seconds that a process has for what it should do at once
 CLI = [sys.executable, "-c", "from falcon_catalog.cli import main; main()"]
 PROGRAM = Path(__file__).with_name("program.py")
-
-
-class Running:
-    """A process whose lines can be waited for."""
-
-    def __init__(self, command: list[str], environ: dict[str, str], **popen: object) -> None:
-        self.process = subprocess.Popen(
-            command,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **popen,
-        )
-        self.errors: list[str] = []
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._threads = [
-            threading.Thread(target=self._read, args=(self.process.stdout, self._lines.put)),
-            threading.Thread(target=self._read, args=(self.process.stderr, self._note)),
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    @staticmethod
-    def _read(stream: IO[str], put: Callable[[str | None], None]) -> None:
-        with stream:
-            for line in stream:
-                put(line.rstrip("\n"))
-        put(None)
-
-    def _note(self, line: str | None) -> None:
-        if line is not None:
-            self.errors.append(line)
-
-    def line(self) -> str | None:
-        """Wait for the next line on stdout; None is its end."""
-        return self._lines.get(timeout=DEADLINE)
-
-    def url(self) -> str:
-        """Wait until requests are served."""
-        line = self.line()
-        assert line is not None, f"ended instead of listening: {self.errors}"
-        assert line.startswith("Listening on "), line
-        return line.removeprefix("Listening on ")
-
-    def port(self) -> int:
-        return int(self.url().rpartition(":")[2])
-
-    def signal(self, number: int = signal.SIGTERM) -> None:
-        self.process.send_signal(number)
-
-    def status(self) -> int:
-        """Wait for the end."""
-        status = self.process.wait(DEADLINE)
-        for thread in self._threads:
-            thread.join(DEADLINE)
-        return status
-
-    @property
-    def workers(self) -> set[int]:
-        """The ids of the processes that it has started."""
-        return workers(self.process.pid)
-
-    def kill(self) -> None:
-        """End it at once, and the processes that it has started."""
-        kill(self.process)
-        self.status()
-
-    def stop(self) -> int:
-        self.signal()
-        return self.status()
 
 
 Start = Callable[..., Running]
@@ -106,9 +29,7 @@ def start() -> Iterator[Start]:
 
     yield run
     for each in running:
-        if each.process.poll() is None:
-            each.process.kill()
-        each.status()
+        each.kill()
 
 
 @pytest.fixture

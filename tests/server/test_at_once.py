@@ -1,6 +1,7 @@
 """What the event loop answers itself, and that nothing is different for it."""
 
 import socket
+import threading
 import time
 from typing import Any
 
@@ -9,7 +10,9 @@ import requests
 from waitress.channel import HTTPChannel
 
 from falcon_catalog.api.routes import MANAGEMENT_ROUTES, ROUTES, inline_paths
-from falcon_catalog.server.inline import INLINE
+from falcon_catalog.server.channel import Channel
+from falcon_catalog.server.dispatcher import Dispatcher
+from falcon_catalog.server.inline import INLINE, WouldBlock
 from falcon_catalog.settings import ServerSettings
 from tests.catalog.serving import looping
 from tests.server.test_saturation import TIMEOUT, Gates, read_answer
@@ -166,3 +169,35 @@ def test_only_the_loop_leaves_a_request_to_the_loop(monkeypatch: pytest.MonkeyPa
             while told.count(b"200 OK") < 2:
                 told += client.recv(65536)
     assert asked == [False, False]
+
+
+@pytest.mark.parametrize("paths", [("/quick/gate",), ("/quick", "/gate")], ids=["one", "two"])
+def test_a_thread_may_begin_before_the_loop_has_returned(
+    monkeypatch: pytest.MonkeyPatch, paths: tuple[str, ...]
+) -> None:
+    """Whether it leaves a request to a thread, or goes on to the next one, which needs a thread."""
+
+    def enqueue_slowly(dispatcher: Dispatcher, channel: Channel) -> None:
+        enqueue(dispatcher, channel)
+        assert called.wait(TIMEOUT)
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        asked.append((environ["PATH_INFO"], INLINE in environ))
+        if asked[-1] == ("/quick/gate", True) and len(asked) == 1:
+            raise WouldBlock
+        if environ["PATH_INFO"].endswith("/gate"):
+            called.set()
+        start_response("200 OK", [("Content-Length", "0")])
+        return [b""]
+
+    enqueue, called, asked = Dispatcher.enqueue, threading.Event(), list[tuple[str, bool]]()
+    app.may_respond_inline = lambda _method, path: path.startswith("/quick")  # type: ignore[attr-defined]
+    monkeypatch.setattr(Dispatcher, "enqueue", enqueue_slowly)
+    with looping(app, ServerSettings()) as url:
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as client:
+            ask(client, *paths)
+            told = b""
+            while told.count(b"200 OK") < len(paths):
+                told += client.recv(65536)
+    assert asked == [(paths[0], True), (paths[-1], False)]

@@ -12,7 +12,7 @@ import requests
 
 from falcon_catalog.store import open_database
 from tests.catalog.serving import SCHEMA
-from tests.server.conftest import Running
+from tests.processes import Running
 
 MEBIBYTE = 1024 * 1024
 TIMEOUT = 120

@@ -19,7 +19,8 @@ import pytest
 import requests
 
 from falcon_catalog.line_writer import QUEUE_BYTES, LineWriter
-from tests.several import INSTANCES, kill
+from tests.processes import kill
+from tests.several import INSTANCES
 
 TIMEOUT = 60
 COMMAND = "from falcon_catalog.cli import main; main()"
@@ -40,7 +41,7 @@ class Server:
             shared = [str(INSTANCES), str(processes), f"unix:{self.path}"]
             command = [sys.executable, *shared, *command]
         given = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **popen}
-        self.process = subprocess.Popen(command, **given)
+        self.process = subprocess.Popen(command, start_new_session=True, **given)
 
     def get(self, path: str, number: int = 0) -> bytes:
         """Return the answer to a request whose id has a number."""

@@ -25,7 +25,7 @@ TIMEOUT = 60
 # Python itself may be in a folder that only root can enter: all is loaded before the change.
 AS_USER = f"""
 import os, tempfile, encodings.idna, sqlite_utils
-import falcon_catalog.cli
+import falcon_catalog.cli, falcon_catalog.cli.backup, falcon_catalog.cli.serve
 from falcon_catalog.store import open_database
 from falcon_catalog.store.sqlite.connection import SqliteDatabase
 with tempfile.TemporaryDirectory() as folder:

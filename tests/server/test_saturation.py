@@ -6,7 +6,6 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +18,7 @@ from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import ServiceUnavailableError
 
 from tests.catalog.serving import Server, serving
-from tests.server.conftest import DEADLINE
+from tests.processes import wait_for
 
 TIMEOUT = 60
 
@@ -29,12 +28,6 @@ def counted(url: str, name: str) -> float:
     text = requests.get(f"{url}/metrics", timeout=TIMEOUT).text
     samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
     return sum(one.value for one in samples if one.name == f"falcon_catalog_{name}")
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline
 
 
 class Gates:
@@ -84,7 +77,7 @@ def saturate(gates: Gates, connect: Any) -> list[socket.socket]:
         clients[-1].sendall(gates.request())
         if not queued:
             assert gates.server.line() == "entered"
-        wait_until(lambda: counted(gates.url, "requests_queued") == queued)  # noqa: B023
+        wait_for(lambda: counted(gates.url, "requests_queued") == queued)  # noqa: B023
     return clients
 
 
@@ -167,9 +160,9 @@ def test_who_waited_too_long_is_not_kept_at_work_for(
     first.sendall(gates.request())
     assert gates.server.line() == "entered"
     second.sendall(gates.request())
-    wait_until(lambda: counted(gates.url, "requests_queued") == 1)
+    wait_for(lambda: counted(gates.url, "requests_queued") == 1)
     late = time.monotonic() + 1.5
-    wait_until(lambda: counted(gates.url, "requests_queued") == 1 and time.monotonic() > late)
+    wait_for(lambda: counted(gates.url, "requests_queued") == 1 and time.monotonic() > late)
     gates.open(1)
     assert read_answer(first)[1] == b"done"
     head, body = read_answer(second)
@@ -186,7 +179,7 @@ def test_what_is_slow_keeps_no_thread_from_others(gates: Gates, connect: Any) ->
         if number == 0:
             assert gates.server.line() == "entered"
         if number < 3:
-            wait_until(lambda: counted(gates.url, "requests_queued") == number)  # noqa: B023
+            wait_for(lambda: counted(gates.url, "requests_queued") == number)  # noqa: B023
     assert read_answer(slow[3])[0].startswith(b"HTTP/1.1 503 ")
     assert requests.get(f"{gates.url}/thread", timeout=TIMEOUT).text == "a thread"
     for client in slow[:3]:
@@ -223,20 +216,20 @@ def test_a_server_whose_threads_are_all_stalled_is_not_ready(
         stuck = connect(gates.port)
         stuck.sendall(gates.request())
         assert server.line() == "entered"
-        wait_until(lambda: requests.get(ready, timeout=TIMEOUT).status_code == 503)
+        wait_for(lambda: requests.get(ready, timeout=TIMEOUT).status_code == 503)
         assert requests.get(f"{gates.url}/health/live", timeout=TIMEOUT).text == "live"
-        wait_until(lambda: any("every thread is stalled" in line for line in server.errors))
+        wait_for(lambda: any("every thread is stalled" in line for line in server.errors))
         supervisor.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
                 supervisor.recv(65536)  # sent before
         already = sum("every thread is stalled" in line for line in server.errors)
-        wait_until(lambda: sum("is stalled" in line for line in server.errors) > already + 1)
+        wait_for(lambda: sum("is stalled" in line for line in server.errors) > already + 1)
         with pytest.raises(BlockingIOError):
             supervisor.recv(65536)
         gates.open(1)
         assert read_answer(stuck)[1] == b"done"
-        wait_until(lambda: requests.get(ready, timeout=TIMEOUT).status_code == 200)
+        wait_for(lambda: requests.get(ready, timeout=TIMEOUT).status_code == 200)
         assert server.stop() == 0
 
 
@@ -257,7 +250,7 @@ def test_what_was_refused_was_not_done_and_what_was_not_is_kept(small: Server) -
     ):
         other.execute("BEGIN IMMEDIATE")  # nobody else can change anything
         taken = [pool.submit(create, small, f"n{number}") for number in range(5)]
-        wait_until(lambda: counted(small.url, "requests_queued") == 3)
+        wait_for(lambda: counted(small.url, "requests_queued") == 3)
         refused = create(small, "refused")
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
         assert requests.get(f"{small.url}/health/ready", timeout=TIMEOUT).status_code == 200
@@ -278,7 +271,7 @@ def test_pyiceberg_is_told_and_its_commit_was_not_done(small: Server) -> None:
     ):
         other.execute("BEGIN IMMEDIATE")
         taken = [pool.submit(create, small, f"n{number}") for number in range(5)]
-        wait_until(lambda: counted(small.url, "requests_queued") == 3)
+        wait_for(lambda: counted(small.url, "requests_queued") == 3)
         with pytest.raises(ServiceUnavailableError, match="SlowDownException"):
             table.transaction().set_properties(k="v").commit_transaction()
         other.execute("COMMIT")

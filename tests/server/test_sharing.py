@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import CLI, DEADLINE, PROGRAM, Running
+from tests.processes import DEADLINE, Running
+from tests.server.conftest import CLI, PROGRAM
 from tests.server.test_stopping import wait_until_refused
 from tests.server.test_supervision import with_sockets
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.server.conftest import DEADLINE
+from tests.processes import DEADLINE
 from tests.server.test_saturation import counted
 
 TIMEOUT = 60

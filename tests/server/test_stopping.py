@@ -144,7 +144,7 @@ def test_a_second_signal_ends_the_process_at_once(program: Any, gate: Path, get:
 def test_a_signal_that_means_nothing_here_ends_nothing(
     program: Any, gate: Path, number: int, get: Any
 ) -> None:
-    server = program(start_new_session=True)
+    server = program()
     port = server.port()
     waiting = get(port, f"/gate?{gate}")
     assert server.line() == "entered"
@@ -157,7 +157,7 @@ def test_a_signal_that_means_nothing_here_ends_nothing(
 
 
 def test_a_quit_of_the_terminal_stops_in_order(program: Any, gate: Path, get: Any) -> None:
-    server = program(start_new_session=True)
+    server = program()
     port = server.port()
     waiting = get(port, f"/gate?{gate}")
     assert server.line() == "entered"

@@ -5,7 +5,6 @@ import re
 import signal
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,18 +18,12 @@ import requests
 from pyiceberg.catalog.rest import RestCatalog
 
 from tests.catalog.serving import SCHEMA
-from tests.server.conftest import CLI, DEADLINE, Running
+from tests.processes import Running, wait_for
+from tests.server.conftest import CLI
 from tests.several import INSTANCES
 
 TIMEOUT = 60
 TABLE = "/v1/namespaces/ns/tables/t"
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @contextmanager
@@ -156,7 +149,7 @@ def test_a_plan_that_one_has_submitted_is_found_by_all(serve: Serve) -> None:
     plan = together.ask(first, "POST", f"{TABLE}/plan", json={}).json()
     assert plan["status"] == "submitted"
     path = f"{TABLE}/plan/{plan['plan-id']}"
-    until(lambda: together.ask(second, "GET", path).json()["status"] == "completed")
+    wait_for(lambda: together.ask(second, "GET", path).json()["status"] == "completed")
     results = [together.ask(one, "GET", path).json() for one in (first, second)]
     assert results[0] == results[1]
     assert len(results[0]["file-scan-tasks"]) == 1
@@ -185,7 +178,7 @@ def test_writers_over_four_processes_lose_nothing_and_none_starves(serve: Serve)
     for thread in threads:
         thread.start()
     try:
-        until(lambda: min(map(len, acknowledged)) >= 10)
+        wait_for(lambda: min(map(len, acknowledged)) >= 10)
     finally:
         enough.set()
         for thread in threads:

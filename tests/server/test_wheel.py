@@ -80,10 +80,11 @@ def test_the_server_imports_nothing_heavy(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/catalog.db"
     open_database(url).close()
     script = (
-        "import sys, falcon_catalog.cli;"
+        "import sys, falcon_catalog.cli, falcon_catalog.cli.serve;"
         "from falcon_catalog.store import open_database;"
         f"open_database('{url}').close();"
-        "print([name for name in ('pyarrow', 'pyiceberg', 'duckdb', 'pandas', 'numpy')"
+        "print([name for name in ('pyarrow', 'pyiceberg', 'duckdb', 'pandas', 'numpy',"
+        " 'falcon_catalog.backup', 'falcon_catalog.doctor', 'falcon_catalog.conformance')"
         " if name in sys.modules])"
     )
     assert run(sys.executable, "-c", script, cwd=REPOSITORY).strip() == "[]"

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -19,21 +18,10 @@ from pyiceberg.catalog import Catalog
 from jobs.lake import rest
 from jobs.nws_simulator import Faults, airports, make_app, running
 from jobs.stack import processes
+from tests.processes import wait_for
 from tests.tasks.ingesting import STATIONS, Service, Settings
 
 REPOSITORY = Path(__file__).parents[2]
-DEADLINE = 60.0
-
-
-def wait_for(happened: Callable[[], Any], what: str) -> Any:
-    """Wait until something true is returned, and return it."""
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        found = happened()
-        if found:
-            return found
-        time.sleep(0.01)
-    pytest.fail(f"{what} did not happen within {DEADLINE:.0f} s")
 
 
 def free_port() -> int:

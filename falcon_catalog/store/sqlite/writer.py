@@ -117,8 +117,10 @@ class Writer:
     @property
     def broken(self) -> str | None:
         """Why no further change is safe before the store has been recovered; None if it is."""
-        if self._broken is None and locks.is_fenced(self._path):
-            self._broken = _FENCED
+        # Without a free descriptor it cannot be read here; each change reads it over its own.
+        with contextlib.suppress(OSError):
+            if self._broken is None and locks.is_fenced(self._path):
+                self._broken = _FENCED
         return self._broken
 
     def close(self) -> None:
