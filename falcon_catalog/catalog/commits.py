@@ -258,7 +258,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
             raise kind.name_taken(row.kind, identifier)
         if row is not None:
             raise _create_conflict(row, identifier)
-        policy.check_free(tx, warehouse, location, besides=None)
+        policy.check_free(tx, warehouse, kind.name, location, besides=None)
         rows.insert(
             tx,
             namespace.id,
@@ -271,7 +271,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
         return
     moved = key(location) != staged.row.location_key
     if moved:
-        policy.check_free(tx, warehouse, location, besides=staged.row.id)
+        policy.check_free(tx, warehouse, kind.name, location, besides=staged.row.id)
     if not rows.swap(
         tx,
         warehouse.id,

@@ -77,9 +77,16 @@ def check_allowed(warehouse: Warehouse, location: str) -> None:
 
 
 def check_free(
-    tx: Transaction, warehouse: Warehouse, location: str, *, besides: int | None
+    tx: Transaction,
+    warehouse: Warehouse,
+    kind: tabulars.Kind,
+    location: str,
+    *,
+    besides: int | None,
 ) -> None:
-    """Check that no other table lies at, around or inside a location, unless that is allowed.
+    """Check that nothing of its kind lies at, around or inside a location, unless allowed.
+
+    A view may lie over a table: it owns only metadata files, whose names are unique.
 
     Raises:
         ForbiddenError: one does; or a symbolic link below the warehouse leads to the location, so
@@ -88,8 +95,8 @@ def check_free(
     if warehouse.allow_overlap:
         return
     _check_no_link(warehouse, location)
-    if other := tabulars.overlapping(tx, key(location), besides=besides):
-        raise ForbiddenError(f"Location {location} overlaps another table's location: {other}")
+    if other := tabulars.overlapping(tx, key(location), besides=besides, kind=kind):
+        raise ForbiddenError(f"Location {location} overlaps another {kind}'s location: {other}")
 
 
 def _check_no_link(warehouse: Warehouse, location: str) -> None:

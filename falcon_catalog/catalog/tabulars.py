@@ -126,7 +126,7 @@ def place(
         else:
             location = policy.requested_location(requested)
         policy.check_allowed(call.warehouse, location)
-        policy.check_free(tx, call.warehouse, location, besides=None)
+        policy.check_free(tx, call.warehouse, kind.name, location, besides=None)
     return location
 
 
@@ -222,7 +222,8 @@ def register(
     with warehouse.store.write() as tx:
         namespace = namespaces.require(tx, call, identifier.namespace)
         old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
-        policy.check_free(tx, warehouse, metadata["location"], besides=old.id if old else None)
+        besides = old.id if old else None
+        policy.check_free(tx, warehouse, kind.name, metadata["location"], besides=besides)
         if old is not None:
             rows.delete(tx, old.id)
         rows.insert(
