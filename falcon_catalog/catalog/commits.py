@@ -190,7 +190,7 @@ def _stage(call: Call, change: Change) -> Staged:
     if row is None or row.kind != kind.name:
         raise kind.missing(identifier)
     if creates:
-        document = call.warehouse.metadata.load(call.warehouse.files, row).document
+        document = call.warehouse.metadata.load(call.warehouse.files, row, identifier).document
         return _unchanged(change, row, document)
     return _advance(call, change, row)
 
@@ -198,7 +198,7 @@ def _stage(call: Call, change: Change) -> Staged:
 def _advance(call: Call, change: Change, row: TabularRow) -> Staged:
     """Compute the next state of a table or view from the one that a row points at."""
     kind, identifier = change.kind, change.identifier
-    document = call.warehouse.metadata.load(call.warehouse.files, row).document
+    document = call.warehouse.metadata.load(call.warehouse.files, row, identifier).document
     base = document.metadata
     metadata = kind.advance(
         base, change.requirements, change.updates, call.now, row.metadata_location
@@ -264,7 +264,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
             raise kind.name_taken(row.kind, identifier)
         if row is not None:
             raise _create_conflict(row, identifier)
-        policy.check_free(tx, warehouse, location, besides=None)
+        policy.check_free(tx, warehouse, kind.name, location, besides=None)
         rows.insert(
             tx,
             namespace.id,
@@ -277,7 +277,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
         return
     moved = key(location) != staged.row.location_key
     if moved:
-        policy.check_free(tx, warehouse, location, besides=staged.row.id)
+        policy.check_free(tx, warehouse, kind.name, location, besides=staged.row.id)
     if not rows.swap(
         tx,
         warehouse.id,

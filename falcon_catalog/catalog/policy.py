@@ -31,7 +31,7 @@ _PATH_PROPERTIES = (
     "write.object-storage.path",
     "write.folder-storage.path",
 )
-_VERSION = re.compile(r"^v?(\d+)[-.]")
+_VERSION = re.compile(r"^v?([0-9]{1,9})[-.]")
 
 
 def default_location(
@@ -106,9 +106,16 @@ def read_allowed(warehouse: Warehouse, location: object) -> bytes:
 
 
 def check_free(
-    tx: Transaction, warehouse: Warehouse, location: str, *, besides: int | None
+    tx: Transaction,
+    warehouse: Warehouse,
+    kind: tabulars.Kind,
+    location: str,
+    *,
+    besides: int | None,
 ) -> None:
-    """Check that no other table lies at, around or inside a location, unless that is allowed.
+    """Check that nothing of its kind lies at, around or inside a location, unless allowed.
+
+    A view may lie over a table: it owns only metadata files, whose names are unique.
 
     Raises:
         ForbiddenError: one does; or a symbolic link below the warehouse leads to the location, so
@@ -117,8 +124,8 @@ def check_free(
     if warehouse.allow_overlap:
         return
     _check_no_link(warehouse, location)
-    if other := tabulars.overlapping(tx, key(location), besides=besides):
-        raise ForbiddenError(f"Location {location} overlaps another table's location: {other}")
+    if other := tabulars.overlapping(tx, key(location), besides=besides, kind=kind):
+        raise ForbiddenError(f"Location {location} overlaps another {kind}'s location: {other}")
 
 
 def leads_elsewhere(warehouse: Warehouse, location: str) -> bool:

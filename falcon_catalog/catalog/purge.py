@@ -23,6 +23,7 @@ _INTERVAL_SECONDS = 60.0
 _LEASE_MS = 5 * 60 * 1000
 _DELAY_AFTER_TROUBLE_MS = 10 * 60 * 1000
 _BATCH = 200
+_METADATA = ".metadata.json"  # in the name of each metadata file, also of one that is zipped
 _log = logging.getLogger(__name__)
 
 
@@ -198,8 +199,9 @@ def _other_metadata_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str
 
 
 def _is_ours(warehouse: Warehouse, row: DroppedRow, location: str, linked: frozenset[str]) -> bool:
-    """Return whether a file is in the dropped table's folder, and in no living table's.
+    """Return whether a file is in the dropped table's folder, and no living table's or view's.
 
+    All of a living table's folder is its own, of a view's only what has the name of metadata.
     Metadata may name any path, so it proves no ownership. What a symbolic link leads to is not the
     table's: it may be anybody's. ``linked`` are the resolved locations of living tables that are
     reached through links.
@@ -212,8 +214,13 @@ def _is_ours(warehouse: Warehouse, row: DroppedRow, location: str, linked: froze
         return False
     if not linked.isdisjoint(ancestors(places[1])):
         return False
+    kinds: tuple[tabulars.Kind, ...] = ("table", "view") if _METADATA in location else ("table",)
     with warehouse.store.read() as tx:
-        return all(tabulars.overlapping(tx, place, besides=None) is None for place in places)
+        return all(
+            tabulars.overlapping(tx, place, besides=None, kind=kind) is None
+            for place in places
+            for kind in kinds
+        )
 
 
 class PurgeWorker:

@@ -112,9 +112,11 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
         if metadata is None:
             raise RepairError(f"{new} is no intact metadata file of {pointer}")
         location_key = key(metadata["location"])
-        other = tabulars.overlapping(tx, location_key, besides=row_id)
+        other = tabulars.overlapping(tx, location_key, besides=row_id, kind=pointer.kind)
         if other and not scope.settings.warehouse.allow_overlap:
-            raise RepairError(f"{metadata['location']} is in use by another table: {other}")
+            raise RepairError(
+                f"{metadata['location']} is in use by another {pointer.kind}: {other}"
+            )
         tabulars.repoint(tx, row_id, new, location_key)
         lost = _lost_snapshots(scope, pointer, metadata)
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"

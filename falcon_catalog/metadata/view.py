@@ -79,6 +79,16 @@ def validate(metadata: JSON) -> JSON:
     return metadata if full == metadata else full
 
 
+def complete(metadata: JSON) -> JSON:
+    """Return metadata read from a file, checking only that it is a view's.
+
+    Raises:
+        BadRequestError: it has no uuid.
+    """
+    required(as_object(metadata, _WHERE), "view-uuid", as_text, _WHERE)
+    return metadata
+
+
 def create(request: Mapping[str, Any], *, location: str, view_uuid: str, now_ms: int) -> JSON:
     """Return the metadata of a new view.
 

@@ -35,7 +35,7 @@ def listen() -> None:
     luigis = logging.getLogger("luigi-interface")
     if not any(isinstance(one, OneLine) for one in luigis.filters):
         luigis.addFilter(OneLine())
-        Worker._add_task = _adding(Worker._add_task)  # noqa: SLF001 - it has no hook
+        Worker._add_task = _adding(Worker._add_task)  # type: ignore[method-assign] # noqa: SLF001 - no hook
 
 
 def _adding(add: Any) -> Any:

@@ -36,6 +36,13 @@ def dropped(server: Server) -> list[dict[str, object]]:
     return list(server.ok("GET", DROPPED)["dropped"])
 
 
+@pytest.mark.parametrize("number", [0, -1, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, "9" * 5000])
+def test_a_number_that_no_drop_has_is_not_found(server: Server, number: object) -> None:
+    status, _, message = server.fails("POST", f"{DROPPED}/{number}/undrop")
+    assert status == 404
+    assert str(number) in message
+
+
 def expire(server: Server) -> list[str]:
     """End every retention, and let go of what was waiting for that."""
     with catalog_of(server).store.write() as tx:

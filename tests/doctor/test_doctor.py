@@ -637,6 +637,36 @@ class TestOrphans:
         ]
         assert other.exists()
 
+    @pytest.mark.parametrize("dropped", [False, True])
+    def test_the_metadata_of_a_view_in_a_table_s_folder_is_no_orphan(
+        self, server: Server, operator: Operator, dropped: bool
+    ) -> None:
+        folder = operator.pointer("a").parent
+        view = {
+            "name": "over",
+            "location": f"file://{folder.parent}",
+            "schema": {"type": "struct", "fields": []},
+            "properties": {},
+            "view-version": {
+                "version-id": 1,
+                "schema-id": 0,
+                "timestamp-ms": 1,
+                "summary": {},
+                "default-namespace": ["ns"],
+                "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}],
+            },
+        }
+        made = server.ok("POST", "/v1/namespaces/ns/views", view)
+        path = Path(made["metadata-location"].removeprefix("file://"))
+        assert path.parent == folder
+        if dropped:
+            server.ok("DELETE", "/v1/namespaces/ns/views/over")
+        for each in folder.iterdir():
+            age(each)
+        assert operator.found() == []
+        assert operator.repaired("orphans") == ["there are no orphans to delete"]
+        assert path.exists()
+
     @pytest.mark.usefixtures("server")
     def test_none_are_deleted_while_metadata_cannot_be_read(self, operator: Operator) -> None:
         orphan = self.orphan(operator, "00001-orphan.metadata.json")
