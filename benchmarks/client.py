@@ -28,7 +28,10 @@ class Request(NamedTuple):
 
     def wire(self) -> bytes:
         """Return the bytes to send."""
-        lines = [f"{'GET' if self.body is None else 'POST'} {self.path} HTTP/1.1", "Host: bench"]
+        lines = [
+            f"{'GET' if self.body is None else 'POST'} {self.path} HTTP/1.1",
+            "Host: localhost",
+        ]
         lines += [f"{name}: {value}" for name, value in self.headers]
         if self.body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]

@@ -111,9 +111,11 @@ def load(
     Raises:
         NoSuchTableError, NoSuchViewError: it does not exist.
         NotFoundError: its metadata file is missing.
+        InternalServerError: its metadata file is damaged.
     """
     warehouse = call.warehouse
-    return warehouse.metadata.load(warehouse.files, find(call, kind, identifier), snapshots)
+    row = find(call, kind, identifier)
+    return warehouse.metadata.load(warehouse.files, row, identifier, snapshots)
 
 
 def list_(call: Call, kind: Kind, namespace: Namespace, page: Page) -> list[str]:
@@ -140,7 +142,7 @@ def place(
         else:
             location = policy.requested_location(requested)
         policy.check_allowed(call.warehouse, location)
-        policy.check_free(tx, call.warehouse, location, besides=None)
+        policy.check_free(tx, call.warehouse, kind.name, location, besides=None)
     return location
 
 
@@ -201,7 +203,7 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
     warehouse = call.warehouse
     with warehouse.store.write() as tx:
         row = require(tx, call, kind, identifier)
-        loaded = warehouse.metadata.load(warehouse.files, row)
+        loaded = warehouse.metadata.load(warehouse.files, row, identifier)
         rows.delete(tx, row.id)
         idempotency.record(tx, call, {"metadata-location": row.metadata_location})
     return loaded
@@ -233,11 +235,13 @@ def register(
     metadata = kind.validate(metadata_files.read(warehouse.files, metadata_location))
     kind.check_readable(metadata)
     policy.check_locations(warehouse, metadata)
+    policy.check_manifest_lists(warehouse, metadata.get("snapshots", ()))
     document = to_document(metadata, metadata_location)
     with warehouse.store.write() as tx:
         namespace = namespaces.require(tx, call, identifier.namespace)
         old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
-        policy.check_free(tx, warehouse, metadata["location"], besides=old.id if old else None)
+        besides = old.id if old else None
+        policy.check_free(tx, warehouse, kind.name, metadata["location"], besides=besides)
         if old is not None:
             rows.delete(tx, old.id)
         rows.insert(

@@ -7,7 +7,15 @@ import click
 
 from falcon_catalog.backup.backup import backup
 from falcon_catalog.backup.restore import Restored, Target, restore
-from falcon_catalog.cli.common import Failed, Stopped, one_line_errors, read, utc, with_settings
+from falcon_catalog.cli.common import (
+    Failed,
+    Stopped,
+    one_line_errors,
+    read,
+    read_existing,
+    utc,
+    with_settings,
+)
 from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.doctor.findings import counted
@@ -34,7 +42,7 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
         falcon-catalog backup --config /etc/falcon-catalog/catalog.toml /mnt/nas/catalog-today
     """
     with one_line_errors():
-        settings = read(config, flags)
+        settings = read_existing(config, flags)
         made = backup(settings, destination, LocalFileIO(), echo_progress)
     size = made.database.bytes + sum(copy.bytes for copy in made.files)
     files = counted(len(made.files), "metadata file")

@@ -14,19 +14,12 @@ from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.mount import unavailable
 from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.catalog.warehouse import Warehouse
-from falcon_catalog.cli.common import (
-    Stopped,
-    one_line_errors,
-    read,
-    shared_lock,
-    utc,
-    with_settings,
-)
+from falcon_catalog.cli.common import Stopped, one_line_errors, read_existing, utc, with_settings
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
 from falcon_catalog.store import warehouses
-from falcon_catalog.store.sqlite import read_only
+from falcon_catalog.store.sqlite import locks, read_only
 
 
 @click.command()
@@ -36,10 +29,10 @@ def dropped(config: Path | None, **flags: Any) -> None:
 
     \b
     Example:
-        falcon-catalog dropped --store sqlite:////var/lib/falcon-catalog/catalog.db
+        falcon-catalog dropped
     """
     with one_line_errors():
-        settings = read(config, flags)
+        settings = read_existing(config, flags)
         with read_only.connect(settings.store.path) as tx:
             table = [
                 (
@@ -73,7 +66,7 @@ def undrop_command(dropped_id: int, name: str | None, config: Path | None, **fla
         falcon-catalog undrop 7
         falcon-catalog undrop 7 --as archive.orders
     """
-    with one_line_errors(), _opened(read(config, flags)) as opened:
+    with one_line_errors(), _opened(read_existing(config, flags)) as opened:
         *levels, last = name.split(".") if name else ("", "")
         to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
         row = drops.undrop(Call(drops.warehouse_of(opened, dropped_id)), dropped_id, to)
@@ -92,7 +85,7 @@ def maintain(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog maintain
     """
-    with one_line_errors(), _opened(read(config, flags)) as opened:
+    with one_line_errors(), _opened(read_existing(config, flags)) as opened:
         missing = unavailable([warehouse.mount for warehouse in opened])
         there = [warehouse for warehouse in opened if not warehouse.mount.absence()]
         lines = [line for warehouse in there for line in purge_expired(warehouse)]
@@ -103,8 +96,8 @@ def maintain(config: Path | None, **flags: Any) -> None:
 
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[list[Warehouse]]:
-    with shared_lock(settings):
-        opened = open_warehouses(settings)
+    with locks.shared(settings.store.path):
+        opened = open_warehouses(settings, create=False)
         try:
             yield opened
         finally:

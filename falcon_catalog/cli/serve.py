@@ -10,9 +10,10 @@ import click
 from falcon_catalog import logs
 from falcon_catalog.app import create_app
 from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
-from falcon_catalog.cli.common import Stopped, one_line_errors, read, shared_lock, with_settings
+from falcon_catalog.cli.common import Stopped, one_line_errors, read, with_settings
 from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
+from falcon_catalog.store.sqlite import locks
 
 _adopting = click.option(
     "--adopt-warehouse",
@@ -45,7 +46,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
         try:
             prepare(settings)
             require_writable(settings)
-            with shared_lock(settings):
+            with locks.shared(settings.store.path):
                 if adopt_warehouse:
                     prepare_store(settings, adopt=True)
                 finished = run(settings, logs.say)
@@ -58,7 +59,8 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
 def run(settings: Settings, announce: Callable[[str], object]) -> bool:
     """Open the catalog and serve it; return the result of ``serve``."""
     app = create_app(settings)
-    return serve(app, settings.server, announce, app.metrics)
+    only_locally = not (settings.auth.required or settings.server.insecure)
+    return serve(app, settings.server, announce, app.metrics, only_locally=only_locally)
 
 
 @click.command()
@@ -77,7 +79,7 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None
         settings = read(config, flags)
         prepare(settings)
         require_writable(settings)
-        with shared_lock(settings):
+        with locks.shared(settings.store.path):
             prepare_store(settings, adopt=adopt_warehouse)
     click.echo(f"{settings.store.url} is up to date")
 

@@ -112,9 +112,11 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
         if metadata is None:
             raise RepairError(f"{new} is no intact metadata file of {pointer}")
         location_key = key(metadata["location"])
-        other = tabulars.overlapping(tx, location_key, besides=row_id)
+        other = tabulars.overlapping(tx, location_key, besides=row_id, kind=pointer.kind)
         if other and not scope.settings.warehouse.allow_overlap:
-            raise RepairError(f"{metadata['location']} is in use by another table: {other}")
+            raise RepairError(
+                f"{metadata['location']} is in use by another {pointer.kind}: {other}"
+            )
         tabulars.repoint(tx, row_id, new, location_key)
         lost = _lost_snapshots(scope, pointer, metadata)
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"
@@ -228,10 +230,11 @@ def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
                 lines.append(f"{pointer}: changed meanwhile, nothing deleted")
                 continue
             uuid_key, deleted = metadata_files.kind_of(pointer).uuid_key, []
+            files = scope.files.within(scope.roots(tx))
             for file in found:
-                metadata = metadata_files.content(scope.files, file.location)
+                metadata = metadata_files.content(files, file.location)
                 if metadata is None or str(metadata.get(uuid_key)).lower() == pointer.uuid:
-                    scope.files.delete(file.location)
+                    files.delete(file.location)
                     deleted.append(file)
         size = sum(file.bytes for file in deleted)
         lines.append(f"{pointer}: {counted(len(deleted), 'metadata file')} deleted, {size} bytes")
@@ -246,7 +249,9 @@ def _remove_empty_folders(scope: Scope, progress: Progress) -> list[str]:
     for empty in check(scope, progress).empty_folders:
         with _writing(scope) as tx:
             if tabulars.overlapping(tx, key(empty.location), besides=None) is None and (
-                metadata_files.remove_empty_folder(scope.files, empty.location)
+                metadata_files.remove_empty_folder(
+                    scope.files.within(scope.roots(tx)), empty.location
+                )
             ):
                 removed += 1
             else:

@@ -11,6 +11,7 @@ from falcon_catalog.doctor.metadata_files import MetadataFile
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
+    ForbiddenError,
     NotFoundError,
     ServiceUnavailableError,
 )
@@ -45,7 +46,10 @@ class Checked:
 
 
 def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool) -> Checked:
-    """Check one table or view, living or dropped."""
+    """Check one table or view, living or dropped.
+
+    ``files`` are confined: metadata and manifests may name any file of the machine.
+    """
     if pointer.purging:
         return Checked()
     # List before reading: files written in between are not considered.
@@ -107,6 +111,8 @@ def load(files: FileIO, pointer: Pointer) -> tuple[JSON | None, Finding | None]:
         return None, _trouble(files, pointer, "metadata-damaged", f"{location}: {error}")
     except ServiceUnavailableError as error:
         return None, Finding("metadata-unreadable", str(pointer), error.message)
+    except ForbiddenError:
+        return None, None  # ``outside`` reports it
     if (uuid := kind.uuid_of(metadata)) != pointer.uuid:
         what = f"{location} is the metadata of {uuid}, the row is that of {pointer.uuid}"
         return None, _trouble(files, pointer, "foreign-metadata", what)

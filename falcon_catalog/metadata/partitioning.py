@@ -14,6 +14,7 @@ from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.json_fields import (
     JSON,
     Maybe,
+    Reader,
     array_of,
     as_integer,
     as_object,
@@ -22,18 +23,25 @@ from falcon_catalog.metadata.json_fields import (
     required,
 )
 
-_FIELD = object_of(
-    {
-        "name": as_text,
-        "transform": transforms.as_transform,
-        "source-id": as_integer,
-        "field-id": Maybe(as_integer),
-    }
-)
+
+def _field_with(as_transform: Reader) -> Reader:
+    return object_of(
+        {
+            "name": as_text,
+            "transform": as_transform,
+            "source-id": as_integer,
+            "field-id": Maybe(as_integer),
+        }
+    )
+
+
+_FIELD = _field_with(transforms.as_transform)
+as_stored_field = _field_with(transforms.as_stored_transform)
+"""The reader of a field in a metadata file, whose transform may be unknown."""
 
 
 def parse_fields(value: object, where: str) -> list[JSON]:
-    """Return the fields of a spec in their stored form; ``field-id`` may still be missing."""
+    """Return the fields of a new spec; ``field-id`` may still be missing."""
     return required(as_object(value, where), "fields", array_of(_FIELD), where)
 
 
@@ -56,7 +64,8 @@ def check_bindings(specs: Sequence[JSON], by_id: Mapping[int, Column]) -> None:
     """
     ids = _ids_by_name(by_id)
     for spec in specs:
-        fields = parse_fields(spec, f"partition spec {spec['spec-id']}")
+        where = f"partition spec {spec['spec-id']}"
+        fields = required(spec, "fields", array_of(as_stored_field), where)
         known = [field for field in fields if field["source-id"] in by_id]
         for field in known:
             _check_name_is_free(field, ids)

@@ -62,12 +62,13 @@ def initial_version(properties: Mapping[str, str]) -> int:
     return version
 
 
-def check_version(version: int) -> None:
-    """Raise BadRequestError for an unsupported format version."""
+def check_version(version: int) -> int:
+    """Return a format version; raise BadRequestError if it is not supported."""
     if not 1 <= version <= LATEST_VERSION:
         raise BadRequestError(
             f"Unsupported format version: v{version} (supported: v{LATEST_VERSION})"
         )
+    return version
 
 
 def of_new_table(properties: Mapping[str, str], column_names: set[str]) -> dict[str, str]:

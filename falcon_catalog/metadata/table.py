@@ -42,13 +42,14 @@ from falcon_catalog.metadata.json_fields import (
 from falcon_catalog.metadata.refs import filter_snapshots_to_refs
 from falcon_catalog.metadata.replay import is_replay
 from falcon_catalog.metadata.requirements import check_requirements
-from falcon_catalog.metadata.validation import check_readable, validate
+from falcon_catalog.metadata.validation import check_readable, complete, validate
 
 __all__ = [
     "JSON",
     "apply",
     "check_readable",
     "check_requirements",
+    "complete",
     "create",
     "dropped_metadata_files",
     "filter_snapshots_to_refs",

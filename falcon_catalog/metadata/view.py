@@ -85,6 +85,16 @@ def check_readable(full: JSON) -> None:
         schemas.check_readable(schema, f"{_WHERE}, schemas")
 
 
+def complete(metadata: JSON) -> JSON:
+    """Return metadata read from a file, checking only that it is a view's.
+
+    Raises:
+        BadRequestError: it has no uuid.
+    """
+    required(as_object(metadata, _WHERE), "view-uuid", as_text, _WHERE)
+    return metadata
+
+
 def create(request: Mapping[str, Any], *, location: str, view_uuid: str, now_ms: int) -> JSON:
     """Return the metadata of a new view.
 

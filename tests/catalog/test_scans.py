@@ -34,7 +34,7 @@ from falcon_catalog.metadata.columns import Column
 from falcon_catalog.store import plans
 from tests.catalog.handwork import a_file, commit
 from tests.catalog.scanning import Planned, plan, pyiceberg, table_path, wait
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import JSON_BODY, Server, serving
 
 T = table_path("t")
 NO_PLAN = (404, "NoSuchPlanIdException")
@@ -444,7 +444,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_damage_is_never_the_server_s_fault(standing: Server, body: dict[str, Any]) -> None:
     text = json.dumps(body)
     for path, known in (("plan", {200, 400}), ("tasks", {400, 404})):
-        answer = standing.call("POST", f"{T}/{path}", data=text)
+        answer = standing.call("POST", f"{T}/{path}", data=text, headers=JSON_BODY)
         assert answer.status_code in known, (body, answer.text)
 
 

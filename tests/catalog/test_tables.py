@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.catalog.serving import SCHEMA, Server
+from tests.catalog.serving import JSON_BODY, SCHEMA, Server
 
 T = "/v1/namespaces/ns/tables/t"
 
@@ -113,7 +113,7 @@ class TestCreate:
             kind = {"type": "struct", "fields": [field]}
         text = f'{{"name":"t","schema":{_dumps(kind)}}}'
         url = f"{ns.url}/v1/namespaces/ns/tables"
-        assert requests.post(url, data=text, timeout=30).status_code == status
+        assert requests.post(url, data=text, headers=JSON_BODY, timeout=30).status_code == status
 
 
 class TestPlacement:

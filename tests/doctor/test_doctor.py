@@ -9,9 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import requests
 from pyiceberg.catalog import load_catalog
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import BadRequestError
 
 from falcon_catalog.catalog import marker
@@ -25,8 +27,8 @@ from tests.doctor.conftest import (
     age,
     commit,
     duck,
-    wait_for,
 )
+from tests.processes import wait_for
 
 
 def table(operator: Operator, name: str) -> tuple[str, int]:
@@ -483,6 +485,24 @@ class TestARowThatLeadsOutOfTheWarehouse:
         assert {one["check"] for one in findings} == {"outside-locations"}
         assert f"which is {operator.folder}/outside" in findings[0]["what"]
 
+    def test_is_not_opened_when_a_manifest_list_lies_there(
+        self, server: Server, operator: Operator
+    ) -> None:
+        """As a table of an older version may have it."""
+        client = RestCatalog("test", uri=server.url)
+        table = client.create_table("ns.t", pa.schema([("id", pa.int64())]))
+        table.append(pa.table({"id": [1]}))
+        pointer = operator.pointer("t")
+        metadata = json.loads(pointer.read_bytes())
+        own = Path(metadata["snapshots"][0]["manifest-list"].removeprefix("file://"))
+        outside = own.rename(operator.folder / own.name)
+        metadata["snapshots"][0]["manifest-list"] = f"file://{outside}"
+        pointer.write_text(json.dumps(metadata), "utf-8")
+        _, findings = operator.doctor("--deep")
+        told = [one["what"] for one in findings if one["check"] == "content-missing"]
+        assert told
+        assert f"file://{outside} is outside the allowed locations" in told[0]
+
     def test_is_told_of_a_drop(self, server: Server, operator: Operator) -> None:
         server.ok("DELETE", "/v1/namespaces/ns/tables/a", params={"purgeRequested": "true"})
         operator.sql("UPDATE dropped_tabulars SET location_key = '/etc/', started_at = 5")
@@ -631,6 +651,36 @@ class TestOrphans:
             "table default:ns.a: 0 metadata files deleted, 0 bytes"
         ]
         assert other.exists()
+
+    @pytest.mark.parametrize("dropped", [False, True])
+    def test_the_metadata_of_a_view_in_a_table_s_folder_is_no_orphan(
+        self, server: Server, operator: Operator, dropped: bool
+    ) -> None:
+        folder = operator.pointer("a").parent
+        view = {
+            "name": "over",
+            "location": f"file://{folder.parent}",
+            "schema": {"type": "struct", "fields": []},
+            "properties": {},
+            "view-version": {
+                "version-id": 1,
+                "schema-id": 0,
+                "timestamp-ms": 1,
+                "summary": {},
+                "default-namespace": ["ns"],
+                "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}],
+            },
+        }
+        made = server.ok("POST", "/v1/namespaces/ns/views", view)
+        path = Path(made["metadata-location"].removeprefix("file://"))
+        assert path.parent == folder
+        if dropped:
+            server.ok("DELETE", "/v1/namespaces/ns/views/over")
+        for each in folder.iterdir():
+            age(each)
+        assert operator.found() == []
+        assert operator.repaired("orphans") == ["there are no orphans to delete"]
+        assert path.exists()
 
     @pytest.mark.usefixtures("server")
     def test_none_are_deleted_while_metadata_cannot_be_read(self, operator: Operator) -> None:
