@@ -196,6 +196,21 @@ class TestTheMetadataFile:
         assert sorted(repaired.scan().to_arrow()["id"].to_pylist()) == [1, 2]
         assert repaired.metadata.metadata_log[-2].metadata_file == location
 
+    @pytest.mark.usefixtures("server")
+    def test_that_java_cannot_read(self, operator: Operator) -> None:
+        """It was accepted by an earlier version: a column with a partition field's name."""
+        subject, _ = table(operator, "a")
+        file = operator.pointer("a")
+        metadata = json.loads(file.read_bytes())
+        field = {"source-id": 1, "field-id": 1000, "transform": "bucket[2]", "name": "data"}
+        metadata["partition-specs"].append({"spec-id": 1, "fields": [field]})
+        file.write_text(json.dumps(metadata), encoding="utf-8")
+        status, (finding,) = operator.doctor()
+        assert status == 1
+        assert finding["check"] == "unreadable-by-java"
+        assert finding["subject"] == subject
+        assert finding["what"].endswith("sourced from different field in schema: data")
+
     def test_of_a_drop(self, server: Server, operator: Operator) -> None:
         gone = operator.pointer("a")
         server.ok("DELETE", "/v1/namespaces/ns/tables/a")
