@@ -130,6 +130,11 @@ def _trouble(files: FileIO, pointer: Pointer, check: str, what: str) -> Finding:
 def _check_metadata(
     files: FileIO, pointer: Pointer, metadata: JSON, now_ms: int
 ) -> Iterator[Finding]:
+    if pointer.place == "living":
+        try:
+            metadata_files.kind_of(pointer).check_readable(metadata)
+        except BadRequestError as error:
+            yield Finding("unreadable-by-java", str(pointer), error.message)
     if pointer.place == "living" and key_or_none(metadata["location"]) != pointer.location_key:
         what = f"the row has {pointer.location_key}, the metadata {metadata['location']}"
         repair = f"repoint={pointer.id}@{pointer.metadata_location}"

@@ -64,7 +64,8 @@ def check_bindings(specs: Sequence[JSON], by_id: Mapping[int, Column]) -> None:
     """
     ids = _ids_by_name(by_id)
     for spec in specs:
-        fields = parse_fields(spec, f"partition spec {spec['spec-id']}")
+        where = f"partition spec {spec['spec-id']}"
+        fields = required(spec, "fields", array_of(as_stored_field), where)
         known = [field for field in fields if field["source-id"] in by_id]
         for field in known:
             _check_name_is_free(field, ids)

@@ -13,6 +13,7 @@ from falcon_catalog.metadata.json_fields import (
     JSON,
     Maybe,
     array_of,
+    as_base64,
     as_integer,
     as_text,
     as_texts,
@@ -194,7 +195,7 @@ def _own(builder: Builder) -> dict[str, str]:
 parse_key = object_of(
     {
         "key-id": as_text,
-        "encrypted-key-metadata": as_text,
+        "encrypted-key-metadata": as_base64,
         "encrypted-by-id": Maybe(as_text),
         "properties": Maybe(as_texts),
     }

@@ -48,7 +48,8 @@ def test_a_healthy_catalog_is_clean(server: Server, operator: Operator) -> None:
 def test_without_a_store_it_cannot_run(operator: Operator) -> None:
     status, out, err = operator.run("doctor")
     assert (status, out) == (2, "")
-    assert err == f"Error: store {operator.store}: there is no such file\n"
+    assert err.startswith(f"Error: there is no store at sqlite:///{operator.store} ")
+    assert not operator.store.exists()
     assert not operator.store.exists()
 
 
@@ -195,6 +196,21 @@ class TestTheMetadataFile:
         repaired = client.load_table("ns.b")
         assert sorted(repaired.scan().to_arrow()["id"].to_pylist()) == [1, 2]
         assert repaired.metadata.metadata_log[-2].metadata_file == location
+
+    @pytest.mark.usefixtures("server")
+    def test_that_java_cannot_read(self, operator: Operator) -> None:
+        """It was accepted by an earlier version: a column with a partition field's name."""
+        subject, _ = table(operator, "a")
+        file = operator.pointer("a")
+        metadata = json.loads(file.read_bytes())
+        field = {"source-id": 1, "field-id": 1000, "transform": "bucket[2]", "name": "data"}
+        metadata["partition-specs"].append({"spec-id": 1, "fields": [field]})
+        file.write_text(json.dumps(metadata), encoding="utf-8")
+        status, (finding,) = operator.doctor()
+        assert status == 1
+        assert finding["check"] == "unreadable-by-java"
+        assert finding["subject"] == subject
+        assert finding["what"].endswith("sourced from different field in schema: data")
 
     def test_of_a_drop(self, server: Server, operator: Operator) -> None:
         gone = operator.pointer("a")

@@ -364,6 +364,15 @@ def test_a_column_keeps_a_type_that_every_spec_can_take(
     assert make.apply(make.table(), *change)["current-schema-id"] == 1
 
 
+def test_a_field_of_an_unknown_transform_keeps_its_name_too(make: Any) -> None:
+    base = make.table()
+    fields = [make.partition(3, "zorder[2]", "at_day", field_id=1000)]
+    base = {**base, "partition-specs": [*base["partition-specs"], {"spec-id": 1, "fields": fields}]}
+    table.check_readable(table.validate(base))
+    assert refusal(make, base, *with_column(make, "at_day")) == conflict("at_day")
+    assert make.apply(base, *with_column(make, "other"))["current-schema-id"] == 1
+
+
 def test_metadata_to_be_registered_must_bind_too(make: Any) -> None:
     base = by_day(make)
     table.check_readable(base)

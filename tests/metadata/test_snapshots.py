@@ -126,6 +126,15 @@ def test_a_malformed_snapshot_is_refused_by_name(
     assert text in message
 
 
+def test_the_id_that_means_no_snapshot_is_refused(make: Any) -> None:
+    text = "field snapshot-id: -1 means that there is no snapshot"
+    assert text in refusal(make, make.table(), *make.append(-1, sequence_number=1, timestamp_ms=1))
+    broken = make.history(1) | {"refs": {}, "snapshots": [make.snapshot(-1)]}
+    del broken["current-snapshot-id"]
+    with pytest.raises(BadRequestError, match="-1 means that there is no snapshot"):
+        table.check_readable(table.validate(broken))
+
+
 @pytest.mark.parametrize(
     ("key", "text"),
     [
