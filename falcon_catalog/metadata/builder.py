@@ -52,6 +52,8 @@ class TableBuilder(Builder):
     snapshots_removed: bool = False
     added_snapshots: set[int] = field(default_factory=set)
     main_heads: set[int] = field(default_factory=set)
+    before_head_ms: int = 0
+    """When main came to where it was before the snapshots that were added; 0 if nowhere."""
     dangling: dict[str, JSON] = field(default_factory=dict)
     """Refs whose snapshot was removed, and that the request neither moved nor removed."""
 

@@ -88,6 +88,8 @@ def _set_main(builder: TableBuilder, snapshot: JSON) -> None:
     if snapshot_id in builder.added_snapshots:
         # Time travel to a snapshot's own timestamp must find it.
         timestamp_ms = snapshot["timestamp-ms"]
+        if not (log and log[-1]["snapshot-id"] in builder.main_heads):
+            builder.before_head_ms = logged_ms(log)
         builder.main_heads.add(snapshot_id)
     else:
         timestamp_ms = max(builder.now_ms, logged_ms(log))
@@ -104,7 +106,7 @@ def check_log(builder: TableBuilder) -> None:
     if builder.meta.get("current-snapshot-id") not in builder.main_heads:
         return
     log, now_ms = builder.meta["snapshot-log"], builder.now_ms
-    added_ms, last_ms = logged_ms(log), logged_ms(log, 2)
+    added_ms, last_ms = logged_ms(log), builder.before_head_ms if len(log) > 1 else 0
     if added_ms < last_ms - CLOCK_SKEW_MS:
         raise BadRequestError(
             f"Invalid snapshot timestamp {added_ms}: before last snapshot log entry at {last_ms}"
