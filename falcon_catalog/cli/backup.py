@@ -7,7 +7,15 @@ import click
 
 from falcon_catalog.backup.backup import backup
 from falcon_catalog.backup.restore import Restored, Target, restore
-from falcon_catalog.cli.common import Failed, Stopped, one_line_errors, read, utc, with_settings
+from falcon_catalog.cli.common import (
+    Failed,
+    Stopped,
+    echo,
+    one_line_errors,
+    read,
+    utc,
+    with_settings,
+)
 from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.doctor.findings import counted
@@ -38,9 +46,7 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
         made = backup(settings, destination, LocalFileIO(), echo_progress)
     size = made.database.bytes + sum(copy.bytes for copy in made.files)
     files = counted(len(made.files), "metadata file")
-    click.echo(
-        f"{destination}: the catalog at {utc(made.moment)} UTC, {files}, {size} bytes, verified"
-    )
+    echo(f"{destination}: the catalog at {utc(made.moment)} UTC, {files}, {size} bytes, verified")
     if made.unreadable:
         raise Stopped(
             f"the backup is made, but {counted(len(made.unreadable), 'metadata file')} could not be"
@@ -94,12 +100,12 @@ def restore_command(
 
 
 def _print_restored(done: Restored) -> None:
-    click.echo(f"Restored: the catalog at {utc(done.manifest.moment)} UTC")
+    echo(f"Restored: the catalog at {utc(done.manifest.moment)} UTC")
     if done.aside:
-        click.echo(f"The previous store is in {done.aside}")
+        echo(f"The previous store is in {done.aside}")
     if done.postponed:
-        click.echo(f"Postponed: {counted(done.postponed, 'purge')}; see falcon-catalog dropped")
+        echo(f"Postponed: {counted(done.postponed, 'purge')}; see falcon-catalog dropped")
     for location in done.differing:
-        click.echo(f"Not overwritten, but differs from the backup: {location}")
+        echo(f"Not overwritten, but differs from the backup: {location}")
     for location in done.manifest.unreadable:
-        click.echo(f"Was unreadable when the backup was made: {location}")
+        echo(f"Was unreadable when the backup was made: {location}")

@@ -16,6 +16,7 @@ from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.cli.common import (
     Stopped,
+    echo,
     one_line_errors,
     read,
     shared_lock,
@@ -56,7 +57,7 @@ def dropped(config: Path | None, **flags: Any) -> None:
                 for row in rows.list_(tx, warehouse.id, Page(None, -1))
             ]
     head = ("id", "warehouse", "kind", "name", "dropped", "can be undropped until", "purge")
-    click.echo(tabulate(table, head) if table else "No dropped tables or views to restore.")
+    echo(tabulate(table, head) if table else "No dropped tables or views to restore.")
 
 
 @click.command("undrop")
@@ -77,7 +78,7 @@ def undrop_command(dropped_id: int, name: str | None, config: Path | None, **fla
         *levels, last = name.split(".") if name else ("", "")
         to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
         row = drops.undrop(Call(drops.warehouse_of(opened, dropped_id)), dropped_id, to)
-    click.echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
+    echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
 
 
 @click.command()
@@ -96,7 +97,7 @@ def maintain(config: Path | None, **flags: Any) -> None:
         missing = unavailable([warehouse.mount for warehouse in opened])
         there = [warehouse for warehouse in opened if not warehouse.mount.absence()]
         lines = [line for warehouse in there for line in purge_expired(warehouse)]
-    click.echo("\n".join(lines) or "Nothing to do.")
+    echo("\n".join(lines) or "Nothing to do.")
     if missing:
         raise Stopped(f"{'; '.join(missing)}. Nothing in it was removed or purged")
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from falcon_catalog.catalog import principals
-from falcon_catalog.cli.common import one_line_errors, read, shared_lock, utc, with_settings
+from falcon_catalog.cli.common import echo, one_line_errors, read, shared_lock, utc, with_settings
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
@@ -46,7 +46,7 @@ def add(name: str, config: Path | None, **flags: Any) -> None:
     """
     with _store(config, flags) as database:
         click.echo(f"{name}:{principals.add(database, name)}")
-    click.echo("Keep it: the secret after the colon is not shown again", err=True)
+    echo("Keep it: the secret after the colon is not shown again", err=True)
 
 
 @principals_group.command("list")
@@ -60,7 +60,7 @@ def list_command(config: Path | None, **flags: Any) -> None:
     """
     with one_line_errors(), read_only.connect(read(config, flags).store.path) as tx:
         for principal in rows.all_(tx):
-            click.echo(f"{principal.name}\t{utc(principal.created_at)}")
+            echo(f"{principal.name}\t{utc(principal.created_at)}")
 
 
 @principals_group.command()
