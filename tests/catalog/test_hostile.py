@@ -128,7 +128,7 @@ class TestPaths:
         made = ns.table("t")
         assert made["metadata-location"].startswith(f"file://{ns.warehouse}/")
         assert not hostile.keys() & made["metadata"]["properties"].keys()
-        assert loaded.get("config", {}) == {}
+        assert ns.ok("GET", T).get("config", {}) == {}
         assert ns.ok("POST", f"{T}/plan", {})["status"] == "completed"
 
 
