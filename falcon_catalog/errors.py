@@ -182,6 +182,10 @@ class UnsupportedMediaTypeError(CatalogError):
     type = "UnsupportedMediaTypeException"
 
 
+class UnsupportedEncodingError(UnsupportedMediaTypeError):
+    """The request body is compressed, or encoded in another way."""
+
+
 class UnprocessableEntityError(CatalogError):
     """The request contradicts itself."""
 

@@ -122,7 +122,7 @@ def create(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) 
     """Add a table or view with this metadata, and write its first metadata file."""
     policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", None, metadata)
     tx = call.warehouse.store.autocommit()
-    policy.check_free_paths(tx, call.warehouse, None, metadata, besides=None)
+    policy.check_free_paths(tx, call.warehouse, kind.name, None, metadata, besides=None)
     return _publish(call, [_new(kind, identifier, metadata, from_create=True)])[0]
 
 
@@ -188,12 +188,12 @@ def _stage(call: Call, change: Change) -> Staged:
         metadata = table_metadata.apply(None, change.updates, now_ms=call.now)
         policy.check_metadata(call.warehouse, f"table {identifier}", None, metadata)
         policy.check_manifest_lists(call.warehouse, _added_snapshots(change))
-        _check_places(call, None, metadata, None)
+        _check_places(call, kind, None, metadata, None)
         return _new(kind, identifier, metadata)
     if row is None or row.kind != kind.name:
         raise kind.missing(identifier)
     if creates:
-        document = call.warehouse.metadata.load(call.warehouse.files, row).document
+        document = call.warehouse.metadata.load(call.warehouse.files, row, identifier).document
         return _unchanged(change, row, document)
     return _advance(call, change, row)
 
@@ -201,7 +201,7 @@ def _stage(call: Call, change: Change) -> Staged:
 def _advance(call: Call, change: Change, row: TabularRow) -> Staged:
     """Compute the next state of a table or view from the one that a row points at."""
     kind, identifier = change.kind, change.identifier
-    document = call.warehouse.metadata.load(call.warehouse.files, row).document
+    document = call.warehouse.metadata.load(call.warehouse.files, row, identifier).document
     base = document.metadata
     metadata = kind.advance(
         base, change.requirements, change.updates, call.now, row.metadata_location
@@ -210,20 +210,22 @@ def _advance(call: Call, change: Change, row: TabularRow) -> Staged:
         return _unchanged(change, row, document)
     policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", base, metadata)
     policy.check_manifest_lists(call.warehouse, _added_snapshots(change))
-    _check_places(call, base, metadata, row.id)
+    _check_places(call, kind, base, metadata, row.id)
     location = policy.new_metadata_location(metadata, row.metadata_location)
     return Staged(kind, identifier, row, base, Document(metadata), location)
 
 
-def _check_places(call: Call, before: JSON | None, after: JSON, row_id: int | None) -> None:
+def _check_places(
+    call: Call, kind: Kind, before: JSON | None, after: JSON, row_id: int | None
+) -> None:
     """Check the places that metadata newly names before a file is written there.
 
     ``_set_pointer`` checks them again, in the transaction.
     """
     warehouse, tx = call.warehouse, call.warehouse.store.autocommit()
     if before is None or after["location"] != before["location"]:
-        policy.check_free(tx, warehouse, after["location"], besides=row_id)
-    policy.check_free_paths(tx, warehouse, before, after, besides=row_id)
+        policy.check_free(tx, warehouse, kind.name, after["location"], besides=row_id)
+    policy.check_free_paths(tx, warehouse, kind.name, before, after, besides=row_id)
 
 
 def _added_snapshots(change: Change) -> Iterator[JSON]:
@@ -279,8 +281,8 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
             raise kind.name_taken(row.kind, identifier)
         if row is not None:
             raise _create_conflict(row, identifier)
-        policy.check_free(tx, warehouse, location, besides=None)
-        policy.check_free_paths(tx, warehouse, None, staged.metadata, besides=None)
+        policy.check_free(tx, warehouse, kind.name, location, besides=None)
+        policy.check_free_paths(tx, warehouse, kind.name, None, staged.metadata, besides=None)
         rows.insert(
             tx,
             namespace.id,
@@ -293,8 +295,10 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
         return
     moved = key(location) != staged.row.location_key
     if moved:
-        policy.check_free(tx, warehouse, location, besides=staged.row.id)
-    policy.check_free_paths(tx, warehouse, staged.base, staged.metadata, besides=staged.row.id)
+        policy.check_free(tx, warehouse, kind.name, location, besides=staged.row.id)
+    policy.check_free_paths(
+        tx, warehouse, kind.name, staged.base, staged.metadata, besides=staged.row.id
+    )
     if not rows.swap(
         tx,
         warehouse.id,

@@ -29,7 +29,7 @@ def create_table(call: Call, namespace: Namespace, request: JSON) -> Loaded:
         return commits.create(call, TABLE, identifier, metadata)
     policy.check_metadata(call.warehouse, f"table {identifier}", None, metadata)
     with call.warehouse.store.read() as tx:
-        policy.check_free_paths(tx, call.warehouse, None, metadata, besides=None)
+        policy.check_free_paths(tx, call.warehouse, TABLE.name, None, metadata, besides=None)
     call.warehouse.files.prepare_table(location, staged=True)
     return Loaded(Document(metadata), None)
 

@@ -41,7 +41,7 @@ _CLIENT_SETTINGS = re.compile(
     r"|io-impl|py-io-impl|token|credential|uri",
     re.IGNORECASE | re.DOTALL,
 )
-_VERSION = re.compile(r"^v?(\d+)[-.]")
+_VERSION = re.compile(r"^v?([0-9]{1,9})[-.]")
 
 
 def default_location(
@@ -116,9 +116,16 @@ def read_allowed(warehouse: Warehouse, location: object) -> bytes:
 
 
 def check_free(
-    tx: Transaction, warehouse: Warehouse, location: str, *, besides: int | None
+    tx: Transaction,
+    warehouse: Warehouse,
+    kind: tabulars.Kind,
+    location: str,
+    *,
+    besides: int | None,
 ) -> None:
-    """Check that no other table lies at, around or inside a location, unless that is allowed.
+    """Check that nothing of its kind lies at, around or inside a location, unless allowed.
+
+    A view may lie over a table: it owns only metadata files, whose names are unique.
 
     Raises:
         BadRequestError: clients read it as different places.
@@ -136,18 +143,25 @@ def check_free(
                 " it"
             )
     _check_no_link(warehouse, location)
-    if other := tabulars.overlapping(tx, key(location), besides=besides):
-        raise ForbiddenError(f"Location {location} overlaps another table's location: {other}")
+    if other := tabulars.overlapping(tx, key(location), besides=besides, kind=kind):
+        raise ForbiddenError(f"Location {location} overlaps another {kind}'s location: {other}")
 
 
 def check_free_paths(
-    tx: Transaction, warehouse: Warehouse, before: JSON | None, after: JSON, *, besides: int | None
+    tx: Transaction,
+    warehouse: Warehouse,
+    kind: tabulars.Kind,
+    before: JSON | None,
+    after: JSON,
+    *,
+    besides: int | None,
 ) -> None:
     """Check the folders that properties newly send writers to; as ``check_free``.
 
     Args:
         tx: the transaction of the change.
         warehouse: whose tables must not lie there.
+        kind: of the table or view.
         before: the table's metadata now; None: the table is new.
         after: the metadata to be.
         besides: the table's row.
@@ -158,7 +172,7 @@ def check_free_paths(
         return  # as in almost every commit
     for name in _PATH_PROPERTIES:
         if (path := has.get(name)) is not None and path != had.get(name):
-            check_free(tx, warehouse, path, besides=besides)
+            check_free(tx, warehouse, kind, path, besides=besides)
 
 
 def check_spelling(warehouse: Warehouse, location: str) -> None:

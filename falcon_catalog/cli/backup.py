@@ -13,6 +13,7 @@ from falcon_catalog.cli.common import (
     echo,
     one_line_errors,
     read,
+    read_existing,
     utc,
     with_settings,
 )
@@ -42,7 +43,7 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
         falcon-catalog backup --config /etc/falcon-catalog/catalog.toml /mnt/nas/catalog-today
     """
     with one_line_errors():
-        settings = read(config, flags)
+        settings = read_existing(config, flags)
         made = backup(settings, destination, LocalFileIO(), echo_progress)
     size = made.database.bytes + sum(copy.bytes for copy in made.files)
     files = counted(len(made.files), "metadata file")

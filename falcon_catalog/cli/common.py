@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from falcon_catalog.durable_files import Folders
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
-from falcon_catalog.store.database import DRIVER_ERRORS, StoreError
+from falcon_catalog.store import exists
+from falcon_catalog.store.database import DRIVER_ERRORS, DamagedStoreError, StoreError
 from falcon_catalog.store.sqlite import locks
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -101,17 +101,22 @@ def read(config: Path | None, flags: dict[str, Any]) -> Settings:
     return load(config, os.environ, {by_option[option]: value for option, value in flags.items()})
 
 
-@contextlib.contextmanager
-def shared_lock(settings: Settings) -> Iterator[None]:
-    """Hold the shared lock of the store; create its folder if it does not exist.
+def read_existing(config: Path | None, flags: dict[str, Any]) -> Settings:
+    """Return the settings in force, for a command that needs a store and must not create one.
 
     Raises:
-        StoreError: the store is being replaced.
+        StoreError: there is no store.
     """
-    path = settings.store.path
-    Folders().make(str(path.parent))
-    with locks.shared(path):
-        yield
+    settings = read(config, flags)
+    path, origin = settings.store.path, settings.origins["store.url"]
+    with contextlib.suppress(DamagedStoreError):  # the command reports it
+        if not exists(settings.store.url) and not locks.is_half_replaced(path):
+            raise StoreError(
+                f"there is no store at {settings.store.url} (store.url, from {origin}). Nothing was"
+                " created. Name the server's settings with --config or its store with --store, or"
+                " run the command in the folder where the server was started"
+            )
+    return settings
 
 
 def utc(milliseconds: int) -> str:

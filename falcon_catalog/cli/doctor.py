@@ -9,7 +9,7 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from falcon_catalog.cli.common import Failed, echo, one_line_errors, read, with_settings
+from falcon_catalog.cli.common import Failed, echo, one_line_errors, read_existing, with_settings
 from falcon_catalog.doctor.check import DAY_MS, Report, Scope, check
 from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, counted
 from falcon_catalog.doctor.repairs import EXPLAINED, repair
@@ -74,7 +74,7 @@ def doctor(
 ) -> None:
     """Check the catalog."""
     with one_line_errors(Failed):
-        settings = read(config, flags)
+        settings = read_existing(config, flags)
         scope = Scope(settings, LocalFileIO(), deep, days * DAY_MS)
         done = [line for name in names for line in repair(scope, name, echo_progress)]
         if not as_json:

@@ -18,8 +18,7 @@ from falcon_catalog.cli.common import (
     Stopped,
     echo,
     one_line_errors,
-    read,
-    shared_lock,
+    read_existing,
     utc,
     with_settings,
 )
@@ -27,7 +26,7 @@ from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_n
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
 from falcon_catalog.store import warehouses
-from falcon_catalog.store.sqlite import read_only
+from falcon_catalog.store.sqlite import locks, read_only
 
 
 @click.command()
@@ -37,10 +36,10 @@ def dropped(config: Path | None, **flags: Any) -> None:
 
     \b
     Example:
-        falcon-catalog dropped --store sqlite:////var/lib/falcon-catalog/catalog.db
+        falcon-catalog dropped
     """
     with one_line_errors():
-        settings = read(config, flags)
+        settings = read_existing(config, flags)
         with read_only.connect(settings.store.path) as tx:
             table = [
                 (
@@ -74,7 +73,7 @@ def undrop_command(dropped_id: int, name: str | None, config: Path | None, **fla
         falcon-catalog undrop 7
         falcon-catalog undrop 7 --as archive.orders
     """
-    with one_line_errors(), _opened(read(config, flags)) as opened:
+    with one_line_errors(), _opened(read_existing(config, flags)) as opened:
         *levels, last = name.split(".") if name else ("", "")
         to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
         row = drops.undrop(Call(drops.warehouse_of(opened, dropped_id)), dropped_id, to)
@@ -93,7 +92,7 @@ def maintain(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog maintain
     """
-    with one_line_errors(), _opened(read(config, flags)) as opened:
+    with one_line_errors(), _opened(read_existing(config, flags)) as opened:
         missing = unavailable([warehouse.mount for warehouse in opened])
         there = [warehouse for warehouse in opened if not warehouse.mount.absence()]
         lines = [line for warehouse in there for line in purge_expired(warehouse)]
@@ -104,8 +103,8 @@ def maintain(config: Path | None, **flags: Any) -> None:
 
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[list[Warehouse]]:
-    with shared_lock(settings):
-        opened = open_warehouses(settings)
+    with locks.shared(settings.store.path):
+        opened = open_warehouses(settings, create=False)
         try:
             yield opened
         finally:

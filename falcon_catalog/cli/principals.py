@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from falcon_catalog.catalog import principals
-from falcon_catalog.cli.common import echo, one_line_errors, read, shared_lock, utc, with_settings
+from falcon_catalog.cli.common import echo, one_line_errors, read_existing, utc, with_settings
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
-from falcon_catalog.store.sqlite import read_only
+from falcon_catalog.store.sqlite import locks, read_only
 
 
 @click.group("principals")
@@ -23,9 +23,9 @@ def principals_group() -> None:
 @contextlib.contextmanager
 def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
     with one_line_errors():
-        settings = read(config, flags)
+        settings = read_existing(config, flags)
         with (
-            shared_lock(settings),
+            locks.shared(settings.store.path),
             contextlib.closing(open_database(settings.store.url)) as database,
         ):
             yield database
@@ -42,7 +42,7 @@ def add(name: str, config: Path | None, **flags: Any) -> None:
     \b
     Examples:
         falcon-catalog principals add etl
-        falcon-catalog principals add etl --store sqlite:////var/lib/falcon-catalog/catalog.db
+        falcon-catalog principals add etl --config /etc/falcon-catalog/catalog.toml
     """
     with _store(config, flags) as database:
         click.echo(f"{name}:{principals.add(database, name)}")
@@ -58,7 +58,7 @@ def list_command(config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog principals list
     """
-    with one_line_errors(), read_only.connect(read(config, flags).store.path) as tx:
+    with one_line_errors(), read_only.connect(read_existing(config, flags).store.path) as tx:
         for principal in rows.all_(tx):
             echo(f"{principal.name}\t{utc(principal.created_at)}")
 

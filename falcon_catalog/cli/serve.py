@@ -10,9 +10,10 @@ import click
 from falcon_catalog import logs
 from falcon_catalog.app import create_app
 from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
-from falcon_catalog.cli.common import Stopped, one_line_errors, read, shared_lock, with_settings
+from falcon_catalog.cli.common import Stopped, one_line_errors, read, with_settings
 from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
+from falcon_catalog.store.sqlite import locks
 
 _adopting = click.option(
     "--adopt-warehouse",
@@ -45,7 +46,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
         try:
             prepare(settings)
             require_writable(settings)
-            with shared_lock(settings):
+            with locks.shared(settings.store.path):
                 if adopt_warehouse:
                     prepare_store(settings, adopt=True)
                 finished = run(settings, logs.say)
@@ -78,7 +79,7 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None
         settings = read(config, flags)
         prepare(settings)
         require_writable(settings)
-        with shared_lock(settings):
+        with locks.shared(settings.store.path):
             prepare_store(settings, adopt=adopt_warehouse)
     click.echo(f"{settings.store.url} is up to date")
 

@@ -59,7 +59,8 @@ class Scope:
         now = read_only.now_ms()
         in_use = locks.may_be_in_use(self.settings.store.path)
         settled = now - _SETTLED_MS if in_use else now + DAY_MS
-        return Ages(settled=settled, orphaned=min(settled, now - self.older_than_ms))
+        orphaned = min(settled, now - self.older_than_ms)
+        return Ages(settled=settled, orphaned=orphaned, now=now)
 
     def roots(self, tx: Transaction) -> list[str]:
         """Return the locations of all warehouses and the allowed ones.
@@ -98,8 +99,9 @@ def _check(tx: Transaction, scope: Scope, report: Report, progress: Progress) ->
     sharing: set[int] = set()
     for outer, inner in nested(survey.location_keys(tx)):
         sharing |= {outer, inner}
-        if not scope.settings.warehouse.allow_overlap:
-            above, below = (survey.pointer(tx, "living", row) for row in (outer, inner))
+        above, below = (survey.pointer(tx, "living", row) for row in (outer, inner))
+        same_kind = above is not None and below is not None and above.kind == below.kind
+        if same_kind and not scope.settings.warehouse.allow_overlap:
             report.findings.append(Finding("overlap", str(below), f"it is in or at {above}"))
     orphans = _check_pointers(tx, scope, report, sharing, progress)
     for pointer, file in orphans:
@@ -127,7 +129,9 @@ def _check_pointers(
             seen, checked = _settled(tx, files, pointer, ages, deep=scope.deep)
             report.findings += checked.findings
             report.findings += tables.outside(scope.files, seen, allowed)
-            reached |= {each for each in checked.reached if not each.startswith(seen.location_key)}
+            # A view may lie in a table's folder; what a table has in its own is not an orphan.
+            own = seen.location_key if seen.kind == "table" else None
+            reached |= {each for each in checked.reached if not (own and each.startswith(own))}
             if seen.id not in sharing:
                 orphans += [(seen, file) for file in checked.orphans]
             what = f"{place} tables and views"

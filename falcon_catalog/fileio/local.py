@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import errno
 import os
 import stat
 import threading
@@ -13,6 +14,7 @@ from typing import Self
 from falcon_catalog import durable_files
 from falcon_catalog.errors import (
     BadRequestError,
+    CatalogError,
     ForbiddenError,
     NotFoundError,
     ServiceUnavailableError,
@@ -292,7 +294,7 @@ def _found(location: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise no_such_file(location) from error
     except OSError as error:
-        raise ServiceUnavailableError(f"Cannot read {location}: {error.strerror}") from error
+        raise _trouble(location, "read", error) from error
 
 
 @contextlib.contextmanager
@@ -300,7 +302,15 @@ def _unavailable_on_trouble(location: str, attempt: str = "write") -> Iterator[N
     try:
         yield
     except OSError as error:
-        raise ServiceUnavailableError(f"Cannot {attempt} {location}: {error.strerror}") from error
+        raise _trouble(location, attempt, error) from error
+
+
+def _trouble(location: str, attempt: str, error: OSError) -> CatalogError:
+    if error.errno == errno.ENAMETOOLONG:  # as a retry would find again
+        return BadRequestError(
+            f"Invalid location {location[:200]!r}: its path is too long for the file system"
+        )
+    return ServiceUnavailableError(f"Cannot {attempt} {location}: {error.strerror}")
 
 
 def _write_all(descriptor: int, pieces: Sequence[bytes]) -> None:

@@ -98,7 +98,9 @@ class Response(WSGITask):  # type: ignore[misc]
         self.response_headers.append(("Date", _date(int(self.start_time))))
         self._keeps_open = self.version == "1.1" and connection != "close" and not self.has_body
         try:
-            return super().build_response_header()
+            head: bytes = super().build_response_header()
+            # Java's client looks this name up as RFC 9110 spells it; waitress capitalizes words.
+            return head.replace(b"\r\nEtag: ", b"\r\nETag: ")
         finally:
             self._keeps_open = False
 

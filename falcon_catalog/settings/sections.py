@@ -40,7 +40,7 @@ class ServerSettings:
         flag="--insecure",
     )
     threads: int = setting(
-        4, "Requests processed at the same time.", rules.whole(1, 256), flag="--threads"
+        8, "Requests processed at the same time.", rules.whole(1, 256), flag="--threads"
     )
     shutdown_timeout: int = setting(
         30,

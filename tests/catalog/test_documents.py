@@ -36,7 +36,7 @@ def append(number: int) -> dict[str, Any]:
     snapshot = {
         "snapshot-id": number,
         "sequence-number": number,
-        "timestamp-ms": 4_000_000_000_000 + number,
+        "timestamp-ms": 1_700_000_000_000 + number,
         "manifest-list": f"file:///nowhere/{number}.avro",
         "summary": {"operation": "append"},
         "schema-id": 0,

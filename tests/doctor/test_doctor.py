@@ -14,6 +14,7 @@ import pytest
 import requests
 from pyiceberg.catalog import load_catalog
 from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import BadRequestError
 
 from falcon_catalog.catalog import marker
 from tests.catalog.mounting import SHAPES, unmounted
@@ -26,8 +27,8 @@ from tests.doctor.conftest import (
     age,
     commit,
     duck,
-    wait_for,
 )
+from tests.processes import wait_for
 
 
 def table(operator: Operator, name: str) -> tuple[str, int]:
@@ -164,6 +165,51 @@ class TestTheMetadataFile:
         assert f"repoint={row}@{twin}" in err
         operator.repaired(f"repoint={row}@{before}")
         assert operator.pointer("a") == before
+
+    def test_that_a_client_with_a_fast_clock_wrote(
+        self, server: Server, operator: Operator
+    ) -> None:
+        client = load_catalog("c", type="rest", uri=server.url)
+        client.load_table("ns.b").append(rows(1))
+        subject, row = table(operator, "b")
+        file = operator.pointer("b")
+        metadata = json.loads(file.read_bytes())
+        for times in (metadata["snapshots"], metadata["snapshot-log"]):
+            times[-1]["timestamp-ms"] *= 1000  # microseconds, which were accepted once
+        metadata["last-updated-ms"] = metadata["snapshot-log"][-1]["timestamp-ms"]
+        blocked = file.with_name("00007-blocked.metadata.json")
+        blocked.write_text(json.dumps(metadata), encoding="utf-8")
+        location = f"file://{blocked}"
+        body = {"name": "b", "metadata-location": location, "overwrite": True}
+        server.ok("POST", "/v1/namespaces/ns/register", body)
+        row = operator.row_id("b")
+        with pytest.raises(BadRequestError, match="before last snapshot log entry"):
+            client.load_table("ns.b").append(rows(2))
+        assert operator.found() == [("clock-ahead", subject, f"clock={row}")]
+        (said,) = operator.repaired(f"clock={row}")
+        assert str(operator.pointer("b")) in said
+        assert operator.pointer("b").name.startswith("00008-")
+        assert operator.found("--deep") == []
+        assert operator.run("doctor", "--repair", f"clock={row}")[0] == 2  # no longer needed
+        client.load_table("ns.b").append(rows(2))
+        repaired = client.load_table("ns.b")
+        assert sorted(repaired.scan().to_arrow()["id"].to_pylist()) == [1, 2]
+        assert repaired.metadata.metadata_log[-2].metadata_file == location
+
+    @pytest.mark.usefixtures("server")
+    def test_that_java_cannot_read(self, operator: Operator) -> None:
+        """It was accepted by an earlier version: a column with a partition field's name."""
+        subject, _ = table(operator, "a")
+        file = operator.pointer("a")
+        metadata = json.loads(file.read_bytes())
+        field = {"source-id": 1, "field-id": 1000, "transform": "bucket[2]", "name": "data"}
+        metadata["partition-specs"].append({"spec-id": 1, "fields": [field]})
+        file.write_text(json.dumps(metadata), encoding="utf-8")
+        status, (finding,) = operator.doctor()
+        assert status == 1
+        assert finding["check"] == "unreadable-by-java"
+        assert finding["subject"] == subject
+        assert finding["what"].endswith("sourced from different field in schema: data")
 
     def test_of_a_drop(self, server: Server, operator: Operator) -> None:
         gone = operator.pointer("a")
@@ -605,6 +651,36 @@ class TestOrphans:
             "table default:ns.a: 0 metadata files deleted, 0 bytes"
         ]
         assert other.exists()
+
+    @pytest.mark.parametrize("dropped", [False, True])
+    def test_the_metadata_of_a_view_in_a_table_s_folder_is_no_orphan(
+        self, server: Server, operator: Operator, dropped: bool
+    ) -> None:
+        folder = operator.pointer("a").parent
+        view = {
+            "name": "over",
+            "location": f"file://{folder.parent}",
+            "schema": {"type": "struct", "fields": []},
+            "properties": {},
+            "view-version": {
+                "version-id": 1,
+                "schema-id": 0,
+                "timestamp-ms": 1,
+                "summary": {},
+                "default-namespace": ["ns"],
+                "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}],
+            },
+        }
+        made = server.ok("POST", "/v1/namespaces/ns/views", view)
+        path = Path(made["metadata-location"].removeprefix("file://"))
+        assert path.parent == folder
+        if dropped:
+            server.ok("DELETE", "/v1/namespaces/ns/views/over")
+        for each in folder.iterdir():
+            age(each)
+        assert operator.found() == []
+        assert operator.repaired("orphans") == ["there are no orphans to delete"]
+        assert path.exists()
 
     @pytest.mark.usefixtures("server")
     def test_none_are_deleted_while_metadata_cannot_be_read(self, operator: Operator) -> None:

@@ -153,3 +153,30 @@ def test_two_slashes_are_not_one(tmp_path: Any) -> None:
         assert server.call("GET", "/v1/namespaces").status_code == 200
         for path in ("//v1/namespaces", "/v1//namespaces", "//management/v1/dropped"):
             assert server.fails("GET", path)[0] == 404
+
+
+def test_the_tag_s_header_is_spelled_as_java_looks_it_up(tmp_path: Any, connect: Any) -> None:
+    """Header names are case-insensitive, but not in the map that Java's client reads them from."""
+    with serving(tmp_path) as server:
+        server.namespace("ns")
+        server.table("t")
+        tag = server.call("GET", "/v1/namespaces/ns/tables/t").headers["ETag"]
+        client = connect(int(server.url.rpartition(":")[2]))
+        with client.makefile("rb") as told:
+            for known, status in ((b"", b"200 OK"), (tag.encode(), b"304 Not Modified")):
+                client.sendall(
+                    b"GET /v1/namespaces/ns/tables/t HTTP/1.1\r\n"
+                    + HEAD
+                    + b"If-None-Match: "
+                    + known
+                    + b"\r\n\r\n"
+                )
+                head = [told.readline()]
+                while head[-1] != b"\r\n":
+                    head.append(told.readline())
+                names = [line.partition(b":")[0] for line in head[1:-1]]
+                assert status in head[0]
+                assert b"ETag: " + tag.encode() + b"\r\n" in head
+                assert b"Etag" not in names
+                length = next((n for n in head if n.startswith(b"Content-Length")), b":0")
+                told.read(int(length.partition(b":")[2]))

@@ -180,6 +180,9 @@ def test_summary_counts_what_happened(ran: Ran) -> None:
         "marts.fct_observations_hourly": 156,
     }
     assert summary["transform"]["tests"]["pass"] > 30
+    assert summary["closed"]
+    days = sorted(path.stem for path in (ran.pipeline.data / "days").iterdir())
+    assert days == ["2013-06-30", "2013-07-01", "2013-07-02"]
     text = (folder / "summary-2-days.txt").read_text()
     assert "marts.fct_daily_station_weather" in text
     assert all(line in ran.output for line in text.splitlines())

@@ -53,8 +53,9 @@ def test_a_day_without_observations_is_told_and_no_failure(
     make_pipeline: Callable[..., Any], calm_weather: str, tmp_path: Path
 ) -> None:
     pipeline = make_pipeline(calm_weather, tmp_path)
-    output = pipeline.ok("WeatherPipeline", "--date", "2012-12-31")
-    assert "no observations of 2012-12-31" in output
+    status, output = pipeline.run("WeatherPipeline", "--date", "2012-12-31")
+    assert status == 5, output
+    assert "LoadObservations 2012-12-31: 0 observations, fewer than 1" in output
     catalog = pipeline.catalog.connect()
     assert catalog.load_table("marts.dim_stations").scan().count() == 3
     assert catalog.load_table("marts.fct_daily_station_weather").scan().count() == 0

@@ -20,6 +20,8 @@ from falcon_catalog.metadata.types import Type
 
 DATA, POSITION_DELETES, EQUALITY_DELETES = 0, 1, 2
 _ADDED, _DELETED = 1, 2
+UNKNOWN = "unknown"
+"""The transform of a field of a later version: it partitions files, but its values mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
