@@ -10,6 +10,7 @@ import click
 from falcon_catalog.catalog import principals
 from falcon_catalog.cli.common import (
     as_json,
+    echo,
     echo_json,
     one_line_errors,
     read_existing,
@@ -58,7 +59,7 @@ def add(name: str, config: Path | None, *, as_json: bool, **flags: Any) -> None:
         echo_json({"name": name, "credential": credential})
     else:
         click.echo(credential)
-    click.echo("Keep it: the secret after the colon is not shown again", err=True)
+    echo("Keep it: the secret after the colon is not shown again", err=True)
 
 
 @principals_group.command("list")
@@ -77,7 +78,7 @@ def list_command(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         echo_json([{"name": one.name, "created-at-ms": one.created_at} for one in found])
         return
     for principal in found:
-        click.echo(f"{principal.name}\t{utc(principal.created_at)}")
+        echo(f"{principal.name}\t{utc(principal.created_at)}")
 
 
 @principals_group.command()
