@@ -443,7 +443,7 @@ def test_an_ingestion_is_recorded_with_its_rows_bytes_requests_and_seconds(
     assert not ingest()
     (failed,) = settings.rows("weather.pipeline_runs")
     assert (failed["task"], failed["period"]) == ("LoadObservations", "2013-07-02T14")
-    assert (failed["status"], failed["requests"]) == ("failed", 4)
+    assert (failed["status"], failed["requests"]) == ("failed", 5)  # and the probe
     assert "the weather service is down" in failed["message"]
     service.down_after, before = None, len(service.asked)
     assert ingest()
