@@ -12,6 +12,9 @@ _COLUMNS = (
 )
 
 
+_LAST_ID = 2**63 - 1
+
+
 @dataclass(frozen=True, slots=True)
 class DroppedRow:
     """A dropped table or view; times are milliseconds since 1970-01-01 UTC."""
@@ -70,6 +73,8 @@ def insert(
 
 def find(tx: Transaction, warehouse_id: int, dropped_id: int) -> DroppedRow | None:
     """Return a dropped table or view by its id, or None."""
+    if not 0 < dropped_id <= _LAST_ID:
+        return None  # more than 64 bits are no parameter for SQLite
     row = tx.one(
         f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND id = ?",  # noqa: S608
         (warehouse_id, dropped_id),
@@ -78,11 +83,11 @@ def find(tx: Transaction, warehouse_id: int, dropped_id: int) -> DroppedRow | No
 
 
 def list_(tx: Transaction, warehouse_id: int, page: Page) -> list[DroppedRow]:
-    """Return dropped tables and views, the oldest drop first; ``page.after`` is an id as text."""
+    """Return dropped tables and views, the oldest drop first."""
     rows = tx.all(
         f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND id > ?"  # noqa: S608
         " ORDER BY id LIMIT ?",
-        (warehouse_id, int(page.after or 0), page.size),
+        (warehouse_id, page.after_id, page.size),
     )
     return [DroppedRow(*row) for row in rows]
 
@@ -142,6 +147,28 @@ def take_due(tx: Transaction, warehouse_id: int, *, lease_ms: int) -> DroppedRow
         (tx.now, tx.now + lease_ms, warehouse_id, tx.now, tx.now),
     )
     return None if row is None else DroppedRow(*row)
+
+
+def take(tx: Transaction, dropped_id: int, *, lease_ms: int) -> DroppedRow | None:
+    """Lease one drop, whatever its retention, for a purge; None if it is leased already."""
+    row = tx.one(
+        "UPDATE dropped_tabulars SET purge = 1, expires_at = min(expires_at, ?),"  # noqa: S608
+        " started_at = coalesce(started_at, ?), leased_until = ?"
+        f" WHERE id = ? AND coalesce(leased_until, 0) <= ? RETURNING {_COLUMNS}",
+        (tx.now, tx.now, tx.now + lease_ms, dropped_id, tx.now),
+    )
+    return None if row is None else DroppedRow(*row)
+
+
+def any_inside(tx: Transaction, location_key: str, *, besides: int) -> bool:
+    """Return whether another dropped table or view lies in the folder ``location_key``."""
+    row = tx.one(
+        "SELECT 1 FROM dropped_tabulars"
+        " WHERE id != ? AND location_key >= ? AND location_key < ? LIMIT 1",
+        # '0' follows '/', so this range contains everything below the folder.
+        (besides, location_key, location_key[:-1] + "0"),
+    )
+    return row is not None
 
 
 def postpone(tx: Transaction, dropped_id: int, *, delay_ms: int, trouble: str) -> None:
