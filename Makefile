@@ -104,7 +104,7 @@ test: $(VENV)/.has-tox ## Check style, types and import contracts, and run the t
 	@$(TOX) run -e lint,types,floors,docs,py
 test-all: $(VENV)/.has-tox ## Run every suite: the slow tests, kills, processes, Apache's kit, the engines
 	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,rck,spark,go,rust,trino
-bench: $(VENV)/.has-tox ## Measure the catalog's speed beside a bare waitress and a naive catalog
+bench: $(VENV)/.has-tox ## Measure the catalog's speed beside other servers
 	@$(TOX) run -e bench -- --json var/bench/report.json
 lint: $(VENV)/.has-tox ## Check style, types and import contracts
 	@$(TOX) run -e lint,types,floors

@@ -175,6 +175,17 @@ class PayloadTooLargeError(CatalogError):
     type = "PayloadTooLargeException"
 
 
+class UnsupportedMediaTypeError(CatalogError):
+    """The body has a type that the server does not read."""
+
+    status = 415
+    type = "UnsupportedMediaTypeException"
+
+
+class UnsupportedEncodingError(UnsupportedMediaTypeError):
+    """The request body is compressed, or encoded in another way."""
+
+
 class UnprocessableEntityError(CatalogError):
     """The request contradicts itself."""
 

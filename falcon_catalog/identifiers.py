@@ -6,6 +6,7 @@ URLs joined by U+001F, so that character can never be part of a name.
 
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
 
 from falcon_catalog.errors import BadRequestError, show
@@ -13,6 +14,9 @@ from falcon_catalog.errors import BadRequestError, show
 SEPARATOR = "\x1f"
 MAX_NAME_LENGTH = 255  # characters
 MAX_LEVELS = 64
+_LAST_ID = 2**63 - 1
+_TOKEN_VERSION = b"2"
+_DIGEST_BYTES = 8
 
 
 def check_name(name: object, what: str) -> str:
@@ -111,26 +115,59 @@ class Page:
 
     after: str | None
     size: int
+    of: str = ""
+    """The list: what it lists, and of what. A token continues no other list."""
+
+    @property
+    def after_id(self) -> int:
+        """The id after which a list ordered by ids goes on; 0 at its beginning.
+
+        Raises:
+            BadRequestError: the token was not issued by this server.
+        """
+        number = read_decimal(self.after or "0", most=_LAST_ID)
+        if number is None:
+            raise BadRequestError(f"Invalid pageToken: {show(self.after)} is not an id")
+        return number
 
 
-def write_page_token(last: str) -> str:
-    """Return the opaque token that continues a list after the name ``last``."""
-    return base64.urlsafe_b64encode(b"1" + last.encode()).decode().rstrip("=")
+def write_page_token(of: str, last: str) -> str:
+    """Return the opaque token that continues the list ``of`` after the name ``last``."""
+    content = _TOKEN_VERSION + _digest(of) + last.encode()
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
-def read_page_token(token: str) -> str:
-    """Return the name after which the list goes on.
+def read_page_token(of: str, token: str) -> str:
+    """Return the name after which the list ``of`` goes on.
 
     Raises:
-        BadRequestError: the token was not issued by this server.
+        BadRequestError: the token was not issued by this server, or for another list.
     """
     padded = token + "=" * (-len(token) % 4)
     try:
         decoded = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True)
-        if decoded[:1] != b"1":
+        if decoded[:1] != _TOKEN_VERSION:
             raise ValueError(decoded[:1])
-        return decoded[1:].decode()
+        last = decoded[1 + _DIGEST_BYTES :].decode()
     except (binascii.Error, ValueError) as error:
         raise BadRequestError(
             f"Invalid pageToken {show(token)}: it was not issued by this server"
         ) from error
+    if decoded[1 : 1 + _DIGEST_BYTES] != _digest(of):
+        raise BadRequestError(f"Invalid pageToken {show(token)}: it belongs to another list")
+    return last
+
+
+def read_decimal(text: str, *, most: int) -> int | None:
+    """Return the whole number that decimal digits spell, or ``most`` if it is larger.
+
+    Any number of digits is accepted, which int() does not; None for other text.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0")
+    return most if len(digits) > len(str(most)) else min(int(digits or "0"), most)
+
+
+def _digest(of: str) -> bytes:
+    return hashlib.blake2b(of.encode(errors="replace"), digest_size=_DIGEST_BYTES).digest()

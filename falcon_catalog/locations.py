@@ -22,6 +22,7 @@ ALIASES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasb": "abfss", "wasbs": 
 """Schemes that only some engines write, and what they mean."""
 
 MAX_LENGTH = 4096  # characters of any location
+MAX_SEGMENT_BYTES = 255  # Linux's limit of a file name
 MAX_KEY_BYTES = 1024  # S3's and GCS's limit of a key, ADLS's of a path
 _LOCATION = re.compile(r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):)?(?P<rest>.*)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -109,6 +110,11 @@ def _local_path(location: str, path: str, *, has_scheme: bool) -> str:
     segments = [segment for segment in path.split("/") if segment not in ("", ".")]
     if ".." in segments:
         raise BadRequestError(f"Invalid location {location!r}: it contains '..'")
+    if any(len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments):
+        raise BadRequestError(
+            f"Invalid location {location[:200]!r}: a segment of its path has more than"
+            f" {MAX_SEGMENT_BYTES} bytes"
+        )
     return "/" + "/".join(segments)
 
 

@@ -109,6 +109,22 @@ def locations(value: object) -> tuple[str, ...]:
     return tuple(location(one.strip() if isinstance(one, str) else one) for one in several)
 
 
+def host_names(value: object) -> tuple[str, ...]:
+    """Accept host names without a port: a list, or comma-separated text."""
+    names = tuple(text(one).strip().lower() for one in _several(value, "host names"))
+    if not all(re.fullmatch(r"[^:/@\[\]\s*]+", name) for name in names):
+        raise ValueError("must be host names, without a scheme, a port or '*'")
+    return names
+
+
+def origins(value: object) -> tuple[str, ...]:
+    """Accept origins of web pages as browsers send them: a list, or comma-separated text."""
+    several = tuple(text(one).strip() for one in _several(value, "origins"))
+    if not all(one == "*" or re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", one) for one in several):
+        raise ValueError("must be origins in lower case such as https://app.example.com, or *")
+    return several
+
+
 def warehouse_name(value: object) -> str:
     """Accept a name that needs no quoting in a URL and is not a segment of a route."""
     name = text(value)

@@ -16,7 +16,7 @@ class DroppedResource:
 
     def on_get(self, req: Request, resp: Response, call: Call) -> None:
         """List the dropped tables and views."""
-        page = read_page(req)
+        page = read_page(req, call, "dropped")
         rows = drops.list_(call, page)
         send_page(resp, "dropped", rows, page, name=lambda row: str(row.id), show=drops.as_json)
 

@@ -14,7 +14,7 @@ class FunctionsResource:
 
     def on_get(self, req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
         """List the functions of a namespace."""
-        page = read_page(req)
+        page = read_page(req, call, "functions", namespace)
         found = functions.list_(call, namespace, page)
         send_page(
             resp,

@@ -14,7 +14,7 @@ from falcon_catalog.metrics import Metrics
 # nothing and changes nothing.
 _MAX_STORED_BYTES = 64 * 1024
 # A client may correct these and try again; they are no outcome of the request.
-_NOT_FINAL = {401, 403, 408, 413, 419, 429}
+_NOT_FINAL = {401, 403, 408, 413, 415, 419, 429}
 
 JSON = dict[str, Any]
 

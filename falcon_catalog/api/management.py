@@ -20,8 +20,8 @@ class MetricsReportsResource:
 
     def on_get(self, req: Request, resp: Response, call: Call) -> None:
         """List metrics reports, newest first; ``?namespace=`` and ``&table=`` filter."""
-        page = read_page(req, always=True)
         namespace, table = read_namespace(req, "namespace"), req.get_param("table") or None
+        page = read_page(req, call, "metrics", namespace, table, always=True)
         found = metrics.newest(call, namespace, table, page)
         send_page(resp, "reports", found, page, name=lambda row: str(row.id), show=_show_report)
 

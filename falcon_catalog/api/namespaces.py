@@ -17,8 +17,8 @@ class NamespacesResource:
 
     def on_get(self, req: Request, resp: Response, call: Call) -> None:
         """List the namespaces directly below ``parent``."""
-        page = read_page(req)
         parent = read_namespace(req, "parent")
+        page = read_page(req, call, "namespaces", parent)
         try:
             found = namespaces.list_(call, parent, page)
         except NoSuchNamespaceError:

@@ -9,8 +9,15 @@ from falcon.routing import BaseConverter
 
 from falcon_catalog.api.limits import check_body, check_depth, check_text
 from falcon_catalog.catalog import metadata_files
-from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.identifiers import SEPARATOR, Namespace, Page, read_page_token
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.errors import BadRequestError, UnsupportedEncodingError, show
+from falcon_catalog.identifiers import (
+    SEPARATOR,
+    Namespace,
+    Page,
+    read_decimal,
+    read_page_token,
+)
 
 UNLIMITED = -1
 """The size of a page that holds everything."""
@@ -37,6 +44,7 @@ def read_object(req: falcon.Request) -> dict[str, Any]:
 
     Raises:
         BadRequestError: the body is empty, not JSON, not an object, or exceeds a limit.
+        UnsupportedEncodingError: it is compressed.
         ServiceUnavailableError: there is too little memory to read it.
     """
     body = read_optional_object(req)
@@ -50,6 +58,12 @@ def read_optional_object(req: falcon.Request) -> dict[str, Any]:
     body: dict[str, Any] | None = getattr(req.context, "body", None)
     if body is None:
         text = req.bounded_stream.read()
+        coding = req.get_header("Content-Encoding") or "identity"
+        if text and coding.lower() != "identity":
+            raise UnsupportedEncodingError(
+                f"Invalid Content-Encoding {show(coding)}: this server takes request bodies"
+                " without an encoding only"
+            )
         body = _parse(req, text) if text else {}
         req.context.body, req.context.has_body = body, bool(text)
     return body
@@ -116,21 +130,26 @@ def read_flag(req: falcon.Request, name: str) -> bool:
     return value == "true"
 
 
-def read_page(req: falcon.Request, *, always: bool = False) -> Page:
+def read_page(
+    req: falcon.Request, call: Call, what: str, *of: Namespace | str | None, always: bool = False
+) -> Page:
     """Return the requested page of a list, with one entry more to tell whether it is the last.
 
     Without ``pageToken`` a list is not paged, unless ``always`` is set; the first page has an empty
-    token.
+    token. The list is what is listed, such as ``tables``, and ``of`` all that selects its entries.
     """
+    parts = (part.path if isinstance(part, Namespace) else part or "" for part in of)
+    identity = "\0".join([call.warehouse.name, what, *parts])
     token = req.get_param("pageToken")
     size = req.get_param("pageSize")
-    if size is not None and not (size.isascii() and size.isdigit() and int(size) > 0):
+    most: int = req.context.limits.page_size
+    wanted = most if size is None else read_decimal(size, most=most)
+    if not wanted:
         raise BadRequestError(f"Invalid pageSize {show(size)}: it is not a whole number above 0")
     if token is None and not always:
         return Page(None, UNLIMITED)
-    after = read_page_token(token) if token else None
-    most: int = req.context.limits.page_size
-    return Page(after, min(int(size or most), most) + 1)
+    after = read_page_token(identity, token) if token else None
+    return Page(after, wanted + 1, identity)
 
 
 def _decode(raw: str) -> str:

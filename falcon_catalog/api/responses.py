@@ -20,6 +20,7 @@ from falcon_catalog.errors import (
     NoSuchRouteError,
     PayloadTooLargeError,
     ServiceUnavailableError,
+    UnsupportedEncodingError,
     WarehouseUnavailableError,
 )
 from falcon_catalog.identifiers import Page, write_page_token
@@ -128,7 +129,7 @@ def send_page(
     token = None
     if page.size != UNLIMITED and len(entries) == page.size:
         entries = entries[:-1]
-        token = write_page_token(name(entries[-1]))
+        token = write_page_token(page.of, name(entries[-1]))
     send(resp, {field: [show(entry) for entry in entries], "next-page-token": token})
 
 
@@ -157,6 +158,8 @@ def render_catalog_error(
     if isinstance(error, ServiceUnavailableError):
         # Java repeats a POST that was answered with 503 only where this is there.
         resp.set_header("Retry-After", str(error.retry_after))
+    if isinstance(error, UnsupportedEncodingError):
+        resp.set_header("Accept-Encoding", "identity")  # RFC 9110, 15.5.16
     is_server_error = error.status >= falcon.http_status_to_code(falcon.HTTP_500)
     # A missing warehouse is logged once, not for each request.
     if is_server_error and not isinstance(error, WarehouseUnavailableError):

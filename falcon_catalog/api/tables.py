@@ -45,7 +45,8 @@ class TableResource(TabularResource):
             return
         metadata = call.warehouse.metadata
         inline_only_if(metadata.holds(row, snapshots), req)
-        send_table(req, resp, metadata.load(call.warehouse.files, row, snapshots), tag=tag)
+        loaded = metadata.load(call.warehouse.files, row, identifier, snapshots)
+        send_table(req, resp, loaded, tag=tag)
 
     def on_post(
         self, req: Request, resp: Response, call: Call, identifier: TableIdentifier

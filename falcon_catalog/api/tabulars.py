@@ -30,7 +30,7 @@ class TabularsResource:
 
     def on_get(self, req: Request, resp: Response, call: Call, namespace: Namespace) -> None:
         """List the tables or views of a namespace."""
-        page = read_page(req)
+        page = read_page(req, call, self._kind.name, namespace)
         send_page(
             resp,
             "identifiers",

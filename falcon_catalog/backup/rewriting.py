@@ -23,6 +23,7 @@ from falcon_catalog.catalog.metadata_files import parse, read_text
 from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import key_or_none
+from falcon_catalog.metadata.defaults import uuid_of
 from falcon_catalog.metadata.json_fields import JSON
 
 _PATH_PROPERTIES = (
@@ -70,6 +71,9 @@ class Rewriter:
         document = parse(text, f"Metadata file {place}")
         if not isinstance(document, dict) or document.get("format-version") not in _FORMATS:
             raise BadRequestError(f"{place} is no metadata of format version 1, 2 or 3")
+        if document["format-version"] == 1 and "view-uuid" not in document:
+            # If there is none, it follows from the old location, and stays what the row has.
+            document["table-uuid"] = document.get("table-uuid") or uuid_of(document["location"])
         moved = self._document(document)
         log = moved.get("metadata-log") or ()
         if "metadata-log" in moved and (

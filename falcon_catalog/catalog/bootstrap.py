@@ -91,6 +91,7 @@ def _open(
         mount.absence()  # logged, if the storage is not there
     metadata = MetadataCache(settings.cache.documents_bytes)
     manifests = ManifestCache(settings.cache.manifests_bytes)
+    more = settings.warehouse.allowed_locations
     last_commits, commit_locks, counters = LastCommits(), CommitLocks(), Counters()
     metrics.cache_hits.poll(lambda: metadata.hits)
     metrics.cache_misses.poll(lambda: metadata.misses)
@@ -105,7 +106,7 @@ def _open(
             name=mount.root.name,
             location=mount.root.location,
             store=store,
-            files=MountedFiles(files, mount),
+            files=MountedFiles(files.within((mount.root.location, *more)), mount),
             mount=mount,
             metadata=metadata,
             last_commits=last_commits,
@@ -113,7 +114,7 @@ def _open(
             commit_locks=commit_locks,
             plans=plans,
             counters=counters,
-            allowed_locations=(mount.root.location, *settings.warehouse.allowed_locations),
+            allowed_locations=(mount.root.location, *more),
             allow_overlap=settings.warehouse.allow_overlap,
             properties_bytes=settings.limits.properties_bytes,
             drop_retention_ms=settings.warehouse.drop_retention * 1000,

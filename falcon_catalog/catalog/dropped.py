@@ -50,7 +50,7 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
         kind = tabulars.TABLE if row.kind == tabulars.TABLE.name else tabulars.VIEW
         namespace = namespaces.require(tx, call, target.namespace)
         tabulars.require_free(tx, call, kind, target)
-        policy.check_free(tx, call.warehouse, row.location_key, besides=None)
+        policy.check_free(tx, call.warehouse, row.kind, row.location_key, besides=None)
         tabular_rows.insert(
             tx,
             namespace.id,

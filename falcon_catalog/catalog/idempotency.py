@@ -9,17 +9,14 @@ from typing import Any
 
 import orjson
 
-from falcon_catalog.catalog import metadata_files
 from falcon_catalog.catalog.call import Call, IdempotencyKey
-from falcon_catalog.catalog.metadata_cache import Loaded
+from falcon_catalog.catalog.metadata_cache import Loaded, read_document
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
     CommitFailedError,
     CommitStateUnknownError,
 )
-from falcon_catalog.metadata.document import Document
-from falcon_catalog.metadata.table import with_defaults
 from falcon_catalog.store import idempotency as rows
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.idempotency import Receipt
@@ -72,10 +69,8 @@ def state_then(call: Call, metadata_location: str) -> Loaded:
             completed, which no answer may deny.
     """
     try:
-        metadata = metadata_files.read(call.warehouse.files, metadata_location)
-        if "view-uuid" not in metadata:  # the file of a registered table may omit some fields
-            metadata = with_defaults(metadata)
-        return Loaded(Document(metadata), metadata_location)
+        document = read_document(call.warehouse.files, metadata_location, "its state")
+        return Loaded(document, metadata_location)
     except CatalogError as error:
         raise CommitStateUnknownError(
             f"The request was completed before, but its state can no longer be read: {error}"

@@ -49,19 +49,16 @@ def newest(call: Call, namespace: Namespace | None, table: str | None, page: Pag
     Names are those that the tables had when the reports came in: a table need not exist.
 
     Raises:
-        BadRequestError: there is a table without a namespace, or the page is of another list.
+        BadRequestError: there is a table without a namespace.
     """
     if table is not None and namespace is None:
         raise BadRequestError(f"Invalid table {show(table)}: its namespace is missing")
-    if page.after is not None and not (page.after.isascii() and page.after.isdigit()):
-        raise BadRequestError("Invalid pageToken: it is of another list")
-    before = None if page.after is None else min(int(page.after), 2**63 - 1)
     with call.warehouse.store.read() as tx:
         return rows.newest(
             tx,
             call.warehouse.id,
             namespace=namespace,
             table=table,
-            before=before,
+            before=page.after_id or None,
             size=page.size,
         )

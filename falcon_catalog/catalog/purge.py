@@ -4,8 +4,9 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from falcon_catalog.catalog import idempotency, metadata_files
+from falcon_catalog.catalog import idempotency, metadata_files, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.manifests import reachable_files
 from falcon_catalog.catalog.tabulars import VIEW
@@ -22,6 +23,7 @@ _INTERVAL_SECONDS = 60.0
 _LEASE_MS = 5 * 60 * 1000
 _DELAY_AFTER_TROUBLE_MS = 10 * 60 * 1000
 _BATCH = 200
+_METADATA = ".metadata.json"  # in the name of each metadata file, also of one that is zipped
 _log = logging.getLogger(__name__)
 
 
@@ -176,7 +178,7 @@ def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
                 " are unknown: restore it, or abandon the files with"
                 f" falcon-catalog doctor --repair forget-drop={row.id}"
             ) from error
-        yield from reachable_files(metadata, warehouse.files.read)
+        yield from reachable_files(metadata, partial(policy.read_allowed, warehouse))
         if row.kind == VIEW.name:  # whose metadata has no log of earlier files
             yield from _other_metadata_files(warehouse, row)
         with warehouse.store.write() as tx:
@@ -197,24 +199,28 @@ def _other_metadata_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str
 
 
 def _is_ours(warehouse: Warehouse, row: DroppedRow, location: str, linked: frozenset[str]) -> bool:
-    """Return whether a file is in the dropped table's folder, and in no living table's.
+    """Return whether a file is in the dropped table's folder, and no living table's or view's.
 
-    Metadata may name any path, so it proves no ownership. Links are followed: one may lead out of
-    the folder, or two paths to one file. ``linked`` are the resolved locations of living tables
-    that are reached through links.
+    All of a living table's folder is its own, of a view's only what has the name of metadata.
+    Metadata may name any path, so it proves no ownership. What a symbolic link leads to is not the
+    table's: it may be anybody's. ``linked`` are the resolved locations of living tables that are
+    reached through links.
     """
     try:
-        if not is_inside(location, row.location_key):
+        if not is_inside(location, row.location_key) or policy.leads_elsewhere(warehouse, location):
             return False
         places = (key(location), warehouse.files.resolve(location))
     except CatalogError:
         return False
-    if not places[1].startswith(warehouse.files.resolve(row.location_key)):
-        return False
     if not linked.isdisjoint(ancestors(places[1])):
         return False
+    kinds: tuple[tabulars.Kind, ...] = ("table", "view") if _METADATA in location else ("table",)
     with warehouse.store.read() as tx:
-        return all(tabulars.overlapping(tx, place, besides=None) is None for place in places)
+        return all(
+            tabulars.overlapping(tx, place, besides=None, kind=kind) is None
+            for place in places
+            for kind in kinds
+        )
 
 
 class PurgeWorker:

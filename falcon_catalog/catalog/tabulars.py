@@ -38,6 +38,8 @@ class Kind:
     ``base`` itself if nothing changes."""
     validate: Callable[[JSON], JSON]
     """Check and complete metadata that another writer wrote."""
+    check_readable: Callable[[JSON], None]
+    """Raise BadRequestError for valid metadata that other clients could not read."""
     missing_error: type[CatalogError]
 
     def uuid_of(self, metadata: Mapping[str, object]) -> str:
@@ -70,8 +72,22 @@ def _advance_view(
     return view_metadata.apply(base, updates, now_ms=now_ms)
 
 
-TABLE = Kind("table", "table-uuid", _advance_table, table_metadata.validate, NoSuchTableError)
-VIEW = Kind("view", "view-uuid", _advance_view, view_metadata.validate, NoSuchViewError)
+TABLE = Kind(
+    "table",
+    "table-uuid",
+    _advance_table,
+    table_metadata.validate,
+    table_metadata.check_readable,
+    NoSuchTableError,
+)
+VIEW = Kind(
+    "view",
+    "view-uuid",
+    _advance_view,
+    view_metadata.validate,
+    view_metadata.check_readable,
+    NoSuchViewError,
+)
 
 
 def require(tx: Transaction, call: Call, kind: Kind, identifier: TableIdentifier) -> TabularRow:
@@ -95,9 +111,11 @@ def load(
     Raises:
         NoSuchTableError, NoSuchViewError: it does not exist.
         NotFoundError: its metadata file is missing.
+        InternalServerError: its metadata file is damaged.
     """
     warehouse = call.warehouse
-    return warehouse.metadata.load(warehouse.files, find(call, kind, identifier), snapshots)
+    row = find(call, kind, identifier)
+    return warehouse.metadata.load(warehouse.files, row, identifier, snapshots)
 
 
 def list_(call: Call, kind: Kind, namespace: Namespace, page: Page) -> list[str]:
@@ -124,7 +142,7 @@ def place(
         else:
             location = policy.requested_location(requested)
         policy.check_allowed(call.warehouse, location)
-        policy.check_free(tx, call.warehouse, location, besides=None)
+        policy.check_free(tx, call.warehouse, kind.name, location, besides=None)
     return location
 
 
@@ -185,7 +203,7 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
     warehouse = call.warehouse
     with warehouse.store.write() as tx:
         row = require(tx, call, kind, identifier)
-        loaded = warehouse.metadata.load(warehouse.files, row)
+        loaded = warehouse.metadata.load(warehouse.files, row, identifier)
         rows.delete(tx, row.id)
         idempotency.record(tx, call, {"metadata-location": row.metadata_location})
     return loaded
@@ -215,12 +233,15 @@ def register(
     policy.check_allowed(warehouse, metadata_location)
     warehouse.mount.require()
     metadata = kind.validate(metadata_files.read(warehouse.files, metadata_location))
+    kind.check_readable(metadata)
     policy.check_locations(warehouse, metadata)
+    policy.check_manifest_lists(warehouse, metadata.get("snapshots", ()))
     document = to_document(metadata, metadata_location)
     with warehouse.store.write() as tx:
         namespace = namespaces.require(tx, call, identifier.namespace)
         old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
-        policy.check_free(tx, warehouse, metadata["location"], besides=old.id if old else None)
+        besides = old.id if old else None
+        policy.check_free(tx, warehouse, kind.name, metadata["location"], besides=besides)
         if old is not None:
             rows.delete(tx, old.id)
         rows.insert(

@@ -50,7 +50,6 @@ class TableBuilder(Builder):
     creating: bool
     layout_changed: bool = False
     snapshots_removed: bool = False
-    snapshot_ms: int = 0
     added_snapshots: set[int] = field(default_factory=set)
     main_heads: set[int] = field(default_factory=set)
     dangling: dict[str, JSON] = field(default_factory=dict)

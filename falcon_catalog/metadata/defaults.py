@@ -4,6 +4,8 @@ Source: the table specification, "Table Metadata Fields" (v1 optional fields) an
 "Version 1 to 2" of appendix E.
 """
 
+import uuid
+
 from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, UNPARTITIONED_LAST_ID, counters
 from falcon_catalog.metadata.json_fields import JSON
 
@@ -23,6 +25,8 @@ def with_defaults(metadata: JSON) -> JSON:
     defaults: JSON = {key: [] for key in EMPTY_ARRAYS}
     defaults |= {"properties": {}, "refs": {}}
     defaults |= {"sort-orders": [{"order-id": 0, "fields": []}], "default-sort-order-id": 0}
+    if version == 1 and "table-uuid" not in kept:
+        defaults["table-uuid"] = uuid_of(kept["location"])
     if version == 1 and (schema := kept.get("schema")) is not None:
         schema_id = schema.get("schema-id", 0)
         defaults["schemas"] = [{**schema, "schema-id": schema_id}]
@@ -43,3 +47,8 @@ def with_defaults(metadata: JSON) -> JSON:
     elif current is None and main is not None:
         full["current-snapshot-id"] = main["snapshot-id"]
     return metadata if full == metadata else full
+
+
+def uuid_of(location: str) -> str:
+    """Return the uuid of a v1 table whose file has none: the same, whoever reads the file."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, location))

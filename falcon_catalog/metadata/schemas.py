@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.metadata import columns, types
+from falcon_catalog.metadata import column_rules, columns, types
 from falcon_catalog.metadata.builder import Builder, TableBuilder
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.json_fields import (
@@ -18,6 +18,7 @@ from falcon_catalog.metadata.json_fields import (
     as_object,
     optional,
     required,
+    text_of,
 )
 
 MINIMUM_VERSIONS = dict.fromkeys(
@@ -26,12 +27,19 @@ MINIMUM_VERSIONS = dict.fromkeys(
 DEFAULTS_MINIMUM_VERSION = 3
 
 
-def parse(value: object, where: str) -> tuple[JSON, dict[int, Column]]:
-    """Return a schema in its stored form, its id if it has one, and its columns by id."""
+def parse(value: object, where: str, *, stored: bool = False) -> tuple[JSON, dict[int, Column]]:
+    """Return a schema in its stored form, its id if it has one, and its columns by id.
+
+    One that is ``stored`` may be of an earlier version: its defaults and geometries are not
+    checked.
+    """
     source = as_object(value, where)
     if source.get("type", "struct") != "struct":
         raise BadRequestError(f"Invalid {where}: type must be struct, got {show(source['type'])}")
-    schema: JSON = {"type": "struct", "fields": types.parse_fields(source, where)}
+    fields = types.parse_fields(source, where)
+    if not stored:
+        fields = column_rules.readable(fields, where)
+    schema: JSON = {"type": "struct", "fields": fields}
     schema_id = optional(source, "schema-id", as_integer, where)
     if schema_id is not None:
         schema["schema-id"] = schema_id
@@ -42,6 +50,11 @@ def parse(value: object, where: str) -> tuple[JSON, dict[int, Column]]:
             _check_identifier(field_id, by_id)
         schema["identifier-field-ids"] = list(dict.fromkeys(identifiers))
     return schema, by_id
+
+
+def check_readable(schema: JSON, where: str) -> None:
+    """Raise BadRequestError if Java's library could not read a valid schema as it is."""
+    column_rules.readable(types.parse_fields(schema, where), where, as_is=True)
 
 
 def _check_identifier(field_id: int, by_id: dict[int, Column]) -> None:
@@ -144,7 +157,8 @@ def _is_same(known: JSON, schema: JSON) -> bool:
     """Compare all but the ids. The known one may come from a file, in another spelling."""
     if [field["name"] for field in known["fields"]] != [f["name"] for f in schema["fields"]]:
         return False  # most schemas differ here, and parsing wide ones is slow
-    stored, _ = parse(known, "known schema")
-    return bool(stored["fields"] == schema["fields"]) and set(
-        stored.get("identifier-field-ids", ())
-    ) == set(schema.get("identifier-field-ids", ()))
+    stored, _ = parse(known, "known schema", stored=True)
+    identifiers, given = (set(each.get("identifier-field-ids", ())) for each in (stored, schema))
+    # As text: a default 1 equals 1.0, but only one of them is a double.
+    texts = (text_of(each["fields"], "schema") for each in (stored, schema))
+    return identifiers == given and len(set(texts)) == 1

@@ -13,6 +13,7 @@ from falcon_catalog.metadata.builder import SCHEMAS, TableBuilder
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.json_fields import (
     JSON,
+    Reader,
     array_of,
     as_integer,
     as_object,
@@ -29,18 +30,24 @@ def _lower(read: Callable[[object, str], str]) -> Callable[[object, str], str]:
     return lambda value, where: read(as_text(value, where).lower(), where)
 
 
-_FIELD = object_of(
-    {
-        "transform": transforms.as_transform,
-        "source-id": as_integer,
-        "direction": _lower(one_of("asc", "desc")),
-        "null-order": _lower(one_of("nulls-first", "nulls-last")),
-    }
-)
+def _field_with(as_transform: Reader) -> Reader:
+    return object_of(
+        {
+            "transform": as_transform,
+            "source-id": as_integer,
+            "direction": _lower(one_of("asc", "desc")),
+            "null-order": _lower(one_of("nulls-first", "nulls-last")),
+        }
+    )
+
+
+_FIELD = _field_with(transforms.as_transform)
+as_stored_field = _field_with(transforms.as_stored_transform)
+"""The reader of a field in a metadata file, whose transform may be unknown."""
 
 
 def parse_fields(value: object, where: str) -> list[JSON]:
-    """Return the fields of a sort order in their stored form."""
+    """Return the fields of a new sort order."""
     return required(as_object(value, where), "fields", array_of(_FIELD), where)
 
 

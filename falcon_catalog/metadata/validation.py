@@ -5,7 +5,7 @@ that they read may be missing.
 """
 
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata import partitioning, properties, refs, schemas, sorting
+from falcon_catalog.metadata import partitioning, properties, refs, schemas, snapshots, sorting
 from falcon_catalog.metadata import statistics as statistics_files
 from falcon_catalog.metadata.builder import ORDERS, SCHEMAS, SPECS
 from falcon_catalog.metadata.defaults import EMPTY_ARRAYS, with_defaults
@@ -67,6 +67,28 @@ _ITEMS: dict[str, Reader] = {
 }
 
 
+def complete(metadata: JSON) -> JSON:
+    """Return metadata read from a file, with the defaults of fields that older versions omit.
+
+    Only what that needs is checked: a table that was accepted once stays readable.
+
+    Raises:
+        BadRequestError: a part is missing or wrong; the message names it.
+    """
+    source = as_object(metadata, WHERE)
+    version = properties.check_version(required(source, "format-version", as_integer, WHERE))
+    for key in ("location",) if version == 1 else ("table-uuid", "location"):
+        required(source, key, as_text, WHERE)
+    for key, read in _SHAPES.items():
+        optional(source, key, read, WHERE)
+    for spec in source.get("partition-specs") or ():
+        where = f"{WHERE}, partition-specs"
+        for field in required(spec, "fields", array_of(partitioning.as_stored_field), where):
+            required(field, "field-id", as_integer, where)
+    optional(source, "partition-spec", array_of(partitioning.as_stored_field), WHERE)
+    return with_defaults(metadata)
+
+
 def validate(metadata: JSON) -> JSON:
     """Return metadata read from a file, with the defaults of fields that older versions omit.
 
@@ -75,18 +97,7 @@ def validate(metadata: JSON) -> JSON:
     Raises:
         BadRequestError: a part is missing or wrong; the message names it.
     """
-    source = as_object(metadata, WHERE)
-    properties.check_version(required(source, "format-version", as_integer, WHERE))
-    for key in ("table-uuid", "location"):
-        required(source, key, as_text, WHERE)
-    for key, read in _SHAPES.items():
-        optional(source, key, read, WHERE)
-    for spec in source.get("partition-specs") or ():
-        for field in partitioning.parse_fields(spec, f"{WHERE}, partition-specs"):
-            required(field, "field-id", as_integer, f"{WHERE}, partition-specs")
-    for position, field in enumerate(source.get("partition-spec") or ()):
-        optional(field, "field-id", as_integer, f"{WHERE}, partition-spec[{position}]")
-    full = with_defaults(metadata)
+    full = complete(metadata)
     for key in _NUMBERS:
         required(full, key, as_long, WHERE)
     _check_layouts(full)
@@ -95,15 +106,27 @@ def validate(metadata: JSON) -> JSON:
     return full
 
 
+def check_readable(full: JSON) -> None:
+    """Raise BadRequestError if other clients could not read valid metadata."""
+    for schema in full["schemas"]:
+        schemas.check_readable(schema, f"{WHERE}, schemas")
+    for snapshot in full["snapshots"]:
+        snapshots.check_id(snapshot["snapshot-id"], f"{WHERE}, snapshots")
+    for key in full.get("encryption-keys", ()):
+        properties.parse_key(key, f"{WHERE}, encryption-keys")
+    _, by_id = schemas.parse(SCHEMAS.current(full), f"{WHERE}, schemas", stored=True)
+    partitioning.check_bindings(full["partition-specs"], by_id)
+
+
 def _check_layouts(full: JSON) -> None:
     for schema in required(full, "schemas", array_of(as_object), WHERE):
         required(schema, "schema-id", as_integer, f"{WHERE}, schemas")
-        schemas.parse(schema, f"{WHERE}, schemas")
+        schemas.parse(schema, f"{WHERE}, schemas", stored=True)
     for spec in required(full, "partition-specs", array_of(as_object), WHERE):
         required(spec, "spec-id", as_integer, f"{WHERE}, partition-specs")
     for order in full["sort-orders"]:
         required(order, "order-id", as_integer, f"{WHERE}, sort-orders")
-        sorting.parse_fields(order, f"{WHERE}, sort-orders")
+        required(order, "fields", array_of(sorting.as_stored_field), f"{WHERE}, sort-orders")
     for part in (SCHEMAS, SPECS, ORDERS):
         if part.current(full) is None:
             current = f"{part.current_key} {full[part.current_key]}"

@@ -98,7 +98,9 @@ class Response(WSGITask):  # type: ignore[misc]
         self.response_headers.append(("Date", _date(int(self.start_time))))
         self._keeps_open = self.version == "1.1" and connection != "close" and not self.has_body
         try:
-            return super().build_response_header()
+            head: bytes = super().build_response_header()
+            # Java's client looks this name up as RFC 9110 spells it; waitress capitalizes words.
+            return head.replace(b"\r\nEtag: ", b"\r\nETag: ")
         finally:
             self._keeps_open = False
 
@@ -123,7 +125,8 @@ class ErrorResponse(ErrorTask):  # type: ignore[misc]
         body["error"]["code"] = code
         text = json.dumps(body).encode()
         self.status = f"{code} {self.request.error.reason}"
-        self.response_headers = [("Content-Type", "application/json")]
+        more = self.channel.server.error_headers(getattr(self.request, "headers", {}))
+        self.response_headers = [("Content-Type", "application/json"), *more.items()]
         if code == _UNAUTHORIZED:
             self.response_headers.append(("WWW-Authenticate", "Bearer"))
         if code == SaturatedError.code and not self.channel.server.stopping:

@@ -27,8 +27,20 @@ class ServerSettings:
         rules.boolean,
         flag="--reuse-port",
     )
+    allowed_hosts: tuple[str, ...] = setting(
+        (),
+        "Names, without a port, under which clients call the server, besides localhost, its IP"
+        " addresses and the host of server.listen; requests under any other name are rejected.",
+        rules.host_names,
+    )
+    insecure: bool = setting(
+        False,
+        "Whether to listen beyond the local machine although auth.required is not set.",
+        rules.boolean,
+        flag="--insecure",
+    )
     threads: int = setting(
-        4, "Requests processed at the same time.", rules.whole(1, 256), flag="--threads"
+        8, "Requests processed at the same time.", rules.whole(1, 256), flag="--threads"
     )
     shutdown_timeout: int = setting(
         30,
@@ -249,6 +261,18 @@ class AuthSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CorsSettings:
+    """Access for web pages."""
+
+    origins: tuple[str, ...] = setting(
+        (),
+        "Origins whose web pages may call the server: https://app.example.com; with"
+        " auth.required, * means any.",
+        rules.origins,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsSettings:
     """Clients' metrics reports, and access to the server's own metrics."""
 
@@ -289,6 +313,7 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    cors: CorsSettings = field(default_factory=CorsSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

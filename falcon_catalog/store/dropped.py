@@ -12,6 +12,9 @@ _COLUMNS = (
 )
 
 
+_LAST_ID = 2**63 - 1
+
+
 @dataclass(frozen=True, slots=True)
 class DroppedRow:
     """A dropped table or view; times are milliseconds since 1970-01-01 UTC."""
@@ -70,6 +73,8 @@ def insert(
 
 def find(tx: Transaction, warehouse_id: int, dropped_id: int) -> DroppedRow | None:
     """Return a dropped table or view by its id, or None."""
+    if not 0 < dropped_id <= _LAST_ID:
+        return None  # more than 64 bits are no parameter for SQLite
     row = tx.one(
         f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND id = ?",  # noqa: S608
         (warehouse_id, dropped_id),
@@ -78,11 +83,11 @@ def find(tx: Transaction, warehouse_id: int, dropped_id: int) -> DroppedRow | No
 
 
 def list_(tx: Transaction, warehouse_id: int, page: Page) -> list[DroppedRow]:
-    """Return dropped tables and views, the oldest drop first; ``page.after`` is an id as text."""
+    """Return dropped tables and views, the oldest drop first."""
     rows = tx.all(
         f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND id > ?"  # noqa: S608
         " ORDER BY id LIMIT ?",
-        (warehouse_id, int(page.after or 0), page.size),
+        (warehouse_id, page.after_id, page.size),
     )
     return [DroppedRow(*row) for row in rows]
 

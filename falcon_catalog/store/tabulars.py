@@ -123,24 +123,27 @@ def location_keys(tx: Transaction) -> list[str]:
 
 
 def enclosing(tx: Transaction, location_key: str) -> str | None:
-    """Return the location key of a table at or around ``location_key``."""
+    """Return the location key of a table at or around ``location_key``; views do not count."""
     around = [*ancestors(location_key), location_key]
     marks = ",".join("?" * len(around))
     row = tx.one(
-        f"SELECT location_key FROM tabulars WHERE location_key IN ({marks}) LIMIT 1",  # noqa: S608
+        "SELECT location_key FROM tabulars WHERE kind = 'table'"  # noqa: S608 - only marks
+        f" AND location_key IN ({marks}) LIMIT 1",
         tuple(around),
     )
     return None if row is None else str(row[0])
 
 
-def overlapping(tx: Transaction, location_key: str, *, besides: int | None) -> str | None:
-    """Return the location key of another table at, around or inside ``location_key``."""
+def overlapping(
+    tx: Transaction, location_key: str, *, besides: int | None, kind: Kind = "table"
+) -> str | None:
+    """Return the location key of another table, or view, at, around or inside ``location_key``."""
     around = ancestors(location_key)
     marks = ",".join("?" * len(around))
     row = tx.one(
-        "SELECT location_key FROM tabulars WHERE id IS NOT ? AND ("  # noqa: S608 - only marks
+        "SELECT location_key FROM tabulars WHERE kind = ? AND id IS NOT ? AND ("  # noqa: S608 - only marks
         f" (location_key >= ? AND location_key < ?) OR location_key IN ({marks})) LIMIT 1",
         # '0' follows '/', so this range contains the key and everything below it.
-        (besides, location_key, location_key[:-1] + "0", *around),
+        (kind, besides, location_key, location_key[:-1] + "0", *around),
     )
     return None if row is None else str(row[0])

@@ -1,6 +1,7 @@
 """A warehouse is moved: its catalog finds everything again, or says why not and changes nothing."""
 
 import datetime as dt
+import json
 import signal
 import subprocess
 import sys
@@ -381,3 +382,26 @@ def test_the_old_place_still_works_after_a_run_that_was_killed(
     assert killed.returncode == -signal.SIGKILL
     with Warehouse(copy.folder, old.location).serving() as server:
         assert seen(server) == before
+
+
+def test_a_v1_table_without_a_uuid_keeps_its_own(tmp_path: Path) -> None:
+    """Its uuid follows from its location, which changes."""
+    before = Warehouse(tmp_path / "before", tmp_path / "before/warehouse")
+    before.folder.mkdir()
+    with serving(before.folder) as server:
+        server.namespace("ns")
+        made = server.table("t", properties={"format-version": "1"})
+        server.ok("POST", "/v1/namespaces/ns/tables/t/unregister")
+        bare = path_of(made["metadata-location"]).with_name("00001-bare.metadata.json")
+        metadata = {k: v for k, v in made["metadata"].items() if k != "table-uuid"}
+        bare.write_text(json.dumps(metadata), encoding="utf-8")
+        body = {"name": "t", "metadata-location": f"file://{bare}"}
+        registered = server.ok("POST", "/v1/namespaces/ns/register", body)
+    after = before.copy(tmp_path / "after", tmp_path / "after/elsewhere")
+    before.location.rename(before.location.with_name("away"))
+    status, out, err = after.relocate(before.location)
+    assert status == 0, out + err
+    with after.serving() as server:
+        loaded = server.ok("GET", "/v1/namespaces/ns/tables/t")["metadata"]
+    assert loaded["table-uuid"] == registered["metadata"]["table-uuid"]
+    assert loaded["location"] != registered["metadata"]["location"]

@@ -55,6 +55,64 @@ class TestPaths:
             assert ns.fails("POST", path, body)[0] in (400, 403), path
         assert snapshot_of(ns.folder) == before
 
+    def test_a_location_with_a_segment_of_300_characters(self, ns: Server) -> None:
+        made = ns.table("t")
+        (ns.warehouse / "metadata").mkdir()
+        before = snapshot_of(ns.folder)
+        long = f"file://{ns.warehouse}/{'x' * 300}"
+        for path, body in (
+            (TABLES, {"name": "u", "schema": SCHEMA, "location": long}),
+            (TABLES, {"name": "u", "schema": SCHEMA, "location": long, "stage-create": True}),
+            (T, {"updates": [{"action": "set-location", "location": long}]}),
+            *(
+                (T, {"updates": [{"action": "set-properties", "updates": {k: long}}]})
+                for k in PATHS
+            ),
+            ("/v1/namespaces", {"namespace": ["n"], "properties": {"location": long}}),
+            ("/v1/namespaces/ns/properties", {"updates": {"location": long}}),
+            *(
+                (
+                    f"/v1/namespaces/ns/{register}",
+                    {
+                        "name": "u",
+                        "metadata-location": f"file://{ns.warehouse}/metadata/{'x' * 300}.json",
+                    },
+                )
+                for register in ("register", "register-view")
+            ),
+        ):
+            status, kind, message = ns.fails("POST", path, body)
+            assert (status, kind) == (400, "BadRequestException"), path
+            assert "has more than 255 bytes" in message
+        assert snapshot_of(ns.folder) == before
+        assert ns.ok("GET", T)["metadata-location"] == made["metadata-location"]
+
+    def test_a_location_of_more_bytes_than_a_path_may_have(self, ns: Server) -> None:
+        before = snapshot_of(ns.folder)
+        location = "/".join([f"file://{ns.warehouse}", *["é" * 100] * 22])
+        body = {"name": "u", "schema": SCHEMA, "location": location}
+        status, _, message = ns.fails("POST", TABLES, body)
+        assert status == 400
+        assert "too long for the file system" in message
+        assert {path for path in snapshot_of(ns.folder) if path.is_file()} == {
+            path for path in before if path.is_file()
+        }
+
+    def test_a_registered_file_whose_name_is_one_long_number(self, ns: Server) -> None:
+        """The next file's name begins with the next number, and has to fit as well."""
+        made = ns.table("t")
+        ns.ok("POST", f"{T}/unregister")
+        old = Path(made["metadata-location"].removeprefix("file://"))
+        new = old.with_name(f"{'9' * 230}-x.metadata.json")
+        old.rename(new)
+        ns.ok(
+            "POST",
+            "/v1/namespaces/ns/register",
+            {"name": "t", "metadata-location": f"file://{new}"},
+        )
+        update = {"action": "set-properties", "updates": {"k": "v"}}
+        assert ns.ok("POST", T, {"updates": [update]})["metadata"]["properties"]["k"] == "v"
+
     def test_the_commit_of_a_staged_table(self, ns: Server, foreign: str) -> None:
         staged = ns.table("u", **{"stage-create": True})["metadata"]
         before = snapshot_of(ns.folder)

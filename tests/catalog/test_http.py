@@ -1,5 +1,6 @@
 """What holds for every route: one error shape, honest verbs, the advertised routes."""
 
+import gzip
 import re
 from typing import Any
 
@@ -8,7 +9,7 @@ import requests
 
 from falcon_catalog.api.routes import ENDPOINTS
 from falcon_catalog.errors import CatalogError
-from tests.catalog.serving import Server
+from tests.catalog.serving import JSON_BODY, Server
 from tests.reference import SPECIFICATION
 
 
@@ -49,9 +50,33 @@ class TestErrors:
             "tables/rename",
             "transactions/commit",
         ):
-            answer = requests.post(f"{ns.url}/v1/{path}", data=body, timeout=30)
+            answer = requests.post(f"{ns.url}/v1/{path}", data=body, headers=JSON_BODY, timeout=30)
             assert answer.status_code == 400, path
             assert answer.json()["error"]["type"] == "BadRequestException"
+
+    @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "br", "zstd", "gzip, gzip"])
+    def test_a_compressed_body_is_refused_by_its_encoding(self, ns: Server, coding: str) -> None:
+        ns.table("t")
+        body = gzip.compress(b'{"updates": []}')
+        answer = requests.post(
+            f"{ns.url}/v1/namespaces/ns/tables/t",
+            data=body,
+            headers={"Content-Encoding": coding},
+            timeout=30,
+        )
+        assert answer.status_code == 415
+        assert answer.headers["Accept-Encoding"] == "identity"  # RFC 9110, 15.5.16
+        error = answer.json()["error"]
+        assert error["type"] == "UnsupportedMediaTypeException"
+        assert repr(coding) in error["message"]
+
+    def test_a_body_without_an_encoding_may_say_so(self, ns: Server) -> None:
+        ns.ok(
+            "POST",
+            "/v1/namespaces",
+            {"namespace": ["n"]},
+            headers={"Content-Encoding": "identity"},
+        )
 
     def test_a_failure_of_the_server_tells_where_to_look_and_nothing_more(
         self, server: Server, inside: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ from falcon_catalog.identifiers import (
     Namespace,
     TableIdentifier,
     check_name,
+    read_decimal,
     read_page_token,
     write_page_token,
 )
@@ -41,14 +42,29 @@ def test_an_identifier_reads_what_it_writes() -> None:
 
 @given(names)
 def test_a_page_token_is_opaque_and_comes_back(name: str) -> None:
-    token = write_page_token(name)
+    token = write_page_token("a list", name)
     assert token.isascii()
-    assert read_page_token(token) == name
+    assert read_page_token("a list", token) == name
+    with pytest.raises(BadRequestError, match="belongs to another list"):
+        read_page_token("another list", token)
 
 
 @given(st.text(max_size=20))
 def test_a_page_token_of_somebody_else_is_refused_or_read(token: str) -> None:
     try:
-        read_page_token(token)
+        read_page_token("a list", token)
     except BadRequestError as error:
         assert "pageToken" in error.message  # noqa: PT017 - either outcome is right
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("007", 7), ("1000", 1000), ("1001", 1000), ("9" * 5000, 1000), ("0" * 5000, 0)],
+)
+def test_a_number_may_have_any_number_of_digits(text: str, number: int) -> None:
+    assert read_decimal(text, most=1000) == number
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", " 1", "1_0", "1.0", "\u0661", "²", "ten"])
+def test_other_text_is_no_number(text: str) -> None:
+    assert read_decimal(text, most=1000) is None

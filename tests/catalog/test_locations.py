@@ -30,7 +30,17 @@ def test_one_place_has_one_key(location: str) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["", "a/b", "file:a/b", "s3://bucket/x", "file://host/a", "/a/../b", "/a\x00b", "file:///a/.."],
+    [
+        "",
+        "a/b",
+        "file:a/b",
+        "s3://bucket/x",
+        "file://host/a",
+        "/a/../b",
+        "/a\x00b",
+        "file:///a/..",
+        "/a/" + "é" * 128,
+    ],
 )
 def test_what_is_no_local_place_is_refused_by_name(location: str) -> None:
     with pytest.raises(BadRequestError, match="Invalid location"):

@@ -122,8 +122,7 @@ def test_pages_stay_right_while_reports_come_in(ns: Server) -> None:
     assert seen == [4, 3, 2, 1, 0]
     names = ns.ok("GET", "/v1/namespaces?pageToken=&pageSize=1")
     assert names["next-page-token"] is None
-    foreign = "MWFiYw"  # continues a list of names after "abc"
-    for bad in (foreign, "x", "%00"):
+    for bad in ("MWFiYw", "x", "%00"):
         status, kind, message = ns.fails("GET", REPORTS, params={"pageToken": bad})
         assert (status, kind) == (400, "BadRequestException")
         assert "Invalid pageToken" in message

@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,9 +15,10 @@ from pyiceberg import types as theirs
 from pyiceberg.conversions import to_bytes
 from pyiceberg.transforms import parse_transform
 
-from falcon_catalog.catalog.scan_planning import literals, transforms, values
+from falcon_catalog.catalog.scan_planning import literals, statistics, transforms, values
 from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Bounds, Check, Match
 from falcon_catalog.catalog.scan_planning.iceberg import bucket_function
+from falcon_catalog.catalog.scan_planning.manifests import ContentFile, Spec
 from falcon_catalog.errors import BadRequestError
 
 pytestmark = pytest.mark.serverless
@@ -293,3 +295,21 @@ def test_buckets_are_those_of_the_specification() -> None:
     bucket: Callable[[int, Any], int | None] = bucket_function("decimal(9, 2)")
     assert bucket(16, Decimal("1.205")) is None
     assert bucket_function("int")(16, 1.5) is None
+
+
+@pytest.mark.parametrize("kind", ["float", "double", "long"])
+@pytest.mark.parametrize("nans", [None, 0])
+def test_a_file_of_nulls_alone_is_skipped_whether_nans_were_counted_or_not(
+    kind: str, nans: int | None
+) -> None:
+    raw: dict[int, Any] = {109: {1: 5}, 110: {1: 5}, 125: None, 128: None}
+    raw[137] = None if nans is None else {1: nans}
+    file = ContentFile(raw, Spec(0, ()), (), 1, 1, is_added=True, first_row_id=None)
+    bounds = statistics.of_metrics(file, 1, kind)
+    bucket = bucket_function(kind)
+    never = [Check("is-null", inverted=True), Check("is-nan"), Check("eq", (1,))]
+    never += [Check(operation, (1,)) for operation in ("lt", "lt-eq", "gt", "gt-eq")]
+    assert {check.evaluate(bounds, bucket) for check in never} == {Match.NEVER}
+    assert Check("is-null").evaluate(bounds, bucket) == Match.ALWAYS
+    mixed = statistics.of_metrics(replace(file, raw={**raw, 110: {1: 4}}), 1, kind)
+    assert Check("is-null", inverted=True).evaluate(mixed, bucket) == Match.SOMETIMES

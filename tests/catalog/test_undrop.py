@@ -16,7 +16,7 @@ from falcon_catalog.cli import main
 from falcon_catalog.conformance.sandbox import SCHEMA, view_version
 from falcon_catalog.errors import WarehouseUnavailableError
 from tests.catalog.mounting import SHAPES, unmounted
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import JSON_BODY, Server, serving
 
 T = "/v1/namespaces/ns/tables/t"
 DROPPED = "/management/v1/warehouses/default/dropped"
@@ -34,6 +34,13 @@ def catalog_of(server: Server) -> Warehouse:
 
 def dropped(server: Server) -> list[dict[str, object]]:
     return list(server.ok("GET", DROPPED)["dropped"])
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, "9" * 5000])
+def test_a_number_that_no_drop_has_is_not_found(server: Server, number: object) -> None:
+    status, _, message = server.fails("POST", f"{DROPPED}/{number}/undrop")
+    assert status == 404
+    assert str(number) in message
 
 
 def expire(server: Server) -> list[str]:
@@ -108,7 +115,9 @@ class TestUndrop:
         [entry] = dropped(ns)
         body = b'{"identifier": {"namespace": ["ns"], "name": "old"}}'
         url = f"{ns.url}{DROPPED}/{entry['id']}/undrop"
-        assert requests.post(url, data=iter([body]), timeout=30).status_code == 200
+        assert (
+            requests.post(url, data=iter([body]), headers=JSON_BODY, timeout=30).status_code == 200
+        )
         ns.ok("GET", "/v1/namespaces/ns/tables/old")
 
     @pytest.mark.parametrize("body", [None, b"", b"{}", b'{"identifier": null}'])
@@ -118,9 +127,8 @@ class TestUndrop:
         made = ns.table("t")
         ns.ok("DELETE", T)
         [entry] = dropped(ns)
-        headers = {"Content-Type": "application/json"}
         path = f"{DROPPED}/{entry['id']}/undrop"
-        answer = ns.call("POST", path, data=body, headers=headers)
+        answer = ns.call("POST", path, data=body, headers=JSON_BODY)
         assert answer.status_code == 200, answer.text
         assert ns.ok("GET", T) == made
 
@@ -129,7 +137,9 @@ class TestUndrop:
         ns.ok("DELETE", T)
         [entry] = dropped(ns)
         for body in (b"[]", b"{", b"1", b'{"identifier": 1}', b'{"identifier": {}}'):
-            answer = ns.call("POST", f"{DROPPED}/{entry['id']}/undrop", data=body)
+            answer = ns.call(
+                "POST", f"{DROPPED}/{entry['id']}/undrop", data=body, headers=JSON_BODY
+            )
             assert answer.status_code == 400, body
         assert dropped(ns) == [entry]
 

@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
+from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.store.database import OutcomeUnknownError
 from falcon_catalog.store.sqlite.writer import Writer
-from tests.catalog.serving import SCHEMA, Server
+from tests.catalog.serving import SCHEMA, Server, serving
 
 VIEWS = "/v1/namespaces/ns/views"
 V = f"{VIEWS}/v"
@@ -114,9 +115,63 @@ class TestCreate:
         assert not metadata_files(ns)
         assert ns.ok("GET", VIEWS)["identifiers"] == []
 
-    def test_no_view_is_made_over_a_table_s_files(self, ns: Server) -> None:
+    def test_a_view_may_lie_at_around_or_inside_a_table(self, ns: Server) -> None:
+        """As in Apache's server: it owns only metadata files, whose names are unique."""
         location = ns.table("t")["metadata"]["location"]
-        assert ns.fails("POST", VIEWS, request(location=f"{location}/data"))[0] == 403
+        around = location.rsplit("/", 1)[0]
+        for place in (around, f"{location}/data", location):
+            assert make(ns, location=place)["metadata"]["location"] == place
+            last = ns.ok("POST", V, set_properties(a="b"))
+            ns.ok("DELETE", V)
+            body = {"name": "v", "metadata-location": last["metadata-location"]}
+            assert ns.ok("POST", REGISTER, body) == last
+            ns.ok("DELETE", V)
+        make(ns)
+        body = {"updates": [{"action": "set-location", "location": location}]}
+        ns.ok("POST", V, body)
+        assert ns.fails("POST", VIEWS, request("w", location=location))[0] == 403  # as before
+        assert ns.ok("GET", "/v1/namespaces/ns/tables/t")["metadata"]["location"] == location
+
+    def test_a_table_may_lie_over_a_view(self, ns: Server) -> None:
+        location = f"file://{ns.warehouse}/shared"
+        make(ns, location=f"{location}/inner")
+        ns.table("t", location=location)
+        ns.table("u")
+        inside = ns.fails(
+            "POST",
+            "/v1/namespaces/ns/tables",
+            {"name": "w", "schema": {"type": "struct", "fields": []}, "location": location},
+        )
+        assert inside[0] == 403  # tables still exclude each other
+
+    def test_a_namespace_may_have_its_tables_at_a_view(self, ns: Server) -> None:
+        location = make(ns)["metadata"]["location"]
+        body = {"namespace": ["n"], "properties": {"location": location}}
+        ns.ok("POST", "/v1/namespaces", body)
+
+    def test_a_purge_of_a_table_spares_the_view_in_its_folder(self, ns: Server) -> None:
+        """Also when the table's own metadata names the view's file as one of its own."""
+        table = ns.table("t")
+        view = make(ns, location=table["metadata"]["location"])
+        file = {
+            "snapshot-id": 1,
+            "statistics-path": view["metadata-location"],
+            "file-size-in-bytes": 1,
+            "file-footer-size-in-bytes": 1,
+            "blob-metadata": [],
+        }
+        update = {"action": "set-statistics", "snapshot-id": 1, "statistics": file}
+        ns.ok("POST", "/v1/namespaces/ns/tables/t", {"updates": [update]})
+        last = path_of(ns.ok("GET", "/v1/namespaces/ns/tables/t")["metadata-location"])
+        ns.ok("DELETE", "/v1/namespaces/ns/tables/t?purgeRequested=true")
+        with ns.catalog.store.write() as tx:
+            tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
+        purge_expired(ns.catalog)
+        with serving(ns.folder) as other:
+            assert other.ok("GET", V) == view
+        ns.ok("DELETE", V)
+        assert path_of(view["metadata-location"]).exists()
+        assert last.exists()  # a metadata file where a view lies may be the view's
 
     def test_a_view_needs_its_namespace(self, server: Server) -> None:
         assert server.fails("POST", "/v1/namespaces/no/views", request()) == (
@@ -283,9 +338,8 @@ class TestReplace:
         assert len(metadata_files(ns)) == 1
 
     def test_a_view_moves_inside_the_warehouse_only(self, ns: Server) -> None:
-        table = ns.table("t")["metadata"]["location"]
         make(ns)
-        for location in ("file:///etc", table, f"file://{ns.warehouse}"):
+        for location in ("file:///etc", f"file://{ns.warehouse}-sibling"):
             body = {"updates": [{"action": "set-location", "location": location}]}
             assert ns.fails("POST", V, body)[0] == 403
         assert ns.fails("POST", V, set_properties(**{"write.metadata.path": "/tmp/x"}))[0] == 403

@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import pytest
@@ -116,3 +117,54 @@ def test_what_is_wrong_is_named(make: Any, change: dict[str, Any], text: str) ->
 def test_what_is_no_object_is_refused(value: Any) -> None:
     with pytest.raises(BadRequestError, match="Invalid table metadata: must be an object"):
         table.validate(value)
+
+
+def with_transform(make: Any, version: int, transform: str) -> dict[str, Any]:
+    """Return a table that is partitioned and sorted by a transform of the column ``name``."""
+    meta = make.table(version, partition_spec=None)
+    field = make.partition(2, transform, "part", field_id=1000)
+    specs = [{"spec-id": 0, "fields": [field]}]
+    order = {"order-id": 1, "fields": [make.sort(2, transform)]}
+    meta |= {"partition-specs": specs, "last-partition-id": 1000}
+    meta |= {"sort-orders": [order], "default-sort-order-id": 1}
+    return meta | ({"partition-spec": [field]} if version == 1 else {})
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("transform", ["zorder", "bucketV2[8]", "cube[3,4]", "Geo-Hash", "[", ""])
+def test_a_transform_of_a_later_version_can_be_read_but_not_written(
+    make: Any, version: int, transform: str
+) -> None:
+    meta = with_transform(make, version, transform)
+    assert table.validate(meta) is meta
+    grown = [*make.events()["fields"], make.column(9, "more")]
+    new = make.apply(meta, make.add_schema(*grown), make.set_schema(-1))
+    assert new["current-schema-id"] == 1
+    assert new["partition-specs"] == meta["partition-specs"]
+    with pytest.raises(BadRequestError, match="unknown transform"):
+        make.apply(meta, make.add_spec(make.partition(2, transform, "part2")))
+    with pytest.raises(BadRequestError, match="unknown transform"):
+        make.apply(meta, make.add_order(make.sort(2, transform)))
+
+
+@pytest.mark.parametrize("transform", ["bucket[0]", "bucket[99999999999]", "truncate[0]"])
+def test_a_known_transform_of_an_impossible_width_is_refused(make: Any, transform: str) -> None:
+    with pytest.raises(BadRequestError, match=r"Invalid|transform"):
+        table.validate(with_transform(make, 2, transform))
+
+
+@pytest.mark.parametrize("part", [{"name": "x"}, {"source-id": 3, "transform": "day"}, 7])
+def test_the_partition_fields_of_an_old_file_are_checked(make: Any, part: Any) -> None:
+    with pytest.raises(BadRequestError, match="partition-spec"):
+        table.validate({**old_v1(make), "partition-spec": [part]})
+
+
+def test_a_v1_file_without_a_uuid_gets_one_that_every_reader_finds(make: Any) -> None:
+    old = {key: value for key, value in old_v1(make).items() if key != "table-uuid"}
+    full = table.validate(old)
+    assert TableMetadataUtil.parse_obj(copy.deepcopy(full)).table_uuid
+    assert table.validate(dict(old)) == full
+    assert table.validate({**old, "table-uuid": None}) == full
+    other = table.validate({**old, "location": "file:/other"})
+    assert other["table-uuid"] != full["table-uuid"]
+    assert make.apply(full, *make.append(1))["table-uuid"] == full["table-uuid"]

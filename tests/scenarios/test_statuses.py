@@ -83,7 +83,7 @@ class TestBeforeTheWrite:
         text = path.read_bytes()
         for content, expected in (
             (None, (404, "NotFoundException")),
-            (text[:-9], (404, "NotFoundException")),
+            (text[:-9], (500, "InternalServerError")),
         ):
             if content is None:
                 path.unlink()

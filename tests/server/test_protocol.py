@@ -13,7 +13,7 @@ from tests.catalog.serving import Server, serving
 from tests.server.test_at_once import read_exactly
 from tests.server.test_saturation import counted
 
-HEAD = b"Host: x\r\n"
+HEAD = b"Host: localhost\r\n"
 
 
 def converse(client: socket.socket, request: bytes) -> list[tuple[int, bytes]]:
@@ -133,7 +133,8 @@ def closed(tmp_path: Any) -> Any:
 
 def test_a_body_is_not_read_before_the_token_is_checked(closed: Server, connect: Any) -> None:
     client = connect(int(closed.url.rpartition(":")[2]))
-    head = b"Content-Length: 20000000\r\nExpect: 100-continue\r\n\r\n"
+    head = b"Content-Type: application/json\r\nContent-Length: 20000000\r\n"
+    head += b"Expect: 100-continue\r\n\r\n"
     ((status, body),) = converse(client, b"POST /v1/namespaces HTTP/1.1\r\n" + HEAD + head)
     assert status == 401
     assert json.loads(body)["error"]["type"] == "NotAuthorizedException"
@@ -141,7 +142,8 @@ def test_a_body_is_not_read_before_the_token_is_checked(closed: Server, connect:
 
 def test_what_is_rejected_by_its_head_has_a_whole_status_line(closed: Server, connect: Any) -> None:
     client = connect(int(closed.url.rpartition(":")[2]))
-    client.sendall(b"POST /v1/namespaces HTTP/1.1\r\n" + HEAD + b"Content-Length: 9\r\n\r\n")
+    head = b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    client.sendall(b"POST /v1/namespaces HTTP/1.1\r\n" + HEAD + head)
     with client.makefile("rb") as told:
         assert told.readline() == b"HTTP/1.1 401 Unauthorized\r\n"
 
@@ -151,3 +153,30 @@ def test_two_slashes_are_not_one(tmp_path: Any) -> None:
         assert server.call("GET", "/v1/namespaces").status_code == 200
         for path in ("//v1/namespaces", "/v1//namespaces", "//management/v1/dropped"):
             assert server.fails("GET", path)[0] == 404
+
+
+def test_the_tag_s_header_is_spelled_as_java_looks_it_up(tmp_path: Any, connect: Any) -> None:
+    """Header names are case-insensitive, but not in the map that Java's client reads them from."""
+    with serving(tmp_path) as server:
+        server.namespace("ns")
+        server.table("t")
+        tag = server.call("GET", "/v1/namespaces/ns/tables/t").headers["ETag"]
+        client = connect(int(server.url.rpartition(":")[2]))
+        with client.makefile("rb") as told:
+            for known, status in ((b"", b"200 OK"), (tag.encode(), b"304 Not Modified")):
+                client.sendall(
+                    b"GET /v1/namespaces/ns/tables/t HTTP/1.1\r\n"
+                    + HEAD
+                    + b"If-None-Match: "
+                    + known
+                    + b"\r\n\r\n"
+                )
+                head = [told.readline()]
+                while head[-1] != b"\r\n":
+                    head.append(told.readline())
+                names = [line.partition(b":")[0] for line in head[1:-1]]
+                assert status in head[0]
+                assert b"ETag: " + tag.encode() + b"\r\n" in head
+                assert b"Etag" not in names
+                length = next((n for n in head if n.startswith(b"Content-Length")), b":0")
+                told.read(int(length.partition(b":")[2]))

@@ -10,10 +10,9 @@ from typing import Any
 
 from falcon_catalog.catalog.scan_planning import parsing
 from falcon_catalog.catalog.scan_planning.expressions import Expression, Fields
-from falcon_catalog.catalog.scan_planning.manifests import PartitionField, Spec
+from falcon_catalog.catalog.scan_planning.manifests import UNKNOWN, PartitionField, Spec
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns, transforms
-from falcon_catalog.metadata.defaults import with_defaults
 from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
@@ -52,13 +51,12 @@ class Scan:
 def read(metadata: JSON, request: Mapping[str, Any], most_names: int) -> Scan:
     """Return the scan that a PlanTableScanRequest describes.
 
-    ``most_names`` limits ``select`` and ``stats-fields``; for a table with more columns the limit
-    is twice their number.
+    ``metadata`` has all defaults. ``most_names`` limits ``select`` and ``stats-fields``; for a
+    table with more columns the limit is twice their number.
 
     Raises:
         BadRequestError: a field is malformed, or a snapshot or column does not exist.
     """
-    metadata = with_defaults(metadata)
     snapshots, is_incremental = _snapshots(metadata, request)
     use_old = optional(request, "use-snapshot-schema", as_boolean, _WHERE) or False
     sensitive = optional(request, "case-sensitive", as_boolean, _WHERE) is not False
@@ -171,7 +169,6 @@ def _field(field: JSON, types: Mapping[int, Type]) -> PartitionField:
     try:
         transform = transforms.as_transform(field["transform"], "partition field")
     except BadRequestError:
-        # An unknown transform of a later version: it partitions files, but its values mean nothing.
-        return PartitionField(field["field-id"], "unknown", source_id, None)
+        return PartitionField(field["field-id"], UNKNOWN, source_id, None)
     source_type = None if source_id is None else types.get(source_id)
     return PartitionField(field["field-id"], transform, source_id, source_type)

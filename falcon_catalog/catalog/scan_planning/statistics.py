@@ -39,6 +39,8 @@ def of_metrics(file: ContentFile, column_id: int, kind: Type) -> Bounds:
     raw = file.raw
     count, nulls, nans = ((raw[field] or {}).get(column_id) for field in (109, 110, 137))
     counted = count is not None and count > 0
+    if counted and nulls is not None and nulls >= count:
+        nans = 0  # also if they were not counted
     empty = counted and nulls is not None and nulls + (nans or 0) >= count
     lower, upper = (_decode(kind, (raw[field] or {}).get(column_id)) for field in (125, 128))
     if values.is_nan(lower) or values.is_nan(upper):

@@ -10,7 +10,12 @@ from typing import Any
 
 from falcon_catalog.catalog.scan_planning import values
 from falcon_catalog.catalog.scan_planning.expressions import Predicate
-from falcon_catalog.catalog.scan_planning.manifests import EQUALITY_DELETES, ContentFile
+from falcon_catalog.catalog.scan_planning.manifests import (
+    EQUALITY_DELETES,
+    UNKNOWN,
+    ContentFile,
+    PartitionField,
+)
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.metadata.types import Type
 
@@ -91,7 +96,7 @@ def _content_file(file: ContentFile) -> JSON:
     shown: JSON = {
         "spec-id": file.spec.id,
         "partition": [
-            values.to_json(field.type or "string", value)
+            _partition_value(field, value)
             for field, value in zip(file.spec.fields, file.partition, strict=True)
         ],
         "content": _CONTENTS[file.content],
@@ -107,6 +112,12 @@ def _content_file(file: ContentFile) -> JSON:
     if raw[140] is not None:
         shown["sort-order-id"] = raw[140]
     return shown
+
+
+def _partition_value(field: PartitionField, value: Any) -> Any:
+    shown = values.to_json(field.type or "string", value)
+    # Java takes the values of an unknown transform for strings.
+    return str(shown) if field.transform == UNKNOWN and shown is not None else shown
 
 
 def _map(entries: Mapping[int, Any]) -> JSON:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 
 import orjson
 
-from falcon_catalog.catalog import metadata_files, tabulars
+from falcon_catalog.catalog import tabulars
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.metadata_cache import read_metadata
 from falcon_catalog.catalog.scan_planning import plan, scan, tasks
 from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.catalog.warehouse import Warehouse
@@ -49,7 +50,7 @@ def submit(call: Call, identifier: TableIdentifier, request: JSON) -> JSON:
         NotFoundError, ForbiddenError: a manifest does not exist, or its location is not allowed.
     """
     row = tabulars.find(call, TABLE, identifier)
-    found = _prepare(call.warehouse, row.metadata_location, request)
+    found = _prepare(call.warehouse, row.metadata_location, request, f"table {identifier}")
     limits = call.warehouse.plans.limits
     plan_id = uuid.uuid4().hex
     status: plans.Status = "completed" if found.size <= limits.sync_manifests else "submitted"
@@ -116,8 +117,8 @@ def fetch_tasks(call: Call, identifier: TableIdentifier, plan_task: str) -> JSON
     return _unzipped(page)
 
 
-def _prepare(warehouse: Warehouse, metadata_location: str, request: JSON) -> plan.Plan:
-    metadata = metadata_files.read(warehouse.files, metadata_location)
+def _prepare(warehouse: Warehouse, metadata_location: str, request: JSON, what: str) -> plan.Plan:
+    metadata = read_metadata(warehouse.files, metadata_location, what)
     wanted = scan.read(metadata, request, warehouse.plans.limits.names)
     return plan.prepare(warehouse, wanted)
 
@@ -185,7 +186,8 @@ def _work(warehouse: Warehouse, plan_id: str, must_stop: Callable[[], bool]) -> 
             row = plans.claim(tx, plan_id, worker, **_lease(warehouse, tx))
         if row is None:
             return
-        found = _prepare(warehouse, row.metadata_location, orjson.loads(row.request))
+        what = f"the table of plan {plan_id}"
+        found = _prepare(warehouse, row.metadata_location, orjson.loads(row.request), what)
         if _store_pages(warehouse, plan_id, worker, _pages(warehouse, found), must_stop):
             _finish(warehouse, plan_id, worker, None)
     except ServiceUnavailableError:
