@@ -392,6 +392,23 @@ class TestRequests:
         assert locked.server.ok("POST", "/v1/namespaces", body, headers=headers) == first
         assert locked.server.fails("POST", "/v1/namespaces", body, headers=key)[0] == 401
 
+    def test_the_key_of_another_principal_is_another_key(
+        self, locked: Locked, secrets_of_principals: Callable[[str], str]
+    ) -> None:
+        other = Locked(locked.server, "other", secrets_of_principals("other"))
+        key = {"Idempotency-Key": "0197a7ee-5a6c-7000-8000-000000000001"}
+        body = {"namespace": ["ns"]}
+        mine = bearer(locked.token()) | key
+        locked.server.ok("POST", "/v1/namespaces", body, headers=mine)
+        theirs = bearer(other.token()) | key
+        status, _, message = locked.server.fails("POST", "/v1/namespaces", body, headers=theirs)
+        assert status == 409  # it exists: the request was done, not answered for somebody else
+        assert "etl" not in message
+        status, _, message = locked.server.fails("DELETE", "/v1/namespaces/ns", headers=theirs)
+        assert status == 422
+        assert not {"etl", "other"} & set(message.split())
+        locked.server.ok("POST", "/v1/namespaces", body, headers=mine)
+
     def test_health_stays_open(self, locked: Locked) -> None:
         assert locked.server.ok("GET", "/health/live") == {"status": "live"}
         assert locked.server.ok("GET", "/health/ready") == {"status": "ready"}
