@@ -50,6 +50,7 @@ WRITTEN = {
     "planning.keep_seconds": 60,
     "auth.required": True,
     "auth.token_lifetime": 60,
+    "auth.session_lifetime": 600,
     "metrics.keep_reports": 0,
     "metrics.public": True,
     "log.level": "WARNING",
