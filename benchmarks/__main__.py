@@ -44,7 +44,7 @@ def _goals(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     help="Where large fixtures stay between runs. [var/bench]",
 )
 def main(goals: list[str], quick: bool, file: Path | None, style: str, cache: Path) -> None:  # noqa: FBT001
-    """Measure what docs/performance.md promises, beside a bare waitress and a naive catalog."""
+    """Measure what docs/performance.md promises, beside other servers."""
     _say(f"load generator: {wrk.path() or 'our own client; wrk would spend less'}")
     machine = report.machine()
     if machine["load before"] > _BUSY_LOAD:

@@ -15,6 +15,7 @@ import orjson
 _PATIENCE_SECONDS = 120
 _RECEIVE_BYTES = 1 << 20
 _BODILESS = (204, 304)
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 Address = tuple[str, int]
 
 
@@ -28,7 +29,10 @@ class Request(NamedTuple):
 
     def wire(self) -> bytes:
         """Return the bytes to send."""
-        lines = [f"{'GET' if self.body is None else 'POST'} {self.path} HTTP/1.1", "Host: bench"]
+        lines = [
+            f"{'GET' if self.body is None else 'POST'} {self.path} HTTP/1.1",
+            "Host: localhost",
+        ]
         lines += [f"{name}: {value}" for name, value in self.headers]
         if self.body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
@@ -62,7 +66,8 @@ class Connection:
         self._sent_at = 0.0
         self._head: bytes | None = None
         self._pieces: list[bytes] = []
-        self._left = 0
+        self._tail = b""
+        self._left: int | None = 0
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +95,7 @@ class Connection:
 
     def send(self, request: bytes) -> None:
         """Send a request; its answer must be received before the next."""
-        self._head, self._pieces, self._left = None, [], 0
+        self._head, self._pieces, self._tail, self._left = None, [], b"", 0
         self._sent_at = time.perf_counter()
         self._socket.sendall(request)
 
@@ -107,9 +112,13 @@ class Connection:
                 self._pieces = [together]
                 return None
             self._head, self._pieces = head, [body]
-            self._left = _length(head) - len(body)
-        else:
+            length = _length(head)
+            self._left = None if length is None else length - len(body)
+        elif self._left is not None:
             self._left -= len(received)
+        if self._left is None:
+            self._tail = (self._tail + received)[-len(_LAST_CHUNK) :]
+            return self._whole(self._head) if self._tail == _LAST_CHUNK else None
         return self._whole(self._head) if self._left <= 0 else None
 
     def _whole(self, head: bytes) -> Answer:
@@ -117,7 +126,8 @@ class Connection:
         if (_header(head, "connection") or "").lower() == "close":
             self._socket.close()
             self._socket = self._open()
-        return Answer(_status(head), head, b"".join(self._pieces), seconds)
+        body = b"".join(self._pieces)
+        return Answer(_status(head), head, _joined(body) if self._left is None else body, seconds)
 
     def _open(self) -> socket.socket:
         opened = socket.create_connection(self._address, timeout=_PATIENCE_SECONDS)
@@ -203,13 +213,29 @@ def _status(head: bytes) -> int:
     return int(head[9:12])
 
 
-def _length(head: bytes) -> int:
+def _length(head: bytes) -> int | None:
+    """Return the length of an answer's body, or None if it comes in chunks."""
     if _status(head) in _BODILESS:
         return 0
+    if (_header(head, "transfer-encoding") or "").lower() == "chunked":
+        return None
     length = _header(head, "content-length")
     if length is None:
         raise ConnectionError(f"an answer without its length: {head!r}")
     return int(length)
+
+
+def _joined(chunks: bytes) -> bytes:
+    """Return the body that came in chunks (RFC 9112, section 7.1)."""
+    pieces: list[bytes] = []
+    start = 0
+    while True:
+        line_end = chunks.index(b"\r\n", start)
+        size = int(chunks[start:line_end].partition(b";")[0], 16)
+        if size == 0:
+            return b"".join(pieces)
+        pieces.append(chunks[line_end + 2 : line_end + 2 + size])
+        start = line_end + 2 + size + 2
 
 
 def _header(head: bytes, name: str) -> str | None:

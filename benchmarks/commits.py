@@ -31,9 +31,9 @@ def against_naive(bench: Bench) -> list[Line]:
         for server in (naive, ours):
             open_namespace(server)
         for size in sizes:
-            cells[f"naive {size}"] = _appending(naive, size, "none", _NAIVE_COMMITS[size])
-            cells[f"plain {size}"] = _appending(ours, size, "none", _COMMITS)
-            cells[f"gzip {size}"] = _appending(ours, size, "gzip", _COMMITS)
+            cells[f"naive {size}"] = appending(naive, size, "none", _NAIVE_COMMITS[size])
+            cells[f"plain {size}"] = appending(ours, size, "none", _COMMITS)
+            cells[f"gzip {size}"] = appending(ours, size, "gzip", _COMMITS)
         found = interleave(min(bench.rounds, 3), cells)
     bounds = {1: 4.0, 100: 10.0, 1000: 50.0}
     long = {"plain": None, "gzip": 400.0}
@@ -44,10 +44,10 @@ def against_naive(bench: Bench) -> list[Line]:
         Line(
             "5",
             f"durable commit at {size:,}, {kind} metadata: naive p50 over ours",
-            quotients(_p50s(found[f"naive {size}"]), _p50s(found[f"{kind} {size}"])),
+            quotients(p50s(found[f"naive {size}"]), p50s(found[f"{kind} {size}"])),
             at_least=bounds.get(size, long[kind]),
             cpu_us=cpu(ours=found[f"{kind} {size}"], naive=found[f"naive {size}"]),
-            note=f"{statistics.median(_p50s(found[f'{kind} {size}'])):.2f} ms",
+            note=f"{statistics.median(p50s(found[f'{kind} {size}'])):.2f} ms",
         )
         for size in sizes
         for kind in ("plain", "gzip")
@@ -68,16 +68,16 @@ def along_the_history(bench: Bench) -> list[Line]:
     with servers.ours(bench.place("commit-history")) as ours:
         open_namespace(ours)
         sizes = (1, 1000, 10_000)
-        cells = {str(size): _appending(ours, size, "gzip", _COMMITS) for size in sizes}
+        cells = {str(size): appending(ours, size, "gzip", _COMMITS) for size in sizes}
         found = interleave(bench.rounds, cells)
     return [
         Line(
             "6",
             f"commit, gzip metadata: p50 at {size:,} snapshots over that at 1",
-            quotients(_p50s(found[str(size)]), _p50s(found["1"])),
+            quotients(p50s(found[str(size)]), p50s(found["1"])),
             at_most=bound,
             cpu_us={str(size): cpu(at=found[str(size)])["at"]},
-            note=f"{statistics.median(_p50s(found[str(size)])):.2f} ms",
+            note=f"{statistics.median(p50s(found[str(size)])):.2f} ms",
         )
         for size, bound in ((1000, 1.5), (10_000, 1.5))
     ]
@@ -92,21 +92,21 @@ def durability(bench: Bench) -> list[Line]:
             settings = {"store.durability": kind}
             ours = stack.enter_context(servers.ours(place, settings=settings))
             open_namespace(ours)
-            cells[kind] = _appending(ours, 1, "none", _COMMITS)
+            cells[kind] = appending(ours, 1, "none", _COMMITS)
         found = interleave(bench.rounds, cells)
     return [
         Line(
             "7",
             "durability tax: commit p50, durable over relaxed",
-            quotients(_p50s(found["full"]), _p50s(found["relaxed"])),
+            quotients(p50s(found["full"]), p50s(found["relaxed"])),
             at_most=2,
             cpu_us=cpu(**found),
-            note=f"{statistics.median(_p50s(found['full'])):.2f} ms durable",
+            note=f"{statistics.median(p50s(found['full'])):.2f} ms durable",
         )
     ]
 
 
-def _appending(server: Server, size: int, codec: str, commits: int) -> Callable[[], Sample]:
+def appending(server: Server, size: int, codec: str, commits: int) -> Callable[[], Sample]:
     """Return a cell: so many commits, one after the other, to tables of this many snapshots."""
     tables = [
         put(server, f"s{size}-{codec}-{number}", size, codec=codec)
@@ -126,5 +126,6 @@ def _some(server: Server, requests: Iterator[Request], commits: int) -> Sample:
     return times(server, [islice(requests, commits)])
 
 
-def _p50s(samples: list[Sample]) -> list[float]:
+def p50s(samples: list[Sample]) -> list[float]:
+    """Return the median time of each round, in ms."""
     return [sample.p50_ms for sample in samples]

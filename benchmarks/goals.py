@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks import (
+    apache,
     commits,
     lists,
     loads,
@@ -30,6 +31,7 @@ GOALS: dict[str, Callable[[Bench], list[Line]]] = {
     "11": loads.over_processes,
     "12": lists.goal,
     "13": pipeline.goal,
+    "14": apache.goal,
     "writers": writers.growth,
     "scans": scans.measure,
     "start": starts.start,

@@ -36,10 +36,10 @@ def against_the_floor(bench: Bench) -> list[Line]:
         Line(
             "1",
             "loadTable at 1 snapshot: rate over that of a bare waitress",
-            quotients(_rates(found["ours"]), _rates(found["bare"])),
+            quotients(rates(found["ours"]), rates(found["bare"])),
             at_least=0.85,
             cpu_us=used,
-            note=f"{statistics.median(_rates(found['ours'])):.0f} a second",
+            note=f"{statistics.median(rates(found['ours'])):.0f} a second",
         ),
         Line(
             "1",
@@ -75,10 +75,10 @@ def against_naive(bench: Bench) -> list[Line]:
         Line(
             "2",
             f"loadTable at {size:,}, {kind}: rate over the naive wrapper's",
-            quotients(_rates(found[f"{kind} {size}"]), _rates(found[f"naive {size}"])),
+            quotients(rates(found[f"{kind} {size}"]), rates(found[f"naive {size}"])),
             at_least=bounds.get(f"{kind} {size}"),
             cpu_us=cpu(ours=found[f"{kind} {size}"], naive=found[f"naive {size}"]),
-            note=f"{statistics.median(_rates(found[f'{kind} {size}'])):.0f} a second",
+            note=f"{statistics.median(rates(found[f'{kind} {size}'])):.0f} a second",
         )
         for size in sizes
         for kind in ("plain", "gzip")
@@ -103,14 +103,14 @@ def along_the_history(bench: Bench) -> list[Line]:
         Line(
             "3",
             "loadTable, plain: rate at 1,000 snapshots over that at 1",
-            quotients(_rates(found["plain-1000"]), _rates(found["plain-1"])),
+            quotients(rates(found["plain-1000"]), rates(found["plain-1"])),
             at_least=0.5,
             cpu_us=cpu(**found),
         ),
         Line(
             "3",
             "loadTable, gzip: rate at 10,000 snapshots over that at 1",
-            quotients(_rates(found["gzip-10000"]), _rates(found["gzip-1"])),
+            quotients(rates(found["gzip-10000"]), rates(found["gzip-1"])),
             at_least=0.8,
             cpu_us=cpu(**found),
         ),
@@ -133,11 +133,11 @@ def unchanged(bench: Bench) -> list[Line]:
         Line(
             "4",
             "304 answers: rate at 10,000 snapshots over that at 1",
-            quotients(_rates(found["s10000"]), _rates(found["s1"])),
+            quotients(rates(found["s10000"]), rates(found["s1"])),
             at_least=0.9,
             at_most=1.1,
             cpu_us=cpu(**found),
-            note=f"{statistics.median(_rates(found['s10000'])):.0f} a second",
+            note=f"{statistics.median(rates(found['s10000'])):.0f} a second",
         )
     ]
 
@@ -155,12 +155,11 @@ def over_processes(bench: Bench) -> list[Line]:
                 rate, ours, request, bench.seconds, connections=16
             )
         found = interleave(bench.rounds, cells)
-    rates = [_rates(found[f"processes-{number}"]) for number in (2, 1)]
     return [
         Line(
             "11",
             "loadTable: rate of 2 processes over that of 1",
-            quotients(rates[0], rates[1]),
+            quotients(rates(found["processes-2"]), rates(found["processes-1"])),
             at_least=1.6,
             cpu_us=cpu(**found),
         )
@@ -180,5 +179,6 @@ def _naive(bench: Bench, server: Server, table: Table) -> Callable[[], Sample]:
     return partial(times, server, [itertools.repeat(table.load())] * CONNECTIONS, bench.seconds)
 
 
-def _rates(samples: list[Sample]) -> list[float]:
+def rates(samples: list[Sample]) -> list[float]:
+    """Return the answers a second of each round."""
     return [sample.rate for sample in samples]

@@ -35,18 +35,23 @@ class Server:
         return sum(_memory(pid) for pid in _family(self.pid))
 
 
+def python(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module."""
+    return [sys.executable, "-m", module, *arguments]
+
+
 @contextlib.contextmanager
 def running(
-    name: str, module: str, arguments: Sequence[str], folder: Path, environ: Mapping[str, str]
+    name: str, command: Sequence[str], folder: Path, environ: Mapping[str, str]
 ) -> Iterator[Server]:
-    """Run a module that says ``Listening on http://…``; its log is a file in ``folder``."""
+    """Run a command that prints ``Listening on http://…``; its log is a file in ``folder``."""
     clean = processes.without_settings()
     # The benchmarks are in no package, so the server must be told where they are.
     paths = [*filter(None, [clean.get("PYTHONPATH")]), str(_ROOT)]
     folder.mkdir(parents=True, exist_ok=True)
     server = processes.Server(
         name,
-        [sys.executable, "-m", module, *arguments],
+        command,
         folder / f"{name}.log",
         {**clean, "PYTHONPATH": os.pathsep.join(paths), **environ},
         folder,

@@ -1,11 +1,10 @@
-"""The three servers that are compared."""
+"""The four servers that are compared."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from benchmarks.processes import Server, running
+from benchmarks.processes import Server, python, running
 from falcon_catalog.settings import SETTINGS
 
 _KNOWN = {setting.key: setting for setting in SETTINGS}
@@ -13,12 +12,23 @@ _KNOWN = {setting.key: setting for setting in SETTINGS}
 
 def bare(folder: Path) -> AbstractContextManager[Server]:
     """Run a waitress that answers constant bytes."""
-    return running("bare", "benchmarks.bare", (), folder, {})
+    return running("bare", python("benchmarks.bare"), folder, {})
 
 
 def naive(folder: Path) -> AbstractContextManager[Server]:
     """Run the naive wrapper over a new catalog."""
-    return running("naive", "benchmarks.naive", (str(folder),), folder, {})
+    return running("naive", python("benchmarks.naive", str(folder)), folder, {})
+
+
+def apache(folder: Path, classpath: str) -> AbstractContextManager[Server]:
+    """Run Apache's RESTCatalogServer; its JdbcCatalog has a SQLite file as its database."""
+    environ = {
+        "CATALOG_URI": f"jdbc:sqlite:{folder}/catalog.db",
+        "CATALOG_WAREHOUSE": f"file://{folder}/warehouse",
+        "CATALOG_REST_PORT": "0",
+    }
+    command = ["java", "-cp", classpath, "org.apache.iceberg.rest.Listening"]
+    return running("apache", command, folder, environ)
 
 
 def ours(
@@ -49,10 +59,10 @@ def ours(
     arguments += ["--adopt-warehouse"] if warehouse else []
     variables = {_KNOWN[key].variable: str(value) for key, value in (settings or {}).items()}
     variables |= environ or {}
+    command = python(module, *arguments)
     if processes > 1:
-        several = [str(processes), "127.0.0.1:0", sys.executable, "-m", module, *arguments]
-        return running(name, "benchmarks.instances", several, folder, variables)
-    return running(name, module, arguments, folder, variables)
+        command = python("benchmarks.instances", str(processes), "127.0.0.1:0", *command)
+    return running(name, command, folder, variables)
 
 
 def store_url(folder: Path) -> str:

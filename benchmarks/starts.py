@@ -1,12 +1,14 @@
 """A server's start and its memory: goal 15."""
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
 
 from benchmarks import servers, store
 from benchmarks.bench import Bench, times
 from benchmarks.client import Connection, Request
+from benchmarks.processes import Server
 from benchmarks.rounds import Line, interleave
 from benchmarks.tables import Table, metadata, open_namespace, put, write_metadata
 
@@ -19,23 +21,20 @@ def start(bench: Bench) -> list[Line]:
     with servers.ours(place) as ours:
         open_namespace(ours)
         request = put(ours, "small", 1).load()
-    cells = {"ours": partial(_first_answer, place, request), "bare": partial(_bare, place)}
+    cells = {
+        "ours": partial(first_answer, partial(servers.ours, place), request),
+        "bare": partial(first_answer, partial(servers.bare, place), Request("/")),
+    }
     found = interleave(bench.rounds, cells)
     texts = {"ours": "cold start to the first loaded table", "bare": "the same, a bare waitress"}
     return [Line("start", text, tuple(found[name]), unit="ms") for name, text in texts.items()]
 
 
-def _first_answer(place: Path, request: Request) -> float:
+def first_answer(serve: Callable[[], AbstractContextManager[Server]], request: Request) -> float:
+    """Return the milliseconds from the start of a server's process to its first answer."""
     started = time.perf_counter()
-    with servers.ours(place) as ours, Connection(ours.address) as connection:
+    with serve() as server, Connection(server.address) as connection:
         connection.ask(request)
-        return (time.perf_counter() - started) * 1000
-
-
-def _bare(place: Path) -> float:
-    started = time.perf_counter()
-    with servers.bare(place) as bare, Connection(bare.address) as connection:
-        connection.ask(Request("/"))
         return (time.perf_counter() - started) * 1000
 
 

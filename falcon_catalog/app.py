@@ -7,6 +7,7 @@ import falcon
 
 from falcon_catalog import logs
 from falcon_catalog.api import responses
+from falcon_catalog.api.browsers import Browsers
 from falcon_catalog.api.config import ConfigResource
 from falcon_catalog.api.idempotency import Idempotency
 from falcon_catalog.api.middleware import Authentication, Calls, Warehouses, with_raw_path
@@ -48,6 +49,7 @@ class CatalogApp:
         self._authentication = (
             Authentication(realm, settings.metrics.public) if settings.auth.required else None
         )
+        self._browsers = Browsers(settings)
         self._wsgi = with_raw_path(self._routed(realm, settings))
         self._inline_paths = inline_paths()
         self._purge_worker = PurgeWorker(warehouses, watch(metrics, warehouses))
@@ -67,15 +69,22 @@ class CatalogApp:
         paths = self._inline_paths.get(method)
         return paths is not None and paths.fullmatch(path) is not None
 
-    def admit(self, _method: str, path: str, headers: Mapping[str, str]) -> CatalogError | None:
-        """Return an error for a request that must not send its body, for lack of a valid token."""
-        if self._authentication is None:
-            return None
+    def admit(self, method: str, path: str, headers: Mapping[str, str]) -> CatalogError | None:
+        """Return an error for a request that must not send its body, by its head alone."""
+        error = self._browsers.refusal(
+            method, path, lambda name: headers.get(name.upper().replace("-", "_"))
+        )
+        if error is not None or self._authentication is None:
+            return error
         try:
             self._authentication.identify(path, headers.get("AUTHORIZATION"))
         except CatalogError as error:
             return error
         return None
+
+    def error_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the headers of an error that the server itself responds with."""
+        return self._browsers.headers_for(headers.get("ORIGIN"))
 
     def ready(self) -> None:
         """Raise an error if the store does not answer or takes no changes."""
@@ -113,7 +122,7 @@ class CatalogApp:
         guards = [] if self._authentication is None else [self._authentication]
         calls = Calls(warehouses, table, settings.limits)
         app: falcon.App[Any, Any] = falcon.App(
-            middleware=[log, *guards, calls, Idempotency(self.metrics)]
+            middleware=[log, self._browsers, *guards, calls, Idempotency(self.metrics)]
         )
         app.router_options.converters["name"] = NameConverter
         app.router_options.converters["namespace"] = NamespaceConverter

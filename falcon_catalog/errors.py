@@ -175,11 +175,15 @@ class PayloadTooLargeError(CatalogError):
     type = "PayloadTooLargeException"
 
 
-class UnsupportedEncodingError(CatalogError):
-    """The request body is compressed, or encoded in another way."""
+class UnsupportedMediaTypeError(CatalogError):
+    """The body has a type that the server does not read."""
 
     status = 415
     type = "UnsupportedMediaTypeException"
+
+
+class UnsupportedEncodingError(UnsupportedMediaTypeError):
+    """The request body is compressed, or encoded in another way."""
 
 
 class UnprocessableEntityError(CatalogError):

@@ -5,6 +5,7 @@ import logging
 from jobs import config, notify
 from jobs.lake import doubles
 from jobs.pipeline import WeatherPipeline
+from jobs.tasks import failing
 from jobs.tasks.alerts import Alerts
 from jobs.tasks.ingestion import LoadDays, WeatherIngestion
 from jobs.tasks.load import LoadAlerts, LoadObservations, LoadStations
@@ -36,4 +37,5 @@ logging.getLogger("jobs.nws").parent = logging.getLogger("luigi-interface")
 # Luigi itself looks for luigi.cfg in the working directory, not in its conf/.
 config.read_file()
 notify.listen()
+failing.listen()
 doubles.read_exactly()

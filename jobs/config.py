@@ -8,7 +8,7 @@ import datetime as dt
 import functools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +16,40 @@ from typing import Any, TypeVar
 import luigi
 import luigi.configuration
 import luigi.interface
+from luigi.cmdline_parser import CmdlineParser
 from luigi.parameter import ParameterException, ParameterVisibility
+from pyiceberg.exceptions import ForbiddenError, OAuthError, UnauthorizedError
 
 # Options of a setting that is neither part of a task's id nor shown.
 SECRET: Any = {"significant": False, "visibility": ParameterVisibility.PRIVATE}
 Moment = TypeVar("Moment", dt.date, dt.datetime)
 
+# As the service's OpenAPI document names them: StateTerritoryCode, with the freely associated
+# states that newer versions add, and MarineAreaCode.
+STATES = (
+    "AK AL AR AS AZ CA CO CT DC DE FL FM GA GU HI IA ID IL IN KS KY LA MA MD ME MH MI MN MO MP MS"
+    " MT NC ND NE NH NJ NM NV NY OH OK OR PA PR PW RI SC SD TN TX UT VA VI VT WA WI WV WY"
+)
+MARINE_AREAS = "AM AN GM LC LE LH LM LO LS PH PK PM PS PZ SL"
+FIRST_YEAR, MOST_DAYS = 1900, 36_525
+UNITS = ("month", "day")
+
+# The event of a task that is complete but for data that the weather service failed for.
+DEGRADED = "event.weather.degraded"
+
 _NAME = re.compile(r"[A-Z0-9_-]{2,32}")
+
+
+class SettingError(ParameterException, ValueError):
+    """A setting or parameter is invalid; the message names it, its value and what is valid."""
+
+    transient = False
+
+
+def is_permanent(error: BaseException) -> bool:
+    """Return whether another try ends the same: the error says so, or the catalog refused."""
+    refused = isinstance(error, UnauthorizedError | ForbiddenError | OAuthError)
+    return refused or getattr(error, "transient", True) is False
 
 
 class FromEnvironment(luigi.Parameter[Any]):
@@ -73,21 +100,63 @@ class Names(Words):
     """A comma-separated list of identifiers, sorted and in upper case.
 
     Raises:
-        ParameterException: a name is not a state or station identifier.
+        SettingError: a name is not a state or station identifier.
     """
 
     may_be_empty = True
+
+    def _parse_or_no_value(self, x: str | None) -> Any:
+        # Luigi takes an empty flag for one that is not given.
+        return super()._parse_or_no_value(x) if x is None else self.parse(x)
 
     def normalize(self, x: Iterable[str]) -> tuple[str, ...]:
         """Return the names, sorted and in upper case."""
         names = tuple(sorted({name.upper() for name in x}))
         for name in names:
             if not _NAME.fullmatch(name):
-                raise ParameterException(
+                raise SettingError(
                     f"{name!r} in {self._attribute_name} is no identifier: give comma-separated"
                     " state or station identifiers such as NY or KJFK"
                 )
         return names
+
+
+class Areas(Names):
+    """A comma-separated list of states and territories, or of marine areas, too.
+
+    Raises:
+        SettingError: a code that the weather service does not know.
+    """
+
+    def __init__(self, *default: Any, marine: bool = False, **options: Any) -> None:
+        super().__init__(*default, **options)
+        self._known = f"{STATES} {MARINE_AREAS}" if marine else STATES
+
+    def normalize(self, x: Iterable[str]) -> tuple[str, ...]:
+        """Return the codes, sorted and in upper case."""
+        names = super().normalize(x)
+        if unknown := sorted(set(names) - set(self._known.split())):
+            raise SettingError(
+                f"{', '.join(map(repr, unknown))} in {self._attribute_name}: no state or territory"
+                f" that the weather service knows; known are {self._known}"
+            )
+        return names
+
+
+class Unit(FromEnvironment):
+    """The unit of a table's partitions.
+
+    Raises:
+        SettingError: neither month nor day.
+    """
+
+    def normalize(self, x: str) -> str:
+        """Return the unit."""
+        if x not in UNITS:
+            raise SettingError(
+                f"{x!r} in {self._attribute_name}: partitions are by {' or '.join(UNITS)}"
+            )
+        return x
 
 
 class weather(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
@@ -98,7 +167,7 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
         "(falcon-catalog weather pipeline, no contact set)",
         description="how the service may know and reach you: (application, contact)",
     )
-    states = Names((), description="states whose stations are read, such as NY,NJ")
+    states = Areas((), description="states whose stations are read, such as NY,NJ")
     stations = Names((), description="stations to read, such as KJFK,KLGA")
     data_dir = Text("var/weather", description="folder of raw files, checkpoints and dbt's state")
     dbt_dir = Text("", description="folder of dbt_project.yml; empty: dbt/ beside the package")
@@ -115,11 +184,20 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
         144.0,
         description="hours the service keeps observations: older ones are not requested; 0: no end",
     )
-    alert_states = Names((), description="states whose alerts are kept; empty: those of states")
+    min_observations = Whole(
+        1,
+        description="observations of a period, of all stations, below which a run warns; 0: never",
+    )
+    alert_states = Areas(
+        (), marine=True, description="states whose alerts are kept; empty: those of states"
+    )
     alert_statuses = Names(
         ("ACTUAL",), description="alerts the marts count: Actual, Exercise, System, Test or Draft"
     )
     fetchers = Whole(4, description="batches fetched at once by one process")
+    partition_by = Unit(
+        "month", description="month or day: partitions of observations and alerts, by volume"
+    )
     chunk_days = Whole(30, description="days of a back-fill that are fetched and loaded as one")
     verify = Switch(
         False,
@@ -172,7 +250,7 @@ def settings() -> Settings:
     """Return the settings, which are read once per process.
 
     Raises:
-        ParameterException: a value is invalid; the message names the setting.
+        SettingError: a value is invalid; the message names the setting.
     """
     return Settings(weather(), catalog(), maintenance())
 
@@ -181,11 +259,21 @@ class Day(luigi.DateParameter):
     """A UTC day that is over; when none is given, yesterday as of the task's creation.
 
     Raises:
-        ParameterException: the day is not over yet, so a checkpoint would hide its later hours.
+        SettingError: no such day, or not over yet, so a checkpoint would hide its later hours.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(default=None, **options)  # type: ignore[arg-type]  # None is: not given
+
+    def parse(self, s: str) -> dt.date:
+        """Return the day of a text."""
+        try:
+            day: dt.date = super().parse(s)
+        except ValueError as error:
+            raise SettingError(
+                f"{s!r} is no day: give YYYY-MM-DD such as 2013-07-02 ({error})"
+            ) from None
+        return day
 
     def normalize(self, x: dt.date | None) -> dt.date:
         """Return the day, or yesterday if it is None."""
@@ -198,11 +286,21 @@ class Hour(luigi.DateHourParameter):
     """A UTC hour that is over; when none is given, the last one as of the task's creation.
 
     Raises:
-        ParameterException: the hour is not over yet, so a checkpoint would hide its later minutes.
+        SettingError: no such hour, or not over yet, so a checkpoint would hide its later minutes.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(default=None, **options)  # type: ignore[arg-type]  # None is: not given
+
+    def parse(self, s: str) -> dt.datetime:
+        """Return the hour of a text."""
+        try:
+            hour: dt.datetime = super().parse(s)
+        except ValueError as error:
+            raise SettingError(
+                f"{s!r} is no hour: give YYYY-MM-DDTHH such as 2013-07-02T14 ({error})"
+            ) from None
+        return hour
 
     def normalize(self, x: dt.datetime | None) -> dt.datetime:
         """Return the hour, or the last one if it is None; without a time zone."""
@@ -213,12 +311,35 @@ class Hour(luigi.DateHourParameter):
 
 
 def _over(moment: Moment, last: Moment, kind: str, form: str) -> Moment:
+    what = "day" if kind == "date" else kind
     if moment > last:
-        what = "day" if kind == "date" else kind
-        raise ParameterException(
+        raise SettingError(
             f"{kind} {moment:{form}} is not over in UTC: the last {what} to load is {last:{form}}"
         )
+    if moment.year < FIRST_YEAR:
+        raise SettingError(f"{kind} {moment.isoformat()}: the first year to load is {FIRST_YEAR}")
     return moment
+
+
+class Days(luigi.IntParameter):
+    """A number of days.
+
+    Raises:
+        SettingError: it is not between 1 and a century.
+    """
+
+    def parse(self, s: str) -> int:
+        """Return the number of a text."""
+        try:
+            return int(super().parse(s))
+        except ValueError:
+            raise SettingError(f"{s!r} days: give a number from 1 to {MOST_DAYS}") from None
+
+    def normalize(self, x: int) -> int:
+        """Return the number."""
+        if not 1 <= x <= MOST_DAYS:
+            raise SettingError(f"{x} days: give a number from 1 to {MOST_DAYS}")
+        return x
 
 
 class FromWeather(luigi.Parameter[Any]):
@@ -227,6 +348,15 @@ class FromWeather(luigi.Parameter[Any]):
     def __init__(self, setting: luigi.Parameter[Any], **options: Any) -> None:
         super().__init__(default=None, description=setting.description, **options)
         self._setting = setting
+
+    def _value_iterator(self, task_name: str, param_name: str) -> Iterator[Any]:
+        # Luigi takes an empty flag for one that is not given.
+        parser = CmdlineParser.get_instance()
+        if parser and parser.known_args.root_task == task_name:
+            given = getattr(parser.known_args, param_name, None)
+            if given == "" and getattr(self._setting, "may_be_empty", False):
+                yield self.parse(given), None
+        yield from super()._value_iterator(task_name, param_name)
 
     def parse(self, x: str) -> Any:
         """Return the parsed value, as the setting parses it."""

@@ -6,8 +6,9 @@ from typing import Any
 from tabulate import tabulate
 
 from jobs.targets import read_json, write, write_json
+from jobs.tasks import periods
 from jobs.tasks.base import DaysTask, InRanges, WeatherTask, log
-from jobs.tasks.ingestion import checkpoints, describe_loads, totals
+from jobs.tasks.ingestion import checkpoints, describe_loads, record, totals
 from jobs.tasks.load import Load, day_loads
 from jobs.tasks.report import Report
 from jobs.tasks.transform import DbtDocs, Transform
@@ -40,7 +41,10 @@ class WeatherPipeline(InRanges, DaysTask):
     def run(self) -> None:
         """Write the summary of all checkpoints, as JSON and as text."""
         done = checkpoints(self.loads())
+        closes = self.closes()
         summary = {
+            "closes_at": closes.isoformat(),
+            "closed": closes <= periods.now(),
             "date": self.date.isoformat(),
             "days": self.days,
             "states": list(self.states),
@@ -52,6 +56,7 @@ class WeatherPipeline(InRanges, DaysTask):
             "report": str(self.step(Report).path()),
             "dbt_docs": str(self.step(DbtDocs).path()),
         }
+        record(self, summary)
         text = describe(summary)
         write(self.path().with_suffix(".txt"), text.encode())
         write_json(self.path(), summary)
@@ -65,8 +70,10 @@ def describe(summary: dict[str, Any]) -> str:
     transform = summary["transform"]
     marts = [[mart["table"], mart["rows"], mart["snapshot_id"]] for mart in transform["tables"]]
     tests = ", ".join(f"{count} {status}" for status, count in transform["tests"].items() if count)
+    note = f"provisional: the day is over for the last station at {summary['closes_at']}"
     return "\n".join(
         [
+            *([] if summary["closed"] else [note]),
             describe_loads(summary).rstrip(),
             f"dbt: {len(transform['models'])} models, tests {tests}, {transform['seconds']} s",
             tabulate(marts, ["mart", "rows", "snapshot"], intfmt=""),

@@ -1,12 +1,13 @@
 """Dropped tables and views over HTTP, in the management API."""
 
-from falcon import Request, Response
+from falcon import HTTP_200, HTTP_202, Request, Response
 
 from falcon_catalog.api.request_log import note
 from falcon_catalog.api.requests import read_optional_object, read_page
 from falcon_catalog.api.responses import send, send_page
 from falcon_catalog.catalog import dropped as drops
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.purge import purge_now
 from falcon_catalog.identifiers import TableIdentifier
 
 
@@ -18,6 +19,16 @@ class DroppedResource:
         page = read_page(req, call, "dropped")
         rows = drops.list_(call, page)
         send_page(resp, "dropped", rows, page, name=lambda row: str(row.id), show=drops.as_json)
+
+
+class DroppedOneResource:
+    """``/management/v1/warehouses/{warehouse}/dropped/{dropped}``."""
+
+    def on_delete(self, _req: Request, resp: Response, call: Call, dropped: int) -> None:
+        """Purge one now: 200 if everything was deleted, 202 if the rest will be."""
+        outcome, complete = purge_now(call, dropped)
+        resp.status = HTTP_200 if complete else HTTP_202
+        send(resp, {"outcome": outcome})
 
 
 class UndropResource:

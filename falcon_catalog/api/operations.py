@@ -83,6 +83,10 @@ def _undrop(req: falcon.Request, _params: Params) -> list[Need]:
     return [Need("drop", None), Need("create", target)]
 
 
+def _purge_dropped(_req: falcon.Request, _params: Params) -> list[Need]:
+    return [Need("drop", None), Need("write", None)]
+
+
 def _drop_table(req: falcon.Request, params: Params) -> list[Need]:
     needs = [Need("drop", params["identifier"])]
     if read_flag(req, "purgeRequested"):
@@ -144,6 +148,7 @@ OPERATIONS = {
         Operation("dropFunction", "drop"),
         Operation("listDropped", "list"),
         Operation("undrop", _undrop),
+        Operation("purgeDropped", _purge_dropped),
         Operation("listMetricsReports", "describe"),
     )
 }

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from falcon_catalog.api.credentials import CredentialsResource, SignResource
-from falcon_catalog.api.dropped import DroppedResource, UndropResource
+from falcon_catalog.api.dropped import DroppedOneResource, DroppedResource, UndropResource
 from falcon_catalog.api.functions import FunctionResource, FunctionsResource
 from falcon_catalog.api.management import ManagedFunctionResource, MetricsReportsResource
 from falcon_catalog.api.metrics import MetricsResource
@@ -83,6 +83,7 @@ ENDPOINTS = [
 _WAREHOUSE = "/management/v1/warehouses/{warehouse}"
 MANAGEMENT_ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
     f"{_WAREHOUSE}/dropped": (DroppedResource(), {"GET": "listDropped"}),
+    f"{_WAREHOUSE}/dropped/{{dropped}}": (DroppedOneResource(), {"DELETE": "purgeDropped"}),
     f"{_WAREHOUSE}/dropped/{{dropped}}/undrop": (UndropResource(), {"POST": "undrop"}),
     f"{_WAREHOUSE}/metrics": (MetricsReportsResource(), {"GET": "listMetricsReports"}),
     f"{_WAREHOUSE}/namespaces/{{namespace}}/functions/{{function}}": (

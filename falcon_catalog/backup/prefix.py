@@ -8,7 +8,7 @@ from falcon_catalog.errors import CatalogError
 from falcon_catalog.locations import local_path, overlap
 from falcon_catalog.store.database import StoreError
 
-EXTRA = "pip install 'falcon-catalog[relocate]'"
+EXTRA = "pip install '.[relocate]' in a clone of the repository"
 
 _HEAD = re.compile(r"(?:file:(?://[^/]*)?)?", re.IGNORECASE)
 

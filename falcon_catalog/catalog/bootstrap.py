@@ -13,6 +13,7 @@ from falcon_catalog.catalog.warehouse import Counters, Warehouse
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import is_empty
 from falcon_catalog.fileio.local import LocalFileIO
+from falcon_catalog.locations import key
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings, make_writable
 from falcon_catalog.store import exists, open_database, warehouses
@@ -46,10 +47,13 @@ def require_writable(settings: Settings) -> None:
                 _make_writable(settings, root)
 
 
-def open_warehouses(settings: Settings, metrics: Metrics | None = None) -> list[Warehouse]:
+def open_warehouses(
+    settings: Settings, metrics: Metrics | None = None, *, create: bool = True
+) -> list[Warehouse]:
     """Return all warehouses, the default one first; they share one database and ``metrics``.
 
-    Requests to a warehouse that is not mounted fail until it is.
+    Requests to a warehouse that is not mounted fail until it is. Without ``create`` a warehouse
+    that the store does not know, or knows at another location, is an error.
 
     Raises:
         StoreError: the database cannot be opened, or a warehouse belongs to another store.
@@ -58,13 +62,15 @@ def open_warehouses(settings: Settings, metrics: Metrics | None = None) -> list[
     metrics = metrics or Metrics()
     store = _open_database(settings)
     try:
-        return _open(settings, metrics, store)
+        return _open(settings, metrics, store, create=create)
     except BaseException:
         store.close()
         raise
 
 
-def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehouse]:
+def _open(
+    settings: Settings, metrics: Metrics, store: Database, *, create: bool
+) -> list[Warehouse]:
     store.observe(transaction=metrics.transaction.time, commit=metrics.commit.time)
     plans = PlanWorker(
         PlanningLimits(
@@ -78,10 +84,14 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
     files = LocalFileIO(durable=durable, time_sync=metrics.sync.time)
     mounts = [Mount(files, store, root) for root in roots_of(settings.warehouse.roots)]
     for mount in mounts:
-        _claim(settings, store, mount)
+        if create:
+            _claim(settings, store, mount)
+        else:
+            _require_known(settings, store, mount.root)
         mount.absence()  # logged, if the storage is not there
     metadata = MetadataCache(settings.cache.documents_bytes)
     manifests = ManifestCache(settings.cache.manifests_bytes)
+    more = settings.warehouse.allowed_locations
     last_commits, commit_locks, counters = LastCommits(), CommitLocks(), Counters()
     metrics.cache_hits.poll(lambda: metadata.hits)
     metrics.cache_misses.poll(lambda: metadata.misses)
@@ -96,7 +106,7 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
             name=mount.root.name,
             location=mount.root.location,
             store=store,
-            files=MountedFiles(files, mount),
+            files=MountedFiles(files.within((mount.root.location, *more)), mount),
             mount=mount,
             metadata=metadata,
             last_commits=last_commits,
@@ -104,7 +114,7 @@ def _open(settings: Settings, metrics: Metrics, store: Database) -> list[Warehou
             commit_locks=commit_locks,
             plans=plans,
             counters=counters,
-            allowed_locations=(mount.root.location, *settings.warehouse.allowed_locations),
+            allowed_locations=(mount.root.location, *more),
             allow_overlap=settings.warehouse.allow_overlap,
             properties_bytes=settings.limits.properties_bytes,
             drop_retention_ms=settings.warehouse.drop_retention * 1000,
@@ -141,6 +151,22 @@ def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = F
     if found.state == "unmarked":
         _make_writable(settings, root)
     mount.mark(adopt=adopt)
+
+
+def _require_known(settings: Settings, store: Database, root: Root) -> None:
+    tx = store.autocommit()
+    row = warehouses.find(tx, root.name)
+    if row is None:
+        known = ", ".join(name for name, _ in warehouses.marked(tx)) or "none"
+        raise StoreError(
+            f"the store {settings.store.url} has no warehouse {root.name}, but {known}: give the"
+            " settings of its server, with --config"
+        )
+    if row.marked_location not in (None, key(root.location)):
+        raise StoreError(
+            f"the {root} is at {row.marked_location} in the store {settings.store.url}. Nothing was"
+            " changed: give the settings of its server, with --config or --warehouse"
+        )
 
 
 def _make_writable(settings: Settings, root: Root) -> None:

@@ -185,6 +185,7 @@ def _stage(call: Call, change: Change) -> Staged:
             raise _create_conflict(row, identifier)
         metadata = table_metadata.apply(None, change.updates, now_ms=call.now)
         policy.check_metadata(call.warehouse, f"table {identifier}", None, metadata)
+        policy.check_manifest_lists(call.warehouse, _added_snapshots(change))
         return _new(kind, identifier, metadata)
     if row is None or row.kind != kind.name:
         raise kind.missing(identifier)
@@ -205,8 +206,13 @@ def _advance(call: Call, change: Change, row: TabularRow) -> Staged:
     if metadata is base:
         return _unchanged(change, row, document)
     policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", base, metadata)
+    policy.check_manifest_lists(call.warehouse, _added_snapshots(change))
     location = policy.new_metadata_location(metadata, row.metadata_location)
     return Staged(kind, identifier, row, base, Document(metadata), location)
+
+
+def _added_snapshots(change: Change) -> Iterator[JSON]:
+    return (each["snapshot"] for each in change.updates if each["action"] == "add-snapshot")
 
 
 def _unchanged(change: Change, row: TabularRow, document: Document) -> Staged:
@@ -345,7 +351,9 @@ def _delete(warehouse: Warehouse, location: str, inside: str | None = None) -> N
     """Delete a file, or log why not: the commit's outcome is settled and must be reported."""
     try:
         # A log may name any file; only those in the table's own folder are its own.
-        if inside is None or is_inside(location, inside):
+        if inside is None or (
+            is_inside(location, inside) and not policy.leads_elsewhere(warehouse, location)
+        ):
             warehouse.files.delete(location)
     except CatalogError as error:
         _log.warning("left metadata file %s behind: %s", location, error)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from falcon_catalog.catalog.scan_planning import iceberg
 from falcon_catalog.catalog.scan_planning.iceberg import Entries
-from falcon_catalog.errors import BadRequestError, CatalogError, NotFoundError
+from falcon_catalog.errors import BadRequestError, CatalogError, ForbiddenError, NotFoundError
 
 MANIFEST_PATH, MANIFEST_LENGTH = 500, 501
 STATUS, DATA_FILE = 0, 2
@@ -131,7 +131,7 @@ def reachable_files(metadata: JSON, read: Read) -> Iterator[str]:
 
 
 def _log_trouble(location: str, error: CatalogError) -> None:
-    """Log a missing or damaged file; raise other errors, which may be temporary."""
-    if not isinstance(error, NotFoundError | BadRequestError):
+    """Log a missing, damaged or foreign file; raise other errors, which may be temporary."""
+    if not isinstance(error, NotFoundError | BadRequestError | ForbiddenError):
         raise error
     _log.warning("cannot read %s: %s", location, error)

@@ -7,9 +7,9 @@ it would be missing, new ones would be written underneath, and purges would find
 import contextlib
 import logging
 import threading
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.marker import Marker
@@ -205,6 +205,10 @@ class MountedFiles:
     def __init__(self, storage: FileIO, mount: Mount) -> None:
         self.storage = storage
         self._mount = mount
+
+    def within(self, roots: Iterable[str]) -> Self:
+        """Return access to what lies in these locations."""
+        return type(self)(self.storage.within(roots), self._mount)
 
     def read(self, location: str) -> bytes:
         """Return the content of a file."""

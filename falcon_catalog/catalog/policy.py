@@ -3,7 +3,7 @@
 import random
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -76,6 +76,35 @@ def check_allowed(warehouse: Warehouse, location: str) -> None:
         )
 
 
+def check_manifest_lists(warehouse: Warehouse, snapshots: Iterable[JSON]) -> None:
+    """Check where the manifest lists of new snapshots lie: scans, purges and the doctor open them.
+
+    Raises:
+        BadRequestError: one lies outside the warehouse's allowed locations.
+    """
+    for snapshot in snapshots:
+        try:
+            if (location := snapshot.get("manifest-list")) is not None:
+                check_allowed(warehouse, location)
+        except ForbiddenError as error:
+            raise BadRequestError(
+                f"Invalid snapshot {snapshot['snapshot-id']}: its manifest-list: {error.message}"
+            ) from None
+
+
+def read_allowed(warehouse: Warehouse, location: object) -> bytes:
+    """Return the content of a file that metadata or a manifest names: clients write those.
+
+    Raises:
+        ForbiddenError: it lies outside the warehouse's allowed locations.
+        NotFoundError, BadRequestError: as ``FileIO.read``.
+    """
+    if not isinstance(location, str):
+        raise BadRequestError(f"Invalid location: {show(location)} is not a location")
+    check_allowed(warehouse, location)
+    return warehouse.files.read(location)
+
+
 def check_free(
     tx: Transaction,
     warehouse: Warehouse,
@@ -99,11 +128,17 @@ def check_free(
         raise ForbiddenError(f"Location {location} overlaps another {kind}'s location: {other}")
 
 
-def _check_no_link(warehouse: Warehouse, location: str) -> None:
+def leads_elsewhere(warehouse: Warehouse, location: str) -> bool:
+    """Return whether a location goes through a symbolic link below an allowed location."""
     roots = [root for root in warehouse.allowed_locations if is_inside(location, root)]
     resolve = warehouse.files.resolve
     plain = {resolve(root) + key(location).removeprefix(key(root)) for root in roots}
-    if plain and resolve(location) not in plain:
+    return bool(plain) and resolve(location) not in plain
+
+
+def _check_no_link(warehouse: Warehouse, location: str) -> None:
+    if leads_elsewhere(warehouse, location):
+        resolve = warehouse.files.resolve
         raise ForbiddenError(
             f"Location {location} goes through a symbolic link to {resolve(location)}: name"
             " that location itself"

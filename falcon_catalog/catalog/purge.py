@@ -1,16 +1,21 @@
 """Purge: forget dropped tables whose retention has ended, and delete their files if requested."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from falcon_catalog.catalog import metadata_files
+from falcon_catalog.catalog import idempotency, metadata_files, policy
+from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.manifests import reachable_files
+from falcon_catalog.catalog.tabulars import VIEW
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import Room
-from falcon_catalog.errors import CatalogError, NotFoundError
-from falcon_catalog.locations import ancestors, is_inside, key
-from falcon_catalog.store import dropped, tabulars
+from falcon_catalog.errors import CatalogError, CommitFailedError, NotFoundError
+from falcon_catalog.identifiers import Namespace
+from falcon_catalog.locations import ancestors, is_inside, join, key, safe_segment
+from falcon_catalog.store import dropped, metrics, namespaces, tabulars
 from falcon_catalog.store.dropped import DroppedRow
 
 _INTERVAL_SECONDS = 60.0
@@ -40,17 +45,50 @@ def purge_expired(
             row = dropped.take_due(tx, warehouse.id, lease_ms=_LEASE_MS)
         if row is None:
             break
-        try:
-            lines.append(_expire(warehouse, row, stopping))
-        except Exception as error:  # noqa: BLE001 - one bad table must not keep the others
-            warehouse.counters.add(failed_purges=1)
-            _log.warning("cannot purge %s yet: %s", row.identifier, error, exc_info=error)
-            with warehouse.store.write() as tx:
-                dropped.postpone(
-                    tx, row.id, delay_ms=_DELAY_AFTER_TROUBLE_MS, trouble=str(error)[:500]
-                )
-            lines.append(f"{row.identifier}: not purged yet: {error}")
+        lines.append(_expire_or_postpone(warehouse, row, stopping)[0])
     return lines
+
+
+def purge_now(call: Call, dropped_id: int) -> tuple[str, bool]:
+    """Delete a dropped table or view with all its files and reports, whatever its retention.
+
+    Return what was done, and whether it is complete. If not, the worker tries again.
+
+    Raises:
+        NotFoundError: there is no such drop.
+        CommitFailedError: it is being purged.
+        WarehouseUnavailableError: the storage is not mounted.
+    """
+    warehouse = call.warehouse
+    warehouse.mount.require()
+    with warehouse.store.write() as tx:
+        known = dropped.find(tx, warehouse.id, dropped_id)
+        if known is None:
+            raise NotFoundError(f"Dropped table or view does not exist: {dropped_id}")
+        row = dropped.take(tx, dropped_id, lease_ms=_LEASE_MS)
+        if row is None:
+            trouble = f" and will be tried again: {known.trouble}" if known.trouble else ""
+            raise CommitFailedError(
+                f"Cannot purge {known.identifier}: its purge has begun{trouble}"
+            )
+        metrics.delete(tx, warehouse.id, row.uuid)
+        outcome = f"{row.identifier}: its purge has begun"
+        idempotency.record(tx, call, {"body": {"outcome": outcome}})
+    return _expire_or_postpone(warehouse, row, lambda: False)
+
+
+def _expire_or_postpone(
+    warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]
+) -> tuple[str, bool]:
+    """Return what was done, and whether it was; one bad table must not keep the others."""
+    try:
+        return _expire(warehouse, row, stopping), True
+    except Exception as error:  # noqa: BLE001 - whatever it is, another attempt may succeed
+        warehouse.counters.add(failed_purges=1)
+        _log.warning("cannot purge %s yet: %s", row.identifier, error, exc_info=error)
+        with warehouse.store.write() as tx:
+            dropped.postpone(tx, row.id, delay_ms=_DELAY_AFTER_TROUBLE_MS, trouble=str(error)[:500])
+        return f"{row.identifier}: not purged yet: {error}", False
 
 
 def _expire(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) -> str:
@@ -104,6 +142,29 @@ def _remove_folders(warehouse: Warehouse, row: DroppedRow) -> None:
             free = tabulars.overlapping(tx, row.location_key, besides=None) is None
         if free:
             warehouse.files.remove_empty_folders(row.location_key)
+        _remove_folder_of_namespace(warehouse, row)
+
+
+def _remove_folder_of_namespace(warehouse: Warehouse, row: DroppedRow) -> None:
+    """Remove the folder around a purged table if its namespace is gone and no table uses it."""
+    root = key(warehouse.location)
+    if not row.location_key.startswith(root):
+        return
+    names = tuple(row.location_key.removeprefix(root).split("/")[:-2])
+    levels = row.identifier.namespace.levels
+    if tuple(map(safe_segment, levels)) == names:
+        names = levels  # else it was renamed, and was created in a namespace of these names
+    for depth in range(1, len(names) + 1):
+        folder = key(join(root, *map(safe_segment, names[:depth])))
+        with warehouse.store.read() as tx:
+            unused = (
+                namespaces.find(tx, warehouse.id, Namespace.of(names[:depth])) is None
+                and tabulars.overlapping(tx, folder, besides=None) is None
+                and not dropped.any_inside(tx, folder, besides=row.id)
+            )
+        if unused:
+            warehouse.files.remove_empty_folders(folder)
+            return
 
 
 def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
@@ -117,27 +178,39 @@ def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
                 " are unknown: restore it, or abandon the files with"
                 f" falcon-catalog doctor --repair forget-drop={row.id}"
             ) from error
-        yield from reachable_files(metadata, warehouse.files.read)
+        yield from reachable_files(metadata, partial(policy.read_allowed, warehouse))
+        if row.kind == VIEW.name:  # whose metadata has no log of earlier files
+            yield from _other_metadata_files(warehouse, row)
         with warehouse.store.write() as tx:
             dropped.note_emptied(tx, row.id)
     yield row.metadata_location
+
+
+def _other_metadata_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
+    newest = key(row.metadata_location)
+    for entry in warehouse.files.list(join(row.location_key, "metadata")):
+        if entry.name.endswith(".metadata.json") and key(entry.location) != newest:
+            with contextlib.suppress(
+                CatalogError, KeyError
+            ):  # what cannot be read proves no ownership
+                metadata = metadata_files.read(warehouse.files, entry.location)
+                if VIEW.uuid_of(metadata) == row.uuid:
+                    yield entry.location
 
 
 def _is_ours(warehouse: Warehouse, row: DroppedRow, location: str, linked: frozenset[str]) -> bool:
     """Return whether a file is in the dropped table's folder, and no living table's or view's.
 
     All of a living table's folder is its own, of a view's only what has the name of metadata.
-    Metadata may name any path, so it proves no ownership. Links are followed: one may lead out of
-    the folder, or two paths to one file. ``linked`` are the resolved locations of living tables
-    that are reached through links.
+    Metadata may name any path, so it proves no ownership. What a symbolic link leads to is not the
+    table's: it may be anybody's. ``linked`` are the resolved locations of living tables that are
+    reached through links.
     """
     try:
-        if not is_inside(location, row.location_key):
+        if not is_inside(location, row.location_key) or policy.leads_elsewhere(warehouse, location):
             return False
         places = (key(location), warehouse.files.resolve(location))
     except CatalogError:
-        return False
-    if not places[1].startswith(warehouse.files.resolve(row.location_key)):
         return False
     if not linked.isdisjoint(ancestors(places[1])):
         return False

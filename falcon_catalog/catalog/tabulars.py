@@ -38,6 +38,8 @@ class Kind:
     ``base`` itself if nothing changes."""
     validate: Callable[[JSON], JSON]
     """Check and complete metadata that another writer wrote."""
+    check_readable: Callable[[JSON], None]
+    """Raise BadRequestError for valid metadata that other clients could not read."""
     missing_error: type[CatalogError]
 
     def uuid_of(self, metadata: Mapping[str, object]) -> str:
@@ -70,8 +72,22 @@ def _advance_view(
     return view_metadata.apply(base, updates, now_ms=now_ms)
 
 
-TABLE = Kind("table", "table-uuid", _advance_table, table_metadata.validate, NoSuchTableError)
-VIEW = Kind("view", "view-uuid", _advance_view, view_metadata.validate, NoSuchViewError)
+TABLE = Kind(
+    "table",
+    "table-uuid",
+    _advance_table,
+    table_metadata.validate,
+    table_metadata.check_readable,
+    NoSuchTableError,
+)
+VIEW = Kind(
+    "view",
+    "view-uuid",
+    _advance_view,
+    view_metadata.validate,
+    view_metadata.check_readable,
+    NoSuchViewError,
+)
 
 
 def require(tx: Transaction, call: Call, kind: Kind, identifier: TableIdentifier) -> TabularRow:
@@ -217,7 +233,9 @@ def register(
     policy.check_allowed(warehouse, metadata_location)
     warehouse.mount.require()
     metadata = kind.validate(metadata_files.read(warehouse.files, metadata_location))
+    kind.check_readable(metadata)
     policy.check_locations(warehouse, metadata)
+    policy.check_manifest_lists(warehouse, metadata.get("snapshots", ()))
     document = to_document(metadata, metadata_location)
     with warehouse.store.write() as tx:
         namespace = namespaces.require(tx, call, identifier.namespace)

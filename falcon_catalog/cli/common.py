@@ -1,19 +1,20 @@
-"""Settings from flags, errors in one line, and times, for all commands."""
+"""Settings from flags, errors in one line, JSON and times, for all commands."""
 
 import contextlib
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from falcon_catalog.durable_files import Folders
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
-from falcon_catalog.store.database import DRIVER_ERRORS, StoreError
+from falcon_catalog.store import exists
+from falcon_catalog.store.database import DRIVER_ERRORS, DamagedStoreError, StoreError
 from falcon_catalog.store.sqlite import locks
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -52,10 +53,34 @@ def one_line_errors(failed: type[Stopped] = Stopped) -> Iterator[None]:
         raise failed(error) from None
 
 
+def with_store(command: Command) -> Command:
+    """Add --config and --store to ``command``, which works on the database alone."""
+    return _with_flags(command, {"store.url"})
+
+
+def with_warehouses(command: Command) -> Command:
+    """Add the flags of the store and of the default warehouse, and --config, to ``command``."""
+    return _with_flags(command, {"store.url", "warehouse.location", "warehouse.name"})
+
+
 def with_settings(command: Command) -> Command:
     """Add --config, and the flag of each setting that has one, to ``command``."""
+    # A removed flag: reading the settings reports its replacement.
+    command = click.option("--processes", "server_processes", hidden=True)(command)
+    return _with_flags(command, {setting.key for setting in SETTINGS})
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def echo_json(value: object) -> None:
+    """Print a value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _with_flags(command: Command, keys: Container[str]) -> Command:
     for setting in reversed(SETTINGS):
-        if setting.flag:
+        if setting.flag and setting.key in keys:
             default = setting.default.replace("{state}", "STATE")
             takes_value = setting.default != "false"
             command = click.option(
@@ -66,8 +91,6 @@ def with_settings(command: Command) -> Command:
                 default=None,
                 help=f"{setting.help} [{setting.key}, {setting.variable}; default: {default}]",
             )(command)
-    # A removed flag: reading the settings reports its replacement.
-    command = click.option("--processes", "server_processes", hidden=True)(command)
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
@@ -83,17 +106,22 @@ def read(config: Path | None, flags: dict[str, Any]) -> Settings:
     return load(config, os.environ, {by_option[option]: value for option, value in flags.items()})
 
 
-@contextlib.contextmanager
-def shared_lock(settings: Settings) -> Iterator[None]:
-    """Hold the shared lock of the store; create its folder if it does not exist.
+def read_existing(config: Path | None, flags: dict[str, Any]) -> Settings:
+    """Return the settings in force, for a command that needs a store and must not create one.
 
     Raises:
-        StoreError: the store is being replaced.
+        StoreError: there is no store.
     """
-    path = settings.store.path
-    Folders().make(str(path.parent))
-    with locks.shared(path):
-        yield
+    settings = read(config, flags)
+    path, origin = settings.store.path, settings.origins["store.url"]
+    with contextlib.suppress(DamagedStoreError):  # the command reports it
+        if not exists(settings.store.url) and not locks.is_half_replaced(path):
+            raise StoreError(
+                f"there is no store at {settings.store.url} (store.url, from {origin}). Nothing was"
+                " created. Name the server's settings with --config or its store with --store, or"
+                " run the command in the folder where the server was started"
+            )
+    return settings
 
 
 def utc(milliseconds: int) -> str:

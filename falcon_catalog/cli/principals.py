@@ -8,11 +8,18 @@ from typing import Any
 import click
 
 from falcon_catalog.catalog import principals
-from falcon_catalog.cli.common import one_line_errors, read, shared_lock, utc, with_settings
+from falcon_catalog.cli.common import (
+    as_json,
+    echo_json,
+    one_line_errors,
+    read_existing,
+    utc,
+    with_store,
+)
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
-from falcon_catalog.store.sqlite import read_only
+from falcon_catalog.store.sqlite import locks, read_only
 
 _DAY = 86400
 _MOST_OVERLAP = 366 * _DAY
@@ -26,9 +33,9 @@ def principals_group() -> None:
 @contextlib.contextmanager
 def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
     with one_line_errors():
-        settings = read(config, flags)
+        settings = read_existing(config, flags)
         with (
-            shared_lock(settings),
+            locks.shared(settings.store.path),
             contextlib.closing(open_database(settings.store.url)) as database,
         ):
             yield database
@@ -36,8 +43,9 @@ def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
 
 @principals_group.command()
 @click.argument("name")
-@with_settings
-def add(name: str, config: Path | None, **flags: Any) -> None:
+@as_json
+@with_store
+def add(name: str, config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Add a principal and print its credential.
 
     The credential is NAME:SECRET. It is shown only once: the store has only its hash.
@@ -45,25 +53,34 @@ def add(name: str, config: Path | None, **flags: Any) -> None:
     \b
     Examples:
         falcon-catalog principals add etl
-        falcon-catalog principals add etl --store sqlite:////var/lib/falcon-catalog/catalog.db
+        falcon-catalog principals add etl --config /etc/falcon-catalog/catalog.toml
     """
     with _store(config, flags) as database:
-        click.echo(f"{name}:{principals.add(database, name)}")
+        credential = f"{name}:{principals.add(database, name)}"
+    if as_json:
+        echo_json({"name": name, "credential": credential})
+    else:
+        click.echo(credential)
     click.echo("Keep it: the secret after the colon is not shown again", err=True)
 
 
 @principals_group.command("list")
-@with_settings
-def list_command(config: Path | None, **flags: Any) -> None:
+@as_json
+@with_store
+def list_command(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """List all principals and when they were added.
 
     \b
     Example:
         falcon-catalog principals list
     """
-    with one_line_errors(), read_only.connect(read(config, flags).store.path) as tx:
-        for principal in rows.all_(tx):
-            click.echo(f"{principal.name}\t{utc(principal.created_at)}")
+    with one_line_errors(), read_only.connect(read_existing(config, flags).store.path) as tx:
+        found = rows.all_(tx)
+    if as_json:
+        echo_json([{"name": one.name, "created-at-ms": one.created_at} for one in found])
+        return
+    for principal in found:
+        click.echo(f"{principal.name}\t{utc(principal.created_at)}")
 
 
 @principals_group.command()
@@ -76,7 +93,7 @@ def list_command(config: Path | None, **flags: Any) -> None:
     show_default=True,
     help="For how long the old secret stays valid.",
 )
-@with_settings
+@with_store
 def rotate(name: str, overlap: int, config: Path | None, **flags: Any) -> None:
     """Give a principal another secret and print its credential.
 
@@ -104,7 +121,7 @@ def rotate(name: str, overlap: int, config: Path | None, **flags: Any) -> None:
     type=click.IntRange(0, _MOST_OVERLAP),
     help="For how long tokens of the old key stay valid. Default: auth.token_lifetime.",
 )
-@with_settings
+@with_store
 def rotate_key(overlap: int | None, config: Path | None, **flags: Any) -> None:
     """Sign tokens with a new key, also on a running server.
 
@@ -116,14 +133,15 @@ def rotate_key(overlap: int | None, config: Path | None, **flags: Any) -> None:
         falcon-catalog principals rotate-key --overlap 0
     """
     with _store(config, flags) as database:
-        seconds = read(config, flags).auth.token_lifetime if overlap is None else overlap
+        settings = read_existing(config, flags)
+        seconds = settings.auth.token_lifetime if overlap is None else overlap
         principals.rotate_key(database, seconds)
     click.echo(f"New tokens have a new key. Tokens of the old one are valid for {seconds} seconds")
 
 
 @principals_group.command()
 @click.argument("name")
-@with_settings
+@with_store
 def remove(name: str, config: Path | None, **flags: Any) -> None:
     """Remove a principal and invalidate its tokens, also on a running server.
 

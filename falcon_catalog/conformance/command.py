@@ -74,7 +74,7 @@ def command(
                 click.echo("\n".join(report.lines(row)))
     finally:
         for left in sandbox.clear():
-            click.echo(f"Could not remove the namespace {left}", err=True)
+            click.echo(f"Could not remove {left}", err=True)
     if shown:
         click.echo(f"\n{report.summary(rows)}")
     if json_file is not None:

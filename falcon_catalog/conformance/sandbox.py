@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import quote
 
 from falcon_catalog.conformance.answers import JSON, AbsentError, Answer, FailureError, expect_field
 from falcon_catalog.conformance.catalog import Catalog
@@ -174,7 +175,7 @@ class Sandbox:
         raise FailureError(f"a list does not end: more than {_MAX_PAGES} pages of {field}")
 
     def clear(self) -> list[str]:
-        """Remove everything that the check created; return the namespaces that could not be.
+        """Remove everything that the check created; return what could not be removed.
 
         Only names of this sandbox are touched. A failure does not stop it.
         """
@@ -187,9 +188,31 @@ class Sandbox:
             except (FailureError, AbsentError):
                 status = 0
             if status not in (200, 204, 404):
-                left.append(".".join(levels))
+                left.append(f"the namespace {'.'.join(levels)}")
         self._namespaces.clear()
+        with contextlib.suppress(FailureError, AbsentError, LookupError, TypeError):
+            left += self._purge_dropped()
         return left
+
+    def _purge_dropped(self) -> list[str]:
+        """Purge what a falcon-catalog keeps of this sandbox, for an undrop; others answer 404."""
+        path, token, mine = "/management/v1/warehouses/{prefix}/dropped", "", []
+        for _ in range(_MAX_PAGES):
+            page = self.catalog.send("GET", f"{path}?pageToken={token}").object()
+            mine += [
+                drop for drop in page["dropped"] if self._is_own(drop["identifier"]["namespace"])
+            ]
+            token = quote(page.get("next-page-token") or "", safe="")
+            if not token:
+                break
+        return [
+            f"the dropped {drop['type']} {drop['identifier']['name']}"
+            for drop in mine
+            if self.catalog.send("DELETE", f"{path}/{drop['id']}").status not in (200, 404)
+        ]
+
+    def _is_own(self, namespace: Levels) -> bool:
+        return namespace[0].startswith(f"{self.name}_")
 
     def _empty(self, levels: Levels) -> None:
         if self.catalog.offers("listViews"):

@@ -59,7 +59,18 @@ class Scope:
         now = read_only.now_ms()
         in_use = locks.may_be_in_use(self.settings.store.path)
         settled = now - _SETTLED_MS if in_use else now + DAY_MS
-        return Ages(settled=settled, orphaned=min(settled, now - self.older_than_ms))
+        orphaned = min(settled, now - self.older_than_ms)
+        return Ages(settled=settled, orphaned=orphaned, now=now)
+
+    def roots(self, tx: Transaction) -> list[str]:
+        """Return the locations of all warehouses and the allowed ones.
+
+        A warehouse missing from the settings is one finding, not one for each of its tables.
+        """
+        named = self.settings.warehouse.roots
+        unnamed = [root for name, root in warehouses.marked(tx) if name not in named]
+        every = (*named.values(), *self.settings.warehouse.allowed_locations, *unnamed)
+        return [each for each in every if key_or_none(each) is not None]
 
 
 def check(scope: Scope, progress: Progress) -> Report:
@@ -110,15 +121,12 @@ def _check_pointers(
     ages = scope.ages
     orphans: list[tuple[Pointer, MetadataFile]] = []
     reached: set[str] = set()
-    roots = scope.settings.warehouse.roots
-    # A warehouse missing from the settings is one finding, not one for each of its tables.
-    unnamed = [root for name, root in warehouses.marked(tx) if name not in roots]
-    locations = (*roots.values(), *scope.settings.warehouse.allowed_locations, *unnamed)
-    allowed = [scope.files.resolve(each) for each in locations if key_or_none(each) is not None]
+    roots = scope.roots(tx)
+    files, allowed = scope.files.within(roots), [scope.files.resolve(each) for each in roots]
     for place in survey.PLACES:  # a table dropped during the check is seen twice, never missed
         there = (p for p in _pages(tx, place) if not any(one.holds(p) for one in report.lacking))
         for number, pointer in enumerate(there, 1):
-            seen, checked = _settled(tx, scope, pointer, ages)
+            seen, checked = _settled(tx, files, pointer, ages, deep=scope.deep)
             report.findings += checked.findings
             report.findings += tables.outside(scope.files, seen, allowed)
             # A view may lie in a table's folder; what a table has in its own is not an orphan.
@@ -142,11 +150,11 @@ def _pages(tx: Transaction, place: Place) -> Iterator[Pointer]:
 
 
 def _settled(
-    tx: Transaction, scope: Scope, pointer: Pointer, ages: Ages
+    tx: Transaction, files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool
 ) -> tuple[Pointer, Checked]:
     """Check a table or view, again if its row changed while findings were collected."""
     for _ in range(_ATTEMPTS):
-        checked = tables.check(scope.files, pointer, ages, deep=scope.deep)
+        checked = tables.check(files, pointer, ages, deep=deep)
         if not checked.findings:
             return pointer, checked
         again = survey.pointer(tx, pointer.place, pointer.id)

@@ -98,6 +98,19 @@ CHECKS: dict[str, Check] = {
         "Row and metadata name different locations: another table may be created over its files.",
         "The repair writes the metadata's location into the row.",
     ),
+    "unreadable-by-java": Check(
+        "error",
+        "Spark, Trino and Flink cannot load it. Earlier versions accepted such metadata.",
+        "Change the named part with DuckDB or PyIceberg: rename a column that has a partition "
+        "field's name, replace a column's default. Old schemas can be removed.",
+    ),
+    "clock-ahead": Check(
+        "error",
+        "A client whose clock was fast appended to the table. Appends of correct clients are "
+        "refused until a minute before that time.",
+        "Correct that client's clock. The repair sets the times that are ahead to now, in a new "
+        "metadata file; snapshots and rows stay.",
+    ),
     "snapshot-missing": Check(
         "error",
         "The table's current snapshot cannot be read.",

@@ -3,12 +3,16 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
+from falcon_catalog.catalog import policy
+from falcon_catalog.catalog.metadata_files import write
 from falcon_catalog.doctor import metadata_files, storage
 from falcon_catalog.doctor.check import DAY_MS, Progress, Scope, check
 from falcon_catalog.doctor.findings import counted
 from falcon_catalog.doctor.metadata_files import MetadataFile
 from falcon_catalog.doctor.tables import load
 from falcon_catalog.locations import is_inside, key, with_scheme
+from falcon_catalog.metadata import clock
+from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import dropped, survey, tabulars
 from falcon_catalog.store.database import StoreError, Transaction
@@ -20,6 +24,7 @@ EXPLAINED = {
     "repoint=ID": "point a table whose metadata file is lost, damaged or another table's at the "
     "newest intact one of its own before it",
     "repoint=ID@FILE": "point a table at this metadata file of its own",
+    "clock=ID": "set the times in a table's metadata that are ahead of the clock to now",
     "forget=ID": "remove the row of a table or view none of whose metadata files is left",
     "forget-drop=ID": "remove a drop that can be neither undropped nor purged, its metadata being "
     "lost; files of the table that are still there stay",
@@ -66,6 +71,8 @@ def repair(scope: Scope, name: str, progress: Progress) -> list[str]:
     row_id, at, location = argument.partition("@")
     if row_id.isdecimal() and what == "repoint":
         return [_repoint(scope, int(row_id), location)]
+    if row_id.isdecimal() and not at and what == "clock":
+        return [_set_clock_back(scope, int(row_id))]
     if row_id.isdecimal() and not at and what in _LOST:
         return [_forget(scope, int(row_id), what)]
     without_row: dict[str, Callable[[Scope, Progress], list[str]]] = {
@@ -113,6 +120,23 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
         tabulars.repoint(tx, row_id, new, location_key)
         lost = _lost_snapshots(scope, pointer, metadata)
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"
+
+
+def _set_clock_back(scope: Scope, row_id: int) -> str:
+    """Write metadata without times of the future, and point the table at it."""
+    with _writing(scope) as tx:
+        pointer = _row(scope, tx, "living", row_id)
+        metadata, trouble = load(scope.files, pointer)
+        if metadata is None or pointer.kind != "table":
+            what = trouble.what if trouble else "it is a view"
+            raise RepairError(f"{pointer}: the repair is for tables that can be read: {what}")
+        if not clock.is_ahead(metadata, tx.now):
+            raise RepairError(f"{pointer}: no snapshot of main is ahead of the clock")
+        repaired = clock.set_back(metadata, pointer.metadata_location, tx.now)
+        new = policy.new_metadata_location(repaired, pointer.metadata_location)
+        write(scope.files, new, Document(repaired))
+        tabulars.repoint(tx, row_id, new, pointer.location_key)
+    return f"{pointer}: times that were ahead are {tx.now} ms since 1970 in {new}"
 
 
 def _predecessor(scope: Scope, pointer: Pointer) -> str:
@@ -206,10 +230,11 @@ def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
                 lines.append(f"{pointer}: changed meanwhile, nothing deleted")
                 continue
             uuid_key, deleted = metadata_files.kind_of(pointer).uuid_key, []
+            files = scope.files.within(scope.roots(tx))
             for file in found:
-                metadata = metadata_files.content(scope.files, file.location)
+                metadata = metadata_files.content(files, file.location)
                 if metadata is None or str(metadata.get(uuid_key)).lower() == pointer.uuid:
-                    scope.files.delete(file.location)
+                    files.delete(file.location)
                     deleted.append(file)
         size = sum(file.bytes for file in deleted)
         lines.append(f"{pointer}: {counted(len(deleted), 'metadata file')} deleted, {size} bytes")
@@ -224,7 +249,9 @@ def _remove_empty_folders(scope: Scope, progress: Progress) -> list[str]:
     for empty in check(scope, progress).empty_folders:
         with _writing(scope) as tx:
             if tabulars.overlapping(tx, key(empty.location), besides=None) is None and (
-                metadata_files.remove_empty_folder(scope.files, empty.location)
+                metadata_files.remove_empty_folder(
+                    scope.files.within(scope.roots(tx)), empty.location
+                )
             ):
                 removed += 1
             else:

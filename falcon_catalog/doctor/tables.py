@@ -11,11 +11,13 @@ from falcon_catalog.doctor.metadata_files import MetadataFile
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
+    ForbiddenError,
     NotFoundError,
     ServiceUnavailableError,
 )
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import key_or_none, strip_slash
+from falcon_catalog.metadata import clock
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store.survey import Pointer
 
@@ -30,6 +32,7 @@ class Ages:
     """Files written before this time belong to no commit in progress."""
     orphaned: int
     """Files written before this time are orphans if nothing reaches them."""
+    now: int
 
 
 @dataclass(slots=True)
@@ -43,7 +46,10 @@ class Checked:
 
 
 def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool) -> Checked:
-    """Check one table or view, living or dropped."""
+    """Check one table or view, living or dropped.
+
+    ``files`` are confined: metadata and manifests may name any file of the machine.
+    """
     if pointer.purging:
         return Checked()
     # List before reading: files written in between are not considered.
@@ -54,7 +60,7 @@ def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool) -> Checked
     log = [entry["metadata-file"] for entry in metadata.get("metadata-log", ())]
     keys = {key_or_none(location) for location in (pointer.metadata_location, *log)}
     result = Checked(reached={location_key for location_key in keys if location_key is not None})
-    result.findings.extend(_check_metadata(files, pointer, metadata))
+    result.findings.extend(_check_metadata(files, pointer, metadata, ages.now))
     result.findings.extend(_missing(files, pointer, "history-missing", dict.fromkeys(log)))
     if deep:
         result.findings.extend(_check_content(files, pointer, metadata))
@@ -105,6 +111,8 @@ def load(files: FileIO, pointer: Pointer) -> tuple[JSON | None, Finding | None]:
         return None, _trouble(files, pointer, "metadata-damaged", f"{location}: {error}")
     except ServiceUnavailableError as error:
         return None, Finding("metadata-unreadable", str(pointer), error.message)
+    except ForbiddenError:
+        return None, None  # ``outside`` reports it
     if (uuid := kind.uuid_of(metadata)) != pointer.uuid:
         what = f"{location} is the metadata of {uuid}, the row is that of {pointer.uuid}"
         return None, _trouble(files, pointer, "foreign-metadata", what)
@@ -119,11 +127,22 @@ def _trouble(files: FileIO, pointer: Pointer, check: str, what: str) -> Finding:
     return Finding(check, str(pointer), what, f"{'repoint' if intact else 'forget'}={pointer.id}")
 
 
-def _check_metadata(files: FileIO, pointer: Pointer, metadata: JSON) -> Iterator[Finding]:
+def _check_metadata(
+    files: FileIO, pointer: Pointer, metadata: JSON, now_ms: int
+) -> Iterator[Finding]:
+    if pointer.place == "living":
+        try:
+            metadata_files.kind_of(pointer).check_readable(metadata)
+        except BadRequestError as error:
+            yield Finding("unreadable-by-java", str(pointer), error.message)
     if pointer.place == "living" and key_or_none(metadata["location"]) != pointer.location_key:
         what = f"the row has {pointer.location_key}, the metadata {metadata['location']}"
         repair = f"repoint={pointer.id}@{pointer.metadata_location}"
         yield Finding("location-mismatch", str(pointer), what, repair)
+    if pointer.place == "living" and pointer.kind == "table" and clock.is_ahead(metadata, now_ms):
+        ahead_s = (clock.logged_ms(metadata["snapshot-log"]) - now_ms) // 1000
+        what = f"its last snapshot is {ahead_s} s ahead of the clock"
+        yield Finding("clock-ahead", str(pointer), what, f"clock={pointer.id}")
     current = metadata.get("current-snapshot-id")
     for snapshot in metadata.get("snapshots", ()):
         manifest_list = snapshot.get("manifest-list")

@@ -1,16 +1,19 @@
 """File access by location: Iceberg's FileIO, reduced to what the catalog and its commands need.
 
-One implementation a kind of storage. All of them take any location of their scheme and leave it to
-the caller whether it may be used.
+One implementation a kind of storage. All of them take any location of their scheme, unless they are
+confined to some (``within``).
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
 
 Kind = Literal["file", "folder", "other"]
+
+MAX_FILE_BYTES = 1 << 30
+"""Of a file that is read whole: metadata files, manifest lists and manifests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,18 @@ class FileIO(Protocol):
     ServiceUnavailableError where the storage does not answer or refuses.
     """
 
+    def within(self, roots: Iterable[str]) -> Self:
+        """Return access to what lies in these locations, after links are followed.
+
+        Outside of them nothing is read, written, made or removed: ForbiddenError.
+        """
+
     def read(self, location: str) -> bytes:
-        """Return the content of a file.
+        """Return the content of a regular file.
 
         Raises:
             NotFoundError: there is no such file.
+            BadRequestError: it is larger than ``MAX_FILE_BYTES``.
         """
 
     def exists(self, location: str) -> bool:

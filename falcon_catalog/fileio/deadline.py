@@ -8,6 +8,7 @@ import os
 import queue
 import stat
 import threading
+from collections.abc import Callable
 
 _MOST_THREADS = 512
 
@@ -22,8 +23,13 @@ class Reader:
         self._guard = threading.Lock()
         self._threads = self._idle = 0
 
-    def read(self, path: str) -> bytes:
-        """Return the content of a file.
+    def read(self, path: str, check: Callable[[int], None]) -> bytes:
+        """Return the content of a file, as long as it was when it was opened.
+
+        Args:
+            path: of the file.
+            check: called with a descriptor of the file before it is opened for reading (O_PATH);
+                raises if it may not be read.
 
         Raises:
             OSError: it cannot be read, is not a regular file (FileNotFoundError), or does not
@@ -37,7 +43,7 @@ class Reader:
                 threading.Thread(target=self._run, name="read", daemon=True).start()
             else:
                 raise _timeout()
-        job = _Job(path)
+        job = _Job(path, check)
         self._jobs.put(job)
         if not job.done.acquire(timeout=self._seconds):
             raise _timeout()
@@ -49,7 +55,7 @@ class Reader:
         while True:
             job = self._jobs.get()
             try:
-                job.content = _read_regular(job.path)
+                job.content = _read_regular(job.path, job.check)
             except BaseException as error:  # noqa: BLE001 - raised by whoever waits for it
                 job.failure = error
             with self._guard:
@@ -58,21 +64,27 @@ class Reader:
 
 
 class _Job:
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, check: Callable[[int], None]) -> None:
         self.path = path
+        self.check = check
         self.content = b""
         self.failure: BaseException | None = None
         self.done = threading.Lock()
         self.done.acquire()
 
 
-def _read_regular(path: str) -> bytes:
-    # Without O_NONBLOCK, opening a FIFO waits for its writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+def _read_regular(path: str, check: Callable[[int], None]) -> bytes:
+    # O_PATH: to open a device may do something, to open a FIFO waits for its writer.
+    found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        status = os.fstat(found)
+        if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
-        return file.read()
+        check(found)
+        with open(f"/proc/self/fd/{found}", "rb") as file:  # noqa: PTH123 - what was checked
+            return file.read(status.st_size)
+    finally:
+        os.close(found)
 
 
 def _timeout() -> TimeoutError:

@@ -1,22 +1,25 @@
 """Files on the local file system."""
 
 import contextlib
+import copy
 import errno
 import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 from falcon_catalog import durable_files
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
+    ForbiddenError,
     NotFoundError,
     ServiceUnavailableError,
 )
-from falcon_catalog.fileio.base import Entry, Kind, no_such_file
+from falcon_catalog.fileio.base import MAX_FILE_BYTES, Entry, Kind, no_such_file
 from falcon_catalog.fileio.deadline import Reader
 from falcon_catalog.locations import key, local_path
 
@@ -26,6 +29,29 @@ _ATTEMPTS = 3
 _IS_ROOT = os.geteuid() == 0
 _MOST_PIECES = 1024  # that one writev takes, on Linux
 _KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder"}
+
+
+class _Roots:
+    """The folders that files must lie in, after links are followed."""
+
+    def __init__(self, locations: Iterable[str]) -> None:
+        self._paths = tuple(map(local_path, locations))
+        self._real = self._resolve()
+
+    def _resolve(self) -> tuple[str, ...]:
+        return tuple(f"{os.path.realpath(path).rstrip('/')}/" for path in self._paths)
+
+    def require(self, location: str, real: str) -> None:
+        """Raise ForbiddenError unless a location's real path lies in one of the folders."""
+        if f"{real}/".startswith(self._real):
+            return
+        self._real = self._resolve()  # a root that is a link may lead elsewhere by now
+        if not f"{real}/".startswith(self._real):
+            why = "" if real == local_path(location) else f" leads to {real}, which"
+            raise ForbiddenError(
+                f"Location {location}{why} is outside the allowed locations:"
+                f" {', '.join(self._paths)}"
+            )
 
 
 class LocalFileIO:
@@ -43,16 +69,44 @@ class LocalFileIO:
         self._folders = durable_files.Folders(sync=durable)
         self._reader = Reader()
         self._guard = threading.Lock()
+        self._roots: _Roots | None = None
         self.writes = 0
         """Files that were written. May be read at any time, as all that is counted here."""
         self.written_bytes = 0
         self.write_seconds = 0.0
         """Spent in writing them and in waiting until they were durable."""
 
+    def within(self, roots: Iterable[str]) -> Self:
+        """Return access to what lies in these locations, after links are followed."""
+        confined = copy.copy(self)
+        confined._roots = _Roots(roots)  # noqa: SLF001 - its own class
+        return confined
+
+    def _require_inside(self, location: str, descriptor: int | None = None) -> None:
+        """Raise ForbiddenError if a location is outside; judge what is open as ``descriptor``.
+
+        The path of what is open cannot be replaced by a link any more.
+        """
+        if self._roots is not None:
+            real = (
+                os.path.realpath(local_path(location))
+                if descriptor is None
+                else os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+            )
+            self._roots.require(location, real)
+
     def read(self, location: str) -> bytes:
-        """Return the content of a file."""
+        """Return the content of a regular file."""
+
+        def check(descriptor: int) -> None:
+            self._require_inside(location, descriptor)
+            if (size := os.fstat(descriptor).st_size) > MAX_FILE_BYTES:
+                raise BadRequestError(
+                    f"{location} has {size} bytes, at most {MAX_FILE_BYTES} are read"
+                )
+
         with _found(location):
-            return self._reader.read(local_path(location))
+            return self._reader.read(local_path(location), check)
 
     def exists(self, location: str) -> bool:
         """Return whether there is such a file."""
@@ -82,8 +136,9 @@ class LocalFileIO:
                     if not self._folders.is_durable(folder) and (
                         make_folder or os.path.isdir(folder)  # noqa: PTH112
                     ):
+                        self._require_inside(folder)
                         self._folders.make(folder)
-                    self._create(path, pieces)
+                    self._create(location, path, pieces)
                     break
                 except FileNotFoundError:  # or somebody has just removed it, as it was empty
                     self._folders.forget(folder)
@@ -96,10 +151,11 @@ class LocalFileIO:
             self.written_bytes += sum(map(len, pieces))
             self.write_seconds += time.perf_counter() - started
 
-    def _create(self, path: str, pieces: Sequence[bytes]) -> None:
+    def _create(self, location: str, path: str, pieces: Sequence[bytes]) -> None:
         folder, name = os.path.split(path)
         directory = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
         try:
+            self._require_inside(location, directory)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             descriptor = os.open(name, flags, 0o666, dir_fd=directory)
             try:
@@ -124,8 +180,14 @@ class LocalFileIO:
 
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
-        with _unavailable_on_trouble(location, "delete"):
-            Path(local_path(location)).unlink(missing_ok=True)
+        folder, name = os.path.split(local_path(location))
+        with _unavailable_on_trouble(location, "delete"), contextlib.suppress(FileNotFoundError):
+            directory = os.open(folder, os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
+            try:
+                self._require_inside(location, directory)
+                os.unlink(name, dir_fd=directory)
+            finally:
+                os.close(directory)
 
     def version(self, location: str) -> Hashable:
         """Return what changes when a file is replaced by another, on this file system or not."""
@@ -181,6 +243,7 @@ class LocalFileIO:
         Made by root, it belongs to the owner of the folder.
         """
         folder, name = os.path.split(path)
+        self._require_inside(folder)
         self._folders.make(folder)
         new = Path(folder, f".{os.getpid()}.{threading.get_ident()}.{name}"[:255])
         try:
@@ -204,6 +267,7 @@ class LocalFileIO:
         Those of a table that is only ``staged`` are not made durable, and not remembered: they may
         be removed before the table is created, which makes them again, and durable.
         """
+        self._require_inside(location)
         with _unavailable_on_trouble(location):
             made = durable_files.Folders(sync=False) if staged else self._folders
             for folder in ("metadata", "data"):
@@ -217,6 +281,7 @@ class LocalFileIO:
 
     def remove_empty_folders(self, location: str) -> bool:
         """Remove the folder at a location and those in it, but those that hold a file."""
+        self._require_inside(location)
         durable_files.remove_empty(local_path(location))
         self.abandon_table(location)
         return not os.path.lexists(local_path(location))

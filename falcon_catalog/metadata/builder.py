@@ -53,7 +53,6 @@ class TableBuilder(Builder):
     own_refs: bool = False
     layout_changed: bool = False
     snapshots_removed: bool = False
-    snapshot_ms: int = 0
     added_snapshots: set[int] = field(default_factory=set)
     main_heads: set[int] = field(default_factory=set)
     dangling: dict[str, JSON] = field(default_factory=dict)

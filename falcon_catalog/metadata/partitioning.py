@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata import columns, transforms
+from falcon_catalog.metadata import columns, transforms, types
 from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, SCHEMAS, SPECS, TableBuilder
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.json_fields import (
@@ -57,23 +57,69 @@ def check_sources(fields: Sequence[JSON], by_id: Mapping[int, Column]) -> None:
             transforms.check_source(field, by_id, "partition", field_text(field))
 
 
-def check_names(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
-    """Raise BadRequestError for invalid names, repeated ids and redundant fields."""
-    columns_by_name = {column.full_name: column.id for column in by_id.values()}
+def check_bindings(specs: Sequence[JSON], by_id: Mapping[int, Column]) -> None:
+    """Raise BadRequestError unless a schema binds to every spec, as Java requires on load.
+
+    A column that was dropped no longer matters: its name is free, and its fields stay as they are.
+    """
+    ids = _ids_by_name(by_id)
+    for spec in specs:
+        where = f"partition spec {spec['spec-id']}"
+        fields = required(spec, "fields", array_of(as_stored_field), where)
+        known = [field for field in fields if field["source-id"] in by_id]
+        for field in known:
+            _check_name_is_free(field, ids)
+        check_sources(known, by_id)
+
+
+def _ids_by_name(by_id: Mapping[int, Column]) -> dict[str, int]:
+    """Return the ids of columns by all names under which Java's ``Schema.findField`` finds them.
+
+    For what is in a struct in a list or map, that includes ``tags.x`` beside ``tags.element.x``.
+    """
+    short: dict[str, int] = {}
+    for column in by_id.values():
+        around = [by_id[parent].type for parent in column.parents]
+        path = [
+            name
+            for position, name in enumerate(column.path)
+            if not (
+                0 < position < len(around)
+                and types.base_name(around[position - 1]) in types.PARTS
+                and types.base_name(around[position]) == "struct"
+                and name != "key"
+            )
+        ]
+        short[".".join(path)] = column.id
+    return short | {column.full_name: column.id for column in by_id.values()}
+
+
+def _check_name_is_free(field: JSON, ids: Mapping[str, int]) -> None:
+    """Raise BadRequestError if a field has the name of a column that is not its source."""
+    if ids.get(field["name"], field["source-id"]) != field["source-id"]:
+        raise BadRequestError(
+            "Cannot create identity partition sourced from different field in schema: "
+            f"{field['name']}"
+        )
+
+
+def check_names(fields: Sequence[JSON], by_id: Mapping[int, Column]) -> None:
+    """Raise BadRequestError for invalid names and repeated ids of the fields of a new spec.
+
+    Two fields may transform one column alike: only Java's fluent builder of clients refuses that.
+    """
+    ids = _ids_by_name(by_id)
     names: set[str] = set()
     field_ids: set[int] = set()
-    seen: dict[tuple[int, str], JSON] = {}
     for field in fields:
         name, field_id = field["name"], field["field-id"]
         # Only an identity or void field may have the name of a column: its source's.
-        if name in columns_by_name and field["transform"] not in ("identity", "void"):
+        if name in ids and field["transform"] not in ("identity", "void"):
             raise BadRequestError(
                 f"Cannot create partition from name that exists in schema: {name}"
             )
-        if columns_by_name.get(name, field["source-id"]) != field["source-id"]:
-            raise BadRequestError(
-                f"Cannot create identity partition sourced from different field in schema: {name}"
-            )
+        if field["source-id"] in by_id:
+            _check_name_is_free(field, ids)
         if not name:
             raise BadRequestError("Cannot use empty partition name: ")
         if name in names:
@@ -82,14 +128,6 @@ def check_names(fields: Sequence[JSON], by_id: dict[int, Column]) -> None:
             raise BadRequestError(f"Cannot use partition field id more than once: {field_id}")
         names.add(name)
         field_ids.add(field_id)
-        key = (field["source-id"], transforms.duplicate_key(field["transform"]))
-        if key in seen:
-            raise BadRequestError(
-                f"Cannot add redundant partition: {field_text(seen[key])} "
-                f"conflicts with {field_text(field)}"
-            )
-        if field["transform"] != "void":
-            seen[key] = field
 
 
 def number(builder: TableBuilder, fields: Sequence[JSON]) -> list[JSON]:
@@ -103,17 +141,24 @@ def number(builder: TableBuilder, fields: Sequence[JSON]) -> list[JSON]:
             {"field-id": FIRST_PARTITION_ID + position, **field}
             for position, field in enumerate(fields)
         ]
-    known = _known(builder).field_ids
-    taken = [field["field-id"] for field in fields if "field-id" in field]
+    ids = {place: field["field-id"] for place, field in enumerate(fields) if "field-id" in field}
+    taken = set(ids.values())
     last = max([builder.meta["last-partition-id"], *taken])
-    numbered = []
-    for field in fields:
-        field_id = field.get("field-id", known.get((field["source-id"], field["transform"])))
-        if field_id is None:
+    # Fields that transform alike keep the ids of their names.
+    for keys, earlier in _known(builder).field_ids.items():
+        left: dict[tuple[Any, ...], list[int]] = {}
+        for place, field in enumerate(fields):
+            key = tuple(field[name] for name in keys)
+            known = left.setdefault(key, list(earlier.get(key, ())))
+            while known and place not in ids:
+                if (field_id := known.pop()) not in taken:
+                    ids[place] = field_id
+                    taken.add(field_id)
+    for place in range(len(fields)):
+        if place not in ids:
             last += 1
-            field_id = as_integer(last, "add-spec update, next field-id")
-        numbered.append({**field, "field-id": field_id})
-    return numbered
+            ids[place] = as_integer(last, "add-spec update, next field-id")
+    return [{**field, "field-id": ids[place]} for place, field in enumerate(fields)]
 
 
 def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
@@ -149,7 +194,11 @@ class KnownSpecs:
     def __init__(self, specs: Sequence[JSON]) -> None:
         self.highest = -1
         self.ids: dict[tuple[tuple[str, str, int], ...], int] = {}
-        self.field_ids: dict[tuple[int, str], int] = {}
+        # Of each key the ids, each once, the latest last.
+        self.field_ids: dict[tuple[str, ...], dict[tuple[Any, ...], dict[int, None]]] = {
+            ("source-id", "transform", "name"): {},
+            ("source-id", "transform"): {},
+        }
         for spec in specs:
             self.add(spec)
 
@@ -158,7 +207,10 @@ class KnownSpecs:
         self.highest = max(self.highest, spec["spec-id"])
         self.ids.setdefault(_content(spec["fields"]), spec["spec-id"])
         for field in spec["fields"]:
-            self.field_ids[field["source-id"], field["transform"]] = field["field-id"]
+            for keys, ids in self.field_ids.items():
+                known = ids.setdefault(tuple(field[name] for name in keys), {})
+                known.pop(field["field-id"], None)
+                known[field["field-id"]] = None
 
 
 def _known(builder: TableBuilder) -> KnownSpecs:

@@ -10,8 +10,10 @@ from typing import Any
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.builder import Builder, TableBuilder, counters, find
 from falcon_catalog.metadata.json_fields import (
+    JSON,
     Maybe,
     array_of,
+    as_base64,
     as_integer,
     as_text,
     as_texts,
@@ -95,6 +97,12 @@ def previous_versions_max(properties: Mapping[str, str]) -> int:
     """Return how many metadata files the metadata log keeps, at least 1."""
     text = properties.get(PREVIOUS_VERSIONS_MAX, str(PREVIOUS_VERSIONS_DEFAULT))
     return max(1, as_integer_property(PREVIOUS_VERSIONS_MAX, text))
+
+
+def metadata_log(base: Mapping[str, Any], metadata_location: str) -> list[JSON]:
+    """Return the metadata log of the next version, after the base that was read from a file."""
+    entry = {"metadata-file": metadata_location, "timestamp-ms": base["last-updated-ms"]}
+    return [*base["metadata-log"], entry][-previous_versions_max(base["properties"]) :]
 
 
 def as_integer_property(key: str, text: str) -> int:
@@ -187,7 +195,7 @@ def _own(builder: Builder) -> dict[str, str]:
 parse_key = object_of(
     {
         "key-id": as_text,
-        "encrypted-key-metadata": as_text,
+        "encrypted-key-metadata": as_base64,
         "encrypted-by-id": Maybe(as_text),
         "properties": Maybe(as_texts),
     }

@@ -10,6 +10,7 @@ from typing import Any
 from falcon_catalog.errors import BadRequestError, CommitFailedError, show
 from falcon_catalog.metadata.append_log import plus, with_values
 from falcon_catalog.metadata.builder import TableBuilder, find
+from falcon_catalog.metadata.clock import CLOCK_SKEW_MS, logged_ms
 from falcon_catalog.metadata.json_fields import (
     JSON,
     as_integer,
@@ -21,7 +22,6 @@ from falcon_catalog.metadata.json_fields import (
 
 MAIN = "main"
 KINDS = ("branch", "tag")
-CLOCK_SKEW_MS = 60_000
 
 # key: reader, name in the error for a tag, error for zero
 _RETENTION: dict[str, tuple[Callable[[object, str], int], str, str]] = {
@@ -85,21 +85,36 @@ def set_ref(builder: TableBuilder, update: Mapping[str, Any]) -> None:
 def _set_main(builder: TableBuilder, snapshot: JSON) -> None:
     snapshot_id = snapshot["snapshot-id"]
     log = builder.meta["snapshot-log"]
-    last_ms = log[-1]["timestamp-ms"] if log else 0
     if snapshot_id in builder.added_snapshots:
         # Time travel to a snapshot's own timestamp must find it.
         timestamp_ms = snapshot["timestamp-ms"]
         builder.main_heads.add(snapshot_id)
-        if timestamp_ms < last_ms - CLOCK_SKEW_MS:
-            raise BadRequestError(
-                f"Invalid snapshot timestamp {timestamp_ms}: "
-                f"before last snapshot log entry at {last_ms}"
-            )
     else:
-        timestamp_ms = max(builder.now_ms, last_ms)
+        timestamp_ms = max(builder.now_ms, logged_ms(log))
     builder.put("current-snapshot-id", snapshot_id)
     entry = {"snapshot-id": snapshot_id, "timestamp-ms": timestamp_ms}
     builder.put("snapshot-log", plus(log, entry))
+
+
+def check_log(builder: TableBuilder) -> None:
+    """Raise BadRequestError if the added snapshot that main is at is out of order in the log.
+
+    One that is ahead of the server's clock would make later ones of correct clients too early.
+    """
+    if builder.meta.get("current-snapshot-id") not in builder.main_heads:
+        return
+    log, now_ms = builder.meta["snapshot-log"], builder.now_ms
+    added_ms, last_ms = logged_ms(log), logged_ms(log, 2)
+    if added_ms < last_ms - CLOCK_SKEW_MS:
+        raise BadRequestError(
+            f"Invalid snapshot timestamp {added_ms}: before last snapshot log entry at {last_ms}"
+        )
+    if added_ms > now_ms + CLOCK_SKEW_MS:
+        raise BadRequestError(
+            f"Invalid update timestamp {now_ms}: before last snapshot log entry at {added_ms}. "
+            f"The snapshot's timestamp is {added_ms - now_ms} ms ahead of the server's clock, "
+            f"at most {CLOCK_SKEW_MS} are allowed"
+        )
 
 
 def remove_ref(builder: TableBuilder, update: Mapping[str, Any]) -> None:

@@ -8,10 +8,8 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.metadata import columns, types
+from falcon_catalog.metadata import column_rules, columns, types
 from falcon_catalog.metadata.builder import Builder, TableBuilder
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.json_fields import (
@@ -21,6 +19,7 @@ from falcon_catalog.metadata.json_fields import (
     as_object,
     optional,
     required,
+    text_of,
 )
 
 MINIMUM_VERSIONS = dict.fromkeys(
@@ -30,12 +29,19 @@ DEFAULTS_MINIMUM_VERSION = 3
 _KEY = "schemas"
 
 
-def parse(value: object, where: str) -> tuple[JSON, dict[int, Column]]:
-    """Return a schema in its stored form, its id if it has one, and its columns by id."""
+def parse(value: object, where: str, *, stored: bool = False) -> tuple[JSON, dict[int, Column]]:
+    """Return a schema in its stored form, its id if it has one, and its columns by id.
+
+    One that is ``stored`` may be of an earlier version: its defaults and geometries are not
+    checked.
+    """
     source = as_object(value, where)
     if source.get("type", "struct") != "struct":
         raise BadRequestError(f"Invalid {where}: type must be struct, got {show(source['type'])}")
-    schema: JSON = {"type": "struct", "fields": types.parse_fields(source, where)}
+    fields = types.parse_fields(source, where)
+    if not stored:
+        fields = column_rules.readable(fields, where)
+    schema: JSON = {"type": "struct", "fields": fields}
     schema_id = optional(source, "schema-id", as_integer, where)
     if schema_id is not None:
         schema["schema-id"] = schema_id
@@ -46,6 +52,11 @@ def parse(value: object, where: str) -> tuple[JSON, dict[int, Column]]:
             _check_identifier(field_id, by_id)
         schema["identifier-field-ids"] = list(dict.fromkeys(identifiers))
     return schema, by_id
+
+
+def check_readable(schema: JSON, where: str) -> None:
+    """Raise BadRequestError if Java's library could not read a valid schema as it is."""
+    column_rules.readable(types.parse_fields(schema, where), where, as_is=True)
 
 
 def _check_identifier(field_id: int, by_id: dict[int, Column]) -> None:
@@ -165,7 +176,8 @@ class KnownSchemas:
         for known in self._unread.pop(_names(schema), ()):
             # One that this version would refuse is no schema that it takes.
             with contextlib.suppress(BadRequestError):
-                self._ids.setdefault(_content(parse(known, "known schema")[0]), known["schema-id"])
+                parsed, _ = parse(known, "known schema", stored=True)
+                self._ids.setdefault(_content(parsed), known["schema-id"])
         return self._ids.get(_content(schema))
 
     def add(self, schema: JSON, schema_id: int) -> None:
@@ -179,6 +191,8 @@ def _names(schema: JSON) -> tuple[str, ...]:
 
 
 def _content(schema: JSON) -> bytes:
-    """Return all of a parsed schema but its id."""
-    identifiers = sorted(schema.get("identifier-field-ids", ()))
-    return orjson.dumps([identifiers, schema["fields"]], option=orjson.OPT_SORT_KEYS)
+    """Return all of a parsed schema but its id.
+
+    As text: a default 1 equals 1.0, but only one of them is a double.
+    """
+    return text_of([sorted(schema.get("identifier-field-ids", ())), schema["fields"]], "schema")

@@ -16,6 +16,7 @@ from falcon_catalog.metadata.builder import (
     TableBuilder,
     find,
 )
+from falcon_catalog.metadata.defaults import NO_SNAPSHOT
 from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
@@ -34,7 +35,7 @@ OPERATIONS = ("append", "replace", "overwrite", "delete")
 def parse(value: object, where: str, version: int) -> JSON:
     """Return a snapshot in the form a table of this format version stores."""
     source = as_object(value, where)
-    snapshot: JSON = {"snapshot-id": required(source, "snapshot-id", as_long, where)}
+    snapshot: JSON = {"snapshot-id": required(source, "snapshot-id", check_id, where)}
     parent = optional(source, "parent-snapshot-id", as_long, where)
     if parent is not None:
         snapshot["parent-snapshot-id"] = parent
@@ -65,6 +66,14 @@ def parse(value: object, where: str, version: int) -> JSON:
     return snapshot
 
 
+def check_id(value: object, where: str) -> int:
+    """Return the id of a snapshot; 400 for the one that stands for no snapshot."""
+    snapshot_id = as_long(value, where)
+    if snapshot_id == NO_SNAPSHOT:
+        raise BadRequestError(f"Invalid {where}: {NO_SNAPSHOT} means that there is no snapshot")
+    return snapshot_id
+
+
 def _not_negative(source: Mapping[str, Any], key: str, where: str) -> int:
     number = required(source, key, as_long, where)
     if number < 0:
@@ -93,7 +102,6 @@ def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
         _take_row_ids(builder, snapshot)
     builder.put("snapshots", plus(builder.meta["snapshots"], snapshot))
     builder.added_snapshots.add(snapshot_id)
-    builder.snapshot_ms = max(builder.snapshot_ms, snapshot["timestamp-ms"])
 
 
 def _take_sequence_number(builder: TableBuilder, snapshot: JSON) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import (
+    clock,
     columns,
     partitioning,
     properties,
@@ -41,11 +42,12 @@ from falcon_catalog.metadata.json_fields import (
 from falcon_catalog.metadata.refs import filter_snapshots_to_refs
 from falcon_catalog.metadata.replay import is_replay
 from falcon_catalog.metadata.requirements import check_requirements
-from falcon_catalog.metadata.validation import complete, validate
+from falcon_catalog.metadata.validation import check_readable, complete, validate
 
 __all__ = [
     "JSON",
     "apply",
+    "check_readable",
     "check_requirements",
     "complete",
     "create",
@@ -207,11 +209,11 @@ def _finish(builder: TableBuilder, base: JSON | None, metadata_location: str | N
         _check_layout(meta)
     refs.check_dangling(builder)
     refs.settle_log(builder)
+    refs.check_log(builder)
     if base is not None and metadata_location is not None:
-        keep = properties.previous_versions_max(meta["properties"])
-        entry = {"metadata-file": metadata_location, "timestamp-ms": meta["last-updated-ms"]}
-        meta["metadata-log"] = [*meta["metadata-log"], entry][-keep:]
-    meta["last-updated-ms"] = max(builder.now_ms, builder.snapshot_ms, meta["last-updated-ms"])
+        meta["metadata-log"] = properties.metadata_log(meta, metadata_location)
+    logged_ms = clock.logged_ms(meta["snapshot-log"])
+    meta["last-updated-ms"] = max(builder.now_ms, logged_ms, meta["last-updated-ms"])
     meta.pop("schema", None)
     meta.pop("partition-spec", None)
     if builder.version == 1:  # its readers look for these fields
@@ -233,10 +235,11 @@ def _check_created(builder: TableBuilder) -> None:
 
 
 def _check_layout(meta: JSON) -> None:
-    """Check that the defaults exist, and that the current schema has their source columns."""
+    """Check that the defaults exist, and that the current schema fits them and all specs."""
     schema, spec, order = (_require_current(part, meta) for part in (SCHEMAS, SPECS, ORDERS))
     by_id = columns.index(schema)
     partitioning.check_sources(spec["fields"], by_id)
+    partitioning.check_bindings(meta["partition-specs"], by_id)
     sorting.check_sources(order["fields"], by_id)
 
 

@@ -80,8 +80,3 @@ def check_source(field: JSON, by_id: Mapping[int, Column], use: str, text: str) 
         raise BadRequestError(f"Cannot {use} by non-primitive source field: {kind}")
     if not takes(field["transform"], source.type):
         raise BadRequestError(f"Invalid source type {kind} for transform: {field['transform']}")
-
-
-def duplicate_key(transform: str) -> str:
-    """Return the group of transforms of which one source column may have only one."""
-    return "time" if transform in TIME_TRANSFORMS else transform

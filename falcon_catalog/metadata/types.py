@@ -1,21 +1,18 @@
-"""Iceberg's column types, and defaults of columns, in their JSON form.
+"""Iceberg's column types in their JSON form: a string, or a struct, list or map object.
 
-A type is a string, or a struct, list or map object. Source: the table specification, "Schemas and
-Data Types", "Default values" and appendices C and D ("JSON single-value serialization").
+Source: the table specification, "Schemas and Data Types" and appendix C.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.metadata.json_fields import (
-    INT_MAX,
     JSON,
     array_of,
     as_boolean,
     as_integer,
-    as_long,
     as_object,
     as_text,
     optional,
@@ -65,7 +62,7 @@ def parse(value: object, where: str, depth: int = 0) -> Type:
 
 
 def parse_fields(value: Mapping[str, Any], where: str, depth: int = 0) -> list[JSON]:
-    """Return the fields of a struct in their stored form."""
+    """Return the fields of a struct in their stored form; defaults are not checked here."""
     fields = required(value, "fields", array_of(as_object), where)
     return [_parse_field(field, where, depth) for field in fields]
 
@@ -86,7 +83,6 @@ def _parse_field(field: Mapping[str, Any], where: str, depth: int) -> JSON:
         column["doc"] = doc
     for key in ("initial-default", "write-default"):
         if field.get(key) is not None:
-            check_default(field[key], column["type"], f"{here}, field {key}")
             column[key] = field[key]
     return column
 
@@ -138,64 +134,3 @@ def field_text(field: JSON) -> str:
     """Write a column for an error message, e.g. ``3: name: required string``."""
     need = "required" if field["required"] else "optional"
     return f"{field['id']}: {field['name']}: {need} {text(field['type'])}"
-
-
-_DATE = r"[+-]?[0-9]{4,6}-[0-9]{2}-[0-9]{2}"
-_TIME = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
-_ZONE = r"([+-][0-9]{2}:[0-9]{2}(:[0-9]{2})?|Z)"
-
-_TEXT_FORMS = {
-    "date": _DATE,
-    "time": _TIME,
-    "timestamp": f"{_DATE}T{_TIME}",
-    "timestamp_ns": f"{_DATE}T{_TIME}",
-    "timestamptz": f"{_DATE}T{_TIME}{_ZONE}",
-    "timestamptz_ns": f"{_DATE}T{_TIME}{_ZONE}",
-    "uuid": r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
-    "binary": r"([0-9a-fA-F]{2})*",
-    "string": r"[\s\S]*",
-}
-
-
-def check_default(value: Any, kind: Any, where: str) -> None:
-    """Raise BadRequestError for a non-null default that is not its type's JSON form.
-
-    It would make the table unreadable for every client.
-    """
-    if isinstance(kind, dict):
-        if kind["type"] != "struct" or value != {}:
-            raise BadRequestError(f"Invalid {where}: the default of a nested type must be null")
-        return
-    if kind in _SCALARS:
-        _SCALARS[kind](value, where)
-    elif (form := _form_of(kind)) is None:
-        raise BadRequestError(f"Invalid {where}: the default of {kind} must be null")
-    elif not re.fullmatch(form, as_text(value, where)):
-        raise BadRequestError(f"Invalid {where}: {show(value)} is not a default of {kind}")
-
-
-def _form_of(kind: str) -> str | None:
-    if kind.startswith("fixed["):
-        return f"[0-9a-fA-F]{{{2 * min(int(kind[6:-1]), INT_MAX // 4)}}}"
-    if kind.startswith("decimal("):
-        scale = int(kind[:-1].rpartition(",")[2])
-        exponent = r"([eE][+-]?[0-9]+)?"
-        return r"-?[0-9]+" + (rf"(\.[0-9]{{1,{min(scale, 38)}}})?{exponent}" if scale else exponent)
-    return _TEXT_FORMS.get(kind)
-
-
-def _as_number(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadRequestError(f"Invalid {where}: must be a number, got {show(value)}")
-    if isinstance(value, int):
-        as_long(value, where)
-    return value
-
-
-_SCALARS: dict[str, Callable[[object, str], object]] = {
-    "boolean": as_boolean,
-    "int": as_integer,
-    "long": as_long,
-    "float": _as_number,
-    "double": _as_number,
-}

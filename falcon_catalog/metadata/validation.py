@@ -5,7 +5,7 @@ that they read may be missing.
 """
 
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.metadata import partitioning, properties, refs, schemas, sorting
+from falcon_catalog.metadata import partitioning, properties, refs, schemas, snapshots, sorting
 from falcon_catalog.metadata import statistics as statistics_files
 from falcon_catalog.metadata.builder import ORDERS, SCHEMAS, SPECS
 from falcon_catalog.metadata.defaults import EMPTY_ARRAYS, with_defaults
@@ -113,10 +113,22 @@ def validate(metadata: JSON) -> JSON:
     return full
 
 
+def check_readable(full: JSON) -> None:
+    """Raise BadRequestError if other clients could not read valid metadata."""
+    for schema in full["schemas"]:
+        schemas.check_readable(schema, f"{WHERE}, schemas")
+    for snapshot in full["snapshots"]:
+        snapshots.check_id(snapshot["snapshot-id"], f"{WHERE}, snapshots")
+    for key in full.get("encryption-keys", ()):
+        properties.parse_key(key, f"{WHERE}, encryption-keys")
+    _, by_id = schemas.parse(SCHEMAS.current(full), f"{WHERE}, schemas", stored=True)
+    partitioning.check_bindings(full["partition-specs"], by_id)
+
+
 def _check_layouts(full: JSON) -> None:
     for schema in required(full, "schemas", array_of(as_object), WHERE):
         required(schema, "schema-id", as_integer, f"{WHERE}, schemas")
-        schemas.parse(schema, f"{WHERE}, schemas")
+        schemas.parse(schema, f"{WHERE}, schemas", stored=True)
     for spec in required(full, "partition-specs", array_of(as_object), WHERE):
         required(spec, "spec-id", as_integer, f"{WHERE}, partition-specs")
     for order in full["sort-orders"]:

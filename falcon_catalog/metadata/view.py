@@ -28,7 +28,7 @@ from falcon_catalog.metadata.json_fields import (
 from falcon_catalog.metadata.requirements import uuid_check
 from falcon_catalog.metadata.view_versions import ViewBuilder
 
-__all__ = ["apply", "check_requirements", "create", "validate"]
+__all__ = ["apply", "check_readable", "check_requirements", "create", "validate"]
 
 VIEW_UUID = "assert-view-uuid"
 LATEST_VERSION = 1
@@ -57,7 +57,7 @@ def validate(metadata: JSON) -> JSON:
     required(source, "current-version-id", as_integer, _WHERE)
     for schema in required(source, "schemas", array_of(as_object), _WHERE):
         required(schema, "schema-id", as_integer, f"{_WHERE}, schemas")
-        schemas.parse(schema, f"{_WHERE}, schemas")
+        schemas.parse(schema, f"{_WHERE}, schemas", stored=True)
     full: JSON = {key: value for key, value in source.items() if value is not None} | {
         "versions": required(source, "versions", array_of(versions.parse), _WHERE),
         "version-log": required(source, "version-log", array_of(_ENTRY), _WHERE),
@@ -77,6 +77,12 @@ def validate(metadata: JSON) -> JSON:
             f"Cannot find current schema with id {current['schema-id']} in schemas: {known}"
         )
     return metadata if full == metadata else full
+
+
+def check_readable(full: JSON) -> None:
+    """Raise BadRequestError if other clients could not read valid metadata."""
+    for schema in full["schemas"]:
+        schemas.check_readable(schema, f"{_WHERE}, schemas")
 
 
 def complete(metadata: JSON) -> JSON:

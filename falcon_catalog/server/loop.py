@@ -93,6 +93,7 @@ class Loop:
             listener.pull_trigger = self._wake_from_thread
             listener.may_respond_inline = getattr(app, "may_respond_inline", _never)
             listener.admit = getattr(app, "admit", _admit_all)
+            listener.error_headers = getattr(app, "error_headers", _no_headers)
             listener.stopping = False
         self._metrics.queued.poll(lambda: dispatcher.waiting)
         self._metrics.connections.poll(lambda: len(self._channels()))
@@ -228,6 +229,10 @@ def _most_connections(settings: ServerSettings) -> int:
 def _never(_method: str, _path: str) -> bool:
     """Return that an application which does not say otherwise is never called by the loop."""
     return False
+
+
+def _no_headers(_headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {}
 
 
 def _admit_all(_method: str, _path: str, _headers: Mapping[str, str]) -> CatalogError | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.server import signals, systemd
 from falcon_catalog.server.loop import Application, Loop
-from falcon_catalog.server.sockets import ServerError, listening, named
+from falcon_catalog.server.sockets import ServerError, listening, named, require_local
 from falcon_catalog.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ def serve(
     settings: ServerSettings,
     announce: Callable[[str], object],
     metrics: Metrics | None = None,
+    *,
+    only_locally: bool = False,
 ) -> bool:
     """Serve ``app`` until told to stop, then finish what is in flight and close ``app``.
 
@@ -33,19 +35,22 @@ def serve(
         settings: where to listen and how long to wait.
         announce: told ``Listening on URL`` once requests are served.
         metrics: counts what the application does not see.
+        only_locally: whether other machines must not reach it.
 
     Returns:
         Whether everything in flight was answered. A second signal does not wait for that:
         it ends the process.
 
     Raises:
-        ServerError: the address cannot be listened on, a socket handed over is unusable, or
-            the application must not go on.
+        ServerError: the address cannot be listened on, a socket handed over is unusable, other
+            machines could reach it ``only_locally``, or the application must not go on.
     """
     unfinished, reason = 0, None
     with signals.ignored():
         try:
             with listening(settings) as (sockets, are_shared):
+                if only_locally:
+                    require_local(sockets)
                 loop = Loop(app, settings, sockets, metrics, are_shared=are_shared)
                 where = f"Listening on {named(sockets)}"
                 with _stopping_on_signals(loop), _watched(loop, app):

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -52,6 +53,19 @@ def listening(settings: ServerSettings) -> Iterator[tuple[list[socket.socket], b
 def named(sockets: list[socket.socket]) -> str:
     """Return the URLs at which clients reach the sockets, for people to read."""
     return " and ".join(_url(sock) for sock in sockets)
+
+
+def require_local(sockets: list[socket.socket]) -> None:
+    """Raise ServerError if other machines can reach one of the sockets."""
+    for sock in sockets:
+        if sock.family == socket.AF_UNIX:
+            continue
+        if not ipaddress.ip_address(sock.getsockname()[0]).is_loopback:
+            raise ServerError(
+                f"Cannot listen on {_url(sock)} without auth.required: everybody who reaches it"
+                " could read and change everything. Set auth.required, listen on 127.0.0.1, or"
+                " accept that with --insecure (server.insecure)"
+            )
 
 
 def _bind(host: str, port: int, reuse_port: bool) -> socket.socket:  # noqa: FBT001

@@ -125,7 +125,8 @@ class ErrorResponse(ErrorTask):  # type: ignore[misc]
         body["error"]["code"] = code
         text = json.dumps(body).encode()
         self.status = f"{code} {self.request.error.reason}"
-        self.response_headers = [("Content-Type", "application/json")]
+        more = self.channel.server.error_headers(getattr(self.request, "headers", {}))
+        self.response_headers = [("Content-Type", "application/json"), *more.items()]
         if code == _UNAUTHORIZED:
             self.response_headers.append(("WWW-Authenticate", "Bearer"))
         if code == SaturatedError.code and not self.channel.server.stopping:

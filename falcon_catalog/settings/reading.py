@@ -51,6 +51,11 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
             raise SettingsError(f"{origin}: {setting.key} = {raw!r}: it {error}") from None
         origins[setting.key] = origin
     built = {section: kind(**sections[section]) for section, kind in SECTIONS.items()}
+    if "*" in built["cors"].origins and not built["auth"].required:
+        raise SettingsError(
+            f"{origins['cors.origins']}: cors.origins = '*': it needs auth.required, or else any"
+            " web page could read and change everything"
+        )
     return Settings(**built, origins=origins)
 
 

@@ -15,8 +15,8 @@ class ServerSettings:
 
     listen: str = setting(
         "127.0.0.1:8181",
-        "Where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH; port 0 picks a free one."
-        " Sockets passed by systemd take precedence.",
+        "Where to listen: HOST:PORT, :PORT (on 127.0.0.1), [IPV6]:PORT or unix:/PATH; port 0 picks"
+        " a free one. Sockets passed by systemd take precedence.",
         rules.listen,
         flag="--listen",
     )
@@ -27,8 +27,20 @@ class ServerSettings:
         rules.boolean,
         flag="--reuse-port",
     )
+    allowed_hosts: tuple[str, ...] = setting(
+        (),
+        "Names, without a port, under which clients call the server, besides localhost, its IP"
+        " addresses and the host of server.listen; requests under any other name are rejected.",
+        rules.host_names,
+    )
+    insecure: bool = setting(
+        False,
+        "Whether to listen beyond the local machine although auth.required is not set.",
+        rules.boolean,
+        flag="--insecure",
+    )
     threads: int = setting(
-        4, "Requests processed at the same time.", rules.whole(1, 256), flag="--threads"
+        8, "Requests processed at the same time.", rules.whole(1, 256), flag="--threads"
     )
     shutdown_timeout: int = setting(
         30,
@@ -141,7 +153,7 @@ class StoreSettings:
 
     url: str = setting(
         None,
-        "The catalog's database: sqlite:///relative.db or sqlite:////absolute.db.",
+        "The catalog's database: a file, sqlite:///relative.db or sqlite:////absolute.db.",
         rules.store_url,
         flag="--store",
         derived="sqlite:///{state}/catalog.db",
@@ -165,7 +177,7 @@ class WarehouseSettings:
 
     location: str = setting(
         None,
-        "Root of the tables' files: file:///absolute/path.",
+        "Root of the tables' files: a folder or file:///absolute/path.",
         rules.location,
         flag="--warehouse",
         derived="file://{state}/warehouse",
@@ -255,6 +267,18 @@ class AuthSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CorsSettings:
+    """Access for web pages."""
+
+    origins: tuple[str, ...] = setting(
+        (),
+        "Origins whose web pages may call the server: https://app.example.com; with"
+        " auth.required, * means any.",
+        rules.origins,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsSettings:
     """Clients' metrics reports, and access to the server's own metrics."""
 
@@ -295,6 +319,7 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    cors: CorsSettings = field(default_factory=CorsSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

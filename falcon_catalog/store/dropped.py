@@ -149,6 +149,28 @@ def take_due(tx: Transaction, warehouse_id: int, *, lease_ms: int) -> DroppedRow
     return None if row is None else DroppedRow(*row)
 
 
+def take(tx: Transaction, dropped_id: int, *, lease_ms: int) -> DroppedRow | None:
+    """Lease one drop, whatever its retention, for a purge; None if it is leased already."""
+    row = tx.one(
+        "UPDATE dropped_tabulars SET purge = 1, expires_at = min(expires_at, ?),"  # noqa: S608
+        " started_at = coalesce(started_at, ?), leased_until = ?"
+        f" WHERE id = ? AND coalesce(leased_until, 0) <= ? RETURNING {_COLUMNS}",
+        (tx.now, tx.now, tx.now + lease_ms, dropped_id, tx.now),
+    )
+    return None if row is None else DroppedRow(*row)
+
+
+def any_inside(tx: Transaction, location_key: str, *, besides: int) -> bool:
+    """Return whether another dropped table or view lies in the folder ``location_key``."""
+    row = tx.one(
+        "SELECT 1 FROM dropped_tabulars"
+        " WHERE id != ? AND location_key >= ? AND location_key < ? LIMIT 1",
+        # '0' follows '/', so this range contains everything below the folder.
+        (besides, location_key, location_key[:-1] + "0"),
+    )
+    return row is not None
+
+
 def postpone(tx: Transaction, dropped_id: int, *, delay_ms: int, trouble: str) -> None:
     """Postpone a purge that failed."""
     tx.change(

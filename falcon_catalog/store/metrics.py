@@ -41,6 +41,14 @@ def insert(
     )
 
 
+def delete(tx: Transaction, warehouse_id: int, table_uuid: str) -> None:
+    """Delete the reports of a table."""
+    tx.change(
+        "DELETE FROM metrics_reports WHERE warehouse_id = ? AND table_uuid = ?",
+        (warehouse_id, table_uuid),
+    )
+
+
 def newest(
     tx: Transaction,
     warehouse_id: int,

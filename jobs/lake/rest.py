@@ -14,6 +14,8 @@ _TIMEOUT = "weather.request-timeout"
 class CatalogUnreachableError(requests.ConnectionError):
     """The catalog gave no answer; the message is one line that names it."""
 
+    transient = True
+
 
 class _Adapter(HTTPAdapter):
     """Sends requests that end: with a response, or within the timeout with one clear line."""

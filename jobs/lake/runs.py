@@ -1,4 +1,4 @@
-"""The table ``weather.pipeline_runs``: every build and every maintenance."""
+"""The table ``weather.pipeline_runs``: every ingestion, build and maintenance."""
 
 import datetime as dt
 import json
@@ -15,7 +15,7 @@ from jobs.lake.schemas import TIME, column, text
 
 RUNS = Definition(
     name="weather.pipeline_runs",
-    doc="Builds and maintenance of the lake, one row per run_id, the failed ones too",
+    doc="Ingestion, builds and maintenance of the lake, one row per run_id, the failed ones too",
     schema=pa.schema(
         [
             text("run_id", "names the run; key", required=True),
@@ -24,7 +24,7 @@ RUNS = Definition(
             text("status", "success or failed", required=True),
             column("started_at", TIME, "when it began, UTC", required=True),
             column("finished_at", TIME, "when it ended, UTC", required=True),
-            column("seconds", pa.float64(), "how long it took, seconds"),
+            column("seconds", pa.float64(), "how long it took; of an ingestion the work, seconds"),
             column("models_built", pa.int32(), "dbt models built"),
             column("tests_passed", pa.int32(), "dbt tests passed"),
             column("tests_failed", pa.int32(), "dbt tests failed"),
@@ -32,6 +32,9 @@ RUNS = Definition(
             column("rows_changed", pa.int64(), "rows put into tables and taken out of them"),
             text("message", "what came of it, in a line"),
             text("details", "more about it, a JSON object"),
+            column("rows_read", pa.int64(), "rows that an ingestion read from the weather service"),
+            column("bytes_read", pa.int64(), "bytes that it received for them"),
+            column("requests", pa.int64(), "requests that it made, each try counted"),
         ]
     ),
     key=("run_id",),
@@ -64,7 +67,8 @@ def record(
         finished_at: when it ended, with a time zone.
         message: what came of it, in a line.
         details: more about it, JSON-shaped.
-        counts: models_built, tests_passed, tests_failed, tests_warned, rows_changed.
+        counts: models_built, tests_passed, tests_failed, tests_warned, rows_changed, rows_read,
+            bytes_read, requests.
 
     Raises:
         ValueError: a status or count that the table does not know.

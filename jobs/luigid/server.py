@@ -5,8 +5,10 @@ Luigi's own ``luigid`` fails at startup if it keeps a history with SQLAlchemy 2
 """
 
 import datetime as dt
+import ipaddress
 import logging
 import os
+import socket
 from pathlib import Path
 
 import click
@@ -19,6 +21,7 @@ from sqlalchemy import Engine, inspect, text
 from tornado.ioloop import IOLoop
 
 from jobs.config import read_file, task_history
+from jobs.luigid.browsers import protected
 from jobs.luigid.task_history import prune_hourly
 
 ADDRESS = "127.0.0.1:8082"
@@ -90,15 +93,27 @@ def history_kept() -> dt.timedelta | None:
     return dt.timedelta(days=days) if days else None
 
 
-def serve(host: str, port: int, keep: dt.timedelta | None) -> None:
+def require_local(host: str) -> None:
+    """Raise ValueError if other machines can reach what listens on a host."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    if not all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found):
+        raise ValueError(
+            "other machines would reach it, and it asks for no password: listen on 127.0.0.1, or"
+            " accept that with --insecure"
+        )
+
+
+def serve(host: str, port: int, keep: dt.timedelta | None, names: tuple[str, ...] = ()) -> None:
     """Serve until SIGTERM or Ctrl-C, then save the state.
 
-    Runs without an event for ``keep`` are removed from the history.
+    Runs without an event for ``keep`` are removed from the history. Requests must name one of
+    ``names``, the host, localhost or an IP address.
 
     Raises:
         OSError: the address cannot be listened on.
     """
     luigi.db_task_history._upgrade_schema = upgrade_history  # noqa: SLF001 - see there
+    luigi.server.app = protected(luigi.server.app, (host, *names))
     # Run once the loop turns, which is after the address was bound.
     shown = f"[{host}]" if ":" in host else host
     IOLoop.current().add_callback(click.echo, f"Listening on http://{shown}:{port}")
@@ -115,11 +130,24 @@ def serve(host: str, port: int, keep: dt.timedelta | None) -> None:
     " [default: $LUIGID_LISTEN, or scheduler_host and _port in [core]]",
 )
 @click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A name, without a port, under which it is called besides localhost, its IP addresses and"
+    " the host of --listen. May be repeated.",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    help="Listen on an address that other machines reach.",
+)
+@click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the scheduler's state and history. [default: $STATE_DIRECTORY or var/luigi]",
 )
-def main(listen: str | None, state: Path | None) -> None:
+def main(listen: str | None, state: Path | None, names: tuple[str, ...], *, insecure: bool) -> None:
     """Serve Luigi's scheduler: tasks at /, their history at /history, counters at /metrics.
 
     Settings are read from conf/luigi.cfg, or the file that LUIGI_CONFIG_PATH names.
@@ -131,10 +159,12 @@ def main(listen: str | None, state: Path | None) -> None:
     listen = listen or address()
     try:
         host, port = split_address(listen)
+        if not insecure:
+            require_local(host)
         folder = (state or Path(os.environ.get("STATE_DIRECTORY") or "var/luigi")).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         configure(folder)
-        serve(host, port, history_kept())
+        serve(host, port, history_kept(), names)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise click.ClickException(f"luigid cannot serve {listen}: {reason}") from None

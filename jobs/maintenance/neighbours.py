@@ -147,7 +147,7 @@ class OutsideFiles:
     def _of_snapshot(self, io: FileIO, snapshot: Snapshot, own: "Folders") -> frozenset[str]:
         key = (*own.key, snapshot.manifest_list)
         if key not in self._snapshots:
-            manifests = snapshot.manifests(io)
+            manifests = reach.manifests(io, snapshot)
             self._read(io, manifests, own)
             paths = [snapshot.manifest_list, *(each.manifest_path for each in manifests)]
             self._snapshots[key] = own.outside(paths).union(

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import DataFileContent, ManifestFile
+from pyiceberg.manifest import DataFileContent, ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
-from jobs.maintenance.locations import normal
+from jobs.maintenance.locations import check_readable, normal
 
 Files = dict[str, tuple[str, int]]
 """Kind and size in bytes by normal location; the size is 0 if no metadata has it."""
@@ -29,7 +29,7 @@ def of_snapshots(io: FileIO, snapshots: Iterable[Snapshot], read: Read | None = 
     read = {} if read is None else read
     for snapshot in snapshots:
         files[normal(snapshot.manifest_list)] = ("manifest lists", 0)
-        for manifest in snapshot.manifests(io):
+        for manifest in manifests(io, snapshot):
             path = normal(manifest.manifest_path)
             if path not in files:
                 files[path] = ("manifests", manifest.manifest_length)
@@ -39,9 +39,25 @@ def of_snapshots(io: FileIO, snapshots: Iterable[Snapshot], read: Read | None = 
     return files
 
 
+def manifests(io: FileIO, snapshot: Snapshot) -> list[ManifestFile]:
+    """Return a snapshot's manifests.
+
+    Raises:
+        UncheckedError: its manifest list is no regular file, or too large.
+    """
+    check_readable(snapshot.manifest_list)
+    return snapshot.manifests(io)
+
+
+def entries(io: FileIO, manifest: ManifestFile) -> list[ManifestEntry]:
+    """Return the live entries of a manifest; raises as ``manifests``."""
+    check_readable(manifest.manifest_path)
+    return manifest.fetch_manifest_entry(io, discard_deleted=True)
+
+
 def live(io: FileIO, manifest: ManifestFile) -> Iterator[tuple[str, tuple[str, int]]]:
     """Yield the live files of a manifest, with kind and size."""
-    for entry in manifest.fetch_manifest_entry(io, discard_deleted=True):
+    for entry in entries(io, manifest):
         file = entry.data_file
         kind = "data files" if file.content == DataFileContent.DATA else "delete files"
         yield normal(file.file_path), (kind, file.file_size_in_bytes)

@@ -12,6 +12,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
+from jobs.maintenance import reach
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.locations import normal
 from jobs.maintenance.names import Name, identifier
@@ -31,7 +32,7 @@ class Reader:
         """Return the entries of a manifest's live files."""
         path = manifest.manifest_path
         if path not in self._entries:
-            self._entries[path] = manifest.fetch_manifest_entry(io, discard_deleted=True)
+            self._entries[path] = reach.entries(io, manifest)
         return self._entries[path]
 
 
@@ -73,7 +74,7 @@ def look(catalog: Catalog, name: Name, branch: str, reader: Reader) -> State:
     snapshot = head(table, branch)
     if snapshot is None:
         return State(table, branch, None)
-    manifests = tuple(snapshot.manifests(table.io))
+    manifests = tuple(reach.manifests(table.io, snapshot))
     data: dict[str, ManifestEntry] = {}
     deletes: dict[str, ManifestEntry] = {}
     for manifest in manifests:

@@ -2,13 +2,16 @@
 
 import atexit
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
 import luigi
+import luigi.retcodes
 from luigi.scheduler import scheduler
 from luigi.worker import worker
 
+from jobs.config import DEGRADED, is_permanent
 from jobs.notify.channels import channels, notify, send
 from jobs.notify.ledger import Ledger
 from jobs.notify.message import Failure, log_place, quoted_correlation
@@ -17,6 +20,9 @@ log = logging.getLogger("luigi-interface.notify")
 
 # The failures of a run that have a message of their own; the others share one, at its end.
 MESSAGES = 5
+
+# The exit status of a run that succeeded but for data that the service failed for.
+DEGRADED_STATUS = 5
 
 
 def listen() -> None:
@@ -30,7 +36,8 @@ def listen() -> None:
 
     @on(luigi.Event.FAILURE)  # type: ignore[untyped-decorator]
     def _(task: luigi.Task, error: BaseException) -> None:
-        _quietly(lambda: _tried(ledger, task, "failed", f"{type(error).__name__}: {error}"))
+        last, text = is_permanent(error), f"{type(error).__name__}: {error}"
+        _quietly(lambda: _tried(ledger, task, "failed", text, last=last))
 
     @on(luigi.Event.PROCESS_FAILURE)  # type: ignore[untyped-decorator]
     def _(task: luigi.Task, error: str) -> None:
@@ -50,14 +57,31 @@ def listen() -> None:
         text = "its data are not there, or to look for them failed: the log says which"
         _quietly(lambda: _given_up(ledger, task, _failure(task, "is missing", text)))
 
+    @on(DEGRADED)  # type: ignore[untyped-decorator]
+    def _(task: luigi.Task, message: str) -> None:
+        _quietly(lambda: ledger.degraded(task.task_id, _failure(task, "is degraded", message)))
+
+    # Luigi's statuses cannot be extended: it exits with 0 if all tasks are complete.
+    vars(luigi.retcodes)["sys"] = _Exit(ledger)
     atexit.register(_quietly, lambda: _send_the_rest(ledger))
 
 
-def _tried(ledger: Ledger, task: luigi.Task, what: str, error: str) -> None:
+class _Exit:
+    """`sys.exit` for Luigi, with a status of its own for a degraded run."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def exit(self, status: int) -> None:
+        """Exit with Luigi's status, or with that of a degraded run instead of 0."""
+        sys.exit(status or (DEGRADED_STATUS if self._ledger.all_degraded() else 0))
+
+
+def _tried(ledger: Ledger, task: luigi.Task, what: str, error: str, *, last: bool = False) -> None:
     failure = _failure(task, what, error)
     attempts = ledger.failed(task.task_id, failure)
     limit = task.retry_count if task.retry_count is not None else scheduler().retry_count
-    if attempts >= limit or not worker().keep_alive:
+    if last or attempts >= limit or not worker().keep_alive:
         _given_up(ledger, task, replace(failure, attempts=attempts))
 
 
@@ -73,15 +97,20 @@ def _given_up(ledger: Ledger, task: luigi.Task, failure: Failure) -> None:
 
 
 def _send_the_rest(ledger: Ledger) -> None:
-    """Send the failures that were not retried before the run ended, and those over the limit."""
-    settings, rest = notify(), list(ledger.pending().values()) if ledger.is_mine else []
-    if not rest or not channels(settings):
+    """Send the degraded steps, the failures that were not retried, and those over the limit."""
+    settings = notify()
+    if not ledger.is_mine or not channels(settings):
         return
-    if len(rest) == 1:
-        _send(rest[0], settings)
-        return
-    tasks = "\n".join(f"{failure.subject}: {failure.error}" for failure in rest)
-    _send(Failure(f"{len(rest)} more steps", "failed", tasks, log=log_place()), settings)
+    for found, what, many in (
+        (ledger.pending(), "failed", "more steps"),
+        (ledger.all_degraded(), "are degraded", "steps"),
+    ):
+        rest = list(found.values())
+        if len(rest) == 1:
+            _send(rest[0], settings)
+        elif rest:
+            tasks = "\n".join(f"{failure.subject}: {failure.error}" for failure in rest)
+            _send(Failure(f"{len(rest)} {many}", what, tasks, log=log_place()), settings)
 
 
 def _failure(task: luigi.Task, what: str, error: str) -> Failure:

@@ -32,13 +32,25 @@ class Ledger:
         self._add(task_id, "failed", **asdict(failure))
         count = 0
         for line in self._lines():
-            if line["task_id"] == task_id and line["word"] != "notified":
+            if line["task_id"] == task_id and line["word"] in {"failed", "done"}:
                 count = count + 1 if line["word"] == "failed" else 0
         return count
 
     def done(self, task_id: str) -> None:
         """Record that a task succeeded."""
         self._add(task_id, "done")
+
+    def degraded(self, task_id: str, failure: Failure) -> None:
+        """Record that a task is complete but for data that are missing."""
+        self._add(task_id, "degraded", **asdict(failure))
+
+    def all_degraded(self) -> dict[str, Failure]:
+        """Return the tasks that are complete but for data that are missing."""
+        return {
+            line.pop("task_id"): Failure(**line)
+            for line in self._lines()
+            if line.pop("word") == "degraded"
+        }
 
     def notified(self, task_id: str) -> None:
         """Record that a task's failure was sent."""
@@ -61,7 +73,7 @@ class Ledger:
             task_id, word = line.pop("task_id"), line.pop("word")
             if word == "failed":
                 found[task_id] = Failure(**line)
-            else:
+            elif word != "degraded":
                 found.pop(task_id, None)
         return {task: failure for task, failure in found.items() if not self.was_notified(task)}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
+from jobs.nws.errors import WeatherError
 from jobs.nws.pages import Feature, identity, pages, pages_around
 from jobs.nws.service import Service
 from jobs.parse.records import observation_time
@@ -45,12 +46,13 @@ class WeatherClient(Service):
         Raises:
             ValueError: a time without zone, or `start` not before `end`.
             NotFound: no such station.
-            WeatherError: the service failed, for good or too often.
+            WeatherError: the service failed, for good or too often; it has the records of the
+                pages that came before.
         """
         params = _span(start, end)
         found: list[Feature] = []
         path = f"stations/{quote(station_id, safe='')}/observations"
-        for page in pages(self, path, params, ends_short=True):
+        for page in _kept(pages(self, path, params), found):
             times = [observation_time(one) if isinstance(one, dict) else None for one in page]
             found.extend(
                 feature
@@ -77,14 +79,27 @@ class WeatherClient(Service):
 
         Raises:
             ValueError: a time without zone, or `start` not before `end`.
-            WeatherError: the service failed, for good or too often.
+            WeatherError: the service failed, for good or too often; it has the records of the
+                pages that came before.
         """
         params = _span(start, end)
         areas = area if isinstance(area, str) else ",".join(area)
         if areas:
             params["area"] = areas
         seen: set[str] = set()
-        return [one for page in pages(self, "alerts", params) for one in _new(page, seen)]
+        found: list[Feature] = []
+        for page in _kept(pages(self, "alerts", params), found):
+            found.extend(_new(page, seen))
+        return found
+
+
+def _kept(walk: Iterator[list[Feature]], found: list[Feature]) -> Iterator[list[Feature]]:
+    """Yield pages; the error of a page that fails has the records found so far."""
+    try:
+        yield from walk
+    except WeatherError as error:
+        error.received = found
+        raise
 
 
 def _new(page: list[Feature], seen: set[str]) -> Iterator[Feature]:

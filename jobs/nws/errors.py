@@ -1,13 +1,14 @@
 """Errors of requests to the weather service, with whether to retry them."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class WeatherError(Exception):
     """A request to the weather service failed.
 
     It has the `url`, the HTTP `status` (None without a response), the service's `correlation_id`,
-    and `retry_after` in seconds if the response had one.
+    and `retry_after` in seconds if the response had one. `received` has the records of the pages
+    before the one that failed.
     """
 
     transient: ClassVar[bool] = False
@@ -29,6 +30,7 @@ class WeatherError(Exception):
         self.status = status
         self.correlation_id = correlation_id
         self.retry_after = retry_after
+        self.received: list[dict[str, Any]] = []
 
 
 class BadRequest(WeatherError):  # noqa: N818 - the names are HTTP's
@@ -47,6 +49,12 @@ class Unreachable(WeatherError):  # noqa: N818
     """No complete response: connection refused, timeout, or body cut short."""
 
     transient = True
+
+
+class NoConnection(Unreachable):
+    """The service was never reached: no network, no such host, or a wrong base URL."""
+
+    transient = False
 
 
 class Unreadable(WeatherError):  # noqa: N818

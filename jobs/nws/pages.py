@@ -27,23 +27,17 @@ def identity(feature: Any) -> str:
     return found if isinstance(found, str) else json.dumps(feature, sort_keys=True)
 
 
-def pages(
-    service: Service, path: str, params: Mapping[str, str], *, ends_short: bool = False
-) -> Iterator[list[Feature]]:
+def pages(service: Service, path: str, params: Mapping[str, str]) -> Iterator[list[Feature]]:
     """Yield pages, following `pagination.next` until a page has no new record.
 
-    The service always offers a next page. With `ends_short` a first page that is less than half
-    full is taken to be the only one, which halves the requests for short lists.
+    The size of a page says nothing: the service offers a next page after the last record, too, and
+    may return fewer records than requested before it.
 
     Raises:
         Refused: the list does not end, or continues on another origin.
         WeatherError: the service failed, for good or too often.
     """
-    for number, page in enumerate(_walk(service, service.url(path, _sized(params)), set())):
-        yield page
-        # Only the first page has the requested limit: the next links leave it out.
-        if ends_short and number == 0 and len(page) < PAGE_SIZE // 2:
-            return
+    return _walk(service, service.url(path, _sized(params)), set())
 
 
 def pages_around(service: Service, path: str, params: Mapping[str, str]) -> Iterator[list[Feature]]:
@@ -99,7 +93,7 @@ def _walk(service: Service, url: str | None, seen: set[str]) -> Iterator[list[Fe
         yield body["features"]
         pagination = body.get("pagination")
         link = pagination.get("next") if isinstance(pagination, dict) else None
-        url = service.follow(url, link, "next page") if isinstance(link, str) and link else None
+        url = service.next_page(url, link) if isinstance(link, str) and link else None
 
 
 def _offset(url: str) -> int | None:

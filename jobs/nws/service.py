@@ -12,18 +12,24 @@ from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.utils import get_environ_proxies
 
 from jobs.nws.cache import CachingAdapter, was_revalidated
-from jobs.nws.errors import NotFound, Refused, Unreachable, Unreadable, WeatherError
+from jobs.nws.errors import NoConnection, NotFound, Refused, Unreachable, Unreadable, WeatherError
 from jobs.nws.rate import RateLimit
+from jobs.nws.reach import why_unreachable
 from jobs.nws.responses import collection, correlation_id, failure
 from jobs.nws.retry import Sleep, retrying
 
 log = logging.getLogger("jobs.nws")
 
 MEDIA_TYPE = "application/geo+json"
+# The host that the service's own links name, whichever mirror or proxy answers for it.
+API_HOST = "api.weather.gov"
 # A server that is there takes a connection at once; its answer may take its time.
 CONNECT_SECONDS = 10.0
+# Before the first request: seconds to reach the service at all.
+REACH_SECONDS = 5.0
 MAX_REDIRECTS = 3
 HASTY_ATTEMPTS = 2
 
@@ -92,6 +98,7 @@ class Service:
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(_COUNTS, 0.0)
         self._last_id: str | None = None
+        self._reached = False
         self._session, self._owner = self._connect(), os.getpid()
 
     def __enter__(self) -> Self:
@@ -123,6 +130,21 @@ class Service:
             following = link
         raise Refused(f"its {what} {following} is on another origin; not followed", url=url)
 
+    def next_page(self, url: str, link: str) -> str:
+        """Return the absolute URL of a next page; a link to the API's own host leads to this one.
+
+        Raises:
+            Refused: the link leads to another origin.
+        """
+        try:
+            parts = urlsplit(urljoin(url, link))
+            if parts.hostname == API_HOST and origin(parts.geturl()) != self._origin:
+                place = parts._replace(scheme="", netloc="").geturl()
+                link = self._base_url + place.lstrip("/")
+        except ValueError:  # no URL at all
+            pass
+        return self.follow(url, link, "next page")
+
     def get(self, url: str, *, hasty: bool = False) -> dict[str, Any]:
         """Return a feature collection; `hasty` tries a request that is answered with 500 twice.
 
@@ -142,18 +164,20 @@ class Service:
             raise
 
     @contextmanager
-    def batch(self, label: str) -> Iterator[None]:
-        """Log the requests made inside, of all threads together, in one line at INFO.
+    def batch(self, label: str) -> Iterator[dict[str, float]]:
+        """Count the requests made inside, of all threads together, and log them in one line.
 
-        The line has their number, how many were answered "not modified", retried or given up,
-        bytes, seconds, and the last correlation id, by which the service's operators find a
-        request. Every retry and every failure is logged with its own.
+        The line, at INFO, has their number, how many were answered "not modified", retried or given
+        up, bytes, seconds, and the last correlation id, by which the service's operators find a
+        request. Every retry and every failure is logged with its own. The counts are in the yielded
+        dictionary once the block is left.
         """
         began, before = time.monotonic(), dict(self._counts)
+        made: dict[str, float] = {}
         try:
-            yield
+            yield made
         finally:
-            made = {name: count - before[name] for name, count in self._counts.items()}
+            made |= {name: count - before[name] for name, count in self._counts.items()}
             made["seconds"], made["megabytes"] = time.monotonic() - began, made["body_bytes"] / 1e6
             quoted = f"; last correlation id {self._last_id}" if self._last_id else ""
             log.info(
@@ -188,9 +212,26 @@ class Service:
             target = self.follow(target, response.headers["Location"], "redirect")
         raise Refused(f"more than {MAX_REDIRECTS} redirects", url=url)
 
+    def _require_network(self) -> None:
+        """Raise an error, unless the service was reached before or is behind a proxy.
+
+        Without a network each request would be tried for minutes, and fail in the same way.
+        """
+        if self._reached or (self._session.trust_env and get_environ_proxies(self._base_url)):
+            return
+        _, host, port = self._origin
+        if reason := why_unreachable(host, port, REACH_SECONDS):
+            raise NoConnection(
+                f"{host} cannot be reached ({reason}): is there a network, and is [weather]"
+                " base_url right? `make demo` needs no network",
+                url=self._base_url,
+            )
+        self._reached = True
+
     def _send(self, url: str) -> requests.Response:
         if self._owner != os.getpid():  # forked: two processes cannot talk on one connection
             self._session, self._owner = self._connect(), os.getpid()
+        self._require_network()
         try:
             response = self._session.get(url, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:

@@ -35,7 +35,8 @@ Try it:
   curl -si -H 'X-Simulator-Faults: throttle' http://127.0.0.1:8182/stations/KJFK
   python -m jobs.nws_simulator --network us --years 10      # all stations, ten years
   python -m jobs.nws_simulator --now 2013-07-02T14:20 --late 0.1   # hour by hour, some reports late
-  WEATHER_BASE_URL=http://127.0.0.1:8182 luigi --module jobs WeatherPipeline --date 2013-07-02
+  luigi --module jobs WeatherPipeline --date 2013-07-02 --local-scheduler \\
+      --weather-base-url http://127.0.0.1:8182 --weather-history-hours 0
 """
 
 

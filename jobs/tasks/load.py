@@ -14,19 +14,24 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import BooleanExpression, In, IsNull, Or
 
 from jobs import config
-from jobs.lake import filters, iceberg, rest
+from jobs.lake import filters, iceberg, rest, runs
 from jobs.lake.iceberg import Loaded
 from jobs.lake.merging import Definition
 from jobs.lake.tables import ALERTS, OBSERVATIONS, QUARANTINE, SCHEMA_DRIFT, STATIONS
 from jobs.parse.batches import Tally, read_batch, read_observations, read_stations
 from jobs.parse.records import Reject
 from jobs.targets import read_json, write_json
+from jobs.tasks import periods
 from jobs.tasks.alerts import Alerts
-from jobs.tasks.base import PeriodTask, WeatherTask, log
-from jobs.tasks.observations import Fetched, fetch
+from jobs.tasks.base import WESTERNMOST, PeriodTask, WeatherTask
+from jobs.tasks.observations import Fetched, IncompleteError, fetch
 from jobs.tasks.periods import Period, chunks, served
 from jobs.tasks.stations import Stations
 
+_GONE = (
+    "it is older than the {:g} hours that the service keeps ([weather] history_hours), is not"
+    " requested, and stays unavailable"
+)
 # Rows of one commit: an hour of every reporting station is a tenth of it, and they fit in memory.
 MAX_ROWS = 250_000
 
@@ -48,6 +53,12 @@ def holds(catalog: Catalog, checkpoint: dict[str, Any]) -> bool:
     return bool(str(table.metadata.table_uuid) == checkpoint["table_uuid"])
 
 
+def partitioned(definition: Definition) -> Definition:
+    """Return a table's definition with partitions as ``[weather] partition_by`` says."""
+    unit = config.settings().weather.partition_by
+    return dataclasses.replace(definition, partition_unit=unit)
+
+
 class Load(PeriodTask):
     """A load into one table; its checkpoint records the result."""
 
@@ -57,6 +68,10 @@ class Load(PeriodTask):
     def requires(self) -> list[WeatherTask]:
         """Return the task whose raw file is loaded, unless the service no longer has the period."""
         return [] if self.gone() else [self.step(self.source)]
+
+    def current(self) -> bool:
+        """Return whether the period is loaded, or still unavailable; raw files may be gone."""
+        return read_json(self.path())["status"] != "unavailable" or self.gone()
 
     def verified(self) -> bool:
         """Return whether the catalog still has the table of the checkpoint."""
@@ -81,8 +96,14 @@ class Load(PeriodTask):
         catalog, load_id = self.open(), self.load_id([self.step(self.source).path()])
         rows, scope = self.read(tally)
         quarantine(catalog, tally, load_id)
-        loaded = iceberg.load(catalog, self.definition, rows, load_id=load_id, scope=scope)
-        self.close([loaded], tally, time.monotonic() - started)
+        table = partitioned(self.definition)
+        loaded = iceberg.load(catalog, table, rows, load_id=load_id, scope=scope)
+        cost = read_json(self.step(self.source).path()).get("cost", {})
+        self.close([loaded], tally, time.monotonic() - started, self.failed(), cost)
+
+    def failed(self) -> dict[str, str]:
+        """Return what the service failed for while the raw file was fetched, with the errors."""
+        return {}
 
     def read(self, tally: Tally) -> tuple[pa.Table, str | None]:
         """Return the rows of the raw file, and a filter that covers them."""
@@ -91,7 +112,7 @@ class Load(PeriodTask):
     def open(self) -> Catalog:
         """Return the catalog with the tables created, which the marts need even if empty."""
         catalog = connect()
-        for definition in (self.definition, QUARANTINE, SCHEMA_DRIFT):
+        for definition in (partitioned(self.definition), QUARANTINE, SCHEMA_DRIFT):
             iceberg.ensure(catalog, definition)
         return catalog
 
@@ -102,9 +123,20 @@ class Load(PeriodTask):
             digest.update(path.read_bytes())
         return f"{self.definition.name}/{self.period}/{digest.hexdigest()}"
 
-    def close(self, parts: list[Loaded], tally: Tally, seconds: float, **more: Any) -> None:
-        """Write the checkpoint of a load that is done."""
+    def close(
+        self,
+        parts: list[Loaded],
+        tally: Tally,
+        seconds: float,
+        failed: dict[str, str],
+        cost: dict[str, float],
+        **more: Any,
+    ) -> None:
+        """Write the checkpoint of a load that is done, but for what the service failed for."""
         checkpoint = checkpoint_of(parts, tally, seconds) | more
+        checkpoint |= {"failed": failed, "cost": cost}
+        if failed:
+            checkpoint["status"] = "degraded"
         write_json(self.path(), checkpoint)
         what = f"{checkpoint['rows_in']} rows read"
         if "observations" in more:
@@ -115,10 +147,11 @@ class Load(PeriodTask):
             f" -> {self.definition.name}",
             100,
         )
+        self.degraded(failed)
 
     def leave(self) -> None:
         """Write the checkpoint of a period that the service no longer has."""
-        table = iceberg.ensure(self.open(), self.definition)
+        table = iceberg.ensure(self.open(), partitioned(self.definition))
         load_id = f"{self.definition.name}/{self.period}/unavailable"
         nothing = Loaded.of(table, table.current_snapshot(), load_id)
         checkpoint = checkpoint_of([nothing], Tally(), 0.0) | {"status": "unavailable"}
@@ -142,6 +175,10 @@ class LoadAlerts(Load):
 
     definition, source, file = ALERTS, Alerts, "load-alerts.json"
 
+    def failed(self) -> dict[str, str]:
+        """Return the error of the alerts, if the service failed for them."""
+        return self.step(Alerts).failed()
+
     def read(self, tally: Tally) -> tuple[pa.Table, str | None]:
         """Return the alerts, and the hours in which they were sent."""
         found = []
@@ -158,46 +195,66 @@ class LoadAlerts(Load):
 class LoadObservations(Load):
     """Fetch the period's observations and merge them into ``weather.observations``.
 
-    One row per station and time stays: the one with the most values, of equals the newest. What
-    a failing service returned is loaded at once; the task then fails, and its next try requests
-    the rest. While something is missing, ``load-observations.incomplete.json`` says what.
+    One row per station and time stays: the one with the most values, of equals the newest.
+    Stations that the service fails for degrade the load and are requested again by later periods.
+    If the service is down, what it returned is loaded at once; the task then fails, its next try
+    requests the rest, and until then ``load-observations.incomplete.json`` says what is missing.
     """
 
     definition, source, file = OBSERVATIONS, Stations, "load-observations.json"
     resources = {"nws": 1}  # noqa: RUF012 - Luigi's own idiom
 
+    def current(self) -> bool:
+        """Return whether the load is current: not of a day that was over for some stations only."""
+        made = dt.datetime.fromtimestamp(self.path().stat().st_mtime, dt.UTC)
+        early = made < self.period.end + WESTERNMOST and made < self.closes() <= periods.now()
+        return super().current() and not early
+
     def run(self) -> None:
         """Fetch what is missing, and load all of it.
 
         Raises:
-            IncompleteError: the service failed for some batches; the others are loaded.
+            IncompleteError: the service is down; what it returned before is loaded.
         """
         if self.gone():
-            log.warning(
-                "%s is older than the %g hours that the service keeps ([weather] history_hours):"
-                " it is not requested, and stays unavailable",
-                self.period,
-                config.settings().weather.history_hours,
-            )
             self.leave()
+            self.require(0, _GONE.format(config.settings().weather.history_hours))
             return
         found = fetch(self, self.step(Stations))
         started, tally = time.monotonic(), Tally()
-        parts = list(self._load(self.open(), found, tally))
+        catalog = self.open()
+        parts = list(self._load(catalog, found, tally))
         seconds = time.monotonic() - started
         note = self.path().with_name("load-observations.incomplete.json")
-        if found.failed_batches:
-            missing = {"failed_batches": list(found.failed_batches), "failed": found.failed}
+        if found.down:
             loaded = checkpoint_of(parts, tally, seconds) if parts else {}
-            write_json(note, loaded | missing | {"status": "incomplete"})
-        found.require_whole()
-        if not tally.records:
-            log.warning("no observations of %s", self.period)
+            write_json(note, loaded | {"failed": found.failed, "status": "incomplete"})
+        try:
+            found.require_service()
+        except IncompleteError as error:
+            now = dt.datetime.now(dt.UTC)
+            runs.record(
+                catalog,
+                run_id=f"{self.task_family}/{self.period}/{now.isoformat()}",
+                task=self.task_family,
+                period=str(self.period),
+                status="failed",
+                started_at=now - dt.timedelta(seconds=seconds + found.cost["seconds"]),
+                finished_at=now,
+                message=str(error)[:2000],
+                rows_read=sum(tally.stations.values()),
+                rows_changed=sum(part.rows_new + part.rows_changed for part in parts),
+                requests=round(found.cost["requests"]),
+                bytes_read=round(found.cost["bytes"]),
+            )
+            raise
         counts = tally.stations.values()
         self.close(
             parts,
             tally,
             seconds,
+            found.failed,
+            found.cost,
             stations=len(counts),
             stations_with_observations=sum(count > 0 for count in counts),
             observations=sum(counts),
@@ -205,6 +262,16 @@ class LoadObservations(Load):
             failed_before=read_json(note)["failed"] if note.exists() else {},
         )
         note.unlink(missing_ok=True)
+        self.require(sum(counts), f"received of {len(counts)} stations")
+
+    def require(self, observations: int, reason: str) -> None:
+        """Warn if a period has fewer observations than are expected of any."""
+        least = config.settings().weather.min_observations
+        if observations < least:
+            self.warn(
+                f"{observations} observations, fewer than {least} ([weather] min_observations):"
+                f" {reason}"
+            )
 
     def _load(self, catalog: Catalog, found: Fetched, tally: Tally) -> Iterator[Loaded]:
         """Load file after file, in one commit unless they are more than fit in memory."""
@@ -220,7 +287,8 @@ class LoadObservations(Load):
                     self.progress(f"{tally.unreadable} values are null: no number, or unknown unit")
                 quarantine(catalog, tally, load_id)
                 scope = filters.station_times(rows) if rows.num_rows else None
-                yield iceberg.load(catalog, OBSERVATIONS, rows, load_id=load_id, scope=scope)
+                table = partitioned(OBSERVATIONS)
+                yield iceberg.load(catalog, table, rows, load_id=load_id, scope=scope)
                 self.progress(f"{number} of {len(found.files)} batches loaded")
                 tables, files = [], []
 

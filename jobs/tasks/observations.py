@@ -1,6 +1,5 @@
 """Fetch a period's observations: raw, as received, kept, in batches of stations."""
 
-import datetime as dt
 import hashlib
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -12,42 +11,43 @@ from jobs.nws.client import WeatherClient
 from jobs.nws.errors import NotFound, WeatherError
 from jobs.parse.records import Reject, parse_station
 from jobs.targets import read_json, write_json
+from jobs.tasks import periods
 from jobs.tasks.base import PeriodTask, WeatherTask, log
+from jobs.tasks.health import Health
+from jobs.tasks.missing import Missing, merged
 from jobs.tasks.periods import Window, served
-from jobs.tasks.stations import Stations, client
-
-# So many empty batches in a row: the service is down, and the rest is not requested.
-_DEAD_BATCHES = 3
-# So many failing stations end a batch: what they have in common is not the station.
-_DEAD_STATIONS = 2
+from jobs.tasks.stations import Stations, client, cost
 
 Answer = dict[str, Any]
 
 
 class IncompleteError(Exception):
-    """Some batches failed: what came is kept and loaded, and the next try asks for the rest."""
+    """The service is down: what came is kept and loaded, and the next try asks for the rest."""
+
+    transient = True
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The files there are, and of which stations the service gave nothing but an error."""
+    """The files there are, which stations the service failed for, and what the requests cost."""
 
     files: tuple[Path, ...]
     batches: int
     failed: dict[str, str]
-    failed_batches: tuple[int, ...]
+    down: bool
+    cost: dict[str, float]
 
-    def require_whole(self) -> None:
-        """Raise an error if batches are missing.
+    def require_service(self) -> None:
+        """Raise an error if the service is down; stations that fail by themselves are none.
 
         Raises:
-            IncompleteError: batches are missing; with the first station's error.
+            IncompleteError: the service is down; with the first station's error.
         """
-        if self.failed_batches:
+        if self.down:
             station, error = next(iter(self.failed.items()))
             raise IncompleteError(
-                f"{len(self.failed_batches)} of {self.batches} batches are incomplete:"
-                f" {len(self.failed)} stations failed, first {station}: {error}"
+                f"the weather service is down: {len(self.failed)} stations failed or were not"
+                f" requested, first {station}: {error}"
             )
 
 
@@ -80,10 +80,10 @@ class Observations(PeriodTask):
         """Fetch every batch, then list their files.
 
         Raises:
-            IncompleteError: the service failed for some, which the next attempt fetches.
+            IncompleteError: the service is down; the next attempt fetches the rest.
         """
         found = fetch(self, self.requires())
-        found.require_whole()
+        found.require_service()
         counts = [len(answer["features"]) for path in found.files for answer in read_json(path)]
         write_json(
             self.path(),
@@ -92,17 +92,24 @@ class Observations(PeriodTask):
                 "stations": len(counts),
                 "stations_with_observations": sum(count > 0 for count in counts),
                 "observations": sum(counts),
+                "failed": found.failed,
             },
         )
         self.progress(f"{sum(counts)} observations of {len(counts)} stations", 100)
+        self.degraded(found.failed)
 
 
 def fetch(task: WeatherTask, stations: Stations) -> Fetched:
-    """Fetch the batches that are not there yet, several at once, and return those that failed, too.
+    """Fetch the batches that are not there yet, several at once.
+
+    Stations fail independently. What failed is recorded in the folder ``missing`` and requested
+    again by the periods that follow, once the station answers. Only if no station answers, or many
+    in a row do not and neither does one that did, the service is down and the rest is left.
 
     A batch's file lists for each station the window that was requested and the features that
     came. A station the service does not have (404) is listed with the error instead. What came
-    of a batch that failed is kept in a file of its own, and the next try asks for the rest only.
+    of a batch that failed is kept in a file of its own, the first pages of a station whose next one
+    failed included, and the next try asks for the rest only.
     """
     rows = map(parse_station, stations.features())
     zones = {row["station_id"]: row["time_zone"] for row in rows if not isinstance(row, Reject)}
@@ -110,41 +117,59 @@ def fetch(task: WeatherTask, stations: Stations) -> Fetched:
     days = (task.period.last - task.period.first).days + 1
     size = max(1, config.settings().weather.batch_size // days)
     names, folder, batches = sorted(zones), Path(stations.path()).parent, []
+    # A day that is not over for its last station is fetched again once it is.
+    phase = " open" if periods.now() < task.closes() else ""
     for number, start in enumerate(range(0, len(names), size), 1):
         members = tuple(names[start : start + size])
         # Named by its members too: another batch size makes other batches.
-        digest = hashlib.sha256(",".join(members).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(f"{','.join(members)}{phase}".encode()).hexdigest()[:8]
         path = folder / f"observations-{number:04d}-{digest}.json.gz"
         batches.append(_Batch(number, members, path))
     waiting = [batch for batch in batches if not batch.path.exists()]
     failed: dict[str, str] = {}
+    down, spent = False, dict.fromkeys(("requests", "bytes", "seconds"), 0.0)
     if waiting:
-        with client().batch(f"{task.task_family} {task.period}"):
-            failed = _fetch_batches(task, waiting, zones)
+        with client().batch(f"{task.task_family} {task.period}") as made:
+            failed, down = _fetch_batches(task, waiting, zones)
+        spent = cost(made)
     files = [path for batch in batches for path in (batch.path, batch.partial) if path.exists()]
-    missing = [batch.number for batch in batches if not batch.path.exists()]
-    return Fetched(tuple(files), len(batches), failed, tuple(missing))
+    return Fetched(tuple(files), len(batches), failed, down, spent)
 
 
 def _fetch_batches(
     task: WeatherTask, batches: list[_Batch], zones: dict[str, str | None]
-) -> dict[str, str]:
-    """Fetch batches side by side; return the stations that failed, with their errors."""
+) -> tuple[dict[str, str], bool]:
+    """Fetch batches side by side.
+
+    Returns:
+        The stations that failed with their errors, and whether the service is down.
+    """
     failed: dict[str, str] = {}
     service, settings = client(), config.settings().weather
+    run = _Run(service, Missing(task.data_dir), Health(service))
     windows = {
         name: task.period.window(zone, settings.trailing_hours) for name, zone in zones.items()
     }
-    dead = done = observations = 0
+    # Stations that failed before come last: they must not keep the others from their turn.
+    suspects = run.missing.stations()
+    batches = sorted(batches, key=lambda batch: suspects.issuperset(batch.members))
+    done = observations = 0
     with ThreadPoolExecutor(max(1, settings.fetchers), "fetch") as pool:
-        futures = {pool.submit(_fetch_batch, service, one, windows): one for one in batches}
+        futures = {
+            pool.submit(
+                _fetch_batch,
+                run,
+                one,
+                {name: windows[name] for name in sorted(one.members, key=suspects.__contains__)},
+            ): one
+            for one in batches
+        }
         for future in as_completed(futures):
             if future.cancelled():
                 continue
             batch, (answers, errors) = futures[future], future.result()
             failed.update(errors)
             done += 1
-            dead = 0 if answers or not errors else dead + 1
             count = sum(len(answer["features"]) for answer in answers)
             observations += count
             task.progress(
@@ -155,49 +180,85 @@ def _fetch_batches(
             )
             for station, error in errors.items():
                 log.warning("%s: %s", station, error)
-            if dead >= _DEAD_BATCHES:
+            if run.health.down:
                 pool.shutdown(wait=False, cancel_futures=True)
-    for batch in batches:
-        if not batch.path.exists() and not failed.keys() & set(batch.members):
-            failed.update(dict.fromkeys(batch.members, "not requested: the service is down"))
-    return failed
+    return failed, run.health.is_down()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the batches of one fetch share."""
+
+    service: WeatherClient
+    missing: Missing
+    health: Health
 
 
 def _fetch_batch(
-    service: WeatherClient, batch: _Batch, windows: dict[str, Window]
+    run: _Run, batch: _Batch, windows: dict[str, Window]
 ) -> tuple[list[Answer], dict[str, str]]:
     """Fetch a batch station by station and keep what came; return the answers and the errors."""
-    answers: list[Answer] = read_json(batch.partial) if batch.partial.exists() else []
+    before: list[Answer] = read_json(batch.partial) if batch.partial.exists() else []
+    answers = [answer for answer in before if "failed" not in answer]
     held = {answer["station_id"] for answer in answers}
     errors: dict[str, str] = {}
-    for station in batch.members:
-        if station in held:
-            continue
-        try:
-            answers.append(_ask(service, station, windows[station]))
-        except WeatherError as error:
-            errors[station] = str(error)
-            if len(errors) >= _DEAD_STATIONS:
-                break
+    came: dict[str, list[Window]] = {}
+    for station, window in windows.items():
+        if run.health.down:
+            errors[station] = "not requested: the service is down"
+        elif station in held:
+            run.health.expect(station, window)
+        else:
+            answer, came[station] = _ask(run, station, window)
+            answers.append(answer)
+            if "failed" in answer:
+                errors[station] = answer["failed"]
     if errors:
-        if answers:
-            write_json(batch.partial, answers)
-        return answers, errors
-    write_json(batch.path, sorted(answers, key=lambda answer: str(answer["station_id"])))
-    batch.partial.unlink(missing_ok=True)
-    return answers, {}
+        write_json(batch.partial, answers)
+    else:
+        write_json(batch.path, sorted(answers, key=lambda answer: str(answer["station_id"])))
+        batch.partial.unlink(missing_ok=True)
+    # Only now that what came is on the disk.
+    for station, those in came.items():
+        run.missing.remove(station, those)
+    return answers, errors
 
 
-def _ask(service: WeatherClient, station: str, window: Window) -> Answer:
-    now = dt.datetime.now(dt.UTC)
+def _ask(run: _Run, station: str, window: Window) -> tuple[Answer, list[Window]]:
+    """Request a station's window, and once it has come the windows that are missing.
+
+    Returns:
+        The answer, and the missing windows that came or that the service no longer has.
+    """
+    now = periods.now()
     answer: Answer = {"station_id": station, "fetched_at": now.isoformat(timespec="microseconds")}
-    clipped = served(window, now, config.settings().weather.history_hours)
+    history = config.settings().weather.history_hours
+    clipped = served(window, now, history)
     if clipped is None:
-        return {**answer, "features": [], "error": "the service no longer has these hours"}
+        return {**answer, "features": [], "error": "the service no longer has these hours"}, []
     start, end = clipped
     answer |= {"start": start.isoformat(), "end": end.isoformat()}
     try:
-        return {**answer, "features": service.observations(station, start, end)}
+        features = run.service.observations(station, start, end)
     except NotFound as error:
         log.warning("%s", error)
-        return {**answer, "features": [], "error": str(error)}
+        run.health.answered(station, clipped)
+        return {**answer, "features": [], "error": str(error)}, run.missing.windows(station)
+    except WeatherError as error:
+        run.missing.add(station, window, str(error))
+        run.health.failed()
+        return {**answer, "features": error.received, "failed": str(error)}, []
+    run.health.answered(station, clipped)
+    missing = run.missing.windows(station)
+    wanted = filter(None, (served(one, now, history) for one in missing))
+    for first, last in merged(wanted):
+        if start <= first and last <= end:
+            continue
+        try:
+            features += run.service.observations(station, first, last)
+        except WeatherError as error:
+            log.warning("%s from %s to %s is still missing: %s", station, first, last, error)
+            missing = [one for one in missing if one[1] <= first or last <= one[0]]
+        else:
+            log.info("%s: what was missing from %s to %s has come", station, first, last)
+    return {**answer, "features": features}, missing

@@ -8,7 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import luigi
-from luigi.parameter import ParameterException
+
+from jobs.config import FIRST_YEAR, SettingError
 
 log = logging.getLogger("luigi-interface.weather")
 
@@ -99,6 +100,11 @@ class Period:
         return min(starts), max(ends)
 
 
+def now() -> dt.datetime:
+    """Return the time, UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
 def served(window: Window, now: dt.datetime, history_hours: float) -> Window | None:
     """Return the part of a window that the service has, or None.
 
@@ -127,7 +133,7 @@ class PeriodParameter(luigi.Parameter[Any]):
     """A task's period.
 
     Raises:
-        ParameterException: no period, or one that is not over, whose later hours a checkpoint
+        SettingError: no period, or one that is not over, whose later hours a checkpoint
             would hide.
     """
 
@@ -136,12 +142,14 @@ class PeriodParameter(luigi.Parameter[Any]):
         try:
             return Period.parse(x)
         except ValueError as error:
-            raise ParameterException(str(error)) from None
+            raise SettingError(f"{x!r}: {error}") from None
 
     def normalize(self, x: Period) -> Period:
         """Return the period, which must be over."""
-        if x.end > dt.datetime.now(dt.UTC):
-            raise ParameterException(f"period {x} is not over in UTC")
+        if x.last == dt.date.max or x.end > dt.datetime.now(dt.UTC):
+            raise SettingError(f"period {x} is not over in UTC")
+        if x.first.year < FIRST_YEAR:
+            raise SettingError(f"period {x}: the first year to load is {FIRST_YEAR}")
         return x
 
     def serialize(self, x: Period) -> str:

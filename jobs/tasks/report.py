@@ -7,7 +7,7 @@ import luigi
 from jobs import config
 from jobs.targets import write
 from jobs.tasks.base import DaysTask, InRanges
-from jobs.tasks.transform import Transform
+from jobs.tasks.transform import Transform, day_file
 
 
 class Report(InRanges, DaysTask):
@@ -22,6 +22,12 @@ class Report(InRanges, DaysTask):
     def output(self) -> luigi.LocalTarget:
         """Return the page, which is about the last day, however many days are built."""
         return self.place(self.file)
+
+    def current(self) -> bool:
+        """Return whether the marts' day is still the one that the report shows."""
+        changed = day_file(Path(self.data_dir), self.date)
+        late = changed.exists() and changed.stat().st_mtime_ns > self.path().stat().st_mtime_ns
+        return super().current() and not late
 
     def run(self) -> None:
         """Build the page."""

@@ -8,8 +8,9 @@ from typing import Any
 from jobs import config
 from jobs.config import weather
 from jobs.nws.client import WeatherClient
+from jobs.parse.records import state_of
 from jobs.targets import read_json, write_json
-from jobs.tasks.base import PeriodTask, log
+from jobs.tasks.base import STATIONS_FILE, PeriodTask, log
 
 
 def client() -> WeatherClient:
@@ -31,31 +32,46 @@ def _client(settings: weather) -> WeatherClient:
     )
 
 
+def cost(made: dict[str, float]) -> dict[str, float]:
+    """Return what a fetch cost, of the counts of a batch of requests."""
+    bytes_, requests = round(made["body_bytes"]), round(made["requests"])
+    return {"requests": requests, "bytes": bytes_, "seconds": round(made["seconds"], 3)}
+
+
+class UnknownStationsError(ValueError):
+    """The weather service knows none of the stations that were chosen."""
+
+    transient = False
+
+
 class Stations(PeriodTask):
     """Fetch the chosen stations: ``stations.json.gz``, a GeoJSON FeatureCollection as received."""
 
-    file = "stations.json.gz"
+    file = STATIONS_FILE
 
     def run(self) -> None:
         """Fetch and keep the stations.
 
         Raises:
-            ValueError: the service knows none of them.
+            UnknownStationsError: the service knows none of them.
         """
         self.selection()
         service = client()
         # With states and ids at once the service would return those that match both.
-        features: list[dict[str, Any]] = []
+        with service.batch(f"{self.task_family} {self.period}") as made:
+            features = list(service.stations(states=self.states)) if self.states else []
+            named = list(service.stations(ids=self.stations)) if self.stations else []
         if self.states:
-            features.extend(service.stations(states=self.states))
+            there = {state_of(one.get("properties", {})) for one in features}
+            for missing in sorted(set(self.states) - there):
+                log.warning("the weather service has no station in state %s", missing)
         if self.stations:
-            named = list(service.stations(ids=self.stations))
             features.extend(named)
             known = {one.get("properties", {}).get("stationIdentifier") for one in named}
             for missing in sorted(set(self.stations) - known):
                 log.warning("the weather service does not know station %s", missing)
         if not features:
-            raise ValueError(
+            raise UnknownStationsError(
                 f"the weather service knows no station for [weather] states={','.join(self.states)}"
                 f" stations={','.join(self.stations)}"
             )
@@ -64,6 +80,7 @@ class Stations(PeriodTask):
             {
                 "type": "FeatureCollection",
                 "fetched_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+                "cost": cost(made),
                 "features": features,
             },
         )

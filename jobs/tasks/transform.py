@@ -1,13 +1,33 @@
 """Build the marts with dbt: ``luigi --module jobs DbtTransformations --hour 2013-07-02T14``."""
 
+import datetime as dt
 from pathlib import Path
+
+from pyiceberg.catalog import Catalog
 
 from jobs.targets import read_json, write, write_json
 from jobs.tasks.base import DaysTask, HourTask, InRanges, WeatherTask, log
 from jobs.tasks.ingestion import WeatherIngestion
 from jobs.tasks.load import Load, connect, day_loads, holds
+from jobs.transform import marts
 from jobs.transform.building import Build, build
 from jobs.transform.running import alone, install_extensions, run
+
+# Days up to a build's own whose changes are noticed, more than any range of the timers goes back.
+_NOTICED = dt.timedelta(days=14)
+
+
+def day_file(data_dir: Path, date: dt.date) -> Path:
+    """Return the file that is written when a day of the daily mart has changed."""
+    return data_dir / "days" / f"{date}.json"
+
+
+def mark_days(catalog: Catalog, data_dir: Path, last: dt.date) -> None:
+    """Write the files of the days of the daily mart that are other than at the last build."""
+    for day, fingerprint in marts.day_fingerprints(catalog, last - _NOTICED, last).items():
+        file, content = day_file(data_dir, day), {"fingerprint": fingerprint}
+        if not file.exists() or read_json(file) != content:
+            write_json(file, content)
 
 
 class DbtTask(WeatherTask):
@@ -46,6 +66,7 @@ class _Build(DbtTask):
                     source["status"],
                     source["newest"],
                 )
+        mark_days(connect(), self.state, self.period.end.date())
         write_json(self.path(), document)
         models, passed = len(document["models"]), document["tests"]["pass"]
         self.progress(f"{models} models, {passed} tests passed", 100)

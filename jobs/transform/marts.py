@@ -1,7 +1,9 @@
 """The tables dbt makes: their documentation in the lake, and what they are after a build."""
 
+import datetime as dt
 import hashlib
 import json
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
 from jobs import config
+
+DAILY = "marts.fct_daily_station_weather"
 
 
 def describe(catalog: Catalog, state: Path) -> list[dict[str, Any]]:
@@ -22,6 +26,25 @@ def describe(catalog: Catalog, state: Path) -> list[dict[str, Any]]:
             continue
         found.append(_state(_document(table, docs)))
     return found
+
+
+def day_fingerprints(catalog: Catalog, first: dt.date, last: dt.date) -> dict[dt.date, str]:
+    """Return a digest of the reports that each local day of the daily mart is computed from."""
+    rows = (
+        catalog.load_table(DAILY)
+        .scan(
+            row_filter=f"local_date >= '{first}' and local_date <= '{last}'",
+            selected_fields=("local_date", "station_id", "reports_fingerprint"),
+        )
+        .to_arrow()
+        .to_pylist()
+    )
+    digests: dict[dt.date, Any] = defaultdict(hashlib.sha256)
+    for row in sorted(rows, key=lambda row: str(row["station_id"])):
+        digests[row["local_date"]].update(
+            f"{row['station_id']} {row['reports_fingerprint']}\n".encode()
+        )
+    return {day: digest.hexdigest() for day, digest in digests.items()}
 
 
 def project_digest() -> str:

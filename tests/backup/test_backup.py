@@ -22,8 +22,9 @@ from falcon_catalog.catalog import marker
 from falcon_catalog.store.sqlite import locks
 from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, Server, serving
-from tests.doctor.conftest import FORGETFUL, Operator, Stop, commit, duck, wait_for
+from tests.doctor.conftest import FORGETFUL, Operator, Stop, commit, duck
 from tests.doctor.test_doctor import rows
+from tests.processes import wait_for
 
 TIMEOUT = 60
 

@@ -181,7 +181,7 @@ def test_without_a_library_nothing_is_written(
     status, _, err = new.relocate(server.warehouse)
     monkeypatch.undo()
     assert status == 2
-    assert "pip install 'falcon-catalog[relocate]'" in err
+    assert "pip install '.[relocate]'" in err
     assert library in err
     assert (new.files(), new.dump()) == (files, dump)
 

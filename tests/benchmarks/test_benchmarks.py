@@ -1,5 +1,6 @@
 """The benchmarks measure what they say, and hold it against the right bound."""
 
+import gzip
 import itertools
 import json
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bench, servers, statements, store, tables, wrk
+from benchmarks import apache, bench, servers, statements, store, tables, wrk
 from benchmarks.client import Connection, Request, UnexpectedAnswerError, drive
 from benchmarks.processes import Server
 from benchmarks.rounds import Line, Sample, interleave, quotients
@@ -32,7 +33,7 @@ def ours(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize(
     "goals",
-    [["4", "10"], pytest.param(["12", "13", "scans", "memory"], marks=pytest.mark.slow)],
+    [["4", "10"], ["12", "13", "scans", "memory"], ["14"]],
     ids="-".join,
 )
 def test_what_is_asked_is_measured_and_told(tmp_path: Path, goals: list[str]) -> None:
@@ -97,17 +98,57 @@ def test_rounds_take_turns() -> None:
 
 def test_naive_and_ours_do_the_same_work(tmp_path: Path, ours: Server) -> None:
     with servers.naive(tmp_path / "naive") as naive:
-        tables.open_namespace(naive)
-        for server in (naive, ours):
-            for codec in ("none", "gzip"):
-                table = tables.put(server, f"t-{codec}", 3, codec=codec)
-                bench.times(server, [itertools.islice(table.appends(bench.GZIP), 2)])
-                with Connection(server.address) as connection:
-                    metadata = connection.ask(table.load()).json()["metadata"]
-                assert [one["snapshot-id"] for one in metadata["snapshots"]] == [1, 2, 3, 4, 5]
-                assert metadata["current-snapshot-id"] == 5
-                assert metadata["table-uuid"] == table.uuid
-                assert len(metadata["snapshot-log"]) == 5
+        _do_the_same_work(naive, ours)
+
+
+@pytest.mark.skipif(apache.missing_tools() != "", reason=apache.missing_tools())
+def test_apache_and_ours_do_the_same_work(tmp_path: Path, ours: Server) -> None:
+    classpath = apache.fetch(tmp_path)
+    with servers.apache(tmp_path / "apache", classpath) as server:
+        _do_the_same_work(server, ours)
+        long = tables.put(server, "long", 1000)
+        with Connection(server.address) as connection:
+            answer = connection.ask(long.load())
+            assert answer.header("transfer-encoding") == "chunked"
+            assert len(answer.json()["metadata"]["snapshots"]) == 1000
+            compressed = connection.ask(long.load(bench.GZIP))
+            assert gzip.decompress(compressed.body) == answer.body
+    assert (tmp_path / "apache" / "catalog.db").is_file()
+
+
+def test_without_java_goal_14_is_skipped_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    [line] = apache.goal(bench.Bench(tmp_path / "run", tmp_path))
+    assert (line.goal, line.values, line.met) == ("14", (), None)
+    assert line.note.startswith("skipped: no java, no javac, no mvn on the PATH")
+
+
+def test_when_maven_fails_goal_14_is_skipped_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tool in ("java", "javac", "mvn"):
+        (tmp_path / tool).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    [line] = apache.goal(bench.Bench(tmp_path / "run", tmp_path))
+    assert (line.values, line.note) == ((), "skipped: mvn failed")
+    assert not list(tmp_path.glob("apache-*"))
+
+
+def _do_the_same_work(*compared: Server) -> None:
+    tables.open_namespace(compared[0])
+    for server in compared:
+        for codec in ("none", "gzip"):
+            table = tables.put(server, f"t-{codec}", 3, codec=codec)
+            bench.times(server, [itertools.islice(table.appends(bench.GZIP), 2)])
+            with Connection(server.address) as connection:
+                metadata = connection.ask(table.load()).json()["metadata"]
+            assert [one["snapshot-id"] for one in metadata["snapshots"]] == [1, 2, 3, 4, 5]
+            assert metadata["current-snapshot-id"] == 5
+            assert metadata["table-uuid"] == table.uuid
+            assert len(metadata["snapshot-log"]) == 5
 
 
 def test_an_answer_that_is_an_error_is_never_measured(ours: Server) -> None:
@@ -160,6 +201,12 @@ def test_answers_in_pieces_are_put_together_and_closed_connections_opened_again(
         [b"HTTP/1.1 200 OK\r\nContent-Le", b'ngth: 5\r\nETag: "x"\r\n\r\nhe', b"llo"],
         [b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"],
         [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"],
+        [
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+            b"lo\r\n1\r\n,\r\n0A;x=",
+            b"y\r\n by\r\n0\r\nye\r\n0\r",
+            b"\n\r\n",
+        ],
     ]
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -183,6 +230,7 @@ def test_answers_in_pieces_are_put_together_and_closed_connections_opened_again(
             assert (first.body, first.header("etag"), first.status) == (b"hello", '"x"', 200)
             assert connection.ask(Request("/"), 304).body == b""
             assert connection.ask(Request("/")).body == b""
+            assert connection.ask(Request("/")).body == b"hello, by\r\n0\r\nye"
 
 
 def test_without_group_commit_each_change_is_a_transaction(tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ class Server:
         return self.ok("POST", "/v1/namespaces/ns/tables", body)
 
 
+JSON_BODY = {"Content-Type": "application/json"}
 SCHEMA = {
     "type": "struct",
     "fields": [
@@ -146,6 +147,8 @@ def serving(
     flags = {
         "store.url": f"sqlite:///{folder}/catalog.db",
         "warehouse.location": f"file://{folder}/warehouse",
+        # Snapshots may name manifest lists in this folder, which does not exist.
+        "warehouse.allowed_locations": ("file:///nowhere",),
         **{key.replace("__", "."): value for key, value in settings.items()},
     }
     loaded = load(None, {}, flags)

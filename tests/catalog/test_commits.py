@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,39 @@ class TestOneTable:
         assert answer["metadata-location"] == made["metadata-location"]
         assert ns.ok("POST", T, {"requirements": [], "updates": []})["metadata"] == made["metadata"]
         assert len(metadata_files(ns)) == 1
+
+    def test_a_client_with_a_fast_clock_blocks_nobody(self, ns: Server) -> None:
+        ns.table("t")
+        change = {"identifier": {"namespace": ["ns"], "name": "t"}, "requirements": []}
+
+        def append(timestamp_ms: int) -> list[dict[str, Any]]:
+            snapshot = {
+                "snapshot-id": timestamp_ms,
+                "sequence-number": 1,
+                "timestamp-ms": timestamp_ms,
+                "manifest-list": "file:///nowhere/1.avro",
+                "summary": {"operation": "append"},
+                "schema-id": 0,
+            }
+            ref = {"ref-name": "main", "type": "branch", "snapshot-id": timestamp_ms}
+            return [
+                {"action": "add-snapshot", "snapshot": snapshot},
+                {"action": "set-snapshot-ref", **ref},
+            ]
+
+        now = time.time_ns() // 1_000_000
+        for ahead in (now + 120_000, 1000 * now):
+            one = {**change, "updates": append(ahead)}
+            for path, body in (
+                (T, one),
+                ("/v1/transactions/commit", {"table-changes": [one]}),
+            ):
+                status, kind, message = ns.fails("POST", path, body)
+                assert (status, kind) == (400, "BadRequestException")
+                assert f"before last snapshot log entry at {ahead}. " in message
+        ns.ok("POST", T, {"updates": append(now)})
+        metadata = ns.ok("GET", T)["metadata"]
+        assert [one["snapshot-id"] for one in metadata["snapshots"]] == [now]
 
     def test_a_failed_requirement_is_a_conflict_and_leaves_no_file(self, ns: Server) -> None:
         uuid = ns.table("t")["metadata"]["table-uuid"]

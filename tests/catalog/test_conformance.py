@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -99,10 +100,34 @@ class TestOurs:
             connect(server.url, credential=("checker", "wrong"))
 
     def test_it_is_left_as_it_was(self, ns: Server) -> None:
+        """No row, file or folder is left, and the drops of others stay."""
         table = ns.table("t")
+        ns.table("dropped")
+        ns.ok("DELETE", "/v1/namespaces/ns/tables/dropped")
+        before = left_in(ns)
         check(ns.url)
+        assert left_in(ns) == before
+        assert before["dropped_tabulars"] == 1
         assert ns.ok("GET", "/v1/namespaces")["namespaces"] == [["ns"]]
         assert ns.ok("GET", "/v1/namespaces/ns/tables/t") == table
+
+
+def left_in(server: Server) -> dict[str, object]:
+    """Return the paths in the warehouse, and the number of rows in each table of the store.
+
+    Records of idempotency keys end by themselves.
+    """
+    with closing(sqlite3.connect(server.folder / "catalog.db")) as connection:
+        names = [
+            name
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        rows = {
+            name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+            for name in names
+            if name != "idempotency_keys" and not name.startswith("sqlite_")
+        }
+    return {**rows, "paths": sorted(map(str, server.warehouse.rglob("*")))}
 
 
 Headers = list[tuple[str, str]]

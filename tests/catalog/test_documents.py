@@ -36,7 +36,7 @@ def append(number: int) -> dict[str, Any]:
     snapshot = {
         "snapshot-id": number,
         "sequence-number": number,
-        "timestamp-ms": 4_000_000_000_000 + number,
+        "timestamp-ms": 1_700_000_000_000 + number,
         "manifest-list": f"file:///nowhere/{number}.avro",
         "summary": {"operation": "append"},
         "schema-id": 0,
@@ -372,7 +372,7 @@ class TestLongAnswers:
         shown = long_table(ns, 2 * CHUNK, filler="x" * 3_000_000)
         for _ in range(8):
             with socket.create_connection(urlsplit(ns.url).netloc.split(":")) as sock:
-                sock.sendall(f"GET {T} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                sock.sendall(f"GET {T} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 sock.recv(10)
         assert ns.ok("GET", T) == shown
 
@@ -424,7 +424,8 @@ def raw(
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc)
     content = None if body is None else json.dumps(body)
     connection.putrequest(verb, path, skip_accept_encoding=True)
-    for name, value in {**headers, "Content-Length": str(len(content or ""))}.items():
+    about = {"Content-Type": "application/json", "Content-Length": str(len(content or ""))}
+    for name, value in {**headers, **about}.items():
         connection.putheader(name, value)
     connection.endheaders(content.encode() if content else None)
     try:

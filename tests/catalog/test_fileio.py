@@ -305,18 +305,19 @@ def test_a_fifo_or_device_is_no_file(tmp_path: Path) -> None:
 
 def test_a_read_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reading, hangs = deadline._read_regular, threading.Event()
-    monkeypatch.setattr(deadline, "_read_regular", lambda path: (hangs.wait(60), reading(path))[1])
+    late = lambda *given: (hangs.wait(60), reading(*given))[1]  # noqa: E731
+    monkeypatch.setattr(deadline, "_read_regular", late)
     monkeypatch.setattr(deadline, "_MOST_THREADS", 2)
     (tmp_path / "x").write_bytes(b"content")
     reader = deadline.Reader(0.1)
     for _ in range(3):  # one more than there are threads
         with pytest.raises(TimeoutError, match="does not respond"):
-            reader.read(f"{tmp_path}/x")
+            reader.read(f"{tmp_path}/x", lambda _: None)
     hangs.set()
     until = time.monotonic() + 20
     while True:  # those that hung go on with what came meanwhile
         try:
-            assert reader.read(f"{tmp_path}/x") == b"content"
+            assert reader.read(f"{tmp_path}/x", lambda _: None) == b"content"
             break
         except TimeoutError:
             assert time.monotonic() < until

@@ -9,7 +9,7 @@ import requests
 
 from falcon_catalog.api.routes import ENDPOINTS
 from falcon_catalog.errors import CatalogError
-from tests.catalog.serving import Server
+from tests.catalog.serving import JSON_BODY, Server
 from tests.reference import SPECIFICATION
 
 
@@ -50,7 +50,7 @@ class TestErrors:
             "tables/rename",
             "transactions/commit",
         ):
-            answer = requests.post(f"{ns.url}/v1/{path}", data=body, timeout=30)
+            answer = requests.post(f"{ns.url}/v1/{path}", data=body, headers=JSON_BODY, timeout=30)
             assert answer.status_code == 400, path
             assert answer.json()["error"]["type"] == "BadRequestException"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.catalog.serving import SCHEMA, Server, serving
+from tests.catalog.serving import JSON_BODY, SCHEMA, Server, serving
 
 Start = Callable[..., Server]
 T = "/v1/namespaces/ns/tables/t"
@@ -143,14 +143,19 @@ def test_levels_of_json(limited: Any, depth: int) -> None:
     server = limited(json_depth=20)
     for opened, closed in (("[", "]"), ('{"a":', "}")):
         inside = opened * (depth - 1) + "1" + closed * (depth - 1)
-        answer = requests.post(server.url + T, data='{"x":' + inside + "}", timeout=60)
+        answer = requests.post(
+            server.url + T, data='{"x":' + inside + "}", headers=JSON_BODY, timeout=60
+        )
         assert answer.status_code == 400
         message = answer.json()["error"]["message"]
         # Beyond 1,024 levels the JSON library refuses to read it at all.
         refusal = "depth limit exceeded" if depth > 1024 else "nested deeper than 20 levels"
         assert refusal in message
         level = '{"x":' + opened * 18 + "1" + closed * 18 + ',"updates":[]}'
-        assert requests.post(server.url + T, data=level, timeout=60).status_code == 200
+        assert (
+            requests.post(server.url + T, data=level, headers=JSON_BODY, timeout=60).status_code
+            == 200
+        )
 
 
 @pytest.mark.parametrize(("value", "most"), [("{}", 499), ("[]", 499), ("1", 999), ('""', 999)])
@@ -158,7 +163,7 @@ def test_values_of_json(limited: Any, value: str, most: int) -> None:
     server = limited(json_values=1000)
     for count, status in ((most, 200), (most + 2, 400)):
         text = '{"x":[' + ",".join([value] * count) + "]" + " " * 1000 + "}"
-        answer = requests.post(server.url + T, data=text, timeout=60)
+        answer = requests.post(server.url + T, data=text, headers=JSON_BODY, timeout=60)
         assert answer.status_code == status, answer.text
         assert ("more than 1000 values" in answer.text) == (status == 400)
 

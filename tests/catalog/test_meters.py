@@ -16,8 +16,8 @@ from falcon_catalog.api.routes import MANAGEMENT_ROUTES, ROUTES
 from falcon_catalog.catalog import principals
 from tests import several
 from tests.catalog.serving import Server
+from tests.processes import wait_for
 from tests.reference import SPECIFICATION
-from tests.scenarios.steps import wait_for
 from tests.several import PROCESSES
 
 Start = Callable[..., Server]

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from falcon_catalog.locations import local_path
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import JSON_BODY, Server, serving
 
 
 def test_the_life_of_a_namespace(server: Server) -> None:
@@ -110,7 +110,9 @@ def test_a_bad_namespace_is_explained_briefly_however_deep_it_is(
     value = around * depth + "7" + {"[": "]", '{"a":': "}"}[around] * depth
     for text in (value, f"[{value}]", json.dumps("x" * 100_000)):
         body = f'{{"namespace":{text}}}'.encode()
-        answer = requests.post(f"{server.url}/v1/namespaces", data=body, timeout=30)
+        answer = requests.post(
+            f"{server.url}/v1/namespaces", data=body, headers=JSON_BODY, timeout=30
+        )
         assert answer.status_code == 400
         assert len(answer.json()["error"]["message"]) < 200
 

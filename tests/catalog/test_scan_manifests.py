@@ -19,7 +19,7 @@ from tests.catalog.conftest import Start
 from tests.catalog.handwork import a_file, commit_manifests, manifest_of
 from tests.catalog.scanning import plan
 from tests.catalog.serving import Server
-from tests.scenarios.steps import wait_for
+from tests.processes import wait_for
 from tests.several import PROCESSES
 
 SCHEMA = Schema(NestedField(1, "day", LongType()), NestedField(2, "v", LongType()))

@@ -1,5 +1,6 @@
 """The routes of scan planning: what they answer, keep, let go of and refuse."""
 
+import datetime as dt
 import json
 import os
 import sqlite3
@@ -13,9 +14,17 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyiceberg.manifest import DataFileContent
 from pyiceberg.table import Table
-from pyiceberg.transforms import TruncateTransform
-from pyiceberg.types import StringType
+from pyiceberg.transforms import (
+    DayTransform,
+    HourTransform,
+    MonthTransform,
+    TruncateTransform,
+    YearTransform,
+)
+from pyiceberg.types import StringType, TimestampType
+from pyiceberg.utils.datetime import datetime_to_micros
 
 from falcon_catalog.catalog.scan_planning import scan
 from falcon_catalog.catalog.scan_planning import verbs as scans
@@ -23,8 +32,9 @@ from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.store import plans
+from tests.catalog.handwork import a_file, commit
 from tests.catalog.scanning import Planned, plan, pyiceberg, table_path, wait
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import JSON_BODY, Server, serving
 
 T = table_path("t")
 NO_PLAN = (404, "NoSuchPlanIdException")
@@ -131,6 +141,41 @@ class TestAnswers:
             expected = [8, *range(10, 31)]
             assert sorted(scan.to_arrow()["id"].to_pylist()) == expected
             assert scan.count() == len(expected)
+
+    @pytest.mark.parametrize(
+        ("first", "second", "where", "files"),
+        [
+            (
+                YearTransform(),
+                MonthTransform(),
+                "ts >= '2025-02-01T00:00:00' and ts < '2025-03-01T00:00:00'",
+                1,
+            ),
+            (MonthTransform(), YearTransform(), "ts >= '2025-01-01T00:00:00'", 2),
+            (DayTransform(), HourTransform(), "ts < '2024-02-01T05:00:00'", 1),
+        ],
+    )
+    def test_all_partition_fields_of_a_column_prune(
+        self, server: Server, first: Any, second: Any, where: str, files: int
+    ) -> None:
+        server.namespace("ns")
+        catalog = pyiceberg(server, **{"scan-planning-mode": "server"})
+        columns = pa.schema([pa.field("ts", pa.timestamp("us"))])
+        table = catalog.create_table("ns.t", columns)
+        with table.update_spec() as spec:
+            spec.add_field("ts", first, "p")
+        with table.update_spec() as spec:
+            spec.add_field("ts", second, "q")
+        assert [field.transform for field in table.spec().fields] == [first, second]
+        partition_of = [each.transform(TimestampType()) for each in (first, second)]
+        data = []
+        for day in ("2024-02-01T04:00", "2024-02-01T06:00", "2025-01-01", "2025-02-01"):
+            micros = datetime_to_micros(dt.datetime.fromisoformat(day))
+            partition = [apply(micros) for apply in partition_of]
+            data.append(a_file(DataFileContent.DATA, day, partition))  # no bounds that prune, too
+        commit(server, table, data)
+        scan = catalog.load_table("ns.t").scan(where)
+        assert len(list(scan.plan_files())) == files
 
 
 class TestSubmitted:
@@ -399,7 +444,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_damage_is_never_the_server_s_fault(standing: Server, body: dict[str, Any]) -> None:
     text = json.dumps(body)
     for path, known in (("plan", {200, 400}), ("tasks", {400, 404})):
-        answer = standing.call("POST", f"{T}/{path}", data=text)
+        answer = standing.call("POST", f"{T}/{path}", data=text, headers=JSON_BODY)
         assert answer.status_code in known, (body, answer.text)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.catalog.serving import Server
+from tests.catalog.serving import JSON_BODY, SCHEMA, Server
 
 T = "/v1/namespaces/ns/tables/t"
 
@@ -113,7 +113,7 @@ class TestCreate:
             kind = {"type": "struct", "fields": [field]}
         text = f'{{"name":"t","schema":{_dumps(kind)}}}'
         url = f"{ns.url}/v1/namespaces/ns/tables"
-        assert requests.post(url, data=text, timeout=30).status_code == status
+        assert requests.post(url, data=text, headers=JSON_BODY, timeout=30).status_code == status
 
 
 class TestPlacement:
@@ -311,6 +311,71 @@ class TestRegister:
         body = {"name": "t", "metadata-location": "file:///etc/passwd"}
         assert ns.fails("POST", "/v1/namespaces/ns/register", body)[0] == 403
         assert ns.call("HEAD", T).status_code == 404
+
+    def test_a_conflicting_name_is_refused_in_every_request(self, ns: Server) -> None:
+        """A column named like a partition field of another one; Java could not load the table."""
+        field = {"source-id": 1, "field-id": 1000, "transform": "bucket[2]", "name": "extra"}
+        spec = {"spec-id": 0, "fields": [field]}
+        columns = [*SCHEMA["fields"], {"id": 3, "name": "extra", "type": "int", "required": False}]
+        schema = {"type": "struct", "schema-id": 1, "fields": columns}
+        updates = [
+            {"action": "add-schema", "schema": schema},
+            {"action": "set-current-schema", "schema-id": -1},
+        ]
+        ns.table("t", **{"partition-spec": spec})
+        identifier = {"namespace": ["ns"], "name": "t"}
+        change = {"identifier": identifier, "requirements": [], "updates": updates}
+        creating = {"name": "u", "schema": schema, "partition-spec": spec}
+        before = ns.ok("GET", T)
+        file = path_of(before["metadata-location"])
+        other = file.with_name("00009-other.metadata.json")
+        broken = {**before["metadata"], "schemas": [{**schema, "schema-id": 0}]}
+        other.write_text(json.dumps(broken), encoding="utf-8")
+        registration = {"name": "t", "metadata-location": f"file://{other}", "overwrite": True}
+        for path, body in (
+            (T, change),
+            ("/v1/transactions/commit", {"table-changes": [change]}),
+            ("/v1/namespaces/ns/register", registration),
+            ("/v1/namespaces/ns/tables", creating),
+        ):
+            status, kind, message = ns.fails("POST", path, body)
+            assert (status, kind) == (400, "BadRequestException")
+            assert message.endswith("schema: extra")
+        assert ns.ok("GET", T) == before
+
+    def test_a_default_that_java_cannot_parse_is_refused_in_every_request(self, ns: Server) -> None:
+        column = {"id": 3, "name": "at", "type": "time", "required": False}
+        broken = {**column, "initial-default": "25:00:00"}
+        schema = {**SCHEMA, "schema-id": 1, "fields": [*SCHEMA["fields"], broken]}
+        v3 = {"format-version": "3"}
+        before = ns.table("t", properties=v3)
+        adding = {"action": "add-schema", "schema": schema}
+        identifier = {"namespace": ["ns"], "name": "t"}
+        change = {"identifier": identifier, "requirements": [], "updates": [adding]}
+        version = {
+            "version-id": 1,
+            "timestamp-ms": 1,
+            "schema-id": 0,
+            "summary": {},
+            "default-namespace": ["ns"],
+            "representations": [{"type": "sql", "sql": "select 1", "dialect": "spark"}],
+        }
+        view = {"name": "v", "schema": schema, "view-version": version, "properties": {}}
+        file = path_of(before["metadata-location"]).with_name("00009-other.metadata.json")
+        metadata = {**before["metadata"], "schemas": [{**schema, "schema-id": 0}]}
+        file.write_text(json.dumps(metadata), encoding="utf-8")
+        registration = {"name": "t", "metadata-location": f"file://{file}", "overwrite": True}
+        for path, body in (
+            ("/v1/namespaces/ns/tables", {"name": "u", "schema": schema, "properties": v3}),
+            (T, change),
+            ("/v1/transactions/commit", {"table-changes": [change]}),
+            ("/v1/namespaces/ns/register", registration),
+            ("/v1/namespaces/ns/views", view),
+        ):
+            status, kind, message = ns.fails("POST", path, body)
+            assert (status, kind) == (400, "BadRequestException")
+            assert "column 'at', field initial-default: '25:00:00' is not a default" in message
+        assert ns.ok("GET", T)["metadata"] == before["metadata"]
 
     def test_two_names_never_share_one_table_s_files(self, ns: Server) -> None:
         body = {"name": "u", "metadata-location": ns.table("t")["metadata-location"]}

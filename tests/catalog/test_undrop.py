@@ -13,9 +13,10 @@ from pyiceberg.catalog.rest import RestCatalog
 from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.cli import main
+from falcon_catalog.conformance.sandbox import SCHEMA, view_version
 from falcon_catalog.errors import WarehouseUnavailableError
 from tests.catalog.mounting import SHAPES, unmounted
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import JSON_BODY, Server, serving
 
 T = "/v1/namespaces/ns/tables/t"
 DROPPED = "/management/v1/warehouses/default/dropped"
@@ -114,7 +115,9 @@ class TestUndrop:
         [entry] = dropped(ns)
         body = b'{"identifier": {"namespace": ["ns"], "name": "old"}}'
         url = f"{ns.url}{DROPPED}/{entry['id']}/undrop"
-        assert requests.post(url, data=iter([body]), timeout=30).status_code == 200
+        assert (
+            requests.post(url, data=iter([body]), headers=JSON_BODY, timeout=30).status_code == 200
+        )
         ns.ok("GET", "/v1/namespaces/ns/tables/old")
 
     @pytest.mark.parametrize("body", [None, b"", b"{}", b'{"identifier": null}'])
@@ -124,9 +127,8 @@ class TestUndrop:
         made = ns.table("t")
         ns.ok("DELETE", T)
         [entry] = dropped(ns)
-        headers = {"Content-Type": "application/json"}
         path = f"{DROPPED}/{entry['id']}/undrop"
-        answer = ns.call("POST", path, data=body, headers=headers)
+        answer = ns.call("POST", path, data=body, headers=JSON_BODY)
         assert answer.status_code == 200, answer.text
         assert ns.ok("GET", T) == made
 
@@ -135,7 +137,9 @@ class TestUndrop:
         ns.ok("DELETE", T)
         [entry] = dropped(ns)
         for body in (b"[]", b"{", b"1", b'{"identifier": 1}', b'{"identifier": {}}'):
-            answer = ns.call("POST", f"{DROPPED}/{entry['id']}/undrop", data=body)
+            answer = ns.call(
+                "POST", f"{DROPPED}/{entry['id']}/undrop", data=body, headers=JSON_BODY
+            )
             assert answer.status_code == 400, body
         assert dropped(ns) == [entry]
 
@@ -397,6 +401,95 @@ class TestLettingGo:
         assert "not purged yet" not in purge_expired(catalog_of(ns))[0]
         assert data
         assert files_below(location) == []
+
+
+class TestPurgeNow:
+    def test_it_deletes_all_files_and_reports_at_once(
+        self, ns: Server, client: RestCatalog
+    ) -> None:
+        location = written_table(client)
+        report = {
+            "report-type": "commit-report",
+            "table-name": "t",
+            "snapshot-id": 1,
+            "sequence-number": 1,
+            "operation": "append",
+            "metrics": {},
+        }
+        ns.call("POST", f"{T}/metrics", report).raise_for_status()
+        client.drop_table("ns.t")
+        client.create_table("ns.other", schema=ROWS.schema)
+        client.drop_table("ns.other")
+        one, other = dropped(ns)
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        done = ns.ok("DELETE", f"{DROPPED}/{one['id']}", headers=key)
+        assert done["outcome"].startswith("ns.t: purged, ")
+        assert not Path(location.removeprefix("file://")).exists()
+        assert dropped(ns) == [other]
+        assert ns.ok("GET", "/management/v1/warehouses/default/metrics")["reports"] == []
+        assert (
+            "its purge has begun"
+            in ns.ok("DELETE", f"{DROPPED}/{one['id']}", headers=key)["outcome"]
+        )
+        status, kind, _ = ns.fails("DELETE", f"{DROPPED}/{one['id']}")
+        assert (status, kind) == (404, "NotFoundException")
+
+    def test_a_view_goes_with_every_version_of_its_metadata(self, ns: Server) -> None:
+        body = {
+            "name": "v",
+            "schema": SCHEMA,
+            "view-version": view_version(("ns",)),
+            "properties": {},
+        }
+        made = ns.ok("POST", "/v1/namespaces/ns/views", body)
+        update = {"action": "set-properties", "updates": {"k": "v"}}
+        ns.ok("POST", "/v1/namespaces/ns/views/v", {"updates": [update]})
+        location = made["metadata"]["location"]
+        assert len(files_below(location)) == 2
+        ns.ok("DELETE", "/v1/namespaces/ns/views/v")
+        [entry] = dropped(ns)
+        assert ns.ok("DELETE", f"{DROPPED}/{entry['id']}")["outcome"] == (
+            "ns.v: purged, 2 files deleted, 0 kept"
+        )
+        assert not Path(location.removeprefix("file://")).exists()
+
+    def test_what_cannot_be_purged_yet_is_told_and_tried_again(self, ns: Server) -> None:
+        made = ns.table("t")
+        ns.ok("DELETE", T)
+        Path(made["metadata-location"].removeprefix("file://")).rename(ns.folder / "away")
+        [entry] = dropped(ns)
+        answer = ns.call("DELETE", f"{DROPPED}/{entry['id']}")
+        assert answer.status_code == 202
+        assert "ns.t: not purged yet: its metadata file" in answer.json()["outcome"]
+        status, kind, message = ns.fails("DELETE", f"{DROPPED}/{entry['id']}")
+        assert (status, kind) == (409, "CommitFailedException")
+        assert "will be tried again: its metadata file" in message
+        (ns.folder / "away").rename(made["metadata-location"].removeprefix("file://"))
+        end_leases(ns)
+        assert purge_expired(catalog_of(ns)) == ["ns.t: purged, 1 files deleted, 0 kept"]
+
+    def test_the_folder_of_a_namespace_goes_with_its_last_table(self, ns: Server) -> None:
+        ns.namespace("a")
+        ns.namespace("a", "b.c")
+        ns.table("staged", namespace="a", **{"stage-create": True})
+        for name in ("t", "u"):
+            ns.ok("POST", "/v1/namespaces/a%1Fb.c/tables", {"name": name, "schema": SCHEMA})
+            ns.ok("DELETE", f"/v1/namespaces/a%1Fb.c/tables/{name}")
+        one, other = dropped(ns)
+        ns.ok("DELETE", f"{DROPPED}/{one['id']}")
+        ns.ok("DELETE", "/v1/namespaces/a%1Fb.c")
+        ns.ok("DELETE", "/v1/namespaces/a")
+        assert (ns.warehouse / "a/b_c").is_dir()
+        ns.ok("DELETE", f"{DROPPED}/{other['id']}")
+        assert not (ns.warehouse / "a").exists()
+
+    def test_the_folder_of_a_namespace_that_is_there_stays(self, ns: Server) -> None:
+        made = ns.table("t")
+        ns.ok("DELETE", T)
+        [entry] = dropped(ns)
+        ns.ok("DELETE", f"{DROPPED}/{entry['id']}")
+        assert not Path(made["metadata"]["location"].removeprefix("file://")).exists()
+        assert (ns.warehouse / "ns").is_dir()
 
 
 @pytest.mark.parametrize("purge", [True, False], ids=["purge", "drop"])

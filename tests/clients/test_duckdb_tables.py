@@ -80,6 +80,20 @@ def test_a_table_is_made_partitioned(duck: Duck, iceberg: RestCatalog) -> None:
     assert duck("SELECT i FROM t WHERE d >= TIMESTAMP '2024-01-02'") == [(2,)]
 
 
+def test_a_column_may_be_partitioned_by_twice(duck: Duck, iceberg: RestCatalog) -> None:
+    duck(
+        "CREATE TABLE t (i INTEGER, d TIMESTAMP) PARTITIONED BY (year(d), month(d))",
+        "INSERT INTO t VALUES (1, '2024-01-01 10:00'), (2, '2024-02-02 10:00')",
+        "ALTER TABLE t SET PARTITIONED BY (month(d), day(d))",
+        "INSERT INTO t VALUES (3, '2024-02-03 10:00')",
+    )
+
+    table = iceberg.load_table("ns.t")
+    assert partitions(table) == ["month(d)", "day(d)"]
+    assert [str(field.transform) for field in table.specs()[0].fields] == ["year", "month"]
+    assert duck("SELECT i FROM t WHERE d >= TIMESTAMP '2024-02-01' ORDER BY i") == [(2,), (3,)]
+
+
 def test_every_type_comes_back(duck: Duck, iceberg: RestCatalog) -> None:
     select = """SELECT true AS a, 1::INTEGER AS b, 2::BIGINT AS c, 3::FLOAT AS d, 4::DOUBLE AS e,
         5.5::DECIMAL(12, 3) AS f, DATE '2020-01-01' AS g, TIME '10:00:00' AS h,

@@ -155,6 +155,19 @@ def test_the_readmes_commands_are_targets() -> None:
         assert used <= targets, page
 
 
+def test_nothing_is_installed_from_where_it_is_not_published() -> None:
+    """The name is free on the package index: whoever takes it would be installed instead."""
+    sources = [
+        file for name in ("falcon_catalog", "jobs") for file in (REPOSITORY / name).rglob("*.py")
+    ]
+    for file in [*PAGES, *sources, REPOSITORY / "examples/README.md"]:
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"pip install [^\n`]*falcon-catalog\b(?!/)", text), file
+        assert not re.search(r"uvx falcon-catalog|uv tool install falcon|pipx \w+ falcon", text), (
+            file
+        )
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))

@@ -9,9 +9,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import requests
 from pyiceberg.catalog import load_catalog
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import BadRequestError
 
 from falcon_catalog.catalog import marker
 from tests.catalog.mounting import SHAPES, unmounted
@@ -24,8 +27,8 @@ from tests.doctor.conftest import (
     age,
     commit,
     duck,
-    wait_for,
 )
+from tests.processes import wait_for
 
 
 def table(operator: Operator, name: str) -> tuple[str, int]:
@@ -45,7 +48,8 @@ def test_a_healthy_catalog_is_clean(server: Server, operator: Operator) -> None:
 def test_without_a_store_it_cannot_run(operator: Operator) -> None:
     status, out, err = operator.run("doctor")
     assert (status, out) == (2, "")
-    assert err == f"Error: store {operator.store}: there is no such file\n"
+    assert err.startswith(f"Error: there is no store at sqlite:///{operator.store} ")
+    assert not operator.store.exists()
     assert not operator.store.exists()
 
 
@@ -162,6 +166,51 @@ class TestTheMetadataFile:
         assert f"repoint={row}@{twin}" in err
         operator.repaired(f"repoint={row}@{before}")
         assert operator.pointer("a") == before
+
+    def test_that_a_client_with_a_fast_clock_wrote(
+        self, server: Server, operator: Operator
+    ) -> None:
+        client = load_catalog("c", type="rest", uri=server.url)
+        client.load_table("ns.b").append(rows(1))
+        subject, row = table(operator, "b")
+        file = operator.pointer("b")
+        metadata = json.loads(file.read_bytes())
+        for times in (metadata["snapshots"], metadata["snapshot-log"]):
+            times[-1]["timestamp-ms"] *= 1000  # microseconds, which were accepted once
+        metadata["last-updated-ms"] = metadata["snapshot-log"][-1]["timestamp-ms"]
+        blocked = file.with_name("00007-blocked.metadata.json")
+        blocked.write_text(json.dumps(metadata), encoding="utf-8")
+        location = f"file://{blocked}"
+        body = {"name": "b", "metadata-location": location, "overwrite": True}
+        server.ok("POST", "/v1/namespaces/ns/register", body)
+        row = operator.row_id("b")
+        with pytest.raises(BadRequestError, match="before last snapshot log entry"):
+            client.load_table("ns.b").append(rows(2))
+        assert operator.found() == [("clock-ahead", subject, f"clock={row}")]
+        (said,) = operator.repaired(f"clock={row}")
+        assert str(operator.pointer("b")) in said
+        assert operator.pointer("b").name.startswith("00008-")
+        assert operator.found("--deep") == []
+        assert operator.run("doctor", "--repair", f"clock={row}")[0] == 2  # no longer needed
+        client.load_table("ns.b").append(rows(2))
+        repaired = client.load_table("ns.b")
+        assert sorted(repaired.scan().to_arrow()["id"].to_pylist()) == [1, 2]
+        assert repaired.metadata.metadata_log[-2].metadata_file == location
+
+    @pytest.mark.usefixtures("server")
+    def test_that_java_cannot_read(self, operator: Operator) -> None:
+        """It was accepted by an earlier version: a column with a partition field's name."""
+        subject, _ = table(operator, "a")
+        file = operator.pointer("a")
+        metadata = json.loads(file.read_bytes())
+        field = {"source-id": 1, "field-id": 1000, "transform": "bucket[2]", "name": "data"}
+        metadata["partition-specs"].append({"spec-id": 1, "fields": [field]})
+        file.write_text(json.dumps(metadata), encoding="utf-8")
+        status, (finding,) = operator.doctor()
+        assert status == 1
+        assert finding["check"] == "unreadable-by-java"
+        assert finding["subject"] == subject
+        assert finding["what"].endswith("sourced from different field in schema: data")
 
     def test_of_a_drop(self, server: Server, operator: Operator) -> None:
         gone = operator.pointer("a")
@@ -436,6 +485,24 @@ class TestARowThatLeadsOutOfTheWarehouse:
         _, findings = operator.doctor()
         assert {one["check"] for one in findings} == {"outside-locations"}
         assert f"which is {operator.folder}/outside" in findings[0]["what"]
+
+    def test_is_not_opened_when_a_manifest_list_lies_there(
+        self, server: Server, operator: Operator
+    ) -> None:
+        """As a table of an older version may have it."""
+        client = RestCatalog("test", uri=server.url)
+        table = client.create_table("ns.t", pa.schema([("id", pa.int64())]))
+        table.append(pa.table({"id": [1]}))
+        pointer = operator.pointer("t")
+        metadata = json.loads(pointer.read_bytes())
+        own = Path(metadata["snapshots"][0]["manifest-list"].removeprefix("file://"))
+        outside = own.rename(operator.folder / own.name)
+        metadata["snapshots"][0]["manifest-list"] = f"file://{outside}"
+        pointer.write_text(json.dumps(metadata), "utf-8")
+        _, findings = operator.doctor("--deep")
+        told = [one["what"] for one in findings if one["check"] == "content-missing"]
+        assert told
+        assert f"file://{outside} is outside the allowed locations" in told[0]
 
     def test_is_told_of_a_drop(self, server: Server, operator: Operator) -> None:
         server.ok("DELETE", "/v1/namespaces/ns/tables/a", params={"purgeRequested": "true"})

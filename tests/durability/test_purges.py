@@ -91,6 +91,12 @@ class Lake:
         listed = client.ok("GET", wire.DROPPED)["dropped"]
         return next((one for one in listed if one["identifier"]["name"] == "gone"), None)
 
+    def paths(self) -> list[str]:
+        """Return strace's flags for the files of what was dropped, which go by their folders."""
+        files = self.files(self.gone)
+        every = dict.fromkeys([*files, *(path.parent for path in files)])
+        return [f"--trace-path={path}" for path in every]
+
     def is_whole(self) -> bool:
         return len(self.files(self.gone)) == FILES
 
@@ -127,9 +133,9 @@ def client(lake: Lake) -> Iterator[Client]:
 
 
 FILES_FAIL = {
-    "a file cannot be deleted": "unlink:error=EIO",
-    "a file must not be deleted": "unlink:error=EACCES",
-    "the fourth file cannot be deleted": "unlink:error=EROFS:when=4+",
+    "a file cannot be deleted": "unlinkat:error=EIO",
+    "a file must not be deleted": "unlinkat:error=EACCES",
+    "the fourth file cannot be deleted": "unlinkat:error=EROFS:when=4+",
     "nothing can be read": "read:error=EIO",
     "no descriptors are left": "openat:error=EMFILE",
 }
@@ -143,8 +149,7 @@ def test_a_purge_goes_on_when_files_can_be_deleted_again(
     lake: Lake, client: Client, case: str
 ) -> None:
     injected = FILES_FAIL[case]
-    there = [f"--trace-path={path}" for path in lake.files(lake.gone)]
-    with Tracer([*fault(injected), *there], lake.catalog.pid) as tracer:
+    with Tracer([*fault(injected), *lake.paths()], lake.catalog.pid) as tracer:
         lake.drop(client)
         wait_for(lambda: "trouble" in (lake.entry(client) or {}), "trouble")
         assert tracer.injected()
@@ -222,15 +227,15 @@ def test_a_failed_sync_of_a_purge_ends_the_process(lake: Lake, client: Client, w
 def test_a_slow_sync_is_waited_for_before_files_go(lake: Lake, client: Client) -> None:
     """Else a power cut could bring a drop back that can be undropped, without its files."""
     lake.drop(client)
-    paths = [Path(f"{lake.catalog.store}-wal"), *lake.files(lake.gone)]
-    told = ["-e", "trace=fdatasync,unlink", "-e", "inject=fdatasync:delay_enter=200000"]
-    with Tracer([*told, *(f"--trace-path={path}" for path in paths)], lake.catalog.pid) as tracer:
+    told = ["-e", "trace=fdatasync,unlinkat", "-e", "inject=fdatasync:delay_enter=200000"]
+    told.append(f"--trace-path={lake.catalog.store}-wal")
+    with Tracer([*told, *lake.paths()], lake.catalog.pid) as tracer:
         lake.expire()
         lake.check_done(client)
         begun, _, rest = tracer.told().partition("(DELAYED)")
-        assert "unlink(" not in begun
-        assert rest.count("unlink(") == FILES
-        assert "(DELAYED)" in rest[rest.rindex("unlink(") :]
+        assert "unlinkat(" not in begun
+        assert rest.count("unlinkat(") == FILES
+        assert "(DELAYED)" in rest[rest.rindex("unlinkat(") :]
 
 
 @traced
@@ -244,8 +249,8 @@ def test_a_purge_that_was_killed_goes_on(lake: Lake, client: Client, nth: int) -
     lake.drop(client)
     catalog = lake.catalog
     before = set(catalog.workers())
-    killed = [f"--trace-path={path}" for path in lake.files(lake.gone)]
-    with Tracer([*fault(f"unlink:signal=KILL:when={nth}"), *killed], *(before or {catalog.pid})):
+    killed = [*fault(f"unlinkat:signal=KILL:when={nth}"), *lake.paths()]
+    with Tracer(killed, *(before or {catalog.pid})):
         lake.expire()
         if before:
             wait_for(lambda: before != set(catalog.workers()), "another worker")

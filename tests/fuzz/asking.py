@@ -38,7 +38,8 @@ class Asker:
         """Send one request; return status and JSON. Fail unless the answer is an honest one."""
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
-            self._connection.request(verb, target, body=content, headers=headers or {})
+            kind = {} if content is None else {"Content-Type": "application/json"}
+            self._connection.request(verb, target, body=content, headers=kind | (headers or {}))
             answer = self._connection.getresponse()
             text = answer.read()
         except BaseException:

@@ -23,7 +23,7 @@ MANAGED = "/management/v1/warehouses/default"
 SNAPSHOT = {
     "snapshot-id": 1,
     "sequence-number": 1,
-    "timestamp-ms": 4_000_000_000_000,
+    "timestamp-ms": 1_700_000_000_000,
     "manifest-list": "file:///nowhere/m.avro",
     "summary": {"operation": "append", "added-records": "1"},
     "schema-id": 0,

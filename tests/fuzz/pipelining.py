@@ -46,7 +46,7 @@ def _request(
     *headers: str,
     body: bytes | None = None,
     version: str = "1.1",
-    host: str = "Host: x",
+    host: str = "Host: localhost",
 ) -> Callable[[str], bytes]:
     length = [] if body is None else [f"Content-Length: {len(body)}"]
 
@@ -80,15 +80,19 @@ KINDS = (
     Kind("list", _request("GET /v1/namespaces"), (200,)),
     Kind("list tables", _request("GET /v1/namespaces/ns/tables?pageSize=1"), (200,)),
     Kind("encoded", _request("GET /v1/namespaces/n%73/tables/%74"), (200,)),
-    Kind("absolute", _request(f"GET http://x{T}"), (200,)),
+    Kind("absolute", _request(f"GET http://localhost{T}"), (200,)),
     Kind("two slashes", _request("GET //v1/config"), (404,)),
     Kind("no route", _request("GET /nowhere"), (404,)),
-    Kind("wrong method", _request(f"PUT {T}", body=b"{}"), (405,)),
+    Kind("wrong method", _request(f"PUT {T}", _JSON, body=b"{}"), (405,)),
     Kind("commit", _request(f"POST {T}", _JSON, body=_BODY), (200,)),
     Kind("commit in chunks", _chunked(f"POST {T}", _BODY), (200,)),
     Kind("chunks and a trailer", _chunked(f"POST {T}", _BODY, trailer="X-A: b\r\n"), (200,)),
     Kind("no chunks", _chunked(f"POST {T}", b""), (400,)),
-    Kind("commit, expecting", _request(f"POST {T}", "Expect: 100-continue", body=_BODY), (200,)),
+    Kind(
+        "commit, expecting",
+        _request(f"POST {T}", _JSON, "Expect: 100-continue", body=_BODY),
+        (200,),
+    ),
     Kind("expecting without a body", _request(f"GET {T}", "Expect: 100-continue"), (200,)),
     Kind("expecting, of length 0", _request(f"GET {T}", "Expect: 100-continue", body=b""), (200,)),
     Kind("no JSON", _request(f"POST {T}", _JSON, body=b"{" * 9), (400,)),

@@ -195,7 +195,8 @@ def test_a_body_that_is_no_json_is_refused(asker: Asker, text: bytes) -> None:
     for path in {path for _, path, _ in BODIES if path.startswith("/v1")}:
         for kind in ("application/json", "text/plain", "application/json; charset=latin-1", ""):
             status, _ = asker.ask("POST", path, text, headers={"Content-Type": kind})
-            assert status == 400, (path, kind)
+            is_read = not text or kind.startswith("application/json")
+            assert status == (400 if is_read else 415), (path, kind)
 
 
 QUERIES = [

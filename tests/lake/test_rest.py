@@ -61,12 +61,12 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[st
     """Serve a catalog that asks who calls; gives its URL and a credential."""
     store = f"sqlite:///{tmp_path}/catalog.db"
     program = str(Path(sys.executable).with_name("falcon-catalog"))
-    command = [program, "principals", "add", "etl", "--store", store]
-    credential = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     server = CatalogServer(tmp_path)
     monkeypatch.setenv("CATALOG_AUTH_REQUIRED", "true")
     server.start()
     monkeypatch.delenv("CATALOG_AUTH_REQUIRED")
+    command = [program, "principals", "add", "etl", "--store", store]
+    credential = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     yield server.uri, credential
     server.stop()
 

@@ -1,6 +1,7 @@
 """Expiry keeps what a ref or a setting asks for, and deletes what nothing reaches any more."""
 
 import datetime as dt
+import os
 
 import pytest
 from pyiceberg.table import Table
@@ -8,6 +9,7 @@ from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.statistics import StatisticsFile
 
 from jobs.maintenance import Plan, RefusedError, compact, expire_snapshots
+from jobs.maintenance.errors import UncheckedError
 from tests.maintenance.lake import SCHEMA, Lake, append_each, observations, path_of
 
 ALL = dt.timedelta(0)
@@ -210,3 +212,17 @@ def test_version_3_and_its_deletion_vectors(lake: Lake) -> None:
     assert len(ids(lake)) == 1
     assert lake.duck_rows("ns.t") == before
     assert not lake.missing("ns.t")
+
+
+@pytest.mark.parametrize("what", ["manifest_list", "manifest"])
+def test_what_is_no_file_is_not_read(lake: Lake, what: str) -> None:
+    table = make(lake)
+    snapshot = table.snapshots()[0]
+    location = snapshot.manifest_list
+    if what == "manifest":
+        location = snapshot.manifests(table.io)[0].manifest_path
+    path_of(location).unlink()
+    os.mkfifo(path_of(location))
+    with pytest.raises(UncheckedError, match="is not a regular file"):
+        expire_snapshots(lake.catalog, "ns.t", older_than=ALL)
+    assert len(ids(lake)) == 5

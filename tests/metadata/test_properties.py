@@ -109,6 +109,23 @@ def test_encryption_keys_come_and_go_in_v3(make: Any) -> None:
     assert make.apply(none, {"action": "remove-encryption-key", "key-id": "b"}) is none
 
 
+@pytest.mark.parametrize("text", ["", "AAEC", "AAECAw==", "AAECAw", "AAE=", "AA+/"])
+def test_the_metadata_of_a_key_is_base64(make: Any, text: str) -> None:
+    meta = make.apply(make.table(3), key("a", **{"encrypted-key-metadata": text}))
+    assert meta["encryption-keys"][0]["encrypted-key-metadata"] == text
+    table.check_readable(meta)
+
+
+@pytest.mark.parametrize("text", ["####", "A", "AA-_", "AAEC\n", " AAEC", "AAE=C", "AA="])
+def test_the_metadata_of_a_key_must_be_base64(make: Any, text: str) -> None:
+    message = refusal(make, make.table(3), key("a", **{"encrypted-key-metadata": text}))
+    assert message.endswith(f"field encrypted-key-metadata: {text!r} is not base64")
+    stored = {"key-id": "a", "encrypted-key-metadata": text}
+    broken = make.table(3) | {"encryption-keys": [stored]}
+    with pytest.raises(BadRequestError, match="is not base64"):
+        table.check_readable(table.validate(broken))
+
+
 def test_encryption_keys_wait_for_v3(make: Any) -> None:
     assert refusal(make, make.table(2), key("a")) == (
         "Encryption keys are not supported until v3: a"

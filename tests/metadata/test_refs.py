@@ -43,7 +43,7 @@ def test_a_rollback_is_logged_now(make: Any) -> None:
 
 def test_a_rollback_stays_in_order_when_the_last_writer_was_ahead(make: Any) -> None:
     ahead = make.created_ms + 10_000_000
-    base = make.apply(make.history(1), *make.append(2, 1, timestamp_ms=ahead))
+    base = make.apply(make.history(1), *make.append(2, 1, timestamp_ms=ahead), now_ms=ahead)
     new = make.apply(base, make.set_ref("main", 1), now_ms=make.created_ms + 10)
     assert new["snapshot-log"][-1] == {"snapshot-id": 1, "timestamp-ms": ahead}
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falcon_catalog.errors import BadRequestError, CatalogError, CommitFailedError
-from falcon_catalog.metadata import snapshots, table
+from falcon_catalog.metadata import clock, snapshots, table
 
 
 def refusal(make: Any, base: Any, *updates: dict[str, Any]) -> str:
@@ -128,6 +128,15 @@ def test_a_malformed_snapshot_is_refused_by_name(
     assert text in message
 
 
+def test_the_id_that_means_no_snapshot_is_refused(make: Any) -> None:
+    text = "field snapshot-id: -1 means that there is no snapshot"
+    assert text in refusal(make, make.table(), *make.append(-1, sequence_number=1, timestamp_ms=1))
+    broken = make.history(1) | {"refs": {}, "snapshots": [make.snapshot(-1)]}
+    del broken["current-snapshot-id"]
+    with pytest.raises(BadRequestError, match="-1 means that there is no snapshot"):
+        table.check_readable(table.validate(broken))
+
+
 @pytest.mark.parametrize(
     ("key", "text"),
     [
@@ -156,6 +165,93 @@ def test_a_snapshot_far_older_than_the_log_is_refused(make: Any) -> None:
     assert text == (
         f"Invalid snapshot timestamp {at - 60_001}: before last snapshot log entry at {at}"
     )
+
+
+def test_a_snapshot_ahead_of_the_clock_cannot_be_main(make: Any) -> None:
+    now = make.created_ms + 2_000_000
+    base = make.history(1)
+    fine = make.apply(base, *make.append(2, 1, timestamp_ms=now + 60_000), now_ms=now)
+    assert fine["last-updated-ms"] == fine["snapshot-log"][-1]["timestamp-ms"] == now + 60_000
+    assert make.apply(fine, *make.append(3, 2, timestamp_ms=now), now_ms=now)
+    for ahead in (now + 60_001, 1000 * now):  # the last are microseconds
+        with pytest.raises(BadRequestError) as error:
+            make.apply(base, *make.append(2, 1, timestamp_ms=ahead), now_ms=now)
+        assert error.value.message == (
+            f"Invalid update timestamp {now}: before last snapshot log entry at {ahead}. "
+            f"The snapshot's timestamp is {ahead - now} ms ahead of the server's clock, "
+            "at most 60000 are allowed"
+        )
+
+
+def test_a_snapshot_ahead_of_the_clock_is_fine_on_another_branch(make: Any) -> None:
+    now, ahead = make.created_ms + 2_000_000, make.created_ms + 10_000_000
+    on_branch = [make.add_snapshot(2, 1, timestamp_ms=ahead), make.set_ref("audit", 2)]
+    base = make.apply(make.history(1), *on_branch, now_ms=now)
+    assert base["last-updated-ms"] == now
+    new = make.apply(base, make.set_ref("main", 2), now_ms=now)
+    assert new["snapshot-log"][-1] == {"snapshot-id": 2, "timestamp-ms": now}
+    assert make.apply(new, *make.append(3, 2, timestamp_ms=now), now_ms=now)
+
+
+def test_only_the_last_of_a_request_s_snapshots_must_be_in_time(make: Any) -> None:
+    now, ahead = make.created_ms + 1_000, make.created_ms + 10_000_000
+    base = make.history(1)
+    first = make.append(2, 1, timestamp_ms=ahead)
+    new = make.apply(base, *first, *make.append(3, 2, timestamp_ms=now), now_ms=now)
+    assert [entry["snapshot-id"] for entry in new["snapshot-log"]] == [1, 3]
+    with pytest.raises(BadRequestError, match="ahead of the server's clock"):
+        make.apply(base, *make.append(2, 1), *make.append(3, 2, timestamp_ms=ahead), now_ms=now)
+
+
+def test_a_table_that_is_created_with_a_snapshot_ahead_is_refused(make: Any) -> None:
+    steps = [
+        {"action": "add-schema", "schema": make.events()},
+        make.set_schema(-1),
+        make.add_spec(),
+        make.set_spec(-1),
+        make.add_order(),
+        make.set_order(-1),
+        {"action": "set-location", "location": "file:/warehouse/t"},
+    ]
+    now = make.created_ms
+    assert make.apply(None, *steps, *make.append(1, timestamp_ms=now), now_ms=now)
+    with pytest.raises(BadRequestError, match="ahead of the server's clock"):
+        make.apply(None, *steps, *make.append(1, timestamp_ms=now + 70_000), now_ms=now)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_times_that_are_ahead_are_set_back(make: Any, version: int) -> None:
+    now, ahead = make.created_ms + 1_000, 1000 * make.created_ms
+    base = make.history(2, version)
+    more = {"first_row_id": 2, "added_rows": 1} if version == 3 else {}
+    blocked = make.apply(base, *make.append(3, 2, timestamp_ms=ahead, **more), now_ms=ahead)
+    blocked = make.apply(
+        blocked, make.set_ref("main", 2), now_ms=now, metadata_location="file:/1.json"
+    )
+    assert clock.is_ahead(blocked, now)
+    assert not clock.is_ahead(base, now)
+    new = clock.set_back(blocked, "file:/2.json", now)
+    assert not clock.is_ahead(new, now)
+    assert table.validate(new) is new
+    assert [entry["snapshot-id"] for entry in new["snapshot-log"]] == [1, 2, 3, 2]
+    assert [entry["timestamp-ms"] - make.created_ms for entry in new["snapshot-log"]] == [
+        1,
+        2,
+        1_000,
+        1_000,
+    ]
+    assert [snapshot["timestamp-ms"] - make.created_ms for snapshot in new["snapshots"]] == [
+        1,
+        2,
+        1_000,
+    ]
+    assert new["last-updated-ms"] == now
+    assert new["metadata-log"] == [
+        {"metadata-file": "file:/1.json", "timestamp-ms": now},
+        {"metadata-file": "file:/2.json", "timestamp-ms": now},
+    ]
+    more = {"first_row_id": 3, "added_rows": 1} if version == 3 else {}
+    assert make.apply(new, *make.append(4, 2, timestamp_ms=now, **more), now_ms=now)
 
 
 def statistics(snapshot_id: int) -> dict[str, Any]:

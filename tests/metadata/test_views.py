@@ -207,3 +207,24 @@ class TestRequirements:
     ) -> None:
         wrong = {"type": "assert-view-uuid", "uuid": "x"}
         assert refusal(lambda: view.check_requirements(v.create(), [wrong, requirement])) == said
+
+
+def with_default(value: object) -> dict[str, Any]:
+    """Return a schema whose column has a default of type double."""
+    column = {"id": 1, "name": "d", "type": "double", "required": False, "initial-default": value}
+    return {"type": "struct", "schema-id": 5, "fields": [column]}
+
+
+def test_views_have_defaults_that_java_can_parse() -> None:
+    stored = v.create(schema=with_default(1))
+    assert repr(stored["schemas"][0]["fields"][0]["initial-default"]) == "1.0"
+    added = {"action": "add-schema", "schema": with_default(2)}
+    new = v.apply(stored, added, v.add_version(schema_id=-1))
+    assert repr(new["schemas"][1]["fields"][0]["initial-default"]) == "2.0"
+    view.check_readable(new)
+    with pytest.raises(BadRequestError, match="column 'd', field initial-default: must be a num"):
+        v.create(schema=with_default("1"))
+    broken = {**stored, "schemas": [with_default(1) | {"schema-id": 0}]}
+    with pytest.raises(BadRequestError, match=r"1 must be written 1\.0"):
+        view.check_readable(view.validate(broken))
+    assert v.apply(broken, {"action": "set-properties", "updates": {"k": "v"}})  # can be changed

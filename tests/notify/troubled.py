@@ -8,7 +8,7 @@ from pathlib import Path
 import luigi
 
 import jobs  # noqa: F401 - it tells of failures
-from jobs.nws.errors import WeatherError
+from jobs.nws.errors import Unavailable
 
 
 class _Task(luigi.Task):
@@ -25,7 +25,7 @@ class Fails(_Task):
 
     def run(self) -> None:
         text = f"number {self.number} <broke> & fell"
-        raise WeatherError(text, url="http://there", status=500, correlation_id="abc-123")
+        raise Unavailable(text, url="http://there", status=500, correlation_id="abc-123")
 
 
 class FailsOnce(_Task):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.nws.client import WeatherClient
-from jobs.nws.errors import Refused
+from jobs.nws.errors import Refused, Unavailable
 from jobs.nws_simulator import Source, make_app
 from tests.nws.handmade import observation, page, serving, times
 
@@ -92,11 +92,60 @@ def test_pages_older_than_the_start_end_the_walk(connect: Connect, asked: list[s
     assert len(asked) == 3
 
 
-def test_a_short_first_page_is_the_only_one(
+def test_a_short_first_page_is_followed_until_one_is_empty(
     connect: Connect, year: Source, asked: list[str]
 ) -> None:
     assert len(connect(make_app(year)).observations("KJFK", DAY, NEXT_DAY)) == 24
-    assert len(asked) == 1
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("size", [1, 24, 200, 249, 250, 288])
+def test_288_observations_come_whatever_the_size_of_a_page(connect: Connect, size: int) -> None:
+    moments = [NEXT_DAY - timedelta(minutes=5 * number) for number in range(1, 289)]
+    parts = [moments[first : first + size] for first in range(0, 288, size)]
+    answers = [page(*map(observation, part), following=f"/o?cursor={part[-1]}") for part in parts]
+    found = connect(serving(*answers, page())).observations("KJFK", DAY, NEXT_DAY)
+    assert times(found) == [moment.isoformat() for moment in moments]
+
+
+API = "https://api.weather.gov"
+
+
+@pytest.mark.parametrize("prefix", ["", "/nws"])
+@pytest.mark.parametrize("api", [API, "http://api.weather.gov:80", "//API.weather.gov"])
+def test_a_next_page_at_the_apis_own_host_is_requested_from_base_url(
+    monkeypatch: pytest.MonkeyPatch, connect: Connect, asked: list[str], api: str, prefix: str
+) -> None:
+    app = serving(page({"id": "a"}, following=f"{api}/stations?cursor=x%3D&id%5B0%5D=K"), page())
+    client = connect(app)
+    monkeypatch.setattr(client, "_base_url", client._base_url.rstrip("/") + f"{prefix}/")
+    assert [f["id"] for f in client.stations()] == ["a"]
+    assert asked == [
+        f"{prefix}/stations?limit=500",
+        f"{prefix}/stations?cursor=x%3D&id%5B0%5D=K",
+    ]
+
+
+def test_a_redirect_to_the_apis_own_host_is_not_followed(connect: Connect) -> None:
+    with pytest.raises(Refused, match="another origin"):
+        list(connect(serving((302, {"Location": f"{API}/stations"}, b""))).stations())
+
+
+@pytest.mark.parametrize("following", ["/o?cursor=2", "http://localhost:1/o"])
+def test_the_error_of_a_later_page_has_the_records_of_the_earlier_ones(
+    connect: Connect, following: str
+) -> None:
+    moments = [NEXT_DAY - timedelta(minutes=5 * number) for number in range(1, 3)]
+    broken = (500, {}, b"")
+    app = serving(page(*map(observation, moments), following=following), broken)
+    client = connect(app, max_attempts=1)
+    with pytest.raises((Unavailable, Refused)) as caught:
+        client.observations("KJFK", DAY, NEXT_DAY)
+    assert times(caught.value.received) == [moment.isoformat() for moment in moments]
+    app = serving(page({"id": "a"}, following=following), broken)
+    with pytest.raises((Unavailable, Refused)) as caught:
+        connect(app, max_attempts=1).alerts("NY", DAY, NEXT_DAY)
+    assert caught.value.received == [{"id": "a"}]
 
 
 def test_a_next_page_may_be_short(connect: Connect) -> None:

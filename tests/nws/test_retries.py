@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -14,6 +15,7 @@ import pytest
 
 from jobs.nws.client import WeatherClient
 from jobs.nws.errors import (
+    NoConnection,
     NotFound,
     Refused,
     Throttled,
@@ -22,7 +24,8 @@ from jobs.nws.errors import (
     Unreadable,
     WeatherError,
 )
-from jobs.nws_simulator import Faults, Source, make_app
+from jobs.nws.reach import why_unreachable
+from jobs.nws_simulator import Faults, Source, make_app, running
 from tests.nws.handmade import page, serving
 
 Connect = Callable[..., WeatherClient]
@@ -69,13 +72,34 @@ def test_a_fault_that_stays_is_raised(
     assert caught.value.__notes__ == ["given up after 3 attempt(s)"]
 
 
-def test_a_dead_service_is_unreachable(waits: list[float]) -> None:
+def test_a_service_that_was_never_reached_is_told_without_another_try(
+    monkeypatch: pytest.MonkeyPatch, waits: list[float]
+) -> None:
+    monkeypatch.setattr("jobs.nws.service.REACH_SECONDS", 0.2)
     with socket.socket() as bound:  # bound but not listening: connections are refused
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        client = WeatherClient(url, user_agent="t", max_attempts=2, sleep=waits.append)
-        with client, pytest.raises(Unreachable, match="no answer"):
+        with (
+            WeatherClient(url, user_agent="t", sleep=waits.append) as client,
+            pytest.raises(NoConnection, match=r"refused.* is there a network.*`make demo` needs"),
+        ):
             client.observations("KJFK", DAY, NEXT_DAY)
+    assert waits == []
+
+
+def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: released.wait(60))
+    assert why_unreachable("api.weather.gov", 443, 0.1) == "no answer within 0.1 s"
+    released.set()
+
+
+def test_a_service_that_goes_away_is_tried_again(year: Source, waits: list[float]) -> None:
+    with running(make_app(year)) as url:
+        client = WeatherClient(url, user_agent="t", max_attempts=2, sleep=waits.append)
+        assert list(client.stations())
+    with client, pytest.raises(Unreachable, match="no answer"):
+        client.observations("KJFK", DAY, NEXT_DAY)
     assert len(waits) == 1
 
 
@@ -159,7 +183,7 @@ def test_a_batch_is_told_in_one_line(
             client.observations("KNOPE", DAY, NEXT_DAY)
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     (line,) = [line for line in told if line.startswith("batch 7: ")]
-    assert "4 requests (0 not modified, 0 tried again, 1 given up), 0.1 MB in " in line
+    assert "7 requests (0 not modified, 0 tried again, 1 given up), 0.1 MB in " in line
     assert re.search(r"last correlation id [0-9a-f]{32}$", line)
 
 

@@ -115,7 +115,7 @@ def test_an_hour_of_every_station_over_the_wire(
     found = [client.observations(name, *SPAN) for name in names]
     assert len(names) == 50 + 74
     assert all(len(one) >= 20 for one in found)
-    assert len(asked) == 2 + len(names)
+    assert len(asked) == 2 + 2 * len(names)
 
 
 def test_shifted_stations_end_at_the_present_hour() -> None:

@@ -123,7 +123,7 @@ class TestPurges:
         client.purge_table("ns.t")
         with database(ns.folder) as outside:
             outside.execute("UPDATE dropped_tabulars SET expires_at = 0")
-        killed = run("maintain", folder=ns.folder, inject=f"unlink:signal=SIGKILL:when={nth}")
+        killed = run("maintain", folder=ns.folder, inject=f"unlinkat:signal=SIGKILL:when={nth}")
         assert killed.returncode != 0
         assert metadata.is_file()  # what leads to the others goes last
         assert ns.fails("GET", T)[0] == 404  # it was no table any more before a file went
@@ -244,9 +244,13 @@ class TestPurges:
             manifest_list = append(number + 5, parent=None)
             snapshot = manifest_list["updates"][0]["snapshot"]
             snapshot |= {"manifest-list": location, "sequence-number": number + 5}
-            ns.ok("POST", T, {"updates": manifest_list["updates"][:1]})
+            change = {"updates": manifest_list["updates"][:1]}
+            if number == 0:
+                ns.ok("POST", T, change)
+            else:
+                assert ns.fails("POST", T, change)[0] == 400
         client.purge_table("ns.t")
-        assert ", 3 kept" in maintain(ns.folder)
+        assert ", 1 kept" in maintain(ns.folder)
         assert files_below(folder) == set()
         assert table.metadata.snapshots
         assert ids_in(ns.url, "ns.u") == [2]

@@ -61,7 +61,10 @@ def catalog(cli: Any, tmp_path: Path) -> Iterator[Process]:
     # What makes a store is loaded only where it is made: not in the process that is weighed.
     (tmp_path / "var/catalog").mkdir(parents=True)
     open_database(f"sqlite:///{tmp_path}/var/catalog/catalog.db").close()
-    environ = {"CATALOG_LOG_LEVEL": "WARNING"}
+    environ = {
+        "CATALOG_LOG_LEVEL": "WARNING",
+        "CATALOG_WAREHOUSE_ALLOWED_LOCATIONS": "file:///lake",  # of manifest lists
+    }
     running = cli("serve", "--listen", "127.0.0.1:0", environ=environ)
     process = Process(running.url(), running, tmp_path)
     process.ok("POST", "/v1/namespaces", {"namespace": ["ns"]})
@@ -279,7 +282,12 @@ def test_as_many_properties_as_allowed_are_kept(catalog: Process) -> None:
 def test_a_body_of_many_small_values_is_refused_unread(catalog: Process) -> None:
     before = catalog.peak
     body = b'{"updates":[' + b"{}," * (20 * MEBIBYTE) + b"{}]}"
-    answer = requests.post(catalog.url + TABLES, data=body, timeout=TIMEOUT)
+    answer = requests.post(
+        catalog.url + TABLES,
+        data=body,
+        headers={"Content-Type": "application/json"},
+        timeout=TIMEOUT,
+    )
     assert answer.status_code == 400
     assert "more than 2000000 values" in answer.json()["error"]["message"]
     assert catalog.peak - before < 3 * len(body) / MEBIBYTE

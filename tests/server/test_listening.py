@@ -75,3 +75,23 @@ def test_a_unix_socket_is_served_replaced_when_stale_and_removed(
         assert b"".join(iter(lambda: client.recv(65536), b"")).endswith(b"\r\n\r\nxxx")
     assert server.stop() == 0
     assert not path.exists()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
+def test_other_machines_reach_no_catalog_without_tokens_by_accident(cli: Any, address: str) -> None:
+    server = cli("serve", "--listen", address)
+    assert server.status() == 1
+    (line,) = server.errors
+    assert "without auth.required: everybody who reaches it could read and change" in line
+    assert "--insecure" in line
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ"), [(["--insecure"], {}), ([], {"CATALOG_AUTH_REQUIRED": "true"})]
+)
+def test_other_machines_reach_a_catalog_on_purpose(
+    cli: Any, flags: list[str], environ: dict[str, str]
+) -> None:
+    server = cli("serve", "--listen", "0.0.0.0:0", *flags, environ=environ)
+    assert server.url().startswith("http://0.0.0.0:")
+    assert server.stop() == 0

@@ -54,7 +54,7 @@ class Server:
                 except (FileNotFoundError, ConnectionRefusedError):
                     assert self.process.poll() is None
                     time.sleep(0.01)
-            head = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: n{number}\r\n"
+            head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: n{number}\r\n"
             sock.sendall(f"{head}Connection: close\r\n\r\n".encode())
             return b"".join(iter(lambda: sock.recv(65536), b""))
 

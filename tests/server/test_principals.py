@@ -74,6 +74,7 @@ def test_a_running_server_follows_rotations(cli: Any) -> None:
 
 
 def test_what_cannot_be_is_one_line_and_status_1(cli: Any) -> None:
+    assert cli("migrate", f"--store={STORE}").status() == 0
     assert run(cli, "add", "etl")[0] == 0
     assert run(cli, "add", "etl") == (1, [], ["Error: Principal already exists: etl"])
     assert run(cli, "remove", "no") == (1, [], ["Error: Principal does not exist: no"])

@@ -13,7 +13,7 @@ from tests.catalog.serving import Server, serving
 from tests.server.test_at_once import read_exactly
 from tests.server.test_saturation import counted
 
-HEAD = b"Host: x\r\n"
+HEAD = b"Host: localhost\r\n"
 
 
 def converse(client: socket.socket, request: bytes) -> list[tuple[int, bytes]]:
@@ -133,7 +133,8 @@ def closed(tmp_path: Any) -> Any:
 
 def test_a_body_is_not_read_before_the_token_is_checked(closed: Server, connect: Any) -> None:
     client = connect(int(closed.url.rpartition(":")[2]))
-    head = b"Content-Length: 20000000\r\nExpect: 100-continue\r\n\r\n"
+    head = b"Content-Type: application/json\r\nContent-Length: 20000000\r\n"
+    head += b"Expect: 100-continue\r\n\r\n"
     ((status, body),) = converse(client, b"POST /v1/namespaces HTTP/1.1\r\n" + HEAD + head)
     assert status == 401
     assert json.loads(body)["error"]["type"] == "NotAuthorizedException"
@@ -141,7 +142,8 @@ def test_a_body_is_not_read_before_the_token_is_checked(closed: Server, connect:
 
 def test_what_is_rejected_by_its_head_has_a_whole_status_line(closed: Server, connect: Any) -> None:
     client = connect(int(closed.url.rpartition(":")[2]))
-    client.sendall(b"POST /v1/namespaces HTTP/1.1\r\n" + HEAD + b"Content-Length: 9\r\n\r\n")
+    head = b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    client.sendall(b"POST /v1/namespaces HTTP/1.1\r\n" + HEAD + head)
     with client.makefile("rb") as told:
         assert told.readline() == b"HTTP/1.1 401 Unauthorized\r\n"
 

@@ -1,16 +1,20 @@
 """Several servers behind one address: on a socket handed over to all of them, or --reuse-port."""
 
+import contextlib
 import http.client
 import os
 import socket
 import sys
-from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waitress import wasyncore
 
+from falcon_catalog.server.loop import Loop
+from falcon_catalog.settings import ServerSettings
 from tests.processes import DEADLINE, Running
 from tests.server.conftest import CLI, PROGRAM
 from tests.server.test_stopping import wait_until_refused
@@ -82,20 +86,42 @@ def test_one_that_is_killed_leaves_the_port_to_the_other(serve: Serve, get: Any)
     assert servers[1].stop() == 0
 
 
-def test_clients_who_come_together_are_shared(handed: Serve) -> None:
-    """The first process to wake up would accept all of them."""
-    servers, port = handed()
-    shares: list[int] = []
-    for _ in range(5):
-        clients = [socket.create_connection(("127.0.0.1", port), DEADLINE) for _ in range(16)]
-        for client in clients:
-            client.sendall(b"GET /pid HTTP/1.1\r\nHost: x\r\n\r\n")
-        told = Counter(client.recv(65536).rpartition(b"\r\n")[2] for client in clients)
-        shares.append(min(told.values()) if len(told) > 1 else 0)
-        for client in clients:
-            client.close()
-    assert max(shares) >= 4, shares
-    assert [server.stop() for server in servers] == [0, 0]
+def turns_of(monkeypatch: pytest.MonkeyPatch, *, are_shared: bool) -> list[int]:
+    """Let a loop accept clients who came together; return how many it took in each turn."""
+
+    def app(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("204 No Content", [])
+        return []
+
+    def turn(*arguments: Any) -> None:
+        before = len(loop._channels())
+        poll(*arguments)
+        turns.append(len(loop._channels()) - before)
+        if sum(turns) == len(clients):
+            loop.stop()
+
+    turns, poll = list[int](), wasyncore.poll2
+    monkeypatch.setattr(wasyncore, "poll2", turn)
+    with contextlib.ExitStack() as stack:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        address = listener.getsockname()
+        clients = [
+            stack.enter_context(socket.create_connection(address, DEADLINE)) for _ in range(16)
+        ]
+        loop = Loop(app, ServerSettings(), [listener], are_shared=are_shared)
+        loop.run()
+        monkeypatch.undo()
+        assert loop.drain(DEADLINE) == 0
+        wasyncore.close_all(loop._map)
+    return turns
+
+
+def test_who_took_a_client_leaves_the_next_one_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first process to wake up would accept all clients who come together."""
+    assert turns_of(monkeypatch, are_shared=False) == [1] * 16
+    turns = turns_of(monkeypatch, are_shared=True)
+    assert set(turns) == {0, 1}
+    assert (1, 1) not in pairwise(turns)
 
 
 def test_a_port_is_shared_only_if_both_say_so(program: Any) -> None:

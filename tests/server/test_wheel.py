@@ -1,5 +1,6 @@
 """The wheel installs alone: the catalog without the weight of the pipeline."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,21 @@ def test_the_wheel_alone_serves(wheel: Path, start: Any, tmp_path: Path) -> None
     assert requests.get(f"{url}/health/ready", timeout=60).status_code == 200
     assert _planned_files(url) == 1
     assert server.stop() == 0
+
+
+@pytest.mark.slow
+def test_the_readme_s_installation_serves(start: Any, tmp_path: Path) -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    *installing, serving = re.search(r"```sh\n(.*?)```", readme, re.DOTALL)[1].splitlines()
+    assert "`uvx --from . falcon-catalog serve`" in readme
+    clone = tmp_path / "clone"
+    run("git", "clone", "--quiet", str(REPOSITORY), str(clone), cwd=tmp_path)
+    for line in installing:
+        run("sh", "-c", line, cwd=clone)
+    for line in (serving, f"{sys.executable} -m uv tool run --from . falcon-catalog serve"):
+        server = start(*line.split(), "--listen=127.0.0.1:0", cwd=clone)
+        assert requests.get(f"{server.url()}/health/ready", timeout=60).status_code == 200
+        assert server.stop() == 0
 
 
 def _planned_files(url: str) -> int:

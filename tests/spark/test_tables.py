@@ -170,6 +170,30 @@ def test_partitions_evolve(ns: str, sql: Any, lake: Any) -> None:
     assert len({number for name, number in fields if name == "at_day"}) == 1
 
 
+def test_a_column_may_be_partitioned_by_twice(ns: str, sql: Any, lake: Any) -> None:
+    sql(f"CREATE TABLE {ns}.t (id BIGINT, at TIMESTAMP) PARTITIONED BY (days(at))")
+    sql(f"ALTER TABLE {ns}.t ADD PARTITION FIELD hours(at)")
+    values = "(1, TIMESTAMP '2024-01-01 12:30:00'), (2, TIMESTAMP '2024-01-01 13:30:00')"
+    sql(f"INSERT INTO {ns}.t VALUES {values}")
+    (*_, spec) = lake.metadata(f"{ns}.t")["partition-specs"]
+    assert [field["transform"] for field in spec["fields"]] == ["day", "hour"]
+    assert len(sql(f"SELECT * FROM {ns}.t.partitions")) == 2
+    assert sql(f"SELECT id FROM {ns}.t WHERE at > TIMESTAMP '2024-01-01 13:00:00'") == [(2,)]
+
+
+def test_a_column_cannot_take_a_partition_fields_name(ns: str, sql: Any, lake: Any) -> None:
+    """Spark could not load the table any more."""
+    sql(f"CREATE TABLE {ns}.t (id BIGINT, at TIMESTAMP) PARTITIONED BY (days(at))")
+    for change in ("ADD COLUMN at_day STRING", "RENAME COLUMN id TO at_day"):
+        with pytest.raises(Exception, match="different field in schema: at_day"):
+            sql(f"ALTER TABLE {ns}.t {change}")
+    sql(f"ALTER TABLE {ns}.t RENAME COLUMN at TO at_day")  # its own source
+    sql(f"INSERT INTO {ns}.t VALUES (1, TIMESTAMP '2024-01-01 12:30:00')")
+    assert lake.metadata(f"{ns}.t")["current-schema-id"] == 1
+    sql(f"REFRESH TABLE {ns}.t")
+    assert sql(f"SELECT id FROM {ns}.t") == [(1,)]
+
+
 def test_sort_orders_and_identifier_fields(ns: str, sql: Any, lake: Any) -> None:
     sql(f"CREATE TABLE {ns}.t (id BIGINT NOT NULL, data STRING)")
     sql(f"ALTER TABLE {ns}.t WRITE ORDERED BY data DESC NULLS LAST, bucket(4, id)")

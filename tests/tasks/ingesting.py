@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,13 +23,32 @@ class Service:
     def __init__(self, app: Any) -> None:
         self.app = app
         self.broken: set[str] = set()
+        self.broken_later_pages: set[str] = set()
+        self.broken_alerts = self.refusing = False
+        self.down_after: int | None = None
+        self.page_size: int | None = None
         self.asked: list[tuple[str, dict[str, list[str]]]] = []
         self.url = ""
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         path = environ["PATH_INFO"]
         self.asked.append((path, parse_qs(environ.get("QUERY_STRING", ""))))
-        if any(f"/{station}/" in path for station in self.broken):
+        if self.page_size and "/observations" in path:
+            query = re.sub("&limit=[0-9]+", "", environ["QUERY_STRING"])
+            environ["QUERY_STRING"] = f"{query}&limit={self.page_size}"
+        broken = set(self.broken)
+        if "cursor" in environ.get("QUERY_STRING", ""):
+            broken |= self.broken_later_pages
+        if self.refusing:
+            start_response("401 Unauthorized", [("Content-Type", "text/plain")])
+            return [b"who are you?"]
+        observed = sum(self.observed().values())
+        down = self.down_after is not None and observed > self.down_after
+        if (
+            ("/observations" in path and down)
+            or (path == "/alerts" and self.broken_alerts)
+            or any(f"/{station}/" in path for station in broken)
+        ):
             start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
             return [b"broken"]
         return self.app(environ, start_response)

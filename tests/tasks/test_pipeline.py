@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyiceberg.transforms import DayTransform
+from pyiceberg.transforms import MonthTransform
 
 from jobs.lake.tables import OBSERVATIONS
 
@@ -88,7 +88,7 @@ def test_tables_say_what_they_hold(ran: Ran) -> None:
     table = ran.pipeline.catalog.connect().load_table("weather.observations")
     (partition,) = table.spec().fields
     assert table.schema().find_column_name(partition.source_id) == "observed_at"
-    assert isinstance(partition.transform, DayTransform)
+    assert isinstance(partition.transform, MonthTransform)
     assert {field.name: field.doc for field in table.schema().fields} == {
         field.name: field.metadata[b"doc"].decode() for field in OBSERVATIONS.schema
     }
@@ -180,6 +180,9 @@ def test_summary_counts_what_happened(ran: Ran) -> None:
         "marts.fct_observations_hourly": 156,
     }
     assert summary["transform"]["tests"]["pass"] > 30
+    assert summary["closed"]
+    days = sorted(path.stem for path in (ran.pipeline.data / "days").iterdir())
+    assert days == ["2013-06-30", "2013-07-01", "2013-07-02"]
     text = (folder / "summary-2-days.txt").read_text()
     assert "marts.fct_daily_station_weather" in text
     assert all(line in ran.output for line in text.splitlines())

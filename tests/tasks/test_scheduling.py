@@ -18,8 +18,10 @@ import luigi.db_task_history
 import luigi.scheduler
 import pytest
 import requests
+from click.testing import CliRunner
 from sqlalchemy import text
 
+from jobs.luigid.server import main as luigid_command
 from jobs.luigid.server import upgrade_history
 from jobs.luigid.task_history import forget
 
@@ -51,8 +53,9 @@ def test_a_day_without_observations_is_told_and_no_failure(
     make_pipeline: Callable[..., Any], calm_weather: str, tmp_path: Path
 ) -> None:
     pipeline = make_pipeline(calm_weather, tmp_path)
-    output = pipeline.ok("WeatherPipeline", "--date", "2012-12-31")
-    assert "no observations of 2012-12-31" in output
+    status, output = pipeline.run("WeatherPipeline", "--date", "2012-12-31")
+    assert status == 5, output
+    assert "LoadObservations 2012-12-31: 0 observations, fewer than 1" in output
     catalog = pipeline.catalog.connect()
     assert catalog.load_table("marts.dim_stations").scan().count() == 3
     assert catalog.load_table("marts.fct_daily_station_weather").scan().count() == 0
@@ -346,3 +349,38 @@ def test_without_luigid_a_run_ends_and_says_so(
     status, output = pipeline.run(*arguments, local=False)
     assert status == 40
     assert f"6 attempts) when connecting to remote scheduler 'http://127.0.0.1:{port}'" in output
+
+
+def test_luigid_refuses_what_web_pages_of_others_send(luigid: Luigid) -> None:
+    """Its API executes GET requests, without a password."""
+    pause, evil = {"data": "{}"}, "http://evil.example"
+    for headers in (
+        {"Origin": evil},
+        {"Origin": "null"},
+        {"Host": "evil.example"},
+        {"Host": f"evil.example:{luigid.port}", "Origin": f"http://evil.example:{luigid.port}"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},  # another server on this machine
+    ):
+        for verb in ("GET", "POST"):
+            answer = requests.request(
+                verb, f"{luigid.url}/api/pause", params=pause, headers=headers, timeout=30
+            )
+            assert answer.status_code == 403, (verb, headers)
+    assert requests.get(luigid.url, headers={"Host": "evil.example"}, timeout=30).status_code == 403
+    assert luigid.get("/api/is_paused").json()["response"]["paused"] is False
+    own = {"Origin": luigid.url, "Sec-Fetch-Site": "same-origin"}
+    answer = requests.post(f"{luigid.url}/api/pause", params=pause, headers=own, timeout=30)
+    assert answer.status_code == 200
+    assert luigid.get("/api/is_paused").json()["response"]["paused"] is True
+    # A link on a page elsewhere, such as a mail's, may lead to the list of tasks.
+    mail = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert requests.get(f"{luigid.url}/tasklist", headers=mail, timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "[::]"])  # noqa: S104 - it is refused
+def test_luigid_is_not_opened_to_other_machines_by_accident(address: str) -> None:
+    result = CliRunner().invoke(luigid_command, ["--listen", f"{address}:1"])
+    assert result.exit_code == 1
+    assert "other machines would reach it" in result.output
+    assert "--insecure" in result.output

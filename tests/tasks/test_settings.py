@@ -88,6 +88,53 @@ def test_a_name_that_is_none_is_refused_by_name() -> None:
 
 
 @pytest.mark.usefixtures("file")
+@pytest.mark.parametrize("flag", ["--stations", "--weather-stations"])
+def test_an_empty_flag_clears_a_list(
+    file: luigi.configuration.LuigiConfigParser, flag: str
+) -> None:
+    file.set("weather", "stations", "KJFK,KLGA")
+    with CmdlineParser.global_instance(["WeatherPipeline", flag, "", "--states", "NY"]) as parser:
+        config.settings.cache_clear()
+        task = parser.get_task_obj()
+        assert (task.stations, task.states) == ((), ("NY",))
+        assert task.requires()[0].stations == ()
+    config.settings.cache_clear()
+    with CmdlineParser.global_instance(["WeatherPipeline"]) as parser:
+        assert parser.get_task_obj().stations == ("KJFK", "KLGA")
+
+
+@pytest.mark.usefixtures("file")
+@pytest.mark.parametrize("setting", ["states", "alert_states"])
+def test_an_unknown_state_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    monkeypatch.setenv(f"WEATHER_{setting.upper()}", "NY,ny,ZZ,XQ")
+    with pytest.raises(ParameterException, match=rf"^'XQ', 'ZZ' in {setting}: no state .* AK AL"):
+        config.weather()
+    monkeypatch.setenv(f"WEATHER_{setting.upper()}", "GU,PR,dc")
+    assert getattr(config.weather(), setting) == ("DC", "GU", "PR")
+
+
+@pytest.mark.usefixtures("file")
+def test_a_unit_of_partitions_that_is_none_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert config.weather().partition_by == "month"
+    monkeypatch.setenv("WEATHER_PARTITION_BY", "day")
+    assert config.weather().partition_by == "day"
+    monkeypatch.setenv("WEATHER_PARTITION_BY", "hour")
+    with pytest.raises(ValueError, match="'hour' in partition_by: partitions are by month or day"):
+        config.weather()
+
+
+@pytest.mark.usefixtures("file")
+def test_marine_areas_have_alerts_and_no_stations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEATHER_ALERT_STATES", "AN,NY")
+    assert config.weather().alert_states == ("AN", "NY")
+    monkeypatch.setenv("WEATHER_STATES", "AN")
+    with pytest.raises(ParameterException, match="'AN' in states"):
+        config.weather()
+
+
+@pytest.mark.usefixtures("file")
 def test_no_choice_of_stations_is_told_with_the_setting() -> None:
     with pytest.raises(ValueError, match=r"\[weather\] stations .*--weather-stations"):
         Stations(period=Period.of_day(YESTERDAY)).output()
@@ -187,6 +234,32 @@ def test_the_file_is_found_in_the_repository_and_the_help_describes_the_task() -
     assert "--weather-data-dir" in done.stdout
     assert "yesterday in UTC" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("task", "flag", "value", "reason"),
+    [
+        ("WeatherPipeline", "--date", "2013-13-45", "'2013-13-45' is no day: give YYYY-MM-DD"),
+        ("WeatherPipeline", "--date", "yesterday", "'yesterday' is no day: give YYYY-MM-DD"),
+        ("WeatherPipeline", "--date", "2999-01-01", "date 2999-01-01 is not over in UTC"),
+        ("WeatherPipeline", "--date", "0001-01-01", "the first year to load is 1900"),
+        ("WeatherPipeline", "--days", "0", "0 days: give a number from 1 to 36525"),
+        ("WeatherPipeline", "--days", "x", "'x' days: give a number from 1 to 36525"),
+        ("WeatherPipeline", "--days", "999999999", "999999999 days: give a number from 1"),
+        ("WeatherIngestion", "--hour", "2013-07-02T25", "'2013-07-02T25' is no hour: give YYYY"),
+        ("Stations", "--period", "2013-02-30", "'2013-02-30': day is out of range for month"),
+        ("Stations", "--period", "9999-12-31", "period 9999-12-31 is not over"),
+        ("Stations", "--states", "ZZ", "'ZZ' in states: no state or territory"),
+        ("RangeDaily", "--start", "2013-99-99", "'2013-99-99' does not match format '%Y-%m-%d'"),
+    ],
+)
+def test_an_invalid_value_ends_with_one_line(task: str, flag: str, value: str, reason: str) -> None:
+    more = ["--of", "WeatherPipeline"] if task == "RangeDaily" else ["--stations", "KJFK"]
+    done = luigi_in(REPOSITORY, task, flag, value, *more, "--local-scheduler")
+    assert done.returncode == 40
+    (line,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
+    assert reason in line
+    assert "Traceback" not in done.stderr
 
 
 def test_a_wrong_date_ends_with_a_status_and_the_reason(tmp_path: Path) -> None:

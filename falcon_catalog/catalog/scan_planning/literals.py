@@ -12,8 +12,8 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from falcon_catalog.catalog.scan_planning import dates
 from falcon_catalog.errors import BadRequestError, show
+from falcon_catalog.metadata import dates
 from falcon_catalog.metadata.types import Type, base_name
 
 _DATE = re.compile(r"([+-]?\d{4,6})-(\d\d)-(\d\d)", re.ASCII)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from falcon_catalog.catalog.manifests import entries_of, manifests_of
-from falcon_catalog.catalog.policy import check_allowed
+from falcon_catalog.catalog.policy import check_allowed, read_allowed
 from falcon_catalog.catalog.scan_planning import iceberg, values
 from falcon_catalog.catalog.scan_planning.manifest_cache import Key
 from falcon_catalog.catalog.scan_planning.transforms import result_type
@@ -116,7 +116,7 @@ def read_list(
         ForbiddenError: its manifest list lies outside the allowed locations.
         BadRequestError: the file is not a manifest list of this table.
     """
-    rows = manifests_of(snapshot, partial(_content, warehouse))
+    rows = manifests_of(snapshot, partial(read_allowed, warehouse))
     if snapshot.get("manifest-list") is None:
         return [_bare(warehouse, row[500], specs) for row in rows]
     return [
@@ -172,7 +172,7 @@ def _entries(warehouse: Warehouse, manifest: Manifest) -> iceberg.Entries:
     key = Key(manifest.path, manifest.length)
     found = warehouse.manifests.get(key)
     if found is None:
-        found = entries_of(manifest.path, manifest.length, partial(_content, warehouse))
+        found = entries_of(manifest.path, manifest.length, partial(read_allowed, warehouse))
         warehouse.manifests.put(key, found)
     return found
 
@@ -184,7 +184,7 @@ def _typed(field: PartitionField, value: Any) -> Any:
 def _bare(warehouse: Warehouse, path: object, specs: Mapping[int, Spec]) -> Manifest:
     if not isinstance(path, str):
         raise BadRequestError(f"Invalid snapshot: manifest {path!r} is not a path")
-    content = _content(warehouse, path)
+    content = read_allowed(warehouse, path)
     header = iceberg.read_manifest(content, path).header
     number = header.get("partition-spec-id", "0")
     spec = _spec(specs, int(number) if number.isdecimal() else -1, path)
@@ -197,10 +197,3 @@ def _spec(specs: Mapping[int, Spec], spec_id: int, path: str) -> Spec:
             f"Manifest {path} is of partition spec {spec_id}, which is not in the table's metadata"
         )
     return specs[spec_id]
-
-
-def _content(warehouse: Warehouse, location: object) -> bytes:
-    if not isinstance(location, str):
-        raise BadRequestError(f"Invalid location: {location!r} is not a location")
-    check_allowed(warehouse, location)
-    return warehouse.files.read(location)

@@ -6,9 +6,9 @@ Source: the table specification, "Partition Transforms".
 from dataclasses import replace
 from typing import Any
 
-from falcon_catalog.catalog.scan_planning import dates
 from falcon_catalog.catalog.scan_planning.bounds import ONLY_NULLS, Bounds
 from falcon_catalog.catalog.scan_planning.values import is_nan, with_unscaled
+from falcon_catalog.metadata import dates
 from falcon_catalog.metadata.transforms import TIME_TRANSFORMS
 from falcon_catalog.metadata.types import Type, base_name
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
 
-from falcon_catalog.catalog.scan_planning import dates
 from falcon_catalog.errors import BadRequestError
+from falcon_catalog.metadata import dates
 from falcon_catalog.metadata.types import Type, base_name
 
 _FORMATS = {"boolean": "<?", "int": "<i", "date": "<i", "long": "<q", "float": "<f", "double": "<d"}

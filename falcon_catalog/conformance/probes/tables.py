@@ -159,6 +159,8 @@ def overwrites(sandbox: Sandbox) -> None:
     register(sandbox, new, old.name, overwrite=True).object()
     found = sandbox.load(old)["metadata"]
     expect_equal(found.get("table-uuid"), new.metadata.get("table-uuid"), "table-uuid")
+    # The files of the replaced table belong to a table again, which the sandbox will purge.
+    register(sandbox, old, sandbox.unique("replaced"))
 
 
 def refuses_missing_files(sandbox: Sandbox) -> None:

@@ -25,6 +25,7 @@ _BUSY_TIMEOUT_MS = 10_000
 LOG_BYTES = 16 * 1024 * 1024
 """What the write-ahead log shrinks back to after a burst, or after a long read that kept it from
 being folded. It is folded at 4 MB, so that in quiet times it is never cut."""
+_CACHE_KIBIBYTES = 1024  # of each thread's connection: the system caches the file, too
 _SYNCHRONOUS = {"relaxed": 1, "full": 2}  # SQLite's NORMAL and FULL
 
 
@@ -144,6 +145,7 @@ class SqliteDatabase:
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
         synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
         if (mode, synchronous) != ("wal", self._synchronous):
             connection.close()

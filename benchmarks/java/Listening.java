@@ -1,0 +1,17 @@
+package org.apache.iceberg.rest;
+
+import java.lang.reflect.Field;
+import org.eclipse.jetty.server.NetworkConnector;
+import org.eclipse.jetty.server.Server;
+
+/** Runs RESTCatalogServer and prints its address, as the other servers of the benchmarks do. */
+public class Listening {
+  public static void main(String[] arguments) throws Exception {
+    RESTCatalogServer catalog = new RESTCatalogServer();
+    catalog.start(false);
+    Field field = RESTCatalogServer.class.getDeclaredField("httpServer");
+    field.setAccessible(true);
+    NetworkConnector connector = (NetworkConnector) ((Server) field.get(catalog)).getConnectors()[0];
+    System.out.println("Listening on http://127.0.0.1:" + connector.getLocalPort());
+  }
+}

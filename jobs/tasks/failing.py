@@ -1,0 +1,61 @@
+"""How Luigi fails: in one line where the error is known, and once where another try is vain."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from luigi.parameter import ParameterException
+from luigi.task_status import FAILED, PENDING
+from luigi.worker import Worker
+
+from jobs.config import is_permanent
+from jobs.tasks.base import PERMANENT, WeatherTask
+
+# Where a parameter of Luigi's own kinds is found to be none.
+_PARSERS = {"_strptime.py", "parameter.py", "date_interval.py"}
+
+
+class OneLine(logging.Filter):
+    """Logs an error that says what is wrong in one line, without the traceback that Luigi adds."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log a record; a task of ours has logged its own failure."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or not _is_known(error):
+            return True
+        args = record.args if isinstance(record.args, tuple) else ()
+        record.exc_info = None
+        record.msg, record.args = " ".join(str(error).split()), ()
+        return not any(isinstance(one, WeatherTask) for one in args)
+
+
+def listen() -> None:
+    """Make Luigi fail so from now on, in this process."""
+    luigis = logging.getLogger("luigi-interface")
+    if not any(isinstance(one, OneLine) for one in luigis.filters):
+        luigis.addFilter(OneLine())
+        Worker._add_task = _adding(Worker._add_task)  # type: ignore[method-assign] # noqa: SLF001 - no hook
+
+
+def _adding(add: Any) -> Any:
+    """Return a way to report a task to the scheduler that lets a permanent failure be the last."""
+
+    def adding(self: Worker, *args: Any, **told: Any) -> None:
+        if told.get("status") == FAILED and str(told.get("expl")).startswith(f'"{PERMANENT}'):
+            told["retry_policy_dict"] = {**told["retry_policy_dict"], "retry_count": 1}
+            # The scheduler counts a failure by the policy that it knew before.
+            add(self, *args, **told | {"status": PENDING, "expl": json.dumps("")})
+        add(self, *args, **told)
+
+    return adding
+
+
+def _is_known(error: BaseException) -> bool:
+    if isinstance(error, ParameterException) or hasattr(error, "transient") or is_permanent(error):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = Path(trace.tb_frame.f_code.co_filename).name if trace else ""
+    return isinstance(error, ValueError) and place in _PARSERS
