@@ -227,7 +227,7 @@ def test_a_retry_may_write_its_body_in_another_way(ns: Server) -> None:
     again = requests.post(
         f"{ns.url}{T}",
         data=orjson.dumps(dict(reversed(body.items())), option=orjson.OPT_INDENT_2),
-        headers=options["headers"],
+        headers=options["headers"] | {"Content-Type": "application/json"},
         timeout=30,
     )
     assert again.json()["metadata"] == first["metadata"]
