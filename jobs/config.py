@@ -227,6 +227,11 @@ class maintenance(luigi.Config):  # noqa: N801 - the name is the section and the
     snapshot_days = Number(7.0, description="days of history that stay readable")
     keep_snapshots = Whole(10, description="snapshots that stay, however old")
     orphan_days = Number(3.0, description="age of files to remove that nothing refers to; >= 1")
+    raw_days = Number(
+        30.0,
+        description="days after which raw files go, once loaded, and checkpoints are compressed;"
+        " 0: never",
+    )
     keep_orphans = Switch(False, description="remove no files but those of expired snapshots")
 
 

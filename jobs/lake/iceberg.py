@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -29,7 +30,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
-from pyiceberg.transforms import DayTransform, MonthTransform
+from pyiceberg.transforms import DayTransform, MonthTransform, Transform
 
 from jobs.lake import commits
 from jobs.lake.merging import Definition, Difference, compare
@@ -41,7 +42,7 @@ _RETRIES = "commit.retry.num-retries"
 _TRIES = 20
 _FIRST_FIELD_ID = 1
 _FIRST_PARTITION_ID = 1000
-_UNITS: dict[str, MonthTransform | DayTransform] = {
+_UNITS: dict[str, Transform[Any, int]] = {
     "month": MonthTransform(),
     "day": DayTransform(),
 }

@@ -206,7 +206,7 @@ class LoadObservations(Load):
 
     def current(self) -> bool:
         """Return whether the load is current: not of a day that was over for some stations only."""
-        made = dt.datetime.fromtimestamp(self.path().stat().st_mtime, dt.UTC)
+        made = dt.datetime.fromtimestamp(self.written() / 1e9, dt.UTC)
         early = made < self.period.end + WESTERNMOST and made < self.closes() <= periods.now()
         return super().current() and not early
 

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
@@ -31,6 +32,7 @@ from jobs.maintenance.results import as_json, as_table, spell_bytes
 from jobs.targets import write, write_json
 from jobs.tasks.base import DayTask, InRanges, log
 from jobs.tasks.load import connect, partitioned
+from jobs.tasks.pruning import prune
 
 Operation = Callable[..., Result]
 
@@ -45,7 +47,7 @@ class Maintenance(InRanges, DayTask):
     Partitions become those of ``[weather] partition_by``, small files and deleted rows are
     compacted, manifests rewritten, old snapshots expired, old metadata and orphans removed, as the
     [maintenance] settings say. A table that fails does not keep the others from their turn; the
-    next try does what is left.
+    next try does what is left. Raw files and checkpoints in data_dir are pruned by ``raw_days``.
     """
 
     file = "maintenance.json"
@@ -76,7 +78,11 @@ class Maintenance(InRanges, DayTask):
                     results.append(Result(word, spell(name), skipped=(why,)))
                 except Exception as error:  # noqa: BLE001 - reported at the end, with the others
                     failures.append(f"{word} {spell(name)}: {type(error).__name__}: {error}")
-        message = "; ".join(failures) or _sum_up(results)
+        pruned = prune(Path(self.data_dir), config.settings().maintenance.raw_days)
+        message = "; ".join(failures) or (
+            f"{_sum_up(results)}; data_dir: {pruned.removed} raw files removed,"
+            f" {pruned.compressed} checkpoints compressed ({spell_bytes(pruned.freed)} freed)"
+        )
         runs.record(
             catalog,
             run_id=f"Maintenance/{self.date}/{started.isoformat()}",
