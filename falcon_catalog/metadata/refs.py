@@ -76,7 +76,7 @@ def set_ref(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     snapshot = find(builder.meta["snapshots"], "snapshot-id", ref["snapshot-id"])
     if snapshot is None:
         raise BadRequestError(f"Cannot set {name} to unknown snapshot: {ref['snapshot-id']}")
-    builder.put("refs", {**builder.meta["refs"], name: ref})
+    _own(builder)[name] = ref
     builder.dangling.pop(name, None)
     if name == MAIN:
         _set_main(builder, snapshot)
@@ -126,13 +126,22 @@ def remove_ref(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     drop(builder, name)
 
 
-def drop(builder: TableBuilder, name: str) -> None:
-    """Remove a ref; without main the table has no current snapshot."""
-    refs = builder.meta["refs"]
-    if name in refs:
-        builder.put("refs", {other: ref for other, ref in refs.items() if other != name})
-        if name == MAIN:
-            builder.remove("current-snapshot-id")
+def drop(builder: TableBuilder, *names: str) -> None:
+    """Remove refs that exist; without main the table has no current snapshot."""
+    for name in names:
+        if name in builder.meta["refs"]:
+            del _own(builder)[name]
+            if name == MAIN:
+                builder.remove("current-snapshot-id")
+
+
+def _own(builder: TableBuilder) -> JSON:
+    """Return the refs to change in place; a commit may change thousands."""
+    if not builder.own_refs:
+        builder.put("refs", dict(builder.meta["refs"]))
+        builder.own_refs = True
+    refs: JSON = builder.meta["refs"]
+    return refs
 
 
 def check_dangling(builder: TableBuilder) -> None:
