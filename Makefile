@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup start stop status demo run-weather run-dbt run-pipeline fetch-stations \
+.PHONY: help setup start stop status demo demo-serve demo-stop demo-crash run-weather run-dbt run-pipeline fetch-stations \
 	fetch-observations load-data fetch-all dbt-run dbt-test test-all dbt-docs dbt-all lint format test \
 	bench constraints clean clean-data
 
@@ -33,7 +33,9 @@ period = --period $(or $(HOUR),$(DATE),$(shell date --utc --date=yesterday +%F))
 step = $(call others,DATE HOUR STATIONS STATES)$(strip $(period) \
 	$(call flag,STATIONS) $(call flag,STATES))
 
-NOT_RUNNING = if compgen -G '$(STACK_STATE)/run/*.json' >/dev/null; then \
+NOT_RUNNING = if compgen -G '$(STACK_STATE)/demo/run/*.json' >/dev/null; then \
+	echo "The demo's catalog may be running: make demo-stop first." >&2; exit 1; fi; \
+	if compgen -G '$(STACK_STATE)/run/*.json' >/dev/null; then \
 	echo "The catalog or luigid may be running: make stop first." >&2; exit 1; fi
 
 help: ## Say what can be made
@@ -45,12 +47,20 @@ help: ## Say what can be made
 		'  HOUR=2013-07-02T14  the hour, in UTC; the last one if not given' \
 		'  DAYS=7              how many days, of which DATE is the last' \
 		'  STATIONS=KJFK,KLGA  stations to read; STATES=NY,NJ all of a state' \
+		'  LISTEN=HOST:PORT    where the catalog of demo-serve listens' \
 		'  YES=1               answers the question of clean-data'
 
 ##@ Begin
 setup: $(VENV)/.has-demo ## Install the catalog and the pipeline into .venv
 demo: $(VENV)/.has-demo ## Fill a lakehouse in var/demo with real weather, and show it
 	@$(PYTHON_IN_VENV) -m jobs.demo
+demo-serve: $(VENV)/.has-demo ## Run the demo, and leave its catalog running; LISTEN
+	@$(PYTHON_IN_VENV) -m jobs.demo serve $(if $(LISTEN),--listen $(LISTEN))
+demo-stop: $(VENV)/.has-demo ## Stop the catalog of demo-serve
+	@$(PYTHON_IN_VENV) -m jobs.demo stop
+demo-crash: $(VENV)/.has-demo ## Run the demo anew with faults and a kill -9, in var/demo-crash
+	@rm -rf var/demo-crash
+	@$(PYTHON_IN_VENV) -m jobs.demo crash
 
 ##@ Serve
 start: $(VENV)/.has-demo ## Start the catalog and luigid in the background, and say where
@@ -112,7 +122,7 @@ constraints: $(VENV)/.has-uv ## Write constraints.txt anew, with the newest vers
 ##@ Clean
 clean: ## Remove environments, caches and the demo; the lakehouse of make start stays
 	@$(NOT_RUNNING)
-	rm -rf $(VENV) .tox '$(STACK_STATE)/demo' build dist *.egg-info
+	rm -rf $(VENV) .tox '$(STACK_STATE)/demo' '$(STACK_STATE)/demo-crash' build dist *.egg-info
 	rm -rf dbt/target dbt/logs dbt/.user.yml
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -120,7 +130,7 @@ clean-data: ## Delete the lakehouse, the raw weather and the demo; asks first
 	@$(NOT_RUNNING)
 	@cd '$(STACK_STATE)' 2>/dev/null || { echo "Nothing to delete: no $(STACK_STATE)."; exit 0; }; \
 	data=$$(find . -mindepth 1 -maxdepth 1 \( -name catalog -o -name luigi -o -name weather \
-	    -o -name demo -o -name run \) -printf '%f\n' | sort); \
+	    -o -name demo -o -name demo-crash -o -name run \) -printf '%f\n' | sort); \
 	[ -n "$$data" ] || { echo "Nothing to delete in $(STACK_STATE)."; exit 0; }; \
 	echo "In $$PWD:"; du -sh -- $$data; \
 	if [ "$(YES)" != 1 ]; then \

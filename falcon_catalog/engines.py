@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ import click
 # The newest pair that the tests run.
 SPARK_PACKAGE = "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0"
 _TIMEOUT_SECONDS = 10
+_TOKENS = "/v1/oauth/tokens"
 
 
 class EngineError(click.ClickException):
@@ -27,10 +29,18 @@ class EngineError(click.ClickException):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The address of a catalog, and the name of a warehouse."""
+    """The address of a catalog, the name of a warehouse, and how a client identifies itself."""
 
     uri: str
     warehouse: str
+    token: str | None = None
+    credential: str | None = None
+    """Name and secret, separated by a colon."""
+
+    @property
+    def tokens_uri(self) -> str:
+        """The address at which a credential is exchanged for tokens."""
+        return f"{self.uri}{_TOKENS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,40 +52,71 @@ class Engine:
     """The language or the file of the settings."""
     quote: Callable[[str], str]
     template: str
-    """It has ``{uri}`` and ``{warehouse}``, which are quoted."""
+    """It has ``{access}``, ``{uri}`` and ``{warehouse}``; all but the first are quoted."""
+    token: str
+    """The ``{access}`` with a token; it has ``{token}`` and what ``template`` has."""
+    credential: str
+    """With a credential; it has ``{credential}``, ``{name}``, ``{secret}`` and ``{tokens_uri}``."""
+    anonymous: str = ""
+    """With neither."""
 
     def write(self, at: Address) -> str:
         """Return the settings for a catalog."""
-        return self.template.format(uri=self.quote(at.uri), warehouse=self.quote(at.warehouse))
+        name, _, secret = (at.credential or "").partition(":")
+        values = {
+            "uri": at.uri,
+            "warehouse": at.warehouse,
+            "token": at.token or "",
+            "credential": at.credential or "",
+            "name": name,
+            "secret": secret,
+            "tokens_uri": at.tokens_uri,
+        }
+        quoted = {key: self.quote(value) for key, value in values.items()}
+        access = self.token if at.token else self.credential if at.credential else self.anonymous
+        return self.template.format(access=access.format(**quoted), **quoted)
 
 
-def locate(uri: str, warehouse: str | None) -> Address:
+def locate(
+    uri: str, warehouse: str | None, *, token: str | None = None, credential: str | None = None
+) -> Address:
     """Return the address of a running catalog and one of its warehouses.
 
     ``uri`` is the address that ``serve`` prints; without ``warehouse``, a name or location, the
     default one is used.
 
     Raises:
-        EngineError: no catalog answers there, or the warehouse does not exist.
+        EngineError: no catalog answers there, it rejects the token or credential, or the warehouse
+            does not exist.
     """
     base = uri.rstrip("/")
     if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", base):
         raise EngineError(
             f"{uri!r} is not the address of a catalog: it must be like http://127.0.0.1:8181"
         )
-    if _get(base, "/health/live").get("status") != "live":
+    if _request(base, "/health/live").get("status") != "live":
         raise EngineError(f"{base} is not a falcon-catalog: /health/live does not report live")
     query = f"?{urllib.parse.urlencode({'warehouse': warehouse})}" if warehouse else ""
-    overrides = _get(base, f"/v1/config{query}").get("overrides")
+    bearer = token
+    if credential is not None:
+        identity, _, secret = credential.partition(":")
+        form = {"grant_type": "client_credentials", "client_id": identity, "client_secret": secret}
+        bearer = str(_request(base, _TOKENS, form=form).get("access_token"))
+    overrides = _request(base, f"/v1/config{query}", token=bearer).get("overrides")
     if not isinstance(overrides, dict) or not isinstance(overrides.get("prefix"), str):
         raise EngineError(f"{base} is not a falcon-catalog: /v1/config names no prefix")
-    return Address(base, warehouse or overrides["prefix"])
+    return Address(base, warehouse or overrides["prefix"], token, credential)
 
 
-def _get(base: str, path: str) -> dict[str, Any]:
-    """Return the JSON object of a response."""
+def _request(
+    base: str, path: str, *, token: str | None = None, form: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the JSON object of a response to GET, or to POST if there is a form."""
+    body = urllib.parse.urlencode(form).encode() if form else None
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(base + path, body, headers)  # noqa: S310 - locate accepts only http and https
     try:
-        with urllib.request.urlopen(base + path, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - locate accepts only http and https
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
             document = json.load(answer)
     except urllib.error.HTTPError as error:
         raise EngineError(_refusal(base, path, error)) from None
@@ -92,10 +133,13 @@ def _refusal(base: str, path: str, error: urllib.error.HTTPError) -> str:
     """Return the catalog's own message; without one, that this is not a catalog."""
     with error:
         try:
-            message = str(json.load(error)["error"]["message"])
-        except (OSError, ValueError, KeyError, TypeError):
+            document = json.load(error)
+            message = str(document.get("error_description") or document["error"]["message"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             message = ""
     if message and path != "/health/live":
+        if error.code == HTTPStatus.UNAUTHORIZED and path != _TOKENS:
+            return f"{message.rstrip('.')}. Give --credential NAME:SECRET or --token"
         return message
     hint = ". Its address ends before /v1" if base.endswith("/v1") else ""
     return f"{base} is not a falcon-catalog: GET {path} answered {error.code}{hint}"
@@ -112,11 +156,24 @@ def _quote_sql(text: str) -> str:
 _PYICEBERG = """\
 from pyiceberg.catalog import load_catalog
 
-lake = load_catalog("lake", type="rest", uri={uri}, warehouse={warehouse})
+lake = load_catalog("lake", type="rest", uri={uri}, warehouse={warehouse}{access})
 """
+_PYICEBERG_BEARER = ", token={token}"
+_PYICEBERG_CREDENTIAL = """,
+    credential={credential}, **{{"oauth2-server-uri": {tokens_uri}}}"""
+_DUCKDB_ATTACH = """\
+ATTACH {warehouse} AS lake
+    (TYPE iceberg, ENDPOINT {uri}, SECRET lake);
+"""
+_SPARK_OPTION = '\n    .config("spark.sql.catalog.lake.'
 ENGINES: Mapping[str, Engine] = {
     "pyiceberg": Engine(
-        "PyIceberg", "Python", _quote_python, _PYICEBERG + "print(lake.list_namespaces())\n"
+        "PyIceberg",
+        "Python",
+        _quote_python,
+        _PYICEBERG + "print(lake.list_namespaces())\n",
+        _PYICEBERG_BEARER,
+        _PYICEBERG_CREDENTIAL,
     ),
     "duckdb": Engine(
         "DuckDB",
@@ -125,10 +182,14 @@ ENGINES: Mapping[str, Engine] = {
         """\
 INSTALL iceberg;
 LOAD iceberg;
-ATTACH {warehouse} AS lake
-    (TYPE iceberg, ENDPOINT {uri}, AUTHORIZATION_TYPE 'none');
-SHOW ALL TABLES;
+{access}SHOW ALL TABLES;
 """,
+        f"CREATE SECRET lake (TYPE iceberg, TOKEN {{token}});\n{_DUCKDB_ATTACH}",
+        f"""\
+CREATE SECRET lake
+    (TYPE iceberg, CLIENT_ID {{name}}, CLIENT_SECRET {{secret}}, OAUTH2_SERVER_URI {{tokens_uri}});
+{_DUCKDB_ATTACH}""",
+        _DUCKDB_ATTACH.replace("SECRET lake", "AUTHORIZATION_TYPE 'none'"),
     ),
     "spark": Engine(
         "Spark",
@@ -147,11 +208,14 @@ spark = (
     .config("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
     .config("spark.sql.catalog.lake.type", "rest")
     .config("spark.sql.catalog.lake.uri", {uri})
-    .config("spark.sql.catalog.lake.warehouse", {warehouse})
+    .config("spark.sql.catalog.lake.warehouse", {warehouse}){access}
     .getOrCreate()
 )
 spark.sql("SHOW NAMESPACES IN lake").show()
 """.replace("SPARK_PACKAGE", SPARK_PACKAGE),
+        f'{_SPARK_OPTION}token", {{token}})',
+        f'{_SPARK_OPTION}credential", {{credential}})'
+        f'{_SPARK_OPTION}oauth2-server-uri", {{tokens_uri}})',
     ),
     "trino": Engine(
         "Trino",
@@ -163,8 +227,17 @@ iceberg.catalog.type=rest
 iceberg.rest-catalog.uri={uri}
 iceberg.rest-catalog.warehouse={warehouse}
 iceberg.rest-catalog.nested-namespace-enabled=true
-fs.native-local.enabled=true
+{access}fs.native-local.enabled=true
 local.location=/
+""",
+        """\
+iceberg.rest-catalog.security=OAUTH2
+iceberg.rest-catalog.oauth2.token={token}
+""",
+        """\
+iceberg.rest-catalog.security=OAUTH2
+iceberg.rest-catalog.oauth2.credential={credential}
+iceberg.rest-catalog.oauth2.server-uri={tokens_uri}
 """,
     ),
     "flink": Engine(
@@ -176,11 +249,13 @@ CREATE CATALOG lake WITH (
     'type' = 'iceberg',
     'catalog-type' = 'rest',
     'uri' = {uri},
-    'warehouse' = {warehouse}
+    'warehouse' = {warehouse}{access}
 );
 USE CATALOG lake;
 SHOW DATABASES;
 """,
+        ",\n    'token' = {token}",
+        ",\n    'credential' = {credential},\n    'oauth2-server-uri' = {tokens_uri}",
     ),
     "polars": Engine(
         "Polars",
@@ -193,6 +268,8 @@ import polars as pl
 def scan(table: str) -> pl.LazyFrame:
     return pl.scan_iceberg(lake.load_table(table))
 """,
+        _PYICEBERG_BEARER,
+        _PYICEBERG_CREDENTIAL,
     ),
 }
 
@@ -206,7 +283,25 @@ def scan(table: str) -> pl.LazyFrame:
     help="The address of the running catalog, as serve prints it.",
 )
 @click.option("--warehouse", help="The warehouse's name. [default: the catalog's first]")
-def command(name: str | None, uri: str, warehouse: str | None) -> None:
+@click.option(
+    "--token", metavar="TOKEN", envvar="CATALOG_TOKEN", help="Bearer token. [CATALOG_TOKEN]"
+)
+@click.option(
+    "--credential",
+    metavar="NAME:SECRET",
+    envvar="CATALOG_CREDENTIAL",
+    help="Name and secret of a principal. [CATALOG_CREDENTIAL]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: the settings by engine.")
+def command(
+    name: str | None,
+    uri: str,
+    warehouse: str | None,
+    *,
+    token: str | None,
+    credential: str | None,
+    as_json: bool,
+) -> None:
     """Print settings to paste into an engine, or into each of them.
 
     \b
@@ -214,12 +309,21 @@ def command(name: str | None, uri: str, warehouse: str | None) -> None:
         falcon-catalog engines duckdb
         falcon-catalog engines --uri http://lake.example:8181
         falcon-catalog engines spark --warehouse default > lake.py
+        falcon-catalog engines pyiceberg --credential etl:SECRET
 
-    The catalog must be running and have the warehouse.
+    The catalog must be running and have the warehouse. With --token or --credential the settings
+    contain it: keep them as safe as a password.
     """
-    at = locate(uri, warehouse)
-    if name is not None:
+    if token is not None and credential is not None:
+        raise click.UsageError("--token and --credential exclude each other")
+    if credential is not None and not re.fullmatch("[^:]+:.+", credential):
+        raise click.UsageError("--credential must be NAME:SECRET")
+    at = locate(uri, warehouse, token=token, credential=credential)
+    chosen = {name: ENGINES[name]} if name is not None else ENGINES
+    if as_json:
+        click.echo(json.dumps({key: engine.write(at) for key, engine in chosen.items()}, indent=1))
+    elif name is not None:
         click.echo(ENGINES[name].write(at), nl=False)
-        return
-    for engine in ENGINES.values():
-        click.echo(f"== {engine.title} ({engine.form}) ==\n\n{engine.write(at)}")
+    else:
+        for engine in ENGINES.values():
+            click.echo(f"== {engine.title} ({engine.form}) ==\n\n{engine.write(at)}")

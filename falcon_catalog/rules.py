@@ -17,17 +17,20 @@ _WORDS_OF_ROUTES = {"config", "namespaces", "oauth", "tables", "transactions", "
 def listen_address(listen: str) -> tuple[str, int] | Path:
     """Return ``(host, port)`` of ``HOST:PORT`` or ``[IPV6]:PORT``, or the path of ``unix:/PATH``.
 
+    ``:PORT`` is on 127.0.0.1: other machines are admitted only if the host says so.
+
     Raises:
-        ValueError: it is none of the three.
+        ValueError: it is none of these.
     """
     if listen.startswith("unix:/"):
         return Path(listen.removeprefix("unix:"))
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/\s]+)):([0-9]{1,5})", listen)
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/\s]*)):([0-9]{1,5})", listen)
     if match is None or int(match[3]) > LAST_PORT:
         raise ValueError(
-            f"must be HOST:PORT, [IPV6]:PORT or unix:/absolute/path, PORT from 0 to {LAST_PORT}"
+            "must be HOST:PORT, :PORT, [IPV6]:PORT or unix:/absolute/path,"
+            f" PORT from 0 to {LAST_PORT}"
         )
-    return match[1] or match[2], int(match[3])
+    return match[1] or match[2] or "127.0.0.1", int(match[3])
 
 
 def store_path(url: str) -> Path:
@@ -41,7 +44,8 @@ def store_path(url: str) -> Path:
     path = url.removeprefix("sqlite:///")
     if path == url or path in ("", ":memory:") or path.endswith("/") or "?" in path:
         raise ValueError(
-            "must be sqlite:///relative/file.db or sqlite:////absolute/file.db (four slashes)"
+            "must be the path of a file, sqlite:///relative/file.db or sqlite:////absolute/file.db"
+            " (four slashes)"
         )
     return Path(path).absolute()
 
@@ -54,7 +58,9 @@ def location_path(location: str) -> Path:
     """
     path = location.removeprefix("file://")
     if path == location or not path.startswith("/") or os.path.normpath(path) != path:
-        raise ValueError("must be file:///absolute/path, without '.', '..' or '//' in it")
+        raise ValueError(
+            "must be the path of a folder or file:///absolute/path, without '.', '..' or '//' in it"
+        )
     return Path(path)
 
 
@@ -66,19 +72,28 @@ def text(value: object) -> str:
 
 
 def listen(value: object) -> str:
-    """Accept an address to listen on."""
-    listen_address(text(value))
-    return text(value)
+    """Accept an address to listen on, and write its host out."""
+    address = text(value)
+    listen_address(address)
+    return f"127.0.0.1{address}" if address.startswith(":") else address
 
 
 def store_url(value: object) -> str:
     """Accept a store, and make it absolute: a later change of directory must not move it."""
-    return f"sqlite:///{store_path(text(value))}"
+    store = text(value)
+    return f"sqlite:///{store_path(store if _has_scheme(store) else f'sqlite:///{store}')}"
 
 
 def location(value: object) -> str:
-    """Accept a root of tables, without a slash at its end."""
-    return f"file://{location_path(text(value).rstrip('/'))}"
+    """Accept a root of tables, absolute and without a slash at its end."""
+    root = text(value).rstrip("/")
+    if root and not _has_scheme(root):
+        root = f"file://{os.path.abspath(root)}"  # noqa: PTH100 - which resolves no link
+    return f"file://{location_path(root)}"
+
+
+def _has_scheme(value: str) -> bool:
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|:", value) is not None
 
 
 def _several(value: object, what: str) -> list[object] | tuple[object, ...]:
@@ -125,7 +140,7 @@ def named_location(value: object) -> tuple[str, str]:
     """Return the name and the root of a warehouse written ``NAME=file:///absolute/path``."""
     name, equals, root = text(value).partition("=")
     if not equals:
-        raise ValueError("must be NAME=file:///absolute/path")
+        raise ValueError("must be NAME=FOLDER or NAME=file:///absolute/path")
     return warehouse_name(name.strip()), location(root.strip())
 
 

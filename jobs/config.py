@@ -32,6 +32,7 @@ STATES = (
 )
 MARINE_AREAS = "AM AN GM LC LE LH LM LO LS PH PK PM PS PZ SL"
 FIRST_YEAR, MOST_DAYS = 1900, 36_525
+UNITS = ("month", "day")
 
 # The event of a task that is complete but for data that the weather service failed for.
 DEGRADED = "event.weather.degraded"
@@ -142,6 +143,22 @@ class Areas(Names):
         return names
 
 
+class Unit(FromEnvironment):
+    """The unit of a table's partitions.
+
+    Raises:
+        SettingError: neither month nor day.
+    """
+
+    def normalize(self, x: str) -> str:
+        """Return the unit."""
+        if x not in UNITS:
+            raise SettingError(
+                f"{x!r} in {self._attribute_name}: partitions are by {' or '.join(UNITS)}"
+            )
+        return x
+
+
 class weather(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
     """Where observations come from and where files are kept: section [weather]."""
 
@@ -178,6 +195,9 @@ class weather(luigi.Config):  # noqa: N801 - the name is the section and the fla
         ("ACTUAL",), description="alerts the marts count: Actual, Exercise, System, Test or Draft"
     )
     fetchers = Whole(4, description="batches fetched at once by one process")
+    partition_by = Unit(
+        "month", description="month or day: partitions of observations and alerts, by volume"
+    )
     chunk_days = Whole(30, description="days of a back-fill that are fetched and loaded as one")
     verify = Switch(
         False,
@@ -207,6 +227,11 @@ class maintenance(luigi.Config):  # noqa: N801 - the name is the section and the
     snapshot_days = Number(7.0, description="days of history that stay readable")
     keep_snapshots = Whole(10, description="snapshots that stay, however old")
     orphan_days = Number(3.0, description="age of files to remove that nothing refers to; >= 1")
+    raw_days = Number(
+        30.0,
+        description="days after which raw files go, once loaded, and checkpoints are compressed;"
+        " 0: never",
+    )
     keep_orphans = Switch(False, description="remove no files but those of expired snapshots")
 
 

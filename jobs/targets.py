@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import luigi
+
 
 def write(path: Path, data: bytes) -> None:
     """Write a file durably and atomically, making its folders.
@@ -36,6 +38,28 @@ def write(path: Path, data: bytes) -> None:
         os.close(descriptor)
 
 
+def kept(path: Path) -> Path:
+    """Return where a file is kept: at its path, or compressed beside it if only that exists."""
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if not path.exists() and packed.exists() else path
+
+
+def pack(path: Path) -> None:
+    """Compress a file in place; it keeps its time, of which steps are told older from newer."""
+    packed, times = path.with_name(f"{path.name}.gz"), path.stat()
+    write(packed, gzip.compress(path.read_bytes(), mtime=0))
+    os.utime(packed, ns=(times.st_atime_ns, times.st_mtime_ns))
+    path.unlink()
+
+
+class Checkpoint(luigi.LocalTarget):
+    """A step's file, which may have been compressed since."""
+
+    def exists(self) -> bool:
+        """Return whether the file exists, compressed or not."""
+        return kept(Path(self.path)).exists()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, or compressed if the name ends in ``.gz``."""
     if path.suffix == ".gz":
@@ -46,6 +70,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the value of a file that ``write_json`` wrote."""
+    """Return the value of a file that ``write_json`` wrote, and that may be compressed since."""
+    path = kept(path)
     data = path.read_bytes()
     return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)

@@ -43,7 +43,10 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"max_content_width": 100})
+_CONTEXT = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
+
+
+@click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="falcon-catalog")
 def main() -> None:
     """Serve and maintain an Apache Iceberg REST catalog.

@@ -10,11 +10,13 @@ from falcon_catalog.backup.restore import Restored, Target, restore
 from falcon_catalog.cli.common import (
     Failed,
     Stopped,
+    as_json,
+    echo_json,
     one_line_errors,
     read,
     read_existing,
     utc,
-    with_settings,
+    with_warehouses,
 )
 from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
@@ -24,8 +26,9 @@ from falcon_catalog.fileio.local import LocalFileIO
 
 @click.command("backup")
 @click.argument("destination", type=click.Path(path_type=Path))
-@with_settings
-def backup_command(destination: Path, config: Path | None, **flags: Any) -> None:
+@as_json
+@with_warehouses
+def backup_command(destination: Path, config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Copy the catalog into the new folder DESTINATION, while it is served.
 
     The copy is of one moment: the database, and the metadata file of each table and view. It
@@ -45,10 +48,15 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
         settings = read_existing(config, flags)
         made = backup(settings, destination, LocalFileIO(), echo_progress)
     size = made.database.bytes + sum(copy.bytes for copy in made.files)
-    files = counted(len(made.files), "metadata file")
-    click.echo(
-        f"{destination}: the catalog at {utc(made.moment)} UTC, {files}, {size} bytes, verified"
-    )
+    if as_json:
+        result = {"destination": str(destination), "moment-ms": made.moment, "bytes": size}
+        unreadable = list(made.unreadable)
+        echo_json({**result, "metadata-files": len(made.files), "unreadable": unreadable})
+    else:
+        files = counted(len(made.files), "metadata file")
+        click.echo(
+            f"{destination}: the catalog at {utc(made.moment)} UTC, {files}, {size} bytes, verified"
+        )
     if made.unreadable:
         raise Stopped(
             f"the backup is made, but {counted(len(made.unreadable), 'metadata file')} could not be"
@@ -66,7 +74,7 @@ def backup_command(destination: Path, config: Path | None, **flags: Any) -> None
     is_flag=True,
     help="Accept the warehouse folders as they are: empty, or with another store's marker.",
 )
-@with_settings
+@with_warehouses
 def restore_command(
     source: Path, config: Path | None, *, replace: bool, adopt_warehouse: bool, **flags: Any
 ) -> None:

@@ -1,8 +1,9 @@
-"""Settings from flags, errors in one line, and times, for all commands."""
+"""Settings from flags, errors in one line, JSON and times, for all commands."""
 
 import contextlib
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,10 +53,34 @@ def one_line_errors(failed: type[Stopped] = Stopped) -> Iterator[None]:
         raise failed(error) from None
 
 
+def with_store(command: Command) -> Command:
+    """Add --config and --store to ``command``, which works on the database alone."""
+    return _with_flags(command, {"store.url"})
+
+
+def with_warehouses(command: Command) -> Command:
+    """Add the flags of the store and of the default warehouse, and --config, to ``command``."""
+    return _with_flags(command, {"store.url", "warehouse.location", "warehouse.name"})
+
+
 def with_settings(command: Command) -> Command:
     """Add --config, and the flag of each setting that has one, to ``command``."""
+    # A removed flag: reading the settings reports its replacement.
+    command = click.option("--processes", "server_processes", hidden=True)(command)
+    return _with_flags(command, {setting.key for setting in SETTINGS})
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def echo_json(value: object) -> None:
+    """Print a value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _with_flags(command: Command, keys: Container[str]) -> Command:
     for setting in reversed(SETTINGS):
-        if setting.flag:
+        if setting.flag and setting.key in keys:
             default = setting.default.replace("{state}", "STATE")
             takes_value = setting.default != "false"
             command = click.option(
@@ -66,8 +91,6 @@ def with_settings(command: Command) -> Command:
                 default=None,
                 help=f"{setting.help} [{setting.key}, {setting.variable}; default: {default}]",
             )(command)
-    # A removed flag: reading the settings reports its replacement.
-    command = click.option("--processes", "server_processes", hidden=True)(command)
     return click.option(
         "--config",
         type=click.Path(path_type=Path),

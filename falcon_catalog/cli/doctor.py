@@ -1,6 +1,5 @@
 """``falcon-catalog doctor``, and the output of its report."""
 
-import json
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -9,7 +8,14 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from falcon_catalog.cli.common import Failed, one_line_errors, read_existing, with_settings
+from falcon_catalog.cli.common import (
+    Failed,
+    as_json,
+    echo_json,
+    one_line_errors,
+    read_existing,
+    with_warehouses,
+)
 from falcon_catalog.doctor.check import DAY_MS, Report, Scope, check
 from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, counted
 from falcon_catalog.doctor.repairs import EXPLAINED, repair
@@ -52,7 +58,7 @@ Examples:
 @click.option(
     "--deep", is_flag=True, help="Also check every manifest, and that every data file exists."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 @click.option("--repair", "names", multiple=True, metavar="NAME", help="Repair first; repeatable.")
 @click.option(
     "--older-than",
@@ -62,7 +68,7 @@ Examples:
     show_default=True,
     help="Days after which an unreferenced metadata file is an orphan.",
 )
-@with_settings
+@with_warehouses
 def doctor(
     config: Path | None,
     *,
@@ -83,7 +89,7 @@ def doctor(
     if as_json:
         found = [finding.as_json() for finding in report.findings]
         answer = {"clean": report.clean, "counts": report.counts, "repaired": done}
-        click.echo(json.dumps({**answer, "findings": found}, indent=1, ensure_ascii=False))
+        echo_json({**answer, "findings": found})
     else:
         print_report(report)
     if not report.clean:

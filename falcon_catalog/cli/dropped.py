@@ -14,7 +14,15 @@ from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.mount import unavailable
 from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.catalog.warehouse import Warehouse
-from falcon_catalog.cli.common import Stopped, one_line_errors, read_existing, utc, with_settings
+from falcon_catalog.cli.common import (
+    Stopped,
+    as_json,
+    echo_json,
+    one_line_errors,
+    read_existing,
+    utc,
+    with_warehouses,
+)
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
@@ -23,8 +31,9 @@ from falcon_catalog.store.sqlite import locks, read_only
 
 
 @click.command()
-@with_settings
-def dropped(config: Path | None, **flags: Any) -> None:
+@as_json
+@with_warehouses
+def dropped(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """List the dropped tables and views that can be undropped.
 
     \b
@@ -34,20 +43,27 @@ def dropped(config: Path | None, **flags: Any) -> None:
     with one_line_errors():
         settings = read_existing(config, flags)
         with read_only.connect(settings.store.path) as tx:
-            table = [
-                (
-                    row.id,
-                    name,
-                    row.kind,
-                    str(row.identifier),
-                    utc(row.dropped_at),
-                    utc(row.expires_at),
-                    "yes" if row.purge else "no",
-                )
+            found = [
+                (name, row)
                 for name in settings.warehouse.roots
                 if (warehouse := warehouses.find(tx, name)) is not None
                 for row in rows.list_(tx, warehouse.id, Page(None, -1))
             ]
+    if as_json:
+        echo_json([{"warehouse": name, **drops.as_json(row)} for name, row in found])
+        return
+    table = [
+        (
+            row.id,
+            name,
+            row.kind,
+            str(row.identifier),
+            utc(row.dropped_at),
+            utc(row.expires_at),
+            "yes" if row.purge else "no",
+        )
+        for name, row in found
+    ]
     head = ("id", "warehouse", "kind", "name", "dropped", "can be undropped until", "purge")
     click.echo(tabulate(table, head) if table else "No dropped tables or views to restore.")
 
@@ -57,8 +73,11 @@ def dropped(config: Path | None, **flags: Any) -> None:
 @click.option(
     "--as", "name", metavar="NAME", help="Restore it under this name, such as namespace.table."
 )
-@with_settings
-def undrop_command(dropped_id: int, name: str | None, config: Path | None, **flags: Any) -> None:
+@as_json
+@with_warehouses
+def undrop_command(
+    dropped_id: int, name: str | None, config: Path | None, *, as_json: bool, **flags: Any
+) -> None:
     """Restore a dropped table or view by its ID in "falcon-catalog dropped".
 
     \b
@@ -70,12 +89,16 @@ def undrop_command(dropped_id: int, name: str | None, config: Path | None, **fla
         *levels, last = name.split(".") if name else ("", "")
         to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
         row = drops.undrop(Call(drops.warehouse_of(opened, dropped_id)), dropped_id, to)
-    click.echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
+    if as_json:
+        echo_json({**drops.as_json(row), "restored-as": (to or row.identifier).as_json()})
+    else:
+        click.echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
 
 
 @click.command()
-@with_settings
-def maintain(config: Path | None, **flags: Any) -> None:
+@as_json
+@with_warehouses
+def maintain(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Run the maintenance that a running server does each minute.
 
     Removes tables and views that were dropped longer ago than warehouse.drop_retention, and deletes
@@ -89,7 +112,10 @@ def maintain(config: Path | None, **flags: Any) -> None:
         missing = unavailable([warehouse.mount for warehouse in opened])
         there = [warehouse for warehouse in opened if not warehouse.mount.absence()]
         lines = [line for warehouse in there for line in purge_expired(warehouse)]
-    click.echo("\n".join(lines) or "Nothing to do.")
+    if as_json:
+        echo_json(lines)
+    else:
+        click.echo("\n".join(lines) or "Nothing to do.")
     if missing:
         raise Stopped(f"{'; '.join(missing)}. Nothing in it was removed or purged")
 

@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from falcon_catalog.catalog import principals
-from falcon_catalog.cli.common import one_line_errors, read_existing, utc, with_settings
+from falcon_catalog.cli.common import (
+    as_json,
+    echo_json,
+    one_line_errors,
+    read_existing,
+    utc,
+    with_store,
+)
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
@@ -33,8 +40,9 @@ def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
 
 @principals_group.command()
 @click.argument("name")
-@with_settings
-def add(name: str, config: Path | None, **flags: Any) -> None:
+@as_json
+@with_store
+def add(name: str, config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Add a principal and print its credential.
 
     The credential is NAME:SECRET. It is shown only once: the store has only its hash.
@@ -45,13 +53,18 @@ def add(name: str, config: Path | None, **flags: Any) -> None:
         falcon-catalog principals add etl --config /etc/falcon-catalog/catalog.toml
     """
     with _store(config, flags) as database:
-        click.echo(f"{name}:{principals.add(database, name)}")
+        credential = f"{name}:{principals.add(database, name)}"
+    if as_json:
+        echo_json({"name": name, "credential": credential})
+    else:
+        click.echo(credential)
     click.echo("Keep it: the secret after the colon is not shown again", err=True)
 
 
 @principals_group.command("list")
-@with_settings
-def list_command(config: Path | None, **flags: Any) -> None:
+@as_json
+@with_store
+def list_command(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """List all principals and when they were added.
 
     \b
@@ -59,13 +72,17 @@ def list_command(config: Path | None, **flags: Any) -> None:
         falcon-catalog principals list
     """
     with one_line_errors(), read_only.connect(read_existing(config, flags).store.path) as tx:
-        for principal in rows.all_(tx):
-            click.echo(f"{principal.name}\t{utc(principal.created_at)}")
+        found = rows.all_(tx)
+    if as_json:
+        echo_json([{"name": one.name, "created-at-ms": one.created_at} for one in found])
+        return
+    for principal in found:
+        click.echo(f"{principal.name}\t{utc(principal.created_at)}")
 
 
 @principals_group.command()
 @click.argument("name")
-@with_settings
+@with_store
 def remove(name: str, config: Path | None, **flags: Any) -> None:
     """Remove a principal and invalidate its tokens, also on a running server.
 

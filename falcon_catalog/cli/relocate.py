@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from falcon_catalog.backup.prefix import Move
 from falcon_catalog.backup.relocate import Moved, Order, Outcome, relocate
-from falcon_catalog.cli.common import Failed, one_line_errors, read_existing, with_settings
+from falcon_catalog.cli.common import Failed, one_line_errors, read_existing, with_warehouses
 from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.fileio.local import LocalFileIO
@@ -26,7 +26,7 @@ _SHOWN = 20
     is_flag=True,
     help="Relocate the others if some tables cannot be; their rows stay as they are.",
 )
-@with_settings
+@with_warehouses
 def relocate_command(
     old: str, new: str, config: Path | None, *, dry_run: bool, skip_broken: bool, **flags: Any
 ) -> None:

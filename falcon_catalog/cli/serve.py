@@ -1,6 +1,7 @@
 """``falcon-catalog serve``, ``migrate`` and ``config show``."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,15 @@ import click
 from falcon_catalog import logs
 from falcon_catalog.app import create_app
 from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
-from falcon_catalog.cli.common import Stopped, one_line_errors, read, with_settings
+from falcon_catalog.cli.common import (
+    Stopped,
+    as_json,
+    echo_json,
+    one_line_errors,
+    read,
+    with_settings,
+    with_warehouses,
+)
 from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
 from falcon_catalog.store.sqlite import locks
@@ -32,12 +41,12 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
     \b
     Examples:
         falcon-catalog serve
-        falcon-catalog serve --listen 127.0.0.1:0 --store sqlite:////tmp/lake/catalog.db \\
-            --warehouse file:///tmp/lake/warehouse
+        falcon-catalog serve --listen :8182 --store lake/catalog.db --warehouse lake/tables
         falcon-catalog serve --config conf/catalog.toml --log-level DEBUG
         CATALOG_SERVER_LISTEN='[::1]:8181' falcon-catalog serve
 
-    Prints "Listening on URL" when it is ready. On a signal it finishes the requests in flight; a
+    Prints "Listening on URL" when it is ready, and on a terminal also where the data are, how to
+    connect and how to stop. On a signal it finishes the requests in flight; a
     second signal stops it at once.
     """
     with one_line_errors():
@@ -49,7 +58,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
             with locks.shared(settings.store.path):
                 if adopt_warehouse:
                     prepare_store(settings, adopt=True)
-                finished = run(settings, logs.say)
+                finished = run(settings, _on_terminal(settings) if _is_terminal() else logs.say)
         finally:
             logs.finish()
     if not finished:
@@ -63,9 +72,34 @@ def run(settings: Settings, announce: Callable[[str], object]) -> bool:
     return serve(app, settings.server, announce, app.metrics, only_locally=only_locally)
 
 
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _on_terminal(settings: Settings) -> Callable[[str], None]:
+    """Return the announcement for a person: where the data are, how to connect, how to stop."""
+
+    def announce(line: str) -> None:
+        url = line.removeprefix("Listening on ").split(" and ")[0]
+        lines = [("Store", str(settings.store.path))]
+        for name, location in settings.warehouse.roots.items():
+            lines.append(("Warehouse", f"{location} ({name})"))
+        if settings.auth.required:
+            lines.append(("Tokens", "required; falcon-catalog principals add NAME makes a client"))
+        else:
+            lines.append(("Tokens", "not required: every client may change everything"))
+        if url.startswith("http"):
+            login = " --credential NAME:SECRET" if settings.auth.required else ""
+            lines.append(("Connect", f"falcon-catalog engines --uri {url}{login}"))
+        lines.append(("Stop", "Ctrl-C"))
+        logs.say("\n".join([line, "", *(f"  {what:<11}{text}" for what, text in lines), ""]))
+
+    return announce
+
+
 @click.command()
 @_adopting
-@with_settings
+@with_warehouses
 def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None:
     """Migrate the store to the current schema.
 
@@ -90,8 +124,9 @@ def config_group() -> None:
 
 
 @config_group.command()
+@as_json
 @with_settings
-def show(config: Path | None, **flags: Any) -> None:
+def show(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Print the settings in force, each with its origin, as a file for --config.
 
     \b
@@ -100,6 +135,14 @@ def show(config: Path | None, **flags: Any) -> None:
     """
     with one_line_errors():
         settings = read(config, flags)
+    if as_json:
+        echo_json(
+            {
+                key: {"value": settings.value(key), "origin": settings.origins[key]}
+                for key in (setting.key for setting in SETTINGS)
+            }
+        )
+        return
     section = ""
     for setting in SETTINGS:
         of, _, name = setting.key.partition(".")

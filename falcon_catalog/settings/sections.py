@@ -15,8 +15,8 @@ class ServerSettings:
 
     listen: str = setting(
         "127.0.0.1:8181",
-        "Where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH; port 0 picks a free one."
-        " Sockets passed by systemd take precedence.",
+        "Where to listen: HOST:PORT, :PORT (on 127.0.0.1), [IPV6]:PORT or unix:/PATH; port 0 picks"
+        " a free one. Sockets passed by systemd take precedence.",
         rules.listen,
         flag="--listen",
     )
@@ -153,7 +153,7 @@ class StoreSettings:
 
     url: str = setting(
         None,
-        "The catalog's database: sqlite:///relative.db or sqlite:////absolute.db.",
+        "The catalog's database: a file, sqlite:///relative.db or sqlite:////absolute.db.",
         rules.store_url,
         flag="--store",
         derived="sqlite:///{state}/catalog.db",
@@ -177,7 +177,7 @@ class WarehouseSettings:
 
     location: str = setting(
         None,
-        "Root of the tables' files: file:///absolute/path.",
+        "Root of the tables' files: a folder or file:///absolute/path.",
         rules.location,
         flag="--warehouse",
         derived="file://{state}/warehouse",

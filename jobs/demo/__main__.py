@@ -1,8 +1,10 @@
 """Demonstrate catalog, pipeline, marts, maintenance and report on real observations.
 
 ``python -m jobs.demo`` is what ``make demo`` runs. It starts the catalog and the simulator of the
-weather service on free ports, runs the pipeline, shows what it made and stops what it started.
-The state stays in ``var/demo``: a second run finds everything done.
+weather service on free ports, runs the pipeline, proves that no row is lost or twice, and stops
+what it started. The state stays in ``var/demo``: a second run finds everything done. ``serve``
+leaves the catalog running, ``stop`` stops it; ``crash`` begins anew in ``var/demo-crash``, with
+faults of the weather service and a kill of the catalog.
 """
 
 import datetime as dt
@@ -19,10 +21,12 @@ import duckdb
 from requests import RequestException
 
 from jobs.demo import steps, tables
-from jobs.demo.next_steps import next_steps
+from jobs.demo.next_steps import DEFAULT, SERVED, how_to_stop, next_steps, shown
+from jobs.demo.proof import prove
 from jobs.lake import rest
-from jobs.stack import processes
+from jobs.stack import processes, verbs
 from jobs.stack.processes import StackError
+from jobs.stack.services import Service
 
 # Mostly DuckDB's extensions.
 SPACE = 250 << 20
@@ -35,9 +39,14 @@ class State:
     folder: Path
 
     @property
+    def store_file(self) -> Path:
+        """The catalog's database."""
+        return self.folder / "catalog.db"
+
+    @property
     def store(self) -> str:
-        """URL of the catalog's database."""
-        return f"sqlite:///{self.folder / 'catalog.db'}"
+        """Its URL."""
+        return f"sqlite:///{self.store_file}"
 
     @property
     def warehouse(self) -> str:
@@ -50,26 +59,43 @@ class State:
         return self.folder / "weather"
 
 
-@click.command()
+EPILOG = """\b
+run     do that, and stop all servers (default)
+serve   do that, and leave the catalog running
+stop    stop the catalog of serve
+crash   begin anew, with faults of the weather service and a kill -9 of the catalog
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument(
+    "action", type=click.Choice(["run", "serve", "stop", "crash"]), required=False, default="run"
+)
 @click.option(
     "--state",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("var/demo"),
-    show_default=True,
-    help="Folder of everything the demo makes.",
+    help="Folder of everything the demo makes. [default: var/demo, for crash var/demo-crash]",
 )
 @click.option(
     "--listen",
-    default="127.0.0.1:0",
-    show_default=True,
-    help="Where the catalog listens meanwhile; port 0 takes a free one.",
+    metavar="HOST:PORT",
+    help="Where the catalog listens. [default: a free port, for serve 127.0.0.1:8181]",
 )
-def main(folder: Path, listen: str) -> None:
+def main(action: str, folder: Path | None, listen: str | None) -> None:
     """Fill an Iceberg lakehouse with real weather and show it."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    chosen = folder or (Path("var/demo-crash") if action == "crash" else DEFAULT)
+    state = State(chosen.resolve())
+    served = _service(state, listen or SERVED.removeprefix("http://"))
     try:
-        _demo(State(folder.resolve()), listen)
+        if action == "stop":
+            verbs.stop(state.folder, [served], click.echo)
+            return
+        _demo(state, "127.0.0.1:0" if action == "serve" or not listen else listen, action)
+        if action == "serve":
+            verbs.start(state.folder, [served], lambda _: None)
+            click.echo(how_to_stop(state.folder, served))
     except BrokenPipeError:
         raise  # the reader of our output has closed it
     except (StackError, OSError, duckdb.Error, RequestException) as error:
@@ -77,8 +103,26 @@ def main(folder: Path, listen: str) -> None:
         raise click.ClickException(f"the demo stopped: {line}") from None
 
 
-def _demo(state: State, listen: str) -> None:
-    started = time.monotonic()
+def _service(state: State, listen: str) -> Service:
+    program = str(Path(sys.executable).with_name("falcon-catalog"))
+    places = ("--store", state.store, "--warehouse", state.warehouse)
+    return Service(
+        name="catalog",
+        listen=listen,
+        variable="make demo-serve LISTEN",
+        command=(program, "serve", "--listen", listen, *places),
+        health=("GET", "/health/ready"),
+        keeps=(),
+        environment=processes.without_settings(),
+    )
+
+
+def _demo(state: State, listen: str, action: str) -> None:
+    started, crash = time.monotonic(), action == "crash"
+    if crash and state.store_file.exists():
+        raise StackError(
+            f"{state.folder} holds an earlier demo: remove it, or name another --state"
+        )
     state.folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(state.folder).free
     if not state.weather.exists() and free < SPACE:
@@ -87,25 +131,36 @@ def _demo(state: State, listen: str) -> None:
         )
     log = state.folder / "catalog.log"
     with processes.catalog(state.store, state.warehouse, listen, log) as server:
-        click.echo(f"Catalog      {server.url}   (state in {state.folder})")
+        click.echo(f"Catalog      {server.url}, state in {shown(state.folder)}")
         _configure(state, server.url)
-        steps.run(server, state.folder, state.weather)
+        with steps.simulator(state.folder, crash=crash) as service:
+            click.echo(f"Weather      {service.url}, simulates api.weather.gov: records of 2013")
+            if crash:
+                click.echo("Faults       a fifth of its responses fail; the catalog is killed once")
+            steps.run(server, service, state.folder, state.weather, crash=crash)
         _show(state, server.url)
-    next_day = steps.LAST_DAY + dt.timedelta(days=1)
-    click.echo(next_steps(state.store, state.warehouse, state.weather, next_day))
-    click.echo(f"Done in {time.monotonic() - started:.0f} s. All servers are stopped.")
+    if crash:
+        count = steps.injected(state.folder)
+        click.echo(
+            f"Recovered    from {count} injected API failures and one kill -9 of the catalog"
+        )
+    elif action == "run":
+        click.echo(f"\n{next_steps(state.folder)}")
+    click.echo(f"Done in {time.monotonic() - started:.0f} s.")
 
 
 def _show(state: State, uri: str) -> None:
     catalog = rest.connect(uri, "default")
     first = steps.LAST_DAY - dt.timedelta(days=steps.DAYS - 1)
     mart = tables.daily(uri, state.weather, first, steps.LAST_DAY)
-    click.echo(f"\nThe hours ingested\n\n{tables.hours(state.weather)}")
-    click.echo(f"\nThe daily mart, marts.fct_daily_station_weather\n\n{mart}")
-    click.echo(f"\nThe snapshots that made it\n\n{tables.snapshots(catalog)}")
-    click.echo(f"\nThe runs, weather.pipeline_runs\n\n{tables.runs(catalog)}")
-    report = steps.report()
-    click.echo(f"\nThe report, one file to open in a browser\n\n  {report}")
+    click.echo(f"\nThe daily mart, marts.fct_daily_station_weather\n\n{mart}\n")
+    click.echo(f"Lakehouse    {tables.held(catalog)}")
+    click.echo(f"Report       {shown(steps.report())}")
+    with steps.simulator(state.folder, crash=False, log="proof.log") as service:
+        proof = prove(service.url, catalog, steps.STATIONS, first, steps.LAST_DAY)
+    click.echo(f"Proof        {proof}")
+    if not proof.holds:
+        raise StackError(f"the table and the weather service differ: {proof}")
 
 
 def _configure(state: State, uri: str) -> None:

@@ -1,4 +1,7 @@
-"""Where the lines of the demo's pipeline go: its own to the screen, everything to a file."""
+"""Where the lines of the demo's pipeline go: its own to the progress line, everything to a file.
+
+The demo reads its standard output; a warning begins with ``!``.
+"""
 
 # Everything is in the log, which is standard error.
 LOGGING = """\
@@ -44,14 +47,17 @@ formatter=short
 class=StreamHandler
 level=WARNING
 args=(sys.stdout,)
-formatter=short
+formatter=warning
 
 [formatters]
-keys=full,short
+keys=full,short,warning
 
 [formatter_full]
 format=%(asctime)s %(name)s %(levelname)s %(message)s
 
 [formatter_short]
-format=  %(message)s
+format=%(message)s
+
+[formatter_warning]
+format=! %(message)s
 """

@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -29,7 +30,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
-from pyiceberg.transforms import DayTransform
+from pyiceberg.transforms import DayTransform, MonthTransform, Transform
 
 from jobs.lake import commits
 from jobs.lake.merging import Definition, Difference, compare
@@ -41,6 +42,10 @@ _RETRIES = "commit.retry.num-retries"
 _TRIES = 20
 _FIRST_FIELD_ID = 1
 _FIRST_PARTITION_ID = 1000
+_UNITS: dict[str, Transform[Any, int]] = {
+    "month": MonthTransform(),
+    "day": DayTransform(),
+}
 
 
 @dataclass(frozen=True)
@@ -164,12 +169,12 @@ def ensure(catalog: Catalog, definition: Definition) -> Table:
         table = catalog.load_table(definition.name)
     except NoSuchTableError:
         catalog.create_namespace_if_not_exists(definition.name.rpartition(".")[0])
-        schema, column = _schema(definition.schema), definition.partition_by_day
+        schema, column = _schema(definition.schema), definition.partition_by
         spec = PartitionSpec()
         if column is not None:
-            source = schema.find_field(column).field_id
+            source, unit = schema.find_field(column).field_id, definition.partition_unit
             spec = PartitionSpec(
-                PartitionField(source, _FIRST_PARTITION_ID, DayTransform(), f"{column}_day")
+                PartitionField(source, _FIRST_PARTITION_ID, _UNITS[unit], f"{column}_{unit}")
             )
         properties = {"comment": definition.doc, _RETRIES: "0"}
         try:
@@ -188,6 +193,32 @@ def ensure(catalog: Catalog, definition: Definition) -> Table:
         with table.transaction() as transaction:
             transaction.set_properties({_RETRIES: "0"})
     return table
+
+
+def repartition(catalog: Catalog, definition: Definition) -> str | None:
+    """Change the unit of a table's partitions to its definition's; other partitions stay.
+
+    Files that exist stay as they are until a compaction rewrites them.
+
+    Returns:
+        What was changed; None if nothing was.
+
+    Raises:
+        NoSuchTableError: there is no such table.
+        CommitFailedException: another writer committed first.
+    """
+    table, column = catalog.load_table(definition.name), definition.partition_by
+    wanted, fields = definition.partition_unit, table.spec().fields
+    if column is None or len(fields) != 1:
+        return None
+    (field,) = fields
+    before = f"{field.transform}({table.schema().find_column_name(field.source_id)})"
+    if before not in {f"{unit}({column})" for unit in _UNITS if unit != wanted}:
+        return None
+    with table.update_spec() as update:
+        update.remove_field(field.name)
+        update.add_field(column, _UNITS[wanted], f"{column}_{wanted}")
+    return f"partitioned by {wanted}({column}), no longer by {before}"
 
 
 def find_load(table: Table, load_id: str) -> Snapshot | None:

@@ -24,7 +24,8 @@ class Definition:
     `prefer` is "fullest" (the row with the most values, of equals the one with the later stamp),
     "newest" (the later stamp), "oldest" (what is stored stays) or "versions" (a changed row
     closes the open one and opens another: a slowly changing dimension, type 2). `stamp` names
-    the column with the time a row was fetched, which is not compared.
+    the column with the time a row was fetched, which is not compared. `partition_by` names a
+    column of times, each month or day of which is a partition.
     """
 
     name: str
@@ -32,7 +33,8 @@ class Definition:
     schema: pa.Schema
     key: tuple[str, ...]
     prefer: Literal["fullest", "newest", "oldest", "versions"]
-    partition_by_day: str | None = None
+    partition_by: str | None = None
+    partition_unit: Literal["month", "day"] = "month"
     stamp: str | None = None
 
 

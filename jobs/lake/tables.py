@@ -37,7 +37,7 @@ OBSERVATIONS = Definition(
     schema=pa.schema([*OBSERVATION_SCHEMA, _FETCHED_AT]),
     key=("station_id", "observed_at"),
     prefer="fullest",
-    partition_by_day="observed_at",
+    partition_by="observed_at",
     stamp=FETCHED_AT,
 )
 ALERTS = Definition(
@@ -46,7 +46,7 @@ ALERTS = Definition(
     schema=pa.schema([*ALERT_SCHEMA, _FETCHED_AT]),
     key=("alert_id",),
     prefer="newest",
-    partition_by_day="sent",
+    partition_by="sent",
     stamp=FETCHED_AT,
 )
 QUARANTINE = Definition(

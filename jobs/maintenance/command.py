@@ -213,7 +213,8 @@ def _compact(session: _Session, /, *, tables: tuple[str, ...], branch: str, **op
 
     Files are packed by partition to the target size and written sorted, by --sort or the table's
     own sort order; position deletes are applied. The rows do not change (a 'replace' snapshot).
-    A group whose files another writer changes meanwhile is planned again.
+    A group whose files another writer changes meanwhile is planned again. Tables of format version
+    3 are skipped: use Spark's rewrite_data_files.
     """
     try:
         plan = Plan(**options)

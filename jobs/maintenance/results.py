@@ -45,12 +45,14 @@ class Result:
     dry_run: bool = False
     found: tuple[str, ...] = ()
     """Damage that was found and not repaired."""
+    evolved: bool = False
+    """Whether the table's metadata was changed without a snapshot."""
 
     @property
     def changed(self) -> bool:
         """Return whether the table or its folder was changed."""
         return not self.dry_run and (
-            bool(self.deleted) or bool(self.snapshots) or self.before != self.after
+            bool(self.deleted) or bool(self.snapshots) or self.evolved or self.before != self.after
         )
 
 

@@ -104,7 +104,7 @@ def unwritable(table: Table) -> str | None:
     if version > MAX_WRITABLE_VERSION:
         return (
             f"format version {version}: PyIceberg cannot write its manifests, and rewriting would"
-            " lose the rows' lineage"
+            " lose the rows' lineage; Spark's rewrite_data_files and rewrite_manifests can"
         )
     return None
 

@@ -12,7 +12,7 @@ import luigi
 from jobs import config
 from jobs.config import DEGRADED, Day, Days, FromWeather, Hour, SettingError, weather
 from jobs.parse.records import Reject, parse_station
-from jobs.targets import read_json
+from jobs.targets import Checkpoint, kept, read_json
 from jobs.tasks import periods
 from jobs.tasks.periods import Period, PeriodParameter
 
@@ -73,9 +73,9 @@ class WeatherTask(luigi.Task):
 
     def current(self) -> bool:
         """Return whether the requirements are complete, and older than this step's file."""
-        mine = self.path().stat().st_mtime_ns
+        mine = self.written()
         needed: list[WeatherTask] = luigi.task.flatten(self.requires())
-        return all(task.complete() and task.path().stat().st_mtime_ns <= mine for task in needed)
+        return all(task.complete() and task.written() <= mine for task in needed)
 
     def verified(self) -> bool:
         """Return whether what the file describes still exists."""
@@ -88,11 +88,15 @@ class WeatherTask(luigi.Task):
     def place(self, name: str) -> luigi.LocalTarget:
         """Return a file of this period and choice of stations."""
         folder = Path(self.data_dir, str(self.period), self.selection())
-        return luigi.LocalTarget(str(folder / name))
+        return Checkpoint(str(folder / name))
 
     def path(self) -> Path:
         """Return the path of this step's file."""
         return Path(self.output().path)
+
+    def written(self) -> int:
+        """Return when this step's file was written, in nanoseconds since 1970."""
+        return kept(self.path()).stat().st_mtime_ns
 
     def closes(self) -> dt.datetime:
         """Return when the period is over for the last station, whose days are local ones.

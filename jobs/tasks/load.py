@@ -53,6 +53,12 @@ def holds(catalog: Catalog, checkpoint: dict[str, Any]) -> bool:
     return bool(str(table.metadata.table_uuid) == checkpoint["table_uuid"])
 
 
+def partitioned(definition: Definition) -> Definition:
+    """Return a table's definition with partitions as ``[weather] partition_by`` says."""
+    unit = config.settings().weather.partition_by
+    return dataclasses.replace(definition, partition_unit=unit)
+
+
 class Load(PeriodTask):
     """A load into one table; its checkpoint records the result."""
 
@@ -90,7 +96,8 @@ class Load(PeriodTask):
         catalog, load_id = self.open(), self.load_id([self.step(self.source).path()])
         rows, scope = self.read(tally)
         quarantine(catalog, tally, load_id)
-        loaded = iceberg.load(catalog, self.definition, rows, load_id=load_id, scope=scope)
+        table = partitioned(self.definition)
+        loaded = iceberg.load(catalog, table, rows, load_id=load_id, scope=scope)
         cost = read_json(self.step(self.source).path()).get("cost", {})
         self.close([loaded], tally, time.monotonic() - started, self.failed(), cost)
 
@@ -105,7 +112,7 @@ class Load(PeriodTask):
     def open(self) -> Catalog:
         """Return the catalog with the tables created, which the marts need even if empty."""
         catalog = connect()
-        for definition in (self.definition, QUARANTINE, SCHEMA_DRIFT):
+        for definition in (partitioned(self.definition), QUARANTINE, SCHEMA_DRIFT):
             iceberg.ensure(catalog, definition)
         return catalog
 
@@ -144,7 +151,7 @@ class Load(PeriodTask):
 
     def leave(self) -> None:
         """Write the checkpoint of a period that the service no longer has."""
-        table = iceberg.ensure(self.open(), self.definition)
+        table = iceberg.ensure(self.open(), partitioned(self.definition))
         load_id = f"{self.definition.name}/{self.period}/unavailable"
         nothing = Loaded.of(table, table.current_snapshot(), load_id)
         checkpoint = checkpoint_of([nothing], Tally(), 0.0) | {"status": "unavailable"}
@@ -199,7 +206,7 @@ class LoadObservations(Load):
 
     def current(self) -> bool:
         """Return whether the load is current: not of a day that was over for some stations only."""
-        made = dt.datetime.fromtimestamp(self.path().stat().st_mtime, dt.UTC)
+        made = dt.datetime.fromtimestamp(self.written() / 1e9, dt.UTC)
         early = made < self.period.end + WESTERNMOST and made < self.closes() <= periods.now()
         return super().current() and not early
 
@@ -280,7 +287,8 @@ class LoadObservations(Load):
                     self.progress(f"{tally.unreadable} values are null: no number, or unknown unit")
                 quarantine(catalog, tally, load_id)
                 scope = filters.station_times(rows) if rows.num_rows else None
-                yield iceberg.load(catalog, OBSERVATIONS, rows, load_id=load_id, scope=scope)
+                table = partitioned(OBSERVATIONS)
+                yield iceberg.load(catalog, table, rows, load_id=load_id, scope=scope)
                 self.progress(f"{number} of {len(found.files)} batches loaded")
                 tables, files = [], []
 

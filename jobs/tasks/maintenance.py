@@ -2,14 +2,17 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.typedef import Identifier
 
 from jobs import config
-from jobs.lake import runs
+from jobs.lake import iceberg, runs
+from jobs.lake.tables import ALERTS, OBSERVATIONS
 from jobs.maintenance import (
     Plan,
     RefusedError,
@@ -28,7 +31,8 @@ from jobs.maintenance.neighbours import OutsideFiles
 from jobs.maintenance.results import as_json, as_table, spell_bytes
 from jobs.targets import write, write_json
 from jobs.tasks.base import DayTask, InRanges, log
-from jobs.tasks.load import connect
+from jobs.tasks.load import connect, partitioned
+from jobs.tasks.pruning import prune
 
 Operation = Callable[..., Result]
 
@@ -40,9 +44,10 @@ class MaintenanceError(Exception):
 class Maintenance(InRanges, DayTask):
     """Maintain every table of the pipeline, once a day.
 
-    Small files and deleted rows are compacted, manifests rewritten, old snapshots expired, old
-    metadata and orphans removed, as the [maintenance] settings say. A table that fails does not
-    keep the others from their turn; the next try does what is left.
+    Partitions become those of ``[weather] partition_by``, small files and deleted rows are
+    compacted, manifests rewritten, old snapshots expired, old metadata and orphans removed, as the
+    [maintenance] settings say. A table that fails does not keep the others from their turn; the
+    next try does what is left. Raw files and checkpoints in data_dir are pruned by ``raw_days``.
     """
 
     file = "maintenance.json"
@@ -73,7 +78,11 @@ class Maintenance(InRanges, DayTask):
                     results.append(Result(word, spell(name), skipped=(why,)))
                 except Exception as error:  # noqa: BLE001 - reported at the end, with the others
                     failures.append(f"{word} {spell(name)}: {type(error).__name__}: {error}")
-        message = "; ".join(failures) or _sum_up(results)
+        pruned = prune(Path(self.data_dir), config.settings().maintenance.raw_days)
+        message = "; ".join(failures) or (
+            f"{_sum_up(results)}; data_dir: {pruned.removed} raw files removed,"
+            f" {pruned.compressed} checkpoints compressed ({spell_bytes(pruned.freed)} freed)"
+        )
         runs.record(
             catalog,
             run_id=f"Maintenance/{self.date}/{started.isoformat()}",
@@ -128,6 +137,7 @@ def _operations() -> dict[str, Operation]:
         outside=outside,
     )
     return {
+        "repartition": repartition,
         "compact": partial(compact, plan=plan),
         "rewrite-manifests": rewrite_manifests,
         "expire-snapshots": expire,
@@ -136,6 +146,18 @@ def _operations() -> dict[str, Operation]:
             remove_orphans, older_than=age, dry_run=settings.keep_orphans, outside=outside
         ),
     }
+
+
+def repartition(catalog: Catalog, name: Identifier, *, progress: Callable[[str], None]) -> Result:
+    """Partition a table of the pipeline's as ``[weather] partition_by`` says; others stay."""
+    result = Result("repartition", spell(name))
+    for definition in (OBSERVATIONS, ALERTS):
+        if definition.name == spell(name):
+            changed = iceberg.repartition(catalog, partitioned(definition))
+            if changed:
+                progress(f"{spell(name)}: {changed}")
+                return replace(result, notes=(changed,), evolved=True)
+    return result
 
 
 def _tables(catalog: Catalog) -> Iterator[Identifier]:

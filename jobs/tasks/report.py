@@ -26,7 +26,7 @@ class Report(InRanges, DaysTask):
     def current(self) -> bool:
         """Return whether the marts' day is still the one that the report shows."""
         changed = day_file(Path(self.data_dir), self.date)
-        late = changed.exists() and changed.stat().st_mtime_ns > self.path().stat().st_mtime_ns
+        late = changed.exists() and changed.stat().st_mtime_ns > self.written()
         return super().current() and not late
 
     def run(self) -> None:

@@ -17,9 +17,11 @@ import duckdb_extensions
 import polars as pl
 import pyarrow as pa
 import pytest
+import requests
 from click.testing import CliRunner
 from pyiceberg.catalog import load_catalog
 
+from falcon_catalog.catalog import principals
 from falcon_catalog.cli import main
 from falcon_catalog.engines import ENGINES, SPARK_PACKAGE, Address
 from tests.catalog.serving import Server
@@ -111,6 +113,60 @@ def test_spark(printed: Any, address: str) -> None:
     compile(text, "spark", "exec")
     assert f'"spark.sql.catalog.lake.uri", "{address}"' in text
     assert f'"{SPARK_PACKAGE}"' in text
+
+
+@pytest.fixture
+def locked(start: Any) -> tuple[str, dict[str, str]]:
+    """A catalog that requires tokens, and the flags that a client may give."""
+    server = start(auth__required=True)
+    secret = principals.add(server.catalog.store, "etl")
+    form = {"grant_type": "client_credentials", "client_id": "etl", "client_secret": secret}
+    answer = requests.post(f"{server.url}/v1/oauth/tokens", form, timeout=60)
+    return server.url, {"--credential": f"etl:{secret}", "--token": answer.json()["access_token"]}
+
+
+@pytest.mark.parametrize("flag", ["--credential", "--token"])
+def test_engines_with_a_credential_or_a_token_connect(
+    locked: tuple[str, dict[str, str]],
+    flag: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url, given = locked
+    said = engines("--uri", url, "--json", flag, given[flag])
+    assert (said.status, said.errors) == (0, "")
+    printed = json.loads(said.text)
+    scope: dict[str, Any] = {}
+    exec(printed["pyiceberg"], scope)  # noqa: S102
+    assert capsys.readouterr().out == "[]\n"
+    scope["lake"].create_namespace("ns")
+    scope["lake"].create_table("ns.t", ROWS.schema).append(ROWS)
+    exec(printed["polars"], scope)  # noqa: S102
+    assert len(scope["scan"]("ns.t").collect()) == 3
+    with duckdb.connect(config={"extension_directory": str(tmp_path)}) as connection:
+        for extension in ("avro", "httpfs", "iceberg"):
+            duckdb_extensions.import_extension(extension, con=connection)
+        shown = connection.execute(printed["duckdb"]).fetchall()
+        assert [row[:3] for row in shown] == [("lake", "ns", "t")]
+    name = flag.removeprefix("--")
+    assert f'.config("spark.sql.catalog.lake.{name}", "{given[flag]}")' in printed["spark"]
+    compile(printed["spark"], "spark", "exec")
+    assert f"iceberg.rest-catalog.oauth2.{name}={given[flag]}\n" in printed["trino"]
+    assert f"'{name}' = '{given[flag]}'" in printed["flink"]
+
+
+def test_engines_without_a_credential_say_what_is_missing(
+    locked: tuple[str, dict[str, str]],
+) -> None:
+    said = engines("--uri", locked[0])
+    assert said.status == 1
+    assert said.errors.endswith(". Give --credential NAME:SECRET or --token\n")
+    said = engines("--uri", locked[0], "--credential", "etl:wrong")
+    assert said.status == 1
+    assert said.errors.startswith("Error: ")
+    assert said.errors.count("\n") == 1
+    assert engines("--credential", "etl").status == 2
+    assert engines("--credential", "a:b", "--token", "t").status == 2
 
 
 def test_without_a_name_it_prints_all(printed: Any, address: str) -> None:

@@ -1,15 +1,21 @@
-"""The demo, twice, and the ways it shows to look at its data."""
+"""The demo on a terminal, twice, served and crashed."""
 
+import contextlib
+import fcntl
+import os
+import pty
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
 
-from jobs.stack.processes import Server
+from jobs.demo.proof import Proof
 
 pytestmark = pytest.mark.slow
 
@@ -26,46 +32,76 @@ def demo(*arguments: str, cwd: Path = REPOSITORY) -> "subprocess.CompletedProces
     )
 
 
+def on_terminal(command: list[str]) -> str:
+    """Run a command on a terminal of 24 x 100 characters; return all that it writes there."""
+    terminal, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=inner, stderr=subprocess.PIPE)
+    os.close(inner)
+    written = bytearray()
+    with contextlib.suppress(OSError):  # which is how a terminal tells that it was closed
+        while piece := os.read(terminal, 65536):
+            written += piece
+    os.close(terminal)
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, b""), (written.decode(), errors)
+    return written.decode().replace("\r\n", "\n")
+
+
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo") / "state"
 
 
 @pytest.fixture(scope="module")
-def shown(state: Path) -> str:
-    done = demo("--state", str(state))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    return done.stdout
+def written(state: Path) -> str:
+    return on_terminal([sys.executable, "-m", "jobs.demo", "--state", str(state)])
 
 
-def test_hours_days_and_maintenance_are_run_and_shown(shown: str) -> None:
-    # How many rows are new in which hour depends on when the catalog was killed.
-    new = re.findall(r"^2013-07-19T\d\d +weather\.observations +18 +(\d+) +0$", shown, re.MULTILINE)
-    assert sum(map(int, new)) == 18 + 5 * 3
-    assert len(new) == 6
-    assert len(re.findall(r"^K\w{3} +2013-07-1[6-9] ", shown, re.MULTILINE)) == 12
-    day = r"^KEWR +2013-07-19 +24 +27\.8 +32\.8 +37\.8 +0\.0 +42\.8 "
-    assert re.search(day, shown, re.MULTILINE)
-    assert re.search(r"^marts\.fct_daily_station_weather +\d+ .* append +15 ", shown, re.MULTILINE)
-    assert re.search(r"^Transform +2013-07-19 +success ", shown, re.MULTILINE)
-    assert re.search(r"^Maintenance +2013-07-19 +success ", shown, re.MULTILINE)
-    assert "weather.observations/2013-07-19T23/" in shown
+@pytest.fixture(scope="module")
+def shown(written: str) -> str:
+    """What is left on the terminal of the lines that were rewritten."""
+    return re.sub(r"(?m)^.*\r\x1b\[K", "", written)
 
 
-def test_the_pipeline_recovers_from_faults(shown: str) -> None:
-    assert "Kill -9 of the catalog" in shown
-    (faults,) = re.findall(
-        r"^Recovered +from (\d+) injected API failures and one kill -9 of the catalog$",
-        shown,
-        re.MULTILINE,
-    )
-    assert int(faults) > 0
+def test_it_fits_on_sixty_lines_and_shows_progress(written: str, shown: str) -> None:
+    assert len(shown.splitlines()) <= 60
+    rewritten = re.findall(r"\r\x1b\[K([^\r\n]*)(?=\r)", written)
+    assert max(map(len, rewritten)) < 100  # none continues on the next line
+    for title, result in (
+        ("Hours", "6 hours ingested, one by one"),
+        ("Days", "4 days ingested, marts built and tested, report written"),
+        ("Maintenance", "small files merged, old snapshots removed"),
+    ):
+        assert len(re.findall(rf"\r\x1b\[K{title} +\d+ s  \S", written)) > 2
+        assert re.search(rf"(?m)^{title} +{result}, \d+ s$", shown)
+
+
+def test_nothing_goes_wrong_without_being_asked_to(shown: str) -> None:
+    assert "warning" not in shown
+    assert "expected:" not in shown
+    assert "kill" not in shown
+
+
+PROOF = re.compile(r"(?m)^Proof +300 rows expected, 300 found, 0 duplicates$")
+
+
+def test_it_ends_with_a_proof(shown: str) -> None:
+    assert PROOF.search(shown)
+    assert len(re.findall(r"(?m)^K\w{3} +2013-07-1[6-9] ", shown)) == 12
+    assert re.search(r"(?m)^KEWR +2013-07-19 +24 +27\.8 +32\.8 +37\.8 +0\.0 +42\.8 ", shown)
+    assert re.search(r"(?m)^Lakehouse +\d+ tables with \d+ snapshots$", shown)
+
+
+def test_a_row_that_is_lost_or_twice_spoils_the_proof() -> None:
+    assert Proof(288, 288, 0).holds
+    for proof in (Proof(288, 287, 0), Proof(288, 288, 1), Proof(0, 0, 0)):
+        assert not proof.holds
 
 
 def test_the_report_is_a_page_of_the_day(shown: str) -> None:
-    (path,) = re.findall(r"^  (\S+report\.html)$", shown, re.MULTILINE)
-    page = Path(path).read_text()
+    (path,) = re.findall(r"(?m)^Report +(\S+report\.html)$", shown)
+    page = (REPOSITORY / path).read_text()
     assert "2013-07-19" in page or "19 July 2013" in page
     assert "Heat" in page
 
@@ -74,27 +110,46 @@ def test_a_second_run_finds_everything_done(shown: str, state: Path) -> None:
     done = demo("--state", str(state))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "everything is done already" in done.stdout
-    tables = shown.index("The daily mart"), shown.index("Next steps.")
+    tables = shown.index("The daily mart"), shown.index("Done in")
     assert shown[slice(*tables)] in done.stdout
 
 
-def test_the_ways_to_look_work_after_it_has_stopped(shown: str, tmp_path: Path, port: int) -> None:
-    ways = shown[shown.index("Next steps.") :].replace("8181", str(port))
-    (start,) = re.findall(r"^(\S*falcon-catalog serve .*\\\n.*)$", ways, re.MULTILINE)
-    scripts = re.findall(r"^(\S*python - <<'END'\n.*?^END)$", ways, re.MULTILINE | re.DOTALL)
-    assert len(scripts) == 2
-    command = ["bash", "-c", f"exec {start}"]
-    with Server("catalog", command, tmp_path / "catalog.log", folder=REPOSITORY):
-        duckdb, pyiceberg = (
-            subprocess.run(
-                ["bash", "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
-            ).stdout
-            for script in scripts
-        )
-    assert "2013-07-19" in duckdb
-    assert "37.8" in duckdb
-    assert "air temperature, degrees Celsius" in pyiceberg
-    assert "temperature_qc" in pyiceberg
+def test_it_serves_and_the_three_commands_work(shown: str, state: Path, port: int) -> None:
+    served, duckdb, pyiceberg = re.findall(r"(?m)^  (\S.*)$", shown[shown.index("Next, three") :])
+    assert served.endswith(f"jobs.demo serve --state {state}")
+
+    def run(command: str) -> str:
+        return subprocess.run(
+            ["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ).stdout
+
+    told = run(f"{served} --listen 127.0.0.1:{port}")
+    try:
+        assert f"The catalog keeps running at http://127.0.0.1:{port}. To stop it: " in told
+        stop = told.splitlines()[-1].partition("To stop it: ")[2]
+        stations = run(f"{duckdb} --uri http://127.0.0.1:{port}")
+        assert all(station in stations for station in ("KEWR", "KJFK", "KLGA"))
+        assert "weather.observations" in run(pyiceberg.replace("8181", str(port)))
+    finally:
+        stopped = demo("stop", "--state", str(state))
+    assert "stopped in" in stopped.stdout
+    assert "catalog  did not run" in run(stop)
+
+
+def test_the_crash_is_recovered_from_and_its_failures_are_labelled(tmp_path: Path) -> None:
+    done = demo("crash", "--state", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "  expected: kill -9 of the catalog, amid the loads" in done.stdout
+    assert "warning:" not in done.stdout
+    (faults,) = re.findall(
+        r"(?m)^Recovered +from (\d+) injected API failures and one kill -9 of the catalog$",
+        done.stdout,
+    )
+    assert int(faults) > 0
+    assert PROOF.search(done.stdout)
+    again = demo("crash", "--state", str(tmp_path))
+    assert again.returncode == 1
+    assert "holds an earlier demo" in again.stderr
 
 
 def test_a_wiped_catalog_is_filled_again(shown: str, state: Path) -> None:
@@ -109,8 +164,8 @@ def test_a_wiped_catalog_is_filled_again(shown: str, state: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "everything is done already" not in done.stdout
     # Nothing is fetched again.
-    assert "ObservationBatch" not in done.stdout
-    mart = shown.index("The daily mart"), shown.index("The snapshots")
+    assert "/observations" not in (state / "simulator.log").read_text()
+    mart = shown.index("The daily mart"), shown.index("Lakehouse")
     assert shown[slice(*mart)] in done.stdout
 
 

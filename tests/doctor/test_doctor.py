@@ -48,7 +48,8 @@ def test_a_healthy_catalog_is_clean(server: Server, operator: Operator) -> None:
 def test_without_a_store_it_cannot_run(operator: Operator) -> None:
     status, out, err = operator.run("doctor")
     assert (status, out) == (2, "")
-    assert err == f"Error: store {operator.store}: there is no such file\n"
+    assert err.startswith(f"Error: there is no store at sqlite:///{operator.store} ")
+    assert not operator.store.exists()
     assert not operator.store.exists()
 
 

@@ -39,7 +39,7 @@ def make(catalog: Catalog, request: pytest.FixtureRequest) -> Make:
         key = ("station_id", "observed_at")
         day = None if request.param == "in one" else "observed_at"
         table = iceberg.ensure(
-            catalog, Definition(name, "a table", COLUMNS, key, "fullest", partition_by_day=day)
+            catalog, Definition(name, "a table", COLUMNS, key, "fullest", partition_by=day)
         )
         with table.update_schema() as schema:
             schema.add_column("wind (knots)", DoubleType())

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.transforms import BucketTransform, DayTransform, MonthTransform
 
 from jobs.lake import iceberg
 from jobs.lake.iceberg import Definition
@@ -37,7 +38,7 @@ def definition() -> Definition:
         schema=SCHEMA,
         key=("station_id", "observed_at"),
         prefer="fullest",
-        partition_by_day="observed_at",
+        partition_by="observed_at",
     )
 
 
@@ -258,3 +259,55 @@ def test_a_table_of_others_gets_the_retries_switched_off(
     iceberg.load(catalog, definition, rows([2]), load_id="second")
     properties = catalog.load_table(definition.name).properties
     assert properties["commit.retry.num-retries"] == "0"
+
+
+def test_a_year_of_hours_is_a_file_for_each_month_of_a_load(
+    catalog: Catalog, definition: Definition
+) -> None:
+    expected = set()
+    for first in range(0, 365, 30):
+        loaded = rows(range(24 * first, 24 * min(first + 30, 365)))
+        iceberg.load(catalog, definition, loaded, load_id=f"days from {first}")
+        times = loaded.column("observed_at").to_pylist()
+        expected |= {(first, time.year, time.month) for time in times}
+    files = list(catalog.load_table(definition.name).scan().plan_files())
+    assert len(files) == len(expected) == 24
+    assert len(stored(catalog, definition)) == 365 * 24
+
+
+@pytest.mark.parametrize("unit", ["month", "day"])
+def test_the_unit_of_a_tables_partitions_changes_in_place(
+    catalog: Catalog, definition: Definition, unit: Any
+) -> None:
+    other = replace(definition, partition_unit="day" if unit == "month" else "month")
+    definition = replace(definition, partition_unit=unit)
+    iceberg.load(catalog, definition, rows(range(100)), load_id="first")
+    assert iceberg.repartition(catalog, definition) is None
+    changed = iceberg.repartition(catalog, other)
+    assert changed is not None
+    assert f"no longer by {unit}(observed_at)" in changed
+    table = catalog.load_table(definition.name)
+    (field,) = table.spec().fields
+    assert isinstance(field.transform, DayTransform if unit == "month" else MonthTransform)
+    # A correction of rows on both sides of the change, in files of both specs.
+    iceberg.load(catalog, other, rows(range(90, 110), 2.0), load_id="second")
+    expected = dict.fromkeys(range(110), (1.0, None)) | dict.fromkeys(range(90, 110), (2.0, None))
+    assert stored(catalog, definition) == expected
+    assert not iceberg.load(catalog, other, rows(range(90, 110), 2.0), load_id="third").committed
+    # And back: names and ids of the old field are free for it.
+    assert iceberg.repartition(catalog, definition) is not None
+    iceberg.load(catalog, definition, rows([5, 95, 120], 3.0), load_id="fourth")
+    assert stored(catalog, definition) == expected | dict.fromkeys((5, 95, 120), (3.0, None))
+
+
+def test_partitions_that_others_chose_stay(catalog: Catalog, definition: Definition) -> None:
+    table = iceberg.ensure(catalog, definition)
+    by_day = replace(definition, partition_unit="day")
+    with table.update_spec() as update:
+        update.add_field("station_id", BucketTransform(4), "some")
+    assert iceberg.repartition(catalog, by_day) is None
+    with catalog.load_table(definition.name).update_spec() as update:
+        update.remove_field("observed_at_month")
+    assert iceberg.repartition(catalog, by_day) is None
+    (field,) = catalog.load_table(definition.name).spec().fields
+    assert field.name == "some"

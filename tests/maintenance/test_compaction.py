@@ -170,6 +170,7 @@ def test_version_3_is_refused(lake: Lake) -> None:
     result = compact(lake.catalog, "ns.t")
     assert not result.changed
     assert "format version 3" in result.skipped[0].why
+    assert "Spark's rewrite_data_files" in result.skipped[0].why
 
 
 def test_an_empty_table_is_left_alone(lake: Lake) -> None:

@@ -1,13 +1,19 @@
 """The pipeline's own maintenance, run by luigi."""
 
+import datetime as dt
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyiceberg.transforms import MonthTransform
 
+from jobs.lake import iceberg
+from jobs.lake.tables import OBSERVATIONS
 from tests.maintenance.lake import SCHEMA, Lake, append_each, path_of
 
 DAY = "2013-07-02"
@@ -129,3 +135,42 @@ def test_a_table_that_is_refused_is_left_with_a_word(tables: Lake, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     written = json.loads(checkpoint(tmp_path / "data").read_text())
     assert "gc.enabled=false" in written["skipped"]["expire-snapshots weather.quarantine"]
+
+
+def test_partitions_by_day_become_months_and_small_files_are_merged_across_days(
+    lake: Lake, tmp_path: Path
+) -> None:
+    start = dt.datetime(2013, 5, 1, tzinfo=dt.UTC)
+    rows = pa.Table.from_pylist(
+        [
+            {
+                "station_id": station,
+                "observed_at": start + dt.timedelta(hours=hour),
+                "temperature_c": hour / 10,
+                "fetched_at": start,
+            }
+            for station in ("KEWR", "KJFK", "KLGA")
+            for hour in range(61 * 24)
+        ],
+        schema=OBSERVATIONS.schema,
+    )
+    by_day = replace(OBSERVATIONS, partition_unit="day")
+    before = iceberg.load(lake.catalog, by_day, rows, load_id="a").snapshot_id
+    assert len(list(lake.load("weather.observations").scan().plan_files())) == 61
+    expected = lake.rows("weather.observations")
+    done = run(lake, tmp_path / "kept", WEATHER_PARTITION_BY="day")
+    assert done.returncode == 0, done.stderr
+    assert len(list(lake.load("weather.observations").scan().plan_files())) == 61
+    done = run(lake, tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    table = lake.load("weather.observations")
+    (field,) = table.spec().fields
+    assert isinstance(field.transform, MonthTransform)
+    assert len(list(table.scan().plan_files())) == 2
+    assert len(list(table.scan("observed_at >= '2013-06-02T00:00:00+00:00'").plan_files())) == 1
+    assert lake.rows("weather.observations") == expected
+    assert lake.sql("SELECT count(*) FROM lake.weather.observations").fetchone() == (3 * 61 * 24,)
+    assert lake.rows("weather.observations", snapshot_id=before) == expected
+    assert "partitioned by month(observed_at)" in checkpoint(tmp_path / "data").read_text()
+    again = iceberg.load(lake.catalog, OBSERVATIONS, rows, load_id="b")
+    assert (again.rows_new, again.rows_changed) == (0, 0)

@@ -138,6 +138,25 @@ def test_a_relative_store_is_written_out_in_full(
     assert load(None, {}, {"store.url": "sqlite:///x.db"}).store.url == f"sqlite:///{tmp_path}/x.db"
 
 
+def test_paths_and_a_port_are_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "store.url": "x.db",
+        "warehouse.location": "some/folder/",
+        "warehouse.more": "other=../there,third=/srv/lake",
+        "server.listen": ":8181",
+    }
+    settings = load(None, {}, given)
+    assert settings.store.url == f"sqlite:///{tmp_path}/x.db"
+    assert settings.warehouse.location == f"file://{tmp_path}/some/folder"
+    assert settings.warehouse.more == (
+        f"other=file://{tmp_path.parent}/there",
+        "third=file:///srv/lake",
+    )
+    assert settings.server.listen == "127.0.0.1:8181"
+    assert load(None, {}, {"store.url": "/srv/x.db"}).store.path == Path("/srv/x.db")
+
+
 def test_a_slash_at_the_end_of_a_location_does_not_count() -> None:
     settings = load(None, {"CATALOG_WAREHOUSE_ALLOWED_LOCATIONS": "file:///a/, file:///b"}, {})
     assert settings.warehouse.allowed_locations == ("file:///a", "file:///b")
@@ -146,20 +165,26 @@ def test_a_slash_at_the_end_of_a_location_does_not_count() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *(("server.listen", v) for v in ("8181", "host", "host:", "host:99999", "::1:80", "a b:1")),
+        *(
+            ("server.listen", v)
+            for v in ("8181", "host", "host:", ":", "host:99999", "::1:80", "a b:1")
+        ),
         *(("server.listen", v) for v in ("http://host:80", "unix:relative", "", 8181)),
         *(("server.threads", v) for v in (0, 257, 1.5, "four", True, "", "-1")),
         *(("server.max_body_bytes", v) for v in (0, "64M", 2**40)),
         *(("server.shutdown_timeout", v) for v in (-1, "30s")),
-        *(("store.url", v) for v in ("catalog.db", "sqlite://x", "postgresql://h/d", "sqlite:///")),
         *(
             ("store.url", v)
-            for v in ("sqlite:///:memory:", "sqlite:///x.db?mode=ro", "sqlite:///x/")
+            for v in ("sqlite://x", "sqlite:x.db", "postgresql://h/d", "sqlite:///")
         ),
-        *(("warehouse.location", v) for v in ("relative", "/plain", "file://relative", "s3://b/x")),
+        *(
+            ("store.url", v)
+            for v in ("sqlite:///:memory:", ":memory:", "sqlite:///x.db?mode=ro", "x.db?a", "x/")
+        ),
+        *(("warehouse.location", v) for v in ("/", "file:/plain", "file://relative", "s3://b/x")),
         *(("warehouse.location", v) for v in ("file:///a/../b", "file:///a//b", "file:///")),
         *(("warehouse.name", v) for v in ("", "  ", "a\nb", 5)),
-        *(("warehouse.allowed_locations", v) for v in ("x", ["file:///a", 3], 4, {"a": 1})),
+        *(("warehouse.allowed_locations", v) for v in ("s3://x", ["file:///a", 3], 4, {"a": 1})),
         *(("auth.required", v) for v in ("yes", 1, 0, "")),
         *(("auth.token_lifetime", v) for v in (0, 2**32)),
         *(("log.level", v) for v in ("loud", "", 10)),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyiceberg.transforms import DayTransform
+from pyiceberg.transforms import MonthTransform
 
 from jobs.lake.tables import OBSERVATIONS
 
@@ -88,7 +88,7 @@ def test_tables_say_what_they_hold(ran: Ran) -> None:
     table = ran.pipeline.catalog.connect().load_table("weather.observations")
     (partition,) = table.spec().fields
     assert table.schema().find_column_name(partition.source_id) == "observed_at"
-    assert isinstance(partition.transform, DayTransform)
+    assert isinstance(partition.transform, MonthTransform)
     assert {field.name: field.doc for field in table.schema().fields} == {
         field.name: field.metadata[b"doc"].decode() for field in OBSERVATIONS.schema
     }

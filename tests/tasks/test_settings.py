@@ -114,6 +114,18 @@ def test_an_unknown_state_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, se
 
 
 @pytest.mark.usefixtures("file")
+def test_a_unit_of_partitions_that_is_none_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert config.weather().partition_by == "month"
+    monkeypatch.setenv("WEATHER_PARTITION_BY", "day")
+    assert config.weather().partition_by == "day"
+    monkeypatch.setenv("WEATHER_PARTITION_BY", "hour")
+    with pytest.raises(ValueError, match="'hour' in partition_by: partitions are by month or day"):
+        config.weather()
+
+
+@pytest.mark.usefixtures("file")
 def test_marine_areas_have_alerts_and_no_stations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEATHER_ALERT_STATES", "AN,NY")
     assert config.weather().alert_states == ("AN", "NY")

@@ -1,0 +1,141 @@
+"""The command line at first use: what serve says on a terminal, -h, flags and JSON."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from falcon_catalog.cli import main
+from falcon_catalog.settings import SETTINGS
+from tests.docs.test_docs import COMMANDS
+from tests.processes import DEADLINE
+from tests.server.conftest import CLI
+from tests.server.test_cli import said
+
+FLAGS = {setting.flag for setting in SETTINGS if setting.flag}
+STORE = {"--store"}
+WAREHOUSES = {"--store", "--warehouse", "--warehouse-name"}
+TAKEN = {
+    "backup": WAREHOUSES,
+    "check": {"--warehouse"},  # the name of one, as for engines
+    "config show": FLAGS,
+    "doctor": WAREHOUSES,
+    "dropped": WAREHOUSES,
+    "engines": {"--warehouse"},
+    "maintain": WAREHOUSES,
+    "migrate": WAREHOUSES,
+    "principals add": STORE,
+    "principals list": STORE,
+    "principals remove": STORE,
+    "relocate": WAREHOUSES,
+    "restore": WAREHOUSES,
+    "serve": FLAGS,
+    "undrop": WAREHOUSES,
+}
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def shown(process: "subprocess.Popen[bytes]", terminal: int, end: str) -> str:
+    """Return what a process writes to a terminal until ``end``."""
+    text = ""
+    while end not in text:
+        assert process.poll() is None, text
+        text += os.read(terminal, 4096).decode().replace("\r\n", "\n")
+    return text
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_serve_on_a_terminal_says_where_how_and_stop(tmp_path: Path, required: bool) -> None:
+    terminal, inner = pty.openpty()
+    environ = {name: value for name, value in os.environ.items() if name[:8] != "CATALOG_"}
+    process = subprocess.Popen(
+        [*CLI, "serve", "--listen=:0", "--store=x.db", "--warehouse=some/folder"],
+        stdout=inner,
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+        env={**environ, "CATALOG_AUTH_REQUIRED": str(required)},
+    )
+    try:
+        os.close(inner)
+        text = shown(process, terminal, "Ctrl-C")
+        url = text.splitlines()[0].removeprefix("Listening on ")
+        assert url.startswith("http://127.0.0.1:")
+        assert f"  Store      {tmp_path}/x.db\n" in text
+        assert f"  Warehouse  file://{tmp_path}/some/folder (default)\n" in text
+        assert f"  Connect    falcon-catalog engines --uri {url}" in text
+        assert ("--credential NAME:SECRET" in text) is required
+        assert f"  Tokens     {'required' if required else 'not required'}" in text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+
+
+def test_serve_elsewhere_prints_one_line(cli: Any) -> None:
+    server = cli("serve", "--listen=:0")
+    assert server.url().startswith("http://127.0.0.1:")
+    server.signal()
+    assert said(server) == (0, [])
+
+
+@pytest.mark.parametrize("name", [name for name, _ in COMMANDS])
+def test_h_is_help(name: str) -> None:
+    words = name.split()[1:]
+    done = run(*words, "-h")
+    assert done.exit_code == 0
+    assert done.output == run(*words, "--help").output
+    assert done.output.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
+def test_a_command_takes_only_the_flags_that_concern_it(name: str, command: click.Command) -> None:
+    flags = {flag for parameter in command.params for flag in parameter.opts}
+    assert flags & FLAGS == TAKEN[name.removeprefix("falcon-catalog ")]
+
+
+def test_every_command_that_prints_data_prints_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for variable in [name for name in os.environ if name.startswith("CATALOG_")]:
+        monkeypatch.delenv(variable)
+    assert run("migrate").exit_code == 0
+
+    def printed(*words: str) -> Any:
+        done = run(*words, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    assert printed("dropped") == []
+    assert printed("maintain") == []
+    assert printed("doctor")["clean"] is True
+    credential = printed("principals", "add", "etl")["credential"]
+    assert credential.startswith("etl:")
+    (principal,) = printed("principals", "list")
+    assert principal["name"] == "etl"
+    assert printed("config", "show")["server.threads"] == {"value": 4, "origin": "default"}
+    backup = printed("backup", "copy")
+    assert (backup["destination"], backup["unreadable"]) == ("copy", [])
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completion_that_is_documented(shell: str) -> None:
+    done = CliRunner().invoke(
+        main,
+        prog_name="falcon-catalog",
+        env={"_FALCON_CATALOG_COMPLETE": f"{shell}_source"},
+        standalone_mode=False,
+    )
+    assert "_FALCON_CATALOG_COMPLETE" in done.output
