@@ -1,8 +1,8 @@
 package org.apache.iceberg.rest;
 
 import java.lang.reflect.Field;
-import org.eclipse.jetty.server.NetworkConnector;
 import org.eclipse.jetty.server.Server;
+import org.eclipse.jetty.server.ServerConnector;
 
 /** Runs RESTCatalogServer and prints its address, as the other servers of the benchmarks do. */
 public class Listening {
@@ -11,7 +11,10 @@ public class Listening {
     catalog.start(false);
     Field field = RESTCatalogServer.class.getDeclaredField("httpServer");
     field.setAccessible(true);
-    NetworkConnector connector = (NetworkConnector) ((Server) field.get(catalog)).getConnectors()[0];
+    ServerConnector connector = (ServerConnector) ((Server) field.get(catalog)).getConnectors()[0];
+    connector.stop(); // it has no setting for the address, and listens on all of them
+    connector.setHost("127.0.0.1");
+    connector.start();
     System.out.println("Listening on http://127.0.0.1:" + connector.getLocalPort());
   }
 }

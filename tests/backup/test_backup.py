@@ -61,7 +61,7 @@ def test_nothing_is_ever_overwritten(server: Server, operator: Operator) -> None
 def test_without_a_store_nothing_is_made(operator: Operator) -> None:
     status, _, err = operator.run("backup", str(operator.folder / "one"))
     assert status == 1
-    assert "there is no such file" in err
+    assert "there is no store at" in err
     assert not list(operator.folder.iterdir())
 
 
