@@ -1,11 +1,12 @@
 """What was warned of on the day: the alerts, and where they were in force."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import altair as alt
 
 from jobs.report.blocks import NONE, Block, Day, Figure, Table, Words, count, moment, text
-from jobs.report.lake import Lake
+from jobs.report.lake import Lake, Rows
 from jobs.report.scales import FULL, by_category, whole_axis
 
 _MOST = 40
@@ -21,13 +22,14 @@ _COLORS = {
 _ALERTS = """
     select event, severity, urgency, headline, area_desc, states, status, message_type,
         coalesce(onset, effective, sent) as begins, coalesce(ends, expires) as until,
-        count(*) over () as alerts
+        count(*) over () as alerts, count(*) over (partition by event, severity, status) as alike
     from lake.weather.alerts
     where coalesce(onset, effective, sent) < $end
-        and coalesce(ends, expires, sent) >= $end - interval 1 day
+        and coalesce(ends, expires, sent) >= $begin
         and coalesce(status, 'Actual') in ('Actual', 'Exercise', 'Test')
         and coalesce(message_type, 'Alert') <> 'Cancel'
-    order by list_position(['Extreme', 'Severe', 'Moderate', 'Minor'], severity) nulls last,
+    order by coalesce(status, 'Actual') <> 'Actual',
+        list_position(['Extreme', 'Severe', 'Moderate', 'Minor'], severity) nulls last,
         begins, alert_id
     limit 40
 """
@@ -40,18 +42,23 @@ _BY_AREA = """
 """
 
 
+def in_force(lake: Lake, day: Day) -> Rows:
+    """Return the alerts in force at any time of the day: actual ones and severe ones first."""
+    return lake.ask(_ALERTS, begin=day.begin, end=day.end)
+
+
 def section(lake: Lake, day: Day) -> list[Block]:
-    """Return a table of the alerts in force at any time of the UTC day."""
-    rows = lake.ask(_ALERTS, end=day.end)
+    """Return a table of the alerts in force at any time of the day."""
+    rows = in_force(lake, day)
     if not rows:
         return [Words("No alert was in force on this day.", "empty")]
     whole = rows[0]["alerts"]
-    caption = count(whole, "alert") + " in force on the day (UTC), the most severe first"
+    caption = count(whole, "alert") + " in force on the day, the most severe first"
     return [
         Table(
             caption if whole <= _MOST else f"{caption}; {_MOST} are shown",
             ("Event", "Severity", "From", "Until", "Where", "Headline"),
-            [_row(row) for row in rows],
+            [_row(row, day) for row in rows],
         )
     ]
 
@@ -67,7 +74,7 @@ def by_area(lake: Lake, day: Day) -> list[Block]:
     blocks: list[Block] = [
         Figure(
             "alerts-by-area",
-            "Alerts of the day by area",
+            "Alerts of the UTC day by area",
             f"Bars of the number of alerts in {count(len(areas), 'area')}; most are in {areas[0]}.",
             _bars(areas[:_AREAS], max(row["all_alerts"] for row in rows)),
             {"areas": shown},
@@ -78,14 +85,43 @@ def by_area(lake: Lake, day: Day) -> list[Block]:
     return blocks
 
 
-def _row(row: dict[str, Any]) -> tuple[str, ...]:
-    where = row["area_desc"] or ", ".join(row["states"] or []) or NONE
+def event(row: dict[str, Any]) -> str:
+    """Return what an alert warns of, marked unless it is meant."""
+    actual = row["status"] in {None, "Actual"}
+    return text(row["event"]) + ("" if actual else f" ({row['status'].lower()})")
+
+
+def where(row: dict[str, Any], most: int) -> str:
+    """Return the area of an alert in so many characters."""
+    area = row["area_desc"] or ", ".join(row["states"] or []) or NONE
+    return area if len(area) <= most else area[: most - 1] + "…"
+
+
+def span(row: dict[str, Any], day: Day) -> str:
+    """Return the local times of an alert, with the date of those on other days."""
+    zone = _zone(row, day)
+    begins, until = (
+        time and time.astimezone(ZoneInfo(zone)) for time in (row["begins"], row["until"])
+    )
+    words = [
+        NONE if time is None else f"{time:%H:%M}" if time.date() == day.date else f"{time:%a %H:%M}"
+        for time in (begins, until)
+    ]
+    return f"{words[0]} to {words[1]} {begins or until or day.end:%Z}"
+
+
+def _zone(row: dict[str, Any], day: Day) -> str:
+    zones = (day.state_zones.get(state) for state in row["states"] or [])
+    return next(filter(None, zones), day.zone)
+
+
+def _row(row: dict[str, Any], day: Day) -> tuple[str, ...]:
     return (
-        text(row["event"]) if row["status"] != "Test" else f"{text(row['event'])} (test)",
+        event(row),
         text(row["severity"]),
-        moment(row["begins"]),
-        moment(row["until"]),
-        where if len(where) <= 160 else where[:159] + "…",  # noqa: PLR2004 - a few lines
+        moment(row["begins"], _zone(row, day)),
+        moment(row["until"], _zone(row, day)),
+        where(row, 160),
         text(row["headline"]),
     )
 

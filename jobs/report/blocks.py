@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import altair as alt
 
@@ -16,7 +17,7 @@ class Words:
     """A paragraph: an empty state, or what to know about what follows."""
 
     text: str
-    kind: Literal["note", "empty", "missing"] = "note"
+    kind: Literal["note", "empty"] = "note"
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,46 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """An alert at the top of the page."""
+
+    severity: str
+    event: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """The top of the page: the place, the alerts in force, and the day in sentences."""
+
+    place: str
+    sentences: Sequence[str] = ()
+    alerts: Sequence[Notice] = ()
+
+
+@dataclass(frozen=True)
 class Day:
-    """The day of a report, and the stations that it shows in detail."""
+    """The day of a report, and the stations that it shows in detail.
+
+    Times are shown in ``zone``, which is that of most stations, those of an alert in the zone of
+    its state: ``state_zones``.
+    """
 
     date: dt.date
     stations: tuple[str, ...] = ()
+    zone: str = "UTC"
+    state_zones: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def begin(self) -> dt.datetime:
+        """The midnight that begins the day."""
+        return dt.datetime.combine(self.date, dt.time(), ZoneInfo(self.zone))
 
     @property
     def end(self) -> dt.datetime:
-        """The end of the UTC day."""
+        """The midnight that ends the day."""
         after = self.date + dt.timedelta(days=1)
-        return dt.datetime.combine(after, dt.time(), dt.UTC)
+        return dt.datetime.combine(after, dt.time(), ZoneInfo(self.zone))
 
     def before(self, days: int) -> dt.date:
         """Return the date some days earlier."""
@@ -110,14 +140,19 @@ def percent(value: float | None) -> str:
     return f"{min(value, 99.9):.1f} %" if value < 100 else "100 %"  # noqa: PLR2004 - of a hundred
 
 
-def moment(value: dt.datetime | None) -> str:
-    """Return a time in UTC, to the minute."""
-    return NONE if value is None else f"{value.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+def moment(value: dt.datetime | None, zone: str) -> str:
+    """Return a time in a time zone, to the minute, with the zone's abbreviation."""
+    return NONE if value is None else f"{value.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
 
 
 def long_date(value: dt.date) -> str:
     """Return a date with the names of weekday and month."""
     return f"{value:%A} {value.day} {value:%B %Y}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return words as an enumeration: "one, two and three"."""
+    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])
 
 
 def count(number: int, noun: str) -> str:

@@ -1,10 +1,9 @@
-"""Builds the report section by section; a section without its tables says which are missing."""
+"""Builds the report section by section; what has nothing to show is named at its end."""
 
-import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable
-
-import duckdb
+from dataclasses import replace
 
 from jobs.report import (
     alerts,
@@ -15,10 +14,11 @@ from jobs.report import (
     history,
     meteogram,
     places,
+    story,
     wind,
 )
-from jobs.report.blocks import Block, Day, Section, Words
-from jobs.report.lake import Lake
+from jobs.report.blocks import Block, Day, Section, Table, Words
+from jobs.report.lake import MISSING, Lake
 from jobs.report.page import render
 
 log = logging.getLogger("luigi-interface.weather")
@@ -44,27 +44,55 @@ SECTIONS: tuple[tuple[str, str, Callable[[Lake, Day], list[Block]]], ...] = (
 )
 
 
+_ZONES = """
+    select local_time_zone as zone, state, count(*) as stations from lake.marts.dim_stations
+    group by all order by stations, zone, state
+"""
+
+
 def build(lake: Lake, day: Day) -> str:
     """Return the report of a day as HTML, on the extremes' stations if none are chosen."""
     if not day.stations:
-        with contextlib.suppress(duckdb.CatalogException, duckdb.BinderException):
-            day = Day(day.date, headline.closer(lake, day))
-    return render(day, sections(lake, day), lake.uri)
+        day = replace(day, stations=lake.held(lambda: headline.closer(lake, day)) or ())
+    day = lake.held(lambda: _in_local_time(lake, day)) or day
+    return render(day, story.story(lake, day), sections(lake, day), lake.uri)
+
+
+def _in_local_time(lake: Lake, day: Day) -> Day:
+    """Return the day in the zone of most stations, and each state's zone."""
+    rows = lake.ask(_ZONES)
+    zones: Counter[str] = Counter()
+    for row in rows:
+        zones[row["zone"]] += row["stations"]
+    if not zones:
+        return day
+    # Fewest stations come first: the last zone of a state is its most common one.
+    state_zones = {row["state"]: row["zone"] for row in rows}
+    return replace(day, zone=zones.most_common(1)[0][0], state_zones=state_zones)
 
 
 def sections(lake: Lake, day: Day) -> list[Section]:
-    """Return every section."""
-    found = []
+    """Return every section that has something to show, and a last one that names the others."""
+    found, absent = [], []
     for name, title, make in SECTIONS:
         try:
             blocks = make(lake, day)
-        except (duckdb.CatalogException, duckdb.BinderException) as error:
+        except MISSING as error:
             reason = str(error).splitlines()[0].partition(": ")[2]
             log.warning("report: section %r is left out: %s", title, reason)
-            words = (
-                f"This catalog does not hold what this part is made of: {reason.rstrip('!.')}."
-                " It appears once the pipeline has built it."
+            words = f"This catalog does not hold what it is made of: {reason.rstrip('!.')}."
+            blocks = [Words(words, "empty")]
+        if all(isinstance(block, Words) and block.kind == "empty" for block in blocks):
+            words = " ".join(block.text for block in blocks if isinstance(block, Words))
+            absent.append((title, words))
+        else:
+            found.append(Section(name, title, blocks))
+    if absent:
+        found.append(
+            Section(
+                "absent",
+                "Nothing to show",
+                [Table("Sections left out", ("Section", "Why"), absent)],
             )
-            blocks = [Words(words, "missing")]
-        found.append(Section(name, title, blocks))
+        )
     return found

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobs.report.blocks import Block, Day, Table, Words, celsius, millimetres, speed, text
-from jobs.report.headline import EXTREMES, daily, extreme
+from jobs.report.headline import EXTREMES, daily
 from jobs.report.lake import Lake, Rows
 
 # Stations per extreme; up to `_FEW` stations are all shown.
@@ -17,7 +17,7 @@ _RECORDS = """
     where period = 'all' and local_date = $date and days >= 30
     order by station_id, record
 """
-_NAMES = {
+NAMES = {
     "highest_max": "highest maximum",
     "lowest_max": "lowest maximum",
     "highest_min": "highest minimum",
@@ -34,23 +34,27 @@ def section(lake: Lake, day: Day) -> list[Block]:
         return [Words("No station reported on this day.", "empty")]
     shown = rows if len(rows) <= _FEW else _leading(rows)
     shown = sorted(shown, key=lambda row: -(row["temperature_max_c"] or -1e9))
-    standouts = {kind: extreme(rows, kind) for kind in EXTREMES}
     numbers = ("Highest", "Lowest", "Mean", "Precipitation", "Strongest wind", "Hours")
     return [
         Table(
             "All stations of the day, warmest first"
             if len(shown) == len(rows)
             else f"The {len(shown)} of {len(rows):,} stations that lead, warmest first",
-            ("Station", *numbers, "Is"),
-            [_row(row, standouts) for row in shown],
+            ("Station", *numbers),
+            [_row(row) for row in shown],
             frozenset(numbers),
         )
     ]
 
 
+def records_set(lake: Lake, day: Day) -> Rows:
+    """Return the records that were set on the day, by station."""
+    return lake.ask(_RECORDS, date=day.date)
+
+
 def records(lake: Lake, day: Day) -> list[Block]:
     """Return a table of the records that were set on the day."""
-    found = lake.ask(_RECORDS, date=day.date)
+    found = records_set(lake, day)
     if not found:
         return [Words("No station with 30 days or more set a record on this day.", "empty")]
     return [
@@ -60,7 +64,7 @@ def records(lake: Lake, day: Day) -> list[Block]:
             [
                 (
                     row["station_id"],
-                    _NAMES[row["record"]],
+                    NAMES[row["record"]],
                     f"{row['value']:.1f} {row['unit']} ({row['value_us']:.1f} {row['unit_us']})",
                     f"{row['days']:,}",
                 )
@@ -80,7 +84,7 @@ def _leading(rows: Rows) -> Rows:
     return list(kept.values())
 
 
-def _row(row: dict[str, Any], standouts: dict[str, dict[str, Any] | None]) -> tuple[str, ...]:
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         f"{row['station_id']} · {text(row['station_name'])}",
         celsius(row["temperature_max_c"]),
@@ -88,6 +92,5 @@ def _row(row: dict[str, Any], standouts: dict[str, dict[str, Any] | None]) -> tu
         celsius(row["temperature_mean_c"]),
         millimetres(row["precipitation_mm"]),
         speed(row["wind_max_mps"]),
-        f"{row['hours_observed']} of {row['hours_in_day']}",
-        ", ".join(kind for kind, found in standouts.items() if found is row),
+        f"{row['hours_observed']} of {row['hours_in_day']}".replace(" ", "\N{NO-BREAK SPACE}"),
     )

@@ -9,16 +9,18 @@ from jobs.report.blocks import (
     Day,
     Words,
     celsius,
+    count,
     millimetres,
     percent,
     speed,
 )
 from jobs.report.lake import Lake, Rows
+from jobs.report.requested import requested_hours
 
 CLOSER = 4
 
 _DAILY = """
-    select daily.*, stations.station_name
+    select daily.*, stations.station_name, stations.state, stations.local_time_zone
     from lake.marts.fct_daily_station_weather as daily
     left join lake.marts.dim_stations as stations using (station_id)
     where local_date = $date
@@ -65,27 +67,44 @@ def section(lake: Lake, day: Day) -> list[Block]:
     rows = daily(lake, day)
     if not rows:
         return [Words(f"No station reported on {day.date}.", "empty")]
-    expected = sum(row["hours_in_day"] for row in rows)
-    covered = 100 * sum(row["hours_observed"] for row in rows) / expected
+    requested = lake.held(lambda: requested_hours(lake, day.date)) or {}
+    expected = [_expected(row, requested) for row in rows]
+    observed = [row["hours_observed"] for row in rows]
+    covered = 100 * sum(map(min, observed, expected)) / sum(expected)
     (known,) = lake.ask("select count(*) as stations from lake.marts.dim_stations")
     reports = sum(row["observations"] for row in rows)
     means = [row["temperature_mean_c"] for row in rows if row["temperature_mean_c"] is not None]
     cards = [
+        *(_standout(rows, kind) for kind in EXTREMES),
+        Card(
+            "Mean temperature",
+            celsius(sum(means) / len(means) if means else None),
+            "of all stations",
+        ),
         Card("Stations", f"{len(rows):,}", f"reported, of {known['stations']:,} known"),
         Card("Observations", f"{reports:,}", "reports of the day"),
-        Card("Coverage", percent(covered), "of the stations' hours have a report"),
-        Card("Mean temperature", celsius(sum(means) / len(means) if means else None)),
-        *(_standout(rows, kind) for kind in EXTREMES),
+        Card("Coverage", percent(covered), "of the requested hours have a report"),
     ]
-    partial = sum(not row["is_complete"] for row in rows)
-    note = "Every hour of every station has a report."
+    partial = sum(map(int.__lt__, observed, expected))
+    note = "Every requested hour of every station has a report."
     if partial:
-        note = (
-            f"{partial:,} of {len(rows):,} stations have hours without a report; where the next UTC"
-            " day is not loaded yet, that is the evening."
+        note = f"{partial:,} of {len(rows):,} stations have requested hours without a report."
+    late = [
+        f"{hours} of {row['hours_in_day']}"
+        for row, hours in zip(rows, expected, strict=True)
+        if hours < row["hours_in_day"]
+    ]
+    if late:
+        note += (
+            f" {count(len(late), 'station')}: not all hours of the day were requested, {late[0]}."
         )
-    words = Words(f"Days are the stations' own, in their own time zones. {note}")
-    return [Cards(cards), words]
+    return [Cards(cards), Words(f"Days are the stations' own, in their own time zones. {note}")]
+
+
+def _expected(row: dict[str, Any], requested: dict[str, int]) -> int:
+    """Return how many of a station's hours were requested."""
+    hours: int = row["hours_in_day"]
+    return min(hours, requested.get(row["local_time_zone"] or "UTC", hours))
 
 
 def _standout(rows: Rows, kind: str) -> Card:

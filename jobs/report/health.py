@@ -39,7 +39,7 @@ _COLORS = {
 _LOADS = 12
 
 
-def runs(lake: Lake, _: Day) -> list[Block]:
+def runs(lake: Lake, day: Day) -> list[Block]:
     """Return a table of the newest runs."""
     rows = lake.ask(_RUNS)
     if not rows:
@@ -52,7 +52,7 @@ def runs(lake: Lake, _: Day) -> list[Block]:
                 text(row["task"]),
                 text(row["period"]),
                 text(row["status"]),
-                moment(row["started_at"]),
+                moment(row["started_at"], day.zone),
                 text(None if row["seconds"] is None else f"{row['seconds']:.1f}"),
                 text(row["models_built"]),
                 _tests(row),
@@ -65,7 +65,7 @@ def runs(lake: Lake, _: Day) -> list[Block]:
     return [table]
 
 
-def loads(lake: Lake, _: Day) -> list[Block]:
+def loads(lake: Lake, day: Day) -> list[Block]:
     """Return a table of the newest commits to the raw tables."""
     commits = [
         (committed(snapshot), name, snapshot.summary)
@@ -81,7 +81,7 @@ def loads(lake: Lake, _: Day) -> list[Block]:
         ("Committed", "Table", "Operation", "Rows added", "Rows removed", "Load"),
         [
             (
-                moment(time),
+                moment(time, day.zone),
                 name,
                 summary.operation.value,
                 f"{int(summary.get('added-records') or 0):,}",
@@ -95,7 +95,7 @@ def loads(lake: Lake, _: Day) -> list[Block]:
     return [table]
 
 
-def quarantine(lake: Lake, _: Day) -> list[Block]:
+def quarantine(lake: Lake, day: Day) -> list[Block]:
     """Return a table of quarantined records, counted by reason."""
     rows = lake.ask(_QUARANTINE)
     if not rows:
@@ -108,8 +108,8 @@ def quarantine(lake: Lake, _: Day) -> list[Block]:
                 row["kind"],
                 row["reason"],
                 f"{row['records']:,}",
-                moment(row["first_at"]),
-                moment(row["last_at"]),
+                moment(row["first_at"], day.zone),
+                moment(row["last_at"], day.zone),
                 text(row["example"])[:160],
             )
             for row in rows
@@ -119,7 +119,7 @@ def quarantine(lake: Lake, _: Day) -> list[Block]:
     return [table]
 
 
-def freshness(lake: Lake, _: Day) -> list[Block]:
+def freshness(lake: Lake, day: Day) -> list[Block]:
     """Return a chart of how many stations are fresh, late, stale or silent."""
     rows = lake.ask(_FRESHNESS)
     if not rows:
@@ -139,8 +139,8 @@ def freshness(lake: Lake, _: Day) -> list[Block]:
         f"Bar of the stations by freshness: {words}.",
         _bar(sum(row["stations"] for row in rows)),
         {"freshness": data},
-        f"As of {moment(rows[0]['as_of'])}: fresh up to 2 hours, late up to 6, stale up to 48, then"
-        " silent.",
+        f"As of {moment(rows[0]['as_of'], day.zone)}: fresh up to 2 hours, late up to 6, stale up"
+        " to 48, then silent.",
     )
     return [figure]
 
@@ -160,7 +160,7 @@ def _bar(stations: int) -> alt.TopLevelMixin:
     return chart
 
 
-def drift(lake: Lake, _: Day) -> list[Block]:
+def drift(lake: Lake, day: Day) -> list[Block]:
     """Return a table of the newest fields, codes and units that the pipeline does not know."""
     rows = lake.ask(_DRIFT)
     if not rows:
@@ -175,7 +175,7 @@ def drift(lake: Lake, _: Day) -> list[Block]:
                     text(row["path"]),
                     text(row["detail"]),
                     text(row["example"])[:80],
-                    moment(row["first_seen"]),
+                    moment(row["first_seen"], day.zone),
                 )
                 for row in rows
             ],

@@ -1,10 +1,13 @@
 """Heat maps: a calendar of daily highs, and each station's coverage by day."""
 
+from typing import Any
+
 import altair as alt
 
 from jobs.report.blocks import Block, Day, Figure, Words, count
 from jobs.report.lake import Lake, Rows
-from jobs.report.scales import BOTH_DEGREES, COLD_TO_WARM, FULL
+from jobs.report.requested import REQUESTED
+from jobs.report.scales import FULL, by_category, temperature
 
 _DAYS = """
     select station_id as id, strftime(local_date, '%Y-%m') as month, day(local_date) as day,
@@ -19,19 +22,42 @@ _DAYS = """
         and local_date between date_trunc('month', $date::date) - interval 11 month and $date
     order by id, local_date
 """
-_COVERAGE = """
-    with days as (
-        select station_id as id, local_date, coverage_percent as coverage, hours_reported as hours
-        from lake.marts.fct_station_coverage where local_date between $first and $date
-    ), worst as (
+_COVERAGE = f"""
+    with {REQUESTED},
+    days as (
+        select station_id as id, coverage.local_date, hours_reported as hours, requested,
+            100.0 * least(hours_reported, requested) / requested as coverage
+        from lake.marts.fct_station_coverage as coverage
+        join lake.marts.dim_stations using (station_id)
+        join requested
+            on zone = local_time_zone and requested.local_date = coverage.local_date
+        where coverage.local_date between $first and $date
+    ),
+    worst as (
         select id from days group by id
         order by list_contains($stations, id) desc, avg(coverage), id limit $most
+    ),
+    shown as (
+        select
+            id,
+            unnest(generate_series($first::date, $date::date, interval 1 day))::date as local_date
+        from worst
     )
-    select id, strftime(local_date, '%Y-%m-%d') as date, round(coverage) as coverage, hours,
-        (select count(distinct id) from days) as stations
-    from days where id in (from worst)
+    select id, strftime(local_date, '%Y-%m-%d') as date, coverage,
+        hours, requested, (select count(distinct id) from days) as stations
+    from shown left join days using (id, local_date)
     order by id, date
-"""
+"""  # noqa: S608 - our own
+# A class for each share of the requested hours that a station reported, down to its lower bound.
+_CLASSES = {"all": 100, "90 % or more": 90, "half or more": 50, "less than half": 0}
+_NOT_REQUESTED = "not requested"
+_COLORS = {
+    "all": "#2f9e6e",
+    "90 % or more": "#b8c94a",
+    "half or more": "#f2a93b",
+    "less than half": "#d9503f",
+    _NOT_REQUESTED: "#9aa5b433",
+}
 _SPAN = 30
 _MOST = 40
 
@@ -57,7 +83,7 @@ def calendar(lake: Lake, day: Day) -> list[Block]:
 
 
 def coverage(lake: Lake, day: Day) -> list[Block]:
-    """Return a heat map of the share of hours that each station reported, by day."""
+    """Return a heat map of the share of requested hours that each station reported, by day."""
     rows = lake.ask(
         _COVERAGE,
         stations=list(day.stations),
@@ -68,21 +94,32 @@ def coverage(lake: Lake, day: Day) -> list[Block]:
     if not rows:
         return [Words("No station reported in these days.", "empty")]
     stations, shown = rows[0]["stations"], len({row["id"] for row in rows})
-    mean = sum(row["coverage"] for row in rows) / len(rows)
+    known = [row["coverage"] for row in rows if row["coverage"] is not None]
+    mean = sum(known) / len(known)
     blocks: list[Block] = [
         Figure(
             "coverage",
-            "Hours with a report, % of each day",
-            f"Heat map of {count(shown, 'station')} over {_SPAN} days by the share of hours with"
-            f" a report; the mean is {mean:.0f} %.",
+            "Share of the requested hours with a report",
+            f"Heat map of {count(shown, 'station')} over {_SPAN} days by the share of"
+            f" requested hours with a report; the mean is {mean:.0f} %.",
             _coverage(rows),
-            {"coverage": [{k: v for k, v in row.items() if k != "stations"} for row in rows]},
+            {"coverage": [_cell(row) for row in rows]},
+            "Hours count as requested if any station reported in them, or if they lie in a gap of"
+            " less than six hours.",
         )
     ]
     if shown < stations:
         text = f"Shown are the stations looked at closer and the worst, {shown} of {stations:,}."
         blocks.append(Words(text))
     return blocks
+
+
+def _cell(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a cell of the coverage with its class, which the colours are of."""
+    share = row["coverage"]
+    reached = [name for name, least in _CLASSES.items() if share is not None and share >= least]
+    kept = {key: row[key] for key in ("id", "date", "hours", "requested")}
+    return {**kept, "class": reached[0] if reached else _NOT_REQUESTED}
 
 
 def _calendar(rows: Rows) -> alt.TopLevelMixin:
@@ -93,11 +130,6 @@ def _calendar(rows: Rows) -> alt.TopLevelMixin:
         bind=alt.binding_select(options=stations, name="Station "),
     )
     months = len({row["month"] for row in rows})
-    legend = alt.Legend(title="°C / °F", orient="bottom", labelExpr=BOTH_DEGREES, tickCount=5)
-    highs = [row["high"] for row in rows]
-    scale = alt.Scale(
-        range=COLD_TO_WARM, domain=[min(highs), max(*highs, min(highs) + 1)], interpolate="lab"
-    )
     chart: alt.TopLevelMixin = (
         alt.Chart(alt.NamedData("calendar"))
         .transform_filter("datum.id === calendar_station")
@@ -109,7 +141,7 @@ def _calendar(rows: Rows) -> alt.TopLevelMixin:
                 scale=alt.Scale(domain=list(range(1, 32)), padding=0.06),
             ),
             y=alt.Y("month:O", axis=alt.Axis(title=None), scale=alt.Scale(padding=0.06)),
-            color=alt.Color("high:Q", scale=scale, legend=legend),
+            color=temperature("high:Q", "°C / °F"),
             tooltip=[
                 alt.Tooltip("date:N", title="day"),
                 alt.Tooltip("high:Q", title="highest °C"),
@@ -125,9 +157,6 @@ def _calendar(rows: Rows) -> alt.TopLevelMixin:
 
 def _coverage(rows: Rows) -> alt.TopLevelMixin:
     stations = len({row["id"] for row in rows})
-    scale = alt.Scale(
-        range=["#c8443c", "#eba94a", "#d9d36b", "#2f9e6e"], domain=[0, 60, 95, 100], type="linear"
-    )
     chart: alt.TopLevelMixin = (
         alt.Chart(alt.NamedData("coverage"))
         .mark_rect(cornerRadius=2)
@@ -137,23 +166,19 @@ def _coverage(rows: Rows) -> alt.TopLevelMixin:
                 axis=alt.Axis(
                     title=None,
                     labelAngle=0,
-                    labelOverlap="greedy",
+                    labelOverlap="parity",
                     labelSeparation=6,
-                    labelExpr="slice(datum.value, 5)",
+                    labelExpr="timeFormat(timeParse(datum.value, '%Y-%m-%d'), '%-d %b')",
                 ),
                 scale=alt.Scale(padding=0.06),
             ),
             y=alt.Y("id:N", axis=alt.Axis(title=None), scale=alt.Scale(padding=0.06)),
-            color=alt.Color(
-                "coverage:Q",
-                scale=scale,
-                legend=alt.Legend(title="% of hours", orient="bottom", gradientLength=200),
-            ),
+            color=by_category("class:N", _COLORS, title=None, columns=5),
             tooltip=[
                 alt.Tooltip("id:N", title="station"),
                 alt.Tooltip("date:N", title="day"),
-                alt.Tooltip("coverage:Q", title="% of hours"),
                 alt.Tooltip("hours:Q", title="hours with a report"),
+                alt.Tooltip("requested:Q", title="hours requested"),
             ],
         )
         .properties(width=FULL, height=max(26, 480 // max(stations, 18)) * stations)

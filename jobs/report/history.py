@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import altair as alt
 from pyiceberg.table.snapshots import Snapshot
@@ -82,13 +83,16 @@ def section(lake: Lake, day: Day) -> list[Block]:
     """Return how the day's observations changed from snapshot to snapshot."""
     snapshots = lake.snapshots(TABLE)
     if not snapshots:
-        return [Words("No observation has been loaded, so there is nothing to look back on.")]
+        return [
+            Words("No observation has been loaded, so there is nothing to look back on.", "empty")
+        ]
     states = _states(lake, day, snapshots)
     if not states:
         return [Words(f"No snapshot knows an observation of {day.date}.", "empty")]
     lead = (
         f"The table {TABLE} keeps {count(len(snapshots), 'snapshot')}, from"
-        f" {moment(committed(snapshots[0]))} to {moment(committed(snapshots[-1]))}."
+        f" {moment(committed(snapshots[0]), day.zone)} to"
+        f" {moment(committed(snapshots[-1]), day.zone)}."
     )
     if snapshots[0].parent_snapshot_id is not None:
         lead += " What was known before has expired: snapshots are kept for some time only."
@@ -97,16 +101,17 @@ def section(lake: Lake, day: Day) -> list[Block]:
             f" All of them that know this day agree on its {count(states[0].rows, 'row')}:"
             " nothing was added or corrected since."
         )
-        return [Words(lead), _table(states, [])]
+        return [Words(lead), _table(states, [], day)]
     changes = [_changes(lake, day, *pair) for pair in pairwise(states)]
     added, corrected, gone = (sum(change[kind] for change in changes) for kind in _KINDS)
     first = states[0]
     words = (
-        f"At {moment(committed(first.snapshot))} {count(first.rows, 'row')} of the day were known."
+        f"At {moment(committed(first.snapshot), day.zone)} {count(first.rows, 'row')} of the day"
+        " were known."
         f" Since then {count(added, 'row')} came, {corrected:,} got other values and {gone:,} went."
         f" The mean temperature was {celsius(first.mean)}; it is {celsius(states[-1].mean)}."
     )
-    return [Words(lead), Words(words), _figure(states), _table(states, changes)]
+    return [Words(lead), Words(words), _figure(states, day), _table(states, changes, day)]
 
 
 def _states(lake: Lake, day: Day, snapshots: Sequence[Snapshot]) -> list[Known]:
@@ -164,11 +169,11 @@ def _at(snapshot: Snapshot) -> str:
     return _AT.format(version=snapshot.snapshot_id)
 
 
-def _figure(states: Sequence[Known]) -> Figure:
+def _figure(states: Sequence[Known], day: Day) -> Figure:
     rows = [
         {
             "step": index + 1,
-            "time": moment(committed(known.snapshot)),
+            "time": moment(committed(known.snapshot), day.zone),
             "rows": known.rows,
             "mean": None if known.mean is None else round(known.mean, 2),
         }
@@ -200,14 +205,14 @@ def _figure(states: Sequence[Known]) -> Figure:
     )
 
 
-def _table(states: Sequence[Known], changes: Sequence[dict[str, Any]]) -> Table:
+def _table(states: Sequence[Known], changes: Sequence[dict[str, Any]], day: Day) -> Table:
     return Table(
         "What each of these snapshots knows of the day, and what it changed",
         ("", "Committed", "Snapshot", "Rows", "New", "Corrected", "Gone", "Mean temperature"),
         [
             (
                 f"{index}",
-                f"{committed(known.snapshot):%Y-%m-%d %H:%M:%S} UTC",
+                f"{committed(known.snapshot).astimezone(ZoneInfo(day.zone)):%Y-%m-%d %H:%M:%S %Z}",
                 f"{known.snapshot.snapshot_id}",
                 f"{known.rows:,}",
                 *(f"{change[kind]:,}" if change else NONE for kind in _KINDS),

@@ -1,12 +1,12 @@
 """Read-only access to the lake: SQL by DuckDB, snapshots by PyIceberg."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 from pyiceberg.catalog import Catalog
@@ -20,6 +20,10 @@ from jobs.transform.running import EXTENSIONS, install_extensions
 MEMORY = "1GB"
 
 Rows = list[dict[str, Any]]
+T = TypeVar("T")
+
+# What DuckDB raises for a table or a column that is not there.
+MISSING = (duckdb.CatalogException, duckdb.BinderException)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,13 @@ class Lake:
         found = self.connection.execute(sql, parameters or None)
         names = [column[0] for column in found.description or []]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def held(self, make: Callable[[], T]) -> T | None:
+        """Return what queries make, or None if the lake lacks their tables."""
+        try:
+            return make()
+        except MISSING:
+            return None
 
     def snapshots(self, table: str) -> list[Snapshot]:
         """Return the table's history up to the current snapshot, oldest first.

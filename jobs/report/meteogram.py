@@ -56,6 +56,8 @@ def section(lake: Lake, day: Day) -> list[Block]:
     if not day.stations:
         return [Words("No station reported on this day.", "empty")]
     rows = lake.ask(_HOURS, stations=list(day.stations), first=day.before(2), date=day.date)
+    if not rows:
+        return [Words("The chosen stations did not report in these three days.", "empty")]
     blocks: list[Block] = [
         Words("Three days by each station's own clock; the last is the day of this report.")
     ]

@@ -1,4 +1,5 @@
-// Draws every chart as wide as its place, in the page's colours; again when either changes.
+// Draws every chart as wide as its place, again when that changes. Colours are variables of the
+// style sheet: dark screens and paper need no redrawing.
 (() => {
   "use strict";
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
@@ -11,8 +12,7 @@
   const drawn = new Map();
 
   const theme = () => {
-    const style = getComputedStyle(document.documentElement);
-    const color = (name) => style.getPropertyValue(`--${name}`).trim();
+    const color = (name) => `var(--${name})`;
     const text = { labelColor: color("soft"), titleColor: color("soft") };
     const font = getComputedStyle(document.body).fontFamily;
     return {
@@ -47,7 +47,7 @@
     const names = new Set();
     const spec = filled(charts[key], place.clientWidth, names);
     delete spec.config;
-    if (spec.projection) spec.view = { fill: getComputedStyle(place).getPropertyValue("--paper") };
+    if (spec.projection) spec.view = { fill: "var(--paper)" };
     if (spec.usermeta?.aspect) spec.height = Math.round(place.clientWidth * spec.usermeta.aspect);
     spec.autosize = { type: spec.vconcat ? "pad" : "fit-x", contains: "padding" };
     if (spec.vconcat) spec.vconcat.forEach((panel) => { panel.width -= 76; });
@@ -73,6 +73,5 @@
     clearTimeout(waiting);
     waiting = setTimeout(drawAll, 150);
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   drawAll();
 })();

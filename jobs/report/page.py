@@ -13,7 +13,18 @@ import vl_convert
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from jobs.report.blocks import Block, Cards, Day, Figure, Section, Table, Words, long_date
+from jobs.report.blocks import (
+    Block,
+    Cards,
+    Day,
+    Figure,
+    Section,
+    Story,
+    Table,
+    Words,
+    long_date,
+    moment,
+)
 from jobs.report.places import STATES
 
 # The one function of Vega that the page calls.
@@ -21,15 +32,16 @@ _EMBED = "window.vegaEmbed = vegaEmbed;"
 
 # Entries of the menu, with their sections.
 PARTS = (
-    ("The day", ("glance", "map", "meteograms", "extremes", "records")),
+    ("The day", ("glance", "map", "extremes")),
     ("Alerts", ("alerts", "alerts-by-area")),
-    ("The year", ("calendar", "wind")),
+    ("Hour by hour", ("meteograms",)),
+    ("The year", ("records", "calendar", "wind")),
     ("Time travel", ("history",)),
-    ("The data", ("coverage", "freshness", "quarantine", "runs", "loads", "drift")),
+    ("The data", ("coverage", "freshness", "quarantine", "runs", "loads", "drift", "absent")),
 )
 
 
-def render(day: Day, sections: Sequence[Section], uri: str) -> str:
+def render(day: Day, story: Story, sections: Sequence[Section], uri: str) -> str:
     """Return the page, which fetches nothing and runs no script but its own.
 
     The page's content security policy lists the digests of its scripts, so a script in a text
@@ -54,13 +66,15 @@ def render(day: Day, sections: Sequence[Section], uri: str) -> str:
     for kind in (Words, Cards, Figure, Table):
         environment.tests[kind.__name__.lower()] = cast("Any", partial(_is, kind))
     return environment.from_string(_resource("page.html.j2")).render(
-        date=day.date.isoformat(),
         day=long_date(day.date),
-        built=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        zone=day.zone,
+        story=story,
+        built=moment(dt.datetime.now(dt.UTC), day.zone),
         uri=uri,
         parts=[
             {"title": title, "sections": [by_name[name] for name in names if name in by_name]}
             for title, names in PARTS
+            if by_name.keys() & set(names)
         ],
         style=Markup(_resource("page.css")),  # noqa: S704 - our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own file and Vega

@@ -1,27 +1,35 @@
 """Maps of the stations: mean temperature, and age of the newest report."""
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 
 from jobs.report.blocks import Block, Day, Figure, Words, count, moment
 from jobs.report.lake import Lake, Rows
-from jobs.report.scales import BOTH_DEGREES, COLD_TO_WARM, FRESH_TO_OLD, FULL
+from jobs.report.scales import FRESH_TO_OLD, FULL, temperature
+
+Align = Literal["left", "right", "center"]
 
 STATES = Path(__file__).with_name("us-states.json")
 
-# The newest report is that of the end of the UTC day.
+# The ages are those at the end of the day, or at the newest report if the day is not over.
 _STATIONS = """
     with latest as (
         select station_id, max(observed_at) as seen from lake.weather.observations
         where observed_at >= $end - interval 30 day and observed_at < $end
         group by station_id
+    ),
+    held as (
+        select least($end, max(observed_at)) as as_of from lake.weather.observations
+        where observed_at >= $end - interval 30 day
     )
     select station_id as id, station_name as name, latitude, longitude,
         temperature_mean_c as mean, temperature_min_c as low, temperature_max_c as high, seen,
-        date_diff('minute', seen, $end) / 60.0 as age
+        dim_stations.local_time_zone as zone, as_of, date_diff('minute', seen, as_of) / 60.0 as age
     from lake.marts.dim_stations
+    cross join held
     left join latest using (station_id)
     left join (select * from lake.marts.fct_daily_station_weather where local_date = $date)
         using (station_id)
@@ -30,8 +38,14 @@ _STATIONS = """
 """
 # Stations within this many degrees are shown on a map of their region, not of the country.
 _REGION = 12.0
-_MARGIN = 1.0
+_MARGIN = 0.5
+_ASPECT = 0.66
 _NAMED = 12
+# A label is tried right of its dot, left of it, above and below, on maps of these widths: it is
+# left out where it would cover another label or a dot. Sizes are in pixels.
+_WIDTHS = (300, 460)
+_DOT, _LETTER, _LINE = 9, 6.6, 13
+_SIDES = {"right": (12, 0), "left": (-12, 0), "above": (0, -16), "below": (0, 16)}
 
 
 def section(lake: Lake, day: Day) -> list[Block]:
@@ -40,7 +54,8 @@ def section(lake: Lake, day: Day) -> list[Block]:
     rows = [row for row in found if _drawn(row)]
     if not rows:
         return [Words("No station has a known place in the US.", "empty")]
-    data = {"places": [_place(row) for row in rows]}
+    sides = _sides(rows) if len(rows) <= _NAMED else {}
+    data = {"places": [{**_place(row), "side": sides.get(row["id"])} for row in rows]}
     warm = [row for row in rows if row["mean"] is not None]
     fresh = [row for row in rows if row["age"] is not None]
     blocks: list[Block] = [
@@ -49,7 +64,9 @@ def section(lake: Lake, day: Day) -> list[Block]:
         else Words("No temperature is known for this day.", "empty"),
         _age(rows, fresh, data, day)
         if fresh
-        else Words(f"No station reported in the 30 days up to {moment(day.end)}.", "empty"),
+        else Words(
+            f"No station reported in the 30 days up to {moment(day.end, day.zone)}.", "empty"
+        ),
     ]
     silent, outside = len(rows) - len(fresh) if fresh else 0, len(found) - len(rows)
     left_out = [f"{count(silent, 'station')} had no report in the last 30 days."] * bool(silent)
@@ -59,42 +76,37 @@ def section(lake: Lake, day: Day) -> list[Block]:
 
 def _temperature(rows: Rows, warm: Rows, data: dict[str, Rows]) -> Figure:
     low, high = min(row["mean"] for row in warm), max(row["mean"] for row in warm)
-    scale = alt.Scale(range=COLD_TO_WARM, domain=[low, max(high, low + 1)], interpolate="lab")
-    legend = _legend("Mean temperature, °C / °F", BOTH_DEGREES)
+    color = temperature("mean:Q", "°C / °F")
     return Figure(
         "map-temperature",
         "Mean temperature",
         f"Map of {count(len(warm), 'station')} coloured by the day's mean temperature, from"
         f" {low:.1f} to {high:.1f} °C.",
-        _map(rows, alt.Color("mean:Q", scale=scale, legend=legend), "isValid(datum.mean)"),
+        _map(rows, color, "isValid(datum.mean)", "datum.id + format(datum.mean, ' .0f') + '°'"),
         data,
         size="half",
     )
 
 
 def _age(rows: Rows, fresh: Rows, data: dict[str, Rows], day: Day) -> Figure:
-    oldest = max(row["age"] for row in fresh)
+    oldest, as_of = max(row["age"] for row in fresh), moment(rows[0]["as_of"], day.zone)
     scale = alt.Scale(range=FRESH_TO_OLD, domain=[0, 1, 6, 24], type="linear", clamp=True)
-    legend = _legend("Hours since the newest report", "datum.value")
+    legend = alt.Legend(title="hours", orient="bottom", gradientLength=220, tickCount=5)
     return Figure(
         "map-age",
         "Age of the newest report",
         f"Map of {count(len(fresh), 'station')} coloured by the age of the newest report at"
-        f" {moment(day.end)}; the oldest is {oldest:.1f} hours.",
-        _map(rows, alt.Color("age:Q", scale=scale, legend=legend), "isValid(datum.age)"),
+        f" {as_of}; the oldest is {oldest:.1f} hours.",
+        _map(
+            rows, alt.Color("age:Q", scale=scale, legend=legend), "isValid(datum.age)", "datum.id"
+        ),
         data,
-        f"As of {moment(day.end)}, the end of the UTC day.",
+        f"At {as_of}.",
         size="half",
     )
 
 
-def _legend(title: str, labels: str) -> alt.Legend:
-    return alt.Legend(
-        title=title, orient="bottom", labelExpr=labels, gradientLength=220, tickCount=5
-    )
-
-
-def _map(rows: Rows, color: alt.Color, known: str) -> alt.TopLevelMixin:
+def _map(rows: Rows, color: alt.Color, known: str, label: str) -> alt.TopLevelMixin:
     outline = (
         alt.Chart(
             alt.NamedData("states", format=alt.TopoDataFormat(type="topojson", feature="states"))
@@ -123,20 +135,80 @@ def _map(rows: Rows, color: alt.Color, known: str) -> alt.TopLevelMixin:
             ],
         )
     )
-    layers = [outline, points, *([_names(known)] if len(rows) <= _NAMED else [])]
+    named = _SIDES if number <= _NAMED else ()
+    layers = [outline, points, *(_names(known, label, side) for side in named)]
     return alt.layer(*layers).properties(
-        width=FULL, projection=_projection(rows), usermeta={"aspect": 0.66}
+        width=FULL, projection=_projection(rows), usermeta={"aspect": _ASPECT}
     )
 
 
-def _names(known: str) -> alt.Chart:
+def _names(known: str, label: str, side: str) -> alt.Chart:
+    across, down = _SIDES[side]
+    align: Align = "left" if across > 0 else "right" if across < 0 else "center"
     names: alt.Chart = (
         alt.Chart(alt.NamedData("places"))
-        .transform_filter(known)
-        .mark_text(dx=12, align="left", baseline="middle", fontSize=11, clip=True)
-        .encode(longitude="longitude:Q", latitude="latitude:Q", text="id:N")
+        .transform_filter(f"{known} && datum.side === '{side}'")
+        .transform_calculate(label=label)
+        .mark_text(dx=across, dy=down, align=align, baseline="middle", fontSize=11, clip=True)
+        .encode(longitude="longitude:Q", latitude="latitude:Q", text="label:N")
     )
     return names
+
+
+def _sides(rows: Rows) -> dict[str, str]:
+    """Return the side of each dot on which its label covers no other label and no dot."""
+    length = _LETTER * (max(len(row["id"]) for row in rows) + 4)
+    sides: dict[str, str] = {}
+    for row in rows:
+        for side in _SIDES:
+            if not any(
+                _covers(rows, row["id"], {**sides, row["id"]: side}, length, width)
+                for width in _WIDTHS
+            ):
+                sides[row["id"]] = side
+                break
+    return sides
+
+
+def _covers(rows: Rows, station: str, sides: dict[str, str], length: float, width: int) -> bool:
+    """Return whether a station's label lies over a dot or another label."""
+    scale = _scale(rows, width, width * _ASPECT)
+    dots = {row["id"]: _at(row, scale) for row in rows}
+    boxes = {name: _box(*dots[name], side, length) for name, side in sides.items()}
+    own = boxes.pop(station)
+    taken = [*boxes.values(), *((x - _DOT, y - _DOT, x + _DOT, y + _DOT) for x, y in dots.values())]
+    return any(
+        own[0] < right and left < own[2] and own[1] < bottom and top < own[3]
+        for left, top, right, bottom in taken
+    )
+
+
+def _box(x: float, y: float, side: str, length: float) -> tuple[float, float, float, float]:
+    across, down = _SIDES[side]
+    left = x + across - (0 if across > 0 else length if across < 0 else length / 2)
+    return left, y + down - _LINE / 2, left + length, y + down + _LINE / 2
+
+
+def _at(row: dict[str, Any], scale: float) -> tuple[float, float]:
+    """Return a place on a map in pixels, right of and below longitude and latitude 0."""
+    return scale * math.radians(row["longitude"]), -scale * _mercator(row["latitude"])
+
+
+def _mercator(latitude: float) -> float:
+    return math.log(math.tan(math.pi / 4 + math.radians(latitude) / 2))
+
+
+def _extent(rows: Rows) -> tuple[float, float]:
+    """Return the width and height that a map of the stations' region shows, in radians."""
+    west, east = (edge(row["longitude"] for row in rows) for edge in (min, max))
+    south, north = (edge(row["latitude"] for row in rows) for edge in (min, max))
+    across = math.radians(east - west + 2 * _MARGIN)
+    return across, _mercator(north + _MARGIN) - _mercator(south - _MARGIN)
+
+
+def _scale(rows: Rows, width: float, height: float) -> float:
+    across, down = _extent(rows)
+    return min(width / across, height / down)
 
 
 def _projection(rows: Rows) -> alt.Projection:
@@ -145,11 +217,11 @@ def _projection(rows: Rows) -> alt.Projection:
     middle = {"expr": "[width / 2, height / 2]"}
     if max(east - west, north - south) > _REGION:
         return alt.Projection(type="albersUsa", scale={"expr": "width * 1.25"}, translate=middle)
-    degrees = max(east - west + 2 * _MARGIN, 2 * (north - south + 2 * _MARGIN))
+    across, down = _extent(rows)
     return alt.Projection(
         type="mercator",
         center=[(west + east) / 2, (south + north) / 2],
-        scale={"expr": f"width * {57.3 / degrees:.3f}"},
+        scale={"expr": f"min(width / {across:.5f}, height / {down:.5f})"},
         translate=middle,
     )
 
@@ -165,9 +237,10 @@ def _drawn(row: dict[str, Any]) -> bool:
 
 def _place(row: dict[str, Any]) -> dict[str, Any]:
     rounded = {"latitude": 3, "longitude": 3, "mean": 1, "low": 1, "high": 1, "age": 1}
+    kept = {key: value for key, value in row.items() if key not in {"zone", "as_of"}}
     return {
-        **row,
-        "seen": moment(row["seen"]),
+        **kept,
+        "seen": moment(row["seen"], row["zone"] or "UTC"),
         **{
             name: None if row[name] is None else round(row[name], digits)
             for name, digits in rounded.items()

@@ -48,6 +48,20 @@ def by_category(
     )
 
 
+def temperature(field: str, title: str) -> alt.Color:
+    """Return a colour encoding of degrees Celsius: a colour means the same on every page."""
+    degrees = list(range(-20, 41, 10))
+    scale = alt.Scale(range=COLD_TO_WARM, domain=degrees, interpolate="lab", clamp=True)
+    legend = alt.Legend(
+        title=title,
+        orient="bottom",
+        labelExpr=BOTH_DEGREES,
+        gradientLength=250,
+        values=degrees[::2],
+    )
+    return alt.Color(field, scale=scale, legend=legend)
+
+
 def whole_axis(title: str, most: float) -> alt.Axis:
     """Return an axis of counts, whose ticks are whole numbers."""
     step = max(1, round(most / 5))

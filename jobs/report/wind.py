@@ -42,7 +42,7 @@ def section(lake: Lake, day: Day) -> list[Block]:
     stations = sorted({row["id"] for row in blown})
     return [
         Words(
-            f"The {_SPAN} days up to the end of the UTC day. Each petal is the share of the"
+            f"The {_SPAN} days up to the end of the day. Each petal is the share of the"
             " station's hours in which the wind came from there."
         ),
         *(_figure(station, found, petals) for station in stations),
@@ -60,12 +60,22 @@ def _figure(station: str, found: Rows, petals: Rows) -> Figure:
         station,
         f"Wind rose of {station} over {_SPAN} days, by sixteen directions and six classes of"
         f" speed: most often from {most}.",
-        _rose(f"wind-{station}", edge, step),
+        _rose(f"wind-{station}", edge, step, _quietest(own)),
         {f"wind-{station}": [{k: v for k, v in p.items() if k != "id"} for p in own]},
         f"Most often from {most}. Calm or of no one direction:"
         f" {percent(100 * still / rows[0]['all_hours'])} of {rows[0]['all_hours']:,.0f} hours.",
         size="third",
     )
+
+
+def _quietest(petals: Rows) -> float:
+    """Return the direction in degrees that the shortest petal has: room for labels."""
+    reach = dict.fromkeys(_NAMES, 0.0)
+    for petal in petals:
+        reach[petal["direction"]] = max(reach[petal["direction"]], petal["outer"])
+    # The four main directions have labels of their own.
+    free = [name for name in _NAMES if len(name) > 1]
+    return _NAMES.index(min(free, key=lambda name: reach[name])) * 360 / _SECTORS
 
 
 def _rings(furthest: float) -> tuple[int, int]:
@@ -112,9 +122,10 @@ def _words(number: int) -> str:
     return f"{metric} m/s ({imperial} mph)"
 
 
-def _rose(source: str, edge: int, step: int) -> alt.TopLevelMixin:
+def _rose(source: str, edge: int, step: int, labels_at: float) -> alt.TopLevelMixin:
     rings = [
-        {"ring": ring, "label": f"{ring} %", "at": 11.25} for ring in range(step, edge + 1, step)
+        {"ring": ring, "label": f"{ring} %", "at": labels_at}
+        for ring in range(step, edge + 1, step)
     ]
     compass = [{"ring": edge, "label": name, "at": 90 * at} for at, name in enumerate("NESW")]
     circles = (
@@ -125,7 +136,7 @@ def _rose(source: str, edge: int, step: int) -> alt.TopLevelMixin:
     layers = [
         circles,
         _petal_chart(source, edge),
-        _texts(rings, edge).mark_text(fontSize=10, align="left"),
+        _texts(rings, edge).mark_text(fontSize=10),
         _texts(compass, edge).mark_text(fontSize=13, fontWeight="bold", radiusOffset=12),
     ]
     return alt.layer(*layers).properties(width=FULL, usermeta={"aspect": 0.95})

@@ -27,6 +27,7 @@ def stations() -> list[dict[str, Any]]:
         {
             "station_id": f"K{number:04}",
             "station_name": f"Station number {number} of the country's, Municipal Airport",
+            "state": ("KS", "NE", "OK", "TX")[number % 4],
             "local_time_zone": ZONE,
             "latitude": 26 + 22 * (number // columns) / (STATIONS / columns),
             "longitude": -124 + 56 * (number % columns) / columns,
@@ -117,6 +118,8 @@ def test_every_station_is_on_the_map_and_the_page_stays_small(
     dots = "document.querySelectorAll('[data-chart=map-temperature] .mark-symbol path[d]').length"
     # Those of the mainland, and a legend of none.
     assert opened.evaluate(dots) == STATIONS - 1
+    title = opened.evaluate("document.querySelector('h1').textContent")
+    assert title == f"{STATIONS:,} stations in 4 states"
     text = opened.evaluate("document.querySelector('main').textContent")
     assert "Not on the map, but elsewhere: 1 station." in text
     assert "270 stations had no report in the last 30 days" in text

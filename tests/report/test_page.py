@@ -1,4 +1,4 @@
-"""The report in a browser: every figure drawn, nothing fetched, nothing said, no width too many."""
+"""The report in a browser: every figure drawn, nothing fetched, nothing cut off or covered."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from jobs.report.build import SECTIONS
 from tests.report.browser import DRAWN, Page
 from tests.report.conftest import HOSTILE, Made
 
@@ -107,7 +106,8 @@ def test_charts_are_drawn_anew_for_another_width_and_for_the_dark(
 
 def test_texts_of_others_are_shown_and_never_run(made: Made, page: Page) -> None:
     assert HOSTILE not in made.html
-    assert page.evaluate("document.title") == "Weather of Thursday 18 July 2013"
+    title = "Weather of Thursday 18 July 2013: Newark and New York"
+    assert page.evaluate("document.title") == title
     table = page.evaluate("document.querySelector('#alerts').textContent")
     assert HOSTILE in table
     assert page.evaluate("document.querySelectorAll('main img, main script').length") == 0
@@ -139,9 +139,10 @@ def test_keys_alone_lead_through_it(made: Made, new_page: NewPage) -> None:
             )
         )
     assert stops[0] == "Skip to the report|A"
-    assert [stop for stop in stops if stop.endswith("|A")][1:6] == [
+    assert [stop for stop in stops if stop.endswith("|A")][1:7] == [
         "The day|A",
         "Alerts|A",
+        "Hour by hour|A",
         "The year|A",
         "Time travel|A",
         "The data|A",
@@ -157,8 +158,82 @@ def test_what_is_seen_is_also_said(page: Page) -> None:
     """
     assert page.evaluate(unnamed) == []
     headings = page.evaluate("[...document.querySelectorAll('h1, h2')].map((h) => h.tagName)")
-    assert headings == ["H1", *["H2"] * len(SECTIONS)]
+    sections = page.evaluate("document.querySelectorAll('section').length")
+    assert headings == ["H1", *["H2"] * sections]
 
 
 def test_it_is_small_enough_to_send(made: Made) -> None:
     assert made.path.stat().st_size < 1_500_000
+
+
+# Texts of a chart that lie over one another or over a dot of the map, in pixels of the screen.
+COVERED = """
+    [...document.querySelectorAll("[data-chart]")].flatMap((place) => {
+        const dots = place.dataset.chart.startsWith("map") ? ".mark-symbol.role-mark path" : "none";
+        const visible = (text) => getComputedStyle(text).opacity > 0 && text.textContent.trim();
+        const texts = [...place.querySelectorAll("svg text")].filter(visible);
+        const boxes = [...texts, ...place.querySelectorAll(dots)]
+            .map((mark) => [mark.textContent || "dot", mark.getBoundingClientRect()]);
+        const over = ([, a], [, b]) => a.left + 1 < b.right && b.left + 1 < a.right
+            && a.top + 3 < b.bottom && b.top + 3 < a.bottom;
+        return boxes.flatMap((one, at) => boxes.slice(at + 1)
+            .filter((other) => (one[0] !== "dot" || other[0] !== "dot") && over(one, other))
+            .map((other) => `${place.dataset.chart}: ${one[0]} / ${other[0]}`));
+    })
+"""
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_labels_of_charts_do_not_overlap(made: Made, new_page: NewPage, width: int) -> None:
+    page = shown(new_page, made.path, width)
+    names = "document.querySelectorAll('[data-chart=map-temperature] .mark-text text').length"
+    assert page.evaluate(names) == 3
+    assert page.evaluate(COVERED) == []
+
+
+@pytest.mark.parametrize("width", [390, 768, 1060, 1280])
+def test_no_table_is_cut_off(made: Made, new_page: NewPage, width: int) -> None:
+    page = shown(new_page, made.path, width)
+    cut_off = """
+        [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth)
+            .map((box) => `${box.ariaLabel}: ${box.scrollWidth} > ${box.clientWidth}`)
+    """
+    assert page.evaluate("document.querySelectorAll('.scroll').length") > 5
+    assert page.evaluate(cut_off) == []
+
+
+def test_the_headline_has_the_place_and_the_alerts_first(page: Page) -> None:
+    header = page.evaluate(
+        "[...document.querySelectorAll('header .kicker, header h1, header strong, header .story')]"
+        ".map((part) => part.textContent.trim())"
+    )
+    assert header[:3] == [
+        "Weather report · Thursday 18 July 2013",
+        "Newark and New York",
+        f"Heat {HOSTILE}",
+    ]
+    assert header[-1].startswith("The highest temperature was 37.8")
+    first = page.evaluate("document.querySelector('header .alert').className")
+    assert first == "alert extreme"
+
+
+def test_the_first_printed_page_is_a_summary(made: Made, new_page: NewPage) -> None:
+    page = shown(new_page, made.path, 1280, dark=True)
+    page.call(
+        "Emulation.setEmulatedMedia",
+        media="print",
+        features=[{"name": "prefers-color-scheme", "value": "dark"}],
+    )
+    # A letter less its margins of 10 mm, in CSS pixels.
+    letter = {"width": 740, "height": 980}
+    page.call("Emulation.setDeviceMetricsOverride", **letter, deviceScaleFactor=1, mobile=False)
+    page.wait("document.querySelector('[data-chart=calendar] svg').clientWidth < 740")
+    bottom = page.evaluate(
+        "document.querySelector('#extremes table').getBoundingClientRect().bottom"
+    )
+    assert bottom < letter["height"]
+    after = "getComputedStyle(document.querySelector('#part-2')).breakBefore"
+    assert page.evaluate(after) == "page"
+    # Ink on paper is dark, even if the screen is.
+    ink = "getComputedStyle(document.querySelector('.role-axis-label text')).fill"
+    assert page.evaluate(ink) == "rgb(86, 98, 117)"

@@ -10,16 +10,19 @@ from tests.report.story import DAY
 
 def test_the_sample_has_the_sections_of_today() -> None:
     page = PAGE.read_text()
-    found = re.findall(r'<section id="([^"]+)" aria-labelledby', page)
-    assert found == [name for _, names in PARTS for name in names]
     titles = dict(re.findall(r'<h2 id="([^"]+)-title">([^<]+)</h2>', page))
-    assert titles == {name: title for name, title, _ in SECTIONS}
+    left_out = titles.pop("absent")
+    assert left_out
+    assert titles.items() <= {name: title for name, title, _ in SECTIONS}.items()
+    for name, title, _ in SECTIONS:
+        assert name in titles or f">{title}</td>" in page
+    assert list(titles) == [name for _, names in PARTS for name in names if name in titles]
 
 
 def test_the_sample_is_whole() -> None:
     page = PAGE.read_text()
     assert f"{DAY:%B} {DAY:%Y}" in page
-    assert 'class="words missing">This catalog' not in page
+    assert "This catalog does not hold" not in page
     assert PAGE.stat().st_size < 1_500_000
 
 
