@@ -284,4 +284,4 @@ def test_processes_share_the_database(connect: Connect, year: Source, tmp_path: 
     url = connect(make_app(year)).url("", {})
     command = [sys.executable, "-c", READER, url, str(tmp_path)]
     readers = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
-    assert [reader.communicate(timeout=60)[1] for reader in readers] == [b""] * 4
+    assert [reader.communicate(timeout=120)[1] for reader in readers] == [b""] * 4
