@@ -158,5 +158,6 @@ def create_app(settings: Settings) -> CatalogApp:
     metrics = Metrics()
     warehouses = open_warehouses(settings, metrics)
     metrics.lines_dropped.poll(logs.dropped)
-    realm = Realm.of(warehouses[0].store, settings.auth.token_lifetime)
+    auth = settings.auth
+    realm = Realm.of(warehouses[0].store, auth.token_lifetime, auth.session_lifetime)
     return CatalogApp(warehouses, realm, settings, metrics)

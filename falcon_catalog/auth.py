@@ -1,7 +1,7 @@
 """Secrets, which are hashed, and tokens, which are signed.
 
-Tokens are JSON Web Tokens (RFC 7519) signed with HMAC SHA-256 and a key of the store. No other
-algorithm is accepted, so neither unsigned nor foreign tokens are.
+Tokens are JSON Web Tokens (RFC 7519) signed with HMAC SHA-256 and a key of the store, which they
+name as ``kid``. No other algorithm is accepted, so neither unsigned nor foreign tokens are.
 """
 
 import base64
@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jwt
@@ -29,17 +30,28 @@ class InvalidTokenError(Exception):
     """The token was not issued by this catalog, was modified, or has expired."""
 
 
+class UnknownKeyError(InvalidTokenError):
+    """The token names a key that the store does not have, perhaps no longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The principal that a token was issued to."""
+    """The principal that a token was issued to, and since when."""
 
     principal_id: int
     name: str
+    authenticated_at: int
+    """When the principal presented its secret; seconds since 1970-01-01 UTC."""
 
 
 def draw_key() -> bytes:
     """Return a new random signing key."""
     return os.urandom(KEY_BYTES)
+
+
+def draw_kid() -> str:
+    """Return a new random name of a signing key."""
+    return secrets.token_hex(8)
 
 
 def draw_secret() -> str:
@@ -66,7 +78,7 @@ def secret_matches(secret: str, stored: str) -> bool:
     return hmac.compare_digest(found, base64.b64decode(digest))
 
 
-def issue(key: bytes, claims: Claims, lifetime_seconds: int) -> str:
+def issue(kid: str, key: bytes, claims: Claims, lifetime_seconds: int) -> str:
     """Return a new token for a principal, valid for at least ``lifetime_seconds``."""
     now = time.time()
     content = {
@@ -76,13 +88,26 @@ def issue(key: bytes, claims: Claims, lifetime_seconds: int) -> str:
         "pid": claims.principal_id,
         "iat": int(now),
         "exp": math.ceil(now) + lifetime_seconds,
+        "auth_time": claims.authenticated_at,
         "jti": str(uuid.uuid4()),
     }
-    return jwt.encode(content, key, algorithm=_ALGORITHM)
+    return jwt.encode(content, key, algorithm=_ALGORITHM, headers={"kid": kid} if kid else None)
 
 
-def read(key: bytes, token: str, *, even_expired: bool = False) -> Claims:
-    """Return the claims of a token; raise InvalidTokenError if it is invalid or has expired."""
+def read(
+    key_of: Callable[[str], bytes | None], token: str, *, even_expired: bool = False
+) -> Claims:
+    """Return the claims of a token.
+
+    Args:
+        key_of: returns the key of a ``kid``; "" is that of tokens without one.
+        token: the token.
+        even_expired: whether it may have expired.
+
+    Raises:
+        UnknownKeyError: ``key_of`` does not know its key.
+        InvalidTokenError: it is invalid, or has expired.
+    """
     # Without iat, new tokens stay valid when the clock is set back a little.
     options: jwt.types.Options = {
         "require": _CLAIMS,
@@ -90,10 +115,15 @@ def read(key: bytes, token: str, *, even_expired: bool = False) -> Claims:
         "verify_iat": False,
     }
     try:
+        key = key_of(str(jwt.get_unverified_header(token).get("kid", "")))
+        if key is None:
+            raise UnknownKeyError("the token was not issued by this catalog, or its key has ended")
         content = jwt.decode(
             token, key, algorithms=[_ALGORITHM], audience=_ISSUER, issuer=_ISSUER, options=options
         )
-        return Claims(int(content["pid"]), str(content["sub"]))
+        # Tokens of earlier versions do not say when their session began.
+        begun = content.get("auth_time", content.get("iat", 0))
+        return Claims(int(content["pid"]), str(content["sub"]), int(begun))
     except jwt.ExpiredSignatureError:
         raise InvalidTokenError("the token has expired") from None
     except (jwt.InvalidTokenError, TypeError, ValueError):

@@ -70,9 +70,11 @@ class JsonFormatter(LineFormatter):
             **self.more(record),
         }
         try:
-            return orjson.dumps(pairs, default=str).decode()
+            text = orjson.dumps(pairs, default=str).decode()
         except TypeError:  # half a surrogate pair, or an integer beyond 64 bits
             return json.dumps(pairs, default=str)
+        # What a terminal would obey, or turn around, is escaped as ASCII, as in text.
+        return text if text.isprintable() else json.dumps(pairs, default=str)
 
 
 class _Handler(logging.Handler):

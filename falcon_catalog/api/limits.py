@@ -11,6 +11,7 @@ from falcon_catalog.errors import BadRequestError
 from falcon_catalog.settings import LimitSettings
 
 _PARTS = ("element", "key", "value")
+_REMOVAL = "remove-snapshots"
 
 JSON = dict[str, Any]
 
@@ -63,10 +64,13 @@ def check_body(limits: LimitSettings, body: JSON) -> None:
 
 
 def _check_change(limits: LimitSettings, change: JSON) -> None:
-    _check_length(change, "updates", limits.updates)
+    updates = change.get("updates")
+    if isinstance(updates, list) and len(updates) > limits.updates:
+        # Clients send one removal for each snapshot; all together they cost as much as one.
+        others = [u for u in updates if not (isinstance(u, dict) and u.get("action") == _REMOVAL)]
+        _check_length({"updates": others}, "updates", limits.updates)
     _check_length(change, "requirements", limits.requirements)
     _check_length(change, "removals", limits.properties)
-    updates = change.get("updates")
     for part in (change, *(updates if isinstance(updates, list) else ())):
         if isinstance(part, dict):
             _check_schema(limits, part.get("schema"))

@@ -8,6 +8,7 @@ import falcon
 
 from falcon_catalog.api.oauth import TOKENS_PATH
 from falcon_catalog.api.operations import Operation
+from falcon_catalog.api.requests import digest
 from falcon_catalog.catalog import authorization, principals
 from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.call import Call, IdempotencyKey
@@ -157,5 +158,4 @@ def _read_key(req: falcon.Request, principal: str | None) -> IdempotencyKey | No
         return None
     if not _UUID.fullmatch(key):
         raise BadRequestError(f"Invalid Idempotency-Key {show(key)}: it is not a UUID")
-    by = f" by {principal}" if principal else ""
-    return IdempotencyKey(key.lower(), f"{req.method} {req.path}{by}")
+    return IdempotencyKey(key.lower(), principal, f"{req.method} {req.path}", digest(req))

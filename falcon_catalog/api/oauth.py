@@ -35,7 +35,7 @@ _TOKEN_TYPES = (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt")
 _SCOPE = "catalog"
 _MAX_BODY_BYTES = 64 * 1024
 _MAX_FIELDS = 32
-# Limits of failed logins, for each address and each client id: a login takes 50 ms of CPU time.
+# Limits of failed logins, for each address and each client id: one takes 100 ms of CPU time.
 _BURST, _PER_SECOND = 20, 1.0
 _MOST_REMEMBERED = 10_000
 _log = logging.getLogger(__name__)

@@ -1,10 +1,12 @@
 """Reading of requests: names in URLs, bodies, flags, pages."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 import falcon
+import orjson
 from falcon.routing import BaseConverter
 
 from falcon_catalog.api.limits import check_body, check_depth, check_text
@@ -67,6 +69,17 @@ def read_optional_object(req: falcon.Request) -> dict[str, Any]:
         body = _parse(req, text) if text else {}
         req.context.body, req.context.has_body = body, bool(text)
     return body
+
+
+def digest(req: falcon.Request) -> str:
+    """Return a digest of a request's query and JSON body. The order of keys does not matter."""
+    body = read_optional_object(req)
+    try:
+        text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        text = b""  # nested deeper than it writes, which no request that changes something needs
+    query = f"{req.query_string}\n".encode()
+    return hashlib.blake2b(query + text, digest_size=16).hexdigest()
 
 
 def _parse(req: falcon.Request, text: bytes) -> dict[str, Any]:

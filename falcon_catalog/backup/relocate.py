@@ -29,7 +29,7 @@ from falcon_catalog.store.sqlite.connection import SqliteDatabase
 from falcon_catalog.store.survey import Pointer
 
 _EVERY = 500
-_PLANNED = re.compile(r"/(?:plan|tasks)(?: by .*)?$")
+_PLANNED = re.compile(r"/(?:plan|tasks)(?: .*)?$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ def _open(
             plans=plans,
             counters=counters,
             allowed_locations=(mount.root.location, *more),
+            roots=tuple(settings.warehouse.roots.values()),
             allow_overlap=settings.warehouse.allow_overlap,
             properties_bytes=settings.limits.properties_bytes,
             drop_retention_ms=settings.warehouse.drop_retention * 1000,

@@ -13,10 +13,21 @@ def now_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """The Idempotency-Key of a request, and the request that it was first sent with."""
+    """The Idempotency-Key of a request, and the request that it is sent with."""
 
-    key: str
+    header: str
+    """The UUID that the client sent."""
+    principal: str | None
+    """The caller's name: the same UUID of another principal is another key."""
     request: str
+    """The method and the path."""
+    digest: str
+    """Of the query and the body."""
+
+    @property
+    def key(self) -> str:
+        """The key under which the answer is stored."""
+        return f"{self.principal or ''}/{self.header}"
 
 
 @dataclass(frozen=True, slots=True)

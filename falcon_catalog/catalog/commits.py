@@ -121,6 +121,8 @@ def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) 
 def create(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) -> Loaded:
     """Add a table or view with this metadata, and write its first metadata file."""
     policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", None, metadata)
+    tx = call.warehouse.store.autocommit()
+    policy.check_free_paths(tx, call.warehouse, kind.name, None, metadata, besides=None)
     return _publish(call, [_new(kind, identifier, metadata, from_create=True)])[0]
 
 
@@ -186,6 +188,7 @@ def _stage(call: Call, change: Change) -> Staged:
         metadata = table_metadata.apply(None, change.updates, now_ms=call.now)
         policy.check_metadata(call.warehouse, f"table {identifier}", None, metadata)
         policy.check_manifest_lists(call.warehouse, _added_snapshots(change))
+        _check_places(call, kind, None, metadata, None)
         return _new(kind, identifier, metadata)
     if row is None or row.kind != kind.name:
         raise kind.missing(identifier)
@@ -207,8 +210,22 @@ def _advance(call: Call, change: Change, row: TabularRow) -> Staged:
         return _unchanged(change, row, document)
     policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", base, metadata)
     policy.check_manifest_lists(call.warehouse, _added_snapshots(change))
+    _check_places(call, kind, base, metadata, row.id)
     location = policy.new_metadata_location(metadata, row.metadata_location)
     return Staged(kind, identifier, row, base, Document(metadata), location)
+
+
+def _check_places(
+    call: Call, kind: Kind, before: JSON | None, after: JSON, row_id: int | None
+) -> None:
+    """Check the places that metadata newly names before a file is written there.
+
+    ``_set_pointer`` checks them again, in the transaction.
+    """
+    warehouse, tx = call.warehouse, call.warehouse.store.autocommit()
+    if before is None or after["location"] != before["location"]:
+        policy.check_free(tx, warehouse, kind.name, after["location"], besides=row_id)
+    policy.check_free_paths(tx, warehouse, kind.name, before, after, besides=row_id)
 
 
 def _added_snapshots(change: Change) -> Iterator[JSON]:
@@ -265,6 +282,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
         if row is not None:
             raise _create_conflict(row, identifier)
         policy.check_free(tx, warehouse, kind.name, location, besides=None)
+        policy.check_free_paths(tx, warehouse, kind.name, None, staged.metadata, besides=None)
         rows.insert(
             tx,
             namespace.id,
@@ -278,6 +296,9 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
     moved = key(location) != staged.row.location_key
     if moved:
         policy.check_free(tx, warehouse, kind.name, location, besides=staged.row.id)
+    policy.check_free_paths(
+        tx, warehouse, kind.name, staged.base, staged.metadata, besides=staged.row.id
+    )
     if not rows.swap(
         tx,
         warehouse.id,

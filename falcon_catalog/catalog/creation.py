@@ -27,7 +27,9 @@ def create_table(call: Call, namespace: Namespace, request: JSON) -> Loaded:
     metadata = table.create(request, location=location, table_uuid=table_uuid, now_ms=call.now)
     if not is_staged:
         return commits.create(call, TABLE, identifier, metadata)
-    policy.check_locations(call.warehouse, metadata)
+    policy.check_metadata(call.warehouse, f"table {identifier}", None, metadata)
+    with call.warehouse.store.read() as tx:
+        policy.check_free_paths(tx, call.warehouse, TABLE.name, None, metadata, besides=None)
     call.warehouse.files.prepare_table(location, staged=True)
     return Loaded(Document(metadata), None)
 

@@ -12,10 +12,10 @@ import orjson
 from falcon_catalog.catalog.call import Call, IdempotencyKey
 from falcon_catalog.catalog.metadata_cache import Loaded, read_document
 from falcon_catalog.errors import (
-    BadRequestError,
     CatalogError,
     CommitFailedError,
     CommitStateUnknownError,
+    UnprocessableEntityError,
 )
 from falcon_catalog.store import idempotency as rows
 from falcon_catalog.store.database import Transaction
@@ -39,7 +39,7 @@ def record(tx: Transaction, call: Call, answer: JSON) -> None:
     """
     key = call.idempotency_key
     if key is not None and not _insert(tx, call, key, answer):
-        raise RecordedMeanwhileError(f"The request {key.key} was answered already")
+        raise RecordedMeanwhileError(f"The request {key.header} was answered already")
 
 
 def record_answer(call: Call, key: IdempotencyKey, answer: JSON) -> JSON | None:
@@ -56,7 +56,8 @@ def recall(call: Call, key: IdempotencyKey) -> JSON | None:
     """Return the recorded answer to a request, or None.
 
     Raises:
-        BadRequestError: the key belongs to another request.
+        UnprocessableEntityError: the caller used the key for another request. What this one asks
+            for was not done, and an answer to the other one would hide that.
     """
     return _read(key, rows.find(call.warehouse.store.autocommit(), call.warehouse.id, key.key))
 
@@ -78,16 +79,19 @@ def state_then(call: Call, metadata_location: str) -> Loaded:
 
 
 def _insert(tx: Transaction, call: Call, key: IdempotencyKey, answer: JSON) -> bool:
-    receipt = Receipt(key.request, orjson.dumps(answer).decode())
+    receipt = Receipt(f"{key.request} {key.digest}", orjson.dumps(answer).decode())
     return rows.insert(tx, call.warehouse.id, key.key, receipt, lifetime_ms=_LIFETIME_MS)
 
 
 def _read(key: IdempotencyKey, receipt: Receipt | None) -> JSON | None:
     if receipt is None:
         return None
-    if receipt.request != key.request:
-        raise BadRequestError(
-            f"Invalid Idempotency-Key {key.key}: it was used for another request, {receipt.request}"
+    request, _, digest = receipt.request.rpartition(" ")
+    if (request, digest) != (key.request, key.digest):
+        other = request if request != key.request else f"{request} with another body or query"
+        raise UnprocessableEntityError(
+            f"Invalid Idempotency-Key {key.header}: it was used for another request, {other}."
+            " Nothing was done; send a new key"
         )
     answer: JSON = orjson.loads(receipt.answer)
     return answer

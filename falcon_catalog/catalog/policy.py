@@ -31,6 +31,16 @@ _PATH_PROPERTIES = (
     "write.object-storage.path",
     "write.folder-storage.path",
 )
+# Java's FileIO and others parse a location as a URL: they drop ? and # with what follows, and some
+# decode what is encoded, so that %2e%2e is a step up.
+_MISREAD = re.compile(r"[?#]|%(?:2e|2f|5c|23|3f|00)", re.IGNORECASE)
+# What clients read as settings of their file access. PyIceberg merges a table's properties over the
+# catalog's, so that who can set them sends the tokens of others to an endpoint of his own.
+_CLIENT_SETTINGS = re.compile(
+    r"(?:s3|gcs|adls|hdfs|hf|oss|ecs|client|http-client|signer|rest|credentials|header)\..*"
+    r"|io-impl|py-io-impl|token|credential|uri",
+    re.IGNORECASE | re.DOTALL,
+)
 _VERSION = re.compile(r"^v?([0-9]{1,9})[-.]")
 
 
@@ -118,14 +128,65 @@ def check_free(
     A view may lie over a table: it owns only metadata files, whose names are unique.
 
     Raises:
-        ForbiddenError: one does; or a symbolic link below the warehouse leads to the location, so
-            that another table may lie there under another path.
+        BadRequestError: clients read it as different places.
+        ForbiddenError: one does, or every later one would, at a warehouse's root; or a symbolic
+            link below the warehouse leads to the location, so that another table may lie there
+            under another path.
     """
+    check_spelling(warehouse, location)
     if warehouse.allow_overlap:
         return
+    for root in warehouse.roots:
+        if is_inside(root, location):
+            raise ForbiddenError(
+                f"Location {location} holds a whole warehouse, {root}: no other table could lie in"
+                " it"
+            )
     _check_no_link(warehouse, location)
     if other := tabulars.overlapping(tx, key(location), besides=besides, kind=kind):
         raise ForbiddenError(f"Location {location} overlaps another {kind}'s location: {other}")
+
+
+def check_free_paths(
+    tx: Transaction,
+    warehouse: Warehouse,
+    kind: tabulars.Kind,
+    before: JSON | None,
+    after: JSON,
+    *,
+    besides: int | None,
+) -> None:
+    """Check the folders that properties newly send writers to; as ``check_free``.
+
+    Args:
+        tx: the transaction of the change.
+        warehouse: whose tables must not lie there.
+        kind: of the table or view.
+        before: the table's metadata now; None: the table is new.
+        after: the metadata to be.
+        besides: the table's row.
+    """
+    had = {} if before is None else before.get("properties", {})
+    has = after.get("properties", {})
+    if has is had:
+        return  # as in almost every commit
+    for name in _PATH_PROPERTIES:
+        if (path := has.get(name)) is not None and path != had.get(name):
+            check_free(tx, warehouse, kind, path, besides=besides)
+
+
+def check_spelling(warehouse: Warehouse, location: str) -> None:
+    """Check that all clients read a new location as the same place.
+
+    Only what lies below the allowed locations is checked: those are the operator's.
+    """
+    own = key(location)
+    roots = [root for root in map(key, warehouse.allowed_locations) if own.startswith(root)]
+    if match := _MISREAD.search(own.removeprefix(max(roots, key=len, default=""))):
+        raise BadRequestError(
+            f"Invalid location {location!r}: it contains {match[0]!r}, which some clients read as"
+            " a part of a URL"
+        )
 
 
 def leads_elsewhere(warehouse: Warehouse, location: str) -> bool:
@@ -149,8 +210,10 @@ def check_surroundings(tx: Transaction, warehouse: Warehouse, location: str) -> 
     """Check that a location for many tables is not itself in a table, unless that is allowed.
 
     Raises:
+        BadRequestError: clients read it as different places.
         ForbiddenError: it is, or a symbolic link below the warehouse leads to it.
     """
+    check_spelling(warehouse, location)
     if warehouse.allow_overlap:
         return
     _check_no_link(warehouse, location)
@@ -159,13 +222,30 @@ def check_surroundings(tx: Transaction, warehouse: Warehouse, location: str) -> 
 
 
 def check_metadata(warehouse: Warehouse, entity: str, before: JSON | None, after: JSON) -> None:
-    """Check the locations and the size of a table's or view's next metadata.
+    """Check the locations and the properties of a table's or view's next metadata.
 
-    Args and errors as ``check_locations`` and ``check_properties``.
+    Args and errors as ``check_locations``, ``check_client_settings`` and ``check_properties``.
     """
     check_locations(warehouse, after)
     had = None if before is None else before.get("properties", {})
+    check_client_settings(had, after.get("properties", {}))
     check_properties(warehouse, entity, had, after.get("properties", {}))
+
+
+def check_client_settings(before: Properties | None, after: Properties) -> None:
+    """Check that no new property of a table configures the file access of those who read it.
+
+    Raises:
+        BadRequestError: one does.
+    """
+    if after is before:
+        return  # as in almost every commit
+    for name, value in after.items():
+        if _CLIENT_SETTINGS.fullmatch(name) and (before or {}).get(name) != value:
+            raise BadRequestError(
+                f"Invalid property {show(name)}: it would configure the file access of every client"
+                " of the table; set it in the client or in the catalog's configuration"
+            )
 
 
 def check_properties(

@@ -231,17 +231,20 @@ def register(
         namespaces.require(tx, call, identifier.namespace)
         _replaceable(tx, call, kind, identifier, overwrite=overwrite)
     policy.check_allowed(warehouse, metadata_location)
+    policy.check_spelling(warehouse, metadata_location)
     warehouse.mount.require()
     metadata = kind.validate(metadata_files.read(warehouse.files, metadata_location))
     kind.check_readable(metadata)
     policy.check_locations(warehouse, metadata)
     policy.check_manifest_lists(warehouse, metadata.get("snapshots", ()))
+    policy.check_client_settings(None, metadata.get("properties", {}))
     document = to_document(metadata, metadata_location)
     with warehouse.store.write() as tx:
         namespace = namespaces.require(tx, call, identifier.namespace)
         old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
         besides = old.id if old else None
         policy.check_free(tx, warehouse, kind.name, metadata["location"], besides=besides)
+        policy.check_free_paths(tx, warehouse, kind.name, None, metadata, besides=besides)
         if old is not None:
             rows.delete(tx, old.id)
         rows.insert(

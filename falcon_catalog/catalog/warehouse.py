@@ -59,6 +59,8 @@ class Warehouse:
     # Policy:
     allowed_locations: tuple[str, ...] = ()
     """The folders in which tables may lie, ``location`` among them."""
+    roots: tuple[str, ...] = ()
+    """The locations of all warehouses of the server."""
     allow_overlap: bool = False
     """Whether one table's location may contain another's."""
     properties_bytes: int = 0

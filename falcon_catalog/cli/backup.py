@@ -11,6 +11,7 @@ from falcon_catalog.cli.common import (
     Failed,
     Stopped,
     as_json,
+    echo,
     echo_json,
     one_line_errors,
     read,
@@ -54,7 +55,7 @@ def backup_command(destination: Path, config: Path | None, *, as_json: bool, **f
         echo_json({**result, "metadata-files": len(made.files), "unreadable": unreadable})
     else:
         files = counted(len(made.files), "metadata file")
-        click.echo(
+        echo(
             f"{destination}: the catalog at {utc(made.moment)} UTC, {files}, {size} bytes, verified"
         )
     if made.unreadable:
@@ -110,12 +111,12 @@ def restore_command(
 
 
 def _print_restored(done: Restored) -> None:
-    click.echo(f"Restored: the catalog at {utc(done.manifest.moment)} UTC")
+    echo(f"Restored: the catalog at {utc(done.manifest.moment)} UTC")
     if done.aside:
-        click.echo(f"The previous store is in {done.aside}")
+        echo(f"The previous store is in {done.aside}")
     if done.postponed:
-        click.echo(f"Postponed: {counted(done.postponed, 'purge')}; see falcon-catalog dropped")
+        echo(f"Postponed: {counted(done.postponed, 'purge')}; see falcon-catalog dropped")
     for location in done.differing:
-        click.echo(f"Not overwritten, but differs from the backup: {location}")
+        echo(f"Not overwritten, but differs from the backup: {location}")
     for location in done.manifest.unreadable:
-        click.echo(f"Was unreadable when the backup was made: {location}")
+        echo(f"Was unreadable when the backup was made: {location}")

@@ -20,11 +20,29 @@ from falcon_catalog.store.sqlite import locks
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def printable(text: str) -> str:
+    """Return text without characters that a terminal would obey, or that turn text around.
+
+    Names of tables may contain such: C1 controls, NEL and bidirectional formatting.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print text that may contain names of tables."""
+    click.echo(printable(text), err=err, nl=nl)
+
+
 class Stopped(click.ClickException):
     """The command cannot continue: one line on stderr, exit status 1."""
 
     def __init__(self, error: object) -> None:
-        super().__init__(" ".join(str(error).split()))
+        super().__init__(printable(" ".join(str(error).split())))
 
 
 class Failed(Stopped):
@@ -75,7 +93,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 def echo_json(value: object) -> None:
     """Print a value as JSON on stdout."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    click.echo(text if text == printable(text) else json.dumps(value, indent=1))
 
 
 def _with_flags(command: Command, keys: Container[str]) -> Command:

@@ -11,6 +11,7 @@ from tabulate import tabulate
 from falcon_catalog.cli.common import (
     Failed,
     as_json,
+    echo,
     echo_json,
     one_line_errors,
     read_existing,
@@ -26,7 +27,7 @@ _SHOWN = 20
 
 def echo_progress(line: str) -> None:
     """Print a line of progress on stderr."""
-    click.echo(line, err=True)
+    echo(line, err=True)
 
 
 # A paragraph that click does not wrap.
@@ -84,7 +85,7 @@ def doctor(
         scope = Scope(settings, LocalFileIO(), deep, days * DAY_MS)
         done = [line for name in names for line in repair(scope, name, echo_progress)]
         if not as_json:
-            click.echo("".join(f"Repaired: {line}\n" for line in done), nl=False)
+            echo("".join(f"Repaired: {line}\n" for line in done), nl=False)
         report = check(scope, echo_progress)
     if as_json:
         found = [finding.as_json() for finding in report.findings]
@@ -105,12 +106,12 @@ def print_report(report: Report) -> None:
             (one.subject, one.what, f"--repair {one.repair}" if one.repair else "")
             for one in found[:_SHOWN]
         ]
-        click.echo(f"\n{explained.severity}: {name}")
-        click.echo(f"  why it matters: {explained.why}\n  what can be done: {explained.remedy}\n")
-        click.echo(tabulate(rows, ("where", "what", "repair")))
+        echo(f"\n{explained.severity}: {name}")
+        echo(f"  why it matters: {explained.why}\n  what can be done: {explained.remedy}\n")
+        echo(tabulate(rows, ("where", "what", "repair")))
         if len(found) > _SHOWN:
-            click.echo(f"and {len(found) - _SHOWN} more; --json prints all")
+            echo(f"and {len(found) - _SHOWN} more; --json prints all")
     severities = Counter(finding.severity for finding in report.findings)
     sums = [counted(severities[severity], severity) for severity in SEVERITIES]
     checked = ", ".join(f"{count} {what}" for what, count in report.counts.items())
-    click.echo(f"\n{'Clean' if report.clean else 'Not clean'}: {', '.join(sums)} ({checked})")
+    echo(f"\n{'Clean' if report.clean else 'Not clean'}: {', '.join(sums)} ({checked})")

@@ -17,6 +17,7 @@ from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.cli.common import (
     Stopped,
     as_json,
+    echo,
     echo_json,
     one_line_errors,
     read_existing,
@@ -65,7 +66,7 @@ def dropped(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         for name, row in found
     ]
     head = ("id", "warehouse", "kind", "name", "dropped", "can be undropped until", "purge")
-    click.echo(tabulate(table, head) if table else "No dropped tables or views to restore.")
+    echo(tabulate(table, head) if table else "No dropped tables or views to restore.")
 
 
 @click.command("undrop")
@@ -92,7 +93,7 @@ def undrop_command(
     if as_json:
         echo_json({**drops.as_json(row), "restored-as": (to or row.identifier).as_json()})
     else:
-        click.echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
+        echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
 
 
 @click.command()
@@ -115,7 +116,7 @@ def maintain(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     if as_json:
         echo_json(lines)
     else:
-        click.echo("\n".join(lines) or "Nothing to do.")
+        echo("\n".join(lines) or "Nothing to do.")
     if missing:
         raise Stopped(f"{'; '.join(missing)}. Nothing in it was removed or purged")
 

@@ -10,6 +10,7 @@ import click
 from falcon_catalog.catalog import principals
 from falcon_catalog.cli.common import (
     as_json,
+    echo,
     echo_json,
     one_line_errors,
     read_existing,
@@ -20,6 +21,9 @@ from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
 from falcon_catalog.store.sqlite import locks, read_only
+
+_DAY = 86400
+_MOST_OVERLAP = 366 * _DAY
 
 
 @click.group("principals")
@@ -58,7 +62,7 @@ def add(name: str, config: Path | None, *, as_json: bool, **flags: Any) -> None:
         echo_json({"name": name, "credential": credential})
     else:
         click.echo(credential)
-    click.echo("Keep it: the secret after the colon is not shown again", err=True)
+    echo("Keep it: the secret after the colon is not shown again", err=True)
 
 
 @principals_group.command("list")
@@ -77,7 +81,63 @@ def list_command(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         echo_json([{"name": one.name, "created-at-ms": one.created_at} for one in found])
         return
     for principal in found:
-        click.echo(f"{principal.name}\t{utc(principal.created_at)}")
+        echo(f"{principal.name}\t{utc(principal.created_at)}")
+
+
+@principals_group.command()
+@click.argument("name")
+@click.option(
+    "--overlap",
+    metavar="SECONDS",
+    type=click.IntRange(0, _MOST_OVERLAP),
+    default=_DAY,
+    show_default=True,
+    help="For how long the old secret stays valid.",
+)
+@with_store
+def rotate(name: str, overlap: int, config: Path | None, **flags: Any) -> None:
+    """Give a principal another secret and print its credential.
+
+    The old secret stays valid for a while, so that clients can be changed one by one. The one
+    before it ends now.
+
+    \b
+    Examples:
+        falcon-catalog principals rotate etl
+        falcon-catalog principals rotate etl --overlap 0
+    """
+    with _store(config, flags) as database:
+        click.echo(f"{name}:{principals.rotate(database, name, overlap)}")
+    click.echo(
+        "Keep it: the secret after the colon is not shown again. The old one is valid for"
+        f" {overlap} more seconds",
+        err=True,
+    )
+
+
+@principals_group.command("rotate-key")
+@click.option(
+    "--overlap",
+    metavar="SECONDS",
+    type=click.IntRange(0, _MOST_OVERLAP),
+    help="For how long tokens of the old key stay valid. Default: auth.token_lifetime.",
+)
+@with_store
+def rotate_key(overlap: int | None, config: Path | None, **flags: Any) -> None:
+    """Sign tokens with a new key, also on a running server.
+
+    With --overlap 0, all tokens of all principals end now.
+
+    \b
+    Examples:
+        falcon-catalog principals rotate-key
+        falcon-catalog principals rotate-key --overlap 0
+    """
+    with _store(config, flags) as database:
+        settings = read_existing(config, flags)
+        seconds = settings.auth.token_lifetime if overlap is None else overlap
+        principals.rotate_key(database, seconds)
+    click.echo(f"New tokens have a new key. Tokens of the old one are valid for {seconds} seconds")
 
 
 @principals_group.command()

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from falcon_catalog.backup.prefix import Move
 from falcon_catalog.backup.relocate import Moved, Order, Outcome, relocate
-from falcon_catalog.cli.common import Failed, one_line_errors, read_existing, with_warehouses
+from falcon_catalog.cli.common import Failed, echo, one_line_errors, read_existing, with_warehouses
 from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.fileio.local import LocalFileIO
@@ -72,23 +72,23 @@ def relocate_command(
 def _print(outcome: Outcome, old: str, *, dry: bool) -> None:
     if dry and outcome.changed:
         head = ("what", "files to write", "bytes")
-        click.echo(tabulate([(str(m.pointer), m.files, m.bytes) for m in outcome.changed], head))
+        echo(tabulate([(str(m.pointer), m.files, m.bytes) for m in outcome.changed], head))
     for one in outcome.broken:
-        click.echo(f"\n{one.pointer} cannot be relocated:")
+        echo(f"\n{one.pointer} cannot be relocated:")
         _print_some(one.problems)
     left = [*outcome.left, *(f"{m.pointer}: {line}" for m in outcome.moved for line in m.left)]
     if left:
-        click.echo(f"\nLeft as it is, but mentions {old} or was not checked:")
+        echo(f"\nLeft as it is, but mentions {old} or was not checked:")
         _print_some(left)
-    click.echo(f"\n{'Would be relocated' if dry or not outcome.switched else 'Relocated'}:")
-    click.echo(tabulate(_sums(outcome.changed), ("", "number", "files written", "bytes")))
+    echo(f"\n{'Would be relocated' if dry or not outcome.switched else 'Relocated'}:")
+    echo(tabulate(_sums(outcome.changed), ("", "number", "files written", "bytes")))
 
 
 def _print_some(lines: list[str]) -> None:
     for line in lines[:_SHOWN]:
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     if len(lines) > _SHOWN:
-        click.echo(f"  and {len(lines) - _SHOWN} more")
+        echo(f"  and {len(lines) - _SHOWN} more")
 
 
 def _sums(changed: list[Moved]) -> list[tuple[str, int, int, int]]:
@@ -110,29 +110,25 @@ def _end_unchanged(outcome: Outcome, order: Order, old: str, *, dry: bool) -> No
     lies_in_old = outcome.changed or any(map(order.move.changes, keys))
     if not lies_in_old and not any(one.startswith(f"{order.move.new}/") for one in keys):
         found = ", ".join(keys[:3]) or "nowhere"
-        click.echo(f"Nothing was changed: no table is in {old}. Tables are in: {found}")
+        echo(f"Nothing was changed: no table is in {old}. Tables are in: {found}")
         raise click.exceptions.Exit(1)
     if outcome.broken and not (dry and order.skip_broken):
-        click.echo(f"Nothing was changed: {len(outcome.broken)} tables or views are in the way.")
+        echo(f"Nothing was changed: {len(outcome.broken)} tables or views are in the way.")
         raise click.exceptions.Exit(1)
     if dry:
-        click.echo("Nothing was changed: this was a dry run.")
+        echo("Nothing was changed: this was a dry run.")
     else:
-        click.echo(
-            f"Nothing to do: no table is in {old}, and those at the new location are in order."
-        )
+        echo(f"Nothing to do: no table is in {old}, and those at the new location are in order.")
 
 
 def _print_next_steps(settings: Settings, move: Move, old: str) -> None:
-    click.echo("\nNext steps:")
+    echo("\nNext steps:")
     for setting in ("warehouse.location", "warehouse.more"):
         value, origin = settings.value(setting), settings.origins[setting]
         if move.new in str(value) and origin.startswith(("flag", "environment")):
-            click.echo(
-                f"  Write {setting} = {value!r} into the settings file (it is from {origin})"
-            )
+            echo(f"  Write {setting} = {value!r} into the settings file (it is from {origin})")
     for location in settings.warehouse.allowed_locations:
         if move.changes(location):
-            click.echo(f"  Remove {location} from warehouse.allowed_locations")
-    click.echo(f"  Move {old} out of the way: clients that know the old paths must not write there")
-    click.echo("  Start the service, and start clients anew that had tables open")
+            echo(f"  Remove {location} from warehouse.allowed_locations")
+    echo(f"  Move {old} out of the way: clients that know the old paths must not write there")
+    echo("  Start the service, and start clients anew that had tables open")

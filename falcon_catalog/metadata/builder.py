@@ -23,7 +23,7 @@ class Builder:
     """Metadata of a table or view while updates are applied to it.
 
     ``meta`` is a shallow copy of the base, which never changes: values are replaced through
-    ``put``, not modified in place, except properties once they are the builder's own copy.
+    ``put``, not modified in place, except properties and refs once they are its own copy.
     """
 
     meta: JSON
@@ -32,6 +32,8 @@ class Builder:
     own_properties: bool = False
     last_added: dict[str, int] = field(default_factory=dict)
     """What -1 means in this request: ids by the key of the list."""
+    known: dict[str, Any] = field(default_factory=dict)
+    """Indexes of lists by their keys, which each addition of the request looks up."""
 
     def put(self, key: str, value: object) -> None:
         """Replace one part of the metadata."""
@@ -48,10 +50,13 @@ class TableBuilder(Builder):
     """
 
     creating: bool
+    own_refs: bool = False
     layout_changed: bool = False
     snapshots_removed: bool = False
     added_snapshots: set[int] = field(default_factory=set)
     main_heads: set[int] = field(default_factory=set)
+    before_head_ms: int = 0
+    """When main came to where it was before the snapshots that were added; 0 if nowhere."""
     dangling: dict[str, JSON] = field(default_factory=dict)
     """Refs whose snapshot was removed, and that the request neither moved nor removed."""
 
@@ -110,6 +115,7 @@ class Part:
         kept = [item for item in builder.meta[self.key] if item[self.id_key] not in ids]
         if len(kept) != len(builder.meta[self.key]):
             builder.put(self.key, kept)
+            builder.known.pop(self.key, None)
 
 
 SCHEMAS = Part("schemas", "schema-id", "current-schema-id", "schema", "current schema")

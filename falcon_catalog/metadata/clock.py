@@ -12,9 +12,9 @@ from falcon_catalog.metadata.json_fields import JSON
 CLOCK_SKEW_MS = 60_000
 
 
-def logged_ms(log: Sequence[JSON], back: int = 1) -> int:
-    """Return the time of the last entry of a snapshot log, or of one further back; 0 if none."""
-    time: int = log[-back]["timestamp-ms"] if len(log) >= back else 0
+def logged_ms(log: Sequence[JSON]) -> int:
+    """Return the time of the last entry of a snapshot log; 0 if there is none."""
+    time: int = log[-1]["timestamp-ms"] if log else 0
     return time
 
 

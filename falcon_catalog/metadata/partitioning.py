@@ -9,7 +9,7 @@ from typing import Any
 
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import columns, transforms, types
-from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, SCHEMAS, TableBuilder
+from falcon_catalog.metadata.builder import FIRST_PARTITION_ID, SCHEMAS, SPECS, TableBuilder
 from falcon_catalog.metadata.columns import Column
 from falcon_catalog.metadata.json_fields import (
     JSON,
@@ -145,13 +145,11 @@ def number(builder: TableBuilder, fields: Sequence[JSON]) -> list[JSON]:
     taken = set(ids.values())
     last = max([builder.meta["last-partition-id"], *taken])
     # Fields that transform alike keep the ids of their names.
-    for keys in (("source-id", "transform", "name"), ("source-id", "transform")):
-        earlier: dict[tuple[Any, ...], list[int]] = {}
-        for spec in builder.meta["partition-specs"]:
-            for field in spec["fields"]:
-                earlier.setdefault(tuple(field[key] for key in keys), []).append(field["field-id"])
+    for keys, earlier in _known(builder).field_ids.items():
+        left: dict[tuple[Any, ...], list[int]] = {}
         for place, field in enumerate(fields):
-            known = earlier.get(tuple(field[key] for key in keys), [])
+            key = tuple(field[name] for name in keys)
+            known = left.setdefault(key, list(earlier.get(key, ())))
             while known and place not in ids:
                 if (field_id := known.pop()) not in taken:
                     ids[place] = field_id
@@ -172,8 +170,8 @@ def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     by_id = columns.index(schema)
     check_names(fields, by_id)
     check_sources(fields, by_id)
-    specs = builder.meta["partition-specs"]
-    same = next((known for known in specs if _content(known["fields"]) == _content(fields)), None)
+    known = _known(builder)
+    same = known.ids.get(_content(fields))
     if same is None:
         expected = range(FIRST_PARTITION_ID, FIRST_PARTITION_ID + len(fields))
         if builder.version == 1 and [field["field-id"] for field in fields] != list(expected):
@@ -181,14 +179,47 @@ def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
             raise BadRequestError(
                 f"Spec does not use sequential IDs that are required in v1: [{listed}]"
             )
-        highest = max((known["spec-id"] for known in specs), default=-1)
-        same = {"spec-id": highest + 1, "fields": fields}
-        builder.put("partition-specs", [*specs, same])
+        same = known.highest + 1
+        spec = {"spec-id": same, "fields": fields}
+        builder.put("partition-specs", [*builder.meta["partition-specs"], spec])
+        known.add(spec)
         field_ids = [field["field-id"] for field in fields]
         builder.put("last-partition-id", max([builder.meta["last-partition-id"], *field_ids]))
-    builder.last_added["partition-specs"] = same["spec-id"]
+    builder.last_added["partition-specs"] = same
 
 
-def _content(fields: Sequence[JSON]) -> list[tuple[str, str, int]]:
+class KnownSpecs:
+    """The specs of a table by their content, and the ids of their fields."""
+
+    def __init__(self, specs: Sequence[JSON]) -> None:
+        self.highest = -1
+        self.ids: dict[tuple[tuple[str, str, int], ...], int] = {}
+        # Of each key the ids, each once, the latest last.
+        self.field_ids: dict[tuple[str, ...], dict[tuple[Any, ...], dict[int, None]]] = {
+            ("source-id", "transform", "name"): {},
+            ("source-id", "transform"): {},
+        }
+        for spec in specs:
+            self.add(spec)
+
+    def add(self, spec: JSON) -> None:
+        """Add a spec; of two with the same content the first counts."""
+        self.highest = max(self.highest, spec["spec-id"])
+        self.ids.setdefault(_content(spec["fields"]), spec["spec-id"])
+        for field in spec["fields"]:
+            for keys, ids in self.field_ids.items():
+                known = ids.setdefault(tuple(field[name] for name in keys), {})
+                known.pop(field["field-id"], None)
+                known[field["field-id"]] = None
+
+
+def _known(builder: TableBuilder) -> KnownSpecs:
+    known = builder.known.get(SPECS.key)
+    if known is None:
+        known = builder.known[SPECS.key] = KnownSpecs(builder.meta[SPECS.key])
+    return known
+
+
+def _content(fields: Sequence[JSON]) -> tuple[tuple[str, str, int], ...]:
     """Return what makes two specs the same: everything but the ids."""
-    return [(field["name"], field["transform"], field["source-id"]) for field in fields]
+    return tuple((field["name"], field["transform"], field["source-id"]) for field in fields)

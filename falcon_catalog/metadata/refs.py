@@ -76,7 +76,7 @@ def set_ref(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     snapshot = find(builder.meta["snapshots"], "snapshot-id", ref["snapshot-id"])
     if snapshot is None:
         raise BadRequestError(f"Cannot set {name} to unknown snapshot: {ref['snapshot-id']}")
-    builder.put("refs", {**builder.meta["refs"], name: ref})
+    _own(builder)[name] = ref
     builder.dangling.pop(name, None)
     if name == MAIN:
         _set_main(builder, snapshot)
@@ -88,6 +88,8 @@ def _set_main(builder: TableBuilder, snapshot: JSON) -> None:
     if snapshot_id in builder.added_snapshots:
         # Time travel to a snapshot's own timestamp must find it.
         timestamp_ms = snapshot["timestamp-ms"]
+        if not (log and log[-1]["snapshot-id"] in builder.main_heads):
+            builder.before_head_ms = logged_ms(log)
         builder.main_heads.add(snapshot_id)
     else:
         timestamp_ms = max(builder.now_ms, logged_ms(log))
@@ -104,7 +106,7 @@ def check_log(builder: TableBuilder) -> None:
     if builder.meta.get("current-snapshot-id") not in builder.main_heads:
         return
     log, now_ms = builder.meta["snapshot-log"], builder.now_ms
-    added_ms, last_ms = logged_ms(log), logged_ms(log, 2)
+    added_ms, last_ms = logged_ms(log), builder.before_head_ms if len(log) > 1 else 0
     if added_ms < last_ms - CLOCK_SKEW_MS:
         raise BadRequestError(
             f"Invalid snapshot timestamp {added_ms}: before last snapshot log entry at {last_ms}"
@@ -124,13 +126,22 @@ def remove_ref(builder: TableBuilder, update: Mapping[str, Any]) -> None:
     drop(builder, name)
 
 
-def drop(builder: TableBuilder, name: str) -> None:
-    """Remove a ref; without main the table has no current snapshot."""
-    refs = builder.meta["refs"]
-    if name in refs:
-        builder.put("refs", {other: ref for other, ref in refs.items() if other != name})
-        if name == MAIN:
-            builder.remove("current-snapshot-id")
+def drop(builder: TableBuilder, *names: str) -> None:
+    """Remove refs that exist; without main the table has no current snapshot."""
+    for name in names:
+        if name in builder.meta["refs"]:
+            del _own(builder)[name]
+            if name == MAIN:
+                builder.remove("current-snapshot-id")
+
+
+def _own(builder: TableBuilder) -> JSON:
+    """Return the refs to change in place; a commit may change thousands."""
+    if not builder.own_refs:
+        builder.put("refs", dict(builder.meta["refs"]))
+        builder.own_refs = True
+    refs: JSON = builder.meta["refs"]
+    return refs
 
 
 def check_dangling(builder: TableBuilder) -> None:

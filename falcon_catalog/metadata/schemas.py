@@ -4,7 +4,8 @@ Source: the table specification, "Schemas and Data Types"; rules and texts follo
 ``Schema`` and ``TableMetadata.Builder`` of Apache Iceberg's Java library.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from falcon_catalog.errors import BadRequestError, show
@@ -25,6 +26,7 @@ MINIMUM_VERSIONS = dict.fromkeys(
     ("timestamp_ns", "timestamptz_ns", "variant", "unknown", "geometry", "geography"), 3
 )
 DEFAULTS_MINIMUM_VERSION = 3
+_KEY = "schemas"
 
 
 def parse(value: object, where: str, *, stored: bool = False) -> tuple[JSON, dict[int, Column]]:
@@ -139,26 +141,58 @@ def add(builder: TableBuilder, update: Mapping[str, Any]) -> None:
 
 def reuse_or_append(builder: Builder, schema: JSON) -> tuple[int, bool]:
     """Find a parsed schema among the known ones, or add it; return its id and whether it is new."""
-    schemas = builder.meta["schemas"]
-    for known in schemas:
-        if _is_same(known, schema):
-            return known["schema-id"], False
-    schema_id = max((known["schema-id"] for known in schemas), default=-1) + 1
+    known = builder.known.get(_KEY)
+    if known is None:
+        known = builder.known[_KEY] = KnownSchemas(builder.meta[_KEY])
+    same = known.find(schema)
+    if same is not None:
+        return same, False
     added = {
         "type": "struct",
-        "schema-id": schema_id,
+        "schema-id": known.highest + 1,
         **{key: schema[key] for key in ("identifier-field-ids", "fields") if key in schema},
     }
-    builder.put("schemas", [*schemas, added])
-    return schema_id, True
+    builder.put(_KEY, [*builder.meta[_KEY], added])
+    known.add(schema, added["schema-id"])
+    return added["schema-id"], True
 
 
-def _is_same(known: JSON, schema: JSON) -> bool:
-    """Compare all but the ids. The known one may come from a file, in another spelling."""
-    if [field["name"] for field in known["fields"]] != [f["name"] for f in schema["fields"]]:
-        return False  # most schemas differ here, and parsing wide ones is slow
-    stored, _ = parse(known, "known schema", stored=True)
-    identifiers, given = (set(each.get("identifier-field-ids", ())) for each in (stored, schema))
-    # As text: a default 1 equals 1.0, but only one of them is a double.
-    texts = (text_of(each["fields"], "schema") for each in (stored, schema))
-    return identifiers == given and len(set(texts)) == 1
+class KnownSchemas:
+    """The schemas of a table or view by their content.
+
+    A commit may add many wide schemas, so each is compared with all known ones at once. Those from
+    the file may be spelled in another way: one is parsed when a schema with its names is added.
+    """
+
+    def __init__(self, schemas: Sequence[JSON]) -> None:
+        self.highest = max((schema["schema-id"] for schema in schemas), default=-1)
+        self._ids: dict[bytes, int] = {}
+        self._unread: dict[tuple[str, ...], list[JSON]] = {}
+        for schema in schemas:
+            self._unread.setdefault(_names(schema), []).append(schema)
+
+    def find(self, schema: JSON) -> int | None:
+        """Return the id of the first schema with the content of a parsed one, or None."""
+        for known in self._unread.pop(_names(schema), ()):
+            # One that this version would refuse is no schema that it takes.
+            with contextlib.suppress(BadRequestError):
+                parsed, _ = parse(known, "known schema", stored=True)
+                self._ids.setdefault(_content(parsed), known["schema-id"])
+        return self._ids.get(_content(schema))
+
+    def add(self, schema: JSON, schema_id: int) -> None:
+        """Add a parsed schema."""
+        self._ids[_content(schema)] = schema_id
+        self.highest = schema_id
+
+
+def _names(schema: JSON) -> tuple[str, ...]:
+    return tuple(field["name"] for field in schema["fields"])
+
+
+def _content(schema: JSON) -> bytes:
+    """Return all of a parsed schema but its id.
+
+    As text: a default 1 equals 1.0, but only one of them is a double.
+    """
+    return text_of([sorted(schema.get("identifier-field-ids", ())), schema["fields"]], "schema")

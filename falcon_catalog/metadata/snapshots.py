@@ -132,16 +132,19 @@ def remove(builder: TableBuilder, update: Mapping[str, Any]) -> None:
 
     An update of the same request must remove or move the refs that are at them.
     """
-    where = "remove-snapshots update"
-    ids = set(required(update, "snapshot-ids", array_of(as_long), where))
+    ids = set(removed_ids(update))
     known = with_values(builder.meta["snapshots"], "snapshot-id", ids)
     gone = {snapshot["snapshot-id"] for snapshot in known}
     if not gone:
         return
     for key in ("snapshots", "statistics", "partition-statistics"):
         builder.put(key, [item for item in builder.meta[key] if item["snapshot-id"] not in gone])
-    for name, ref in builder.meta["refs"].items():
-        if ref["snapshot-id"] in gone:
-            refs.drop(builder, name)
-            builder.dangling[name] = ref
+    bereft = {n: ref for n, ref in builder.meta["refs"].items() if ref["snapshot-id"] in gone}
+    refs.drop(builder, *bereft)
+    builder.dangling |= bereft
     builder.snapshots_removed = True
+
+
+def removed_ids(update: Mapping[str, Any]) -> list[int]:
+    """Return the ids of a ``remove-snapshots`` update."""
+    return required(update, "snapshot-ids", array_of(as_long), "remove-snapshots update")

@@ -58,6 +58,11 @@ __all__ = [
     "with_defaults",
 ]
 
+REMOVE_SNAPSHOTS = "remove-snapshots"
+# Between these and a removal the order matters.
+_NEEDS_SNAPSHOTS = frozenset(
+    {"add-snapshot", "set-snapshot-ref", "set-statistics", "set-partition-statistics"}
+)
 UPDATES: dict[str, Callable[[TableBuilder, Mapping[str, Any]], None]] = {
     "assign-uuid": properties.assign_uuid,
     "upgrade-format-version": properties.upgrade_version,
@@ -70,7 +75,7 @@ UPDATES: dict[str, Callable[[TableBuilder, Mapping[str, Any]], None]] = {
     "add-sort-order": sorting.add,
     "set-default-sort-order": ORDERS.set_current,
     "add-snapshot": snapshots.add,
-    "remove-snapshots": snapshots.remove,
+    REMOVE_SNAPSHOTS: snapshots.remove,
     "set-snapshot-ref": refs.set_ref,
     "remove-snapshot-ref": refs.remove_ref,
     "set-location": properties.set_location,
@@ -156,11 +161,32 @@ def apply(
         builder = for_new(_staged_version([update for _, update in named]), now_ms)
     else:
         builder = from_base(base, now_ms)
-    for action, update in named:
+    for action, update in _with_removals_joined(named):
         UPDATES[action](builder, update)
     if base is not None and not builder.changed:
         return base
     return _finish(builder, base, metadata_location)
+
+
+def _with_removals_joined(
+    named: Sequence[tuple[str, Mapping[str, Any]]],
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return updates with each ``remove-snapshots`` at the first one before which it may stand.
+
+    Clients send one for each snapshot, often thousands, and each rewrites the list of snapshots.
+    """
+    joined: list[tuple[str, Mapping[str, Any]]] = []
+    ids: list[int] | None = None
+    for action, update in named:
+        if action != REMOVE_SNAPSHOTS:
+            ids = None if action in _NEEDS_SNAPSHOTS else ids
+            joined.append((action, update))
+        elif ids is None:
+            ids = list(snapshots.removed_ids(update))
+            joined.append((action, {"snapshot-ids": ids}))
+        else:
+            ids += snapshots.removed_ids(update)
+    return joined
 
 
 def _staged_version(updates: Sequence[Mapping[str, Any]]) -> int:

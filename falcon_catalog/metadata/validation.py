@@ -26,13 +26,20 @@ from falcon_catalog.metadata.json_fields import (
 
 WHERE = "table metadata"
 
+
+def _as_objects(value: object, where: str) -> list[JSON]:
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return value  # as almost always, of a hundred thousand snapshots
+    array_of(as_object)(value, where)
+    return list(value)  # type: ignore[call-overload,no-any-return]
+
+
 # What `with_defaults` reads before anything else is checked.
 _SHAPES: dict[str, Reader] = {
     "schema": as_object,
-    "partition-spec": array_of(as_object),
     **dict.fromkeys(
         ("schemas", "partition-specs", "sort-orders", *EMPTY_ARRAYS, "encryption-keys"),
-        array_of(as_object),
+        _as_objects,
     ),
     "refs": as_object,
     "properties": as_texts,

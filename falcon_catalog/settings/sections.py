@@ -258,6 +258,12 @@ class AuthSettings:
     token_lifetime: int = setting(
         3600, "Seconds for which a token is valid.", rules.whole(1, 30 * 86400)
     )
+    session_lifetime: int = setting(
+        86400,
+        "Seconds after which a token cannot be renewed without the client's credentials; no token"
+        " is valid for longer.",
+        rules.whole(1, 366 * 86400),
+    )
 
 
 @dataclass(frozen=True, slots=True)

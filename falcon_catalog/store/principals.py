@@ -1,4 +1,4 @@
-"""Rows of principals, and the signing key of their tokens."""
+"""Rows of principals, and the signing keys of their tokens."""
 
 from dataclasses import dataclass, field
 
@@ -12,19 +12,32 @@ class PrincipalRow:
     id: int
     name: str
     secret_hash: str = field(repr=False)
+    previous_secret_hash: str | None = field(repr=False)
+    """Of the secret before the last rotation, as long as it is valid."""
     created_at: int
     """Milliseconds since 1970-01-01 UTC."""
 
 
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key that signs tokens, and its name in them."""
+
+    kid: str
+    key: bytes = field(repr=False)
+
+
+_COLUMNS = "id, name, secret_hash, iif(previous_until > ?, previous_secret_hash, NULL), created_at"
+
+
 def find(tx: Transaction, name: str) -> PrincipalRow | None:
     """Return the row of a name, or None."""
-    row = tx.one("SELECT id, name, secret_hash, created_at FROM principals WHERE name = ?", (name,))
+    row = tx.one(f"SELECT {_COLUMNS} FROM principals WHERE name = ?", (tx.now, name))  # noqa: S608
     return None if row is None else PrincipalRow(*row)
 
 
 def all_(tx: Transaction) -> list[PrincipalRow]:
     """Return all principals, ordered by name."""
-    rows = tx.all("SELECT id, name, secret_hash, created_at FROM principals ORDER BY name")
+    rows = tx.all(f"SELECT {_COLUMNS} FROM principals ORDER BY name", (tx.now,))  # noqa: S608
     return [PrincipalRow(*row) for row in rows]
 
 
@@ -44,14 +57,39 @@ def delete(tx: Transaction, name: str) -> bool:
     return bool(tx.change("DELETE FROM principals WHERE name = ?", (name,)))
 
 
-def signing_key(tx: Transaction, drawn: bytes) -> bytes:
-    """Return the signing key of the store, which becomes ``drawn`` if it has none."""
-    tx.change(
-        "INSERT INTO signing_keys (id, key, created_at) VALUES (1, ?, ?)"
-        " ON CONFLICT (id) DO NOTHING",
-        (drawn, tx.now),
+def replace_secret(tx: Transaction, name: str, secret_hash: str, *, overlap_ms: int) -> bool:
+    """Give a principal another secret; return False if it does not exist.
+
+    The present one stays valid for ``overlap_ms``. The one before it ends now.
+    """
+    changed = tx.change(
+        "UPDATE principals SET previous_secret_hash = secret_hash, previous_until = ?,"
+        " secret_hash = ? WHERE name = ?",
+        (tx.now + overlap_ms, secret_hash, name),
     )
-    row = tx.one("SELECT key FROM signing_keys WHERE id = 1")
-    if row is None:
-        raise LookupError("the signing key")
-    return bytes(row[0])
+    return bool(changed)
+
+
+def signing_key(tx: Transaction) -> SigningKey | None:
+    """Return the key that signs new tokens; None if the store has none yet."""
+    row = tx.one("SELECT kid, key FROM signing_keys WHERE expires_at IS NULL")
+    return None if row is None else SigningKey(row[0], bytes(row[1]))
+
+
+def verifying_key(tx: Transaction, kid: str) -> bytes | None:
+    """Return the key of a token's ``kid``; None if there is none, or no longer."""
+    row = tx.one(
+        "SELECT key FROM signing_keys WHERE kid = ? AND coalesce(expires_at > ?, 1)", (kid, tx.now)
+    )
+    return None if row is None else bytes(row[0])
+
+
+def replace_signing_key(tx: Transaction, new: SigningKey, *, overlap_ms: int) -> None:
+    """Sign with another key from now on. No token of an earlier one outlives ``overlap_ms``."""
+    tx.change("DELETE FROM signing_keys WHERE expires_at <= ?", (tx.now,))
+    end = tx.now + overlap_ms
+    tx.change("UPDATE signing_keys SET expires_at = min(coalesce(expires_at, ?), ?)", (end, end))
+    tx.change(
+        "INSERT INTO signing_keys (kid, key, created_at) VALUES (?, ?, ?)",
+        (new.kid, new.key, tx.now),
+    )

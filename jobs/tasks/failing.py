@@ -35,7 +35,7 @@ def listen() -> None:
     luigis = logging.getLogger("luigi-interface")
     if not any(isinstance(one, OneLine) for one in luigis.filters):
         luigis.addFilter(OneLine())
-        Worker._add_task = _adding(Worker._add_task)  # type: ignore[method-assign] # noqa: SLF001 - no hook
+        Worker._add_task = _adding(Worker._add_task)  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def _adding(add: Any) -> Any:
@@ -44,8 +44,10 @@ def _adding(add: Any) -> Any:
     def adding(self: Worker, *args: Any, **told: Any) -> None:
         if told.get("status") == FAILED and str(told.get("expl")).startswith(f'"{PERMANENT}'):
             told["retry_policy_dict"] = {**told["retry_policy_dict"], "retry_count": 1}
-            # The scheduler counts a failure by the policy that it knew before.
-            add(self, *args, **told | {"status": PENDING, "expl": json.dumps("")})
+            # The scheduler counts a failure by the policy that it knew before. Of a running task it
+            # takes nothing else from this.
+            before = {**told, "status": PENDING, "expl": json.dumps("")}
+            self._scheduler.add_task(*args, **before)
         add(self, *args, **told)
 
     return adding

@@ -61,7 +61,7 @@ class TestErrors:
         answer = requests.post(
             f"{ns.url}/v1/namespaces/ns/tables/t",
             data=body,
-            headers={"Content-Encoding": coding},
+            headers={**JSON_BODY, "Content-Encoding": coding},
             timeout=30,
         )
         assert answer.status_code == 415

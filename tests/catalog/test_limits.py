@@ -326,3 +326,13 @@ def test_too_long_properties_of_what_is_new(limited: Any) -> None:
     assert said.startswith("Invalid properties of namespace n: 1032 bytes of JSON in all, at most ")
     assert server.call("GET", "/v1/namespaces/n").status_code == 404
     assert server.call("GET", f"{TABLES}/u").status_code == 404
+
+
+def test_removals_of_snapshots_count_as_one_update(limited: Callable[..., Server]) -> None:
+    """Clients send one for each snapshot that expires."""
+    server = limited(updates=10)
+    removals = [{"action": "remove-snapshots", "snapshot-ids": [n]} for n in range(1, 50)]
+    others = [setting(f"k{n}") for n in range(11)]
+    server.ok("POST", T, {"updates": [*removals, *others[:10]]})
+    message = refused(server, T, {"updates": [*removals, *others]})
+    assert message == "Invalid updates: 11 at once, at most 10 are allowed"

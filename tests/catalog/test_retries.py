@@ -190,9 +190,60 @@ def test_twins_at_once_have_one_effect(ns: Server) -> None:
 def test_a_key_belongs_to_one_request(ns: Server) -> None:
     options = keyed()
     ns.ok("POST", "/v1/namespaces", {"namespace": ["a"]}, **options)
-    status, _, message = ns.fails("DELETE", "/v1/namespaces/a", **options)
-    assert status == 400
-    assert "was used for another request, POST /v1/namespaces" in message
+    status, kind, message = ns.fails("DELETE", "/v1/namespaces/a", **options)
+    assert (status, kind) == (422, "UnprocessableEntityException")
+    assert "was used for another request, POST /v1/namespaces." in message
+    ns.ok("DELETE", "/v1/namespaces/a", **keyed())
+
+
+def test_a_key_with_another_body_is_refused_and_its_effect_is_not_lost(ns: Server) -> None:
+    """The answer to the first would tell the client that the second was done, too."""
+    ns.table("t")
+    options = keyed()
+    first = ns.ok("POST", T, set_properties(a="1"), **options)
+    for number in range(2):
+        status, kind, message = ns.fails("POST", T, set_properties(a="2"), **options)
+        assert (status, kind) == (422, "UnprocessableEntityException"), number
+        assert "with another body or query. Nothing was done; send a new key" in message
+    assert ns.ok("GET", T)["metadata"]["properties"]["a"] == "1"
+    again = ns.ok("POST", T, set_properties(a="1"), **options)
+    assert again["metadata-location"] == first["metadata-location"]
+    assert ns.ok("POST", T, set_properties(a="2"), **keyed())["metadata"]["properties"]["a"] == "2"
+
+
+def test_a_key_with_another_query_is_refused(ns: Server) -> None:
+    ns.table("t")
+    options = keyed()
+    ns.ok("DELETE", T, **options)
+    assert ns.fails("DELETE", f"{T}?purgeRequested=true", **options)[0] == 422
+    assert ns.call("DELETE", T, **options).status_code == 204
+
+
+def test_a_retry_may_write_its_body_in_another_way(ns: Server) -> None:
+    ns.table("t")
+    options = keyed()
+    body = {**set_properties(a="1"), "requirements": []}
+    first = ns.ok("POST", T, body, **options)
+    again = requests.post(
+        f"{ns.url}{T}",
+        data=orjson.dumps(dict(reversed(body.items())), option=orjson.OPT_INDENT_2),
+        headers=options["headers"] | {"Content-Type": "application/json"},
+        timeout=30,
+    )
+    assert again.json()["metadata"] == first["metadata"]
+
+
+def test_of_two_bodies_at_once_one_is_done_and_the_other_hears_it(ns: Server) -> None:
+    ns.table("t")
+    options = keyed()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda n: ns.call("POST", T, set_properties(n=f"{n}"), **options), range(8))
+        )
+    done = [n for n, answer in enumerate(answers) if answer.status_code == 200]
+    assert len(done) == 1
+    assert {answer.status_code for answer in answers} <= {200, 409, 422}
+    assert ns.ok("GET", T)["metadata"]["properties"]["n"] == f"{done[0]}"
 
 
 @pytest.mark.parametrize("key", ["x", "", "0" * 36, "3cb305ab-e8af-4a69-b02e-b4ee3cc28b1"])

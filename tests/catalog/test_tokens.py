@@ -68,13 +68,22 @@ class Locked:
     def key(self) -> bytes:
         """Return the key that the tokens are signed with."""
         with closing(sqlite3.connect(self.store)) as connection:
-            return bytes(connection.execute("SELECT key FROM signing_keys").fetchone()[0])
+            sql = "SELECT key FROM signing_keys WHERE expires_at IS NULL"
+            return bytes(connection.execute(sql).fetchone()[0])
 
     def forged(self, **claims: object) -> str:
         """Return a token with some claims changed, signed with the very key of the catalog."""
-        content = jwt.decode(self.token(), options={"verify_signature": False}) | claims
+        content = claims_of(self.token()) | claims
         kept = {name: value for name, value in content.items() if value is not ...}
-        return jwt.encode(kept, self.key(), algorithm="HS256")
+        return jwt.encode(kept, self.key(), algorithm="HS256", headers=self.headers())
+
+    def headers(self) -> dict[str, str]:
+        """Return the header of a token that names the catalog's key."""
+        return {"kid": jwt.get_unverified_header(self.token())["kid"]}
+
+    def sql(self, statement: str, *parameters: object) -> None:
+        with closing(sqlite3.connect(self.store, isolation_level=None)) as connection:
+            connection.execute(statement, parameters)
 
 
 @pytest.fixture
@@ -181,7 +190,7 @@ class TestGetToken:
         body = locked.ask(locked.credentials(scope=scope)).json()
         assert body["scope"] == "catalog"
         claims = jwt.decode(body["access_token"], options={"verify_signature": False})
-        assert set(claims) == {"iss", "aud", "sub", "pid", "iat", "exp", "jti"}
+        assert set(claims) == {"iss", "aud", "sub", "pid", "iat", "exp", "auth_time", "jti"}
 
     def test_an_unknown_client_and_a_wrong_secret_look_the_same(self, locked: Locked) -> None:
         wrong = locked.credentials(client_secret="x" * 43)
@@ -302,8 +311,20 @@ class TestExchange:
         [
             lambda me: jwt.encode({"sub": me.name}, None, algorithm="none"),
             lambda me: unsigned(me.token()),
-            lambda me: jwt.encode(claims_of(me.token()), "x" * 32, algorithm="HS256"),
-            lambda me: jwt.encode(claims_of(me.token()), me.key() * 2, algorithm="HS512"),
+            lambda me: jwt.encode(
+                claims_of(me.token()), "x" * 32, algorithm="HS256", headers=me.headers()
+            ),
+            lambda me: jwt.encode(
+                claims_of(me.token()), me.key() * 2, algorithm="HS512", headers=me.headers()
+            ),
+            lambda me: jwt.encode(claims_of(me.token()), me.key(), algorithm="HS256"),
+            lambda me: jwt.encode(
+                claims_of(me.token()), me.key(), algorithm="HS256", headers={"kid": "another"}
+            ),
+            lambda me: jwt.encode(
+                claims_of(me.token()), me.key(), algorithm="HS256", headers={"kid": "' OR 1=1 --"}
+            ),
+            lambda me: me.forged(auth_time="x"),
             lambda me: me.token()[:-4] + "AAAA",
             lambda me: me.forged(iss="https://accounts.example"),
             lambda me: me.forged(aud="another-catalog"),
@@ -346,11 +367,143 @@ class TestExchange:
 
 
 def unsigned(token: str) -> str:
-    return jwt.encode(claims_of(token), None, algorithm="none")
+    headers = {"kid": jwt.get_unverified_header(token)["kid"]}
+    return jwt.encode(claims_of(token), None, algorithm="none", headers=headers)
 
 
 def claims_of(token: str) -> dict[str, Any]:
     return jwt.decode(token, options={"verify_signature": False})
+
+
+class TestSessions:
+    @pytest.fixture
+    def short(self, start: Start, secrets_of_principals: Callable[[str], str]) -> Locked:
+        server = start(auth__required=True, auth__token_lifetime=600, auth__session_lifetime=1000)
+        return Locked(server, "etl", secrets_of_principals("etl"))
+
+    @pytest.mark.parametrize("begun", ["auth_time", "iat"])
+    def test_a_session_ends_however_often_it_is_renewed(self, short: Locked, begun: str) -> None:
+        """Tokens of earlier versions have no auth_time: they count from when they were issued."""
+        now = int(time.time())
+        other = {} if begun == "auth_time" else {"auth_time": ...}
+        young = short.forged(**{begun: now - 700, "exp": now + 60, **other})
+        for _ in range(3):
+            answer = short.ask(exchange(young)).json()
+            young = answer["access_token"]
+            claims = claims_of(young)
+            assert claims["auth_time"] == now - 700
+            assert answer["expires_in"] <= 300
+            assert claims["exp"] <= now - 700 + 1000 + 1
+        over = short.forged(**{begun: now - 1001, "exp": now + 60, **other})
+        message = (
+            "The subject_token is refused: its session began more than 1000 seconds ago: present"
+            " the client's credentials"
+        )
+        assert short.refused(exchange(over), headers=bearer(over)) == (
+            400,
+            "invalid_request",
+            message,
+        )
+
+    def test_a_session_begins_anew_with_the_secret(self, short: Locked) -> None:
+        now = int(time.time())
+        over = short.forged(auth_time=now - 1001)
+        answer = short.ask(exchange(over), headers=short.basic())
+        assert answer.status_code == 200
+        assert answer.json()["expires_in"] == 600
+        assert claims_of(answer.json()["access_token"])["auth_time"] >= now
+
+    def test_no_token_outlives_its_session(
+        self, start: Start, secrets_of_principals: Callable[[str], str]
+    ) -> None:
+        server = start(auth__required=True, auth__token_lifetime=600, auth__session_lifetime=100)
+        me = Locked(server, "etl", secrets_of_principals("etl"))
+        answer = me.ask(me.credentials()).json()
+        assert answer["expires_in"] == 100
+        claims = claims_of(answer["access_token"])
+        assert claims["exp"] <= claims["auth_time"] + 101
+
+
+class TestRotation:
+    def rotated(self, locked: Locked, overlap: int) -> str:
+        with closing(open_database(f"sqlite:///{locked.store}")) as database:
+            return principals.rotate(database, locked.name, overlap)
+
+    def rotate_key(self, locked: Locked, overlap: int) -> None:
+        with closing(open_database(f"sqlite:///{locked.store}")) as database:
+            principals.rotate_key(database, overlap)
+
+    def test_a_rotated_secret_overlaps_with_the_old_one(self, locked: Locked) -> None:
+        token = locked.token()
+        second = self.rotated(locked, 600)
+        secrets = [locked.secret, second]
+        for secret in secrets:
+            assert locked.ask(locked.credentials(client_secret=secret)).status_code == 200
+        assert locked.refused(locked.credentials(client_secret="x" * 43))[0] == 401
+        third = self.rotated(locked, 600)
+        for secret, status in zip([*secrets, third], (401, 200, 200), strict=True):
+            assert locked.ask(locked.credentials(client_secret=secret)).status_code == status
+        locked.sql("UPDATE principals SET previous_until = 1")  # its overlap is over
+        assert locked.ask(locked.credentials(client_secret=second)).status_code == 401
+        fourth = self.rotated(locked, 0)
+        for secret, status in ((third, 401), (fourth, 200)):
+            assert locked.ask(locked.credentials(client_secret=secret)).status_code == status
+        assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 200
+
+    def test_tokens_of_a_rotated_key_are_valid_until_it_ends(self, locked: Locked) -> None:
+        old = locked.token()
+        self.rotate_key(locked, 600)
+        new = locked.token()
+        kids = {jwt.get_unverified_header(token)["kid"] for token in (old, new)}
+        assert len(kids) == 2
+        for token in (old, new):
+            assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 200
+        renewed = locked.ask(exchange(old)).json()["access_token"]
+        assert jwt.get_unverified_header(renewed) == jwt.get_unverified_header(new)
+        locked.sql("UPDATE signing_keys SET expires_at = 1 WHERE expires_at IS NOT NULL")
+        status, _, message = locked.server.fails("GET", "/v1/config", headers=bearer(old))
+        assert (status, message) == (
+            401,
+            "Not authorized: the token was not issued by this catalog, or its key has ended",
+        )
+        assert locked.refused(exchange(old))[:2] == (400, "invalid_request")
+        # Java's client presents its last token even when it authenticates again.
+        assert locked.ask(exchange(old), headers=locked.basic()).status_code == 200
+        assert locked.server.call("GET", "/v1/config", headers=bearer(new)).status_code == 200
+        self.rotate_key(locked, 0)
+        assert locked.server.call("GET", "/v1/config", headers=bearer(new)).status_code == 401
+        locked.token()
+
+    def test_the_key_of_an_earlier_version_verifies_its_tokens(
+        self, start: Start, tmp_path: Path, secrets_of_principals: Callable[[str], str]
+    ) -> None:
+        secret = secrets_of_principals("etl")
+        key = b"k" * 32
+        table = (
+            "CREATE TABLE signing_keys (id INTEGER PRIMARY KEY CHECK (id = 1),"
+            " key BLOB NOT NULL, created_at INTEGER NOT NULL) STRICT"
+        )
+        with closing(sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)) as older:
+            for statement in (
+                "DROP TABLE signing_keys",
+                table,
+                "ALTER TABLE principals DROP COLUMN previous_secret_hash",
+                "ALTER TABLE principals DROP COLUMN previous_until",
+                "DELETE FROM _sqlite_migrations WHERE name LIKE '0007%'",
+            ):
+                older.execute(statement)
+            older.execute("INSERT INTO signing_keys VALUES (1, ?, 5)", (key,))
+            (pid,) = older.execute("SELECT id FROM principals").fetchone()
+        now = int(time.time())
+        claims = {"iss": "falcon-catalog", "aud": "falcon-catalog", "sub": "etl", "pid": pid}
+        old = jwt.encode(claims | {"iat": now, "exp": now + 600}, key, algorithm="HS256")
+        locked = Locked(start(auth__required=True), "etl", secret)
+        assert locked.server.call("GET", "/v1/config", headers=bearer(old)).status_code == 200
+        assert "kid" not in jwt.get_unverified_header(locked.token())
+        self.rotate_key(locked, 600)
+        for token in (old, locked.token(), locked.ask(exchange(old)).json()["access_token"]):
+            assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 200
+        assert jwt.get_unverified_header(locked.token())["kid"]
 
 
 class TestRequests:
@@ -391,6 +544,23 @@ class TestRequests:
         first = locked.server.ok("POST", "/v1/namespaces", body, headers=headers)
         assert locked.server.ok("POST", "/v1/namespaces", body, headers=headers) == first
         assert locked.server.fails("POST", "/v1/namespaces", body, headers=key)[0] == 401
+
+    def test_the_key_of_another_principal_is_another_key(
+        self, locked: Locked, secrets_of_principals: Callable[[str], str]
+    ) -> None:
+        other = Locked(locked.server, "other", secrets_of_principals("other"))
+        key = {"Idempotency-Key": "0197a7ee-5a6c-7000-8000-000000000001"}
+        body = {"namespace": ["ns"]}
+        mine = bearer(locked.token()) | key
+        locked.server.ok("POST", "/v1/namespaces", body, headers=mine)
+        theirs = bearer(other.token()) | key
+        status, _, message = locked.server.fails("POST", "/v1/namespaces", body, headers=theirs)
+        assert status == 409  # it exists: the request was done, not answered for somebody else
+        assert "etl" not in message
+        status, _, message = locked.server.fails("DELETE", "/v1/namespaces/ns", headers=theirs)
+        assert status == 422
+        assert not {"etl", "other"} & set(message.split())
+        locked.server.ok("POST", "/v1/namespaces", body, headers=mine)
 
     def test_health_stays_open(self, locked: Locked) -> None:
         assert locked.server.ok("GET", "/health/live") == {"status": "live"}
@@ -438,7 +608,7 @@ class TestRequests:
 
     def test_another_catalogs_tokens_are_foreign(self, locked: Locked, tmp_path: Path) -> None:
         with closing(open_database(f"sqlite:///{tmp_path}/other.db")) as database:
-            realm = principals.Realm.of(database, 600)
+            realm = principals.Realm.of(database, 600, 600)
             token = principals.authenticate(realm, "etl", principals.add(database, "etl")).text
         assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 401
 
@@ -496,12 +666,17 @@ class TestSecrets:
 
     def test_representations_tell_nothing(self, locked: Locked) -> None:
         with closing(open_database(f"sqlite:///{locked.store}")) as database:
-            realm = principals.Realm.of(database, 600)
+            realm = principals.Realm.of(database, 600, 600)
             token = principals.authenticate(realm, locked.name, locked.secret)
+            principals.rotate(database, locked.name, 600)
             with database.read() as tx:
                 (row,) = rows.all_(tx)
-        shown = f"{realm!r}{token!r}{row!r}"
-        for secret in (repr(realm.key), token.text, row.secret_hash):
+                signing = rows.signing_key(tx)
+        assert signing is not None
+        assert row.previous_secret_hash is not None
+        shown = f"{realm!r}{token!r}{row!r}{signing!r}"
+        hashes = row.secret_hash, row.previous_secret_hash
+        for secret in (repr(signing.key), token.text, *hashes):
             assert secret not in shown
 
     def test_only_the_owner_reads_the_store(self, locked: Locked) -> None:

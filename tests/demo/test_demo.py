@@ -39,11 +39,14 @@ def on_terminal(command: list[str]) -> str:
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=inner, stderr=subprocess.PIPE)
     os.close(inner)
     written = bytearray()
-    with contextlib.suppress(OSError):  # which is how a terminal tells that it was closed
-        while piece := os.read(terminal, 65536):
-            written += piece
-    os.close(terminal)
-    _, errors = process.communicate()
+    try:
+        with contextlib.suppress(OSError):  # which is how a terminal tells that it was closed
+            while piece := os.read(terminal, 65536):
+                written += piece
+        _, errors = process.communicate()
+    finally:
+        process.terminate()
+        os.close(terminal)
     assert (process.returncode, errors) == (0, b""), (written.decode(), errors)
     return written.decode().replace("\r\n", "\n")
 

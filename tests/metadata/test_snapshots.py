@@ -1,9 +1,11 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from falcon_catalog.errors import BadRequestError, CommitFailedError
-from falcon_catalog.metadata import clock, table
+from falcon_catalog.errors import BadRequestError, CatalogError, CommitFailedError
+from falcon_catalog.metadata import clock, snapshots, table
 
 
 def refusal(make: Any, base: Any, *updates: dict[str, Any]) -> str:
@@ -335,3 +337,91 @@ def test_refs_only_hides_other_snapshots_and_their_statistics(make: Any) -> None
     assert shown["refs"] == base["refs"]
     assert shown["snapshot-log"] == base["snapshot-log"]
     assert len(base["snapshots"]) == 3
+
+
+def statistics_of(snapshot_id: int) -> dict[str, Any]:
+    return {
+        "snapshot-id": snapshot_id,
+        "statistics-path": f"file:/warehouse/events/{snapshot_id}.puffin",
+        "file-size-in-bytes": 1,
+        "file-footer-size-in-bytes": 1,
+        "blob-metadata": [],
+    }
+
+
+def removal(*ids: int) -> dict[str, Any]:
+    return {"action": "remove-snapshots", "snapshot-ids": list(ids)}
+
+
+def test_one_removal_for_each_snapshot_costs_as_much_as_one_list(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Java's client sends one for each, with removals of refs and statistics between them."""
+    count = 300
+    tags = [make.set_ref(f"tag{n}", n, "tag") for n in range(1, count)]
+    files = [
+        {"action": "set-statistics", "snapshot-id": n, "statistics": statistics_of(n)}
+        for n in range(1, count)
+    ]
+    base = make.apply(make.history(count), *tags, *files)
+    calls: list[int] = []
+
+    def counted(builder: Any, update: Any) -> None:
+        calls.append(len(update["snapshot-ids"]))
+        snapshots.remove(builder, update)
+
+    monkeypatch.setitem(table.UPDATES, "remove-snapshots", counted)
+    updates = []
+    for number in range(1, count):
+        updates += [
+            {"action": "remove-snapshot-ref", "ref-name": f"tag{number}"},
+            removal(number),
+            {"action": "remove-statistics", "snapshot-id": number},
+        ]
+    one_by_one = make.apply(base, *updates)
+    assert calls == [count - 1]
+    refs = [update for update in updates if update["action"] == "remove-snapshot-ref"]
+    at_once = make.apply(base, removal(*range(1, count)), *refs)
+    assert {**one_by_one, "last-updated-ms": 0} == {**at_once, "last-updated-ms": 0}
+    assert [one["snapshot-id"] for one in one_by_one["snapshots"]] == [count]
+    assert one_by_one["statistics"] == []
+    assert list(one_by_one["refs"]) == ["main"]
+
+
+STEPS = st.one_of(
+    st.lists(st.integers(1, 7), min_size=1, max_size=2).map(lambda ids: removal(*ids)),
+    st.sampled_from(["main", "a", "b"]).map(
+        lambda name: {"action": "remove-snapshot-ref", "ref-name": name}
+    ),
+    st.tuples(st.sampled_from(["main", "a", "b"]), st.integers(1, 7)).map(
+        lambda pair: {
+            "action": "set-snapshot-ref",
+            "ref-name": pair[0],
+            "type": "branch",
+            "snapshot-id": pair[1],
+        }
+    ),
+    st.integers(1, 7).map(lambda n: {"action": "remove-statistics", "snapshot-id": n}),
+    st.integers(1, 7).map(
+        lambda n: {"action": "set-statistics", "snapshot-id": n, "statistics": statistics_of(n)}
+    ),
+    st.just({"action": "set-properties", "updates": {"k": "v"}}),
+)
+
+
+@given(steps=st.lists(STEPS, max_size=8))
+@settings(max_examples=300, deadline=None)
+def test_removals_may_be_joined_wherever_they_stand(make: Any, steps: list[dict[str, Any]]) -> None:
+    """The result is that of one update after the other, or the same kind of error."""
+    base = make.apply(make.history(6), make.set_ref("a", 3), make.set_ref("b", 5))
+
+    def outcome() -> Any:
+        try:
+            return make.apply(base, *steps)
+        except CatalogError as error:
+            return type(error)
+
+    joined = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "_with_removals_joined", lambda named: named)
+        assert joined == outcome()

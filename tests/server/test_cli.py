@@ -132,7 +132,7 @@ def test_config_show_prints_a_file_that_gives_the_same_settings(cli: Any, tmp_pa
     environ = {"CATALOG_WAREHOUSE_ALLOWED_LOCATIONS": "file:///a,file:///b"}
     status, lines = said(cli("config", "show", "--warehouse-name", "lake-1.x", environ=environ))
     assert status == 0
-    assert "threads = 4" in "\n".join(lines)
+    assert "threads = 8" in "\n".join(lines)
     origins = {line.split(" = ")[0]: line.split("  # ")[-1] for line in lines if " = " in line}
     assert origins["name"] == "flag --warehouse-name"
     assert origins["allowed_locations"] == "environment CATALOG_WAREHOUSE_ALLOWED_LOCATIONS"

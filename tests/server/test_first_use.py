@@ -125,7 +125,7 @@ def test_every_command_that_prints_data_prints_json(
     assert credential.startswith("etl:")
     (principal,) = printed("principals", "list")
     assert principal["name"] == "etl"
-    assert printed("config", "show")["server.threads"] == {"value": 4, "origin": "default"}
+    assert printed("config", "show")["log.level"] == {"value": "INFO", "origin": "default"}
     backup = printed("backup", "copy")
     assert (backup["destination"], backup["unreadable"]) == ("copy", [])
 

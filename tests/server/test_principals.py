@@ -44,6 +44,35 @@ def test_a_running_server_learns_of_it(cli: Any, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "c.db").stat().st_mode) == 0o600
 
 
+def test_a_running_server_follows_rotations(cli: Any) -> None:
+    environ = {"CATALOG_AUTH_REQUIRED": "true"}
+    server = cli("serve", "--listen=127.0.0.1:0", f"--store={STORE}", environ=environ)
+    url = server.url()
+    _, (first,), _ = run(cli, "add", "etl")
+    status, (second,), (told,) = run(cli, "rotate", "etl")
+    assert status == 0
+    assert second.startswith("etl:")
+    assert told.endswith("The old one is valid for 86400 more seconds")
+    assert [token_status(url, credential) for credential in (first, second)] == [200, 200]
+    _, (third,), _ = run(cli, "rotate", "etl", "--overlap=0")
+    statuses = [token_status(url, credential) for credential in (first, second, third)]
+    assert statuses == [401, 401, 200]
+    form = {"grant_type": "client_credentials", "client_id": "etl"}
+    secret = {"client_secret": third.partition(":")[2]}
+    answer = requests.post(f"{url}/v1/oauth/tokens", form | secret, timeout=TIMEOUT).json()
+    bearer = {"Authorization": f"Bearer {answer['access_token']}"}
+    for overlap, expected in (("--overlap=60", 200), ("--overlap=60", 200), ("--overlap=0", 401)):
+        status, (line,), _ = run(cli, "rotate-key", overlap)
+        assert status == 0
+        assert line.startswith("New tokens have a new key")
+        found = requests.get(f"{url}/v1/config", headers=bearer, timeout=TIMEOUT)
+        assert found.status_code == expected
+    assert token_status(url, third) == 200
+    assert run(cli, "rotate", "no") == (1, [], ["Error: Principal does not exist: no"])
+    assert run(cli, "rotate", "etl", "--overlap=-1")[0] == 2
+    assert server.stop() == 0
+
+
 def test_what_cannot_be_is_one_line_and_status_1(cli: Any) -> None:
     assert cli("migrate", f"--store={STORE}").status() == 0
     assert run(cli, "add", "etl")[0] == 0

@@ -52,6 +52,7 @@ WRITTEN = {
     "planning.keep_seconds": 60,
     "auth.required": True,
     "auth.token_lifetime": 60,
+    "auth.session_lifetime": 600,
     "cors.origins": ("https://a.example", "http://localhost:3000"),
     "metrics.keep_reports": 0,
     "metrics.public": True,

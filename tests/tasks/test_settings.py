@@ -142,7 +142,7 @@ def test_no_choice_of_stations_is_told_with_the_setting() -> None:
 
 @pytest.mark.usefixtures("file")
 def test_date_is_yesterday_when_the_task_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert WeatherPipeline().date == YESTERDAY
+    assert WeatherPipeline(stations=("KJFK",)).date == YESTERDAY
 
     class Later(dt.datetime):
         @classmethod
@@ -150,7 +150,7 @@ def test_date_is_yesterday_when_the_task_is_made(monkeypatch: pytest.MonkeyPatch
             return dt.datetime(2040, 3, 1, 0, 30, tzinfo=dt.UTC).astimezone(tz)
 
     monkeypatch.setattr(config.dt, "datetime", Later)
-    assert WeatherPipeline().date == dt.date(2040, 2, 29)
+    assert WeatherPipeline(stations=("KJFK",)).date == dt.date(2040, 2, 29)
 
 
 @pytest.mark.usefixtures("file")
@@ -163,7 +163,7 @@ def test_a_day_that_is_not_over_is_refused() -> None:
 @pytest.mark.usefixtures("file")
 def test_hour_is_the_last_one_that_is_over() -> None:
     now = dt.datetime.now(dt.UTC)
-    hour = WeatherIngestion().hour.replace(tzinfo=dt.UTC)
+    hour = WeatherIngestion(stations=("KJFK",)).hour.replace(tzinfo=dt.UTC)
     # The clock may have struck in between.
     assert dt.timedelta(hours=1) <= dt.datetime.now(dt.UTC) - hour <= dt.timedelta(hours=2)
     running = now.replace(minute=0, second=0, microsecond=0, tzinfo=None) + dt.timedelta(hours=1)
