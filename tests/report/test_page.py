@@ -186,7 +186,9 @@ COVERED = """
 @pytest.mark.parametrize("width", [390, 768, 1280])
 def test_labels_of_charts_do_not_overlap(made: Made, new_page: NewPage, width: int) -> None:
     page = shown(new_page, made.path, width)
-    names = "document.querySelectorAll('[data-chart=map-temperature] .mark-text text').length"
+    names = (
+        "document.querySelectorAll('[data-chart=map-temperature] .mark-text.role-mark text').length"
+    )
     assert page.evaluate(names) == 3
     assert page.evaluate(COVERED) == []
 
