@@ -13,6 +13,8 @@ from pyiceberg.table.deletion_vector import deletion_vectors_from_puffin_file
 from pyiceberg.table.puffin import PuffinFile
 
 from falcon_catalog.catalog.scan_planning import scan
+from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.store import tabulars
 from tests.catalog.conftest import Start
 from tests.catalog.handwork import PATH, a_file, add_snapshot, commit, relist
 from tests.catalog.scanning import duckdb_on, plan, pyiceberg, table_path, wait
@@ -248,10 +250,21 @@ class TestOldAndDamaged:
         assert snapshot is not None
         [manifest] = snapshot.manifests(table.io)
         outside = tmp_path / "outside.avro"
-        if which == "list":
+        if which == "list":  # as a version of the catalog that did not look at it has let through
             inside = Path(snapshot.manifest_list.removeprefix("file://"))
             outside.write_bytes(inside.read_bytes())
-            add_snapshot(ns, table, f"file://{outside}", 5)
+            file = Path(ns.ok("GET", T)["metadata-location"].removeprefix("file://"))
+            text = file.read_text(encoding="utf-8")
+            assert snapshot.manifest_list in text
+            changed = text.replace(snapshot.manifest_list, f"file://{outside}")
+            new = file.with_name(f"00009-{file.name[6:]}")
+            new.write_text(changed, encoding="utf-8")
+            with ns.catalog.store.write() as tx:
+                row = tabulars.find(
+                    tx, ns.catalog.id, TableIdentifier.of({"namespace": ["ns"], "name": "t"})
+                )
+                assert row is not None
+                tabulars.repoint(tx, row.id, f"file://{new}", row.location_key)
         else:
             outside.write_bytes(Path(manifest.manifest_path.removeprefix("file://")).read_bytes())
             relist(table, snapshot.manifest_list, manifest.manifest_path, f"file://{outside}")

@@ -32,7 +32,9 @@ class Process(Running):
         address = "127.0.0.1:0"
         several = [sys.executable, str(INSTANCES), str(PROCESSES), address]
         serve = command("serve", "--listen", address, *flags(folder))
-        super().__init__([*several, *serve] if PROCESSES > 1 else serve, {})
+        # Where invented snapshots have their manifest lists.
+        settings = {"CATALOG_WAREHOUSE_ALLOWED_LOCATIONS": "file:///nowhere"}
+        super().__init__([*several, *serve] if PROCESSES > 1 else serve, settings)
 
     @property
     def serving(self) -> list[int]:

@@ -34,6 +34,8 @@ TAKEN = {
     "principals add": STORE,
     "principals list": STORE,
     "principals remove": STORE,
+    "principals rotate": STORE,
+    "principals rotate-key": STORE,
     "relocate": WAREHOUSES,
     "restore": WAREHOUSES,
     "serve": FLAGS,

@@ -17,6 +17,7 @@ ARGUMENTS = {
     "backup": ["copy"],
     "principals add": ["etl"],
     "principals remove": ["etl"],
+    "principals rotate": ["etl"],
     "relocate": ["file:///old", "file:///new"],
     "undrop": ["7"],
 }

@@ -27,7 +27,8 @@ def test_an_hour_and_a_day_started_at_once_are_built_one_after_the_other(
         assert process.wait(240) == 0, pipeline.output.read_text()
 
     catalog = day.catalog.connect()
-    rows = catalog.load_table("weather.pipeline_runs").scan().to_arrow().to_pylist()
+    runs = catalog.load_table("weather.pipeline_runs").scan().to_arrow().to_pylist()
+    rows = [row for row in runs if row["task"] in {"Transform", "DbtTransformations"}]
     first, second = sorted(rows, key=lambda row: row["started_at"])
     assert {(row["task"], row["period"], row["status"]) for row in rows} == {
         ("Transform", "2013-07-02", "success"),
