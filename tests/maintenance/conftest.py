@@ -49,5 +49,5 @@ def _lake(folder: Path, duckdb_config: dict[str, str], **settings: object) -> It
                 f"ATTACH 'default' AS lake (TYPE iceberg, ENDPOINT '{server.url}',"
                 " AUTHORIZATION_TYPE 'none')"
             )
-            yield Lake(server.url, server.warehouse, catalog, wire, duck)
+            yield Lake(server, catalog, wire, duck)
         catalog.close()

@@ -158,7 +158,8 @@ def test_compressed_metadata_is_metadata(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("inner", ["", "/data/inner"])
-def test_a_folder_shared_with_another_table_is_refused(lake: Lake, inner: str) -> None:
+def test_a_folder_shared_with_another_table_is_refused(shared_lake: Lake, inner: str) -> None:
+    lake = shared_lake
     make(lake)
     left = litter(lake, 9)
     location = lake.load("ns.t").location()
@@ -257,6 +258,14 @@ def test_what_is_mounted_in_a_folder_is_not_listed() -> None:
 def test_a_place_that_clients_read_differently_is_refused(lake: Lake) -> None:
     make(lake)
     location = lake.load("ns.t").location()
-    lake.catalog.create_table("ns.odd", SCHEMA, location=f"{location}-a#b")
-    with pytest.raises(RefusedError, match=r"has a [?] or #"):
-        remove_orphans(lake.catalog, "ns.odd")
+    lake.catalog.create_table("ns.odd", SCHEMA)
+    for odd in ("-a#b", "-a?b"):
+        lake.move_unchecked(("ns", "odd"), f"{location}{odd}")
+        assert lake.load("ns.odd").location() == f"{location}{odd}"
+        left = folder(lake, "ns.odd") / "left.parquet"
+        left.write_bytes(b"left")
+        age({left}, 100)
+        for dry_run in (True, False):
+            with pytest.raises(RefusedError, match=r"has a [?] or #"):
+                remove_orphans(lake.catalog, "ns.odd", dry_run=dry_run)
+        assert left.exists()

@@ -37,7 +37,7 @@ def crowded(folder: Path, config: dict[str, str]) -> Iterator[Lake]:
                 f"ATTACH 'default' AS lake (TYPE iceberg, ENDPOINT '{server.url}',"
                 " AUTHORIZATION_TYPE 'none', SUPPORT_NESTED_NAMESPACES true)"
             )
-            yield Lake(server.url, server.warehouse, catalog, Wire(), duck)
+            yield Lake(server, catalog, Wire(), duck)
         catalog.close()
 
 
