@@ -29,7 +29,7 @@ Rows = dict[str, str]
 RENAMED = (".catalog.db.restored", ".catalog.db.restored-journal")
 FAILURES = {
     "ENOSPC": ("write", "pwrite64", "mkdir"),
-    "EIO": ("fsync", "fdatasync", "rename", "link", "unlink", "unlinkat"),
+    "EIO": ("fsync", "fdatasync", "rename", "link", "unlink"),
 }
 
 
