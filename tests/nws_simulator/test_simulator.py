@@ -318,7 +318,7 @@ def test_a_hanging_request_does_not_hold_the_stop_back(year: Source) -> None:
         (["--faults", "boredom"], "unknown fault 'boredom'"),
         (["--faults", "throttle=much"], "'much' is not a number"),
         (["--faults", "throttle=2"], "between 0 and 1"),
-        (["--recordings", "/nowhere"], "does not exist"),
+        (["--recordings", "/nowhere"], "no recorded stations or observations in /nowhere"),
         (["--recordings", ".", "--shift-to-now"], "not for recordings"),
         (["--recordings", ".", "--network", "us"], "not for recordings"),
         (["--years", "0"], "years must be between 1 and 100, not 0"),

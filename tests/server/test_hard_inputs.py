@@ -117,7 +117,7 @@ def register(catalog: Process, name: str, metadata: dict[str, Any]) -> Any:
 def history(catalog: Process, count: int) -> dict[str, Any]:
     """Return a table's metadata with ``count`` snapshots, one after the other, on main."""
     made = catalog.ok("POST", TABLES, {"name": "made", "schema": SCHEMA})["metadata"]
-    first = made["last-updated-ms"]
+    first = made["last-updated-ms"] - count  # none is from the future
     snapshots = [snapshot(n, first + n) for n in range(1, count + 1)]
     return made | {
         "snapshots": snapshots,
