@@ -40,7 +40,8 @@ class TableResource(TabularResource):
         snapshots = _read_snapshots(req)
         row = tabulars.find(call, TABLE, identifier)
         tag = table_tag(row.metadata_location, snapshots)
-        if is_unchanged(req, tag):
+        # A client that has the table must hear as well that its metadata file is missing.
+        if is_unchanged(req, tag) and call.warehouse.files.exists(row.metadata_location):
             send_unchanged(resp, tag)
             return
         metadata = call.warehouse.metadata

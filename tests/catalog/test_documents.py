@@ -122,6 +122,14 @@ class TestStatements:
             server.ok("POST", T, append(2))
         assert words(seen) == ["BEGIN", "UPDATE", "COMMIT"]
 
+    def test_what_is_missing_is_not_unchanged(self, ns: Server) -> None:
+        ns.table("t")
+        answer = ns.call("GET", T)
+        tag = {"If-None-Match": answer.headers["ETag"]}
+        assert ns.call("GET", T, headers=tag).status_code == 304
+        Path(answer.json()["metadata-location"].removeprefix("file://")).unlink()
+        assert ns.fails("GET", T, headers=tag)[:2] == (404, "NotFoundException")
+
     def test_a_commit_that_changes_nothing_writes_nothing(self, start: Any) -> None:
         server = start(server__threads=1)
         server.namespace("ns")
