@@ -53,7 +53,7 @@ class FailedLogins:
         self._paid_until: dict[str, float] = {}
 
     def wait(self, *keys: str) -> float:
-        """Return the seconds until the next login is allowed, 0 for now."""
+        """Return the seconds until the next login is allowed; 0 if it is allowed already."""
         with self._guard:
             latest = max(self._paid_until.get(key, 0.0) for key in keys)
         return max(0.0, latest - self._clock() - (_BURST - 1) / _PER_SECOND)
