@@ -121,6 +121,34 @@ class Server:
 
 
 JSON_BODY = {"Content-Type": "application/json"}
+
+
+def creation(staged: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the updates by which clients create the table that a stage-create returned."""
+    return [
+        {"action": "assign-uuid", "uuid": staged["table-uuid"]},
+        {"action": "upgrade-format-version", "format-version": 2},
+        {"action": "add-schema", "schema": staged["schemas"][0]},
+        {"action": "set-current-schema", "schema-id": -1},
+        {"action": "add-spec", "spec": {"spec-id": 0, "fields": []}},
+        {"action": "set-default-spec", "spec-id": -1},
+        {"action": "add-sort-order", "sort-order": {"order-id": 0, "fields": []}},
+        {"action": "set-default-sort-order", "sort-order-id": -1},
+    ]
+
+
+VIEW = {
+    "schema": {"type": "struct", "fields": []},
+    "properties": {},
+    "view-version": {
+        "version-id": 1,
+        "schema-id": 0,
+        "timestamp-ms": 1,
+        "summary": {},
+        "default-namespace": ["ns"],
+        "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}],
+    },
+}
 SCHEMA = {
     "type": "struct",
     "fields": [

@@ -11,7 +11,7 @@ import pytest
 
 from falcon_catalog.store.database import OutcomeUnknownError
 from falcon_catalog.store.sqlite.writer import Writer
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import Server, creation, serving
 from tests.scenarios import steps
 
 T = "/v1/namespaces/ns/tables/t"
@@ -137,14 +137,7 @@ class TestStagedCreate:
     def stage(self, ns: Server) -> list[dict[str, Any]]:
         staged = ns.table("t", **{"stage-create": True})["metadata"]
         return [
-            {"action": "assign-uuid", "uuid": staged["table-uuid"]},
-            {"action": "upgrade-format-version", "format-version": 2},
-            {"action": "add-schema", "schema": staged["schemas"][0]},
-            {"action": "set-current-schema", "schema-id": -1},
-            {"action": "add-spec", "spec": {"spec-id": 0, "fields": []}},
-            {"action": "set-default-spec", "spec-id": -1},
-            {"action": "add-sort-order", "sort-order": {"order-id": 0, "fields": []}},
-            {"action": "set-default-sort-order", "sort-order-id": -1},
+            *creation(staged),
             {"action": "set-location", "location": staged["location"]},
         ]
 

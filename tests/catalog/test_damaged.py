@@ -12,26 +12,14 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField, StringType
 
 from tests.catalog.scanning import plan
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import VIEW, Server, serving
 
 T = "/v1/namespaces/ns/tables/t"
 V = "/v1/namespaces/ns/views/v"
 REGISTER = "/v1/namespaces/ns/register"
 SET = {"updates": [{"action": "set-properties", "updates": {"k": "v"}}]}
 CHANGE = {"table-changes": [{"identifier": {"namespace": ["ns"], "name": "t"}, **SET}]}
-VIEW = {
-    "name": "v",
-    "schema": {"type": "struct", "fields": []},
-    "properties": {},
-    "view-version": {
-        "version-id": 1,
-        "schema-id": 0,
-        "timestamp-ms": 1,
-        "summary": {},
-        "default-namespace": ["ns"],
-        "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}],
-    },
-}
+NAMED = {"name": "v", **VIEW}
 DAMAGES = {
     "empty": b"",
     "truncated": None,
@@ -52,7 +40,7 @@ def test_a_damaged_metadata_file_is_the_server_s_fault_and_named(ns: Server, dam
     """404 would read as "no such table", and 400 as a mistake of the client's."""
     for kind, made in (
         ("table", ns.table("t")),
-        ("view", ns.ok("POST", "/v1/namespaces/ns/views", VIEW)),
+        ("view", ns.ok("POST", "/v1/namespaces/ns/views", NAMED)),
     ):
         path = path_of(made["metadata-location"])
         whole = path.read_bytes()
@@ -97,7 +85,7 @@ def test_the_metadata_file_of_another_table_is_refused(ns: Server) -> None:
 
 
 def test_the_metadata_file_of_a_view_is_no_table_s(ns: Server) -> None:
-    mine, view = ns.table("t"), ns.ok("POST", "/v1/namespaces/ns/views", VIEW)
+    mine, view = ns.table("t"), ns.ok("POST", "/v1/namespaces/ns/views", NAMED)
     path_of(mine["metadata-location"]).write_bytes(path_of(view["metadata-location"]).read_bytes())
     with serving(ns.folder) as other:
         status, _, message = other.fails("GET", T)

@@ -13,7 +13,7 @@ from pyiceberg.catalog.rest import RestCatalog
 from falcon_catalog.errors import BadRequestError, ForbiddenError
 from falcon_catalog.fileio.base import MAX_FILE_BYTES
 from falcon_catalog.fileio.local import LocalFileIO
-from tests.catalog.serving import Server
+from tests.catalog.serving import Server, creation
 from tests.catalog.test_undrop import dropped, expire
 
 T = "/v1/namespaces/ns/tables/t"
@@ -71,14 +71,7 @@ class TestAManifestList:
     def test_outside_the_allowed_locations_is_no_staged_create(self, ns: Server) -> None:
         staged = ns.table("u", **{"stage-create": True})["metadata"]
         updates = [
-            {"action": "assign-uuid", "uuid": staged["table-uuid"]},
-            {"action": "upgrade-format-version", "format-version": 2},
-            {"action": "add-schema", "schema": staged["schemas"][0]},
-            {"action": "set-current-schema", "schema-id": -1},
-            {"action": "add-spec", "spec": {"spec-id": 0, "fields": []}},
-            {"action": "set-default-spec", "spec-id": -1},
-            {"action": "add-sort-order", "sort-order": {"order-id": 0, "fields": []}},
-            {"action": "set-default-sort-order", "sort-order-id": -1},
+            *creation(staged),
             {"action": "set-location", "location": staged["location"]},
             add_snapshot("file:///dev/zero"),
         ]

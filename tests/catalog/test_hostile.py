@@ -13,7 +13,7 @@ import pytest
 from falcon_catalog.catalog import metadata_files
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.fileio.local import LocalFileIO
-from tests.catalog.serving import SCHEMA, Server
+from tests.catalog.serving import SCHEMA, Server, creation
 
 T = "/v1/namespaces/ns/tables/t"
 TABLES = "/v1/namespaces/ns/tables"
@@ -136,14 +136,7 @@ class TestPaths:
         staged = ns.table("u", **{"stage-create": True})["metadata"]
         before = snapshot_of(ns.folder)
         updates = [
-            {"action": "assign-uuid", "uuid": staged["table-uuid"]},
-            {"action": "upgrade-format-version", "format-version": 2},
-            {"action": "add-schema", "schema": staged["schemas"][0]},
-            {"action": "set-current-schema", "schema-id": -1},
-            {"action": "add-spec", "spec": {"spec-id": 0, "fields": []}},
-            {"action": "set-default-spec", "spec-id": -1},
-            {"action": "add-sort-order", "sort-order": {"order-id": 0, "fields": []}},
-            {"action": "set-default-sort-order", "sort-order-id": -1},
+            *creation(staged),
         ]
         create = {"requirements": [{"type": "assert-create"}]}
         moved = {"action": "set-location", "location": foreign}

@@ -7,7 +7,7 @@ import pytest
 
 from falcon_catalog.identifiers import write_page_token
 from tests.catalog.conftest import Start
-from tests.catalog.serving import Server
+from tests.catalog.serving import VIEW, Server
 
 MANAGED = "/management/v1/warehouses/default"
 REPORT = {
@@ -17,18 +17,6 @@ REPORT = {
     "sequence-number": 1,
     "operation": "append",
     "metrics": {},
-}
-VIEW = {
-    "schema": {"type": "struct", "fields": []},
-    "properties": {},
-    "view-version": {
-        "version-id": 1,
-        "schema-id": 0,
-        "timestamp-ms": 1,
-        "summary": {},
-        "default-namespace": ["ns"],
-        "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}],
-    },
 }
 FUNCTION = {
     "format-version": 1,

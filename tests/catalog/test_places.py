@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from falcon_catalog.cli import main
 from falcon_catalog.logs import JsonFormatter
-from tests.catalog.serving import SCHEMA, Server, serving
+from tests.catalog.serving import SCHEMA, Server, creation, serving
 from tests.catalog.test_hostile import CLIENT_SETTINGS, PATHS, snapshot_of
 from tests.catalog.test_views import make as make_view
 
@@ -57,14 +57,7 @@ def stage(server: Server, properties: dict[str, str]) -> tuple[int, str, str]:
 def commit_staged(server: Server, properties: dict[str, str]) -> tuple[int, str, str]:
     staged = server.table("u", **{"stage-create": True})["metadata"]
     updates = [
-        {"action": "assign-uuid", "uuid": staged["table-uuid"]},
-        {"action": "upgrade-format-version", "format-version": 2},
-        {"action": "add-schema", "schema": staged["schemas"][0]},
-        {"action": "set-current-schema", "schema-id": -1},
-        {"action": "add-spec", "spec": {"spec-id": 0, "fields": []}},
-        {"action": "set-default-spec", "spec-id": -1},
-        {"action": "add-sort-order", "sort-order": {"order-id": 0, "fields": []}},
-        {"action": "set-default-sort-order", "sort-order-id": -1},
+        *creation(staged),
         {"action": "set-location", "location": staged["location"]},
         *set_properties(properties)["updates"],
     ]

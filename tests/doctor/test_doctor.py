@@ -18,7 +18,7 @@ from pyiceberg.exceptions import BadRequestError
 
 from falcon_catalog.catalog import marker
 from tests.catalog.mounting import SHAPES, unmounted
-from tests.catalog.serving import SCHEMA, Server, serving
+from tests.catalog.serving import SCHEMA, VIEW, Server, serving
 from tests.doctor.conftest import (
     FORGETFUL,
     TIMEOUT,
@@ -661,16 +661,7 @@ class TestOrphans:
         view = {
             "name": "over",
             "location": f"file://{folder.parent}",
-            "schema": {"type": "struct", "fields": []},
-            "properties": {},
-            "view-version": {
-                "version-id": 1,
-                "schema-id": 0,
-                "timestamp-ms": 1,
-                "summary": {},
-                "default-namespace": ["ns"],
-                "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}],
-            },
+            **VIEW,
         }
         made = server.ok("POST", "/v1/namespaces/ns/views", view)
         path = Path(made["metadata-location"].removeprefix("file://"))
