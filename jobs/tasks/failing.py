@@ -1,4 +1,4 @@
-"""How Luigi fails: in one line where the error is known, and once where another try is vain."""
+"""Luigi's failures: known errors are logged in one line, permanent ones not tried again."""
 
 import json
 import logging
@@ -12,15 +12,15 @@ from luigi.worker import Worker
 from jobs.config import is_permanent
 from jobs.tasks.base import PERMANENT, WeatherTask
 
-# Where a parameter of Luigi's own kinds is found to be none.
+# Modules in which Luigi's own parameters reject a value.
 _PARSERS = {"_strptime.py", "parameter.py", "date_interval.py"}
 
 
 class OneLine(logging.Filter):
-    """Logs an error that says what is wrong in one line, without the traceback that Luigi adds."""
+    """Log an error whose message says what is wrong in one line, without Luigi's traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether to log a record; a task of ours has logged its own failure."""
+        """Return whether to log a record: our own tasks have logged their failure already."""
         error = record.exc_info[1] if record.exc_info else None
         if error is None or not _is_known(error):
             return True
@@ -31,7 +31,7 @@ class OneLine(logging.Filter):
 
 
 def listen() -> None:
-    """Make Luigi fail so from now on, in this process."""
+    """Install both in this process. Luigi has no hook for the retries of a single failure."""
     luigis = logging.getLogger("luigi-interface")
     if not any(isinstance(one, OneLine) for one in luigis.filters):
         luigis.addFilter(OneLine())
@@ -39,13 +39,13 @@ def listen() -> None:
 
 
 def _adding(add: Any) -> Any:
-    """Return a way to report a task to the scheduler that lets a permanent failure be the last."""
+    """Wrap how a worker reports a task to the scheduler: a permanent failure is the last one."""
 
     def adding(self: Worker, *args: Any, **told: Any) -> None:
         if told.get("status") == FAILED and str(told.get("expl")).startswith(f'"{PERMANENT}'):
             told["retry_policy_dict"] = {**told["retry_policy_dict"], "retry_count": 1}
-            # The scheduler counts a failure by the policy that it knew before. Of a running task it
-            # takes nothing else from this.
+            # The scheduler counts a failure by the retry policy it already has, so the new one is
+            # sent first. From a running task it takes nothing else of this report.
             before = {**told, "status": PENDING, "expl": json.dumps("")}
             self._scheduler.add_task(*args, **before)
         add(self, *args, **told)
