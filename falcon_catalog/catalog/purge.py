@@ -187,12 +187,12 @@ def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
 
 
 def _other_metadata_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
+    """Yield the view's earlier metadata files, known by its uuid."""
     newest = key(row.metadata_location)
     for entry in warehouse.files.list(join(row.location_key, "metadata")):
         if entry.name.endswith(".metadata.json") and key(entry.location) != newest:
-            with contextlib.suppress(
-                CatalogError, KeyError
-            ):  # what cannot be read proves no ownership
+            # What cannot be read proves no ownership.
+            with contextlib.suppress(CatalogError, KeyError):
                 metadata = metadata_files.read(warehouse.files, entry.location)
                 if VIEW.uuid_of(metadata) == row.uuid:
                     yield entry.location
