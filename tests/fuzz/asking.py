@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ from urllib.parse import urlsplit
 
 from tests.catalog.serving import serving
 from tests.fuzz.bodies import SCHEMA, VERSION
+
+SCALE = float(os.environ.get("FUZZ_SCALE", "1"))
+"""How many times as many requests as usual."""
 
 
 class Connection(http.client.HTTPConnection):

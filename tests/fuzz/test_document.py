@@ -10,12 +10,15 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from tests.fuzz.asking import Asker, asking, judge
+from tests.fuzz.asking import SCALE, Asker, asking, judge
 from tests.reference import SPECIFICATION
 
 _DOCUMENT = schemathesis.openapi.from_path(SPECIFICATION)
 _OPERATIONS = {each.ok().label: each.ok() for each in _DOCUMENT.get_all_operations()}
-_EXAMPLES = {GenerationMode.POSITIVE: 60, GenerationMode.NEGATIVE: 40}
+_EXAMPLES = {
+    GenerationMode.POSITIVE: round(60 * SCALE),
+    GenerationMode.NEGATIVE: round(40 * SCALE),
+}
 _NAMES = {"namespace": "ns", "table": "t", "view": "v"}
 _EXAMPLE_NAMES = ("accounting", "accounting%1Ftax", "sales")  # of the document
 _AIMS = {

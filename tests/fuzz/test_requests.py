@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from falcon_catalog.api.routes import ENDPOINTS
-from tests.fuzz.asking import Asker, asking
+from tests.fuzz.asking import SCALE, Asker, asking
 from tests.fuzz.bodies import BODIES, CREATE_VIEW, NS, REQUIREMENTS, SCHEMA, VERSION
 
 NAMES = {"prefix": "default", "namespace": "ns", "table": "t", "view": "v", "plan-id": "p"}
@@ -327,7 +327,7 @@ values = st.recursive(
 
 
 @settings(
-    max_examples=400,
+    max_examples=round(400 * SCALE),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
