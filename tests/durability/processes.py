@@ -19,7 +19,8 @@ from tests.tracing import release
 
 SEED = int(os.environ.get("DURABILITY_SEED", "1"))
 SCALE = float(os.environ.get("DURABILITY_SCALE", "1"))
-PROCESSES = (pytest.param(1, id="one"), pytest.param(3, id="several"))
+_SEVERAL = int(os.environ.get("DURABILITY_PROCESSES", "3"))
+PROCESSES = (pytest.param(1, id="one"), pytest.param(_SEVERAL, id="several"))
 
 
 class Catalog:

@@ -27,6 +27,8 @@ from tests.durability.processes import PROCESSES, SCALE, SEED, Catalog
 from tests.durability.store import Store
 
 KILLS = max(1, round(50 * SCALE))
+MOST_ANSWERS = int(os.environ.get("DURABILITY_ANSWERS", "40"))
+"""That arrive between two kills."""
 
 
 @pytest.fixture(params=PROCESSES)
@@ -50,7 +52,7 @@ def test_kills_lose_nothing_acknowledged(catalog: Catalog, tell: Callable[[str],
             crowd.add(one.work)
         for _ in range(KILLS):
             crowd.go()
-            crowd.wait_for_answers(chance.randrange(1, 40))
+            crowd.wait_for_answers(chance.randrange(1, MOST_ANSWERS))
             if chance.random() < 0.3 and (workers := catalog.workers()):
                 os.kill(chance.choice(workers), signal.SIGKILL)
                 alone += 1
