@@ -9,6 +9,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from falcon_catalog.errors import BadRequestError
+from falcon_catalog.locations import ALIASES, OBJECT_STORES, parse
+
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LAST_PORT = 65535
 _WORDS_OF_ROUTES = {"config", "namespaces", "oauth", "tables", "transactions", "views"}
@@ -87,6 +90,15 @@ def store_url(value: object) -> str:
 def location(value: object) -> str:
     """Accept a root of tables, absolute and without a slash at its end."""
     root = text(value).rstrip("/")
+    scheme = root.partition(":")[0]
+    if scheme in OBJECT_STORES:
+        try:
+            parse(root, OBJECT_STORES)
+        except BadRequestError as error:
+            raise ValueError(f"is no location: {error.message}") from None
+        return root
+    if scheme in ALIASES:
+        raise ValueError(f"must be written with {ALIASES[scheme]}://")
     if root and not _has_scheme(root):
         root = f"file://{os.path.abspath(root)}"  # noqa: PTH100 - which resolves no link
     return f"file://{location_path(root)}"
@@ -107,6 +119,61 @@ def locations(value: object) -> tuple[str, ...]:
     """Accept several roots: a list, or comma-separated text."""
     several = _several(value, "locations")
     return tuple(location(one.strip() if isinstance(one, str) else one) for one in several)
+
+
+def url_or_empty(value: object) -> str:
+    """Accept the URL of a service, without a path, a query or a password; or nothing."""
+    if value == "":
+        return ""
+    url = text(value).rstrip("/")
+    if not re.fullmatch(
+        r"https?://(?:[A-Za-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._-]+)?", url
+    ):
+        raise ValueError(
+            "must be https://HOST[:PORT] or http://HOST[:PORT], without a user, a query or a slash"
+            " at its end"
+        )
+    return url
+
+
+def word_or_empty(value: object) -> str:
+    """Accept a text without blanks, or nothing."""
+    if value == "":
+        return ""
+    word = text(value)
+    if re.search(r"\s", word):
+        raise ValueError("must not contain blanks")
+    return word
+
+
+def words(value: object) -> tuple[str, ...]:
+    """Accept several texts without blanks: a list, or comma-separated text."""
+    return tuple(
+        word_or_empty(one.strip() if isinstance(one, str) else one)
+        for one in _several(value, "texts")
+    )
+
+
+def path(value: object) -> str:
+    """Accept the absolute path of a file, or nothing."""
+    if value == "":
+        return ""
+    if not text(value).startswith("/"):
+        raise ValueError("must be the absolute path of a file")
+    return text(value)
+
+
+def credential_reference(value: object) -> str:
+    """Accept where a credential is; never a credential itself."""
+    reference = text(value)
+    if not re.fullmatch(
+        r"ambient|env:[A-Za-z_][A-Za-z0-9_]*|file:/.+|systemd:[A-Za-z0-9_.-]+", reference
+    ):
+        raise ValueError(
+            "must be ambient, env:PREFIX, file:/absolute/path or systemd:NAME, never a secret"
+            " itself"
+        )
+    return reference
 
 
 def host_names(value: object) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from tests.several import PROCESSES
 
 _TESTS = Path(__file__).parent
 collect_ignore = [] if reference.SPECIFICATION.exists() else ["fuzz/test_document.py"]
-_SUITES = ("docs", "durability", "engines", "spark")
+_SUITES = ("clouds", "docs", "durability", "engines", "spark")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ from falcon_catalog.settings.describing import Setting, SettingsError
 from falcon_catalog.settings.folders import make_writable, prepare
 from falcon_catalog.settings.reading import load
 from falcon_catalog.settings.sections import SETTINGS, LimitSettings, ServerSettings, Settings
+from falcon_catalog.settings.storage import StorageSettings
 
 __all__ = [
     "SETTINGS",
@@ -17,6 +18,7 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "StorageSettings",
     "load",
     "make_writable",
     "prepare",

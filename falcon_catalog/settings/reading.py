@@ -6,8 +6,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from falcon_catalog import rules
 from falcon_catalog.settings.describing import Setting, SettingsError
-from falcon_catalog.settings.sections import SECTIONS, SETTINGS, Settings
+from falcon_catalog.settings.sections import (
+    SECTIONS,
+    SETTINGS,
+    STORAGE_SETTINGS,
+    Settings,
+    WarehouseSettings,
+)
+from falcon_catalog.settings.storage import FILE, MEANT_FOR, S3, StorageSettings
 
 REMOVED = {
     "server.processes": "run several servers instead: systemctl start catalog@{1..4}, or"
@@ -31,9 +39,11 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
     """
     # systemd's STATE_DIRECTORY may hold several, separated by colons: ours is the first.
     state = Path(environ.get("STATE_DIRECTORY", "").split(":")[0] or "var/catalog").absolute()
+    content = _content(config) if config else {}
+    named = _take_named(content, str(config))
     given: list[tuple[Setting, object, str]] = [
         *((s, s.default.format(state=state), "default") for s in SETTINGS),
-        *(_from_file(config) if config else ()),
+        *_from_file(content, str(config)),
         *_from_environment(environ),
         *(
             (found := _known(key, "flag"), value, f"flag {found.flag or key}")
@@ -45,12 +55,19 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
     origins: dict[str, str] = {}
     for setting, raw, origin in given:
         section, _, name = setting.key.partition(".")
-        try:
-            sections[section][name] = setting.rule(raw)
-        except ValueError as error:
-            raise SettingsError(f"{origin}: {setting.key} = {raw!r}: it {error}") from None
+        sections[section][name] = _accepted(setting, setting.key, raw, origin)
         origins[setting.key] = origin
+    own = {s.key.partition(".")[2] for s in STORAGE_SETTINGS}
+    sections["warehouse"]["given"] = {
+        name: origins[key]
+        for key in origins
+        if (name := key.removeprefix("warehouse.")) in own and origins[key] != "default"
+    }
+    sections["warehouse"]["sections"] = {
+        name: _named(name, values, str(config)) for name, values in named.items()
+    }
     built = {section: kind(**sections[section]) for section, kind in SECTIONS.items()}
+    _check_warehouses(built["warehouse"])
     if "*" in built["cors"].origins and not built["auth"].required:
         raise SettingsError(
             f"{origins['cors.origins']}: cors.origins = '*': it needs auth.required, or else any"
@@ -59,13 +76,80 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
     return Settings(**built, origins=origins)
 
 
-def _from_file(config: Path) -> Iterator[tuple[Setting, object, str]]:
+def _accepted(setting: Setting, key: str, raw: object, origin: str) -> Any:
     try:
-        content = tomllib.loads(config.read_text(encoding="utf-8"))
+        return setting.rule(raw)
+    except ValueError as error:
+        raise SettingsError(f"{origin}: {key} = {raw!r}: it {error}") from None
+
+
+def _take_named(content: dict[str, Any], origin: str) -> dict[str, dict[str, Any]]:
+    """Remove the sections [warehouse.NAME] from a file's content; return them by name."""
+    warehouse = content.get("warehouse")
+    if not isinstance(warehouse, dict):
+        return {}
+    named = {name: values for name, values in warehouse.items() if isinstance(values, dict)}
+    for name in named:
+        try:
+            rules.warehouse_name(name)
+        except ValueError as error:
+            raise SettingsError(f"{origin}: [warehouse.{name}]: the name {error}") from None
+        del warehouse[name]
+    return named
+
+
+def _named(name: str, values: Mapping[str, Any], origin: str) -> StorageSettings:
+    """Return the settings of a section [warehouse.NAME]."""
+    by_name = {s.key.partition(".")[2]: s for s in STORAGE_SETTINGS}
+    where = f"warehouse.{name}"
+    if "location" not in values:
+        raise SettingsError(f"{origin}: [{where}]: it needs a location")
+    accepted = {}
+    for key, value in values.items():
+        if key not in by_name:
+            raise SettingsError(f"{origin}: {where}.{key}: no such setting{_nearest(key, by_name)}")
+        accepted[key] = _accepted(by_name[key], f"{where}.{key}", value, origin)
+    return StorageSettings(**accepted, given=dict.fromkeys(values, origin))
+
+
+def _check_warehouses(warehouse: WarehouseSettings) -> None:
+    """Check that the settings of each warehouse have a meaning for its kind of storage."""
+    names = [warehouse.name, *(name for name, _ in map(rules.named_location, warehouse.more))]
+    if twice := [name for name in warehouse.sections if name in names]:
+        raise SettingsError(f"[warehouse.{twice[0]}]: there are two warehouses of this name")
+    for name, storage in warehouse.storages.items():
+        where = "warehouse" if name == warehouse.name else f"warehouse.{name}"
+        for setting, origin in storage.given.items():
+            kinds = MEANT_FOR.get(setting)
+            if kinds is not None and storage.kind not in kinds:
+                meant = " and ".join(f"{kind}://" for kind in sorted(kinds))
+                raise SettingsError(
+                    f"{origin}: {where}.{setting}: it has no meaning for {storage.location}, only"
+                    f" for {meant}"
+                )
+        if storage.kind == S3 and not storage.region:
+            raise SettingsError(
+                f"{where}.region: it is required for {storage.location}: the bucket's region, or"
+                " us-east-1 for a store that has none"
+            )
+        if storage.access == "signed" and storage.kind not in (S3, FILE):
+            raise SettingsError(
+                f"{storage.given['access']}: {where}.access = 'signed': only requests to s3:// can"
+                " be signed; it must be vended or client"
+            )
+
+
+def _content(config: Path) -> dict[str, Any]:
+    """Return what a file has."""
+    try:
+        return tomllib.loads(config.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{config}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # neither UTF-8 nor TOML
         raise SettingsError(f"{config}: is not TOML: {error}") from None
+
+
+def _from_file(content: Mapping[str, Any], config: str) -> Iterator[tuple[Setting, object, str]]:
     for section, values in content.items():
         if section not in SECTIONS:
             raise SettingsError(
@@ -74,7 +158,7 @@ def _from_file(config: Path) -> Iterator[tuple[Setting, object, str]]:
         if not isinstance(values, dict):
             raise SettingsError(f"{config}: {section} = {values!r}: it must be a [{section}] table")
         for name, value in values.items():
-            yield _known(f"{section}.{name}", str(config)), value, str(config)
+            yield _known(f"{section}.{name}", config), value, config
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[Setting, object, str]]:

@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from falcon_catalog import rules
 from falcon_catalog.settings.describing import MEBIBYTE, Setting, describe, setting
+from falcon_catalog.settings.storage import StorageSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,17 +172,10 @@ class StoreSettings:
         return rules.store_path(self.url)
 
 
-@dataclass(frozen=True, slots=True)
-class WarehouseSettings:
-    """The warehouses that hold the tables' files."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarehouseSettings(StorageSettings):
+    """The warehouses that hold the tables' files: the default one, and what holds for all."""
 
-    location: str = setting(
-        None,
-        "Root of the tables' files: a folder or file:///absolute/path.",
-        rules.location,
-        flag="--warehouse",
-        derived="file://{state}/warehouse",
-    )
     name: str = setting(
         "default",
         "Name by which clients can request the warehouse.",
@@ -190,11 +184,9 @@ class WarehouseSettings:
     )
     more: tuple[str, ...] = setting(
         (),
-        "More warehouses, with their own namespaces and tables: NAME=file:///absolute/path.",
+        "More warehouses, with their own namespaces and tables: NAME=file:///absolute/path. One"
+        " with settings of its own has a section [warehouse.NAME].",
         rules.named_locations,
-    )
-    allowed_locations: tuple[str, ...] = setting(
-        (), "More roots under which a client may place or register a table.", rules.locations
     )
     allow_overlap: bool = setting(
         False,
@@ -207,11 +199,23 @@ class WarehouseSettings:
         " are deleted only after that.",
         rules.whole(0, 10 * 366 * 86400),
     )
+    sections: Mapping[str, StorageSettings] = field(default_factory=dict)
+    """The warehouses with a section of their own, by name."""
+
+    @property
+    def storages(self) -> dict[str, StorageSettings]:
+        """The settings of each warehouse by its name, the default one first."""
+        plain = map(rules.named_location, self.more)
+        more = {
+            name: StorageSettings(location=root, allowed_locations=self.allowed_locations)
+            for name, root in plain
+        }
+        return {self.name: self, **more, **self.sections}
 
     @property
     def roots(self) -> dict[str, str]:
         """The location of each warehouse by its name, the default one first."""
-        return {self.name: self.location, **dict(map(rules.named_location, self.more))}
+        return {name: storage.location for name, storage in self.storages.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,5 +339,12 @@ SECTIONS: dict[str, type[Any]] = {
     name: kind for name, kind in get_type_hints(Settings).items() if name != "origins"
 }
 SETTINGS: tuple[Setting, ...] = tuple(
-    describe(section, described) for section, kind in SECTIONS.items() for described in fields(kind)
+    describe(section, described)
+    for section, kind in SECTIONS.items()
+    for described in fields(kind)
+    if described.metadata
 )
+STORAGE_SETTINGS: tuple[Setting, ...] = tuple(
+    describe("warehouse", described) for described in fields(StorageSettings) if described.metadata
+)
+"""Those that a section [warehouse.NAME] may have."""

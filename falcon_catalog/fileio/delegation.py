@@ -1,0 +1,86 @@
+"""What a cloud's module may do besides reading and writing: give clients access to files.
+
+Two optional powers of a storage: it vends temporary credentials, or signs single requests.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Permission = Literal["read", "write"]
+"""``write`` includes reading and deleting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What access is given to: a table's folders, never more."""
+
+    locations: tuple[str, ...]
+    """The table's location, then the other folders that its properties name; all validated."""
+    permission: Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A temporary credential, as clients are given it."""
+
+    prefix: str
+    """The location that it is for, without a slash at its end; a string prefix of the table's."""
+    config: Mapping[str, str] = field(repr=False)
+    """The properties of the specification: keys or tokens, their expiry, endpoint and region."""
+    expires_at: int
+    """Milliseconds since 1970-01-01 UTC."""
+
+
+class Vends(Protocol):
+    """A storage that issues temporary credentials. Safe to use from many threads."""
+
+    def vend(self, scope: Scope, *, session: str) -> Credential:
+        """Return a new credential for a scope; nothing is cached here.
+
+        Args:
+            scope: what it opens.
+            session: names the principal and the request in the cloud's own audit log.
+
+        Raises:
+            ServiceUnavailableError: the cloud does not answer or refuses; the message names the
+                warehouse, what was asked of whom, and never a secret.
+            BadRequestError: the scope cannot be expressed, for example is too long for a policy.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SignRequest:
+    """A request to an object store that a client asks to be signed."""
+
+    method: str
+    uri: str
+    region: str
+    headers: Mapping[str, tuple[str, ...]]
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """The same request with a signature."""
+
+    uri: str
+    headers: Mapping[str, tuple[str, ...]] = field(repr=False)
+    may_be_cached: bool = False
+    """Whether the client may use it again for the same method and URI (``Cache-Control``)."""
+
+
+class Signs(Protocol):
+    """A storage whose requests can be signed. Safe to use from many threads."""
+
+    def permission(self, request: SignRequest) -> Permission:
+        """Return what a request needs. Raises as ``sign``."""
+
+    def sign(self, request: SignRequest, scope: Scope) -> SignedRequest:
+        """Return the request with a signature, if it stays within the scope.
+
+        Raises:
+            ForbiddenError: it is no operation or header of the allow-list, or reaches elsewhere.
+            BadRequestError: it is malformed.
+            ServiceUnavailableError: there are no credentials to sign with.
+        """

@@ -1,0 +1,19 @@
+"""The storage of one warehouse: its files, and what gives clients access to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.fileio.delegation import Signs, Vends
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The storage of one warehouse."""
+
+    files: FileIO
+    vends: Vends | None = None
+    """None: this kind of storage has no temporary credentials, or its settings want none."""
+    signs: Signs | None = None
+    client_config: Mapping[str, str] = field(default_factory=dict)
+    """What every client needs to reach the store, and is no secret: endpoint, region, style."""
