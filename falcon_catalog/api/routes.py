@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from falcon_catalog.api.credentials import CredentialsResource, SignResource
+from falcon_catalog.api.credentials import CredentialsResource
 from falcon_catalog.api.dropped import DroppedOneResource, DroppedResource, UndropResource
 from falcon_catalog.api.functions import FunctionResource, FunctionsResource
 from falcon_catalog.api.management import ManagedFunctionResource, MetricsReportsResource
@@ -16,6 +16,7 @@ from falcon_catalog.api.namespaces import (
 from falcon_catalog.api.operations import OPERATIONS, Operation
 from falcon_catalog.api.responses import send_table, send_view
 from falcon_catalog.api.scans import PlanResource, PlansResource, ScanTasksResource
+from falcon_catalog.api.signing import SignResource
 from falcon_catalog.api.tables import TableResource, TransactionResource, UnregisterTableResource
 from falcon_catalog.api.tabulars import RegisterResource, RenameResource, TabularsResource
 from falcon_catalog.api.views import ViewResource

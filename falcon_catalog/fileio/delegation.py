@@ -59,13 +59,24 @@ class SignRequest:
     headers: Mapping[str, tuple[str, ...]]
     body: str | None = None
 
+    @property
+    def permission(self) -> Permission:
+        """What it needs, whatever it asks for."""
+        return "read" if self.method in ("GET", "HEAD") else "write"
+
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """The same request with a signature."""
+    """What makes a request a signed one."""
 
     uri: str
+    """The request's own, unchanged."""
     headers: Mapping[str, tuple[str, ...]] = field(repr=False)
+    """To be added to the request's own headers, of which none is changed."""
+    operation: str
+    """What it does, in the store's words, such as ``GetObject``."""
+    key: str | None
+    """The object's key in its bucket; None for an operation on many."""
     may_be_cached: bool = False
     """Whether the client may use it again for the same method and URI (``Cache-Control``)."""
 
@@ -73,11 +84,15 @@ class SignedRequest:
 class Signs(Protocol):
     """A storage whose requests can be signed. Safe to use from many threads."""
 
-    def permission(self, request: SignRequest) -> Permission:
-        """Return what a request needs. Raises as ``sign``."""
-
-    def sign(self, request: SignRequest, scope: Scope) -> SignedRequest:
+    def sign(
+        self, request: SignRequest, scope: Scope, credential: Credential | None
+    ) -> SignedRequest:
         """Return the request with a signature, if it stays within the scope.
+
+        Args:
+            request: of the client.
+            scope: what the client may reach.
+            credential: of that scope, to sign with; None: with the server's own.
 
         Raises:
             ForbiddenError: it is no operation or header of the allow-list, or reaches elsewhere.
