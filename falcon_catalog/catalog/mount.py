@@ -409,6 +409,10 @@ class StoreFiles:
         """Return access to what lies in these locations."""
         return type(self)(self.storage.within(roots), self._mount)
 
+    def admission(self) -> contextlib.AbstractContextManager[object]:
+        """Return a context in which this thread counts as one of the store's callers."""
+        return self.storage.admission()
+
     def read(self, location: str) -> bytes:
         """Return the content of a file."""
         with self._asking():

@@ -1,6 +1,7 @@
 """The files of all warehouses by their locations, for commands that work on a whole store."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Self
 
@@ -69,6 +70,10 @@ class RoutedFileIO:
             if id(route.files) in confined
         ]
         return type(self)(routes, self._local.within(local))
+
+    def admission(self) -> AbstractContextManager[object]:
+        """Return a context that admits everybody: commands have no other clients."""
+        return nullcontext()
 
     def read(self, location: str) -> bytes:
         """Return the content of a file."""
