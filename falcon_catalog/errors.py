@@ -218,6 +218,18 @@ class WarehouseUnavailableError(ServiceUnavailableError):
     retry_after = 10
 
 
+class ObjectStoreError(WarehouseUnavailableError):
+    """A warehouse's object store does not answer, or refuses a request of the server itself."""
+
+    retry_after = 5
+
+    def __init__(self, message: str, *, reason: str, may_be_done: bool) -> None:
+        """Tell why in a word, and whether a write may have been done, or may still be."""
+        super().__init__(message)
+        self.reason = reason
+        self.may_be_done = may_be_done
+
+
 _OUT_OF_MEMORY = ("Not enough memory", "Error -4 ")  # orjson's words, and zlib's
 
 

@@ -98,7 +98,11 @@ def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) 
         if count > 1:
             raise BadRequestError(f"Invalid transaction: {identifier} is in it twice")
     for attempt in range(_ATTEMPTS):
-        with contextlib.suppress(_LostSwapError), warehouse.commit_locks.hold(names):
+        with (
+            contextlib.suppress(_LostSwapError),
+            warehouse.files.admission(),
+            warehouse.commit_locks.hold(names),
+        ):
             try:
                 staged = [_stage(call, change) for change in changes]
                 committed = _publish(call, staged, {} if transaction else None)

@@ -210,6 +210,10 @@ class MountedFiles:
         """Return access to what lies in these locations."""
         return type(self)(self.storage.within(roots), self._mount)
 
+    def admission(self) -> contextlib.AbstractContextManager[object]:
+        """Return a context in which this thread counts as one of those that wait for it."""
+        return self.storage.admission()
+
     def read(self, location: str) -> bytes:
         """Return the content of a file."""
         try:

@@ -5,6 +5,7 @@ confined to some (``within``).
 """
 
 from collections.abc import Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, Self
 
@@ -44,6 +45,16 @@ class FileIO(Protocol):
         """Return access to what lies in these locations, after links are followed.
 
         Outside of them nothing is read, written, made or removed: ForbiddenError.
+        """
+
+    def admission(self) -> AbstractContextManager[object]:
+        """Return a context in which this thread counts as one of those that wait for the storage.
+
+        Only some of the server's threads may do so at the same time. Entered around anything in
+        which threads wait for one another while one of them uses the storage.
+
+        Raises:
+            ServiceUnavailableError: on entry, where too many wait and nothing moves.
         """
 
     def read(self, location: str) -> bytes:

@@ -82,6 +82,10 @@ class LocalFileIO:
         confined._roots = _Roots(roots)  # noqa: SLF001 - its own class
         return confined
 
+    def admission(self) -> contextlib.AbstractContextManager[object]:
+        """Return a context that admits every thread: a read that hangs is left behind."""
+        return contextlib.nullcontext()
+
     def _require_inside(self, location: str, descriptor: int | None = None) -> None:
         """Raise ForbiddenError if a location is outside; judge what is open as ``descriptor``.
 

@@ -23,6 +23,7 @@ MEANT_FOR: Mapping[str, frozenset[str]] = MappingProxyType(
         "server_endpoint": _CLOUDS,
         "ca_file": _CLOUDS,
         "timeout": _CLOUDS,
+        "max_requests": _CLOUDS,
         "region": frozenset({S3}),
         "path_style": frozenset({S3}),
         "sts_endpoint": frozenset({S3, GS}),
@@ -127,6 +128,13 @@ class StorageSettings:
     )
     timeout: int = setting(
         10, "Seconds that the object store has to answer one request.", rules.whole(1, 300)
+    )
+    # Half of the threads that server.threads has by default.
+    max_requests: int = setting(
+        4,
+        "Requests that may use the object store at the same time; fewer than server.threads, so"
+        " that one that does not answer leaves threads for other warehouses.",
+        rules.whole(1, 256),
     )
     given: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where each value that is no default comes from, by the name of its setting."""

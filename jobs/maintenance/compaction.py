@@ -19,10 +19,10 @@ from pyiceberg.typedef import Identifier
 from jobs.lake.iceberg import attempts
 from jobs.maintenance.deletes import DeleteFiles, positional
 from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError
+from jobs.maintenance.files import discard
 from jobs.maintenance.locations import normal
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.planning import Group, Plan, groups, target
-from jobs.maintenance.publishing import discard
 from jobs.maintenance.results import Result, Skipped
 from jobs.maintenance.rows import Rows, Writer, ranks, sort_order
 from jobs.maintenance.snapshots import Draft, commit, kept, summarize

@@ -22,7 +22,7 @@ from pyiceberg.utils.properties import property_as_int
 from jobs.lake.iceberg import attempts
 from jobs.maintenance import reach
 from jobs.maintenance.errors import LostRaceError, RefusedError, UncheckedError
-from jobs.maintenance.listing import delete
+from jobs.maintenance.files import delete
 from jobs.maintenance.locations import MISREAD, keys, read_alike
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.neighbours import (

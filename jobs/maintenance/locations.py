@@ -2,22 +2,17 @@
 
 import os
 import posixpath
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
-from jobs.maintenance.errors import UncheckedError
-
 # Hadoop's other names for a scheme.
 _SCHEMES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasb": "abfss", "wasbs": "abfss"}
 _SCHEMES |= {"gcs": "gs"}
 
 MISREAD = "?, # or a line break in their names, which not all clients read"
-
-_MOST_BYTES = 1 << 30
 
 # Azure's two services for one account.
 _BLOB, _DFS = ".blob.core.", ".dfs.core."
@@ -53,25 +48,6 @@ def local_path(location: str) -> str | None:
         host, _, path = rest[2:].partition("/")
         path = f"/{path}" if host in {"", "localhost"} else f"//{host}/{path}"
     return "/" + path.lstrip("/")
-
-
-def check_readable(location: str) -> None:
-    """Check a file that metadata or a manifest names, before it is read whole.
-
-    Raises:
-        UncheckedError: it is local and no regular file, or too large.
-        OSError: it cannot be examined.
-    """
-    path = local_path(location)
-    if path is None:
-        return
-    facts = Path(path).stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise UncheckedError(f"{location} is not a regular file")
-    if facts.st_size > _MOST_BYTES:
-        raise UncheckedError(
-            f"{location} has {facts.st_size} bytes, at most {_MOST_BYTES} are read"
-        )
 
 
 def resolved(location: str) -> str:

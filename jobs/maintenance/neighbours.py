@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
@@ -21,7 +20,8 @@ from requests import HTTPError
 
 from jobs.maintenance import reach
 from jobs.maintenance.errors import RefusedError, UncheckedError
-from jobs.maintenance.locations import Place, keys, local_path, normal, place
+from jobs.maintenance.files import is_link
+from jobs.maintenance.locations import Place, keys, normal, place
 from jobs.maintenance.names import spell
 
 TAKEN = "another table reaches them"
@@ -200,7 +200,7 @@ class Folders:
         """Return the keys of the files that lie elsewhere, or are links to elsewhere."""
         found: set[str] = set()
         for location in locations:
-            if not self.contain(location) or (_is_link(location) and not self._holds(location)):
+            if not self.contain(location) or (is_link(location) and not self._holds(location)):
                 found |= keys(location)
         return frozenset(found)
 
@@ -280,11 +280,6 @@ def _load(catalog: Catalog, kind: str, name: Identifier) -> Neighbour | None:
 
 def _title(kind: str, name: Identifier) -> str:
     return f"the view {spell(name)}" if kind == "view" else spell(name)
-
-
-def _is_link(location: str) -> bool:
-    path = local_path(location)
-    return path is not None and Path(path).is_symlink()
 
 
 def _status(error: BaseException) -> int | None:

@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from jobs.maintenance import reach
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.expiry import refuse_partial_history, refuse_without_gc
-from jobs.maintenance.listing import Found, delete, list_files
+from jobs.maintenance.files import Found, delete, list_files, read
 from jobs.maintenance.locations import MISREAD, identity, keys, normal, place, read_alike
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.neighbours import TAKEN, OutsideFiles, neighbours, refuse_clash
@@ -202,8 +202,7 @@ def _refuse_tables_inside(table: Table, files: Iterable[Found]) -> None:
         if any(each.holds(file.location) for each in own):
             continue
         try:
-            with table.io.new_input(file.location).open() as stream:
-                content = stream.read()
+            content = read(table.io, file.location)
             content = gzip.decompress(content) if content.startswith(_GZIP) else content
             uuid = json.loads(content).get("table-uuid")
         except Exception as error:  # noqa: BLE001 - whatever it is, the owner is unknown

@@ -15,7 +15,6 @@ from pyiceberg.exceptions import (
     TooManyRequestsError,
     UnauthorizedError,
 )
-from pyiceberg.io import FileIO
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update import AssertTableUUID, TableRequirement, TableUpdate
@@ -94,12 +93,3 @@ def publish(
         f"{spell(table)}: cannot tell whether a commit arrived ({unknown}); no file was deleted,"
         " unreferenced files are removed by the next orphan removal"
     ) from unknown
-
-
-def discard(io: FileIO, paths: Iterable[str]) -> None:
-    """Delete files that were never committed; files that cannot be deleted are left as orphans."""
-    for path in paths:
-        try:
-            io.delete(path)
-        except Exception:  # noqa: BLE001, S112 - an orphan is harmless, a raised error hides another
-            continue

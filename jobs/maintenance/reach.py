@@ -8,7 +8,8 @@ from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
-from jobs.maintenance.locations import check_readable, normal
+from jobs.maintenance.files import check_readable
+from jobs.maintenance.locations import normal
 
 Files = dict[str, tuple[str, int]]
 """Kind and size in bytes by normal location; the size is 0 if no metadata has it."""
@@ -45,13 +46,13 @@ def manifests(io: FileIO, snapshot: Snapshot) -> list[ManifestFile]:
     Raises:
         UncheckedError: its manifest list is no regular file, or too large.
     """
-    check_readable(snapshot.manifest_list)
+    check_readable(io, snapshot.manifest_list)
     return snapshot.manifests(io)
 
 
 def entries(io: FileIO, manifest: ManifestFile) -> list[ManifestEntry]:
     """Return the live entries of a manifest; raises as ``manifests``."""
-    check_readable(manifest.manifest_path)
+    check_readable(io, manifest.manifest_path)
     return manifest.fetch_manifest_entry(io, discard_deleted=True)
 
 

@@ -35,8 +35,9 @@ from pyiceberg.table.snapshots import (
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
 
 from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError
+from jobs.maintenance.files import discard
 from jobs.maintenance.locations import normal
-from jobs.maintenance.publishing import discard, publish
+from jobs.maintenance.publishing import publish
 from jobs.maintenance.state import Reader, State, is_deletes, schema_of
 
 

@@ -9,7 +9,7 @@ import pytest
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from jobs.maintenance import RefusedError, compact, old_metadata, remove_orphans
-from jobs.maintenance.listing import list_files
+from jobs.maintenance.files import list_files
 from jobs.maintenance.locations import normal, overlap, within
 from tests.maintenance.lake import SCHEMA, Lake, age, append_each, observations, path_of
 

@@ -1,4 +1,9 @@
-"""List the files below a table's location, and delete files."""
+"""The files of a table: list, examine, read and delete them.
+
+The only module of maintenance that knows where files are kept: local ones are looked at directly,
+so that links and mounts are noticed, all others through the table's own FileIO, which has the
+credentials that the catalog vends for it.
+"""
 
 import datetime as dt
 import os
@@ -11,8 +16,13 @@ from pyarrow import fs
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
-from jobs.maintenance.errors import RefusedError
+from jobs.maintenance.errors import RefusedError, UncheckedError
+from jobs.maintenance.locations import local_path
 from jobs.maintenance.results import Skipped
+
+_MOST_BYTES = 1 << 30
+# PyIceberg's property that names who signs requests to the object store.
+_SIGNER = "s3.signer"
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ def list_files(io: FileIO, location: str) -> list[Found]:
     scheme, host, path = PyArrowFileIO.parse_location(root, io.properties)
     if scheme == "file":
         return list(_local(root, Path(path)))
+    if _SIGNER in io.properties:
+        raise RefusedError(f"cannot list {location}: the catalog signs requests, and not Arrow's")
     arrow = io if isinstance(io, PyArrowFileIO) else PyArrowFileIO(io.properties)
     try:
         files = arrow.fs_by_scheme(scheme, host).get_file_info(
@@ -74,6 +86,39 @@ def _local(root: str, folder: Path) -> Iterator[Found]:
                 yield Found(f"{root}/{below}", facts.st_size, modified, below)
 
 
+def check_readable(io: FileIO, location: str) -> None:
+    """Check a file that metadata or a manifest names, before it is read whole.
+
+    Raises:
+        UncheckedError: it is no regular file, or too large.
+        OSError: it cannot be examined.
+    """
+    path = local_path(location)
+    if path is None:
+        length = len(io.new_input(location))
+    else:
+        facts = Path(path).stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise UncheckedError(f"{location} is not a regular file")
+        length = facts.st_size
+    if length > _MOST_BYTES:
+        raise UncheckedError(f"{location} has {length} bytes, at most {_MOST_BYTES} are read")
+
+
+def read(io: FileIO, location: str) -> bytes:
+    """Return the content of a file; raises as ``check_readable``."""
+    check_readable(io, location)
+    with io.new_input(location).open() as stream:
+        content: bytes = stream.read()
+        return content
+
+
+def is_link(location: str) -> bool:
+    """Return whether a location is a local symbolic link."""
+    path = local_path(location)
+    return path is not None and Path(path).is_symlink()
+
+
 def delete(io: FileIO, locations: Iterable[str]) -> tuple[set[str], list[Skipped]]:
     """Delete files; return those deleted, and those that could not be."""
     gone, skipped = set(), []
@@ -87,3 +132,12 @@ def delete(io: FileIO, locations: Iterable[str]) -> tuple[set[str], list[Skipped
         else:
             gone.add(location)
     return gone, skipped
+
+
+def discard(io: FileIO, paths: Iterable[str]) -> None:
+    """Delete files that were never committed; files that cannot be deleted are left as orphans."""
+    for path in paths:
+        try:
+            io.delete(path)
+        except Exception:  # noqa: BLE001, S112 - an orphan is harmless, a raised error hides another
+            continue

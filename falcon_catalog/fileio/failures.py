@@ -1,0 +1,83 @@
+"""How requests to an object store fail, in words that show nothing of the store's answer."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from obstore.exceptions import UnauthenticatedError
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
+_REFUSALS = frozenset(range(400, 500)) - {408, 409, 412, 429}
+_DENIED = frozenset({"401", "403", "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_THROTTLED = frozenset({"429", "503"})
+_TEXTS = (
+    ("NoSuchBucket", "no-bucket"),
+    ("ContainerNotFound", "no-bucket"),
+    ("bucket does not exist", "no-bucket"),
+    ("status code:", "error"),
+    ("kind: Timeout", "timeout"),
+    ("dns error", "dns"),
+    ("ConnectionRefused", "unreachable"),
+    ("InvalidCertificate", "tls"),
+    ("InvalidMessage", "tls"),
+    ("BareRedirect", "redirect"),
+    ("kind: Connect", "unreachable"),
+    ("HTTP error", "closed"),
+)
+"""What obstore's text says, and what it means; the first one holds."""
+_WORDS = {
+    "closed": "closed the connection",
+    "credentials": "was not asked, as the server's own credentials cannot be obtained",
+    "denied": "refuses the server's own credentials",
+    "dns": "cannot be reached: its host name has no address",
+    "error": "failed",
+    "no-bucket": "has no such bucket",
+    "redirect": "has the bucket in another region",
+    "throttled": "asks to slow down",
+    "timeout": "does not answer in time",
+    "tls": "cannot be reached: TLS failed",
+    "unreachable": "cannot be reached",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a request to an object store failed."""
+
+    reason: str
+    """``missing``, or a key of the words above."""
+    answer: str = ""
+    """The store's own error code, or the HTTP status."""
+    may_be_done: bool = True
+    """Whether a write may have been done, or may still be."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Return how a request failed. obstore tells most failures apart in their text only."""
+        text = str(error)
+        code, found = _CODE.search(text), _STATUS.search(text)
+        status = found[1] if found else ""
+        answer = code[1] if code else status
+        reason = next((reason for words, reason in _TEXTS if words in text), "error")
+        if reason == "error":
+            if isinstance(error, FileNotFoundError):
+                reason = "missing"
+            elif not _DENIED.isdisjoint((status, answer)):
+                reason = "denied"
+            elif status in _THROTTLED:
+                reason = "throttled"
+            elif isinstance(error, UnauthenticatedError):
+                reason = "credentials"
+        repeated = " retries, max_retries" in text
+        refused = reason == "credentials" or (status != "" and int(status) in _REFUSALS)
+        return cls(reason, answer, may_be_done=repeated or not refused)
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether other credentials may help."""
+        return self.reason in ("credentials", "denied")
+
+    def __str__(self) -> str:
+        words = _WORDS.get(self.reason, self.reason)
+        return f"{words} ({self.answer})" if self.answer else words
