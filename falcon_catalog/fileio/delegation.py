@@ -40,11 +40,12 @@ def common_prefix(locations: Sequence[str]) -> str:
     the text before ``://``, which clients match as well.
     """
     folders = [f"{location.rstrip('/')}/" for location in locations]
-    shared = os.path.commonprefix(folders)
+    shared = os.path.commonprefix(folders)  # noqa: RUF071 - cut at a slash below
     shared = shared[: shared.rfind("/") + 1]
     bucket = shared.partition("://")[2]
     if not bucket:
-        return os.path.commonprefix([folder.partition(":")[0] for folder in folders])
+        schemes = [folder.partition(":")[0] for folder in folders]
+        return os.path.commonprefix(schemes)  # noqa: RUF071 - s3 of s3 and s3a
     is_folder = bucket.count("/") > 1 or shared.rstrip("/") in locations
     return shared.rstrip("/") if is_folder else shared
 

