@@ -11,6 +11,7 @@ import orjson
 
 from falcon_catalog.catalog import metadata_files
 from falcon_catalog.catalog.lru import LRU
+from falcon_catalog.catalog.mount import WarehouseFiles
 from falcon_catalog.errors import BadRequestError, InternalServerError
 from falcon_catalog.fileio.base import FileIO, no_such_file
 from falcon_catalog.identifiers import TableIdentifier
@@ -57,7 +58,7 @@ class MetadataCache(LRU[Key, Document]):
 
     def load(
         self,
-        files: FileIO,
+        files: WarehouseFiles,
         row: TabularRow,
         identifier: TableIdentifier,
         snapshots: Snapshots = "all",
@@ -73,7 +74,7 @@ class MetadataCache(LRU[Key, Document]):
         key = Key(row.metadata_location, row.created_at, snapshots)
         document = self.get(key)
         if document is not None:
-            if not files.exists(row.metadata_location):
+            if not files.is_still_there(row.metadata_location):
                 raise no_such_file(row.metadata_location)
         else:
             if snapshots == "refs":

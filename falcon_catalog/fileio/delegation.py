@@ -82,8 +82,9 @@ class SignRequest:
 
     @property
     def permission(self) -> Permission:
-        """What it needs, whatever it asks for."""
-        return "read" if self.method in ("GET", "HEAD") else "write"
+        """What it needs. The parts of an unfinished upload are its writer's business."""
+        is_upload = "uploadId=" in self.uri.partition("?")[2]
+        return "read" if self.method in ("GET", "HEAD") and not is_upload else "write"
 
 
 @dataclass(frozen=True, slots=True)
