@@ -1,5 +1,6 @@
 """The program a person types."""
 
+import json
 import signal
 import sqlite3
 import tomllib

@@ -252,18 +252,24 @@ def test_a_wrong_value_is_named_with_its_place_and_the_rule(key: str, value: obj
             "it is no location: Invalid location 's3://b/x': 'b' is not the name of a bucket",
         ),
         (
-            "[warehouse.a]\nlocation = 's3://lake/x'\nregion = 'r'\n"
-            "[warehouse.b]\nlocation = 's3://lake/x/y'\nregion = 'r'",
+            (
+                "[warehouse.a]\nlocation = 's3://lake/x'\nregion = 'r'\n"
+                "[warehouse.b]\nlocation = 's3://lake/x/y'\nregion = 'r'"
+            ),
             "the warehouses a (s3://lake/x) and b (s3://lake/x/y) overlap",
         ),
         (
-            "[warehouse.a]\nlocation = 's3://lake/x'\nregion = 'r'\n"
-            "[warehouse.b]\nlocation = 's3://lake'\nregion = 'r'",
+            (
+                "[warehouse.a]\nlocation = 's3://lake/x'\nregion = 'r'\n"
+                "[warehouse.b]\nlocation = 's3://lake'\nregion = 'r'"
+            ),
             "the warehouses a (s3://lake/x) and b (s3://lake) overlap",
         ),
         (
-            "[warehouse.a]\nlocation = 's3://lake/x'\nregion = 'r'\n"
-            "allowed_locations = ['file:///srv']",
+            (
+                "[warehouse.a]\nlocation = 's3://lake/x'\nregion = 'r'\n"
+                "allowed_locations = ['file:///srv']"
+            ),
             "warehouse.a.allowed_locations: file:///srv is in another kind of storage",
         ),
         (
