@@ -17,6 +17,7 @@ from falcon_catalog.api.requests import NameConverter, NamespaceConverter
 from falcon_catalog.api.routes import (
     ENDPOINTS,
     MANAGEMENT_ROUTES,
+    OLDER_ROUTES,
     OPTIONAL,
     ROUTES,
     inline_paths,
@@ -25,12 +26,12 @@ from falcon_catalog.api.routes import (
 )
 from falcon_catalog.api.status import LiveResource, MetricsTextResource, ReadyResource
 from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
-from falcon_catalog.catalog.mount import unavailable
+from falcon_catalog.catalog.mount import require_serving
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.catalog.purge import PurgeWorker
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import watch
-from falcon_catalog.errors import CatalogError, WarehouseUnavailableError
+from falcon_catalog.errors import CatalogError
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings
 
@@ -90,15 +91,15 @@ class CatalogApp:
         """Raise an error if the store does not answer or takes no changes."""
         self.warehouses[0].store.check()
 
-    def serving(self) -> None:
-        """Raise an error unless all requests can be served: every file and warehouse is there, too.
+    def serving(self) -> list[str]:
+        """Return why warehouses in object stores cannot be used; the others can be.
 
-        A restart brings none of them back, so ``ready``, which supervisors watch, ignores them.
+        Raise an error if a local file or warehouse is not there, or no warehouse at all. A restart
+        brings none of them back, so ``ready``, which supervisors watch, ignores them.
         """
         self.ready()
         self.warehouses[0].store.require_file()
-        if missing := unavailable([warehouse.mount for warehouse in self.warehouses]):
-            raise WarehouseUnavailableError("; ".join(missing))
+        return require_serving([warehouse.mount for warehouse in self.warehouses])
 
     def must_stop(self) -> str | None:
         """Return why the process must end: a COMMIT failed, here or in another process."""
@@ -129,7 +130,7 @@ class CatalogApp:
         app.add_error_handler(Exception, responses.render_failure)
         app.add_error_handler(falcon.HTTPError, responses.render_http_error)
         app.add_error_handler(CatalogError, responses.render_catalog_error)
-        for path, (resource, _) in ROUTES.items():
+        for path, (resource, _) in {**ROUTES, **OLDER_ROUTES}.items():
             template = with_converters(path)
             add_route(app, template, resource)
             add_route(app, template.replace(OPTIONAL, ""), resource)

@@ -20,6 +20,7 @@ FILE = frozenset({"file"})
 OBJECT_STORES = frozenset({"s3", "gs", "abfss"})
 ALIASES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasb": "abfss", "wasbs": "abfss"}
 """Schemes that only some engines write, and what they mean."""
+ANY = FILE | OBJECT_STORES | frozenset(ALIASES)
 
 MAX_LENGTH = 4096  # characters of any location
 MAX_SEGMENT_BYTES = 255  # Linux's limit of a file name
@@ -69,7 +70,7 @@ class Location:
 
 
 @functools.lru_cache(maxsize=1024)  # the same few roots and tables, several times a request
-def parse(location: str, schemes: frozenset[str] = FILE) -> Location:
+def parse(location: str, schemes: frozenset[str] = ANY) -> Location:
     """Return the place that a location names.
 
     Args:
@@ -159,7 +160,19 @@ def local_path(location: str) -> str:
     Raises:
         BadRequestError: the location is not local, not absolute, or climbs with ``..``.
     """
-    return parse(location).path
+    return parse(location, FILE).path
+
+
+def is_local(location: str) -> bool:
+    """Return whether a location is on a local file system, not in an object store."""
+    return parse(location).scheme == "file"
+
+
+def schemes_of(locations: Iterable[str], *, aliases: bool) -> frozenset[str]:
+    """Return the schemes of locations, with those that mean the same if ``aliases``."""
+    own = {parse(location).scheme for location in locations}
+    others = {alias for alias, scheme in ALIASES.items() if scheme in own} if aliases else set()
+    return frozenset(own | others)
 
 
 def key(location: str) -> str:

@@ -1,7 +1,8 @@
 """An S3 store for the demo and the tests: moto, with signatures and policies checked.
 
 ``python -m jobs.s3_emulator --listen 127.0.0.1:0 --bucket lake`` prints a line of JSON with all
-that a warehouse's settings need, and serves until it is ended. Everything is in memory.
+that a warehouse's settings need, and serves until it is ended. Everything is in memory; with
+``--folder`` the objects are read from files at the start and written to them at the end.
 
 moto checks signatures and the policies of users and roles, but takes any session for its whole
 role and ignores its end. This evaluates the session policy of each request that is signed with
@@ -18,6 +19,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 from xml.etree import ElementTree as ET
@@ -25,6 +27,7 @@ from xml.etree import ElementTree as ET
 import boto3
 from moto import settings as moto_settings
 from moto.core.responses import ActionAuthenticatorMixin
+from moto.s3.models import s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from moto.sts.models import sts_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -227,6 +230,30 @@ def prepare(url: str, buckets: list[str], external_id: str | None) -> dict[str, 
     }
 
 
+def restore(folder: Path) -> None:
+    """Put the objects that ``keep`` wrote to a folder into their buckets."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            bucket, *key = path.relative_to(folder).parts
+            s3_backends[ACCOUNT]["aws"].put_object(bucket, "/".join(key), path.read_bytes())
+
+
+def keep(folder: Path) -> None:
+    """Make a folder hold the objects of all buckets, each in a file of its own."""
+    wanted = set()
+    for bucket in s3_backends[ACCOUNT]["aws"].buckets.values():
+        for name, key in bucket.keys.items():
+            path = folder / bucket.name / name
+            if name.endswith("/"):
+                continue  # stands for a folder, and has no content
+            wanted.add(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(key.value)
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in wanted:
+            path.unlink()
+
+
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m jobs.s3_emulator", description=__doc__)
@@ -239,6 +266,13 @@ def main() -> None:
         default=86400,
         help="end sessions so long after their first request, though they are promised longer",
     )
+    parser.add_argument("--folder", type=Path, help="where objects are kept between runs")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the line of JSON to a file that only you read",
+    )
     given = parser.parse_args()
     host, _, port = given.listen.rpartition(":")
     logging.disable(logging.WARNING)
@@ -250,14 +284,24 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://{host}:{server.server_port}"
     made = prepare(url, given.bucket or ["lake"], given.external_id)
+    if given.folder:
+        restore(given.folder)
     moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from here on, all is checked
     ActionAuthenticatorMixin.request_count = 0
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    sys.stdout.write(json.dumps(made) + "\n")
+    if given.json:
+        given.json.touch(mode=0o600)
+        given.json.write_text(json.dumps(made), encoding="utf-8")
+    else:
+        sys.stdout.write(json.dumps(made) + "\n")
+    sys.stdout.write(f"Listening on {url}\n")
     sys.stdout.flush()
     ended.wait()
+    if given.folder:
+        server.shutdown()
+        keep(given.folder)
     sys.exit(0)
 
 

@@ -17,15 +17,19 @@ class LiveResource:
 
 
 class ReadyResource:
-    """``/health/ready``: the database accepts changes, and each warehouse is available."""
+    """``/health/ready``: the database accepts changes, and warehouses are available.
 
-    def __init__(self, check: Callable[[], None]) -> None:
+    All local ones, and at least one: an object store that does not answer keeps no client of
+    another warehouse waiting.
+    """
+
+    def __init__(self, check: Callable[[], list[str]]) -> None:
         self._check = check
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Respond 200 if requests can be served, else with an error."""
-        self._check()
-        send(resp, {"status": "ready"})
+        unavailable = self._check()
+        send(resp, {"status": "ready"} | ({"unavailable": unavailable} if unavailable else {}))
 
 
 class MetricsTextResource:

@@ -41,7 +41,7 @@ class TableResource(TabularResource):
         row = tabulars.find(call, TABLE, identifier)
         tag = table_tag(row.metadata_location, snapshots)
         # A client that has the table must hear as well that its metadata file is missing.
-        if is_unchanged(req, tag) and call.warehouse.files.exists(row.metadata_location):
+        if is_unchanged(req, tag) and call.warehouse.files.is_still_there(row.metadata_location):
             send_unchanged(resp, tag)
             return
         metadata = call.warehouse.metadata

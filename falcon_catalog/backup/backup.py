@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from falcon_catalog import __version__, durable_files
-from falcon_catalog.backup.manifest import DATABASE, FILES, NAME, Copy, Manifest
+from falcon_catalog.backup.manifest import DATABASE, FILES, NAME, OBJECTS, Copy, Manifest
 from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.doctor import storage
 from falcon_catalog.doctor.check import Progress
 from falcon_catalog.errors import CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.locations import local_path
+from falcon_catalog.locations import MAX_SEGMENT_BYTES, parse
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import survey
 from falcon_catalog.store.database import StoreError, Transaction
@@ -134,7 +134,7 @@ class _Copies:
     def _copy(self, location: str) -> Copy:
         """Copy a metadata file; raise CatalogError if it is missing or damaged."""
         content = self.files.read(location)
-        path = f"{FILES}{local_path(location)}"
+        path = _path(location)
         target = self.folder / path
         if not target.exists():  # one path may have several spellings
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,6 +166,17 @@ class _Copies:
             files=tuple(kept),
             unreadable=tuple(sorted(each for each in wanted if not self.copied.get(each))),
         )
+
+
+def _path(location: str) -> str:
+    """Return the path of a copy in a backup: ``files/PATH`` or ``objects/SCHEME/BUCKET/KEY``."""
+    place = parse(location)
+    if place.scheme == "file":
+        return f"{FILES}{place.path}"
+    folder = f"{OBJECTS}/{place.scheme}/{place.authority}"
+    if any(len(segment.encode()) > MAX_SEGMENT_BYTES for segment in place.path.split("/")):
+        return f"{folder}/{hashlib.sha256(place.path.encode()).hexdigest()}"  # no name of a file
+    return f"{folder}/{place.path}"
 
 
 def _metadata_locations(tx: Transaction) -> list[str]:

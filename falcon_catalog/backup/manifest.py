@@ -10,6 +10,7 @@ from falcon_catalog.store.database import StoreError
 NAME = "manifest.json"
 DATABASE = "catalog.db"
 FILES = "files"
+OBJECTS = "objects"
 _FORMAT = 1
 
 

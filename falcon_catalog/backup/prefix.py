@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.locations import local_path, overlap
+from falcon_catalog.locations import is_local, local_path, overlap
 from falcon_catalog.store.database import StoreError
 
 EXTRA = "pip install '.[relocate]' in a clone of the repository"
@@ -30,9 +30,15 @@ class Move:
         """Return the move between two locations.
 
         Raises:
-            BadRequestError: one of them is not a local location.
-            RelocationError: one lies inside the other.
+            BadRequestError: one of them is no location.
+            RelocationError: one is in an object store, or lies inside the other.
         """
+        for location in (old, new):
+            if not is_local(location):
+                raise RelocationError(
+                    f"{location} is in an object store: only folders can be relocated, to other"
+                    " folders. To move tables between stores, create them anew there"
+                )
         move = cls(local_path(old), local_path(new))
         if overlap(old, new):
             raise RelocationError(

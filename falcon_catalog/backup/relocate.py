@@ -118,6 +118,12 @@ def relocate(order: Order, progress: Progress) -> Outcome:
 
 def _check_settings(order: Order) -> None:
     lines = []
+    for name, section in order.settings.warehouse.sections.items():
+        if (new_root := order.move(section.location)) != section.location:
+            lines.append(
+                f"warehouse.{name}.location = {orjson.dumps(new_root).decode()} (it is"
+                f" {orjson.dumps(section.location).decode()}, from {section.given['location']})"
+            )
     for setting in ("warehouse.location", "warehouse.more"):
         given = order.settings.value(setting)
         if isinstance(given, str):
@@ -205,8 +211,8 @@ def _check_places(order: Order, moved: list[Moved]) -> None:
     for one in moved:
         if not one.is_changed:
             continue
-        root = settings.roots.get(one.pointer.warehouse)
-        allowed = [*([root] if root else []), *settings.allowed_locations]
+        storage = settings.storages.get(one.pointer.warehouse)
+        allowed = [storage.location, *storage.allowed_locations] if storage else []
         if not any(is_inside(one.location_key, each) for each in allowed):
             one.problems.append(
                 f"{one.location_key} is outside the locations of warehouse"

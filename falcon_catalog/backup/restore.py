@@ -98,8 +98,7 @@ def restore(source: Path, target: Target, progress: Progress) -> Restored:
 
 def _check_locations(made: Manifest, target: Target) -> None:
     """Raise StoreError for files outside the locations of the settings."""
-    settings = target.settings.warehouse
-    roots = (*settings.roots.values(), *settings.allowed_locations)
+    roots = target.settings.warehouse.locations
     for copy in made.files:
         own = key_or_none(copy.location)
         if own is None or not own.startswith(tuple(map(key, roots))):

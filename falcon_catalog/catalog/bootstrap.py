@@ -1,19 +1,21 @@
 """Opening of the store and the warehouses that the settings name."""
 
 import contextlib
+from collections.abc import Mapping
 
 from falcon_catalog import rules
 from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.commit_locks import CommitLocks
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
-from falcon_catalog.catalog.mount import Mount, MountedFiles, Root, roots_of
+from falcon_catalog.catalog.mount import Mount, Root, files_of, mount_of, roots_of
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
 from falcon_catalog.catalog.warehouse import Counters, Warehouse
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import is_empty
-from falcon_catalog.fileio.local import LocalFileIO
-from falcon_catalog.locations import key
+from falcon_catalog.fileio.opening import open_storage
+from falcon_catalog.fileio.storage import Storage
+from falcon_catalog.locations import is_local, key, schemes_of
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings, make_writable
 from falcon_catalog.store import exists, open_database, warehouses
@@ -31,19 +33,24 @@ def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
 
     With ``adopt`` the warehouses' folders are accepted regardless of their content.
     """
-    store = _open_database(settings, adopt=adopt)
+    storages = _open_storages(settings, Metrics())
+    store = _open_database(settings, storages, adopt=adopt)
     try:
         for root in roots_of(settings.warehouse.roots):
-            _claim(settings, store, Mount(LocalFileIO(), store, root), adopt=adopt)
+            mount = mount_of(storages[root.name].files, store, root)
+            _claim(settings, store, mount, adopt=adopt)
     finally:
         store.close()
 
 
 def require_writable(settings: Settings) -> None:
-    """Raise SettingsError if an available warehouse cannot be written."""
+    """Raise SettingsError if an available local warehouse cannot be written."""
     for root in roots_of(settings.warehouse.roots):
+        storage = settings.warehouse.storages[root.name]
         with contextlib.suppress(CatalogError):
-            if LocalFileIO().exists(marker.location(root.location)):
+            if is_local(root.location) and open_storage(root.name, storage).files.exists(
+                marker.location(root.location)
+            ):
                 _make_writable(settings, root)
 
 
@@ -60,16 +67,31 @@ def open_warehouses(
         SettingsError: a new warehouse cannot be created or written.
     """
     metrics = metrics or Metrics()
-    store = _open_database(settings)
+    storages = _open_storages(settings, metrics)
+    store = _open_database(settings, storages)
     try:
-        return _open(settings, metrics, store, create=create)
+        return _open(settings, metrics, store, storages, create=create)
     except BaseException:
         store.close()
         raise
 
 
+def _open_storages(settings: Settings, metrics: Metrics) -> dict[str, Storage]:
+    """Return the storage of each warehouse by its name."""
+    durable = settings.store.durability == "full"
+    return {
+        name: open_storage(name, storage, durable=durable, time_sync=metrics.sync.time)
+        for name, storage in settings.warehouse.storages.items()
+    }
+
+
 def _open(
-    settings: Settings, metrics: Metrics, store: Database, *, create: bool
+    settings: Settings,
+    metrics: Metrics,
+    store: Database,
+    storages: Mapping[str, Storage],
+    *,
+    create: bool,
 ) -> list[Warehouse]:
     store.observe(transaction=metrics.transaction.time, commit=metrics.commit.time)
     plans = PlanWorker(
@@ -80,9 +102,8 @@ def _open(
             keep_ms=settings.planning.keep_seconds * 1000,
         )
     )
-    durable = settings.store.durability == "full"
-    files = LocalFileIO(durable=durable, time_sync=metrics.sync.time)
-    mounts = [Mount(files, store, root) for root in roots_of(settings.warehouse.roots)]
+    roots = roots_of(settings.warehouse.roots)
+    mounts = [mount_of(storages[root.name].files, store, root) for root in roots]
     for mount in mounts:
         if create:
             _claim(settings, store, mount)
@@ -91,8 +112,7 @@ def _open(
         mount.absence()  # logged, if the storage is not there
     metadata = MetadataCache(settings.cache.documents_bytes)
     manifests = ManifestCache(settings.cache.manifests_bytes)
-    more = settings.warehouse.allowed_locations
-    last_commits, commit_locks, counters = LastCommits(), CommitLocks(), Counters()
+    last_commits, counters = LastCommits(), Counters()
     metrics.cache_hits.poll(lambda: metadata.hits)
     metrics.cache_misses.poll(lambda: metadata.misses)
     metrics.cache_bytes.poll(lambda: metadata.used_bytes)
@@ -100,37 +120,46 @@ def _open(
     metrics.manifest_hits.poll(lambda: manifests.hits)
     metrics.manifest_misses.poll(lambda: manifests.misses)
     metrics.manifest_bytes.poll(lambda: manifests.used_bytes)
-    return [
-        Warehouse(
-            id=_warehouse_id(store, mount.root.name),
-            name=mount.root.name,
-            location=mount.root.location,
+    opened = []
+    for mount in mounts:
+        name, location = mount.root.name, mount.root.location
+        own = settings.warehouse.storages[name]
+        allowed = (location, *own.allowed_locations)
+        warehouse = Warehouse(
+            id=_warehouse_id(store, name),
+            name=name,
+            location=location,
             store=store,
-            files=MountedFiles(files.within((mount.root.location, *more)), mount),
+            files=files_of(storages[name].files.within(allowed), mount),
             mount=mount,
+            storage=storages[name],
+            storage_settings=own,
+            commit_locks=CommitLocks(),
+            schemes=schemes_of(allowed, aliases=own.allow_aliases),
             metadata=metadata,
             last_commits=last_commits,
             manifests=manifests,
-            commit_locks=commit_locks,
             plans=plans,
             counters=counters,
-            allowed_locations=(mount.root.location, *more),
+            allowed_locations=allowed,
             roots=tuple(settings.warehouse.roots.values()),
             allow_overlap=settings.warehouse.allow_overlap,
             properties_bytes=settings.limits.properties_bytes,
             drop_retention_ms=settings.warehouse.drop_retention * 1000,
             keep_reports=settings.metrics.keep_reports,
         )
-        for mount in mounts
-    ]
+        opened.append(warehouse)
+    return opened
 
 
-def _open_database(settings: Settings, *, adopt: bool = False) -> Database:
+def _open_database(
+    settings: Settings, storages: Mapping[str, Storage], *, adopt: bool = False
+) -> Database:
     """Open the store; do not create one beside warehouses with files, unless ``adopt`` is set."""
     if not adopt and not exists(settings.store.url):
         for name, location in settings.warehouse.roots.items():
             # Another process may have created both since the first check.
-            if not is_empty(LocalFileIO(), location) and not exists(settings.store.url):
+            if not is_empty(storages[name].files, location) and not exists(settings.store.url):
                 what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
     return open_database(settings.store.url, settings.store.durability)
@@ -171,8 +200,13 @@ def _require_known(settings: Settings, store: Database, root: Root) -> None:
 
 
 def _make_writable(settings: Settings, root: Root) -> None:
-    is_default = root.name == settings.warehouse.name
-    setting = "warehouse.location" if is_default else "warehouse.more"
+    if not is_local(root.location):
+        return  # the marker is the test
+    setting = "warehouse.more"
+    if root.name == settings.warehouse.name:
+        setting = "warehouse.location"
+    elif root.name in settings.warehouse.sections:
+        setting = f"warehouse.{root.name}.location"
     make_writable(settings, setting, rules.location_path(root.location))
 
 

@@ -11,6 +11,7 @@ import orjson
 
 from falcon_catalog.catalog import metadata_files
 from falcon_catalog.catalog.lru import LRU
+from falcon_catalog.catalog.mount import WarehouseFiles
 from falcon_catalog.errors import BadRequestError, InternalServerError
 from falcon_catalog.fileio.base import FileIO, no_such_file
 from falcon_catalog.identifiers import TableIdentifier
@@ -57,7 +58,7 @@ class MetadataCache(LRU[Key, Document]):
 
     def load(
         self,
-        files: FileIO,
+        files: WarehouseFiles,
         row: TabularRow,
         identifier: TableIdentifier,
         snapshots: Snapshots = "all",
@@ -73,7 +74,7 @@ class MetadataCache(LRU[Key, Document]):
         key = Key(row.metadata_location, row.created_at, snapshots)
         document = self.get(key)
         if document is not None:
-            if not files.exists(row.metadata_location):
+            if not files.is_still_there(row.metadata_location):
                 raise no_such_file(row.metadata_location)
         else:
             if snapshots == "refs":
@@ -90,6 +91,17 @@ class MetadataCache(LRU[Key, Document]):
         for snapshots in ("all", "refs"):
             self.forget(Key(row.metadata_location, row.created_at, snapshots))
         self.put(Key(metadata_location, row.created_at), document)
+
+
+class TableFolders(LRU[Key, tuple[str, ...]]):
+    """The folders of tables, validated: each signature needs them, and a scan thousands of those.
+
+    ``load`` would look for the metadata file each time, which in an object store takes longer than
+    all the rest.
+    """
+
+    def __init__(self, limit_bytes: int = 1 << 20) -> None:
+        super().__init__(limit_bytes, lambda folders: 500 + sum(map(len, folders)))
 
 
 class LastCommits(LRU[tuple[int, TableIdentifier], TabularRow | None]):

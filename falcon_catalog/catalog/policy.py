@@ -13,8 +13,10 @@ from falcon_catalog.errors import BadRequestError, ForbiddenError, show
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import (
     is_inside,
+    is_local,
     join,
     key,
+    parse,
     safe_segment,
     strip_slash,
 )
@@ -42,6 +44,8 @@ _CLIENT_SETTINGS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _VERSION = re.compile(r"^v?([0-9]{1,9})[-.]")
+# Of a default location in an object store: policies of credentials repeat it, and are limited.
+_MAX_DEFAULT_BYTES = 512
 
 
 def default_location(
@@ -54,7 +58,11 @@ def default_location(
     name = f"{safe_segment(identifier.name)}-{table_uuid}"
     if home := namespace_properties.get("location"):
         return join(home, name)
-    return join(warehouse.location, *map(safe_segment, identifier.namespace.levels), name)
+    levels = map(safe_segment, identifier.namespace.levels)
+    location = join(warehouse.location, *levels, name)
+    if len(location.encode()) > _MAX_DEFAULT_BYTES and not is_local(location):
+        return join(warehouse.location, name)
+    return location
 
 
 def requested_location(value: object) -> str:
@@ -77,8 +85,22 @@ def check_locations(warehouse: Warehouse, metadata: Mapping[str, Any]) -> None:
             check_allowed(warehouse, value)
 
 
+def locations_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the folders that a table's writers use: its location, and those of its properties."""
+    properties = metadata.get("properties", {})
+    paths = (properties.get(name) for name in _PATH_PROPERTIES)
+    found = [metadata["location"], *(path for path in paths if path is not None)]
+    return tuple(dict.fromkeys(map(strip_slash, found)))
+
+
 def check_allowed(warehouse: Warehouse, location: str) -> None:
-    """Check that a location lies in one of the warehouse's allowed locations."""
+    """Check that a location lies in one of the warehouse's allowed locations.
+
+    Raises:
+        ForbiddenError: it lies outside.
+        BadRequestError: it is no location, or has a scheme that the warehouse does not accept.
+    """
+    parse(location, warehouse.schemes)
     if not any(is_inside(location, root) for root in warehouse.allowed_locations):
         raise ForbiddenError(
             f"Location {location} is outside the allowed locations of warehouse "

@@ -14,7 +14,7 @@ from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import Room
 from falcon_catalog.errors import CatalogError, CommitFailedError, NotFoundError
 from falcon_catalog.identifiers import Namespace
-from falcon_catalog.locations import ancestors, is_inside, join, key, safe_segment
+from falcon_catalog.locations import ancestors, is_inside, is_local, join, key, safe_segment
 from falcon_catalog.store import dropped, metrics, namespaces, tabulars
 from falcon_catalog.store.dropped import DroppedRow
 
@@ -114,8 +114,8 @@ def _purge(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) 
     """
     deleted = kept = 0
     with warehouse.store.read() as tx:
-        keys = tabulars.location_keys(tx)
-    resolved = ((own, warehouse.files.resolve(own)) for own in keys)
+        keys = tabulars.location_keys(tx) if is_local(warehouse.location) else []
+    resolved = ((own, warehouse.files.resolve(own)) for own in keys if is_local(own))
     linked = frozenset(target for own, target in resolved if target != own)
     for location in _own_files(warehouse, row):
         if stopping():

@@ -25,6 +25,8 @@ from falcon_catalog.store.tabulars import TabularRow
 
 Updates = Sequence[Mapping[str, object]]
 
+_ATTEMPTS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -199,14 +201,21 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
     """Remove a table or view, with its files as they are, so that another catalog can register it.
 
     Return its last state.
+
+    Raises:
+        CommitFailedError: it changed again and again meanwhile.
     """
     warehouse = call.warehouse
-    with warehouse.store.write() as tx:
-        row = require(tx, call, kind, identifier)
+    for _ in range(_ATTEMPTS):
+        row = find(call, kind, identifier)
         loaded = warehouse.metadata.load(warehouse.files, row, identifier)
-        rows.delete(tx, row.id)
-        idempotency.record(tx, call, {"metadata-location": row.metadata_location})
-    return loaded
+        with warehouse.store.write() as tx:
+            if require(tx, call, kind, identifier) != row:
+                continue
+            rows.delete(tx, row.id)
+            idempotency.record(tx, call, {"metadata-location": row.metadata_location})
+        return loaded
+    raise CommitFailedError(f"Cannot unregister {identifier}: it changed {_ATTEMPTS} times")
 
 
 def register(

@@ -4,11 +4,12 @@ import threading
 from dataclasses import dataclass, field
 
 from falcon_catalog.catalog.commit_locks import CommitLocks
-from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
-from falcon_catalog.catalog.mount import Mount
+from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache, TableFolders
+from falcon_catalog.catalog.mount import Mount, WarehouseFiles
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanWorker
-from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.fileio.storage import Storage
+from falcon_catalog.settings import StorageSettings
 from falcon_catalog.store.database import Database
 
 
@@ -45,17 +46,24 @@ class Warehouse:
     location: str
     """The root of default table locations, without a trailing slash."""
     store: Database
-    files: FileIO
-    """Raises WarehouseUnavailableError, not NotFoundError, while the storage is not mounted."""
+    files: WarehouseFiles
+    """Raises WarehouseUnavailableError, not NotFoundError, while the storage is not there."""
     mount: Mount
     """Whether the storage is there."""
+    storage: Storage
+    """What gives clients access to files; its own ``files`` know nothing of the mount."""
+    storage_settings: StorageSettings
+    commit_locks: CommitLocks
+    """Its own: commits that wait for one store delay no other warehouse."""
+    schemes: frozenset[str]
+    """The schemes that clients may spell locations with."""
     # Shared by all warehouses of a server:
     metadata: MetadataCache
     last_commits: LastCommits
     manifests: ManifestCache
-    commit_locks: CommitLocks
     plans: PlanWorker
     counters: Counters = field(default_factory=Counters)
+    folders: TableFolders = field(default_factory=TableFolders)
     # Policy:
     allowed_locations: tuple[str, ...] = ()
     """The folders in which tables may lie, ``location`` among them."""

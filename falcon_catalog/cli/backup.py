@@ -22,7 +22,7 @@ from falcon_catalog.cli.common import (
 from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.doctor.findings import counted
-from falcon_catalog.fileio.local import LocalFileIO
+from falcon_catalog.fileio.routed import open_files
 
 
 @click.command("backup")
@@ -47,17 +47,17 @@ def backup_command(destination: Path, config: Path | None, *, as_json: bool, **f
     """
     with one_line_errors():
         settings = read_existing(config, flags)
-        made = backup(settings, destination, LocalFileIO(), echo_progress)
+        files = open_files(settings.warehouse.storages)
+        made = backup(settings, destination, files, echo_progress)
     size = made.database.bytes + sum(copy.bytes for copy in made.files)
     if as_json:
         result = {"destination": str(destination), "moment-ms": made.moment, "bytes": size}
         unreadable = list(made.unreadable)
         echo_json({**result, "metadata-files": len(made.files), "unreadable": unreadable})
     else:
-        files = counted(len(made.files), "metadata file")
-        echo(
-            f"{destination}: the catalog at {utc(made.moment)} UTC, {files}, {size} bytes, verified"
-        )
+        copied = counted(len(made.files), "metadata file")
+        moment = utc(made.moment)
+        echo(f"{destination}: the catalog at {moment} UTC, {copied}, {size} bytes, verified")
     if made.unreadable:
         raise Stopped(
             f"the backup is made, but {counted(len(made.unreadable), 'metadata file')} could not be"
@@ -100,7 +100,8 @@ def restore_command(
     """
     with one_line_errors(Failed):
         settings = read(config, flags)
-        target = Target(settings, LocalFileIO(), replace=replace, adopt=adopt_warehouse)
+        files = open_files(settings.warehouse.storages)
+        target = Target(settings, files, replace=replace, adopt=adopt_warehouse)
         done = restore(source, target, echo_progress)
     with one_line_errors():
         _print_restored(done)

@@ -20,7 +20,7 @@ from falcon_catalog.cli.common import (
 from falcon_catalog.doctor.check import DAY_MS, Report, Scope, check
 from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, counted
 from falcon_catalog.doctor.repairs import EXPLAINED, repair
-from falcon_catalog.fileio.local import LocalFileIO
+from falcon_catalog.fileio.routed import open_files
 
 _SHOWN = 20
 
@@ -82,7 +82,8 @@ def doctor(
     """Check the catalog."""
     with one_line_errors(Failed):
         settings = read_existing(config, flags)
-        scope = Scope(settings, LocalFileIO(), deep, days * DAY_MS)
+        files = open_files(settings.warehouse.storages)
+        scope = Scope(settings, files, deep, days * DAY_MS)
         done = [line for name in names for line in repair(scope, name, echo_progress)]
         if not as_json:
             echo("".join(f"Repaired: {line}\n" for line in done), nl=False)

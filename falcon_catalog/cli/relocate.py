@@ -11,7 +11,7 @@ from falcon_catalog.backup.relocate import Moved, Order, Outcome, relocate
 from falcon_catalog.cli.common import Failed, echo, one_line_errors, read_existing, with_warehouses
 from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
-from falcon_catalog.fileio.local import LocalFileIO
+from falcon_catalog.fileio.routed import open_files
 from falcon_catalog.settings import Settings
 
 _SHOWN = 20
@@ -55,7 +55,8 @@ def relocate_command(
     with one_line_errors(Failed):
         settings = read_existing(config, flags)
         move = Move.of(old, new)
-        order = Order(settings, move, LocalFileIO(), dry=dry_run, skip_broken=skip_broken)
+        files = open_files(settings.warehouse.storages)
+        order = Order(settings, move, files, dry=dry_run, skip_broken=skip_broken)
         outcome = relocate(order, echo_progress)
     _print(outcome, old, dry=dry_run)
     if not outcome.switched:
@@ -127,7 +128,8 @@ def _print_next_steps(settings: Settings, move: Move, old: str) -> None:
         value, origin = settings.value(setting), settings.origins[setting]
         if move.new in str(value) and origin.startswith(("flag", "environment")):
             echo(f"  Write {setting} = {value!r} into the settings file (it is from {origin})")
-    for location in settings.warehouse.allowed_locations:
+    storages = settings.warehouse.storages.values()
+    for location in {each for storage in storages for each in storage.allowed_locations}:
         if move.changes(location):
             echo(f"  Remove {location} from warehouse.allowed_locations")
     echo(f"  Move {old} out of the way: clients that know the old paths must not write there")

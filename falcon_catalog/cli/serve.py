@@ -139,7 +139,7 @@ def show(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         echo_json(
             {
                 key: {"value": settings.value(key), "origin": settings.origins[key]}
-                for key in (setting.key for setting in SETTINGS)
+                for key in (*(setting.key for setting in SETTINGS), *_of_sections(settings))
             }
         )
         return
@@ -149,5 +149,23 @@ def show(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         if of != section:
             click.echo(f"[{of}]" if not section else f"\n[{of}]")
             section = of
-        written = f"{name} = {json.dumps(settings.value(setting.key), ensure_ascii=False)}"
-        click.echo(f"{written:<60}  # {settings.origins[setting.key]}")
+        _echo_setting(settings, setting.key, name)
+    section = ""
+    for key in _of_sections(settings):
+        of, _, name = key.rpartition(".")
+        if of != section:
+            warehouse = of.partition(".")[2]
+            click.echo(f'\n[warehouse."{warehouse}"]' if "." in warehouse else f"\n[{of}]")
+            section = of
+        _echo_setting(settings, key, name)
+
+
+def _of_sections(settings: Settings) -> list[str]:
+    """Return the keys that the sections of warehouses have, such as ``warehouse.NAME.location``."""
+    sections = settings.warehouse.sections.items()
+    return [f"warehouse.{name}.{key}" for name, section in sections for key in section.given]
+
+
+def _echo_setting(settings: Settings, key: str, name: str) -> None:
+    written = f"{name} = {json.dumps(settings.value(key), ensure_ascii=False)}"
+    click.echo(f"{written:<60}  # {settings.origins[key]}")

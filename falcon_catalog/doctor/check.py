@@ -69,7 +69,7 @@ class Scope:
         """
         named = self.settings.warehouse.roots
         unnamed = [root for name, root in warehouses.marked(tx) if name not in named]
-        every = (*named.values(), *self.settings.warehouse.allowed_locations, *unnamed)
+        every = (*self.settings.warehouse.locations, *unnamed)
         return [each for each in every if key_or_none(each) is not None]
 
 

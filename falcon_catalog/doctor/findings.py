@@ -208,5 +208,5 @@ CHECKS: dict[str, Check] = {
         "Start the server, or run falcon-catalog maintain.",
     ),
     "too-busy": Check("note", "It changed during every check.", "Run the doctor again."),
-    "not-local": Check("note", "Only local files can be checked.", _NOTHING),
+    "not-local": Check("note", "Only files in the storage of warehouses can be checked.", _NOTHING),
 }

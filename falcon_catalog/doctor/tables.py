@@ -193,7 +193,9 @@ def _missing(files: FileIO, pointer: Pointer, check: str, sizes: Sizes) -> Itera
         yield Finding(check, str(pointer), f"{_some(gone)} {verb} not exist")
     yield from (Finding(name, str(pointer), _some(all_)) for name, all_ in damaged.items() if all_)
     if elsewhere:
-        yield Finding("not-local", str(pointer), f"{elsewhere} files are not local")
+        yield Finding(
+            "not-local", str(pointer), f"{elsewhere} files are in no storage of the settings"
+        )
 
 
 def _some(lines: list[str]) -> str:

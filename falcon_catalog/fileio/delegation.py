@@ -3,7 +3,8 @@
 Two optional powers of a storage: it vends temporary credentials, or signs single requests.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -32,6 +33,23 @@ class Credential:
     """Milliseconds since 1970-01-01 UTC."""
 
 
+def common_prefix(locations: Sequence[str]) -> str:
+    """Return the prefix of a credential: the longest folder that holds all locations.
+
+    Without a slash at its end, but for a bucket: ``s3://bucket/``. If they share no bucket, it is
+    the text before ``://``, which clients match as well.
+    """
+    folders = [f"{location.rstrip('/')}/" for location in locations]
+    shared = os.path.commonprefix(folders)  # noqa: RUF071 - cut at a slash below
+    shared = shared[: shared.rfind("/") + 1]
+    bucket = shared.partition("://")[2]
+    if not bucket:
+        schemes = [folder.partition(":")[0] for folder in folders]
+        return os.path.commonprefix(schemes)  # noqa: RUF071 - s3 of s3 and s3a
+    is_folder = bucket.count("/") > 1 or shared.rstrip("/") in locations
+    return shared.rstrip("/") if is_folder else shared
+
+
 class Vends(Protocol):
     """A storage that issues temporary credentials. Safe to use from many threads."""
 
@@ -48,6 +66,9 @@ class Vends(Protocol):
             BadRequestError: the scope cannot be expressed, for example is too long for a policy.
         """
 
+    def version(self) -> Hashable:
+        """Return what changes when the server's own credentials are replaced; does not wait."""
+
 
 @dataclass(frozen=True, slots=True)
 class SignRequest:
@@ -61,8 +82,9 @@ class SignRequest:
 
     @property
     def permission(self) -> Permission:
-        """What it needs, whatever it asks for."""
-        return "read" if self.method in ("GET", "HEAD") else "write"
+        """What it needs. The parts of an unfinished upload are its writer's business."""
+        is_upload = "uploadId=" in self.uri.partition("?")[2]
+        return "read" if self.method in ("GET", "HEAD") and not is_upload else "write"
 
 
 @dataclass(frozen=True, slots=True)

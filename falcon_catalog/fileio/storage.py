@@ -13,7 +13,7 @@ class Storage:
 
     files: FileIO
     vends: Vends | None = None
-    """None: this kind of storage has no temporary credentials, or its settings want none."""
+    """None: there are no temporary credentials. Where access is signed, they are signed with."""
     signs: Signs | None = None
     client_config: Mapping[str, str] = field(default_factory=dict)
     """What every client needs to reach the store, and is no secret: endpoint, region, style."""

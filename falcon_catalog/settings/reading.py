@@ -3,10 +3,12 @@
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from falcon_catalog import rules
+from falcon_catalog.locations import overlap
 from falcon_catalog.settings.describing import Setting, SettingsError
 from falcon_catalog.settings.sections import (
     SECTIONS,
@@ -15,7 +17,7 @@ from falcon_catalog.settings.sections import (
     Settings,
     WarehouseSettings,
 )
-from falcon_catalog.settings.storage import FILE, MEANT_FOR, S3, StorageSettings
+from falcon_catalog.settings.storage import FILE, MEANT_FOR, S3, StorageSettings, kind_of
 
 REMOVED = {
     "server.processes": "run several servers instead: systemctl start catalog@{1..4}, or"
@@ -66,6 +68,7 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
     sections["warehouse"]["sections"] = {
         name: _named(name, values, str(config)) for name, values in named.items()
     }
+    origins |= {f"warehouse.{name}.{key}": str(config) for name in named for key in named[name]}
     built = {section: kind(**sections[section]) for section, kind in SECTIONS.items()}
     _check_warehouses(built["warehouse"])
     if "*" in built["cors"].origins and not built["auth"].required:
@@ -117,11 +120,13 @@ def _check_warehouses(warehouse: WarehouseSettings) -> None:
     names = [warehouse.name, *(name for name, _ in map(rules.named_location, warehouse.more))]
     if twice := [name for name in warehouse.sections if name in names]:
         raise SettingsError(f"[warehouse.{twice[0]}]: there are two warehouses of this name")
+    defaults = {each.name: each.default for each in fields(StorageSettings)}
     for name, storage in warehouse.storages.items():
         where = "warehouse" if name == warehouse.name else f"warehouse.{name}"
         for setting, origin in storage.given.items():
             kinds = MEANT_FOR.get(setting)
-            if kinds is not None and storage.kind not in kinds:
+            is_default = getattr(storage, setting) == defaults[setting]
+            if kinds is not None and storage.kind not in kinds and not is_default:
                 meant = " and ".join(f"{kind}://" for kind in sorted(kinds))
                 raise SettingsError(
                     f"{origin}: {where}.{setting}: it has no meaning for {storage.location}, only"
@@ -137,6 +142,25 @@ def _check_warehouses(warehouse: WarehouseSettings) -> None:
                 f"{storage.given['access']}: {where}.access = 'signed': only requests to s3:// can"
                 " be signed; it must be vended or client"
             )
+        for allowed in storage.allowed_locations:
+            if kind_of(allowed) != storage.kind:
+                raise SettingsError(
+                    f"{where}.allowed_locations: {allowed} is in another kind of storage than"
+                    f" {storage.location}; it needs a warehouse of its own"
+                )
+    _check_overlap(warehouse.roots)
+
+
+def _check_overlap(roots: Mapping[str, str]) -> None:
+    """Check that no warehouse in an object store lies in another one."""
+    apart = [(name, root) for name, root in roots.items() if kind_of(root) != FILE]
+    for number, (name, root) in enumerate(apart):
+        for other, other_root in apart[number + 1 :]:
+            if overlap(root, other_root):
+                raise SettingsError(
+                    f"the warehouses {name} ({root}) and {other} ({other_root}) overlap: each must"
+                    " have a bucket or a prefix of its own"
+                )
 
 
 def _content(config: Path) -> dict[str, Any]:

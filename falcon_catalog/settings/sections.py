@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 from falcon_catalog import rules
 from falcon_catalog.settings.describing import MEBIBYTE, Setting, describe, setting
-from falcon_catalog.settings.storage import StorageSettings
+from falcon_catalog.settings.storage import StorageSettings, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +205,14 @@ class WarehouseSettings(StorageSettings):
     @property
     def storages(self) -> dict[str, StorageSettings]:
         """The settings of each warehouse by its name, the default one first."""
-        plain = map(rules.named_location, self.more)
         more = {
-            name: StorageSettings(location=root, allowed_locations=self.allowed_locations)
-            for name, root in plain
+            name: StorageSettings(
+                location=root,
+                allowed_locations=tuple(
+                    each for each in self.allowed_locations if kind_of(each) == kind_of(root)
+                ),
+            )
+            for name, root in map(rules.named_location, self.more)
         }
         return {self.name: self, **more, **self.sections}
 
@@ -216,6 +220,13 @@ class WarehouseSettings(StorageSettings):
     def roots(self) -> dict[str, str]:
         """The location of each warehouse by its name, the default one first."""
         return {name: storage.location for name, storage in self.storages.items()}
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """The locations and allowed locations of all warehouses, each once."""
+        storages = self.storages.values()
+        allowed = (each for storage in storages for each in storage.allowed_locations)
+        return tuple(dict.fromkeys((*self.roots.values(), *allowed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,8 +341,11 @@ class Settings:
     """Where the value of each key comes from: ``default``, ``flag --listen``, a file …"""
 
     def value(self, key: str) -> Any:
-        """Return the value of the setting ``key``, for example ``server.listen``."""
+        """Return the value of a setting, such as ``server.listen`` or ``warehouse.NAME.region``."""
         section, _, name = key.partition(".")
+        warehouse, _, own = name.rpartition(".")
+        if warehouse:
+            return getattr(self.warehouse.sections[warehouse], own)
         return getattr(getattr(self, section), name)
 
 

@@ -46,7 +46,7 @@ class StorageSettings:
     location: str = setting(
         None,
         "Root of the tables' files: a folder, file:///absolute/path, s3://bucket/prefix,"
-        " gs://bucket/prefix or abfss://container@account.dfs.core.windows.net/prefix.",
+        " gs://bucket/prefix or abfss://container@host/prefix.",
         rules.location,
         flag="--warehouse",
         derived="file://{state}/warehouse",
@@ -142,4 +142,9 @@ class StorageSettings:
     @property
     def kind(self) -> str:
         """``file``, ``s3``, ``gs`` or ``abfss``."""
-        return self.location.partition(":")[0]
+        return kind_of(self.location)
+
+
+def kind_of(location: str) -> str:
+    """Return the kind of storage that a setting's location is in, as ``StorageSettings.kind``."""
+    return location.partition(":")[0]

@@ -32,7 +32,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from pyiceberg.transforms import DayTransform, MonthTransform, Transform
 
-from jobs.lake import commits
+from jobs.lake import commits, credentials
 from jobs.lake.merging import Definition, Difference, compare
 
 log = logging.getLogger("luigi-interface.weather")
@@ -40,6 +40,7 @@ log = logging.getLogger("luigi-interface.weather")
 LOAD_ID = "weather.load-id"
 _RETRIES = "commit.retry.num-retries"
 _TRIES = 20
+_REFUSALS = 2
 _FIRST_FIELD_ID = 1
 _FIRST_PARTITION_ID = 1000
 _UNITS: dict[str, Transform[Any, int]] = {
@@ -105,12 +106,21 @@ def load(
         CommitFailedException: other writers committed first, in every one of many attempts.
     """
     lost: Exception | None = None
+    refused = 0
     for _ in attempts(_TRIES):
         try:
             return _attempt(catalog, definition, rows, load_id, scope)
         except (CommitFailedException, CommitStateUnknownException, ValidationException) as error:
             # Lost, or perhaps not: the table as it is then tells which.
             log.info("%s: %s; trying again", definition.name, error)
+            lost = error
+        except OSError as error:
+            # Credentials may have expired on the way: the table is loaded with others, but if these
+            # are refused as well, another reason is behind it.
+            refused += 1
+            if refused > _REFUSALS or not credentials.refused(error):
+                raise
+            log.info("%s: %s; loading the table again", definition.name, error)
             lost = error
     raise CommitFailedException(
         f"{definition.name}: lost {_TRIES} races for load {load_id}"

@@ -5,8 +5,9 @@ from urllib.parse import urlsplit
 
 import requests
 from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.rest import RestCatalog
 from requests.adapters import HTTPAdapter
+
+from jobs.lake.credentials import RenewingCatalog
 
 _TIMEOUT = "weather.request-timeout"
 
@@ -46,7 +47,7 @@ class _Adapter(HTTPAdapter):
             ) from error
 
 
-class _Catalog(RestCatalog):
+class _Catalog(RenewingCatalog):
     """PyIceberg's own catalog with request timeouts, for which it has no property."""
 
     def _config_headers(self, session: requests.Session) -> None:

@@ -16,6 +16,7 @@ from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, RESTErr
 from pyiceberg.typedef import Identifier
 from requests import RequestException
 
+from jobs.lake.credentials import RenewingCatalog
 from jobs.maintenance.compaction import compact
 from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError, RefusedError
 from jobs.maintenance.expiry import expire_snapshots
@@ -67,9 +68,12 @@ class _Session:
     quiet: bool
 
     def connect(self) -> Catalog:
-        if self.catalog_name:
-            return load_catalog(self.catalog_name, **self.properties)
-        return RestCatalog("maintenance", **self.properties)
+        if not self.catalog_name:
+            return RenewingCatalog("maintenance", **self.properties)
+        known = load_catalog(self.catalog_name, **self.properties)
+        if isinstance(known, RestCatalog):
+            return RenewingCatalog(self.catalog_name, **known.properties)
+        return known
 
     def progress(self, message: str) -> None:
         if not self.quiet:

@@ -74,7 +74,7 @@ def test_a_safe_segment_holds_no_surprise(name: str) -> None:
 
 
 class TestObjectStores:
-    """The grammar of locations in object stores; the server does not accept them yet."""
+    """The grammar of locations in object stores."""
 
     ALL = OBJECT_STORES | set(ALIASES)
 
@@ -228,7 +228,8 @@ def test_two_places_overlap_in_either_order() -> None:
 
 def test_what_is_no_location_has_no_key() -> None:
     assert key_or_none("file:/a") == "/a/"
-    assert key_or_none("s3://bucket/a") is None
+    assert key_or_none("s3a://bucket/a") == "s3://bucket/a/"
+    assert key_or_none("hdfs://host/a") is None
     assert key_or_none(7) is None
 
 

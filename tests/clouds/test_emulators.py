@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.clouds import emulators
 from tests.clouds.emulators import S3
 
 POLICY = {
@@ -109,3 +111,17 @@ def test_a_session_may_do_what_its_policy_allows(session: Any) -> None:
 )
 def test_a_session_may_do_nothing_else(session: Any, request_: Callable[[Any], object]) -> None:
     assert code(lambda: request_(session)) == "AccessDenied"
+
+
+def test_objects_are_kept_in_a_folder(tmp_path: Path) -> None:
+    folder = ("--folder", str(tmp_path))
+    with emulators.s3(*folder) as store:
+        for key in ("a/b%20c=1/d", "a/gone", "a/folder/"):
+            client(store).put_object(Bucket="lake", Key=key, Body=b"" if key[-1] == "/" else b"d")
+        client(store).delete_object(Bucket="lake", Key="a/gone")
+    with emulators.s3(*folder) as store:
+        found = client(store).list_objects_v2(Bucket="lake")["Contents"]
+        assert [(each["Key"], each["Size"]) for each in found] == [("a/b%20c=1/d", 1)]
+        client(store).delete_object(Bucket="lake", Key="a/b%20c=1/d")
+    with emulators.s3(*folder) as store:
+        assert "Contents" not in client(store).list_objects_v2(Bucket="lake")
