@@ -85,6 +85,14 @@ def check_locations(warehouse: Warehouse, metadata: Mapping[str, Any]) -> None:
             check_allowed(warehouse, value)
 
 
+def locations_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the folders that a table's writers use: its location, and those of its properties."""
+    properties = metadata.get("properties", {})
+    paths = (properties.get(name) for name in _PATH_PROPERTIES)
+    found = [metadata["location"], *(path for path in paths if path is not None)]
+    return tuple(dict.fromkeys(map(strip_slash, found)))
+
+
 def check_allowed(warehouse: Warehouse, location: str) -> None:
     """Check that a location lies in one of the warehouse's allowed locations.
 
