@@ -58,7 +58,7 @@ def s3proxy(folder: Path, domain: str = "") -> Iterator[S3Proxy]:
         "jclouds.identity=unused",
         "jclouds.credential=unused",
         f"jclouds.filesystem.basedir={folder}/buckets",
-        *([f"s3proxy.virtual-host={domain}:{port}"] if domain else []),
+        *([f"s3proxy.virtual-host={domain}"] if domain else []),
     ]
     (folder / "s3proxy.conf").write_text("\n".join(lines))
     (folder / "buckets/lake").mkdir()
