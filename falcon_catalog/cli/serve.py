@@ -14,6 +14,7 @@ from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
 from falcon_catalog.cli.common import (
     Stopped,
     as_json,
+    echo,
     echo_json,
     one_line_errors,
     read,
@@ -99,8 +100,9 @@ def _on_terminal(settings: Settings) -> Callable[[str], None]:
 
 @click.command()
 @_adopting
+@as_json
 @with_warehouses
-def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None:
+def migrate(config: Path | None, *, adopt_warehouse: bool, as_json: bool, **flags: Any) -> None:
     """Migrate the store to the current schema.
 
     Creates the store and its warehouses if they do not exist. "serve" does the same at startup.
@@ -115,7 +117,10 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None
         require_writable(settings)
         with locks.shared(settings.store.path):
             prepare_store(settings, adopt=adopt_warehouse)
-    click.echo(f"{settings.store.url} is up to date")
+    if as_json:
+        echo_json({"store": settings.store.url})
+    else:
+        echo(f"{settings.store.url} is up to date")
 
 
 @click.group("config")

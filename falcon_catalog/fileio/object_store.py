@@ -310,6 +310,8 @@ class ObjectStoreFileIO:
                 f"{self._what} {failure}: cannot {operation}",
                 reason=failure.reason,
                 may_be_done=failure.may_be_done,
+                answer=failure.answer,
+                facts=failure.facts,
             )
 
         with self._bulkhead:
