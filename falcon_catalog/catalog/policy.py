@@ -27,7 +27,7 @@ JSON = Mapping[str, Any]
 Properties = Mapping[str, str]
 
 # Properties that send writers, the server among them, to other folders.
-_PATH_PROPERTIES = (
+PATH_PROPERTIES = (
     "write.metadata.path",
     "write.data.path",
     "write.object-storage.path",
@@ -80,7 +80,7 @@ def check_locations(warehouse: Warehouse, metadata: Mapping[str, Any]) -> None:
         BadRequestError: one is no location.
     """
     check_allowed(warehouse, metadata["location"])
-    for name in _PATH_PROPERTIES:
+    for name in PATH_PROPERTIES:
         if (value := metadata.get("properties", {}).get(name)) is not None:
             check_allowed(warehouse, value)
 
@@ -184,7 +184,7 @@ def check_free_paths(
     has = after.get("properties", {})
     if has is had:
         return  # as in almost every commit
-    for name in _PATH_PROPERTIES:
+    for name in PATH_PROPERTIES:
         if (path := has.get(name)) is not None and path != had.get(name):
             check_free(tx, warehouse, kind, path, besides=besides)
 
