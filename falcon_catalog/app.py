@@ -17,6 +17,7 @@ from falcon_catalog.api.requests import NameConverter, NamespaceConverter
 from falcon_catalog.api.routes import (
     ENDPOINTS,
     MANAGEMENT_ROUTES,
+    OLDER_ROUTES,
     OPTIONAL,
     ROUTES,
     inline_paths,
@@ -129,7 +130,7 @@ class CatalogApp:
         app.add_error_handler(Exception, responses.render_failure)
         app.add_error_handler(falcon.HTTPError, responses.render_http_error)
         app.add_error_handler(CatalogError, responses.render_catalog_error)
-        for path, (resource, _) in ROUTES.items():
+        for path, (resource, _) in {**ROUTES, **OLDER_ROUTES}.items():
             template = with_converters(path)
             add_route(app, template, resource)
             add_route(app, template.replace(OPTIONAL, ""), resource)

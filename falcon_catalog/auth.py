@@ -12,8 +12,9 @@ import os
 import secrets
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jwt
 
@@ -128,6 +129,45 @@ def read(
         raise InvalidTokenError("the token has expired") from None
     except (jwt.InvalidTokenError, TypeError, ValueError):
         raise InvalidTokenError("the token was not issued by this catalog") from None
+
+
+def seal(
+    kid: str, key: bytes, purpose: str, content: Mapping[str, Any], lifetime_seconds: int
+) -> str:
+    """Return text that only this catalog can write, for a client to bring back.
+
+    It is readable, and no token: each purpose is an audience of its own.
+    """
+    claims = {
+        "iss": _ISSUER,
+        "aud": f"{_ISSUER}:{purpose}",
+        "exp": math.ceil(time.time()) + lifetime_seconds,
+        "content": dict(content),
+    }
+    return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"kid": kid})
+
+
+def unseal(key_of: Callable[[str], bytes | None], purpose: str, sealed: str) -> dict[str, Any]:
+    """Return the content of what ``seal`` wrote for a purpose.
+
+    Raises:
+        InvalidTokenError: it is something else, was modified, or has expired.
+    """
+    try:
+        key = key_of(str(jwt.get_unverified_header(sealed).get("kid", "")))
+        if key is None:
+            raise UnknownKeyError("it was not written by this catalog, or its key has ended")
+        claims = jwt.decode(
+            sealed,
+            key,
+            algorithms=[_ALGORITHM],
+            audience=f"{_ISSUER}:{purpose}",
+            issuer=_ISSUER,
+            options={"require": ["iss", "aud", "exp", "content"], "verify_iat": False},
+        )
+        return dict(claims["content"])
+    except (jwt.InvalidTokenError, TypeError, ValueError):
+        raise InvalidTokenError("it was not written by this catalog, or has expired") from None
 
 
 def _scrypt(

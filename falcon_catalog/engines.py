@@ -17,6 +17,8 @@ from typing import Any
 
 import click
 
+from falcon_catalog.client_flags import identity, with_identity
+
 # The newest pair that the tests run.
 SPARK_PACKAGE = "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0"
 _TIMEOUT_SECONDS = 10
@@ -283,15 +285,7 @@ def scan(table: str) -> pl.LazyFrame:
     help="The address of the running catalog, as serve prints it.",
 )
 @click.option("--warehouse", help="The warehouse's name. [default: the catalog's first]")
-@click.option(
-    "--token", metavar="TOKEN", envvar="CATALOG_TOKEN", help="Bearer token. [CATALOG_TOKEN]"
-)
-@click.option(
-    "--credential",
-    metavar="NAME:SECRET",
-    envvar="CATALOG_CREDENTIAL",
-    help="Name and secret of a principal. [CATALOG_CREDENTIAL]",
-)
+@with_identity
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the settings by engine.")
 def command(
     name: str | None,
@@ -314,10 +308,7 @@ def command(
     The catalog must be running and have the warehouse. With --token or --credential the settings
     contain it: keep them as safe as a password.
     """
-    if token is not None and credential is not None:
-        raise click.UsageError("--token and --credential exclude each other")
-    if credential is not None and not re.fullmatch("[^:]+:.+", credential):
-        raise click.UsageError("--credential must be NAME:SECRET")
+    token, credential = identity(token, credential)
     at = locate(uri, warehouse, token=token, credential=credential)
     chosen = {name: ENGINES[name]} if name is not None else ENGINES
     if as_json:

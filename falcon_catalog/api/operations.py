@@ -19,6 +19,7 @@ from falcon_catalog.api.requests import (
     read_objects,
     read_optional_object,
 )
+from falcon_catalog.catalog import signing
 from falcon_catalog.catalog.authorization import Need, Privilege
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.identifiers import Namespace, TableIdentifier
@@ -103,6 +104,13 @@ def _register(req: falcon.Request, params: Params) -> list[Need]:
     return needs
 
 
+def _sign(req: falcon.Request, params: Params) -> list[Need]:
+    needs = [Need("select", params["identifier"])]
+    if not signing.only_reads(read_object(req)):
+        needs.append(Need("write", params["identifier"]))
+    return needs
+
+
 OPERATIONS = {
     operation.name: operation
     for operation in (
@@ -132,7 +140,7 @@ OPERATIONS = {
         Operation("cancelPlanning", "select"),
         Operation("fetchScanTasks", "select"),
         Operation("loadCredentials", "select"),
-        Operation("signRequest", "select"),
+        Operation("signRequest", _sign),
         Operation("reportMetrics", "select"),
         Operation("listViews", "list"),
         Operation("createView", "create"),

@@ -92,6 +92,10 @@ MANAGEMENT_ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
         {"PUT": "putFunction", "DELETE": "dropFunction"},
     ),
 }
+# Clients that have only the address of a signer add the path of the older specification to it.
+OLDER_ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
+    f"{_TABLE}/v1/aws/s3/sign": (SignResource(), {"POST": "signRequest"}),
+}
 _LONE_ROUTES = {
     "/v1/config": {"GET": "getConfig"},
     "/v1/oauth/tokens": {"POST": "getToken"},
@@ -99,18 +103,19 @@ _LONE_ROUTES = {
     "/health/ready": {"GET": "ready"},
     "/metrics": {"GET": "metrics"},
 }
+_ALL = {**ROUTES, **OLDER_ROUTES, **MANAGEMENT_ROUTES}
 
 
 def operations() -> Iterator[tuple[tuple[str, str], Operation]]:
     """Yield each route's template and method, with the operation that it is."""
     for path, verbs in {
-        **{path: verbs for path, (_, verbs) in {**ROUTES, **MANAGEMENT_ROUTES}.items()},
+        **{path: verbs for path, (_, verbs) in _ALL.items()},
         **_LONE_ROUTES,
     }.items():
         template = with_converters(path)
         for verb, name in verbs.items():
             yield (template, verb), OPERATIONS[name]
-            if OPTIONAL in template and path in ROUTES:
+            if OPTIONAL in template and path not in MANAGEMENT_ROUTES:
                 yield (template.replace(OPTIONAL, ""), verb), OPERATIONS[name]
 
 

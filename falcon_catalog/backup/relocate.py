@@ -8,6 +8,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -84,6 +85,20 @@ class Outcome:
     def broken(self) -> list[Moved]:
         """The tables and views that cannot be relocated."""
         return [one for one in self.moved if one.problems]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return whether the tables were switched, and what became of each."""
+        return {
+            "switched": self.switched,
+            "relocated": [
+                {"entity": str(one.pointer), "files": one.files, "bytes": one.bytes}
+                for one in self.changed
+            ],
+            "broken": [
+                {"entity": str(one.pointer), "problems": one.problems} for one in self.broken
+            ],
+            "left": [*self.left, *(f"{m.pointer}: {line}" for m in self.moved for line in m.left)],
+        }
 
 
 def relocate(order: Order, progress: Progress) -> Outcome:

@@ -5,18 +5,19 @@ entry. Source: loadTable and loadCredentials of the REST specification; what cli
 """
 
 import functools
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from falcon_catalog.catalog import authorization, policy
 from falcon_catalog.catalog.call import Call
-from falcon_catalog.catalog.grants import NO_ACCESS, Access, locations_of
+from falcon_catalog.catalog.grants import NO_ACCESS, Access
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.fileio.delegation import Credential, Permission, Scope, Vends, common_prefix
 from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.locations import outermost
 from falcon_catalog.settings.storage import ABFSS, FILE, GS, S3
 
 VENDED, SIGNED, UNMANAGED = "vended-credentials", "remote-signing", "client-managed"
@@ -54,9 +55,8 @@ def is_known(call: Call, identifier: TableIdentifier, table: Loaded) -> bool:
     """Return whether ``add`` asks no token service."""
     if not wants_credentials(call):
         return True
-    permission = authorization.permission_of(call, identifier)
-    key = _key(call, identifier, table.document.metadata, table.metadata_location, permission)
-    return call.warehouse.grants.find(key, call.now) is not None
+    wanted = _of_table(call, identifier, table.document.metadata, table.metadata_location)
+    return call.warehouse.grants.find(wanted, call.now) is not None
 
 
 def add(call: Call, identifier: TableIdentifier, table: Loaded) -> Loaded:
@@ -82,7 +82,7 @@ def provide(
         ServiceUnavailableError: the token service does not answer, or refuses.
     """
     if wants_credentials(call):
-        return issue(call, identifier, metadata, location)
+        return _issue(call, _of_table(call, identifier, metadata, location))
     # A client that asked for anything takes any setting for credentials.
     if call.delegation or call.warehouse.storage_settings.kind == FILE:
         return NO_ACCESS
@@ -90,66 +90,84 @@ def provide(
 
 
 def issue(
-    call: Call,
-    identifier: TableIdentifier,
-    metadata: JSON,
-    location: str | None,
-    *,
-    read_only: bool = False,
+    call: Call, identifier: TableIdentifier, table: Loaded, *, read_only: bool = False
 ) -> Access:
-    """Return credentials for a table, whatever the client asked for.
+    """Return credentials for a table, whatever the client asked for; raises as ``provide``.
 
-    All that the metadata says is checked before anything is asked of a token service.
-
-    Args:
-        call: of a warehouse whose storage issues credentials.
-        identifier: of the table.
-        metadata: of the table.
-        location: of the metadata file, if there is one.
-        read_only: whether they are to write nothing, whatever the caller may.
-
-    Raises:
-        ForbiddenError, BadRequestError, ServiceUnavailableError: as ``provide``.
+    With ``read_only`` they write nothing, whatever the caller may.
     """
-    permission = "read" if read_only else authorization.permission_of(call, identifier)
-
-    def mint() -> Access:
-        policy.check_locations(call.warehouse, metadata)
-        locations = locations_of(metadata, policy.PATH_PROPERTIES)
-        credential = _vends(call).vend(
-            Scope(locations, permission), session=f"{call.principal or 'anyone'}-{call.request_id}"
-        )
-        folders = [] if location is None else [location.rpartition("/")[0]]
-        return _access(call, identifier, credential, common_prefix([*locations, *folders]))
-
-    key = _key(call, identifier, metadata, location, permission)
-    return call.warehouse.grants.get(key, call.now, mint)
+    metadata, location = table.document.metadata, table.metadata_location
+    wanted = _of_table(call, identifier, metadata, location)
+    return _issue(call, replace(wanted, permission="read") if read_only else wanted)
 
 
-def _vends(call: Call) -> Vends:
+def credential_for(
+    call: Call, identifier: TableIdentifier, locations: tuple[str, ...], permission: Permission
+) -> Credential | None:
+    """Return credentials that the server itself uses for a table; raises as ``provide``.
+
+    None: the storage of the warehouse issues none.
+    """
+    if call.warehouse.storage.vends is None:
+        return None
+    wanted = _Wanted(call.principal, permission, identifier, "", locations, None, _version(call))
+    return _issue(call, wanted).credential
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """All that makes a difference to credentials: they are never another's, or stale."""
+
+    principal: str | None
+    permission: Permission
+    identifier: TableIdentifier
+    uuid: str
+    locations: tuple[str, ...]
+    folder: str | None
+    """Of the metadata file, which clients compare with the credential's prefix as well."""
+    identity: Hashable
+    """Changes when the server's own credentials do."""
+
+
+def _of_table(
+    call: Call, identifier: TableIdentifier, metadata: JSON, location: str | None
+) -> _Wanted:
+    return _Wanted(
+        call.principal,
+        authorization.permission_of(call, identifier),
+        identifier,
+        metadata["table-uuid"],
+        policy.locations_of(metadata),
+        location and location.rpartition("/")[0],
+        _version(call),
+    )
+
+
+def _version(call: Call) -> Hashable:
+    vends = call.warehouse.storage.vends
+    return None if vends is None else vends.version()
+
+
+def _issue(call: Call, wanted: _Wanted) -> Access:
+    """Return credentials: those of before, if half of their life is left, or new ones.
+
+    Every location is checked before anything is asked of a token service.
+    """
     vends = call.warehouse.storage.vends
     if vends is None:
         raise RuntimeError(f"warehouse {call.warehouse.name} issues no credentials")
-    return vends
 
+    def mint() -> Access:
+        locations = wanted.locations
+        for location in locations:
+            policy.check_allowed(call.warehouse, location)
+        scope = Scope(outermost(locations), wanted.permission)
+        credential = vends.vend(scope, session=f"{call.principal or 'anyone'}-{call.request_id}")
+        folders = [wanted.folder] if wanted.folder else []
+        prefix = common_prefix([*locations, *folders])
+        return _access(call, wanted.identifier, credential, prefix)
 
-def _key(
-    call: Call,
-    identifier: TableIdentifier,
-    metadata: JSON,
-    location: str | None,
-    permission: Permission,
-) -> tuple[object, ...]:
-    """Return all that makes a difference to credentials: they are never another's, or stale."""
-    return (
-        call.principal,
-        permission,
-        identifier,
-        metadata["table-uuid"],
-        locations_of(metadata, policy.PATH_PROPERTIES),
-        location and location.rpartition("/")[0],
-        _vends(call).version(),
-    )
+    return call.warehouse.grants.get(wanted, call.now, mint)
 
 
 def _access(call: Call, identifier: TableIdentifier, credential: Credential, prefix: str) -> Access:

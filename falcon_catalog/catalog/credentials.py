@@ -18,5 +18,4 @@ def load(call: Call, identifier: TableIdentifier, *, read_only: bool = False) ->
         tabulars.find(call, TABLE, identifier)
         return []
     table = tabulars.load(call, TABLE, identifier)
-    metadata, location = table.document.metadata, table.metadata_location
-    return access.issue(call, identifier, metadata, location, read_only=read_only).entries
+    return access.issue(call, identifier, table, read_only=read_only).entries

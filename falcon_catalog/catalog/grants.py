@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +18,8 @@ from falcon_catalog.fileio.delegation import Credential
 
 _log = logging.getLogger(__name__)
 _COST = 8 * 1024  # bytes of memory for a grant, its JSON and its key; measured with long paths
-_PATIENCE_SECONDS = 60  # more than a mint takes with all its retries
+_PATIENCE_SECONDS = 5  # without any progress; a token service far away takes one
+_MINT_SECONDS = 60  # more than a mint takes with all its retries
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Grants:
     def __init__(self, what: str, limit: int, limit_bytes: int = 16 << 20) -> None:
         """Let ``limit`` threads wait for a token service, which messages name as ``what``."""
         self._what = what
-        self._bulkhead = Bulkhead(what, limit)
+        self._bulkhead = Bulkhead(what, limit, _PATIENCE_SECONDS)
         self._grants: LRU[Hashable, _Grant] = LRU(limit_bytes, lambda _: _COST)
         self._guard = threading.Lock()
         self._minting: dict[Hashable, Future[Access]] = {}
@@ -102,7 +103,7 @@ class Grants:
             if is_ours:
                 self._mint(key, now, mint, flight)
             try:
-                return flight.result(_PATIENCE_SECONDS)
+                return flight.result(_MINT_SECONDS)
             except TimeoutError:
                 raise ServiceUnavailableError(f"{self._what} takes too long to answer") from None
 
@@ -129,10 +130,3 @@ class Grants:
             flight.set_result(access)
         else:
             flight.set_exception(failure)
-
-
-def locations_of(metadata: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
-    """Return a table's location and the folders that these of its properties name, as written."""
-    properties = metadata.get("properties", {})
-    more = (properties[name] for name in names if name in properties)
-    return tuple(dict.fromkeys((metadata["location"], *more)))

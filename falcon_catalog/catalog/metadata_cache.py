@@ -101,6 +101,17 @@ class MetadataCache(LRU[Key, Document]):
         self.put(Key(metadata_location, row.created_at), document)
 
 
+class TableFolders(LRU[Key, tuple[str, ...]]):
+    """The folders of tables, validated: each signature needs them, and a scan thousands of those.
+
+    ``load`` would look for the metadata file each time, which in an object store takes longer than
+    all the rest.
+    """
+
+    def __init__(self, limit_bytes: int = 1 << 20) -> None:
+        super().__init__(limit_bytes, lambda folders: 500 + sum(map(len, folders)))
+
+
 class LastCommits(LRU[tuple[int, TableIdentifier], TabularRow | None]):
     """Rows of tables and views, by warehouse and name, as this process's last commits left them.
 

@@ -27,7 +27,7 @@ JSON = Mapping[str, Any]
 Properties = Mapping[str, str]
 
 # Properties that send writers, the server among them, to other folders.
-PATH_PROPERTIES = (
+_PATH_PROPERTIES = (
     "write.metadata.path",
     "write.data.path",
     "write.object-storage.path",
@@ -80,9 +80,17 @@ def check_locations(warehouse: Warehouse, metadata: Mapping[str, Any]) -> None:
         BadRequestError: one is no location.
     """
     check_allowed(warehouse, metadata["location"])
-    for name in PATH_PROPERTIES:
+    for name in _PATH_PROPERTIES:
         if (value := metadata.get("properties", {}).get(name)) is not None:
             check_allowed(warehouse, value)
+
+
+def locations_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the folders that a table's writers use: its location, and those of its properties."""
+    properties = metadata.get("properties", {})
+    paths = (properties.get(name) for name in _PATH_PROPERTIES)
+    found = [metadata["location"], *(path for path in paths if path is not None)]
+    return tuple(dict.fromkeys(map(strip_slash, found)))
 
 
 def check_allowed(warehouse: Warehouse, location: str) -> None:
@@ -184,7 +192,7 @@ def check_free_paths(
     has = after.get("properties", {})
     if has is had:
         return  # as in almost every commit
-    for name in PATH_PROPERTIES:
+    for name in _PATH_PROPERTIES:
         if (path := has.get(name)) is not None and path != had.get(name):
             check_free(tx, warehouse, kind, path, besides=besides)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from falcon_catalog.catalog.commit_locks import CommitLocks
 from falcon_catalog.catalog.grants import Grants
-from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
+from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache, TableFolders
 from falcon_catalog.catalog.mount import Mount, WarehouseFiles
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanWorker
@@ -66,6 +66,7 @@ class Warehouse:
     manifests: ManifestCache
     plans: PlanWorker
     counters: Counters = field(default_factory=Counters)
+    folders: TableFolders = field(default_factory=TableFolders)
     # Policy:
     allowed_locations: tuple[str, ...] = ()
     """The folders in which tables may lie, ``location`` among them."""

@@ -75,9 +75,16 @@ def backup_command(destination: Path, config: Path | None, *, as_json: bool, **f
     is_flag=True,
     help="Accept the warehouse folders as they are: empty, or with another store's marker.",
 )
+@as_json
 @with_warehouses
 def restore_command(
-    source: Path, config: Path | None, *, replace: bool, adopt_warehouse: bool, **flags: Any
+    source: Path,
+    config: Path | None,
+    *,
+    replace: bool,
+    adopt_warehouse: bool,
+    as_json: bool,
+    **flags: Any,
 ) -> None:
     """Restore the backup in the folder SOURCE. The server must be stopped.
 
@@ -103,12 +110,26 @@ def restore_command(
         files = open_files(settings.warehouse.storages)
         target = Target(settings, files, replace=replace, adopt=adopt_warehouse)
         done = restore(source, target, echo_progress)
-    with one_line_errors():
+    if not as_json:
         _print_restored(done)
+    with one_line_errors():
         report = check(Scope(settings, target.files), echo_progress)
-    print_report(report)
+    if as_json:
+        echo_json({**_as_json(done), "doctor": report.as_json()})
+    else:
+        print_report(report)
     if done.differing or not report.clean:
         raise click.exceptions.Exit(1)
+
+
+def _as_json(done: Restored) -> dict[str, Any]:
+    return {
+        "moment-ms": done.manifest.moment,
+        "aside": str(done.aside) if done.aside else None,
+        "postponed-purges": done.postponed,
+        "differing": list(done.differing),
+        "unreadable": list(done.manifest.unreadable),
+    }
 
 
 def _print_restored(done: Restored) -> None:

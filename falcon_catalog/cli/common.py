@@ -76,6 +76,11 @@ def with_store(command: Command) -> Command:
     return _with_flags(command, {"store.url"})
 
 
+def with_warehouse_names(command: Command) -> Command:
+    """Add --config, --store and --warehouse-name to ``command``, which reads no files."""
+    return _with_flags(command, {"store.url", "warehouse.name"})
+
+
 def with_warehouses(command: Command) -> Command:
     """Add the flags of the store and of the default warehouse, and --config, to ``command``."""
     return _with_flags(command, {"store.url", "warehouse.location", "warehouse.name"})

@@ -89,9 +89,7 @@ def doctor(
             echo("".join(f"Repaired: {line}\n" for line in done), nl=False)
         report = check(scope, echo_progress)
     if as_json:
-        found = [finding.as_json() for finding in report.findings]
-        answer = {"clean": report.clean, "counts": report.counts, "repaired": done}
-        echo_json({**answer, "findings": found})
+        echo_json({**report.as_json(), "repaired": done})
     else:
         print_report(report)
     if not report.clean:

@@ -22,6 +22,7 @@ from falcon_catalog.cli.common import (
     one_line_errors,
     read_existing,
     utc,
+    with_warehouse_names,
     with_warehouses,
 )
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
@@ -33,7 +34,7 @@ from falcon_catalog.store.sqlite import locks, read_only
 
 @click.command()
 @as_json
-@with_warehouses
+@with_warehouse_names
 def dropped(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """List the dropped tables and views that can be undropped.
 

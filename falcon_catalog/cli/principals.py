@@ -94,8 +94,9 @@ def list_command(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     show_default=True,
     help="For how long the old secret stays valid.",
 )
+@as_json
 @with_store
-def rotate(name: str, overlap: int, config: Path | None, **flags: Any) -> None:
+def rotate(name: str, overlap: int, config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Give a principal another secret and print its credential.
 
     The old secret stays valid for a while, so that clients can be changed one by one. The one
@@ -107,8 +108,12 @@ def rotate(name: str, overlap: int, config: Path | None, **flags: Any) -> None:
         falcon-catalog principals rotate etl --overlap 0
     """
     with _store(config, flags) as database:
-        click.echo(f"{name}:{principals.rotate(database, name, overlap)}")
-    click.echo(
+        credential = f"{name}:{principals.rotate(database, name, overlap)}"
+    if as_json:
+        echo_json({"name": name, "credential": credential, "overlap-seconds": overlap})
+    else:
+        click.echo(credential)
+    echo(
         "Keep it: the secret after the colon is not shown again. The old one is valid for"
         f" {overlap} more seconds",
         err=True,
@@ -122,8 +127,9 @@ def rotate(name: str, overlap: int, config: Path | None, **flags: Any) -> None:
     type=click.IntRange(0, _MOST_OVERLAP),
     help="For how long tokens of the old key stay valid. Default: auth.token_lifetime.",
 )
+@as_json
 @with_store
-def rotate_key(overlap: int | None, config: Path | None, **flags: Any) -> None:
+def rotate_key(overlap: int | None, config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Sign tokens with a new key, also on a running server.
 
     With --overlap 0, all tokens of all principals end now.
@@ -137,7 +143,10 @@ def rotate_key(overlap: int | None, config: Path | None, **flags: Any) -> None:
         settings = read_existing(config, flags)
         seconds = settings.auth.token_lifetime if overlap is None else overlap
         principals.rotate_key(database, seconds)
-    click.echo(f"New tokens have a new key. Tokens of the old one are valid for {seconds} seconds")
+    if as_json:
+        echo_json({"overlap-seconds": seconds})
+    else:
+        echo(f"New tokens have a new key. Tokens of the old one are valid for {seconds} seconds")
 
 
 @principals_group.command()

@@ -1,5 +1,6 @@
 """``falcon-catalog relocate``."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,15 @@ from tabulate import tabulate
 
 from falcon_catalog.backup.prefix import Move
 from falcon_catalog.backup.relocate import Moved, Order, Outcome, relocate
-from falcon_catalog.cli.common import Failed, echo, one_line_errors, read_existing, with_warehouses
+from falcon_catalog.cli.common import (
+    Failed,
+    as_json,
+    echo,
+    echo_json,
+    one_line_errors,
+    read_existing,
+    with_warehouses,
+)
 from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.fileio.routed import open_files
@@ -26,9 +35,17 @@ _SHOWN = 20
     is_flag=True,
     help="Relocate the others if some tables cannot be; their rows stay as they are.",
 )
+@as_json
 @with_warehouses
 def relocate_command(
-    old: str, new: str, config: Path | None, *, dry_run: bool, skip_broken: bool, **flags: Any
+    old: str,
+    new: str,
+    config: Path | None,
+    *,
+    dry_run: bool,
+    skip_broken: bool,
+    as_json: bool,
+    **flags: Any,
 ) -> None:
     """Point the catalog at files that were moved from OLD to NEW. The server must be stopped.
 
@@ -58,14 +75,21 @@ def relocate_command(
         files = open_files(settings.warehouse.storages)
         order = Order(settings, move, files, dry=dry_run, skip_broken=skip_broken)
         outcome = relocate(order, echo_progress)
-    _print(outcome, old, dry=dry_run)
+    if not as_json:
+        _print(outcome, old, dry=dry_run)
     if not outcome.switched:
-        _end_unchanged(outcome, order, old, dry=dry_run)
-        return
+        if as_json:
+            echo_json({**outcome.as_json(), "doctor": None})
+        why = _why_unchanged(outcome, order, old, dry=dry_run)
+        echo(why.text, err=as_json)
+        raise click.exceptions.Exit(why.status)
     with one_line_errors(Failed):
         report = check(Scope(settings, order.files, deep=True), echo_progress)
-    print_report(report)
-    _print_next_steps(settings, order.move, old)
+    if as_json:
+        echo_json({**outcome.as_json(), "doctor": report.as_json()})
+    else:
+        print_report(report)
+        _print_next_steps(settings, order.move, old)
     if outcome.broken or not report.clean:
         raise click.exceptions.Exit(1)
 
@@ -105,21 +129,28 @@ def _sums(changed: list[Moved]) -> list[tuple[str, int, int, int]]:
     ]
 
 
-def _end_unchanged(outcome: Outcome, order: Order, old: str, *, dry: bool) -> None:
-    """Print why nothing was changed; exit with status 1 if there are problems."""
+@dataclass(frozen=True)
+class _Unchanged:
+    text: str
+    status: int
+
+
+def _why_unchanged(outcome: Outcome, order: Order, old: str, *, dry: bool) -> _Unchanged:
+    """Return why nothing was changed; the status is 1 if there are problems."""
     keys = sorted({one.pointer.location_key for one in outcome.moved})
     lies_in_old = outcome.changed or any(map(order.move.changes, keys))
     if not lies_in_old and not any(one.startswith(f"{order.move.new}/") for one in keys):
         found = ", ".join(keys[:3]) or "nowhere"
-        echo(f"Nothing was changed: no table is in {old}. Tables are in: {found}")
-        raise click.exceptions.Exit(1)
+        text = f"Nothing was changed: no table is in {old}. Tables are in: {found}"
+        return _Unchanged(text, 1)
     if outcome.broken and not (dry and order.skip_broken):
-        echo(f"Nothing was changed: {len(outcome.broken)} tables or views are in the way.")
-        raise click.exceptions.Exit(1)
+        broken = len(outcome.broken)
+        return _Unchanged(f"Nothing was changed: {broken} tables or views are in the way.", 1)
     if dry:
-        echo("Nothing was changed: this was a dry run.")
-    else:
-        echo(f"Nothing to do: no table is in {old}, and those at the new location are in order.")
+        return _Unchanged("Nothing was changed: this was a dry run.", 0)
+    return _Unchanged(
+        f"Nothing to do: no table is in {old}, and those at the new location are in order.", 0
+    )
 
 
 def _print_next_steps(settings: Settings, move: Move, old: str) -> None:

@@ -14,6 +14,7 @@ from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
 from falcon_catalog.cli.common import (
     Stopped,
     as_json,
+    echo,
     echo_json,
     one_line_errors,
     read,
@@ -99,8 +100,9 @@ def _on_terminal(settings: Settings) -> Callable[[str], None]:
 
 @click.command()
 @_adopting
+@as_json
 @with_warehouses
-def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None:
+def migrate(config: Path | None, *, adopt_warehouse: bool, as_json: bool, **flags: Any) -> None:
     """Migrate the store to the current schema.
 
     Creates the store and its warehouses if they do not exist. "serve" does the same at startup.
@@ -115,7 +117,10 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None
         require_writable(settings)
         with locks.shared(settings.store.path):
             prepare_store(settings, adopt=adopt_warehouse)
-    click.echo(f"{settings.store.url} is up to date")
+    if as_json:
+        echo_json({"store": settings.store.url})
+    else:
+        echo(f"{settings.store.url} is up to date")
 
 
 @click.group("config")
@@ -139,7 +144,7 @@ def show(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         echo_json(
             {
                 key: {"value": settings.value(key), "origin": settings.origins[key]}
-                for key in (setting.key for setting in SETTINGS)
+                for key in (*(setting.key for setting in SETTINGS), *_of_sections(settings))
             }
         )
         return
@@ -149,5 +154,23 @@ def show(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         if of != section:
             click.echo(f"[{of}]" if not section else f"\n[{of}]")
             section = of
-        written = f"{name} = {json.dumps(settings.value(setting.key), ensure_ascii=False)}"
-        click.echo(f"{written:<60}  # {settings.origins[setting.key]}")
+        _echo_setting(settings, setting.key, name)
+    section = ""
+    for key in _of_sections(settings):
+        of, _, name = key.rpartition(".")
+        if of != section:
+            warehouse = of.partition(".")[2]
+            click.echo(f'\n[warehouse."{warehouse}"]' if "." in warehouse else f"\n[{of}]")
+            section = of
+        _echo_setting(settings, key, name)
+
+
+def _of_sections(settings: Settings) -> list[str]:
+    """Return the keys that the sections of warehouses have, such as ``warehouse.NAME.location``."""
+    sections = settings.warehouse.sections.items()
+    return [f"warehouse.{name}.{key}" for name, section in sections for key in section.given]
+
+
+def _echo_setting(settings: Settings, key: str, name: str) -> None:
+    written = f"{name} = {json.dumps(settings.value(key), ensure_ascii=False)}"
+    click.echo(f"{written:<60}  # {settings.origins[key]}")

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from falcon_catalog.client_flags import identity, with_identity
 from falcon_catalog.conformance import report
 from falcon_catalog.conformance.catalog import connect
 from falcon_catalog.conformance.check import check
@@ -14,15 +15,7 @@ from falcon_catalog.conformance.sandbox import Sandbox
 @click.command("check")
 @click.argument("uri")
 @click.option("--warehouse", metavar="NAME", help="Check this warehouse.")
-@click.option(
-    "--token", metavar="TOKEN", envvar="CATALOG_TOKEN", help="Bearer token. [CATALOG_TOKEN]"
-)
-@click.option(
-    "--credential",
-    metavar="ID:SECRET",
-    envvar="CATALOG_CREDENTIAL",
-    help="Request a token with this id and secret. [CATALOG_CREDENTIAL]",
-)
+@with_identity
 @click.option(
     "--json",
     "json_file",
@@ -58,12 +51,9 @@ def command(
     with PREFIX, touches nothing else, and removes them at the end. Exit status 0: nothing failed;
     1: something did; 2: there is no catalog at URI.
     """
-    if token is not None and credential is not None:
-        raise click.UsageError("--token and --credential exclude each other")
-    identity, colon, secret = (credential or "").partition(":")
-    if credential is not None and not (identity and colon):
-        raise click.UsageError("--credential must be ID:SECRET")
-    pair = None if credential is None else (identity, secret)
+    token, credential = identity(token, credential)
+    name, _, secret = (credential or "").partition(":")
+    pair = None if credential is None else (name, secret)
     catalog = connect(uri, warehouse=warehouse, token=token, credential=pair)
     shown = json_file is None or json_file.name != "-"
     sandbox, rows = Sandbox(catalog, namespace), []

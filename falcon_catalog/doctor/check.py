@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from falcon_catalog.doctor import database, metadata_files, storage, tables
 from falcon_catalog.doctor.findings import SEVERITIES, Finding, counted
@@ -41,6 +42,11 @@ class Report:
     def clean(self) -> bool:
         """Whether no action is needed."""
         return all(finding.severity == "note" for finding in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return whether it is clean, what was checked, and the findings."""
+        found = [finding.as_json() for finding in self.findings]
+        return {"clean": self.clean, "counts": self.counts, "findings": found}
 
 
 @dataclass(frozen=True, slots=True)

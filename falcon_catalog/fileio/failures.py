@@ -6,9 +6,11 @@ from typing import Self
 
 from obstore.exceptions import UnauthenticatedError
 
+REFUSALS = frozenset({"credentials", "denied"})
+"""The reasons for which other credentials may help."""
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
-_REFUSALS = frozenset(range(400, 500)) - {408, 409, 412, 429}
+_DEFINITE = frozenset(range(400, 500)) - {408, 409, 412, 429}
 _DENIED = frozenset({"401", "403", "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _THROTTLED = frozenset({"429", "503"})
 _TEXTS = (
@@ -22,7 +24,7 @@ _TEXTS = (
     ("InvalidCertificate", "tls"),
     ("InvalidMessage", "tls"),
     ("BareRedirect", "redirect"),
-    ("kind: Connect", "unreachable"),
+    ("kind: Connect,", "unreachable"),
     ("HTTP error", "closed"),
 )
 """What obstore's text says, and what it means; the first one holds."""
@@ -70,13 +72,8 @@ class Failure:
             elif isinstance(error, UnauthenticatedError):
                 reason = "credentials"
         repeated = " retries, max_retries" in text
-        refused = reason == "credentials" or (status != "" and int(status) in _REFUSALS)
+        refused = reason == "credentials" or (status != "" and int(status) in _DEFINITE)
         return cls(reason, answer, may_be_done=repeated or not refused)
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether other credentials may help."""
-        return self.reason in ("credentials", "denied")
 
     def __str__(self) -> str:
         words = _WORDS.get(self.reason, self.reason)

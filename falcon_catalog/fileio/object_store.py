@@ -28,7 +28,7 @@ from falcon_catalog.errors import (
 )
 from falcon_catalog.fileio.base import MAX_FILE_BYTES, Entry, no_such_file
 from falcon_catalog.fileio.bulkhead import Bulkhead
-from falcon_catalog.fileio.failures import Failure
+from falcon_catalog.fileio.failures import REFUSALS, Failure
 from falcon_catalog.locations import ALIASES, Location, parse
 from falcon_catalog.settings import SettingsError, StorageSettings
 
@@ -286,26 +286,33 @@ class ObjectStoreFileIO:
         place = self._place(location)
         if not place.path and operation != _LIST:
             raise BadRequestError(f"Invalid location {location!r}: it names no file")
+
+        def attempt(client: "ObjectStore") -> _T:
+            try:
+                result = act(client, place.path)
+            except (BaseError, OSError, ValueError) as error:
+                # Not chained: its text has the URL, and whatever the store answered.
+                failure = Failure.of(error)
+            else:
+                self._bulkhead.report(timed_out=False)
+                return result
+            self._bulkhead.report(timed_out=failure.reason == "timeout")
+            if failure.reason == "missing":
+                raise no_such_file(location)
+            raise ObjectStoreError(
+                f"{self._what} {failure}: cannot {operation}",
+                reason=failure.reason,
+                may_be_done=failure.may_be_done,
+            )
+
         with self._bulkhead:
-            while True:
-                client = self._shared.client(place.authority)
-                try:
-                    result = act(client, place.path)
-                except (BaseError, OSError, ValueError) as error:
-                    # Not chained: its text has the URL, and whatever the store answered.
-                    failure = Failure.of(error)
-                else:
-                    self._bulkhead.report(timed_out=False)
-                    return result
-                self._bulkhead.report(timed_out=failure.reason == "timeout")
-                if failure.reason == "missing":
-                    raise no_such_file(location)
-                if not (failure.is_refusal and self._shared.renew(place.authority, client)):
-                    raise ObjectStoreError(
-                        f"{self._what} {failure}: cannot {operation}",
-                        reason=failure.reason,
-                        may_be_done=failure.may_be_done,
-                    )
+            client = self._shared.client(place.authority)
+            try:
+                return attempt(client)
+            except ObjectStoreError as error:
+                if error.reason not in REFUSALS or not self._shared.renew(place.authority, client):
+                    raise
+            return attempt(self._shared.client(place.authority))
 
 
 class _Shared:

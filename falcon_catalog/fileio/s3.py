@@ -12,10 +12,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
 
 from falcon_catalog.errors import BadRequestError, ObjectStoreError
+from falcon_catalog.fileio import sigv4
 from falcon_catalog.fileio.delegation import Credential, Scope, common_prefix
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO, client_options, retry_config
 from falcon_catalog.fileio.s3_identity import Identity
 from falcon_catalog.fileio.s3_policy import session_policy
+from falcon_catalog.fileio.s3_signing import S3Signer
 from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.settings import SettingsError, StorageSettings
 
@@ -238,5 +240,14 @@ def open_storage(name: str, settings: StorageSettings) -> Storage:
     return Storage(
         files=ObjectStoreFileIO(name, settings, s3.object_store),
         vends=s3 if s3.has_sts and settings.access != "client" else None,
+        signs=_signer(s3) if settings.access == "signed" else None,
         client_config=s3.client_config(),
     )
+
+
+def _signer(s3: S3) -> S3Signer:
+    def keys() -> sigv4.Keys:
+        own = s3.identity.keys()
+        return sigv4.Keys(own.access_key, own.secret_key, own.token)
+
+    return S3Signer(s3.settings, s3.endpoint, is_amazon=s3.is_amazon, keys=keys)

@@ -197,14 +197,20 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     # Closing
 
     def handle_write(self) -> None:
-        """Send what waits to be sent; then linger, if it was the last."""
-        if not self.close_when_flushed or self.will_close:
-            super().handle_write()
-            return
-        self._flush_exception(self._flush_some)
+        """Send what waits to be sent; then linger, if it was the last.
+
+        Nothing of it is left to waitress: a thread may finish the last response at any moment, and
+        waitress would close the connection at once if that is between its first and last look.
+        """
+        flush = None
+        if not self.requests:
+            flush = self._flush_some
+        elif self.total_outbufs_len >= self.adj.send_bytes:
+            flush = self._flush_some_if_lockable  # a thread may be writing
+        self._flush_exception(flush)
         if self.will_close:
             self.handle_close()
-        elif not self.total_outbufs_len:
+        elif self.close_when_flushed and not self.total_outbufs_len:
             self.close_when_flushed = False
             self._lingers_since = self._heard = time.monotonic()
             with contextlib.suppress(OSError):  # the client may be gone

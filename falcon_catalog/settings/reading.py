@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,13 @@ def _check_warehouses(warehouse: WarehouseSettings) -> None:
     names = [warehouse.name, *(name for name, _ in map(rules.named_location, warehouse.more))]
     if twice := [name for name in warehouse.sections if name in names]:
         raise SettingsError(f"[warehouse.{twice[0]}]: there are two warehouses of this name")
+    defaults = {each.name: each.default for each in fields(StorageSettings)}
     for name, storage in warehouse.storages.items():
         where = "warehouse" if name == warehouse.name else f"warehouse.{name}"
         for setting, origin in storage.given.items():
             kinds = MEANT_FOR.get(setting)
-            if kinds is not None and storage.kind not in kinds:
+            is_default = getattr(storage, setting) == defaults[setting]
+            if kinds is not None and storage.kind not in kinds and not is_default:
                 meant = " and ".join(f"{kind}://" for kind in sorted(kinds))
                 raise SettingsError(
                     f"{origin}: {where}.{setting}: it has no meaning for {storage.location}, only"

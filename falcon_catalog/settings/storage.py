@@ -46,7 +46,7 @@ class StorageSettings:
     location: str = setting(
         None,
         "Root of the tables' files: a folder, file:///absolute/path, s3://bucket/prefix,"
-        " gs://bucket/prefix or abfss://container@account.dfs.core.windows.net/prefix.",
+        " gs://bucket/prefix or abfss://container@host/prefix.",
         rules.location,
         flag="--warehouse",
         derived="file://{state}/warehouse",

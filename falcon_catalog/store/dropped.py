@@ -82,6 +82,16 @@ def find(tx: Transaction, warehouse_id: int, dropped_id: int) -> DroppedRow | No
     return None if row is None else DroppedRow(*row)
 
 
+def newest(tx: Transaction, warehouse_id: int, identifier: TableIdentifier) -> DroppedRow | None:
+    """Return the table of this name that was dropped last, or None."""
+    row = tx.one(
+        f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND namespace_path = ?"  # noqa: S608
+        " AND name = ? AND kind = 'table' ORDER BY id DESC LIMIT 1",
+        (warehouse_id, identifier.namespace.path, identifier.name),
+    )
+    return None if row is None else DroppedRow(*row)
+
+
 def list_(tx: Transaction, warehouse_id: int, page: Page) -> list[DroppedRow]:
     """Return dropped tables and views, the oldest drop first."""
     rows = tx.all(

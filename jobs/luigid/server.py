@@ -123,7 +123,7 @@ def serve(host: str, port: int, keep: dt.timedelta | None, names: tuple[str, ...
     luigi.server.run(api_port=port, address=host, scheduler=scheduler)
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--listen",
     help="HOST:PORT. Whoever reaches it can steer the tasks: it asks for no password."

@@ -13,7 +13,7 @@ from jobs.notify.message import Failure, quoted_correlation
 LINES = 20
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--unit", help="Send that this unit of systemd failed, and how its log ends.")
 @click.option("--test", is_flag=True, help="Send a test message.")
 def main(unit: str | None, *, test: bool) -> None:

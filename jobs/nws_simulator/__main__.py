@@ -57,7 +57,10 @@ def _time(_: click.Context, __: click.Parameter, value: str | None) -> datetime 
     return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
-@click.command(epilog=EPILOG, context_settings={"max_content_width": 100})
+@click.command(
+    epilog=EPILOG,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--listen",
     callback=_address,

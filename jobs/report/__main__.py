@@ -14,7 +14,7 @@ from jobs.report.lake import open_lake
 from jobs.targets import write
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
 @click.option(
     "--date",
     type=click.DateTime(["%Y-%m-%d"]),

@@ -24,7 +24,7 @@ class _Group(click.Group):
             raise click.ClickException(" ".join(str(error).split())) from None
 
 
-@click.group(cls=_Group)
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
@@ -66,7 +66,13 @@ def status(state: Path) -> None:
         sys.exit(NOT_RUNNING)
 
 
-@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@main.command(
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,  # what follows the command is not ours
+        "help_option_names": ["-h", "--help"],
+    }
+)
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="TASK …")
 def run(arguments: tuple[str, ...]) -> None:
     """Run a task with luigid if it answers, else without: run WeatherPipeline --date 2013-07-02."""

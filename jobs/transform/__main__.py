@@ -13,7 +13,13 @@ from jobs import config
 from jobs.transform.running import alone, environment_of, folders, install_extensions
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.command(
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,  # what follows the command is not ours
+        "help_option_names": ["-h", "--help"],
+    }
+)
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND …")
 def main(arguments: tuple[str, ...]) -> None:
     """Run a dbt command, such as build, run, test or docs generate --static."""

@@ -1,14 +1,33 @@
-"""What the tests of object stores have in common."""
+"""What the tests of object stores have in common: one store of each kind for a process's tests.
+
+Each test uses a prefix of its own.
+"""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.clouds import azurite as azurite_
 from tests.clouds import emulators
+from tests.clouds import google as google_
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[emulators.S3]:
-    """One S3 store for all tests of a process: each uses a prefix of its own."""
+    """An S3 store with STS."""
     with emulators.s3("--bucket", "lake", "--bucket", "other") as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[google_.Google]:
+    """Google Cloud Storage that takes requests without a token, too."""
+    with google_.google("lake", "other") as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[azurite_.Azurite]:
+    """A storage account."""
+    with azurite_.azurite("lake", "other") as store:
         yield store

@@ -77,7 +77,8 @@ def judge(told: str, *, verb: str, target: str, status: int, kind: str | None, t
     document = json.loads(text)
     if status != 200 and verb == "POST" and target.partition("?")[0] == "/v1/oauth/tokens":
         assert sorted(document) == ["error", "error_description"], told
-        assert document["error"].startswith(("invalid_", "unsupported_")), told
+        known = ("temporarily_",) if status == 429 else ("invalid_", "unsupported_")
+        assert document["error"].startswith(known), told
     elif status != 200:
         assert list(document) == ["error"], told
         assert sorted(document["error"]) == ["code", "message", "type"], told

@@ -146,8 +146,12 @@ def connections(url: str, seed: int, until: float) -> Iterator[list[Kind]]:
             for piece in _pieces(sent, draw):
                 client.sendall(piece)
             with client.makefile("rb") as stream:
-                for kind, name in zip(kinds, names, strict=True):
-                    _check(stream, kind, name, [each.name for each in kinds])
+                for at, (kind, name) in enumerate(zip(kinds, names, strict=True)):
+                    among = [each.name for each in kinds]
+                    try:
+                        _check(stream, kind, name, among)
+                    except ConnectionError as error:
+                        raise AssertionError(f"{error} before response {at} to {among}") from error
                 if kinds[-1].closes:
                     assert stream.read() == b"", f"more after the last response to {kinds}"
         yield kinds

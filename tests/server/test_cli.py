@@ -1,5 +1,6 @@
 """The program a person types."""
 
+import json
 import signal
 import sqlite3
 import tomllib
@@ -77,7 +78,7 @@ def test_settings_come_from_a_file_and_the_environment(cli: Any, tmp_path: Path)
         (
             ["--warehouse", "s3://bucket"],
             {},
-            "Error: flag --warehouse: warehouse.location = 's3://bucket': it must be the path",
+            "Error: warehouse.region: it is required for s3://bucket: the bucket's region, or ",
         ),
         (
             [],
@@ -148,6 +149,26 @@ def test_config_show_prints_a_file_that_gives_the_same_settings(cli: Any, tmp_pa
     status, again = said(cli("config", "show", "--config", "c.toml"))
     assert status == 0
     assert tomllib.loads("\n".join(again)) == written
+
+
+def test_config_show_prints_the_sections_of_warehouses(cli: Any, tmp_path: Path) -> None:
+    lake = {"location": "s3://lake/x", "region": "eu-west-1", "credential": "env:LAKE"}
+    text = "".join(f"{name} = {value!r}\n" for name, value in lake.items())
+    (tmp_path / "c.toml").write_text(
+        f"[warehouse.lake]\n{text}\n[warehouse.'old.lake']\nlocation = '/srv/old'\n"
+    )
+    status, lines = said(cli("config", "show", "--config", "c.toml"))
+    assert status == 0
+    written = tomllib.loads("\n".join(lines))["warehouse"]
+    assert written["lake"] == lake
+    assert written["old.lake"] == {"location": "file:///srv/old"}
+    (tmp_path / "again.toml").write_text("\n".join(lines), encoding="utf-8")
+    assert said(cli("config", "show", "--config", "again.toml"))[0] == 0
+    status, lines = said(cli("config", "show", "--json", "--config", "c.toml"))
+    assert json.loads("\n".join(lines))["warehouse.lake.credential"] == {
+        "value": "env:LAKE",
+        "origin": "c.toml",
+    }
 
 
 def test_help_teaches_with_examples(cli: Any) -> None:

@@ -5,6 +5,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ TAKEN = {
     "check": {"--warehouse"},  # the name of one, as for engines
     "config show": FLAGS,
     "doctor": WAREHOUSES,
-    "dropped": WAREHOUSES,
+    "dropped": {"--store", "--warehouse-name"},
     "engines": {"--warehouse"},
     "maintain": WAREHOUSES,
     "migrate": WAREHOUSES,
@@ -113,23 +114,62 @@ def test_every_command_that_prints_data_prints_json(
     monkeypatch.chdir(tmp_path)
     for variable in [name for name in os.environ if name.startswith("CATALOG_")]:
         monkeypatch.delenv(variable)
-    assert run("migrate").exit_code == 0
 
     def printed(*words: str) -> Any:
         done = run(*words, "--json")
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
+    assert printed("migrate") == {"store": f"sqlite:///{tmp_path}/var/catalog/catalog.db"}
     assert printed("dropped") == []
     assert printed("maintain") == []
     assert printed("doctor")["clean"] is True
     credential = printed("principals", "add", "etl")["credential"]
     assert credential.startswith("etl:")
+    rotated = printed("principals", "rotate", "etl", "--overlap", "5")
+    assert (rotated["name"], rotated["overlap-seconds"]) == ("etl", 5)
+    assert rotated["credential"] != credential
+    assert printed("principals", "rotate-key", "--overlap", "7") == {"overlap-seconds": 7}
     (principal,) = printed("principals", "list")
     assert principal["name"] == "etl"
     assert printed("config", "show")["log.level"] == {"value": "INFO", "origin": "default"}
     backup = printed("backup", "copy")
     assert (backup["destination"], backup["unreadable"]) == ("copy", [])
+    restored = printed("restore", "copy", "--replace")
+    assert restored["moment-ms"] == backup["moment-ms"]
+    assert restored["doctor"]["clean"] is True
+    done = run("relocate", f"{tmp_path}/here", f"{tmp_path}/there", "--dry-run", "--json")
+    assert json.loads(done.stdout)["relocated"] == []
+    assert "no table is in" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["engines", "check"])
+def test_a_flag_takes_precedence_over_the_variable_of_the_other_one(name: str) -> None:
+    """``CATALOG_TOKEN`` made ``--credential`` a usage error."""
+    uri = ["http://127.0.0.1:1"] if name == "check" else ["--uri", "http://127.0.0.1:1"]
+    runner, environ = CliRunner(), {"CATALOG_TOKEN": "t", "CATALOG_CREDENTIAL": None}
+
+    def said_of(*flags: str) -> str:
+        return runner.invoke(main, [name, *uri, *flags], env=environ).output
+
+    assert "exclude each other" not in said_of("--credential", "etl:secret")
+    assert "exclude each other" in said_of("--credential", "etl:secret", "--token", "t")
+    assert "must be NAME:SECRET" in said_of("--credential", "etl")
+
+
+PROGRAMS = ("demo", "demo.sql", "luigid", "maintenance", "notify", "nws_simulator", "report")
+
+
+@pytest.mark.parametrize("name", [*PROGRAMS, "stack", "transform"])
+def test_h_is_help_of_the_pipeline_s_programs_too(name: str) -> None:
+    command = [sys.executable, "-m", f"jobs.{name}"]
+    short, long = (
+        subprocess.run([*command, flag], capture_output=True, text=True, check=False)
+        for flag in ("-h", "--help")
+    )
+    assert short.returncode == 0, short.stderr
+    assert short.stdout == long.stdout
+    assert short.stdout.startswith(f"Usage: python -m jobs.{name}")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -5,10 +5,15 @@ Source: RFC 9110 and RFC 9112.
 
 import json
 import socket
+import threading
 from typing import Any
 
 import pytest
+from waitress import wasyncore
 
+from falcon_catalog.server.channel import Channel
+from falcon_catalog.server.loop import Loop
+from falcon_catalog.settings import ServerSettings
 from tests.catalog.serving import Server, serving
 from tests.server.test_at_once import read_exactly
 from tests.server.test_saturation import counted
@@ -180,3 +185,38 @@ def test_the_tag_s_header_is_spelled_as_java_looks_it_up(tmp_path: Any, connect:
                 assert b"Etag" not in names
                 length = next((n for n in head if n.startswith(b"Content-Length")), b":0")
                 told.read(int(length.partition(b":")[2]))
+
+
+def test_a_last_response_that_ends_while_the_loop_sends_does_not_reset_the_connection(
+    monkeypatch: pytest.MonkeyPatch, connect: Any
+) -> None:
+    """A thread ends it between the loop's first and last look at what is to be sent."""
+    send = Channel._flush_exception
+
+    def send_and_end(self: Channel, *arguments: Any, **options: Any) -> Any:
+        result = send(self, *arguments, **options)
+        self.close_when_flushed = not self.total_outbufs_len
+        return result
+
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", "9000000")])
+        return [b"x" * 9_000_000]  # more than a socket takes at once
+
+    monkeypatch.setattr(Channel, "_flush_exception", send_and_end)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        loop = Loop(app, ServerSettings(), [listener])
+        thread = threading.Thread(target=loop.run)
+        thread.start()
+        try:
+            client = connect(listener.getsockname()[1])
+            client.sendall(b"GET /big HTTP/1.1\r\n" + HEAD + b"\r\n")
+            with client.makefile("rb") as stream:
+                assert len(stream.read()) > 9_000_000
+            for _ in range(3):  # had the server closed, it would answer the first with a reset
+                client.sendall(b"more")
+            assert client.recv(1) == b""
+        finally:
+            loop.stop()
+            thread.join()
+            loop.drain(5)
+            wasyncore.close_all(loop._map)

@@ -8,6 +8,7 @@ import pytest
 
 from falcon_catalog.catalog.bootstrap import prepare_store
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load, prepare
+from falcon_catalog.settings.storage import MEANT_FOR
 
 WRITTEN = {
     "server.listen": "[::1]:0",
@@ -41,6 +42,25 @@ WRITTEN = {
     "warehouse.location": "file:///tmp/other",
     "warehouse.name": "lake",
     "warehouse.allowed_locations": ("file:///a", "file:///b/c"),
+    "warehouse.access": "client",
+    "warehouse.vend_seconds": 900,
+    "warehouse.credential": "env:LAKE",
+    "warehouse.region": "eu-west-1",
+    "warehouse.endpoint": "https://s3.example",
+    "warehouse.server_endpoint": "http://store:9000",
+    "warehouse.sts_endpoint": "https://sts.example",
+    "warehouse.path_style": True,
+    "warehouse.role_arn": "arn:aws:iam::123456789012:role/lake",
+    "warehouse.external_id": "lake",
+    "warehouse.kms_keys": ("arn:a", "arn:b"),
+    "warehouse.service_account": "lake@project.example",
+    "warehouse.project": "lake",
+    "warehouse.tenant_id": "contoso",
+    "warehouse.hierarchical": False,
+    "warehouse.allow_aliases": True,
+    "warehouse.ca_file": "/etc/ca.pem",
+    "warehouse.timeout": 3,
+    "warehouse.max_requests": 2,
     "warehouse.drop_retention": 3600,
     "warehouse.more": ("archive=file:///a", "b=file:///b"),
     "warehouse.allow_overlap": True,
@@ -60,6 +80,23 @@ WRITTEN = {
     "log.format": "json",
     "log.access": False,
 }
+
+
+LOCATIONS = {
+    "s3": "s3://lake/x",
+    "gs": "gs://lake/x",
+    "abfss": "abfss://lake@account.dfs.core.windows.net/x",
+}
+
+
+def needed_for(key: str) -> dict[str, str]:
+    """Return the settings of the warehouse without which a setting has no meaning."""
+    kinds = MEANT_FOR.get(key.partition(".")[2], ()) if key.startswith("warehouse.") else ()
+    if not kinds:
+        return {}
+    kind = next(kind for kind in LOCATIONS if kind in kinds)
+    region = {"region": "us-east-1"} if kind == "s3" and key != "warehouse.region" else {}
+    return {"location": LOCATIONS[kind], **region}
 
 
 def as_text(value: object) -> str:
@@ -115,13 +152,17 @@ def test_flag_wins_over_environment_over_file_over_default(config: Any, setting:
     key, value = setting.key, WRITTEN[setting.key]
     section, _, name = key.partition(".")
     literal = list(value) if isinstance(value, tuple) else value
-    file = config(f"[{section}]\n{name} = {json.dumps(literal)}\n")
+    needed = needed_for(key)
+    values = {**needed, name: literal}
+    text = "".join(f"{each} = {json.dumps(one)}\n" for each, one in values.items())
+    file = config(f"[{section}]\n{text}")
     in_file = load(file, {}, {})
     assert in_file.value(key) == value != load(None, {}, {}).value(key)
     assert in_file.origins[key] == str(file)
-    assert {origin for other, origin in in_file.origins.items() if other != key} == {"default"}
+    given = {key, *(f"{section}.{each}" for each in needed)}
+    assert {origin for one, origin in in_file.origins.items() if one not in given} == {"default"}
 
-    other = load(None, {}, {}).value(key)
+    other = "us-east-1" if name == "region" else load(None, {}, {}).value(key)
     in_environment = load(file, {setting.variable: as_text(other)}, {})
     assert in_environment.value(key) == other
     assert in_environment.origins[key] == f"environment {setting.variable}"
@@ -182,10 +223,13 @@ def test_a_slash_at_the_end_of_a_location_does_not_count() -> None:
             ("store.url", v)
             for v in ("sqlite:///:memory:", ":memory:", "sqlite:///x.db?mode=ro", "x.db?a", "x/")
         ),
-        *(("warehouse.location", v) for v in ("/", "file:/plain", "file://relative", "s3://b/x")),
+        *(
+            ("warehouse.location", v)
+            for v in ("/", "file:/plain", "file://relative", "s3a://bucket/x")
+        ),
         *(("warehouse.location", v) for v in ("file:///a/../b", "file:///a//b", "file:///")),
         *(("warehouse.name", v) for v in ("", "  ", "a\nb", 5)),
-        *(("warehouse.allowed_locations", v) for v in ("s3://x", ["file:///a", 3], 4, {"a": 1})),
+        *(("warehouse.allowed_locations", v) for v in ("hdfs://x", ["file:///a", 3], 4, {"a": 1})),
         *(("auth.required", v) for v in ("yes", 1, 0, "")),
         *(("auth.token_lifetime", v) for v in (0, 2**32)),
         *(("log.level", v) for v in ("loud", "", 10)),
@@ -198,6 +242,65 @@ def test_a_wrong_value_is_named_with_its_place_and_the_rule(key: str, value: obj
     assert repr(value) in message
     assert message.startswith("flag ")
     assert ": it must be " in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[warehouse]\nlocation = 's3://b/x'\nregion = 'r'",
+            "it is no location: Invalid location 's3://b/x': 'b' is not the name of a bucket",
+        ),
+        (
+            (
+                "[warehouse.a]\nlocation = 's3://lake/x'\nregion = 'r'\n"
+                "[warehouse.b]\nlocation = 's3://lake/x/y'\nregion = 'r'"
+            ),
+            "the warehouses a (s3://lake/x) and b (s3://lake/x/y) overlap",
+        ),
+        (
+            (
+                "[warehouse.a]\nlocation = 's3://lake/x'\nregion = 'r'\n"
+                "[warehouse.b]\nlocation = 's3://lake'\nregion = 'r'"
+            ),
+            "the warehouses a (s3://lake/x) and b (s3://lake) overlap",
+        ),
+        (
+            (
+                "[warehouse.a]\nlocation = 's3://lake/x'\nregion = 'r'\n"
+                "allowed_locations = ['file:///srv']"
+            ),
+            "warehouse.a.allowed_locations: file:///srv is in another kind of storage",
+        ),
+        (
+            "[warehouse]\npath_style = true",
+            "warehouse.path_style: it has no meaning for file:///",
+        ),
+        (
+            "[warehouse]\nmore = ['a=/srv']\n[warehouse.a]\nlocation = '/x'",
+            "[warehouse.a]: there are two warehouses of this name",
+        ),
+        ("[warehouse.a]\nregion = 'r'", "[warehouse.a]: it needs a location"),
+    ],
+)
+def test_warehouses_that_cannot_be_are_named(config: Any, text: str, said: str) -> None:
+    assert said in wrong(config(text))
+
+
+def test_warehouses_may_share_a_bucket_and_have_locations_of_their_own(config: Any) -> None:
+    file = config(
+        "[warehouse]\nlocation = 's3://lake/x'\nregion = 'r'\nmore = ['old=/srv']\n"
+        "allowed_locations = ['s3://more/a']\n"
+        "[warehouse.b]\nlocation = 's3://lake/x2'\nregion = 'r'\n"
+        "allowed_locations = ['s3://more/b']\n"
+    )
+    warehouse = load(file, {}, {}).warehouse
+    assert warehouse.storages["old"].allowed_locations == ()  # those are no folders
+    assert warehouse.storages["b"].allowed_locations == ("s3://more/b",)
+    assert warehouse.locations == (
+        *("s3://lake/x", "file:///srv", "s3://lake/x2"),
+        *("s3://more/a", "s3://more/b"),
+    )
 
 
 def test_a_wrong_value_names_the_file_or_the_variable(config: Any) -> None:

@@ -1,0 +1,442 @@
+"""Requests to an object store that fail, whose answers are lost, or that nobody answers.
+
+Cases 22 and 23: an object is created once or not at all, whatever happens on the way, answers come
+in bounded time, and nothing of the store's own answers is shown.
+"""
+
+import logging
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from falcon_catalog.errors import (
+    NotFoundError,
+    ObjectStoreError,
+    ServiceUnavailableError,
+    WarehouseUnavailableError,
+)
+from falcon_catalog.fileio import object_store
+from falcon_catalog.fileio.object_store import ObjectStoreFileIO
+from tests.clouds import emulators, faulty
+from tests.clouds.faulty import KEPT_AWAY, LOST, REFUSED, SECRET, Faulty, only
+from tests.clouds.test_fileio import s3_files
+from tests.processes import wait_for
+
+CONTENT = b'{"format-version": 2}' * 50
+PUT, GET = only("PUT"), only("GET")
+
+
+@pytest.fixture
+def proxy(s3: emulators.S3) -> Iterator[Faulty]:
+    with faulty.before(s3.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def files(s3: emulators.S3, proxy: Faulty) -> ObjectStoreFileIO:
+    """The files as the catalog sees them, through the proxy; nothing takes longer than a second."""
+    return s3_files(s3, endpoint=proxy.url, timeout=1)
+
+
+@pytest.fixture
+def really(s3: emulators.S3) -> ObjectStoreFileIO:
+    """The files as the store has them."""
+    return s3_files(s3)
+
+
+@pytest.fixture
+def location() -> str:
+    return f"s3://lake/{uuid.uuid4()}/metadata/00001-{uuid.uuid4()}.metadata.json"
+
+
+def shown(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+class TestCreate:
+    @pytest.mark.parametrize("fault", LOST)
+    def test_an_answer_is_lost(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+    ) -> None:
+        proxy.spoil(fault, match=PUT)
+        files.write(location, CONTENT)
+        assert proxy.spoiled == {fault: 1}
+        assert really.read(location) == CONTENT
+        assert files.orphans == 0
+
+    @pytest.mark.parametrize("fault", LOST)
+    def test_all_answers_are_lost(
+        self,
+        *,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        proxy.always(fault)
+        with pytest.raises(ObjectStoreError) as raised:
+            files.write(location, CONTENT)
+        assert raised.value.may_be_done
+        assert really.read(location) == CONTENT
+        assert files.orphans == 1
+        (record,) = caplog.records
+        assert (record.levelno, location in record.getMessage()) == (logging.WARNING, True)
+
+    @pytest.mark.parametrize("fault", KEPT_AWAY)
+    def test_one_request_does_not_arrive(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+    ) -> None:
+        proxy.spoil(fault, match=PUT)
+        try:
+            files.write(location, CONTENT)
+        except ObjectStoreError:
+            assert fault in ("reset", "hang")  # these may have arrived, and are not repeated
+            assert files.orphans == 1
+            assert not really.exists(location)
+        else:
+            assert really.read(location) == CONTENT
+            assert files.orphans == 0
+
+    @pytest.mark.parametrize("fault", [*KEPT_AWAY, *REFUSED, "404"])
+    def test_no_request_arrives(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+    ) -> None:
+        proxy.always(fault)
+        began = time.monotonic()
+        with pytest.raises(ObjectStoreError):
+            files.write(location, CONTENT)
+        assert time.monotonic() - began < 6
+        assert not really.exists(location)
+        assert files.orphans == (0 if fault in (*REFUSED, "404") else 1)
+
+    def test_a_request_arrives_when_nobody_waits_any_more(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+    ) -> None:
+        proxy.spoil("late", match=PUT)
+        with pytest.raises(ObjectStoreError):
+            files.write(location, CONTENT)
+        assert not really.exists(location)
+        assert files.orphans == 1
+        proxy.clear()
+        wait_for(lambda: really.exists(location), "the object that came late")
+
+    @pytest.mark.parametrize("fault", ["lost-500", "lost-reset", "500"])
+    def test_the_object_of_another_is_left(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+    ) -> None:
+        really.write(location, b"another's")
+        proxy.spoil(fault, match=PUT)
+        assert not files.create(location, CONTENT)
+        proxy.spoil(fault, match=PUT)
+        with pytest.raises(ServiceUnavailableError, match="File exists"):
+            files.write(location, CONTENT)
+        assert really.read(location) == b"another's"
+        assert files.orphans == 0
+
+    def test_a_conflict_without_an_object_is_tried_again(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+    ) -> None:
+        proxy.spoil("409", match=PUT)
+        files.write(location, CONTENT)
+        assert really.read(location) == CONTENT
+        assert proxy.count("PUT") == 2
+
+    def test_conflicts_without_end(
+        self, files: ObjectStoreFileIO, really: ObjectStoreFileIO, proxy: Faulty, location: str
+    ) -> None:
+        proxy.always("409", match=PUT)
+        with pytest.raises(ObjectStoreError, match="does not find it"):
+            files.write(location, CONTENT)
+        assert not really.exists(location)
+
+    def test_many_while_faults_rain(
+        self, files: ObjectStoreFileIO, really: ObjectStoreFileIO, proxy: Faulty, location: str
+    ) -> None:
+        proxy.rain(1, 0.4, [each for each in (*LOST, *KEPT_AWAY) if "hang" not in each])
+
+        def write(number: int) -> bool:
+            try:
+                files.write(f"{location}.{number}", b"%d" % number)
+            except ServiceUnavailableError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as threads:
+            done = list(threads.map(write, range(60)))
+        assert done.count(True) > 20
+        for number, acknowledged in enumerate(done):
+            if acknowledged:
+                assert really.read(f"{location}.{number}") == b"%d" % number
+        left = sum(really.exists(f"{location}.{number}") for number in range(60))
+        assert left <= done.count(True) + files.orphans
+
+    @pytest.mark.parametrize("fault", LOST)
+    def test_a_replacement_whose_answer_is_lost(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+    ) -> None:
+        really.write(location, b"before")
+        proxy.spoil(fault, match=PUT)
+        files.replace(location, CONTENT)
+        assert really.read(location) == CONTENT
+
+    @pytest.mark.parametrize("fault", ["403", "hang", "503"])
+    def test_a_replacement_that_does_not_arrive(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+    ) -> None:
+        really.write(location, b"before")
+        proxy.always(fault, match=PUT)
+        with pytest.raises(ServiceUnavailableError):
+            files.replace(location, CONTENT)
+        assert really.read(location) == b"before"
+
+
+class TestRead:
+    @pytest.mark.parametrize("fault", ["500", "503", "429", "close", "reset", "cut"])
+    def test_a_read_is_repeated(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+    ) -> None:
+        really.write(location, CONTENT)
+        proxy.spoil(fault)
+        assert files.read(location) == CONTENT
+        assert files.exists(location)
+
+    @pytest.mark.parametrize("fault", [*KEPT_AWAY, *REFUSED, "404"])
+    def test_a_failure_is_never_a_missing_file(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+    ) -> None:
+        really.write(location, CONTENT)
+        proxy.always(fault, match=GET)
+        with pytest.raises(ObjectStoreError) as raised:
+            files.read(location)
+        assert raised.value.status == 503
+        with pytest.raises(ObjectStoreError):
+            list(files.list("s3://lake/x"))
+        with pytest.raises(ObjectStoreError):
+            files.remove_empty_folders("s3://lake/x")
+
+    def test_a_cut_answer_is_never_short(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+    ) -> None:
+        really.write(location, CONTENT)
+        proxy.always("cut", match=GET)
+        with pytest.raises(ObjectStoreError):
+            files.read(location)
+
+    @pytest.mark.parametrize("fault", ["lost-500", "lost-503", "lost-close"])
+    def test_a_delete_is_repeated(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+    ) -> None:
+        really.write(location, CONTENT)
+        proxy.spoil(fault)
+        files.delete(location)
+        assert not really.exists(location)
+        assert proxy.count("DELETE") == 2
+
+
+@pytest.mark.parametrize("fault", [*LOST, *KEPT_AWAY, *REFUSED, "404", "409"])
+def test_errors_show_nothing_of_the_store(
+    *,
+    s3: emulators.S3,
+    files: ObjectStoreFileIO,
+    proxy: Faulty,
+    location: str,
+    fault: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    proxy.always(fault)
+    said = []
+    # Only the answer to a GET says whether the bucket is missing, or the object alone.
+    by_head = () if fault == "404" else (files.exists, files.size, files.version)
+    for act in (files.read, files.write, files.delete, files.list, *by_head):
+        with pytest.raises(ObjectStoreError, match="The object store of warehouse lake") as raised:
+            act(location)
+        said += [shown(raised.value), repr(raised.value)]
+    text = "".join([*said, caplog.text, repr(files), str(vars(files))])
+    for secret in (SECRET, "<Error>", "http://", proxy.url, s3.access_key_id, s3.secret_access_key):
+        assert secret not in text
+
+
+class TestCredentials:
+    @pytest.fixture(autouse=True)
+    def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(object_store, "_RENEW_AFTER", 0.0)
+
+    @pytest.mark.parametrize("fault", REFUSED)
+    def test_refused_ones_are_renewed_once(
+        self,
+        files: ObjectStoreFileIO,
+        really: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        fault: str,
+    ) -> None:
+        proxy.spoil(fault)
+        files.write(location, CONTENT)
+        assert proxy.count("PUT") == 2
+        assert really.read(location) == CONTENT
+
+    @pytest.mark.parametrize("fault", REFUSED)
+    def test_a_store_that_refuses_all_is_asked_twice(
+        self, files: ObjectStoreFileIO, proxy: Faulty, location: str, fault: str
+    ) -> None:
+        proxy.always(fault)
+        with pytest.raises(ObjectStoreError) as raised:
+            files.write(location, CONTENT)
+        assert (raised.value.reason, raised.value.may_be_done) == ("denied", False)
+        assert proxy.count("PUT") == 2
+
+    def test_new_ones_are_not_doubted(
+        self,
+        files: ObjectStoreFileIO,
+        proxy: Faulty,
+        location: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(object_store, "_RENEW_AFTER", 60.0)
+        proxy.always("403")
+        for _ in range(3):
+            with pytest.raises(ObjectStoreError):
+                files.write(location, CONTENT)
+        assert proxy.count("PUT") == 3
+
+
+class TestBulkhead:
+    """Four threads at most wait for a store, and one after it was seen not to answer."""
+
+    def test_a_store_that_hangs_holds_few_threads(
+        self, s3: emulators.S3, proxy: Faulty, location: str
+    ) -> None:
+        files = s3_files(s3, endpoint=proxy.url, timeout=3)
+        proxy.always("hang")
+        seconds: list[float] = []
+
+        def read() -> None:
+            began = time.monotonic()
+            with pytest.raises(WarehouseUnavailableError):
+                files.read(location)
+            seconds.append(time.monotonic() - began)
+
+        threads = [threading.Thread(target=read) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(seconds) == 8, "those without a place to be refused")
+        assert max(seconds) < 3
+        assert proxy.hanging == 4
+        for thread in threads:
+            thread.join()
+        assert sum(each >= 3 for each in seconds) == 4
+
+    def test_it_is_tried_by_one_at_a_time_until_it_answers(
+        self, files: ObjectStoreFileIO, really: ObjectStoreFileIO, proxy: Faulty, location: str
+    ) -> None:
+        really.write(location, CONTENT)
+        proxy.always("hang")
+        with pytest.raises(ObjectStoreError, match="does not answer in time"):
+            files.read(location)
+        began = len(proxy.requests)
+        with ThreadPoolExecutor(8) as threads:
+            tried = [threads.submit(files.read, location) for _ in range(8)]
+            failures = [each.exception() for each in tried]
+        assert all(isinstance(each, WarehouseUnavailableError) for each in failures)
+        assert len(proxy.requests) - began < 4
+        proxy.clear()
+        wait_for(lambda: _reads(files, location), "the store to be asked again")
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(files.read, [location] * 50)) == {CONTENT}
+
+    def test_callers_wait_for_one_that_answers(
+        self, files: ObjectStoreFileIO, really: ObjectStoreFileIO, proxy: Faulty, location: str
+    ) -> None:
+        really.write(location, CONTENT)
+        proxy.always("slow")
+        with ThreadPoolExecutor(16) as threads:
+            assert set(threads.map(files.read, [location] * 32)) == {CONTENT}
+
+    def test_no_thread_is_left(
+        self, files: ObjectStoreFileIO, proxy: Faulty, location: str
+    ) -> None:
+        with pytest.raises(NotFoundError):
+            files.read(location)
+        before = _threads()
+        proxy.always("hang")
+        for _ in range(3):
+            with pytest.raises(ObjectStoreError):
+                files.read(location)
+        proxy.clear()
+        wait_for(lambda: _threads() <= before, "threads to end")
+
+
+def _threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def _reads(files: ObjectStoreFileIO, location: str) -> bool:
+    try:
+        return files.read(location) == CONTENT
+    except WarehouseUnavailableError:
+        return False
