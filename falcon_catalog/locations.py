@@ -202,6 +202,14 @@ def overlap(one: str, other: str) -> bool:
     return parse(one).overlaps(parse(other))
 
 
+def outermost(locations: Iterable[str]) -> tuple[str, ...]:
+    """Return the locations that are not inside another one of them."""
+    by_key = {key(location): location for location in locations}
+    return tuple(
+        by_key[each] for each in by_key if not any(map(by_key.__contains__, ancestors(each)))
+    )
+
+
 def ancestors(location_key: str) -> list[str]:
     """Return the keys of all that is around ``location_key``, itself left out."""
     first = location_key.find("//") + 2 if "//" in location_key else 0
