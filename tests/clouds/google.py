@@ -285,9 +285,12 @@ class _Handler(BaseHTTPRequestHandler):
                 return self.json(body, status)
             return service()
         if path.startswith("/computeMetadata/"):
-            return self.answer(200, b"ok", Metadata_Flavor="Google")
+            about = {"email": CATALOG, "scopes": sorted(SCOPES)}
+            return self.json(about, Metadata_Flavor="Google")
         if self.parts[0] in ("storage", "upload", "download"):
             return self.json_api()
+        if path == "/":  # is this a machine of Google's?
+            return self.answer(200, Metadata_Flavor="Google")
         return self.xml_api()
 
     # Tokens
