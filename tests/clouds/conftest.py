@@ -4,12 +4,14 @@ Each test uses a prefix of its own.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.clouds import azurite as azurite_
 from tests.clouds import emulators
 from tests.clouds import google as google_
+from tests.clouds.lake import Lake, knowing_keys
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +19,13 @@ def s3() -> Iterator[emulators.S3]:
     """An S3 store with STS."""
     with emulators.s3("--bucket", "lake", "--bucket", "other") as store:
         yield store
+
+
+@pytest.fixture
+def lake(s3: emulators.S3, tmp_path: Path) -> Iterator[Lake]:
+    """A catalog whose warehouse is in the S3 store, which nobody serves yet."""
+    with knowing_keys(s3):
+        yield Lake(tmp_path, s3)
 
 
 @pytest.fixture(scope="session")
