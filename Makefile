@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup start stop status demo demo-serve demo-stop demo-crash run-weather run-dbt run-pipeline fetch-stations \
+.PHONY: help setup start stop status demo demo-s3 demo-serve demo-stop demo-crash run-weather run-dbt run-pipeline fetch-stations \
 	fetch-observations load-data fetch-all dbt-run dbt-test test-all dbt-docs dbt-all lint format test \
 	bench constraints clean clean-data
 
@@ -33,7 +33,8 @@ period = --period $(or $(HOUR),$(DATE),$(shell date --utc --date=yesterday +%F))
 step = $(call others,DATE HOUR STATIONS STATES)$(strip $(period) \
 	$(call flag,STATIONS) $(call flag,STATES))
 
-NOT_RUNNING = if compgen -G '$(STACK_STATE)/demo/run/*.json' >/dev/null; then \
+NOT_RUNNING = if compgen -G '$(STACK_STATE)/demo/run/*.json' >/dev/null || \
+	compgen -G '$(STACK_STATE)/demo-s3/run/*.json' >/dev/null; then \
 	echo "The demo's catalog may be running: make demo-stop first." >&2; exit 1; fi; \
 	if compgen -G '$(STACK_STATE)/run/*.json' >/dev/null; then \
 	echo "The catalog or luigid may be running: make stop first." >&2; exit 1; fi
@@ -41,7 +42,7 @@ NOT_RUNNING = if compgen -G '$(STACK_STATE)/demo/run/*.json' >/dev/null; then \
 help: ## Say what can be made
 	@echo "Usage: make TARGET [VARIABLE=value …]"
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-20s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  %-20s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '%s\n' '' 'Variables, of the targets that name them' \
 		'  DATE=2013-07-02     the day, in UTC; yesterday if not given' \
 		'  HOUR=2013-07-02T14  the hour, in UTC; the last one if not given' \
@@ -54,9 +55,11 @@ help: ## Say what can be made
 setup: $(VENV)/.has-demo ## Install the catalog and the pipeline into .venv
 demo: $(VENV)/.has-demo ## Fill a lakehouse in var/demo with real weather, and show it
 	@$(PYTHON_IN_VENV) -m jobs.demo
+demo-s3: $(VENV)/.has-demo-s3 ## The same with the tables on s3://, in an emulator; in var/demo-s3
+	@$(PYTHON_IN_VENV) -m jobs.demo --s3
 demo-serve: $(VENV)/.has-demo ## Run the demo, and leave its catalog running; LISTEN
 	@$(PYTHON_IN_VENV) -m jobs.demo serve $(if $(LISTEN),--listen $(LISTEN))
-demo-stop: $(VENV)/.has-demo ## Stop the catalog of demo-serve
+demo-stop: $(VENV)/.has-demo ## Stop what the demo left running
 	@$(PYTHON_IN_VENV) -m jobs.demo stop
 demo-crash: $(VENV)/.has-demo ## Run the demo anew with faults and a kill -9, in var/demo-crash
 	@rm -rf var/demo-crash
@@ -122,7 +125,8 @@ constraints: $(VENV)/.has-uv ## Write constraints.txt anew, with the newest vers
 ##@ Clean
 clean: ## Remove environments, caches and the demo; the lakehouse of make start stays
 	@$(NOT_RUNNING)
-	rm -rf $(VENV) .tox '$(STACK_STATE)/demo' '$(STACK_STATE)/demo-crash' build dist *.egg-info
+	rm -rf $(VENV) .tox '$(STACK_STATE)/demo' '$(STACK_STATE)/demo-s3' \
+	    '$(STACK_STATE)/demo-crash' build dist *.egg-info
 	rm -rf dbt/target dbt/logs dbt/.user.yml
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -130,7 +134,7 @@ clean-data: ## Delete the lakehouse, the raw weather and the demo; asks first
 	@$(NOT_RUNNING)
 	@cd '$(STACK_STATE)' 2>/dev/null || { echo "Nothing to delete: no $(STACK_STATE)."; exit 0; }; \
 	data=$$(find . -mindepth 1 -maxdepth 1 \( -name catalog -o -name luigi -o -name weather \
-	    -o -name demo -o -name demo-crash -o -name run \) -printf '%f\n' | sort); \
+	    -o -name demo -o -name demo-s3 -o -name demo-crash -o -name run \) -printf '%f\n' | sort); \
 	[ -n "$$data" ] || { echo "Nothing to delete in $(STACK_STATE)."; exit 0; }; \
 	echo "In $$PWD:"; du -sh -- $$data; \
 	if [ "$(YES)" != 1 ]; then \
@@ -149,6 +153,12 @@ $(VENV)/.has-demo: $(VENV)/.made pyproject.toml setup.cfg constraints.txt
 	@$(INSTALL) pip setuptools || $(SORRY)
 	@# setuptools warns of every editable installation that is in a checkout.
 	@PYTHONWARNINGS=ignore $(INSTALL) --no-build-isolation --editable '.[jobs,demo]' || $(SORRY)
+	@touch $@
+
+$(VENV)/.has-demo-s3: $(VENV)/.has-demo
+	@echo "Installing an emulator of Amazon S3 into $(VENV) …"
+	@PYTHONWARNINGS=ignore $(INSTALL) --no-build-isolation --editable '.[jobs,demo,s3,emulators]' \
+	    || $(SORRY)
 	@touch $@
 
 $(VENV)/.has-tox: $(VENV)/.made constraints.txt

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +21,9 @@ from falcon_catalog.client_flags import identity, with_identity
 
 # The newest pair that the tests run.
 SPARK_PACKAGE = "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0"
+# Java's clients ask for access only if they are told to; the catalog grants what it can of this.
+_DELEGATION = "header.X-Iceberg-Access-Delegation"
+_ACCESS = "vended-credentials,remote-signing"
 _TIMEOUT_SECONDS = 10
 _TOKENS = "/v1/oauth/tokens"
 
@@ -38,6 +41,14 @@ class Address:
     token: str | None = None
     credential: str | None = None
     """Name and secret, separated by a colon."""
+    storage: Mapping[str, str] = field(default_factory=dict)
+    """What the catalog tells clients of the object store that the warehouse is in, if it is."""
+
+    @property
+    def cloud(self) -> str:
+        """``s3``, ``gcs`` or ``adls``; empty for local files."""
+        found = {name.partition(".")[0] for name in self.storage}
+        return next((cloud for cloud in ("s3", "gcs", "adls") if cloud in found), "")
 
     @property
     def tokens_uri(self) -> str:
@@ -54,13 +65,19 @@ class Engine:
     """The language or the file of the settings."""
     quote: Callable[[str], str]
     template: str
-    """It has ``{access}``, ``{uri}`` and ``{warehouse}``; all but the first are quoted."""
+    """It has ``{access}``, ``{storage}``, ``{packages}``, and, quoted, ``{uri}`` and
+    ``{warehouse}``."""
     token: str
     """The ``{access}`` with a token; it has ``{token}`` and what ``template`` has."""
     credential: str
     """With a credential; it has ``{credential}``, ``{name}``, ``{secret}`` and ``{tokens_uri}``."""
     anonymous: str = ""
     """With neither."""
+    storage: Mapping[str, str] = field(default_factory=dict)
+    """The ``{storage}`` by cloud, empty for local files; it has ``{endpoint}``, ``{region}`` and
+    ``{path_style}``."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """The ``{packages}`` by cloud, empty for local files: what an engine needs installed."""
 
     def write(self, at: Address) -> str:
         """Return the settings for a catalog."""
@@ -73,10 +90,18 @@ class Engine:
             "name": name,
             "secret": secret,
             "tokens_uri": at.tokens_uri,
+            "endpoint": at.storage.get("s3.endpoint", ""),
+            "region": at.storage.get("s3.region", ""),
+            "path_style": at.storage.get("s3.path-style-access", "false"),
         }
         quoted = {key: self.quote(value) for key, value in values.items()}
         access = self.token if at.token else self.credential if at.credential else self.anonymous
-        return self.template.format(access=access.format(**quoted), **quoted)
+        return self.template.format(
+            access=access.format(**quoted),
+            storage=self.storage.get(at.cloud, "").format(**quoted),
+            packages=self.packages.get(at.cloud, ""),
+            **quoted,
+        )
 
 
 def locate(
@@ -104,10 +129,12 @@ def locate(
         identity, _, secret = credential.partition(":")
         form = {"grant_type": "client_credentials", "client_id": identity, "client_secret": secret}
         bearer = str(_request(base, _TOKENS, form=form).get("access_token"))
-    overrides = _request(base, f"/v1/config{query}", token=bearer).get("overrides")
+    config = _request(base, f"/v1/config{query}", token=bearer)
+    overrides, defaults = config.get("overrides"), config.get("defaults")
     if not isinstance(overrides, dict) or not isinstance(overrides.get("prefix"), str):
         raise EngineError(f"{base} is not a falcon-catalog: /v1/config names no prefix")
-    return Address(base, warehouse or overrides["prefix"], token, credential)
+    storage = defaults if isinstance(defaults, dict) else {}
+    return Address(base, warehouse or overrides["prefix"], token, credential, storage)
 
 
 def _request(
@@ -167,6 +194,25 @@ _DUCKDB_ATTACH = """\
 ATTACH {warehouse} AS lake
     (TYPE iceberg, ENDPOINT {uri}, SECRET lake);
 """
+_CLOUDS = ("s3", "gcs", "adls")
+_TRINO_VENDED = "iceberg.rest-catalog.vended-credentials-enabled=true\n"
+_SPARK_PACKAGES = {
+    "": f"""    .config("spark.jars.packages", "{SPARK_PACKAGE}")""",
+    **{
+        cloud: f"""\
+    .config(
+        "spark.jars.packages",
+        "{SPARK_PACKAGE},"
+        "org.apache.iceberg:iceberg-{bundle}-bundle:1.12.0",
+    )"""
+        for cloud, bundle in zip(_CLOUDS, ("aws", "gcp", "azure"), strict=True)
+    },
+}
+_SPARK_DELEGATION = f"""
+    .config(
+        "spark.sql.catalog.lake.{_DELEGATION}",
+        "{_ACCESS}",
+    )"""
 _SPARK_OPTION = '\n    .config("spark.sql.catalog.lake.'
 ENGINES: Mapping[str, Engine] = {
     "pyiceberg": Engine(
@@ -184,7 +230,7 @@ ENGINES: Mapping[str, Engine] = {
         """\
 INSTALL iceberg;
 LOAD iceberg;
-{access}SHOW ALL TABLES;
+{storage}{access}SHOW ALL TABLES;
 """,
         f"CREATE SECRET lake (TYPE iceberg, TOKEN {{token}});\n{_DUCKDB_ATTACH}",
         f"""\
@@ -192,6 +238,7 @@ CREATE SECRET lake
     (TYPE iceberg, CLIENT_ID {{name}}, CLIENT_SECRET {{secret}}, OAUTH2_SERVER_URI {{tokens_uri}});
 {_DUCKDB_ATTACH}""",
         _DUCKDB_ATTACH.replace("SECRET lake", "AUTHORIZATION_TYPE 'none'"),
+        storage={"adls": "INSTALL azure;\nLOAD azure;\n"},
     ),
     "spark": Engine(
         "Spark",
@@ -202,7 +249,7 @@ from pyspark.sql import SparkSession
 
 spark = (
     SparkSession.builder.appName("lake")
-    .config("spark.jars.packages", "SPARK_PACKAGE")
+{packages}
     .config(
         "spark.sql.extensions",
         "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
@@ -210,14 +257,16 @@ spark = (
     .config("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
     .config("spark.sql.catalog.lake.type", "rest")
     .config("spark.sql.catalog.lake.uri", {uri})
-    .config("spark.sql.catalog.lake.warehouse", {warehouse}){access}
+    .config("spark.sql.catalog.lake.warehouse", {warehouse}){storage}{access}
     .getOrCreate()
 )
 spark.sql("SHOW NAMESPACES IN lake").show()
-""".replace("SPARK_PACKAGE", SPARK_PACKAGE),
+""",
         f'{_SPARK_OPTION}token", {{token}})',
         f'{_SPARK_OPTION}credential", {{credential}})'
         f'{_SPARK_OPTION}oauth2-server-uri", {{tokens_uri}})',
+        storage=dict.fromkeys(_CLOUDS, _SPARK_DELEGATION),
+        packages=_SPARK_PACKAGES,
     ),
     "trino": Engine(
         "Trino",
@@ -229,9 +278,7 @@ iceberg.catalog.type=rest
 iceberg.rest-catalog.uri={uri}
 iceberg.rest-catalog.warehouse={warehouse}
 iceberg.rest-catalog.nested-namespace-enabled=true
-{access}fs.native-local.enabled=true
-local.location=/
-""",
+{access}{storage}""",
         """\
 iceberg.rest-catalog.security=OAUTH2
 iceberg.rest-catalog.oauth2.token={token}
@@ -241,6 +288,17 @@ iceberg.rest-catalog.security=OAUTH2
 iceberg.rest-catalog.oauth2.credential={credential}
 iceberg.rest-catalog.oauth2.server-uri={tokens_uri}
 """,
+        storage={
+            "": "fs.native-local.enabled=true\nlocal.location=/\n",
+            "s3": f"""\
+{_TRINO_VENDED}fs.native-s3.enabled=true
+s3.region={{region}}
+s3.endpoint={{endpoint}}
+s3.path-style-access={{path_style}}
+""",
+            "gcs": f"{_TRINO_VENDED}fs.native-gcs.enabled=true\n",
+            "adls": f"{_TRINO_VENDED}fs.native-azure.enabled=true\n",
+        },
     ),
     "flink": Engine(
         "Flink",
@@ -251,13 +309,14 @@ CREATE CATALOG lake WITH (
     'type' = 'iceberg',
     'catalog-type' = 'rest',
     'uri' = {uri},
-    'warehouse' = {warehouse}{access}
+    'warehouse' = {warehouse}{storage}{access}
 );
 USE CATALOG lake;
 SHOW DATABASES;
 """,
         ",\n    'token' = {token}",
         ",\n    'credential' = {credential},\n    'oauth2-server-uri' = {tokens_uri}",
+        storage=dict.fromkeys(_CLOUDS, f",\n    '{_DELEGATION}' = '{_ACCESS}'"),
     ),
     "polars": Engine(
         "Polars",

@@ -223,11 +223,25 @@ class ObjectStoreError(WarehouseUnavailableError):
 
     retry_after = 5
 
-    def __init__(self, message: str, *, reason: str, may_be_done: bool) -> None:
-        """Tell why in a word, and whether a write may have been done, or may still be."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        may_be_done: bool,
+        answer: str = "",
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Tell why in a word, and whether a write may have been done, or may still be.
+
+        ``answer`` is the store's error code or the HTTP status, ``facts`` what else it said that is
+        no secret.
+        """
         super().__init__(message)
         self.reason = reason
         self.may_be_done = may_be_done
+        self.answer = answer
+        self.facts = facts or {}
 
 
 _OUT_OF_MEMORY = ("Not enough memory", "Error -4 ")  # orjson's words, and zlib's

@@ -194,6 +194,16 @@ class Metrics:
             "Free bytes of the file system that the warehouse is on.",
             labels,
         )
+        self.store_failures = self._observed_counter(
+            "object_store_failures",
+            "Requests to a warehouse's object store that failed.",
+            ("warehouse", "reason"),
+        )
+        self.orphans = self._observed_counter(
+            "object_store_orphans",
+            "Objects that may have been left behind: the answer to their creation was lost.",
+            labels,
+        )
         self.drops = gauge("dropped", "Dropped tables and views that are still known.", labels)
         self.oldest_drop = gauge(
             "dropped_oldest_seconds", "Time since the oldest of them was dropped.", labels

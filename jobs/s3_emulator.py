@@ -292,8 +292,10 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     if given.json:
-        given.json.touch(mode=0o600)
-        given.json.write_text(json.dumps(made), encoding="utf-8")
+        draft = given.json.with_suffix(".tmp")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(made), encoding="utf-8")
+        draft.replace(given.json)
     else:
         sys.stdout.write(json.dumps(made) + "\n")
     sys.stdout.write(f"Listening on {url}\n")

@@ -1,4 +1,4 @@
-"""The management API: metrics reports and functions of a warehouse."""
+"""The management API: metrics reports, functions and the storage check of a warehouse."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -9,9 +9,10 @@ from falcon import Request, Response
 
 from falcon_catalog.api.functions import send_function
 from falcon_catalog.api.requests import read_namespace, read_object, read_page
-from falcon_catalog.api.responses import send_page
+from falcon_catalog.api.responses import send, send_page
 from falcon_catalog.catalog import functions, metrics
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.storage_check.server import check_storage
 from falcon_catalog.identifiers import TableIdentifier
 
 
@@ -39,6 +40,14 @@ class ManagedFunctionResource:
         """Drop a function."""
         functions.drop(call, identifier)
         resp.status = falcon.HTTP_204
+
+
+class StorageCheckResource:
+    """``/management/v1/warehouses/{warehouse}/check``."""
+
+    def on_post(self, _req: Request, resp: Response, call: Call) -> None:
+        """Check the storage; 200 also if a check failed, which the body says."""
+        send(resp, check_storage(call).as_json())
 
 
 def _show_report(row: metrics.Report) -> dict[str, Any]:

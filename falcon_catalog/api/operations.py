@@ -158,5 +158,6 @@ OPERATIONS = {
         Operation("undrop", _undrop),
         Operation("purgeDropped", _purge_dropped),
         Operation("listMetricsReports", "describe"),
+        Operation("checkStorage", "admin"),
     )
 }

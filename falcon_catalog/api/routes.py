@@ -6,7 +6,11 @@ from collections.abc import Iterator, Mapping
 from falcon_catalog.api.credentials import CredentialsResource
 from falcon_catalog.api.dropped import DroppedOneResource, DroppedResource, UndropResource
 from falcon_catalog.api.functions import FunctionResource, FunctionsResource
-from falcon_catalog.api.management import ManagedFunctionResource, MetricsReportsResource
+from falcon_catalog.api.management import (
+    ManagedFunctionResource,
+    MetricsReportsResource,
+    StorageCheckResource,
+)
 from falcon_catalog.api.metrics import MetricsResource
 from falcon_catalog.api.namespaces import (
     NamespacePropertiesResource,
@@ -86,6 +90,7 @@ MANAGEMENT_ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
     f"{_WAREHOUSE}/dropped": (DroppedResource(), {"GET": "listDropped"}),
     f"{_WAREHOUSE}/dropped/{{dropped}}": (DroppedOneResource(), {"DELETE": "purgeDropped"}),
     f"{_WAREHOUSE}/dropped/{{dropped}}/undrop": (UndropResource(), {"POST": "undrop"}),
+    f"{_WAREHOUSE}/check": (StorageCheckResource(), {"POST": "checkStorage"}),
     f"{_WAREHOUSE}/metrics": (MetricsReportsResource(), {"GET": "listMetricsReports"}),
     f"{_WAREHOUSE}/namespaces/{{namespace}}/functions/{{function}}": (
         ManagedFunctionResource(),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import CatalogError
+from falcon_catalog.fileio.base import Counts
 from falcon_catalog.locations import local_path
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.store import dropped
@@ -56,6 +57,15 @@ def watch(metrics: Metrics, warehouses: Sequence[Warehouse]) -> Room:
     metrics.oldest_drop.follow(lambda: _drops(warehouses, lambda sums: sums.oldest_ms / 1000))
     metrics.troubled_purges.follow(lambda: _drops(warehouses, lambda sums: sums.troubled))
     metrics.purge_failures.poll(lambda: warehouses[0].counters.failed_purges)
+    counts = {w.name: w.storage.files for w in warehouses if isinstance(w.storage.files, Counts)}
+    metrics.orphans.follow(lambda: [((name,), each.orphans) for name, each in counts.items()])
+    metrics.store_failures.follow(
+        lambda: [
+            ((name, reason), count)
+            for name, each in counts.items()
+            for reason, count in each.failures.items()
+        ]
+    )
     return room
 
 

@@ -23,6 +23,7 @@ _COMMANDS = {
     "relocate": "cli.relocate:relocate_command",
     "restore": "cli.backup:restore_command",
     "serve": "cli.serve:serve_command",
+    "storage": "cli.storage:storage_group",
     "undrop": "cli.dropped:undrop_command",
 }
 

@@ -4,10 +4,10 @@ One implementation a kind of storage. All of them take any location of their sch
 confined to some (``within``).
 """
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
 
@@ -127,6 +127,19 @@ class FileIO(Protocol):
 
         Returns whether nothing is left there.
         """
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """What a FileIO counts since the start, if it does. May be read at any time."""
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """Requests to the storage that failed, by reason."""
+
+    @property
+    def orphans(self) -> int:
+        """Files that may have been left behind, as nobody can tell whether they were written."""
 
 
 def no_such_file(location: str) -> NotFoundError:

@@ -1,7 +1,8 @@
 """How requests to an object store fail, in words that show nothing of the store's answer."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 from obstore.exceptions import UnauthenticatedError
@@ -28,6 +29,14 @@ _TEXTS = (
     ("HTTP error", "closed"),
 )
 """What obstore's text says, and what it means; the first one holds."""
+_FACTS = {
+    "region": re.compile(r"<Region>([a-z0-9-]{1,64})</Region>|expecting '([a-z0-9-]{1,64})'"),
+    "identity": re.compile(
+        r"User: (arn:aws[a-z-]*:(?:iam|sts)::[0-9]+:[A-Za-z0-9_+=,.@/-]{1,512})"
+    ),
+    "action": re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)|<Code>(KMS)\."),
+}
+"""What an operator needs to know of the store's answer: none of it is a secret."""
 _WORDS = {
     "closed": "closed the connection",
     "credentials": "was not asked, as the server's own credentials cannot be obtained",
@@ -53,6 +62,8 @@ class Failure:
     """The store's own error code, or the HTTP status."""
     may_be_done: bool = True
     """Whether a write may have been done, or may still be."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """The region that the store expects, the identity that it sees, the action that it denies."""
 
     @classmethod
     def of(cls, error: Exception) -> Self:
@@ -73,7 +84,10 @@ class Failure:
                 reason = "credentials"
         repeated = " retries, max_retries" in text
         refused = reason == "credentials" or (status != "" and int(status) in _DEFINITE)
-        return cls(reason, answer, may_be_done=repeated or not refused)
+        facts = {
+            name: m[m.lastindex or 0] for name, each in _FACTS.items() if (m := each.search(text))
+        }
+        return cls(reason, answer, may_be_done=repeated or not refused, facts=facts)
 
     def __str__(self) -> str:
         words = _WORDS.get(self.reason, self.reason)

@@ -8,7 +8,8 @@ import copy
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path
@@ -100,6 +101,11 @@ class ObjectStoreFileIO:
         self._shared = _Shared(connect)
         self._bulkhead = Bulkhead(self._what, settings.max_requests)
         self._roots: tuple[str, ...] | None = None
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """Requests that failed since the start, by reason; a missing object is no failure."""
+        return self._shared.failures.copy()
 
     @property
     def orphans(self) -> int:
@@ -299,10 +305,13 @@ class ObjectStoreFileIO:
             self._bulkhead.report(timed_out=failure.reason == "timeout")
             if failure.reason == "missing":
                 raise no_such_file(location)
+            self._shared.count_failure(failure.reason)
             raise ObjectStoreError(
                 f"{self._what} {failure}: cannot {operation}",
                 reason=failure.reason,
                 may_be_done=failure.may_be_done,
+                answer=failure.answer,
+                facts=failure.facts,
             )
 
         with self._bulkhead:
@@ -322,7 +331,12 @@ class _Shared:
         self._connect = connect
         self._guard = threading.Lock()
         self._clients: dict[str, tuple[ObjectStore, float]] = {}
+        self.failures: Counter[str] = Counter()
         self.orphans = 0
+
+    def count_failure(self, reason: str) -> None:
+        with self._guard:
+            self.failures[reason] += 1
 
     def count_orphan(self) -> None:
         with self._guard:

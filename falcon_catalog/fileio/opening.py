@@ -33,7 +33,7 @@ def open_storage(
             settings name is not there.
     """
     if settings.kind == "file":
-        return Storage(LocalFileIO(durable=durable, time_sync=time_sync))
+        return Storage(LocalFileIO(durable=durable, time_sync=time_sync), durable=durable)
     module, extra = _MODULES[settings.kind]
     try:
         cloud = import_module(f"falcon_catalog.fileio.{module}")

@@ -17,3 +17,5 @@ class Storage:
     signs: Signs | None = None
     client_config: Mapping[str, str] = field(default_factory=dict)
     """What every client needs to reach the store, and is no secret: endpoint, region, style."""
+    durable: bool = True
+    """Whether what was written outlives a power cut, as far as the settings want it."""

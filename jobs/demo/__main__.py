@@ -4,9 +4,11 @@
 weather service on free ports, runs the pipeline, proves that no row is lost or twice, and stops
 what it started. The state stays in ``var/demo``: a second run finds everything done. ``serve``
 leaves the catalog running, ``stop`` stops it; ``crash`` begins anew in ``var/demo-crash``, with
-faults of the weather service and a kill of the catalog.
+faults of the weather service and a kill of the catalog. With ``--s3`` the tables are in an emulator
+of Amazon S3, everything else in ``var/demo-s3``.
 """
 
+import contextlib
 import datetime as dt
 import os
 import shutil
@@ -21,11 +23,12 @@ import duckdb
 from requests import RequestException
 
 from jobs.demo import steps, tables
-from jobs.demo.next_steps import DEFAULT, SERVED, how_to_stop, next_steps, shown
+from jobs.demo.next_steps import DEFAULT, IN_S3, SERVED, how_to_stop, next_steps, shown
+from jobs.demo.object_store import WAREHOUSE, ObjectStore, confined, without_proxy
 from jobs.demo.proof import prove
 from jobs.lake import rest
 from jobs.stack import processes, verbs
-from jobs.stack.processes import StackError
+from jobs.stack.processes import StackError, free_address
 from jobs.stack.services import Service
 
 # Mostly DuckDB's extensions.
@@ -37,6 +40,8 @@ class State:
     """The demo's files."""
 
     folder: Path
+    objects: ObjectStore | None = None
+    """The object store that the tables are in; None: they are in the folder."""
 
     @property
     def store_file(self) -> Path:
@@ -51,7 +56,12 @@ class State:
     @property
     def warehouse(self) -> str:
         """URL of the tables' folder."""
-        return f"file://{self.folder / 'warehouse'}"
+        return WAREHOUSE if self.objects else f"file://{self.folder / 'warehouse'}"
+
+    @property
+    def settings(self) -> Path | None:
+        """More settings of the catalog."""
+        return self.objects.settings if self.objects else None
 
     @property
     def weather(self) -> Path:
@@ -75,26 +85,32 @@ crash   begin anew, with faults of the weather service and a kill -9 of the cata
     "--state",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of everything the demo makes. [default: var/demo, for crash var/demo-crash]",
+    help="Folder of everything the demo makes. [default: var/demo, with --s3 var/demo-s3, for crash"
+    " var/demo-crash]",
 )
+@click.option("--s3", is_flag=True, help="Keep the tables in an emulator of Amazon S3.")
 @click.option(
     "--listen",
     metavar="HOST:PORT",
     help="Where the catalog listens. [default: a free port, for serve 127.0.0.1:8181]",
 )
-def main(action: str, folder: Path | None, listen: str | None) -> None:
+def main(action: str, folder: Path | None, listen: str | None, *, s3: bool) -> None:
     """Fill an Iceberg lakehouse with real weather and show it."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    chosen = folder or (Path("var/demo-crash") if action == "crash" else DEFAULT)
-    state = State(chosen.resolve())
+    without_proxy()
+    chosen = folder or (Path("var/demo-crash") if action == "crash" else IN_S3 if s3 else DEFAULT)
+    place = chosen.resolve()
+    state = State(place, ObjectStore(place) if s3 else None)
     served = _service(state, listen or SERVED.removeprefix("http://"))
     try:
         if action == "stop":
-            verbs.stop(state.folder, [served], click.echo)
+            _stop(state, served)
+            if folder is None and not s3 and (IN_S3 / "run").exists():
+                _stop(State(IN_S3.resolve(), ObjectStore(IN_S3.resolve())), served)
             return
         _demo(state, "127.0.0.1:0" if action == "serve" or not listen else listen, action)
         if action == "serve":
-            verbs.start(state.folder, [served], lambda _: None)
+            _serve(state, served)
             click.echo(how_to_stop(state.folder, served))
     except BrokenPipeError:
         raise  # the reader of our output has closed it
@@ -103,9 +119,25 @@ def main(action: str, folder: Path | None, listen: str | None) -> None:
         raise click.ClickException(f"the demo stopped: {line}") from None
 
 
+def _serve(state: State, served: Service) -> None:
+    """Start what is left running; a store comes first, and the settings that name it."""
+    if state.objects:
+        state.objects.forget()
+        verbs.start(state.folder, [state.objects.service(free_address())], lambda _: None)
+        state.objects.configure()
+    verbs.start(state.folder, [served], lambda _: None)
+
+
+def _stop(state: State, served: Service) -> None:
+    before = [state.objects.service(free_address())] if state.objects else []
+    verbs.stop(state.folder, [*before, served], click.echo)
+
+
 def _service(state: State, listen: str) -> Service:
     program = str(Path(sys.executable).with_name("falcon-catalog"))
-    places = ("--store", state.store, "--warehouse", state.warehouse)
+    places = ["--store", state.store, "--warehouse", state.warehouse]
+    if state.settings:
+        places += ["--config", str(state.settings)]
     return Service(
         name="catalog",
         listen=listen,
@@ -130,7 +162,13 @@ def _demo(state: State, listen: str, action: str) -> None:
             f"{state.folder} has {free >> 20} MB free, and the demo needs {SPACE >> 20} MB"
         )
     log = state.folder / "catalog.log"
-    with processes.catalog(state.store, state.warehouse, listen, log) as server:
+    with contextlib.ExitStack() as stack:
+        if state.objects:
+            store = stack.enter_context(state.objects.running())
+            click.echo(f"Store        {store.url}, emulates Amazon S3: {state.warehouse}")
+        server = stack.enter_context(
+            processes.catalog(state.store, state.warehouse, listen, log, state.settings)
+        )
         click.echo(f"Catalog      {server.url}, state in {shown(state.folder)}")
         _configure(state, server.url)
         with steps.simulator(state.folder, crash=crash) as service:
@@ -145,7 +183,7 @@ def _demo(state: State, listen: str, action: str) -> None:
             f"Recovered    from {count} injected API failures and one kill -9 of the catalog"
         )
     elif action == "run":
-        click.echo(f"\n{next_steps(state.folder)}")
+        click.echo(f"\n{next_steps(state.folder, s3=state.objects is not None)}")
     click.echo(f"Done in {time.monotonic() - started:.0f} s.")
 
 
@@ -155,6 +193,9 @@ def _show(state: State, uri: str) -> None:
     mart = tables.daily(uri, state.weather, first, steps.LAST_DAY)
     click.echo(f"\nThe daily mart, marts.fct_daily_station_weather\n\n{mart}\n")
     click.echo(f"Lakehouse    {tables.held(catalog)}")
+    if state.objects:
+        click.echo(f"Store        {state.objects.held()} in {state.warehouse}")
+        click.echo(f"Access       {confined(catalog)}")
     click.echo(f"Report       {shown(steps.report())}")
     with steps.simulator(state.folder, crash=False, log="proof.log") as service:
         proof = prove(service.url, catalog, steps.STATIONS, first, steps.LAST_DAY)
@@ -177,9 +218,6 @@ def _configure(state: State, uri: str) -> None:
             "WEATHER_HISTORY_HOURS": "0",
             "WEATHER_VERIFY": "true",
             "WEATHER_REQUESTS_PER_SECOND": "50",
-            # Everything is on this machine, whatever proxy leads out of it.
-            "NO_PROXY": "127.0.0.1,localhost",
-            "no_proxy": "127.0.0.1,localhost",
             "CATALOG_URI": uri,
             "CATALOG_WAREHOUSE": "default",
         }

@@ -8,6 +8,7 @@ from jobs.stack.services import Service
 
 SERVED = "http://127.0.0.1:8181"
 DEFAULT = Path("var/demo")
+IN_S3 = Path("var/demo-s3")
 
 _TEXT = """\
 Next, three commands to paste:
@@ -18,10 +19,10 @@ Next, three commands to paste:
 """
 
 
-def next_steps(state: Path) -> str:
+def next_steps(state: Path, *, s3: bool = False) -> str:
     """Return the commands for this state, to run in the current folder."""
     is_default = state == DEFAULT.resolve()
-    serve = "serve" if is_default else f"serve --state {shown(state)}"
+    serve = "serve" if is_default else f"serve{' --s3' * s3} --state {shown(state)}"
     folder = shown(state / "weather" / "duckdb-extensions")
     return _TEXT.format(
         bin=_programs(),
@@ -34,7 +35,7 @@ def next_steps(state: Path) -> str:
 def how_to_stop(state: Path, service: Service) -> str:
     """Return what a user needs of a catalog that was left running."""
     stop = "make demo-stop"
-    if state != DEFAULT.resolve():
+    if state not in {DEFAULT.resolve(), IN_S3.resolve()}:
         stop = f"{_programs()}/python -m jobs.demo stop --state {shown(state)}"
     return f"The catalog keeps running at {service.url}. To stop it: {stop}"
 

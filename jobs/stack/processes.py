@@ -105,7 +105,9 @@ class Server:
             return self.process.returncode
 
 
-def catalog(store: str, warehouse: str, listen: str, log: Path) -> Server:
+def catalog(
+    store: str, warehouse: str, listen: str, log: Path, config: Path | None = None
+) -> Server:
     """Return a catalog, at an address that it keeps when it is killed and started again.
 
     Args:
@@ -113,16 +115,23 @@ def catalog(store: str, warehouse: str, listen: str, log: Path) -> Server:
         warehouse: URL of its tables' folder.
         listen: HOST:PORT; port 0 takes a free one.
         log: the file that its output is appended to.
+        config: a file with more of its settings.
     """
     host, _, port = listen.rpartition(":")
     if port == "0":
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.create_server((host.strip("[]"), 0), family=family) as probe:
-            listen = f"{host}:{probe.getsockname()[1]}"
+        listen = free_address(host)
     program = str(Path(sys.executable).with_name("falcon-catalog"))
     places = ["--store", store, "--warehouse", warehouse]
-    command = [program, "serve", "--listen", listen, *places]
+    more = [] if config is None else ["--config", str(config)]
+    command = [program, "serve", "--listen", listen, *places, *more]
     return Server("catalog", command, log, without_settings())
+
+
+def free_address(host: str = "127.0.0.1") -> str:
+    """Return HOST:PORT with a port that is free now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host.strip("[]"), 0), family=family) as probe:
+        return f"{host}:{probe.getsockname()[1]}"
 
 
 def without_settings() -> dict[str, str]:

@@ -189,6 +189,62 @@ def test_names_are_quoted_as_each_language_does() -> None:
         assert at.warehouse in [node.value for node in nodes if isinstance(node, ast.Constant)]
 
 
+S3 = {
+    "s3.endpoint": "http://127.0.0.1:9000",
+    "s3.region": "eu-north-1",
+    "client.region": "eu-north-1",
+    "s3.path-style-access": "true",
+}
+
+
+@pytest.mark.parametrize(
+    ("storage", "bundle", "trino"),
+    [
+        (
+            S3,
+            "aws",
+            {
+                "fs.native-s3.enabled": "true",
+                "s3.region": "eu-north-1",
+                "s3.endpoint": "http://127.0.0.1:9000",
+                "s3.path-style-access": "true",
+            },
+        ),
+        ({"gcs.project-id": "lake"}, "gcp", {"fs.native-gcs.enabled": "true"}),
+        ({"adls.account-name": "lake"}, "azure", {"fs.native-azure.enabled": "true"}),
+    ],
+)
+def test_for_an_object_store_engines_ask_for_credentials(
+    storage: dict[str, str], bundle: str, trino: dict[str, str]
+) -> None:
+    local, at = (
+        Address("http://lake", "default"),
+        Address("http://lake", "default", storage=storage),
+    )
+    written = {name: engine.write(at) for name, engine in ENGINES.items()}
+    before = {name: engine.write(local) for name, engine in ENGINES.items()}
+    for name in ("pyiceberg", "polars"):  # these ask for them without being told
+        assert written[name] == before[name]
+    assert written["duckdb"] == before["duckdb"].replace(
+        "LOAD iceberg;\n", "LOAD iceberg;\n" + "INSTALL azure;\nLOAD azure;\n" * (bundle == "azure")
+    )
+    strings = [
+        node.value
+        for node in ast.walk(ast.parse(written["spark"]))
+        if isinstance(node, ast.Constant)
+    ]
+    assert f"{SPARK_PACKAGE},org.apache.iceberg:iceberg-{bundle}-bundle:1.12.0" in strings
+    asking = "header.X-Iceberg-Access-Delegation"
+    assert strings.index(f"spark.sql.catalog.lake.{asking}") >= 0
+    assert "vended-credentials,remote-signing" in strings
+    assert f"'{asking}' = 'vended-credentials,remote-signing'\n);" in written["flink"]
+    parser = configparser.ConfigParser(delimiters="=", interpolation=None)
+    parser.read_string("[catalog]\n" + written["trino"])
+    vended = {"iceberg.rest-catalog.vended-credentials-enabled": "true", **trino}
+    assert vended.items() <= dict(parser["catalog"]).items()
+    assert "fs.native-local.enabled" not in parser["catalog"]
+
+
 def test_the_warehouse_may_be_given_by_its_location(address: str, server: Server) -> None:
     said = engines("pyiceberg", "--uri", address, "--warehouse", f"file://{server.warehouse}")
     scope: dict[str, Any] = {}

@@ -8,6 +8,7 @@ when nobody waits any more, and ``cut``, which spoils the answer only.
 import contextlib
 import http.client
 import random
+import select
 import socket
 import struct
 import threading
@@ -105,16 +106,17 @@ class Faulty:
                 self.spoiled[fault] += 1
             return fault
 
-    @contextlib.contextmanager
-    def hang(self) -> Iterator[None]:
-        """Hold a request until it is released."""
+    def hang(self, connection: socket.socket | None = None) -> None:
+        """Hold a request until it is released, or its client is gone."""
         with self._guard:
             released = self.released
             self.hanging += 1
-        released.wait(_HANG_SECONDS)
+        until = time.monotonic() + _HANG_SECONDS
+        while not released.wait(0.05) and time.monotonic() < until:
+            if connection and select.select([connection], [], [], 0)[0]:
+                break
         with self._guard:
             self.hanging -= 1
-        yield
 
     def forward(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, Any, bytes]:
         """Return the store's answer."""
@@ -174,8 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(0.2)
             self._answer(*forward())
         elif fault == "late":
-            with faulty.hang():
-                forward()
+            faulty.hang()
+            forward()
             self.close_connection = True
         else:
             lost, _, spoilt = fault.rpartition("-")
@@ -193,8 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.close_connection = True
         if fault == "hang":
-            with self.server.faulty.hang():
-                pass
+            self.server.faulty.hang(self.connection)
         elif fault == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()

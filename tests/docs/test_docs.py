@@ -10,6 +10,7 @@ import pytest
 
 from falcon_catalog import __version__
 from falcon_catalog.api.routes import MANAGEMENT_ROUTES
+from falcon_catalog.catalog.storage_check import CHECKS as STORAGE_CHECKS
 from falcon_catalog.cli import main
 from falcon_catalog.doctor.findings import CHECKS
 from falcon_catalog.doctor.repairs import EXPLAINED
@@ -106,6 +107,27 @@ def test_what_the_doctor_finds_and_repairs_is_documented() -> None:
     assert told == [(name, check.severity, check.why) for name, check in CHECKS.items()]
     repairs = re.findall(r"(?m)^\| `([^`]+)` \| ([^|]+) \|$", page)
     assert dict(repairs) == EXPLAINED
+
+
+def test_what_the_storage_check_proves_is_documented() -> None:
+    told = re.findall(r"(?m)^\| `([a-z-]+)` \| (.+) \|$", read("docs/storage.md"))
+    assert [each for each in told if each[0] in STORAGE_CHECKS] == list(STORAGE_CHECKS.items())
+
+
+SAMPLES = sorted((REPOSITORY / "conf").glob("warehouse-*.toml"))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_the_samples_of_warehouses_are_valid_and_their_pages_agree(sample: Path) -> None:
+    assert load(sample, {}, {}).warehouse.kind != "file"
+    written = tomllib.loads(sample.read_text(encoding="utf-8"))["warehouse"]
+    page = REPOSITORY / "docs/storage" / f"{sample.stem.removeprefix('warehouse-')}.md"
+    shown = tomllib.loads(page.read_text("utf-8").split("```toml\n")[1].split("```")[0])
+    named = {"location", "role_arn", "external_id", "path_style", "access"}
+    for name, value in shown["warehouse"].items():
+        assert name in written
+        if name in named:
+            assert value == written[name]
 
 
 def test_the_management_api_is_documented() -> None:

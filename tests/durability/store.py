@@ -68,7 +68,8 @@ class Store:
         for name, uuid, location, folder in self.rows:
             found = self.metadata(location)
             assert found["table-uuid"] == uuid, name
-            assert f"{found['location']}/" == f"file://{folder}", (name, folder)
+            whole = folder if "://" in folder else f"file://{folder}"
+            assert f"{found['location']}/" == whole, (name, folder)
         for uuid, location, *_, purging in self.dropped:
             if not purging:
                 assert self.metadata(location)["table-uuid"] == uuid
