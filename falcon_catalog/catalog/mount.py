@@ -504,7 +504,9 @@ def require_serving(mounts: Collection[Mount]) -> list[str]:
     stores = [mount for mount in mounts if isinstance(mount, StoreMount)]
     missing = unavailable([mount for mount in mounts if mount not in stores])
     asking = [threading.Thread(target=each.absence, name="ready", daemon=True) for each in stores]
-    until = time.monotonic() + _PATIENCE_SECONDS
+    # One that is known not to answer is only asked, not waited for.
+    is_news = any(not store.last_absence for store in stores)
+    until = time.monotonic() + (_PATIENCE_SECONDS if is_news else _ABSENT_SECONDS / 10)
     for thread in asking:
         thread.start()
     for thread in asking:
