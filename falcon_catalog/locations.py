@@ -205,9 +205,8 @@ def overlap(one: str, other: str) -> bool:
 def outermost(locations: Iterable[str]) -> tuple[str, ...]:
     """Return the locations that are not inside another one of them."""
     by_key = {key(location): location for location in locations}
-    return tuple(
-        by_key[each] for each in by_key if not any(map(by_key.__contains__, ancestors(each)))
-    )
+    inner = {each for each in by_key if not by_key.keys().isdisjoint(ancestors(each))}
+    return tuple(location for each, location in by_key.items() if each not in inner)
 
 
 def ancestors(location_key: str) -> list[str]:

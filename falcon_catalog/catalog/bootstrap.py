@@ -182,7 +182,8 @@ def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = F
         raise StoreError(f"cannot adopt the {root}: {found.why}")
     if found.state == "unmarked":
         _make_writable(settings, root)
-    mount.mark(adopt=adopt)
+    if found.is_there:
+        mount.mark(adopt=adopt)
 
 
 def _require_known(settings: Settings, store: Database, root: Root) -> None:

@@ -241,6 +241,14 @@ class StoreMount(Mount):
             return f"The {self.root} is not available: its store has not answered yet"
         return self._why
 
+    def examine(self, *, adopt: bool = False) -> Condition:
+        """Return what is at the root now, and remember it for a while."""
+        found = super().examine(adopt=adopt)
+        self._note(found)
+        seconds = _PRESENT_SECONDS if found.is_there else _ABSENT_SECONDS
+        self._until = time.monotonic() + seconds
+        return found
+
     def suspect(self) -> None:
         """Ask the store again before the next use: it has just failed."""
         self._until = 0.0
@@ -251,9 +259,8 @@ class StoreMount(Mount):
             return self.last_absence
         try:
             self._asked_at = time.monotonic()
-            why = self._note(self.examine())
-            self._until = time.monotonic() + (_ABSENT_SECONDS if why else _PRESENT_SECONDS)
-            return why
+            self.examine()
+            return self._why
         finally:
             self._asked_at = None
             self._asking.release()
@@ -497,7 +504,9 @@ def require_serving(mounts: Collection[Mount]) -> list[str]:
     stores = [mount for mount in mounts if isinstance(mount, StoreMount)]
     missing = unavailable([mount for mount in mounts if mount not in stores])
     asking = [threading.Thread(target=each.absence, name="ready", daemon=True) for each in stores]
-    until = time.monotonic() + _PATIENCE_SECONDS
+    # One that is known not to answer is only asked, not waited for.
+    is_news = any(not store.last_absence for store in stores)
+    until = time.monotonic() + (_PATIENCE_SECONDS if is_news else _ABSENT_SECONDS / 10)
     for thread in asking:
         thread.start()
     for thread in asking:

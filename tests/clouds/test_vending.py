@@ -47,6 +47,10 @@ class Minted:
         vend = vends.vend
 
         def counted(scope: Scope, *, session: str) -> Credential:
+            if (
+                "/.falcon-catalog-check-" in scope.locations[0]
+            ):  # what the server tries at its start
+                return vend(scope, session=session)
             self.scopes.append(scope)
             self.sessions.append(session)
             time.sleep(self.seconds)
@@ -227,21 +231,14 @@ def outside(server: Server) -> dict[str, str]:
     }
 
 
-PLACES = list(dict.fromkeys([
-    "another table", "a folder of another table", "the warehouse", "the bucket",
-    "around the warehouse", "another bucket", "a sibling", "a local folder", "an alias",
-]))  # fmt: skip
-
-
 @pytest.mark.parametrize("staged", [True, False], ids=["staged", "direct"])
-@pytest.mark.parametrize("place", PLACES)
 def test_case_06_no_credentials_for_other_places(
-    server: Server, minted: Minted, place: str, staged: bool
+    server: Server, minted: Minted, staged: bool
 ) -> None:
-    body = {"name": "t", "schema": SCHEMA, "stage-create": staged}
-    body["location"] = outside(server)[place]
-    assert server.fails("POST", TABLES, body, headers=VENDED)[0] in (400, 403)
-    assert minted.scopes == []
+    for what, place in outside(server).items():
+        body = {"name": "t", "schema": SCHEMA, "stage-create": staged, "location": place}
+        assert server.fails("POST", TABLES, body, headers=VENDED)[0] in (400, 403), what
+        assert minted.scopes == [], what
 
 
 PATHS = [
@@ -253,15 +250,15 @@ PATHS = [
 
 
 @pytest.mark.parametrize("name", PATHS)
-@pytest.mark.parametrize("staged", [True, False], ids=["staged", "direct"])
-@pytest.mark.parametrize("place", PLACES)
 def test_case_07_no_credentials_for_folders_elsewhere(
-    server: Server, minted: Minted, place: str, staged: bool, name: str
+    server: Server, minted: Minted, name: str
 ) -> None:
-    body = {"name": "t", "schema": SCHEMA, "stage-create": staged}
-    body["properties"] = {name: outside(server)[place]}
-    assert server.fails("POST", TABLES, body, headers=VENDED)[0] in (400, 403)
-    assert minted.scopes == []
+    for what, place in outside(server).items():
+        for staged in (True, False):
+            body = {"name": "t", "schema": SCHEMA, "stage-create": staged}
+            body["properties"] = {name: place}
+            assert server.fails("POST", TABLES, body, headers=VENDED)[0] in (400, 403), what
+            assert minted.scopes == [], what
 
 
 @pytest.mark.parametrize("name", PATHS)
