@@ -204,6 +204,7 @@ HEADERS = {
     "x-amz-server-side-encryption-bucket-key-enabled": "maybe",
     "x-amz-storage-class": "DEEP_ARCHIVE",
     "x-amz-mfa": "1 2",
+    "x-amz-te": "trailers",
     "x-amz-date": "20990101T000000Z",
     "x-amz-security-token": "t",
     "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
