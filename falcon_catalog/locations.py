@@ -202,6 +202,13 @@ def overlap(one: str, other: str) -> bool:
     return parse(one).overlaps(parse(other))
 
 
+def outermost(locations: Iterable[str]) -> tuple[str, ...]:
+    """Return the locations that are not inside another one of them."""
+    by_key = {key(location): location for location in locations}
+    inner = {each for each in by_key if not by_key.keys().isdisjoint(ancestors(each))}
+    return tuple(location for each, location in by_key.items() if each not in inner)
+
+
 def ancestors(location_key: str) -> list[str]:
     """Return the keys of all that is around ``location_key``, itself left out."""
     first = location_key.find("//") + 2 if "//" in location_key else 0

@@ -22,7 +22,7 @@ class ConfigResource:
         send(
             resp,
             {
-                "defaults": {},
+                "defaults": dict(warehouse.storage.client_config),
                 "overrides": {"prefix": warehouse.name},
                 "endpoints": self._endpoints,
                 "idempotency-key-lifetime": LIFETIME,

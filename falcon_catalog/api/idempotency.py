@@ -5,9 +5,11 @@ from typing import Any
 import falcon
 import orjson
 
+from falcon_catalog.api.requests import read_object
 from falcon_catalog.api.responses import body_text, send, send_table
-from falcon_catalog.catalog import idempotency
+from falcon_catalog.catalog import access, idempotency
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.identifiers import TableIdentifier, check_name
 from falcon_catalog.metrics import Metrics
 
 # Answers without an effect are stored only while they are small: repeating such a request costs
@@ -54,6 +56,8 @@ class Idempotency:
         call: Call | None = getattr(req.context, "to_record", None)
         if call is None or call.idempotency_key is None:
             return
+        if getattr(req.context, "has_credentials", False):
+            return  # they are stored nowhere; what had an effect has a record without them
         body = resp.data or b""
         success = resp.status_code in (200, 204)
         refusal = 400 <= resp.status_code < 500 and resp.status_code not in _NOT_FINAL  # noqa: PLR2004
@@ -72,7 +76,13 @@ class Idempotency:
         self._metrics.replays.inc()
         resp.status = answer.get("status", 200 if answer else 204)
         if location := answer.get("metadata-location"):
-            send_table(req, resp, idempotency.state_then(call, location))
+            state = idempotency.state_then(call, location)
+            namespace = req.context.params.get("namespace")
+            if namespace is not None and state.is_table:
+                # It was created or registered: the client needs credentials, those of now.
+                name = check_name(read_object(req).get("name"), "table")
+                state = access.add(call, TableIdentifier(namespace, name), state)
+            send_table(req, resp, state)
         elif "body" in answer:
             send(resp, answer["body"])
         else:

@@ -10,6 +10,7 @@ from falcon_catalog.api.oauth import TOKENS_PATH
 from falcon_catalog.api.operations import Operation
 from falcon_catalog.api.requests import digest
 from falcon_catalog.catalog import authorization, principals
+from falcon_catalog.catalog.access import parse_delegation
 from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.call import Call, IdempotencyKey
 from falcon_catalog.catalog.principals import Realm
@@ -138,7 +139,15 @@ class Calls:
             return
         principal = getattr(req.context, "principal", None)
         warehouse = self._warehouses.by_prefix(params.pop("prefix", None))
-        call = Call(warehouse, principal, _read_key(req, principal), req.context.id)
+        delegation = req.get_header("X-Iceberg-Access-Delegation")
+        call = Call(
+            warehouse,
+            principal,
+            _read_key(req, principal),
+            req.context.id,
+            parse_delegation(delegation or ""),
+            req.user_agent or "",
+        )
         for kind in ("table", "view", "function"):
             if kind in params:
                 params["identifier"] = TableIdentifier(params.pop("namespace"), params.pop(kind))

@@ -45,9 +45,12 @@ def send_table(
     req: falcon.Request, resp: falcon.Response, table: Loaded, *, tag: falcon.ETag | None = None
 ) -> None:
     """Respond with a LoadTableResult."""
+    access = table.access
     if table.metadata_location is not None:
-        tag_response(resp, tag or table_tag(table.metadata_location))
-    _send_document(req, resp, table, b',"config":{}}')
+        tag_response(resp, tag or table_tag(table.metadata_location, access=access.tag))
+    _send_document(req, resp, table, b",%b}" % access.fields)
+    if access.credential is not None:
+        forbid_storing(req, resp)
 
 
 def send_view(req: falcon.Request, resp: falcon.Response, view: Loaded) -> None:
@@ -87,12 +90,13 @@ def _takes_gzip(req: falcon.Request) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def table_tag(metadata_location: str, snapshots: str = "all") -> falcon.ETag:
+def table_tag(metadata_location: str, snapshots: str = "all", access: str = "") -> falcon.ETag:
     """Return the tag of a table's state, all of it or with ``refs``' snapshots only.
 
-    It is weak: plain and compressed, the same state has one tag.
+    It is weak: plain and compressed, the same state has one tag. Credentials are a part of it
+    (``access``), so that no client hears that nothing changed when its own are about to end.
     """
-    seed = f"{snapshots}\0{metadata_location}".encode()
+    seed = f"{snapshots}\0{metadata_location}\0{access}".encode()
     tag = falcon.ETag(hashlib.blake2b(seed, digest_size=16).hexdigest())
     tag.is_weak = True
     return tag
@@ -101,6 +105,13 @@ def table_tag(metadata_location: str, snapshots: str = "all") -> falcon.ETag:
 def tag_response(resp: falcon.Response, tag: falcon.ETag) -> None:
     """Set the ETag of a response."""
     resp.set_header("ETag", tag.dumps())
+
+
+def forbid_storing(req: falcon.Request, resp: falcon.Response) -> None:
+    """Mark a response with credentials: it is for this caller alone, and kept nowhere."""
+    resp.set_header("Cache-Control", "private, no-store")
+    resp.set_header("Vary", "Accept-Encoding, Authorization, X-Iceberg-Access-Delegation")
+    req.context.has_credentials = True
 
 
 def is_unchanged(req: falcon.Request, tag: falcon.ETag) -> bool:

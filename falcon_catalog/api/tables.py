@@ -12,6 +12,7 @@ from falcon_catalog.api.requests import (
     read_objects,
 )
 from falcon_catalog.api.responses import (
+    forbid_storing,
     inline_only_if,
     is_unchanged,
     send_commit,
@@ -21,7 +22,7 @@ from falcon_catalog.api.responses import (
     tag_response,
 )
 from falcon_catalog.api.tabulars import TabularResource
-from falcon_catalog.catalog import commits, tabulars
+from falcon_catalog.catalog import access, commits, tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.commits import Change
 from falcon_catalog.catalog.metadata_cache import Snapshots
@@ -41,12 +42,23 @@ class TableResource(TabularResource):
         row = tabulars.find(call, TABLE, identifier)
         tag = table_tag(row.metadata_location, snapshots)
         # A client that has the table must hear as well that its metadata file is missing.
-        if is_unchanged(req, tag) and call.warehouse.files.is_still_there(row.metadata_location):
+        if (
+            not access.wants_credentials(call)
+            and is_unchanged(req, tag)
+            and call.warehouse.files.is_still_there(row.metadata_location)
+        ):
             send_unchanged(resp, tag)
             return
         metadata = call.warehouse.metadata
         inline_only_if(metadata.holds(row, snapshots), req)
         loaded = metadata.load(call.warehouse.files, row, identifier, snapshots)
+        inline_only_if(access.is_known(call, identifier, loaded), req)
+        loaded = access.add(call, identifier, loaded)
+        tag = table_tag(row.metadata_location, snapshots, loaded.access.tag)
+        if loaded.access.tag and is_unchanged(req, tag):
+            send_unchanged(resp, tag)
+            forbid_storing(req, resp)
+            return
         send_table(req, resp, loaded, tag=tag)
 
     def on_post(

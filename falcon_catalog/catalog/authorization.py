@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.fileio.delegation import Permission
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 
 Privilege = Literal["list", "describe", "select", "write", "create", "drop", "grant", "admin"]
@@ -18,6 +19,14 @@ class Need:
 
     privilege: Privilege
     entity: Entity
+
+
+def permission_of(_call: Call, _table: TableIdentifier) -> Permission:
+    """Return what a caller may do with a table's files.
+
+    Everybody may write them: there are no grants yet.
+    """
+    return "write"
 
 
 def require(call: Call, needs: Sequence[Need]) -> None:

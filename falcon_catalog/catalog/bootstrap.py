@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from falcon_catalog import rules
 from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.commit_locks import CommitLocks
+from falcon_catalog.catalog.grants import Grants
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount, Root, files_of, mount_of, roots_of
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
@@ -147,6 +148,7 @@ def _open(
             properties_bytes=settings.limits.properties_bytes,
             drop_retention_ms=settings.warehouse.drop_retention * 1000,
             keep_reports=settings.metrics.keep_reports,
+            grants=Grants(f"The token service of warehouse {name}", own.max_requests),
         )
         opened.append(warehouse)
     return opened
@@ -180,7 +182,8 @@ def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = F
         raise StoreError(f"cannot adopt the {root}: {found.why}")
     if found.state == "unmarked":
         _make_writable(settings, root)
-    mount.mark(adopt=adopt)
+    if found.is_there:
+        mount.mark(adopt=adopt)
 
 
 def _require_known(settings: Settings, store: Database, root: Root) -> None:

@@ -123,10 +123,7 @@ def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) 
 
 
 def create(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) -> Loaded:
-    """Add a table or view with this metadata, and write its first metadata file."""
-    policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", None, metadata)
-    tx = call.warehouse.store.autocommit()
-    policy.check_free_paths(tx, call.warehouse, kind.name, None, metadata, besides=None)
+    """Add a table or view with this metadata, which is checked, and write its first file."""
     return _publish(call, [_new(kind, identifier, metadata, from_create=True)])[0]
 
 

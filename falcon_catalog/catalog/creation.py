@@ -1,8 +1,9 @@
 """Creation of tables and views. Their other verbs are in ``tabulars`` and ``commits``."""
 
 import uuid
+from dataclasses import replace
 
-from falcon_catalog.catalog import commits, policy, tabulars
+from falcon_catalog.catalog import access, commits, policy, tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.catalog.tabulars import TABLE, VIEW, Kind
@@ -25,20 +26,29 @@ def create_table(call: Call, namespace: Namespace, request: JSON) -> Loaded:
     is_staged = optional(request, "stage-create", as_boolean, "create table request")
     identifier, location, table_uuid = _place(call, TABLE, namespace, request)
     metadata = table.create(request, location=location, table_uuid=table_uuid, now_ms=call.now)
+    _check(call, TABLE, identifier, metadata)
+    # Before anything is stored: a token service may refuse.
+    granted = access.provide(call, identifier, metadata)
     if not is_staged:
-        return commits.create(call, TABLE, identifier, metadata)
-    policy.check_metadata(call.warehouse, f"table {identifier}", None, metadata)
-    with call.warehouse.store.read() as tx:
-        policy.check_free_paths(tx, call.warehouse, TABLE.name, None, metadata, besides=None)
+        created = commits.create(call, TABLE, identifier, metadata)
+        return replace(created, access=granted)
     call.warehouse.files.prepare_table(location, staged=True)
-    return Loaded(Document(metadata), None)
+    return Loaded(Document(metadata), None, granted)
 
 
 def create_view(call: Call, namespace: Namespace, request: JSON) -> Loaded:
     """Create a view from a CreateViewRequest. Raises as ``create_table``."""
     identifier, location, view_uuid = _place(call, VIEW, namespace, request)
     metadata = view.create(request, location=location, view_uuid=view_uuid, now_ms=call.now)
+    _check(call, VIEW, identifier, metadata)
     return commits.create(call, VIEW, identifier, metadata)
+
+
+def _check(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) -> None:
+    """Check the metadata of a new table or view before anything is issued or written."""
+    policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", None, metadata)
+    tx = call.warehouse.store.autocommit()
+    policy.check_free_paths(tx, call.warehouse, kind.name, None, metadata, besides=None)
 
 
 def _place(

@@ -10,6 +10,7 @@ from typing import Literal
 import orjson
 
 from falcon_catalog.catalog import metadata_files
+from falcon_catalog.catalog.grants import NO_ACCESS, Access
 from falcon_catalog.catalog.lru import LRU
 from falcon_catalog.catalog.mount import WarehouseFiles
 from falcon_catalog.errors import BadRequestError, InternalServerError
@@ -31,6 +32,13 @@ class Loaded:
     """The metadata, and its text."""
     metadata_location: str | None
     """None while the creation of a table is only staged."""
+    access: Access = NO_ACCESS
+    """What the client is told of access to the files."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table, not a view."""
+        return "table-uuid" in self.document.metadata
 
 
 @dataclass(frozen=True, slots=True)

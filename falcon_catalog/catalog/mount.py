@@ -24,7 +24,7 @@ from falcon_catalog.errors import (
 from falcon_catalog.fileio.base import Entry, FileIO, is_empty
 from falcon_catalog.locations import is_local, key, key_or_none
 from falcon_catalog.store import warehouses
-from falcon_catalog.store.database import Database, Transaction
+from falcon_catalog.store.database import Database, StoreError, Transaction
 
 State = Literal["present", "unmarked", "absent", "refused"]
 
@@ -206,14 +206,20 @@ class Mount:
 
         Raises:
             ServiceUnavailableError: it cannot be written.
+            StoreError: another store has just taken the place.
         """
         name, root = self.root.name, self.root.location
         found = self.examine(adopt=adopt)
         if not found.is_there:
             return
         if found.state == "unmarked":
-            store = warehouses.store_id(self._database.autocommit())
-            marker.write(self._files, root, Marker(store, name))
+            own = Marker(warehouses.store_id(self._database.autocommit()), name)
+            if adopt:
+                marker.write(self._files, root, own)
+            elif not marker.create(self._files, root, own):  # another process was faster
+                found = self.examine()
+                if found.state == "refused":
+                    raise StoreError(f"cannot use the {self.root}: {found.why}")
         row = warehouses.find(self._database.autocommit(), name)
         if row is None or row.marked_location != key(root):
             with self._database.write() as tx:
@@ -241,6 +247,14 @@ class StoreMount(Mount):
             return f"The {self.root} is not available: its store has not answered yet"
         return self._why
 
+    def examine(self, *, adopt: bool = False) -> Condition:
+        """Return what is at the root now, and remember it for a while."""
+        found = super().examine(adopt=adopt)
+        self._note(found)
+        seconds = _PRESENT_SECONDS if found.is_there else _ABSENT_SECONDS
+        self._until = time.monotonic() + seconds
+        return found
+
     def suspect(self) -> None:
         """Ask the store again before the next use: it has just failed."""
         self._until = 0.0
@@ -251,9 +265,8 @@ class StoreMount(Mount):
             return self.last_absence
         try:
             self._asked_at = time.monotonic()
-            why = self._note(self.examine())
-            self._until = time.monotonic() + (_ABSENT_SECONDS if why else _PRESENT_SECONDS)
-            return why
+            self.examine()
+            return self._why
         finally:
             self._asked_at = None
             self._asking.release()
@@ -497,7 +510,9 @@ def require_serving(mounts: Collection[Mount]) -> list[str]:
     stores = [mount for mount in mounts if isinstance(mount, StoreMount)]
     missing = unavailable([mount for mount in mounts if mount not in stores])
     asking = [threading.Thread(target=each.absence, name="ready", daemon=True) for each in stores]
-    until = time.monotonic() + _PATIENCE_SECONDS
+    # One that is known not to answer is only asked, not waited for.
+    is_news = any(not store.last_absence for store in stores)
+    until = time.monotonic() + (_PATIENCE_SECONDS if is_news else _ABSENT_SECONDS / 10)
     for thread in asking:
         thread.start()
     for thread in asking:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from falcon_catalog.catalog import idempotency, metadata_files, namespaces, policy
+from falcon_catalog.catalog import access, idempotency, metadata_files, namespaces, policy
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.grants import NO_ACCESS
 from falcon_catalog.catalog.metadata_cache import Loaded, Snapshots, to_document
 from falcon_catalog.errors import (
     AlreadyExistsError,
@@ -238,7 +239,7 @@ def register(
     warehouse = call.warehouse
     with warehouse.store.read() as tx:
         namespaces.require(tx, call, identifier.namespace)
-        _replaceable(tx, call, kind, identifier, overwrite=overwrite)
+        old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
     policy.check_allowed(warehouse, metadata_location)
     policy.check_spelling(warehouse, metadata_location)
     warehouse.mount.require()
@@ -248,12 +249,15 @@ def register(
     policy.check_manifest_lists(warehouse, metadata.get("snapshots", ()))
     policy.check_client_settings(None, metadata.get("properties", {}))
     document = to_document(metadata, metadata_location)
+    granted = NO_ACCESS
+    if kind is TABLE:  # before anything is stored: a token service may refuse
+        with warehouse.store.read() as tx:
+            _check_places(tx, call, kind, metadata, old)
+        granted = access.provide(call, identifier, metadata, metadata_location)
     with warehouse.store.write() as tx:
         namespace = namespaces.require(tx, call, identifier.namespace)
         old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
-        besides = old.id if old else None
-        policy.check_free(tx, warehouse, kind.name, metadata["location"], besides=besides)
-        policy.check_free_paths(tx, warehouse, kind.name, None, metadata, besides=besides)
+        _check_places(tx, call, kind, metadata, old)
         if old is not None:
             rows.delete(tx, old.id)
         rows.insert(
@@ -270,7 +274,16 @@ def register(
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
         dropped.forget_uuid(tx, warehouse.id, kind.uuid_of(metadata))
         idempotency.record(tx, call, {"metadata-location": metadata_location})
-    return Loaded(document, metadata_location)
+    return Loaded(document, metadata_location, granted)
+
+
+def _check_places(
+    tx: Transaction, call: Call, kind: Kind, metadata: JSON, old: TabularRow | None
+) -> None:
+    """Check that nothing else lies where a registered table or view does."""
+    besides = old.id if old else None
+    policy.check_free(tx, call.warehouse, kind.name, metadata["location"], besides=besides)
+    policy.check_free_paths(tx, call.warehouse, kind.name, None, metadata, besides=besides)
 
 
 def _replaceable(

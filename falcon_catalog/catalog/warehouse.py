@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from falcon_catalog.catalog.commit_locks import CommitLocks
+from falcon_catalog.catalog.grants import Grants
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache, TableFolders
 from falcon_catalog.catalog.mount import Mount, WarehouseFiles
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
@@ -54,6 +55,8 @@ class Warehouse:
     """What gives clients access to files; its own ``files`` know nothing of the mount."""
     storage_settings: StorageSettings
     commit_locks: CommitLocks
+    grants: Grants
+    """Credentials that were issued for tables."""
     """Its own: commits that wait for one store delay no other warehouse."""
     schemes: frozenset[str]
     """The schemes that clients may spell locations with."""

@@ -70,7 +70,7 @@ CHECKS: dict[str, Check] = {
     "warehouse-missing": Check(
         "error",
         "Nothing in it can be read or written, and nothing in it was checked. The server answers "
-        "503 for it and is not ready.",
+        "503 for it and, unless it is in an object store, is not ready.",
         "Mount it. If it was copied without its marker file, start the server once with "
         "--adopt-warehouse. Until then no table in it can be repaired or forgotten.",
     ),

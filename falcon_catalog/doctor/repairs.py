@@ -10,7 +10,7 @@ from falcon_catalog.doctor.check import DAY_MS, Progress, Scope, check
 from falcon_catalog.doctor.findings import counted
 from falcon_catalog.doctor.metadata_files import MetadataFile
 from falcon_catalog.doctor.tables import load
-from falcon_catalog.locations import is_inside, key, with_scheme
+from falcon_catalog.locations import is_inside, is_local, key, with_scheme
 from falcon_catalog.metadata import clock
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.json_fields import JSON
@@ -99,44 +99,56 @@ def _writing(scope: Scope) -> Iterator[Transaction]:
         yield tx
 
 
-def _repoint(scope: Scope, row_id: int, location: str) -> str:
+@contextlib.contextmanager
+def _changing(scope: Scope, pointer: Pointer) -> Iterator[Transaction]:
+    """Change the store in one transaction, if a row is still as it was when files were read.
+
+    Nothing is read in the transaction: a server must not wait for a storage.
+    """
     with _writing(scope) as tx:
-        pointer = _row(scope, tx, "living", row_id)
-        if not (
-            location in ("", pointer.metadata_location) or is_inside(location, pointer.location_key)
-        ):
-            own = pointer.location_key
-            raise RepairError(f"{location} is not in the folder of {pointer}: {own}")
-        new = with_scheme(location) if location else _predecessor(scope, pointer)
-        metadata = metadata_files.read_own(scope.files, pointer, new)
-        if metadata is None:
-            raise RepairError(f"{new} is no intact metadata file of {pointer}")
-        location_key = key(metadata["location"])
+        if survey.pointer(tx, pointer.place, pointer.id) != pointer:
+            raise RepairError(f"{pointer}: changed meanwhile, nothing was changed; repair it again")
+        yield tx
+
+
+def _repoint(scope: Scope, row_id: int, location: str) -> str:
+    pointer = _row(scope, "living", row_id)
+    if not (
+        location in ("", pointer.metadata_location) or is_inside(location, pointer.location_key)
+    ):
+        own = pointer.location_key
+        raise RepairError(f"{location} is not in the folder of {pointer}: {own}")
+    new = with_scheme(location) if location else _predecessor(scope, pointer)
+    metadata = metadata_files.read_own(scope.files, pointer, new)
+    if metadata is None:
+        raise RepairError(f"{new} is no intact metadata file of {pointer}")
+    location_key = key(metadata["location"])
+    lost = _lost_snapshots(scope, pointer, metadata)
+    with _changing(scope, pointer) as tx:
         other = tabulars.overlapping(tx, location_key, besides=row_id, kind=pointer.kind)
         if other and not scope.settings.warehouse.allow_overlap:
             raise RepairError(
                 f"{metadata['location']} is in use by another {pointer.kind}: {other}"
             )
         tabulars.repoint(tx, row_id, new, location_key)
-        lost = _lost_snapshots(scope, pointer, metadata)
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"
 
 
 def _set_clock_back(scope: Scope, row_id: int) -> str:
     """Write metadata without times of the future, and point the table at it."""
-    with _writing(scope) as tx:
-        pointer = _row(scope, tx, "living", row_id)
-        metadata, trouble = load(scope.files, pointer)
-        if metadata is None or pointer.kind != "table":
-            what = trouble.what if trouble else "it is a view"
-            raise RepairError(f"{pointer}: the repair is for tables that can be read: {what}")
-        if not clock.is_ahead(metadata, tx.now):
-            raise RepairError(f"{pointer}: no snapshot of main is ahead of the clock")
-        repaired = clock.set_back(metadata, pointer.metadata_location, tx.now)
-        new = policy.new_metadata_location(repaired, pointer.metadata_location)
-        write(scope.files, new, Document(repaired))
+    pointer, now = _row(scope, "living", row_id), read_only.now_ms()
+    metadata, trouble = load(scope.files, pointer)
+    if metadata is None or pointer.kind != "table":
+        what = trouble.what if trouble else "it is a view"
+        raise RepairError(f"{pointer}: the repair is for tables that can be read: {what}")
+    if not clock.is_ahead(metadata, now):
+        raise RepairError(f"{pointer}: no snapshot of main is ahead of the clock")
+    repaired = clock.set_back(metadata, pointer.metadata_location, now)
+    new = policy.new_metadata_location(repaired, pointer.metadata_location)
+    write(scope.files, new, Document(repaired))
+    with _changing(scope, pointer) as tx:
         tabulars.repoint(tx, row_id, new, pointer.location_key)
-    return f"{pointer}: times that were ahead are {tx.now} ms since 1970 in {new}"
+    return f"{pointer}: times that were ahead are {now} ms since 1970 in {new}"
 
 
 def _predecessor(scope: Scope, pointer: Pointer) -> str:
@@ -183,28 +195,30 @@ def _lost_snapshots(scope: Scope, pointer: Pointer, metadata: JSON) -> str:
 def _forget(scope: Scope, row_id: int, name: str) -> str:
     """Remove the row of a living or dropped table whose metadata is lost."""
     place, check_name = _LOST[name]
-    with _writing(scope) as tx:
-        pointer = _row(scope, tx, place, row_id)
-        _, trouble = load(scope.files, pointer)
-        if trouble is None or trouble.check != check_name:
-            raise RepairError(f"{pointer}: its metadata file is not lost")
-        if place == "dropped":
+    pointer = _row(scope, place, row_id)
+    _, trouble = load(scope.files, pointer)
+    if trouble is None or trouble.check != check_name:
+        raise RepairError(f"{pointer}: its metadata file is not lost")
+    if place == "dropped":
+        with _changing(scope, pointer) as tx:
             dropped.delete(tx, row_id)
-            return f"{pointer}: forgotten; it had {pointer.metadata_location}"
-        if left := metadata_files.of_table(scope.files, pointer):
-            raise RepairError(f"{pointer}: metadata files are left: {left[-1].location}")
+        return f"{pointer}: forgotten; it had {pointer.metadata_location}"
+    if left := metadata_files.of_table(scope.files, pointer):
+        raise RepairError(f"{pointer}: metadata files are left: {left[-1].location}")
+    with _changing(scope, pointer) as tx:
         tabulars.delete(tx, row_id)
     return f"{pointer}: its row is removed; it had {pointer.metadata_location}"
 
 
-def _row(scope: Scope, tx: Transaction, place: Place, row_id: int) -> Pointer:
+def _row(scope: Scope, place: Place, row_id: int) -> Pointer:
     """Return a row; raise RepairError if it does not exist or its warehouse is unavailable."""
-    pointer = survey.pointer(tx, place, row_id)
-    if pointer is None:
-        raise RepairError(f"there is no {place} table or view with the id {row_id}")
-    for one in storage.missing(scope.files, tx, scope.settings):
-        if one.holds(pointer):
-            raise RepairError(f"{pointer} cannot be repaired: {one}")
+    with read_only.connect(scope.settings.store.path) as tx:
+        pointer = survey.pointer(tx, place, row_id)
+        if pointer is None:
+            raise RepairError(f"there is no {place} table or view with the id {row_id}")
+        for one in storage.missing(scope.files, tx, scope.settings):
+            if one.holds(pointer):
+                raise RepairError(f"{pointer} cannot be repaired: {one}")
     return pointer
 
 
@@ -215,7 +229,11 @@ def _delete_expired(scope: Scope, _: Progress) -> list[str]:
 
 
 def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
-    """Delete orphans, table by table, each in a transaction that keeps out commits."""
+    """Delete orphans, table by table.
+
+    On a local file system each in a transaction that keeps out commits. In an object store no
+    commit waits for that: none can need a file that nothing reached when it was a day old.
+    """
     if scope.older_than_ms < DAY_MS:
         raise RepairError("orphans must be a day old at least: a commit may be about to need them")
     report = check(scope, progress)
@@ -225,7 +243,8 @@ def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
         )
     lines = []
     for pointer, found in report.orphans.items():
-        with _writing(scope) as tx:
+        is_quick = is_local(pointer.location_key)
+        with _writing(scope) if is_quick else read_only.connect(scope.settings.store.path) as tx:
             if survey.pointer(tx, "living", pointer.id) != pointer:
                 lines.append(f"{pointer}: changed meanwhile, nothing deleted")
                 continue

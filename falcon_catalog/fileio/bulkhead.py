@@ -19,8 +19,12 @@ class Bulkhead:
     call that timed out, only one caller at a time is let in, until one is answered.
     """
 
-    def __init__(self, what: str, limit: int) -> None:
-        """Let ``limit`` threads in; ``what`` names the storage in messages."""
+    def __init__(self, what: str, limit: int, patience: float = _PATIENCE) -> None:
+        """Let ``limit`` threads in; ``what`` names the storage in messages.
+
+        Callers wait ``patience`` seconds without any progress, fewer after a call that timed out.
+        """
+        self._patience = patience
         self._what = what
         self._limit = limit
         self._changed = threading.Condition()
@@ -39,7 +43,8 @@ class Bulkhead:
         if not depth:
             with self._changed:
                 while self._inside >= (1 if self._timed_out else self._limit):
-                    left = self._progress + _PATIENCE - time.monotonic()
+                    patience = _PATIENCE if self._timed_out else self._patience
+                    left = self._progress + patience - time.monotonic()
                     if left <= 0:
                         raise WarehouseUnavailableError(
                             f"{self._what} is busy or does not answer. Nothing was changed"

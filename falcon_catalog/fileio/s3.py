@@ -11,7 +11,7 @@ import obstore.store
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
 
-from falcon_catalog.errors import BadRequestError, ServiceUnavailableError
+from falcon_catalog.errors import BadRequestError, ObjectStoreError
 from falcon_catalog.fileio import sigv4
 from falcon_catalog.fileio.delegation import Credential, Scope, common_prefix
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO, client_options, retry_config
@@ -160,7 +160,9 @@ class S3:
                 ) from None
             raise self._refused(f"refused AssumeRole with {code or 'an error'}") from None
         except BotoCoreError as error:
-            raise self._refused(f"did not answer ({type(error).__name__})") from None
+            name = type(error).__name__
+            reason = "timeout" if "Timeout" in name else "unreachable"
+            raise self._refused(f"did not answer ({name})", reason) from None
         credentials: Mapping[str, Any] = answer.get("Credentials", {})
         return credentials
 
@@ -186,13 +188,15 @@ class S3:
                 )
             return self._sts_client
 
-    def _refused(self, what: str) -> ServiceUnavailableError:
+    def _refused(self, what: str, reason: str = "refused") -> ObjectStoreError:
         settings = self.settings
         host = settings.sts_endpoint or ("of AWS" if self.is_amazon else "of the store")
         role = f" for role {settings.role_arn}" if settings.role_arn else ""
-        return ServiceUnavailableError(
+        return ObjectStoreError(
             f"Cannot issue credentials in warehouse {self.name}: the token service {host}"
-            f" {what}{role} (credential = {settings.credential!r})"
+            f" {what}{role} (credential = {settings.credential!r})",
+            reason=reason,
+            may_be_done=False,
         )
 
     def _credential(self) -> "S3Credential":

@@ -118,7 +118,7 @@ class S3Signer:
                     "Cannot sign the request: only the catalog writes and deletes metadata files"
                 )
         signed = s3_requests.signed_headers(request.headers, target.host, self._kms_keys)
-        is_plain = len(signed) == 1
+        is_plain = signed.keys() <= s3_requests.CONSTANT
         signing = self._signing_keys(credential)
         own = {
             "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),

@@ -110,7 +110,9 @@ class StorageSettings:
         "Service account that is impersonated for the credentials of clients.",
         rules.word_or_empty,
     )
-    project: str = setting("", "Project that requests are billed to.", rules.word_or_empty)
+    project: str = setting(
+        "", "Project of the bucket, as clients are given it.", rules.word_or_empty
+    )
     tenant_id: str = setting("", "Entra tenant of the storage account.", rules.word_or_empty)
     hierarchical: bool = setting(
         True,

@@ -1,7 +1,13 @@
-"""A running catalog, and a client that says what it sees of it."""
+"""A running catalog, and a client that says what it sees of it.
 
+With TEST_WAREHOUSE=s3 the warehouse of a folder is in an S3 store, below a prefix of the same name.
+"""
+
+import atexit
 import contextlib
+import functools
 import http.client
+import os
 import socket
 import threading
 import time
@@ -172,13 +178,16 @@ def serving(
     ``around`` may put a WSGI application of the test's around the catalog. One that is ``apart``
     is in a process of its own, even if it is one, and has a log.
     """
+    given = {key.replace("__", "."): value for key, value in settings.items()}
     flags = {
         "store.url": f"sqlite:///{folder}/catalog.db",
         "warehouse.location": f"file://{folder}/warehouse",
         # Snapshots may name manifest lists in this folder, which does not exist.
         "warehouse.allowed_locations": ("file:///nowhere",),
-        **{key.replace("__", "."): value for key, value in settings.items()},
+        **given,
     }
+    if os.environ.get("TEST_WAREHOUSE") == "s3" and "warehouse.location" not in given:
+        flags |= {**_in_s3(folder), **given}
     loaded = load(None, {}, flags)
     with contextlib.ExitStack() as stack:
         if apart or processes > 1:
@@ -194,6 +203,28 @@ def serving(
             served = around(app) if around else app
             url = stack.enter_context(looping(served, loaded.server, app.metrics))
             yield Server(url, folder, app)
+
+
+def _in_s3(folder: Path) -> dict[str, object]:
+    """Return the settings of a warehouse in an S3 store, which runs until this process ends."""
+    own = {f"warehouse.{name}": value for name, value in _s3().settings().items()}
+    return {
+        **own,
+        "warehouse.location": f"s3://{_s3().bucket}{folder}/warehouse",
+        "warehouse.allowed_locations": ("s3://nowhere",),
+        "warehouse.credential": "env:TEST_S3",
+    }
+
+
+@functools.cache
+def _s3() -> Any:
+    from tests.clouds import emulators  # noqa: PLC0415 - other tests do without
+
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    store = stack.enter_context(emulators.s3())
+    os.environ.update(store.environ("TEST_S3"))
+    return store
 
 
 @contextlib.contextmanager

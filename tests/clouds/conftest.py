@@ -4,6 +4,7 @@ Each test uses a prefix of its own.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.clouds import azurite as azurite_
 from tests.clouds import emulators
 from tests.clouds import google as google_
+from tests.clouds.faulty import Faulty
 from tests.clouds.lake import Lake, knowing_keys
 
 
@@ -40,3 +42,10 @@ def azurite() -> Iterator[azurite_.Azurite]:
     """A storage account."""
     with azurite_.azurite("lake", "other") as store:
         yield store
+
+
+@pytest.fixture
+def faulty(s3: emulators.S3) -> Iterator[Faulty]:
+    """The S3 store, seen through a proxy that spoils requests when it is told to."""
+    with closing(Faulty(s3.url)) as proxy:
+        yield proxy

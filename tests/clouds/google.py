@@ -14,6 +14,7 @@ What it cannot evaluate is denied. It proves what is sent, not that Google accep
 import base64
 import contextlib
 import datetime as dt
+import functools
 import hashlib
 import itertools
 import json
@@ -49,6 +50,11 @@ ROLES = {
 }
 PAGE = 1000
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a type
+
+
+@functools.cache  # it takes long
+def _key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @dataclass
@@ -128,10 +134,7 @@ class Google:
     hold: threading.Event | None = None
     """Token services answer once this is set."""
     lock: threading.Lock = field(default_factory=threading.Lock)
-    key: rsa.RSAPrivateKey = field(
-        default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
-        repr=False,
-    )
+    key: rsa.RSAPrivateKey = field(default_factory=_key, repr=False)
     generations: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def service_account(self) -> dict[str, str]:
@@ -222,6 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
     """One request: a token service's, the JSON API's or the XML API's."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one packet: else the client acknowledges 40 ms later
     cloud: ClassVar[Google]
 
     def handle_one_request(self) -> None:
@@ -285,9 +289,12 @@ class _Handler(BaseHTTPRequestHandler):
                 return self.json(body, status)
             return service()
         if path.startswith("/computeMetadata/"):
-            return self.answer(200, b"ok", Metadata_Flavor="Google")
+            about = {"email": CATALOG, "scopes": sorted(SCOPES)}
+            return self.json(about, Metadata_Flavor="Google")
         if self.parts[0] in ("storage", "upload", "download"):
             return self.json_api()
+        if path == "/":  # is this a machine of Google's?
+            return self.answer(200, Metadata_Flavor="Google")
         return self.xml_api()
 
     # Tokens

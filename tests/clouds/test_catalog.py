@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from tests.catalog.handwork import relist
 from tests.catalog.scanning import plan, pyiceberg
 from tests.catalog.serving import SCHEMA, VIEW, Server, creation
 from tests.catalog.test_functions import ADD_ONE
+from tests.clouds.faulty import Faulty
 from tests.clouds.lake import Lake
 
 TABLE = "/v1/namespaces/ns/tables/t"
@@ -446,6 +448,48 @@ class TestOutage:
                 time.sleep(0.1)
             assert server.ok("GET", "/health/ready") == {"status": "ready"}
 
+    def test_a_store_that_hangs_keeps_neither_readiness_nor_a_local_warehouse_waiting(
+        self, lake: Lake, faulty: Faulty
+    ) -> None:
+        lake.more = {"endpoint": faulty.url, "timeout": 3}
+        body = {"requirements": [], "updates": [SET]}
+        with lake.serving(apart=True) as server, ThreadPoolExecutor(12) as pool:
+            server.namespace("ns")
+            server.table("t")
+            server.ok("POST", "/v1/local/namespaces", {"namespace": ["ns"]})
+            faulty.always("hang")
+            began = time.monotonic()
+            waiting = [pool.submit(server.call, "POST", TABLE, body) for _ in range(12)]
+            answers = 0
+            while not all(each.done() for each in waiting):
+                asked = time.monotonic()
+                name = {"name": f"t{answers}", "schema": SCHEMA}
+                server.ok("POST", "/v1/local/namespaces/ns/tables", name)
+                assert time.monotonic() - asked < 2
+                assert server.ok("GET", "/health/ready")["status"] == "ready"
+                assert time.monotonic() - asked < 5
+                answers += 1
+            assert answers
+            assert {each.result().status_code for each in waiting} == {503}
+            assert time.monotonic() - began < 20
+            (why,) = server.ok("GET", "/health/ready")["unavailable"]
+            assert why.startswith(f"The warehouse default ({lake.location}) is not available")
+            faulty.clear()
+            deadline = time.monotonic() + 30
+            while server.call("POST", TABLE, body).status_code != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+
+    def test_a_server_starts_beside_a_store_that_hangs(self, lake: Lake, faulty: Faulty) -> None:
+        assert lake.run("migrate")[0] == 0
+        lake.more = {"endpoint": faulty.url, "timeout": 2}
+        faulty.always("hang")
+        began = time.monotonic()
+        with lake.serving(apart=True) as server:
+            assert time.monotonic() - began < 15
+            assert server.ok("GET", "/health/ready")["unavailable"]
+            server.ok("POST", "/v1/local/namespaces", {"namespace": ["ns"]})
+
     def test_another_bucket_in_its_place_is_not_taken_for_it(self, lake: Lake) -> None:
         with lake.serving() as server:
             server.namespace("ns")
@@ -538,6 +582,18 @@ class TestCommands:
         table.append(pa.table({"id": [1, 2]}))
         server.ok("POST", "/v1/namespaces/ns/views", {"name": "v", **VIEW})
         assert lake.findings("--deep") == []
+
+    def test_the_doctor_asks_for_no_file_that_it_has_listed(
+        self, lake: Lake, server: Server, requests_made: list[tuple[str, str]]
+    ) -> None:
+        server.table("t")
+        for number in range(5):
+            commit(server, {**SET, "updates": {"n": str(number)}})
+        requests_made.clear()
+        assert lake.findings() == []
+        assert "look for a file" not in {operation for operation, _ in requests_made}
+        lake.delete(server.ok("GET", TABLE)["metadata"]["metadata-log"][0]["metadata-file"])
+        assert [check for check, _, _ in lake.findings()] == ["history-missing"]
 
     def test_the_doctor_finds_what_is_missing_and_repairs_it(
         self, lake: Lake, server: Server

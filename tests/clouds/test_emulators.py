@@ -1,7 +1,10 @@
-"""The emulator refuses what a real store would: else no test of vending could fail."""
+"""The stores of the tests refuse what a real one would: else no test of vending could fail.
+
+SeaweedFS was written by others, so that it also judges how our emulator reads policies.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.clouds import emulators
 from tests.clouds.emulators import S3
+from tests.clouds.seaweedfs import seaweedfs
 
 POLICY = {
     "Version": "2012-10-17",
@@ -38,6 +42,12 @@ def client(s3: S3, service: str = "s3", **keys: str) -> Any:
     return boto3.client(service, endpoint_url=s3.url, region_name=s3.region, **{**own, **keys})
 
 
+@pytest.fixture(scope="module", params=["emulator", "seaweedfs"])
+def s3(request: pytest.FixtureRequest) -> Iterator[S3]:
+    with emulators.s3() if request.param == "emulator" else seaweedfs("lake") as store:
+        yield store
+
+
 @pytest.fixture
 def session(s3: S3) -> Any:
     """A client with the credentials of a session that may use ``emulator/a/`` only."""
@@ -55,12 +65,13 @@ def session(s3: S3) -> Any:
     )
 
 
-def code(request: Callable[[], object]) -> str:
+def code(request: Callable[[], Any]) -> str:
+    """Return the code of a refusal, also of one key among many; nothing if there is none."""
     try:
-        request()
+        answer = request()
     except ClientError as error:
         return str(error.response["Error"]["Code"])
-    return ""
+    return next((str(each["Code"]) for each in answer.get("Errors", [])), "")
 
 
 def test_a_wrong_secret_is_refused(s3: S3) -> None:

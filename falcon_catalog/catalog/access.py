@@ -1,0 +1,198 @@
+"""What clients are told of the access to a table's files: settings, credentials, or nothing.
+
+Credentials are in both places that clients look in, ``config`` and ``storage-credentials``, as one
+entry. Source: loadTable and loadCredentials of the REST specification; what clients really read.
+"""
+
+import functools
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from falcon_catalog.catalog import authorization, policy
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.grants import NO_ACCESS, Access
+from falcon_catalog.catalog.metadata_cache import Loaded
+from falcon_catalog.catalog.signing_config import signing_access, table_path
+from falcon_catalog.catalog.warehouse import Warehouse
+from falcon_catalog.fileio.delegation import Credential, Permission, Scope, Vends, common_prefix
+from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.locations import outermost
+from falcon_catalog.settings.storage import ABFSS, FILE, GS, S3
+
+VENDED, SIGNED, UNMANAGED = "vended-credentials", "remote-signing", "client-managed"
+"""Values of X-Iceberg-Access-Delegation; the last one is Lakekeeper's, for "nothing"."""
+
+_HEADER_CHARACTERS = 256
+_REFRESH_ENDPOINT = {
+    S3: "client.refresh-credentials-endpoint",
+    GS: "gcs.oauth2.refresh-credentials-endpoint",
+    ABFSS: "adls.refresh-credentials-endpoint",
+}
+
+JSON = Mapping[str, Any]
+
+
+@functools.lru_cache(maxsize=256)
+def parse_delegation(header: str) -> frozenset[str]:
+    """Return the known values of an X-Iceberg-Access-Delegation header; others are ignored."""
+    values = {value.strip().lower() for value in header[:_HEADER_CHARACTERS].split(",")}
+    return frozenset(values & {VENDED, SIGNED, UNMANAGED})
+
+
+def wants_credentials(call: Call) -> bool:
+    """Return whether a client asked for credentials, of a warehouse that issues some."""
+    asked = VENDED in call.delegation and UNMANAGED not in call.delegation
+    return asked and vends_to_clients(call.warehouse) is not None
+
+
+def vends_to_clients(warehouse: Warehouse) -> Vends | None:
+    """Return what issues credentials for clients of a warehouse, or None."""
+    return warehouse.storage.vends if warehouse.storage_settings.access == "vended" else None
+
+
+def is_known(call: Call, identifier: TableIdentifier, table: Loaded) -> bool:
+    """Return whether ``add`` asks no token service."""
+    if not wants_credentials(call):
+        return True
+    wanted = _of_table(call, identifier, table.document.metadata, table.metadata_location)
+    return call.warehouse.grants.find(wanted, call.now) is not None
+
+
+def add(call: Call, identifier: TableIdentifier, table: Loaded) -> Loaded:
+    """Return a table with the access that the client asked for. Raises as ``provide``."""
+    granted = provide(call, identifier, table.document.metadata, table.metadata_location)
+    return table if granted is NO_ACCESS else replace(table, access=granted)
+
+
+def provide(
+    call: Call, identifier: TableIdentifier, metadata: JSON, location: str | None = None
+) -> Access:
+    """Return the access that a client asked for, issuing credentials if necessary.
+
+    Args:
+        call: its ``delegation`` is what the client asked for.
+        identifier: of the table.
+        metadata: of the table, as it is or is to be.
+        location: of the metadata file, if there is one.
+
+    Raises:
+        ForbiddenError, BadRequestError: a folder of the table is not in the allowed locations, or
+            no credential can be that narrow.
+        ServiceUnavailableError: the token service does not answer, or refuses.
+    """
+    if wants_credentials(call):
+        return _issue(call, _of_table(call, identifier, metadata, location))
+    if _takes_signatures(call):
+        staged = metadata if location is None else None
+        return signing_access(call, identifier, staged=staged, fsspec=_is_pyiceberg(call))
+    # A client that asked for anything takes any setting for credentials.
+    if call.delegation or call.warehouse.storage_settings.kind == FILE:
+        return NO_ACCESS
+    return Access(call.warehouse.storage.client_config)
+
+
+def _takes_signatures(call: Call) -> bool:
+    """Return whether a client is to have its requests signed.
+
+    DuckDB and Go ask for credentials alone and cannot sign; so does PyIceberg, which can.
+    """
+    if call.warehouse.storage.signs is None or UNMANAGED in call.delegation:
+        return False
+    return not call.delegation or SIGNED in call.delegation or _is_pyiceberg(call)
+
+
+def _is_pyiceberg(call: Call) -> bool:
+    return call.user_agent.startswith("PyIceberg/")
+
+
+def issue(
+    call: Call, identifier: TableIdentifier, table: Loaded, *, read_only: bool = False
+) -> Access:
+    """Return credentials for a table, whatever the client asked for; raises as ``provide``.
+
+    With ``read_only`` they write nothing, whatever the caller may.
+    """
+    metadata, location = table.document.metadata, table.metadata_location
+    wanted = _of_table(call, identifier, metadata, location)
+    return _issue(call, replace(wanted, permission="read") if read_only else wanted)
+
+
+def credential_for(
+    call: Call, identifier: TableIdentifier, locations: tuple[str, ...], permission: Permission
+) -> Credential | None:
+    """Return credentials that the server itself uses for a table; raises as ``provide``.
+
+    None: the storage of the warehouse issues none.
+    """
+    if call.warehouse.storage.vends is None:
+        return None
+    wanted = _Wanted(call.principal, permission, identifier, "", locations, None, _version(call))
+    return _issue(call, wanted).credential
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """All that makes a difference to credentials: they are never another's, or stale."""
+
+    principal: str | None
+    permission: Permission
+    identifier: TableIdentifier
+    uuid: str
+    locations: tuple[str, ...]
+    folder: str | None
+    """Of the metadata file, which clients compare with the credential's prefix as well."""
+    identity: Hashable
+    """Changes when the server's own credentials do."""
+
+
+def _of_table(
+    call: Call, identifier: TableIdentifier, metadata: JSON, location: str | None
+) -> _Wanted:
+    return _Wanted(
+        call.principal,
+        authorization.permission_of(call, identifier),
+        identifier,
+        metadata["table-uuid"],
+        policy.locations_of(metadata),
+        location and location.rpartition("/")[0],
+        _version(call),
+    )
+
+
+def _version(call: Call) -> Hashable:
+    vends = call.warehouse.storage.vends
+    return None if vends is None else vends.version()
+
+
+def _issue(call: Call, wanted: _Wanted) -> Access:
+    """Return credentials: those of before, if half of their life is left, or new ones.
+
+    Every location is checked before anything is asked of a token service.
+    """
+    vends = call.warehouse.storage.vends
+    if vends is None:
+        raise RuntimeError(f"warehouse {call.warehouse.name} issues no credentials")
+
+    def mint() -> Access:
+        locations = wanted.locations
+        for location in locations:
+            policy.check_allowed(call.warehouse, location)
+        scope = Scope(outermost(locations), wanted.permission)
+        credential = vends.vend(scope, session=f"{call.principal or 'anyone'}-{call.request_id}")
+        folders = [wanted.folder] if wanted.folder else []
+        prefix = common_prefix([*locations, *folders])
+        return _access(call, wanted.identifier, credential, prefix)
+
+    return call.warehouse.grants.get(wanted, call.now, mint)
+
+
+def _access(call: Call, identifier: TableIdentifier, credential: Credential, prefix: str) -> Access:
+    """Return a credential with what makes clients renew it."""
+    endpoint = _REFRESH_ENDPOINT[call.warehouse.storage_settings.kind]
+    config = {
+        **credential.config,
+        endpoint: table_path(call, identifier, "credentials"),
+        "expiration-time": str(credential.expires_at),  # for Go
+    }
+    return Access(config, replace(credential, prefix=prefix, config=config))
