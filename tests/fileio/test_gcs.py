@@ -18,6 +18,7 @@ import pytest
 from obstore.exceptions import BaseError
 from obstore.store import GCSStore
 
+from falcon_catalog.catalog.storage_check.check import Target, check
 from falcon_catalog.errors import BadRequestError, CatalogError, ServiceUnavailableError
 from falcon_catalog.fileio.delegation import Credential, Permission, Scope
 from falcon_catalog.fileio.opening import open_storage
@@ -410,3 +411,17 @@ def test_the_server_without_rights_is_unavailable(cloud: Google, storages: Stora
     with pytest.raises(CatalogError) as raised:
         storage.files.read(f"{TABLE}/x")
     assert raised.value.status == 503
+
+
+def test_the_storage_check_passes(cloud: Google, key: Path) -> None:
+    settings = StorageSettings(
+        location="gs://lake/wh",
+        endpoint=cloud.url,
+        sts_endpoint=cloud.url,
+        credential=f"file:{key}",
+    )
+    outcomes = {each.check: each.outcome for each in check(Target("lake", settings)).results}
+    assert "failed" not in outcomes.values(), outcomes
+    vended = {name: outcome for name, outcome in outcomes.items() if name.startswith("vend")}
+    assert set(vended.values()) == {"passed"}
+    assert len(vended) == 5
