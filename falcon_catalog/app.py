@@ -29,7 +29,6 @@ from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
 from falcon_catalog.catalog.mount import require_serving
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.catalog.purge import PurgeWorker
-from falcon_catalog.catalog.storage_check.server import check_at_start
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import watch
 from falcon_catalog.errors import CatalogError
@@ -162,5 +161,4 @@ def create_app(settings: Settings) -> CatalogApp:
     metrics.lines_dropped.poll(logs.dropped)
     auth = settings.auth
     realm = Realm.of(warehouses[0].store, auth.token_lifetime, auth.session_lifetime)
-    check_at_start(warehouses)
     return CatalogApp(warehouses, realm, settings, metrics)

@@ -196,6 +196,10 @@ ATTACH {warehouse} AS lake
 """
 _CLOUDS = ("s3", "gcs", "adls")
 _TRINO_VENDED = "iceberg.rest-catalog.vended-credentials-enabled=true\n"
+# Polars' own reader takes no credentials from the table, and knows no tokens of Google's.
+_POLARS_NATIVE = """\
+loaded = lake.load_table(table)
+    return pl.scan_iceberg(loaded, storage_options=loaded.io.properties)"""
 _SPARK_PACKAGES = {
     "": f"""    .config("spark.jars.packages", "{SPARK_PACKAGE}")""",
     **{
@@ -327,10 +331,16 @@ import polars as pl
 {_PYICEBERG}
 
 def scan(table: str) -> pl.LazyFrame:
-    return pl.scan_iceberg(lake.load_table(table))
+    {{storage}}
 """,
         _PYICEBERG_BEARER,
         _PYICEBERG_CREDENTIAL,
+        storage={
+            "": "return pl.scan_iceberg(lake.load_table(table))",
+            "s3": _POLARS_NATIVE,
+            "adls": _POLARS_NATIVE,
+            "gcs": 'return pl.scan_iceberg(lake.load_table(table), reader_override="pyiceberg")',
+        },
     ),
 }
 

@@ -146,6 +146,7 @@ class Calls:
             _read_key(req, principal),
             req.context.id,
             parse_delegation(delegation or ""),
+            req.user_agent or "",
         )
         for kind in ("table", "view", "function"):
             if kind in params:

@@ -8,12 +8,12 @@ import functools
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote
 
 from falcon_catalog.catalog import authorization, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.grants import NO_ACCESS, Access
 from falcon_catalog.catalog.metadata_cache import Loaded
+from falcon_catalog.catalog.signing_config import signing_access, table_path
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.fileio.delegation import Credential, Permission, Scope, Vends, common_prefix
 from falcon_catalog.identifiers import TableIdentifier
@@ -83,10 +83,27 @@ def provide(
     """
     if wants_credentials(call):
         return _issue(call, _of_table(call, identifier, metadata, location))
+    if _takes_signatures(call):
+        staged = metadata if location is None else None
+        return signing_access(call, identifier, staged=staged, fsspec=_is_pyiceberg(call))
     # A client that asked for anything takes any setting for credentials.
     if call.delegation or call.warehouse.storage_settings.kind == FILE:
         return NO_ACCESS
     return Access(call.warehouse.storage.client_config)
+
+
+def _takes_signatures(call: Call) -> bool:
+    """Return whether a client is to have its requests signed.
+
+    DuckDB and Go ask for credentials alone and cannot sign; so does PyIceberg, which can.
+    """
+    if call.warehouse.storage.signs is None or UNMANAGED in call.delegation:
+        return False
+    return not call.delegation or SIGNED in call.delegation or _is_pyiceberg(call)
+
+
+def _is_pyiceberg(call: Call) -> bool:
+    return call.user_agent.startswith("PyIceberg/")
 
 
 def issue(
@@ -175,14 +192,7 @@ def _access(call: Call, identifier: TableIdentifier, credential: Credential, pre
     endpoint = _REFRESH_ENDPOINT[call.warehouse.storage_settings.kind]
     config = {
         **credential.config,
-        endpoint: _refresh_path(call.warehouse.name, identifier),
+        endpoint: table_path(call, identifier, "credentials"),
         "expiration-time": str(credential.expires_at),  # for Go
     }
     return Access(config, replace(credential, prefix=prefix, config=config))
-
-
-def _refresh_path(warehouse: str, identifier: TableIdentifier) -> str:
-    """Return the path of loadCredentials, relative to the catalog's URI."""
-    namespace = identifier.namespace.path
-    parts = "v1", warehouse, "namespaces", namespace, "tables", identifier.name, "credentials"
-    return "/".join(quote(part, safe="") for part in parts)

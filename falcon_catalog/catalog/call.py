@@ -41,5 +41,7 @@ class Call:
     request_id: str = ""
     delegation: frozenset[str] = frozenset()
     """How the client wants to get to files (``catalog.access``); empty: it did not say."""
+    user_agent: str = ""
+    """Of the client, for settings that only one kind of client understands."""
     now: int = field(default_factory=now_ms)
     """Milliseconds since 1970-01-01 UTC."""

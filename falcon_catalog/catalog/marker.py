@@ -59,10 +59,19 @@ def read(files: FileIO, root: str) -> Marker | None:
 
 def write(files: FileIO, root: str, marker: Marker) -> None:
     """Write a marker durably, replacing an existing one."""
+    files.replace(location(root), _text(marker))
+
+
+def create(files: FileIO, root: str, marker: Marker) -> bool:
+    """Write a marker durably, unless there is one: return False then."""
+    return files.create(location(root), _text(marker))
+
+
+def _text(marker: Marker) -> bytes:
     document = {
         "format": _FORMAT,
         "store": marker.store,
         "warehouse": marker.warehouse,
         "about": _ABOUT,
     }
-    files.replace(location(root), orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"

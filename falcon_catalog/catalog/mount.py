@@ -24,7 +24,7 @@ from falcon_catalog.errors import (
 from falcon_catalog.fileio.base import Entry, FileIO, is_empty
 from falcon_catalog.locations import is_local, key, key_or_none
 from falcon_catalog.store import warehouses
-from falcon_catalog.store.database import Database, Transaction
+from falcon_catalog.store.database import Database, StoreError, Transaction
 
 State = Literal["present", "unmarked", "absent", "refused"]
 
@@ -206,14 +206,20 @@ class Mount:
 
         Raises:
             ServiceUnavailableError: it cannot be written.
+            StoreError: another store has just taken the place.
         """
         name, root = self.root.name, self.root.location
         found = self.examine(adopt=adopt)
         if not found.is_there:
             return
         if found.state == "unmarked":
-            store = warehouses.store_id(self._database.autocommit())
-            marker.write(self._files, root, Marker(store, name))
+            own = Marker(warehouses.store_id(self._database.autocommit()), name)
+            if adopt:
+                marker.write(self._files, root, own)
+            elif not marker.create(self._files, root, own):  # another process was faster
+                found = self.examine()
+                if found.state == "refused":
+                    raise StoreError(f"cannot use the {self.root}: {found.why}")
         row = warehouses.find(self._database.autocommit(), name)
         if row is None or row.marked_location != key(root):
             with self._database.write() as tx:

@@ -2,27 +2,18 @@
 
 Local files need none; access is controlled by file permissions. Which table a request may reach is
 what the URL of the sign request says, and nothing else: no table is looked up by a location.
-
-A table that is only staged has no row yet, but engines write its files before they create it. Its
-locations travel with the client, sealed, in the ``properties`` of the ``remote-signing-config``
-that a staged create is answered with.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import quote
 
-from falcon_catalog import auth
-from falcon_catalog.auth import InvalidTokenError
-from falcon_catalog.catalog import policy
+from falcon_catalog.catalog import access, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import Key
+from falcon_catalog.catalog.signing_config import STAGED, unseal_staged
 from falcon_catalog.catalog.tabulars import TABLE
-from falcon_catalog.errors import BadRequestError, ForbiddenError, show
+from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.fileio.delegation import Scope, SignedRequest, SignRequest
 from falcon_catalog.identifiers import TableIdentifier
-from falcon_catalog.locations import key
 from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
@@ -32,61 +23,13 @@ from falcon_catalog.metadata.json_fields import (
     optional,
     required,
 )
-from falcon_catalog.store import dropped, principals
+from falcon_catalog.store import dropped
 from falcon_catalog.store import tabulars as rows
-from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.tabulars import TabularRow
 
+_WHERE = "remote sign request"
 _METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE", "PATCH", "OPTIONS")
 _PROVIDER = "s3"
-_PURPOSE = "staged-table"
-STAGED = "falcon-catalog.staged-table"
-"""The property in which clients bring back the locations of a staged table."""
-_STAGED_SECONDS = 24 * 3600  # as long as the job that writes a table's first files may take
-
-
-@dataclass(frozen=True, slots=True)
-class SigningConfig:
-    """What a client is told when it loads a table whose requests are signed."""
-
-    config: Mapping[str, str]
-    """For the table's ``config``."""
-    remote: JSON = field(repr=False)
-    """The ``remote-signing-config``."""
-
-
-def signing_config(
-    call: Call, identifier: TableIdentifier, *, staged: JSON | None = None, fsspec: bool = False
-) -> SigningConfig:
-    """Return what a client needs to have its requests signed.
-
-    The addresses are relative to the catalog's, which the client knows best: ``signer.uri`` and
-    ``s3.signer.uri`` are left out, for they default to it.
-
-    Args:
-        call: of a client that loads or creates a table.
-        identifier: of the table.
-        staged: the metadata of a table that is only staged.
-        fsspec: whether PyIceberg's fsspec is to be chosen, the only one of its file accesses that
-            has requests signed.
-    """
-    namespace = quote(identifier.namespace.path, safe="")
-    table = f"namespaces/{namespace}/tables/{quote(identifier.name, safe='')}"
-    endpoint = f"v1/{quote(call.warehouse.name, safe='')}/{table}/sign"
-    config = {
-        **call.warehouse.storage.client_config,
-        "s3.remote-signing-enabled": "true",
-        "signer.endpoint": endpoint,
-        "s3.signer.endpoint": endpoint,
-        "s3.chunked-encoding-enabled": "false",  # Java's signer refuses what FileIO defaults to
-    }
-    if fsspec:
-        config |= {
-            "s3.signer": "S3V4RestSigner",
-            "py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO",
-        }
-    properties = {} if staged is None else {STAGED: _seal(call, identifier, staged)}
-    return SigningConfig(config, {"properties": properties, "headers": {}})
 
 
 def sign(call: Call, identifier: TableIdentifier, request: JSON) -> SignedRequest:
@@ -116,10 +59,8 @@ def sign(call: Call, identifier: TableIdentifier, request: JSON) -> SignedReques
         )
     if (provider := request.get("provider")) not in (None, _PROVIDER):
         raise BadRequestError(f"Invalid {_WHERE}: provider {show(provider)} is not {_PROVIDER}")
-    return signs.sign(wanted, Scope(locations, wanted.permission), None)
-
-
-_WHERE = "remote sign request"
+    credential = access.credential_for(call, identifier, locations, wanted.permission)
+    return signs.sign(wanted, Scope(locations, wanted.permission), credential)
 
 
 def only_reads(request: JSON) -> bool:
@@ -133,7 +74,7 @@ def _read(request: JSON) -> SignRequest:
         known = ", ".join(_METHODS)
         raise BadRequestError(f"Invalid {_WHERE}: method {show(method)} is none of {known}")
     headers = {
-        name: tuple(array_of(as_text)(values, f"{_WHERE}, headers, {show(name)}"))
+        name: tuple(values) if _are_texts(values) else _texts(name, values)
         for name, values in required(request, "headers", as_object, _WHERE).items()
     }
     optional(request, "provider", as_text, _WHERE)
@@ -144,6 +85,14 @@ def _read(request: JSON) -> SignRequest:
         headers=headers,
         body=optional(request, "body", as_text, _WHERE),
     )
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _texts(name: str, values: object) -> tuple[str, ...]:
+    return tuple(array_of(as_text)(values, f"{_WHERE}, headers, {show(name)}"))
 
 
 def _locations(
@@ -160,11 +109,11 @@ def _locations(
     if row is not None and row.kind == TABLE.name:
         return _folders(call, identifier, row)
     if (sealed := properties.get(STAGED)) is not None:
-        return _unseal(tx, call, identifier, sealed)
+        return unseal_staged(tx, call, identifier, sealed)
     if wanted.method == "HEAD" and row is None:
         gone = dropped.newest(tx, call.warehouse.id, identifier)
         if gone is not None:
-            return (gone.location_key,)
+            return (gone.location_key.rstrip("/"),)
     raise TABLE.missing(identifier)
 
 
@@ -177,50 +126,3 @@ def _folders(call: Call, identifier: TableIdentifier, row: TabularRow) -> tuple[
         folders = policy.locations_of(loaded.document.metadata)
         warehouse.folders.put(version, folders)
     return folders
-
-
-def _seal(call: Call, identifier: TableIdentifier, staged: JSON) -> str:
-    """Return the locations of a staged table, for its creator to bring back."""
-    signing = principals.signing_key(call.warehouse.store.autocommit())
-    if signing is None:
-        raise LookupError("the signing key")
-    content = {
-        "warehouse": call.warehouse.name,
-        "table": [*identifier.namespace.levels, identifier.name],
-        "principal": call.principal,
-        "locations": list(policy.locations_of(staged)),
-    }
-    return auth.seal(signing.kid, signing.key, _PURPOSE, content, _STAGED_SECONDS)
-
-
-def _unseal(
-    tx: Transaction, call: Call, identifier: TableIdentifier, sealed: str
-) -> tuple[str, ...]:
-    """Return the locations of a staged table, in which no other table lies by now."""
-    try:
-        content: dict[str, Any] = auth.unseal(
-            lambda kid: principals.verifying_key(tx, kid), _PURPOSE, sealed
-        )
-    except InvalidTokenError as error:
-        raise ForbiddenError(
-            f"Cannot sign the request for {identifier}: property {STAGED}: {error}"
-        ) from None
-    expected = {
-        "warehouse": call.warehouse.name,
-        "table": [*identifier.namespace.levels, identifier.name],
-        "principal": call.principal,
-    }
-    if {name: content.get(name) for name in expected} != expected:
-        raise ForbiddenError(
-            f"Cannot sign the request for {identifier}: property {STAGED} is of another table,"
-            " warehouse or principal"
-        )
-    locations = tuple(content["locations"])
-    for location in locations:
-        policy.check_allowed(call.warehouse, location)
-        if rows.overlapping(tx, key(location), besides=None):
-            raise ForbiddenError(
-                f"Cannot sign the request for {identifier}: another table was created at its"
-                " location meanwhile"
-            )
-    return locations

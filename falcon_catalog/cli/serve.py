@@ -11,6 +11,7 @@ import click
 from falcon_catalog import logs
 from falcon_catalog.app import create_app
 from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
+from falcon_catalog.catalog.storage_check.server import check_at_start
 from falcon_catalog.cli.common import (
     Stopped,
     as_json,
@@ -69,6 +70,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
 def run(settings: Settings, announce: Callable[[str], object]) -> bool:
     """Open the catalog and serve it; return the result of ``serve``."""
     app = create_app(settings)
+    check_at_start(app.warehouses)
     only_locally = not (settings.auth.required or settings.server.insecure)
     return serve(app, settings.server, announce, app.metrics, only_locally=only_locally)
 

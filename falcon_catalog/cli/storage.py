@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from falcon_catalog.catalog.mount import Condition, examine, roots_of
-from falcon_catalog.catalog.storage_check import CHECKS, Report, Result, Target, check
+from falcon_catalog.catalog.storage_check.check import Target, check
+from falcon_catalog.catalog.storage_check.results import CHECKS, Report, Result
 from falcon_catalog.cli.common import (
     Failed,
     as_json,

@@ -61,7 +61,9 @@ def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool) -> Checked
     keys = {key_or_none(location) for location in (pointer.metadata_location, *log)}
     result = Checked(reached={location_key for location_key in keys if location_key is not None})
     result.findings.extend(_check_metadata(files, pointer, metadata, ages.now))
-    result.findings.extend(_missing(files, pointer, "history-missing", dict.fromkeys(log)))
+    in_folder = {key_or_none(file.location) for file in listed}  # a look at each is not needed
+    elsewhere = [location for location in log if key_or_none(location) not in in_folder]
+    result.findings.extend(_missing(files, pointer, "history-missing", dict.fromkeys(elsewhere)))
     if deep:
         result.findings.extend(_check_content(files, pointer, metadata))
     if pointer.place == "dropped":

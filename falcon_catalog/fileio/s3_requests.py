@@ -74,6 +74,7 @@ _CHUNKED = {"x-amz-trailer", "x-amz-decoded-content-length"}
 _SIGNED_PREFIXES = ("x-amz-checksum-", "x-amz-meta-")
 _ENCRYPTION = "x-amz-server-side-encryption"
 _CHOICES: Mapping[str, frozenset[str]] = {
+    "x-amz-te": frozenset({"append-md5"}),  # of every read of Java's
     "x-amz-acl": frozenset({"private", "bucket-owner-full-control"}),
     "x-amz-storage-class": frozenset(
         {"STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
@@ -81,6 +82,8 @@ _CHOICES: Mapping[str, frozenset[str]] = {
     f"{_ENCRYPTION}-bucket-key-enabled": frozenset({"true", "false"}),
 }
 _CONTENT_HASH = "x-amz-content-sha256"
+CONSTANT = frozenset({"host", "x-amz-te", "x-amz-checksum-mode"})
+"""Signed headers that a client sends with each of its reads, or with none."""
 
 
 def operation_of(method: str, parameters: Mapping[str, str], *, of_bucket: bool) -> Operation:

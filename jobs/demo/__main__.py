@@ -64,6 +64,11 @@ class State:
         return self.objects.settings if self.objects else None
 
     @property
+    def runs(self) -> bool:
+        """Whether something was left running."""
+        return any((self.folder / "run").glob("*.json"))
+
+    @property
     def weather(self) -> Path:
         """The pipeline's data_dir."""
         return self.folder / "weather"
@@ -104,9 +109,10 @@ def main(action: str, folder: Path | None, listen: str | None, *, s3: bool) -> N
     served = _service(state, listen or SERVED.removeprefix("http://"))
     try:
         if action == "stop":
-            _stop(state, served)
-            if folder is None and not s3 and (IN_S3 / "run").exists():
-                _stop(State(IN_S3.resolve(), ObjectStore(IN_S3.resolve())), served)
+            in_s3 = State(IN_S3.resolve(), ObjectStore(IN_S3.resolve()))
+            either = [state] if folder or s3 else [state, in_s3]
+            for one in [each for each in either if each.runs] or [state]:
+                _stop(one, served)
             return
         _demo(state, "127.0.0.1:0" if action == "serve" or not listen else listen, action)
         if action == "serve":

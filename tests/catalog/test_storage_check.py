@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from falcon_catalog.catalog.storage_check import CHECKS, Target, check
+from falcon_catalog.catalog.storage_check.check import Target, check
+from falcon_catalog.catalog.storage_check.results import CHECKS
 from falcon_catalog.cli import main
 from falcon_catalog.settings import StorageSettings
 from tests.catalog.serving import Server

@@ -43,53 +43,63 @@ Rule = Callable[[Asked], Answer | None]
 """Returns the answer to a request, or None to pass it on."""
 
 
+class _Server(ThreadingHTTPServer):
+    def __init__(self, rule: Rule, store: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.rule = rule
+        self.store = store
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client that gave up has closed its connection."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def _answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        asked = Asked(self.command, self.path, dict(self.headers), self.rfile.read(length))
+        answer = self.server.rule(asked)
+        if answer is None:
+            self._pass_on(asked)
+            return
+        self.send_response(answer.status)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815
+
+    def _pass_on(self, asked: Asked) -> None:
+        # The Host header stays: it is signed.
+        to = http.client.HTTPConnection(urlsplit(self.server.store).netloc, timeout=30)
+        to.request(asked.method, asked.path, asked.body or None, asked.headers)
+        answered = to.getresponse()
+        content = answered.read()
+        self.send_response(answered.status)
+        for name, value in answered.getheaders():
+            if name.lower() not in {"transfer-encoding", "connection", "content-length"}:
+                self.send_header(name, value)
+        length = answered.getheader("Content-Length") if asked.method == "HEAD" else None
+        self.send_header("Content-Length", length or str(len(content)))
+        self.end_headers()
+        if asked.method != "HEAD":
+            self.wfile.write(content)
+        to.close()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def answering(
     rule: Rule, store: str = "", certificate: tuple[Path, Path] | None = None
 ) -> Iterator[str]:
     """Serve on a free port, with TLS if there is a certificate and its key; yield the URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _answer(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            asked = Asked(self.command, self.path, dict(self.headers), self.rfile.read(length))
-            answer = rule(asked)
-            if answer is None:
-                self._pass_on(asked)
-                return
-            self.send_response(answer.status)
-            self.send_header("Content-Type", "application/xml")
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(answer.body)
-
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815
-
-        def _pass_on(self, asked: Asked) -> None:
-            # The Host header stays: it is signed.
-            to = http.client.HTTPConnection(urlsplit(store).netloc, timeout=30)
-            to.request(asked.method, asked.path, asked.body or None, asked.headers)
-            answered = to.getresponse()
-            content = answered.read()
-            self.send_response(answered.status)
-            for name, value in answered.getheaders():
-                if name.lower() not in {"transfer-encoding", "connection", "content-length"}:
-                    self.send_header(name, value)
-            length = answered.getheader("Content-Length") if asked.method == "HEAD" else None
-            self.send_header("Content-Length", length or str(len(content)))
-            self.end_headers()
-            if asked.method != "HEAD":
-                self.wfile.write(content)
-            to.close()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    scheme = "http"
+    server, scheme = _Server(rule, store), "http"
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)

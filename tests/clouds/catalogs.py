@@ -12,8 +12,6 @@ from tests.clouds.test_fileio import s3_files
 from tests.durability.processes import Catalog, Client
 from tests.durability.store import Store
 
-SPACE = {"namespace": ["ns"]}
-
 
 class S3Catalog(Catalog):
     """A catalog whose default warehouse is in an S3 store, reached by ``endpoint``."""
@@ -77,8 +75,8 @@ def prefixed(path: str, warehouse: str) -> str:
     return path.replace("/v1/", f"/v1/{warehouse}/", 1)
 
 
-def make_table(client: Client, path: str, creation: Any) -> None:
+def make_table(client: Client, path: str, creation: Any, space: str = "ns") -> None:
     """Make a namespace and a table in it."""
     spaces = path.partition("/namespaces")[0] + "/namespaces"
-    client.ok("POST", spaces, SPACE)
+    client.ok("POST", spaces, {"namespace": [space]})
     client.ok("POST", path, creation)

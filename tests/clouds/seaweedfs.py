@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -86,12 +86,15 @@ def _config(key: str, secret: str) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def seaweedfs(*buckets: str) -> Iterator[S3]:
-    """Serve a store with these buckets from a new folder, and end it."""
+def seaweedfs(*buckets: str, config: Callable[[str, str], object] = _config) -> Iterator[S3]:
+    """Serve a store with these buckets from a new folder, and end it.
+
+    ``config`` returns identities and roles for a key and its secret, which is the server's.
+    """
     weed, key, secret = program(), "seaweed", "a secret of the tests"
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "iam.json")
-        config.write_text(json.dumps(_config(key, secret)))
+        iam = Path(folder, "iam.json")
+        iam.write_text(json.dumps(config(key, secret)))
         ports = _free_ports(2 * len(_SERVICES))
         arguments = ["-s3.port.iceberg=0", "-s3.port.lance=0", "-admin.port.legacy=0"]
         for name, port, grpc in zip(_SERVICES, ports[::2], ports[1::2], strict=True):
@@ -101,7 +104,7 @@ def seaweedfs(*buckets: str) -> Iterator[S3]:
             [
                 *[weed, "mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}"],
                 *["-webdav=false", "-master.telemetry=false", f"-bucket={','.join(buckets)}"],
-                *[f"-s3.config={config}", f"-s3.iam.config={config}", *arguments],
+                *[f"-s3.config={iam}", f"-s3.iam.config={iam}", *arguments],
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,22 +1,32 @@
 """Azure's blob storage, by Azurite: files, signatures with the account's key, and clients."""
 
 import json
+import subprocess
+import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import obstore
 import pytest
 import requests
+from duckdb_extensions import import_extension
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore
 
+from falcon_catalog.catalog.storage_check.check import Target, check
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.fileio.delegation import Credential, Permission, Scope
 from falcon_catalog.fileio.opening import open_storage
 from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.settings import StorageSettings
+from tests.catalog.serving import Server, serving
 from tests.clouds.azurite import ACCOUNT, Azurite
+from tests.clouds.warehouses import VENDED
 from tests.fileio.contract import Contract
+
+TABLES = "/v1/namespaces/ns/tables"
 
 
 @pytest.fixture
@@ -86,3 +96,82 @@ def test_a_signature_is_for_one_container_and_as_it_was_signed(
         assert changed != token
         url = f"{azurite.url}/lake?restype=container&comp=list&{changed}"
         assert requests.get(url, timeout=30).status_code == 403
+
+
+@pytest.fixture
+def catalog(azurite: Azurite, tmp_path: Path) -> Iterator[Server]:
+    (tmp_path / "key.json").write_text(json.dumps(azurite.credential))
+    settings = {
+        "location": azurite.location(str(uuid.uuid4())),
+        "allowed_locations": (),
+        "credential": f"file:{tmp_path}/key.json",
+        **azurite.settings(),
+    }
+    named = {f"warehouse__{name}": value for name, value in settings.items()}
+    with serving(tmp_path, **named) as server:
+        server.namespace("ns")
+        yield server
+
+
+def test_pyiceberg_writes_and_reads_with_vended_signatures(catalog: Server) -> None:
+    program = [sys.executable, "-m", "tests.clouds.rows", catalog.url, "t"]
+    ran = subprocess.run(program, capture_output=True, text=True, check=True, timeout=120)
+    assert ran.stdout.split(maxsplit=1) == ["FsspecFileIO", "[1, 1, 2, 2, 3, 3]\n"]
+
+
+def test_a_load_has_one_credential_in_both_places(azurite: Azurite, catalog: Server) -> None:
+    catalog.table("t")
+    loaded = catalog.ok("GET", f"{TABLES}/t", headers=VENDED)
+    (credential,) = loaded["storage-credentials"]
+    assert credential["config"] == loaded["config"]
+    assert credential["prefix"] == loaded["metadata"]["location"]
+    host, config = azurite.host, loaded["config"]
+    token, ends = config["adls.sas-token"], config["expiration-time"]
+    authority = azurite.url.removeprefix("http://").partition("/")[0]
+    assert config == {
+        "adls.account-name": ACCOUNT,
+        f"adls.sas-token.{host}": token,
+        f"adls.sas-token-expires-at-ms.{host}": ends,
+        f"adls.sas-token.{ACCOUNT}": token,
+        "adls.sas-token": token,
+        f"adls.connection-string.{host}": azurite.url,
+        "adls.connection-string": f"BlobEndpoint={azurite.url};SharedAccessSignature={token}",
+        "adls.blob-storage-authority": authority,
+        "adls.dfs-storage-authority": authority,
+        "adls.blob-storage-scheme": "http",
+        "adls.dfs-storage-scheme": "http",
+        "adls.refresh-credentials-endpoint": "v1/default/namespaces/ns/tables/t/credentials",
+        "expiration-time": ends,
+    }
+    refreshed = catalog.ok("GET", f"{TABLES}/t/credentials")["storage-credentials"]
+    assert [entry["config"].keys() for entry in refreshed] == [config.keys()]
+
+
+def test_duckdb_makes_a_secret_for_the_table_of_a_signature(catalog: Server) -> None:
+    """It goes to the account's own host, so that no emulator can answer it."""
+    location = catalog.table("t")["metadata"]["location"]
+    with duckdb.connect() as duck:
+        for extension in ("httpfs", "avro", "iceberg", "azure"):
+            import_extension(extension)
+            duck.execute(f"LOAD {extension}")
+        duck.execute(
+            f"ATTACH '' AS lake (TYPE iceberg, ENDPOINT '{catalog.url}', AUTHORIZATION_TYPE 'none')"
+        )
+        assert duck.execute("SELECT * FROM lake.ns.t").fetchall() == []
+        secrets = duck.execute("SELECT type, scope, secret_string FROM duckdb_secrets()").fetchall()
+    ((kind, scope, text),) = secrets
+    assert (kind, scope) == ("azure", [location])
+    assert f"account_name={ACCOUNT}" in text
+
+
+def test_the_storage_check_says_that_a_container_is_open(azurite: Azurite, tmp_path: Path) -> None:
+    (tmp_path / "key.json").write_text(json.dumps(azurite.credential))
+    settings = StorageSettings(
+        location=azurite.location(str(uuid.uuid4())),
+        credential=f"file:{tmp_path}/key.json",
+        **azurite.settings(),
+    )
+    report = check(Target("lake", settings))
+    failed = {each.check: each.remedy for each in report.results if each.outcome == "failed"}
+    assert failed.keys() == {"vended-outside", "vended-sibling"}
+    assert all("hierarchical = true" in remedy for remedy in failed.values())

@@ -583,6 +583,18 @@ class TestCommands:
         server.ok("POST", "/v1/namespaces/ns/views", {"name": "v", **VIEW})
         assert lake.findings("--deep") == []
 
+    def test_the_doctor_asks_for_no_file_that_it_has_listed(
+        self, lake: Lake, server: Server, requests_made: list[tuple[str, str]]
+    ) -> None:
+        server.table("t")
+        for number in range(5):
+            commit(server, {**SET, "updates": {"n": str(number)}})
+        requests_made.clear()
+        assert lake.findings() == []
+        assert "look for a file" not in {operation for operation, _ in requests_made}
+        lake.delete(server.ok("GET", TABLE)["metadata"]["metadata-log"][0]["metadata-file"])
+        assert [check for check, _, _ in lake.findings()] == ["history-missing"]
+
     def test_the_doctor_finds_what_is_missing_and_repairs_it(
         self, lake: Lake, server: Server
     ) -> None:

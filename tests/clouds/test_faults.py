@@ -132,6 +132,17 @@ class TestCreate:
         assert not really.exists(location)
         assert files.orphans == (0 if fault in (*REFUSED, "404") else 1)
 
+    def test_a_store_that_hangs_is_not_waited_for_twice(
+        self, s3: emulators.S3, proxy: Faulty, location: str
+    ) -> None:
+        files = s3_files(s3, endpoint=proxy.url, timeout=5)
+        proxy.always("lost-hang")
+        began = time.monotonic()
+        with pytest.raises(ObjectStoreError, match="does not answer in time: cannot write a file"):
+            files.write(location, CONTENT)
+        assert 5 < time.monotonic() - began < 8.5
+        wait_for(lambda: not proxy.hanging, "the requests to be given up")
+
     def test_a_request_arrives_when_nobody_waits_any_more(
         self,
         files: ObjectStoreFileIO,

@@ -19,6 +19,7 @@ from falcon_catalog.fileio.delegation import Scope, SignRequest
 from falcon_catalog.fileio.s3_signing import S3Signer
 from falcon_catalog.fileio.sigv4 import Keys
 from falcon_catalog.settings import StorageSettings
+from tests.catalog.serving import SCHEMA
 from tests.clouds import s3proxy
 from tests.clouds.emulators import S3
 from tests.clouds.signing import TABLE, Answer, Signing, on, signing
@@ -391,3 +392,158 @@ def test_the_log_names_operation_and_table_and_no_secret(s3: S3, tmp_path: Path)
     authorization_header = signature["headers"]["Authorization"][0]
     for secret in (authorization_header[-20:], "very-private", "very-secret", s3.secret_access_key):
         assert secret not in log
+
+
+# Credentials of the table alone, where the store issues some
+
+
+def copy_of_a_foreign_file(store: Signing, root: str) -> tuple[int, bytes]:
+    """Send a signed write with a header that was not signed; return what became of it."""
+    store.server.table("victim", location=f"{root}/victim")
+    store.server.table("thief", location=f"{root}/thief")
+    foreign = f"{root}/victim/data/secret"
+    assert store.send("victim", "PUT", foreign, data=b"secret").status == 200
+    own = f"{root}/thief/data/x"
+    signature = store.signed("thief", "PUT", store.uri(own))
+    answer = store.deliver("PUT", signature, {"x-amz-copy-source": foreign.removeprefix("s3:/")})
+    return answer.status, store.send("thief", "GET", own).body
+
+
+def test_17_an_unsigned_copy_header_is_blocked_by_the_credential(s3: S3, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"prefix": "blocked", "warehouse__role_arn": s3.role_arn}
+    with signing(tmp_path, **on(s3), **options) as store:
+        status, copied = copy_of_a_foreign_file(store, "s3://lake/blocked")
+    assert status == 403
+    assert copied != b"secret"
+
+
+def test_17_a_store_without_sts_must_refuse_it_itself(s3: S3, tmp_path: Path) -> None:
+    """The emulator does not: that is what the storage check looks for."""
+    with signing(tmp_path, **on(s3), prefix="copied") as store:
+        assert copy_of_a_foreign_file(store, "s3://lake/copied") == (200, b"secret")
+
+
+def test_reads_are_signed_with_what_can_only_read(s3: S3, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"prefix": "narrow", "warehouse__role_arn": s3.role_arn}
+    with signing(tmp_path, **on(s3), **options) as store:
+        location = store.server.table("t")["metadata"]["location"]
+        assert store.send("t", "PUT", f"{location}/data/x", data=b"x").status == 200
+        uris = [store.uri(f"{location}/data/x")] * 2
+        reading, writing = store.signed("t", "GET", uris[0]), store.signed("t", "PUT", uris[1])
+        assert reading["headers"]["x-amz-security-token"]
+        keys = [
+            each["headers"]["Authorization"][0].partition("Credential=")[2].partition("/")[0]
+            for each in (reading, store.signed("t", "HEAD", uris[0]), writing)
+        ]
+        assert keys[0] == keys[1] != keys[2]
+        assert s3.access_key_id not in keys
+        assert store.deliver("GET", reading).body == b"x"
+
+
+# What clients are told
+
+
+DELEGATION = "X-Iceberg-Access-Delegation"
+PYICEBERG = {"User-Agent": "PyIceberg/0.12.0", DELEGATION: "vended-credentials"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "signs"),
+    [
+        ({}, True),  # Java says nothing unless it is told to
+        ({DELEGATION: "remote-signing"}, True),
+        ({DELEGATION: "vended-credentials, Remote-Signing"}, True),
+        (PYICEBERG, True),
+        ({DELEGATION: "vended-credentials"}, False),  # DuckDB takes any key for credentials
+        ({DELEGATION: "client-managed"}, False),
+    ],
+)
+def test_what_a_client_is_told(store: Signing, headers: dict[str, str], signs: bool) -> None:
+    loaded = store.server.ok("GET", f"{TABLE}orders", headers=headers)
+    assert "storage-credentials" not in loaded
+    if not signs:
+        assert loaded["config"] == {}
+        assert "remote-signing-config" not in loaded
+        return
+    endpoint = "v1/default/namespaces/ns/tables/orders/sign"
+    expected = {
+        "client.region": store.region,
+        "s3.region": store.region,
+        "s3.endpoint": store.endpoint,
+        "s3.path-style-access": "true",
+        "s3.remote-signing-enabled": "true",
+        "s3.chunked-encoding-enabled": "false",
+        "signer.endpoint": endpoint,
+        "s3.signer.endpoint": endpoint,
+    }
+    if headers == PYICEBERG:
+        expected["s3.signer"] = "S3V4RestSigner"
+        expected["py-io-impl"] = "pyiceberg.io.fsspec.FsspecFileIO"
+    assert loaded["config"] == expected
+    assert loaded["remote-signing-config"] == {"properties": {}}
+    body = {"region": store.region, "method": "GET", "uri": store.uri(HOME + "/x"), "headers": {}}
+    store.server.ok("POST", f"/{endpoint}", body)
+
+
+def test_names_in_the_address_are_encoded(store: Signing) -> None:
+    for levels in (["a/b"], ["a/b", "c d"]):
+        store.server.ok("POST", "/v1/namespaces", {"namespace": levels})
+    path = "/v1/namespaces/a%2Fb%1Fc%20d/tables"
+    store.server.ok("POST", path, {"name": "é%/+", "schema": SCHEMA})
+    loaded = store.server.ok("GET", f"{path}/%C3%A9%25%2F%2B")
+    endpoint = loaded["config"]["signer.endpoint"]
+    uri = store.uri(f"{loaded['metadata']['location']}/data/x")
+    body = {"region": store.region, "method": "GET", "uri": uri, "headers": {}}
+    store.server.ok("POST", f"/{endpoint}", body)
+
+
+# Staged tables, whose files are written before there is a row
+
+
+def stage(store: Signing, name: str, **fields: Any) -> tuple[str, dict[str, str]]:
+    """Return the location of a staged table, and the properties that its client brings back."""
+    body = {"name": name, "schema": SCHEMA, "stage-create": True, **fields}
+    staged = store.server.ok("POST", TABLE.removesuffix("/"), body)
+    location: str = staged["metadata"]["location"]
+    properties: dict[str, str] = staged["remote-signing-config"]["properties"]
+    assert staged["config"]["s3.remote-signing-enabled"] == "true"
+    return location, properties
+
+
+def test_a_staged_table_is_written_before_it_is_created(store: Signing) -> None:
+    location, properties = stage(store, "staged")
+    uri = store.uri(f"{location}/data/x")
+    assert store.ask("staged", "PUT", uri).status_code == 404
+    signature = store.signed("staged", "PUT", uri, properties=properties)
+    assert store.deliver("PUT", signature, data=b"x").status == 200
+    outside = store.uri(f"{HOME}/data/x")
+    assert store.ask("staged", "PUT", outside, properties=properties).status_code == 403
+    for name, value in properties.items():
+        assert store.ask("other", "PUT", uri, properties={name: value}).status_code == 403
+        assert store.ask("staged", "PUT", uri, properties={name: value[:-2]}).status_code == 403
+        assert store.ask("staged", "PUT", uri, properties={name: ""}).status_code == 403
+
+
+def test_a_staged_table_loses_its_location_to_another(store: Signing) -> None:
+    home = "s3://lake/wh/contended"
+    location, properties = stage(store, "slow", location=home)
+    uri = store.uri(f"{location}/data/x")
+    assert store.ask("slow", "PUT", uri, properties=properties).status_code == 200
+    store.server.table("quick", location=home)
+    assert store.ask("slow", "PUT", uri, properties=properties).status_code == 403
+    assert store.ask("slow", "GET", uri, properties=properties).status_code == 403
+
+
+def test_a_table_of_that_name_is_what_counts(store: Signing) -> None:
+    location, properties = stage(store, "overtaken")
+    uri = store.uri(f"{location}/data/x")
+    store.server.table("overtaken")
+    assert store.ask("overtaken", "PUT", uri, properties=properties).status_code == 403
+
+
+def test_a_staged_table_at_a_foreign_location_gets_nothing(store: Signing) -> None:
+    for location in (HOME, f"{HOME}/data", "s3://lake", "s3://other/x", "s3://lake/elsewhere"):
+        body = {"name": "f", "schema": SCHEMA, "stage-create": True, "location": location}
+        answer = store.server.call("POST", TABLE.removesuffix("/"), body)
+        assert answer.status_code == 403
+        assert "remote-signing-config" not in answer.text

@@ -10,7 +10,7 @@ import pytest
 
 from falcon_catalog import __version__
 from falcon_catalog.api.routes import MANAGEMENT_ROUTES
-from falcon_catalog.catalog.storage_check import CHECKS as STORAGE_CHECKS
+from falcon_catalog.catalog.storage_check.results import CHECKS as STORAGE_CHECKS
 from falcon_catalog.cli import main
 from falcon_catalog.doctor.findings import CHECKS
 from falcon_catalog.doctor.repairs import EXPLAINED
@@ -146,6 +146,8 @@ def test_every_metric_is_documented() -> None:
     metrics.answered("updateTable", 409, 0.1, 1)
     for each in (metrics.warehouse_free_bytes, metrics.drops):
         each.follow(lambda: [(("default",), 1)])
+    metrics.store_failures.follow(lambda: [(("lake", "timeout"), 1)])
+    metrics.orphans.follow(lambda: [(("lake",), 1)])
     for each in (metrics.oldest_drop, metrics.troubled_purges):
         each.follow(lambda: [(("default",), 1)])
     there = []

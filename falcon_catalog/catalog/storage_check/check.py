@@ -10,12 +10,18 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from falcon_catalog.catalog.mount import Condition
 from falcon_catalog.catalog.storage_check import remedies, signed, vended
 from falcon_catalog.catalog.storage_check.results import CHECKS, Outcome, Report, Result
 from falcon_catalog.catalog.storage_check.steps import Failed, Probe, Skipped
-from falcon_catalog.catalog.storage_check.symptoms import Symptom, recognise
+from falcon_catalog.catalog.storage_check.symptoms import (
+    Symptom,
+    endpoint,
+    has_bucket_before_address,
+    recognise,
+)
 from falcon_catalog.errors import CatalogError, NotFoundError
 from falcon_catalog.fileio.opening import open_storage
 from falcon_catalog.fileio.storage import Storage
@@ -97,6 +103,8 @@ class _Run:
         self.settings = target.settings
         self.is_local = target.settings.kind == "file"
         self.results: dict[str, Result] = {}
+        self.inherited: dict[str, str] = {}
+        """Why checks were skipped that needed one which did not pass, by their names."""
         self.of = remedies.Warehouse(target.name, target.settings)
         self.probe: Probe | None = None
 
@@ -114,19 +122,19 @@ class _Run:
             before = self.results.get(needed)
             if before is not None and before.outcome != "passed":
                 how = "failed" if before.outcome == "failed" else "was skipped"
-                return "skipped", f"{needed} {how}", ""
+                why = self.inherited.get(needed, f"{needed} {how}")
+                self.inherited[name] = why
+                return "skipped", why, ""
         try:
             return "passed", getattr(self, f"_{name.replace('-', '_')}")() or "", ""
         except Skipped as skipped:
             return "skipped", str(skipped), ""
         except Failed as failed:
             return "failed", failed.detail, failed.remedy
-        except BaseException as error:  # a panic of obstore's is no Exception
-            if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
-                raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other checks go on
             return self._failure(name, error)
 
-    def _failure(self, name: str, error: BaseException) -> tuple[Outcome, str, str]:
+    def _failure(self, name: str, error: Exception) -> tuple[Outcome, str, str]:
         """Return what an unexpected error of a check means."""
         if self.is_local:
             detail = error.message if isinstance(error, CatalogError) else type(error).__name__
@@ -166,6 +174,10 @@ class _Run:
             if not folder.is_dir():
                 raise Skipped(f"{folder} is not there: serve and migrate create it")
             return ""
+        if has_bucket_before_address(self.settings):
+            host = urlsplit(endpoint(self.settings)).netloc
+            remedy = remedies.remedy(Symptom("path-style", host=host), "reach", self.of)
+            raise Failed(f"there is no host {host}", remedy)
         try:
             files.read(self._opened.at("nothing"))
         except NotFoundError as error:
@@ -247,7 +259,9 @@ class _Run:
         return ""
 
     def _vend(self) -> str:
-        self._wants("vended")
+        # Signatures are made with credentials of one table, too, where there are some.
+        if self.settings.access != "signed" or self._opened.storage.vends is None:
+            self._wants("vended")
         return vended.vend(self._opened, self.of)
 
     def _vended_inside(self) -> str:

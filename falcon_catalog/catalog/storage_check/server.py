@@ -5,7 +5,6 @@ import threading
 from collections.abc import Sequence
 
 from falcon_catalog.catalog.call import Call
-from falcon_catalog.catalog.storage_check.check import QUICK, Target, check
 from falcon_catalog.catalog.storage_check.results import Report
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import ServiceUnavailableError
@@ -26,7 +25,7 @@ def check_storage(call: Call) -> Report:
             f"Cannot check the storage of warehouse {call.warehouse.name}: another check is running"
         )
     try:
-        return check(_target(call.warehouse))
+        return _check(call.warehouse)
     finally:
         _running.release()
 
@@ -42,7 +41,7 @@ def check_at_start(warehouses: Sequence[Warehouse]) -> None:
 
 def _check_and_log(warehouses: Sequence[Warehouse]) -> None:
     for warehouse in warehouses:
-        report = check(_target(warehouse), only=QUICK)
+        report = _check(warehouse, quick=True)
         for result in report.results:
             if result.outcome == "failed":
                 _log.warning(
@@ -56,10 +55,14 @@ def _check_and_log(warehouses: Sequence[Warehouse]) -> None:
             _log.info("storage check of warehouse %s: nothing failed", warehouse.name)
 
 
-def _target(warehouse: Warehouse) -> Target:
-    return Target(
+def _check(warehouse: Warehouse, *, quick: bool = False) -> Report:
+    # A server of local warehouses does without HTTP clients.
+    from falcon_catalog.catalog.storage_check.check import QUICK, Target, check  # noqa: PLC0415
+
+    target = Target(
         warehouse.name,
         warehouse.storage_settings,
         storage=warehouse.storage,
         condition=lambda _: warehouse.mount.examine(),
     )
+    return check(target, only=QUICK) if quick else check(target)

@@ -37,8 +37,9 @@ def sign(probe: Probe) -> str:
 
 def copy(probe: Probe) -> str:
     """Add a copy header to a signed request, as an attacker would."""
-    probe.create("secret", b"secret of another table")
-    source = f"/{_bucket(probe)}/{quote(probe.key('secret'))}"
+    probe.create("foreign", b"of another table")
+    foreign = quote(probe.key("foreign"))
+    source = f"/{_bucket(probe)}/{foreign}"
     target = probe.at("table", "copied")
     try:
         _send(probe, "PUT", probe.key("table", "copied"), b"own", {"x-amz-copy-source": source})
