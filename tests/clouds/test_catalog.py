@@ -1,5 +1,6 @@
 """The catalog on a warehouse in an S3 store, with a local one beside it."""
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from falcon_catalog.catalog import purge
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO
+from falcon_catalog.store.sqlite import read_only
 from tests.catalog.handwork import relist
 from tests.catalog.scanning import plan, pyiceberg
 from tests.catalog.serving import SCHEMA, VIEW, Server, creation
@@ -611,13 +613,69 @@ class TestCommands:
         with lake.serving() as another:
             assert another.ok("GET", TABLE)["metadata-location"] == first
 
-    def test_the_doctor_deletes_orphans_and_nothing_else(self, lake: Lake) -> None:
+    def test_the_doctor_deletes_orphans_and_nothing_else(
+        self, lake: Lake, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = server.table("t")
+        last = commit(server, SET)
+        folder = f"{made['metadata']['location']}/metadata"
+        orphan, data = f"{folder}/00000-orphan.metadata.json", f"{folder}/x.avro"
+        lake.put(orphan, json.dumps(made["metadata"]).encode())
+        lake.put(data, b"not metadata")
+        assert lake.findings() == []  # it is too young to be one
+        later = read_only.now_ms() + 8 * 86_400_000
+        monkeypatch.setattr(read_only, "now_ms", lambda: later)
+        assert lake.findings() == [("orphan-metadata", "table default:ns.t", "orphans")]
+        really = ObjectStoreFileIO.delete
+
+        def delete(self: Any, location: str) -> None:
+            server.namespace("made-meanwhile")  # the database is not locked
+            really(self, location)
+
+        monkeypatch.setattr(ObjectStoreFileIO, "delete", delete)
+        status, out, err = lake.run("doctor", "--repair", "orphans")
+        assert (status, "1 metadata file deleted" in out) == (0, True), out + err
+        prefix = f"s3://{lake.s3.bucket}/{lake.prefix}/"
+        left = {f"{prefix}{key}" for key in lake.all_keys("warehouse/ns/")}
+        assert left == {made["metadata-location"], last["metadata-location"], data}
+        assert server.call("HEAD", "/v1/namespaces/made-meanwhile").status_code == 204
+
+    def test_the_doctor_finds_folders_that_no_table_has(self, lake: Lake) -> None:
         with lake.serving() as server:
             server.namespace("ns")
-            made = server.table("t")
-        orphan = f"{made['metadata']['location']}/metadata/00000-orphan.metadata.json"
-        lake.put(orphan, json.dumps(made["metadata"]).encode())
-        assert lake.findings() == []  # it is too young to be one
+            location = server.table("t")["metadata"]["location"]
+            server.table("u")
+        lake.sql("DELETE FROM tabulars WHERE name = 't'")
+        assert lake.findings() == [("unclaimed-folder", location, None)]
+
+    @pytest.mark.parametrize("repair", ["repoint", "clock", "forget"])
+    def test_a_repair_reads_no_file_while_it_locks_the_database(
+        self, lake: Lake, server: Server, monkeypatch: pytest.MonkeyPatch, repair: str
+    ) -> None:
+        server.table("t")
+        last = commit(server, SET)
+        row = lake.sql("SELECT id FROM tabulars WHERE name = 't'")[0][0]
+        if repair == "repoint":
+            lake.delete(last["metadata-location"])
+        elif repair == "forget":
+            for key in lake.all_keys("warehouse/ns/"):
+                lake.delete(f"s3://{lake.s3.bucket}/{lake.prefix}/{key}")
+        numbers = itertools.count()
+        really = ObjectStoreFileIO._call
+
+        def call(self: Any, *arguments: Any) -> Any:
+            with monkeypatch.context() as patch:
+                patch.setattr(ObjectStoreFileIO, "_call", really)
+                server.namespace(f"made-{next(numbers)}")  # which takes the lock
+                return really(self, *arguments)
+
+        monkeypatch.setattr(ObjectStoreFileIO, "_call", call)
+        status, out, err = lake.run("doctor", "--repair", f"{repair}={row}")
+        if repair == "clock":  # is not needed
+            assert (status, "no snapshot of main is ahead" in err) == (2, True), out + err
+        else:
+            assert status == 0, out + err
+        assert next(numbers) > 1
 
     def test_the_doctor_names_a_store_that_is_down_and_nothing_in_it(self, lake: Lake) -> None:
         with lake.serving() as server:
