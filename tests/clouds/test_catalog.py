@@ -9,8 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 from falcon_catalog.catalog import purge
+from falcon_catalog.cli import main
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO
 from falcon_catalog.store.sqlite import read_only
@@ -63,6 +65,8 @@ class TestVerbs:
         loaded = server.ok("GET", TABLE)
         assert loaded["metadata"] == committed["metadata"]
         assert json.loads(lake.get(loaded["metadata-location"])) == loaded["metadata"]
+        selected = server.ok("GET", "/v1/config", params={"warehouse": lake.location})
+        assert selected["overrides"]["prefix"] == "default"
         with lake.serving() as another:  # which has nothing cached
             assert another.ok("GET", TABLE)["metadata"] == loaded["metadata"]
         server.ok("DELETE", TABLE)
@@ -200,6 +204,62 @@ class TestRequests:
         requests_made.clear()
         assert plan(server, "scanned").rows == 2
         assert sum(location.endswith("-m0.avro") for _, location in requests_made) == 0
+
+
+class TestLocks:
+    def test_no_verb_locks_the_database_while_it_waits_for_the_store(
+        self, lake: Lake, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        catalog = pyiceberg(server, **lake.properties)
+        table = catalog.create_table("ns.scanned", schema=pa.schema([("id", pa.int64())]))
+        table.append(pa.table({"id": [1, 2]}))
+        numbers, asked = itertools.count(), set[str]()
+        really = ObjectStoreFileIO._call
+
+        def call(self: Any, operation: str, *arguments: Any) -> Any:
+            asked.add(operation)
+            server.namespace(f"made-{next(numbers)}")  # by another thread, which needs the lock
+            return really(self, operation, *arguments)
+
+        monkeypatch.setattr(ObjectStoreFileIO, "_call", call)
+        path = "/v1/namespaces/ns/tables"
+        server.table("staged", **{"stage-create": True})
+        server.table("t")
+        server.table("u")
+        commit(server, SET)
+        changes = [
+            {"identifier": {"namespace": ["ns"], "name": name}, "requirements": [], **updates}
+            for name in ("t", "u")
+            for updates in [{"updates": [{**SET, "updates": {"both": "yes"}}]}]
+        ]
+        server.ok("POST", "/v1/transactions/commit", {"table-changes": changes})
+        server.ok("POST", "/v1/namespaces/ns/views", {"name": "v", **VIEW})
+        commit(server, SET, path="/v1/namespaces/ns/views/v")
+        gone = server.ok("POST", f"{path}/u/unregister")
+        body = {"name": "u", "metadata-location": gone["metadata-location"]}
+        server.ok("POST", "/v1/namespaces/ns/register", body)
+        server.ok("POST", "/v1/namespaces/ns/register", {**body, "overwrite": True})
+        rename = {
+            "source": {"namespace": ["ns"], "name": "u"},
+            "destination": {"namespace": ["ns"], "name": "w"},
+        }
+        server.ok("POST", "/v1/tables/rename", rename)
+        server.ok("DELETE", f"{path}/w")
+        managed = "/management/v1/warehouses/default/dropped"
+        (drop,) = server.ok("GET", managed)["dropped"]
+        server.ok("POST", f"{managed}/{drop['id']}/undrop")
+        assert plan(server, "scanned").rows == 2
+        key = {"Idempotency-Key": "019a1111-1111-7111-8111-111111111111"}
+        body = {"requirements": [], "updates": [{**SET, "updates": {"again": "1"}}]}
+        for _ in range(2):
+            server.ok("POST", TABLE, body, headers=key)
+        for name in ("scanned", "t"):
+            server.ok("DELETE", f"{path}/{name}", params={"purgeRequested": "true"})
+        server.ok("DELETE", "/v1/namespaces/ns/views/v")
+        for drop in server.ok("GET", managed)["dropped"]:
+            server.ok("DELETE", f"{managed}/{drop['id']}")
+        assert asked >= {"read a file", "write a file", "delete a file", "list files"}
+        assert next(numbers) > 20
 
 
 class TestLocations:
@@ -524,6 +584,20 @@ class TestCommands:
         assert f"the warehouse default ({lake.location}) holds files" in err
         status, out, err = lake.run("migrate", "--adopt-warehouse")
         assert (status, "is up to date" in out) == (0, True), err
+        with lake.serving() as server:
+            server.namespace("ns")
+            server.table("t")
+
+    def test_flags_and_variables_are_enough(self, lake: Lake) -> None:
+        environ = {
+            f"CATALOG_WAREHOUSE_{name.upper()}": str(value)
+            for name, value in lake.warehouse.items()
+            if name not in ("location", "allowed_locations")
+        }
+        flags = ["--store", f"{lake.folder}/catalog.db", "--warehouse", lake.location]
+        done = CliRunner().invoke(main, ["migrate", *flags], env=environ)
+        assert done.exit_code == 0, done.output
+        assert lake.all_keys() == ["warehouse/_falcon-catalog.json"]
         with lake.serving() as server:
             server.namespace("ns")
             server.table("t")
