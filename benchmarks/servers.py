@@ -38,6 +38,7 @@ def ours(
     module: str = "falcon_catalog",
     before: Sequence[str] = (),
     warehouse: Path | None = None,
+    location: str | None = None,
     settings: Mapping[str, object] | None = None,
     processes: int = 1,
     environ: Mapping[str, str] | None = None,
@@ -50,12 +51,13 @@ def ours(
         module: what is run.
         before: the module's arguments before those of the catalog.
         warehouse: where its tables are, if not in ``folder``; it may hold files of others.
+        location: where its tables are, if that is no folder.
         settings: those that are not as by default, by key.
         processes: how many serve, on one socket if there are several.
         environ: more variables of its environment.
     """
     arguments = [*before, "serve", "--listen", "127.0.0.1:0", "--store", store_url(folder)]
-    arguments += ["--warehouse", f"file://{warehouse or folder / 'warehouse'}"]
+    arguments += ["--warehouse", location or f"file://{warehouse or folder / 'warehouse'}"]
     arguments += ["--adopt-warehouse"] if warehouse else []
     variables = {_KNOWN[key].variable: str(value) for key, value in (settings or {}).items()}
     variables |= environ or {}

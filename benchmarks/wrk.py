@@ -4,6 +4,7 @@ import functools
 import re
 import shutil
 import subprocess
+import tempfile
 
 from benchmarks.client import Address, Request
 
@@ -27,9 +28,15 @@ def run(
     headers = [f"--header={name}: {value}" for name, value in request.headers]
     url = f"http://{address[0]}:{address[1]}{request.path}"
     numbers = ["--threads=1", f"--connections={connections}", f"--duration={seconds}s"]
-    command = [wrk, *numbers, "--timeout=30s", *headers, url]
-    # What is run is wrk with the benchmark's own arguments.
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        if request.body is not None:
+            body = request.body.decode()
+            script.write(f'wrk.method = "POST"\nwrk.body = [==[{body}]==]\n')
+            script.flush()
+            headers += ["--header=Content-Type: application/json", f"--script={script.name}"]
+        command = [wrk, *numbers, "--timeout=30s", *headers, url]
+        # What is run is wrk with the benchmark's own arguments.
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
     found = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", said)
     if found is None or "Non-2xx" in said or re.search(r"Socket errors: .*[1-9]", said):
         raise ValueError(f"wrk {url}: {said}")

@@ -74,7 +74,7 @@ def _read(request: JSON) -> SignRequest:
         known = ", ".join(_METHODS)
         raise BadRequestError(f"Invalid {_WHERE}: method {show(method)} is none of {known}")
     headers = {
-        name: tuple(array_of(as_text)(values, f"{_WHERE}, headers, {show(name)}"))
+        name: tuple(values) if _are_texts(values) else _texts(name, values)
         for name, values in required(request, "headers", as_object, _WHERE).items()
     }
     optional(request, "provider", as_text, _WHERE)
@@ -85,6 +85,14 @@ def _read(request: JSON) -> SignRequest:
         headers=headers,
         body=optional(request, "body", as_text, _WHERE),
     )
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _texts(name: str, values: object) -> tuple[str, ...]:
+    return tuple(array_of(as_text)(values, f"{_WHERE}, headers, {show(name)}"))
 
 
 def _locations(

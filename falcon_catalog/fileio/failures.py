@@ -76,6 +76,8 @@ class Failure:
         if reason == "error":
             if isinstance(error, FileNotFoundError):
                 reason = "missing"
+            elif isinstance(error, TimeoutError):
+                reason = "timeout"
             elif not _DENIED.isdisjoint((status, answer)):
                 reason = "denied"
             elif status in _THROTTLED:

@@ -4,6 +4,7 @@ A key is not a path: there are no folders, and an object appears whole or not at
 module (``s3``, ``gcs``, ``adls``) says how its buckets are reached, this one what is done there.
 """
 
+import asyncio
 import copy
 import datetime as dt
 import logging
@@ -34,7 +35,7 @@ from falcon_catalog.locations import ALIASES, Location, parse
 from falcon_catalog.settings import SettingsError, StorageSettings
 
 if TYPE_CHECKING:  # obstore's types do not exist at run time
-    from obstore import Attributes, ObjectMeta
+    from obstore import Attributes, GetResult, ObjectMeta
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 Connect = Callable[[str], "ObjectStore"]
@@ -42,6 +43,8 @@ Connect = Callable[[str], "ObjectStore"]
 
 _RETRIES = 2
 _CREATE_ATTEMPTS = 2
+_SOON = 2.0
+"""Seconds in which a store that did not answer must begin to, when it is asked what it did."""
 _RENEW_AFTER = 60.0
 """Seconds for which the credentials of a new client are not doubted."""
 _READ, _FIND, _WRITE, _LIST = "read a file", "look for a file", "write a file", "list files"
@@ -124,9 +127,16 @@ class ObjectStoreFileIO:
 
     def read(self, location: str) -> bytes:
         """Return the content of an object."""
+        return self._read(location)
+
+    def _read(self, location: str, seconds: float | None = None) -> bytes:
+        """Return the content of an object, which has to arrive in time."""
+
+        async def start(client: "ObjectStore", key: str) -> "GetResult":
+            return await asyncio.wait_for(obstore.get_async(client, key), seconds)
 
         def get(client: "ObjectStore", key: str) -> bytes:
-            found = obstore.get(client, key)
+            found = asyncio.run(start(client, key)) if seconds else obstore.get(client, key)
             if (size := found.meta["size"]) > MAX_FILE_BYTES:
                 raise BadRequestError(
                     f"{location} has {size} bytes, at most {MAX_FILE_BYTES} are read"
@@ -205,7 +215,8 @@ class ObjectStoreFileIO:
                     raise
                 failure = error
             try:
-                return self.read(location) == content
+                hurried = failure is not None and failure.reason == "timeout"
+                return self._read(location, _SOON if hurried else None) == content
             except NotFoundError:
                 # S3 answers that there is one also while another request for the name, perhaps
                 # an earlier one of our own, is in progress. It may have failed.

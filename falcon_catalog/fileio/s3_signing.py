@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from falcon_catalog.errors import BadRequestError, ForbiddenError, show
 from falcon_catalog.fileio import s3_deletes, s3_requests, sigv4
@@ -21,9 +21,12 @@ from falcon_catalog.fileio.sigv4 import Keys
 from falcon_catalog.locations import MAX_KEY_BYTES, parse
 from falcon_catalog.settings import StorageSettings
 
+# Any byte as %XX in upper case, unless it needs no encoding: - . digits, letters, _ and ~.
+_ENCODED = r"%(?!2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])[0-9A-F]{2}"
 _URI = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:]+\])(?::(?P<port>[0-9]{1,5}))?"
-    r"(?P<path>/[A-Za-z0-9._~%/-]*)?(?:\?(?P<query>[A-Za-z0-9._~%&=-]*))?"
+    rf"(?P<path>/(?:[A-Za-z0-9._~/-]|(?!%2F){_ENCODED})*)?"
+    rf"(?:\?(?P<query>(?:[A-Za-z0-9._~&=-]|{_ENCODED})*))?"
 )
 _MAX_URI = 8192
 _PORTS = {"http": "80", "https": "443"}
@@ -161,8 +164,9 @@ class S3Signer:
         match = _URI.fullmatch(uri) if len(uri) <= _MAX_URI else None
         if match is None:
             raise BadRequestError(
-                "Invalid remote sign request: its uri is not"
-                " SCHEME://HOST[:PORT]/PATH[?QUERY] in ASCII, percent-encoded as signatures are"
+                "Invalid remote sign request: its uri is not SCHEME://HOST[:PORT]/PATH[?QUERY] in"
+                " the encoding of signatures: each byte but A-Z a-z 0-9 - . _ ~ as %XX, in upper"
+                " case"
             )
         scheme, host, path = match["scheme"], match["host"], match["path"] or ""
         port = match["port"] or _PORTS[scheme]
@@ -200,37 +204,28 @@ def _split_port(netloc: str, scheme: str) -> tuple[str, str]:
     return host, port
 
 
-def _decoded(text: str, *, safe: str = "/") -> str:
-    """Return a part of a URI decoded once.
-
-    Raises:
-        BadRequestError: it is not UTF-8, or encoded in another way than signatures are: then a
-            store might read it as something else.
-    """
-    if "%" not in text and safe:
+def _decoded(text: str) -> str:
+    """Return a part of a URI decoded once."""
+    if "%" not in text:
         return text
     try:
-        decoded = unquote_to_bytes(text).decode()
+        return unquote_to_bytes(text).decode()
     except UnicodeDecodeError:
         raise BadRequestError("Invalid remote sign request: its uri is not UTF-8") from None
-    if quote(decoded, safe=f"{safe}~") != text:
-        raise BadRequestError(
-            "Invalid remote sign request: its uri is not encoded as signatures are: each byte but"
-            " A-Z a-z 0-9 - . _ ~ as %XX, in upper case"
-        )
-    return decoded
 
 
 def _parameters(query: str) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for part in query.split("&") if query else ():
         name, _, value = part.partition("=")
-        name = _decoded(name, safe="")
+        if "=" in value:
+            raise BadRequestError("Invalid remote sign request: a '=' in its query is not encoded")
+        name = _decoded(name)
         if name in parameters:
             raise BadRequestError(
                 f"Invalid remote sign request: parameter {show(name)} is there twice"
             )
-        parameters[name] = _decoded(value, safe="")
+        parameters[name] = _decoded(value)
     return parameters
 
 

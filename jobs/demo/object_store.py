@@ -97,8 +97,8 @@ class ObjectStore:
         """
         if find_spec("moto") is None or find_spec("obstore") is None:
             raise StackError(
-                "a demo in an object store needs more packages: pip install"
-                " 'falcon-catalog[jobs,demo,s3,emulators]', or make demo-s3"
+                "a demo in an object store needs more packages: make demo-s3 installs them, and so"
+                " does pip install '.[jobs,demo,s3,emulators]' in the clone"
             )
         self._described.unlink(missing_ok=True)
 

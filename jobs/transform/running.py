@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +18,8 @@ import duckdb_extensions
 from jobs import config
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
+# DuckDB loads it for tables in Azure.
+_OPTIONAL = "azure"
 
 # Log events of something that is done.
 _DONE = frozenset(["LogModelResult", "LogTestResult", "LogSnapshotResult", "LogNodeResult"])
@@ -31,9 +34,10 @@ class TransformError(Exception):
 
 def install_extensions(folder: Path) -> None:
     """Install DuckDB's extensions from their wheels into a folder, if they are missing."""
+    optional = [_OPTIONAL] if find_spec(f"duckdb_extension_{_OPTIONAL}") else []
     folder.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(config={"extension_directory": str(folder)}) as connection:
-        for name in EXTENSIONS:
+        for name in (*EXTENSIONS, *optional):
             duckdb_extensions.import_extension(name, con=connection)
 
 

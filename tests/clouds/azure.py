@@ -11,6 +11,7 @@ import datetime as dt
 import functools
 import hashlib
 import ipaddress
+import re
 import secrets
 import ssl
 import threading
@@ -273,8 +274,10 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def blob_api(self, container: str, path: str) -> None:
-        if self.query.get("comp") == "list":
-            return self.listed(container, self.query.get("prefix", ""))
+        if "comp" in self.query:
+            prefix = self.query.get("prefix", "")
+            is_list = self.query["comp"] == "list"
+            return self.listed(container, prefix) if is_list else self.batch(container)
         action = {"GET": "get", "HEAD": "get", "PUT": "put", "DELETE": "delete"}[self.command]
         if not self.may(action, container, path):
             return None
@@ -290,18 +293,48 @@ class _Handler(BaseHTTPRequestHandler):
         content = blobs[path]
         return self.answer(200, content, ETag=_tag(content), Last_Modified=_now())
 
+    def batch(self, container: str) -> None:
+        """Delete the blobs that the parts of the body name."""
+        if "sig" in self.query:  # as some accounts refuse it
+            return self.refuse(403, "AuthenticationFailed")
+        if not self.may("list", container, ""):
+            return None
+        answers = []
+        found = re.findall(rb"Content-ID: (\d+).*?\r\n\r\nDELETE (\S+) HTTP", self.body, re.DOTALL)
+        for number, target in found:
+            name = unquote(target.decode().partition("?")[0]).lstrip("/").partition("/")[2]
+            name = name.removeprefix(f"{container}/")
+            gone = self.cloud.blobs[container].pop(name, None) is not None
+            status = "202 Accepted" if gone else "404 The specified blob does not exist."
+            code = "" if gone else "x-ms-error-code: BlobNotFound\r\n"
+            answers.append(
+                "--answer\r\nContent-Type: application/http\r\n"
+                f"Content-ID: {number.decode()}\r\n\r\nHTTP/1.1 {status}\r\n{code}\r\n"
+            )
+        body = "".join(answers) + "--answer--\r\n"
+        return self.answer(202, body.encode(), Content_Type="multipart/mixed; boundary=answer")
+
     def listed(self, container: str, prefix: str) -> None:
         if not self.may("list", container, prefix):
             return
+        names, folders = [], set[str]()
+        for name in sorted(self.cloud.blobs[container]):
+            cut = name.find(self.query.get("delimiter") or "\0", len(prefix))
+            if name.startswith(prefix) and cut < 0:
+                names.append(name)
+            elif name.startswith(prefix):
+                folders.add(name[: cut + 1])
+        above = "".join(
+            f"<BlobPrefix><Name>{escape(folder)}</Name></BlobPrefix>" for folder in sorted(folders)
+        )
         blobs = "".join(
             f"<Blob><Name>{escape(name)}</Name><Properties><Last-Modified>{_now()}</Last-Modified>"
             f"<Content-Length>{len(content)}</Content-Length><Content-Type/>"
             f"<Etag>{escape(_tag(content))}</Etag></Properties></Blob>"
-            for name, content in sorted(self.cloud.blobs[container].items())
-            if name.startswith(prefix)
+            for name, content in ((name, self.cloud.blobs[container][name]) for name in names)
         )
         body = (
-            f"<?xml version='1.0'?><EnumerationResults><Blobs>{blobs}</Blobs><NextMarker/>"
+            f"<?xml version='1.0'?><EnumerationResults><Blobs>{above}{blobs}</Blobs><NextMarker/>"
             "</EnumerationResults>"
         )
         self.answer(200, body.encode(), Content_Type="application/xml")

@@ -8,11 +8,9 @@ from urllib.request import urlopen
 
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO
 from tests.clouds.emulators import S3
-from tests.clouds.test_fileio import s3_files
+from tests.clouds.stores import s3_store
 from tests.durability.processes import Catalog, Client
 from tests.durability.store import Store
-
-SPACE = {"namespace": ["ns"]}
 
 
 class S3Catalog(Catalog):
@@ -33,7 +31,7 @@ class S3Catalog(Catalog):
         named = {f"warehouse__{name}": value for name, value in given.items()}
         super().__init__(folder, processes, **(named | settings))
         self._environ |= s3.environ("STORE")
-        self.really: ObjectStoreFileIO = s3_files(s3)
+        self.really: ObjectStoreFileIO = s3_store(s3).files(folder)
         """The files as the store has them: not by way of ``endpoint``."""
         self.secrets = [s3.access_key_id, s3.secret_access_key]
 
@@ -77,8 +75,8 @@ def prefixed(path: str, warehouse: str) -> str:
     return path.replace("/v1/", f"/v1/{warehouse}/", 1)
 
 
-def make_table(client: Client, path: str, creation: Any) -> None:
+def make_table(client: Client, path: str, creation: Any, space: str = "ns") -> None:
     """Make a namespace and a table in it."""
     spaces = path.partition("/namespaces")[0] + "/namespaces"
-    client.ok("POST", spaces, SPACE)
+    client.ok("POST", spaces, {"namespace": [space]})
     client.ok("POST", path, creation)

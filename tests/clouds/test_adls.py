@@ -15,6 +15,7 @@ from duckdb_extensions import import_extension
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore
 
+from falcon_catalog.catalog.storage_check.check import Target, check
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.fileio.delegation import Credential, Permission, Scope
 from falcon_catalog.fileio.opening import open_storage
@@ -161,3 +162,16 @@ def test_duckdb_makes_a_secret_for_the_table_of_a_signature(catalog: Server) -> 
     ((kind, scope, text),) = secrets
     assert (kind, scope) == ("azure", [location])
     assert f"account_name={ACCOUNT}" in text
+
+
+def test_the_storage_check_says_that_a_container_is_open(azurite: Azurite, tmp_path: Path) -> None:
+    (tmp_path / "key.json").write_text(json.dumps(azurite.credential))
+    settings = StorageSettings(
+        location=azurite.location(str(uuid.uuid4())),
+        credential=f"file:{tmp_path}/key.json",
+        **azurite.settings(),
+    )
+    report = check(Target("lake", settings))
+    failed = {each.check: each.remedy for each in report.results if each.outcome == "failed"}
+    assert failed.keys() == {"vended-outside", "vended-sibling"}
+    assert all("hierarchical = true" in remedy for remedy in failed.values())

@@ -109,7 +109,7 @@ class Loner:
     def work(self) -> None:
         step = self.step or self.session.next()
         if self.step is not None and not step.key:
-            found = State.of(Store(self._crowd.catalog.store)).seen(self.session.name)
+            found = State.of(self._crowd.catalog.look()).seen(self.session.name)
             self._conclude(done=found == step.after)
             return
         self.repeated += self.step is not None
@@ -248,3 +248,22 @@ def states_of(loners: Sequence[Loner], store: Store) -> list[str]:
     """Return what is wrong with what a store holds of the sessions."""
     found = State.of(store)
     return [said for said in (loner.wrong(found) for loner in loners) if said]
+
+
+def examine(catalog: Catalog, loners: list[Loner], chains: Chains) -> None:
+    """Hold that a store is sound, and has what was acknowledged."""
+    store = catalog.look()
+    store.check()
+    chains.follow(store)
+    assert not states_of(loners, store)
+
+
+def served_as_stored(catalog: Catalog) -> None:
+    """Hold that each table is served from the metadata file that its row points at."""
+    client = catalog.client()
+    pointers = catalog.look().pointers()
+    assert {f"ns.{name}" for name in SHARED} <= set(pointers)
+    for full, location in pointers.items():
+        space, _, name = full.partition(".")
+        assert client.ok("GET", wire.table(name, space))["metadata-location"] == location
+    client.close()

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import pytest
 
+from tests.durability.store import Store
 from tests.processes import DEADLINE, Running, wait_for
 from tests.several import INSTANCES
 from tests.tracing import release
@@ -44,6 +45,10 @@ class Catalog:
     @property
     def store(self) -> Path:
         return self.folder / "store/catalog.db"
+
+    def look(self) -> Store:
+        """Return what the database and the files hold now."""
+        return Store(self.store)
 
     @property
     def pid(self) -> int:

@@ -12,19 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability import wire
 from tests.durability.hammers import (
-    SHARED,
     Chains,
     Crowd,
     Loner,
     Rival,
+    examine,
     prepare,
-    states_of,
+    served_as_stored,
 )
 from tests.durability.linear import broken_chains
 from tests.durability.processes import PROCESSES, SCALE, SEED, Catalog
-from tests.durability.store import Store
 
 KILLS = max(1, round(50 * SCALE))
 MOST_ANSWERS = int(os.environ.get("DURABILITY_ANSWERS", "40"))
@@ -85,20 +83,3 @@ def test_kills_lose_nothing_acknowledged(catalog: Catalog, tell: Callable[[str],
     )
     assert not broken_chains(chains.versions, writes, reads)
     served_as_stored(catalog)
-
-
-def examine(catalog: Catalog, loners: list[Loner], chains: Chains) -> None:
-    store = Store(catalog.store)
-    store.check()
-    chains.follow(store)
-    assert not states_of(loners, store)
-
-
-def served_as_stored(catalog: Catalog) -> None:
-    client = catalog.client()
-    pointers = Store(catalog.store).pointers()
-    assert {f"ns.{name}" for name in SHARED} <= set(pointers)
-    for full, location in pointers.items():
-        space, _, name = full.partition(".")
-        assert client.ok("GET", wire.table(name, space))["metadata-location"] == location
-    client.close()

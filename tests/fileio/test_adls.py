@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,13 +19,16 @@ import requests
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore
 
+from falcon_catalog.catalog.storage_check.check import Target, check
 from falcon_catalog.errors import BadRequestError, CatalogError, ServiceUnavailableError
+from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.fileio.delegation import Credential, Permission, Scope
 from falcon_catalog.fileio.opening import open_storage
 from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.settings import SettingsError, StorageSettings
 from tests.clouds import sas
 from tests.clouds.azure import ACCOUNT, CLIENT, SECRET, TENANT, Azure, azure
+from tests.fileio.contract import Contract
 
 HOST = f"{ACCOUNT}.dfs.core.windows.net"
 ROOT = f"abfss://lake@{HOST}"
@@ -90,6 +94,16 @@ def delete(cloud: Azure, credential: Credential, name: str) -> int:
     """Delete a blob as clients do; obstore would send a batch."""
     url = f"{cloud.endpoint}/lake/{name}?{token(credential)}"
     return requests.delete(url, verify=str(cloud.certificate), timeout=30).status_code
+
+
+class TestFiles(Contract):
+    @pytest.fixture
+    def files(self, storages: Storages) -> FileIO:
+        return storages().files
+
+    @pytest.fixture
+    def root(self) -> str:
+        return f"{ROOT}/wh/{uuid.uuid4()}"
 
 
 def test_the_server_reads_and_writes_with_a_token(cloud: Azure, storages: Storages) -> None:
@@ -450,6 +464,17 @@ def test_a_service_that_does_not_answer_is_not_waited_for_one_by_one(
     assert vend(storage)
 
 
+def test_why_the_server_has_no_token_is_in_the_log(
+    cloud: Azure, storages: Storages, secret: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret.write_text(json.dumps({**cloud.credential(), "client_secret": "wrong-one"}))
+    with pytest.raises(ServiceUnavailableError, match="own credentials cannot be obtained"):
+        storages().files.read(f"{TABLE}/x")
+    assert "got no token from Entra for warehouse lake" in caplog.text
+    assert "AADSTS7000215" in caplog.text
+    assert "wrong-one" not in caplog.text
+
+
 def test_case_25_no_secret_is_shown(
     cloud: Azure, storages: Storages, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -499,3 +524,18 @@ def test_azures_library_for_signatures_is_loaded_when_one_is_made(storages: Stor
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert ran.stdout == "False\n"
+
+
+def test_the_storage_check_passes(cloud: Azure, secret: Path) -> None:
+    settings = StorageSettings(
+        location=f"{ROOT}/wh",
+        server_endpoint=cloud.endpoint,
+        endpoint=cloud.endpoint,
+        credential=f"file:{secret}",
+        ca_file=str(cloud.certificate),
+    )
+    outcomes = {each.check: each.outcome for each in check(Target("lake", settings)).results}
+    assert "failed" not in outcomes.values(), outcomes
+    vended = {name: outcome for name, outcome in outcomes.items() if name.startswith("vend")}
+    assert set(vended.values()) == {"passed"}
+    assert len(vended) == 5

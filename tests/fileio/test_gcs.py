@@ -18,6 +18,7 @@ import pytest
 from obstore.exceptions import BaseError
 from obstore.store import GCSStore
 
+from falcon_catalog.catalog.storage_check.check import Target, check
 from falcon_catalog.errors import BadRequestError, CatalogError, ServiceUnavailableError
 from falcon_catalog.fileio.delegation import Credential, Permission, Scope
 from falcon_catalog.fileio.opening import open_storage
@@ -360,6 +361,17 @@ def test_a_service_that_does_not_answer_is_not_waited_for_one_by_one(
     assert vend(storage).config["gcs.oauth2.token"]
 
 
+def test_why_the_server_has_no_token_is_in_the_log(
+    cloud: Google, storages: Storages, caplog: pytest.LogCaptureFixture
+) -> None:
+    cloud.failing["/token"] = 401, {"error": "invalid_grant", "x": "ya29.T"}
+    with pytest.raises(ServiceUnavailableError, match="own credentials cannot be obtained"):
+        storages().files.read(f"{TABLE}/x")
+    assert "got no token for warehouse lake" in caplog.text
+    assert "invalid_grant" in caplog.text
+    assert "ya29" not in caplog.text
+
+
 def test_case_25_no_secret_is_shown(
     cloud: Google, storages: Storages, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -410,3 +422,17 @@ def test_the_server_without_rights_is_unavailable(cloud: Google, storages: Stora
     with pytest.raises(CatalogError) as raised:
         storage.files.read(f"{TABLE}/x")
     assert raised.value.status == 503
+
+
+def test_the_storage_check_passes(cloud: Google, key: Path) -> None:
+    settings = StorageSettings(
+        location="gs://lake/wh",
+        endpoint=cloud.url,
+        sts_endpoint=cloud.url,
+        credential=f"file:{key}",
+    )
+    outcomes = {each.check: each.outcome for each in check(Target("lake", settings)).results}
+    assert "failed" not in outcomes.values(), outcomes
+    vended = {name: outcome for name, outcome in outcomes.items() if name.startswith("vend")}
+    assert set(vended.values()) == {"passed"}
+    assert len(vended) == 5

@@ -15,6 +15,10 @@ _ESCAPED = (
     "Do not use this store with vended credentials, because clients could reach the tables of"
     ' others: it does not enforce session policies. Use access = "signed", and report this.'
 )
+_NO_DIRECTORIES = (
+    "Use a storage account with a hierarchical namespace, and hierarchical = true: in another one"
+    " a credential opens all of the container, and clients could reach the tables of others."
+)
 _MARGIN = (
     "Raise vend_seconds, or the longest session that the role allows: clients renew a credential"
     " five minutes before its end."
@@ -86,14 +90,14 @@ def outside(probe: Probe) -> str:
     secret = probe.key("secret")
     probe.create("secret", b"secret")
     root = probe.key()
-    _refused("read", lambda: client.read(secret))
-    _refused("list", lambda: client.names(root))
-    _refused("list the bucket", lambda: client.names(""))
-    _refused("write", lambda: client.write(probe.key("planted"), b"planted"))
-    _refused("overwrite", lambda: client.write(secret, b"changed"))
-    _refused("delete", lambda: client.delete(secret))
+    _refused(probe, "read", lambda: client.read(secret))
+    _refused(probe, "list", lambda: client.names(root))
+    _refused(probe, "list the bucket", lambda: client.names(""))
+    _refused(probe, "write", lambda: client.write(probe.key("planted"), b"planted"))
+    _refused(probe, "overwrite", lambda: client.write(secret, b"changed"))
+    _refused(probe, "delete", lambda: client.delete(secret))
     if probe.storage.files.read(probe.at("secret")) != b"secret":
-        raise Failed("a refused request changed a file", _ESCAPED)
+        raise Failed("a refused request changed a file", _escaped(probe))
     return ""
 
 
@@ -102,10 +106,10 @@ def sibling(probe: Probe) -> str:
     client = _client(probe)
     secret = probe.key("table2", "secret")
     probe.create("table2/secret", b"secret")
-    _refused("read", lambda: client.read(secret))
-    _refused("list", lambda: client.names(probe.key("table2")))
-    _refused("write", lambda: client.write(probe.key("table2", "planted"), b"planted"))
-    _refused("delete", lambda: client.delete(secret))
+    _refused(probe, "read", lambda: client.read(secret))
+    _refused(probe, "list", lambda: client.names(probe.key("table2")))
+    _refused(probe, "write", lambda: client.write(probe.key("table2", "planted"), b"planted"))
+    _refused(probe, "delete", lambda: client.delete(secret))
     return ""
 
 
@@ -118,10 +122,17 @@ def read_only(probe: Probe) -> str:
             "it does not see the table's files",
             "Use a store whose reads and lists show at once what was written.",
         )
-    _refused("write", lambda: reader.write(probe.key("table", "data", "new"), b"new"))
-    _refused("overwrite", lambda: reader.write(kept, b"changed"))
-    _refused("delete", lambda: reader.delete(kept))
+    _refused(probe, "write", lambda: reader.write(probe.key("table", "data", "new"), b"new"))
+    _refused(probe, "overwrite", lambda: reader.write(kept, b"changed"))
+    _refused(probe, "delete", lambda: reader.delete(kept))
     return ""
+
+
+def _escaped(probe: Probe) -> str:
+    """Return what to do about a credential that opens more than its table."""
+    if probe.settings.kind == "abfss" and not probe.settings.hierarchical:
+        return _NO_DIRECTORIES
+    return _ESCAPED
 
 
 def _client(probe: Probe) -> ClientStore:
@@ -130,7 +141,7 @@ def _client(probe: Probe) -> ClientStore:
     return probe.client
 
 
-def _refused(what: str, attempt: Callable[[], object]) -> None:
+def _refused(probe: Probe, what: str, attempt: Callable[[], object]) -> None:
     """Return if an attempt is refused for lack of permission.
 
     Raises:
@@ -142,4 +153,4 @@ def _refused(what: str, attempt: Callable[[], object]) -> None:
         if is_refusal(error):
             return
         raise
-    raise Failed(f"to {what} was not refused", _ESCAPED)
+    raise Failed(f"to {what} was not refused", _escaped(probe))

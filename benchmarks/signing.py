@@ -1,0 +1,105 @@
+"""Signatures for requests to an object store: how many a second one process makes."""
+
+import contextlib
+import importlib.util
+import json
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import orjson
+
+from benchmarks import servers
+from benchmarks.bench import Bench, rate
+from benchmarks.client import Connection, Request
+from benchmarks.processes import Server, python
+from benchmarks.rounds import Line, cpu, interleave
+from benchmarks.tables import NAMESPACE, open_namespace
+
+_TEXT = "signRequest of a read, as Spark asks for it"
+_TABLE = f"/v1/namespaces/{NAMESPACE}/tables"
+
+
+def goal(bench: Bench) -> list[Line]:
+    """Ask for signatures of a read, with the server's own keys and with those of the table."""
+    if importlib.util.find_spec("moto") is None:
+        return [Line("signing", _TEXT, unit="/s", note="moto is missing: pip install .[emulators]")]
+    cells = {}
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(_store())
+        roles = {"the server's keys": "", "keys of the table": store["role_arn"]}
+        for number, (keys, role) in enumerate(roles.items()):
+            server = stack.enter_context(_serving(bench, store, f"signing-{number}", role))
+            request = _request(server, store)
+            cells[keys] = partial(rate, server, request, bench.seconds)
+        found = interleave(bench.rounds, cells)
+        return [
+            Line(
+                "signing",
+                f"{_TEXT}, with {keys}",
+                tuple(sample.rate for sample in samples),
+                unit="/s",
+                at_least=1500,
+                cpu_us=cpu(ours=samples),
+            )
+            for keys, samples in found.items()
+        ]
+
+
+@contextlib.contextmanager
+def _store() -> Iterator[dict[str, Any]]:
+    """Run an S3 emulator, and yield how to reach it."""
+    command = python("jobs.s3_emulator", "--bucket", "lake")
+    # The benchmark's own arguments.
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603
+        try:
+            line = process.stdout.readline() if process.stdout else b""
+            yield json.loads(line)
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def _serving(bench: Bench, store: dict[str, Any], name: str, role: str) -> Iterator[Server]:
+    settings = {
+        "warehouse.access": "signed",
+        "warehouse.credential": "env:BENCH",
+        "warehouse.region": store["region"],
+        "warehouse.endpoint": store["url"],
+        "warehouse.path_style": "true",
+        **({"warehouse.role_arn": role} if role else {}),
+    }
+    secrets = ("access_key_id", "secret_access_key")
+    environ = {f"BENCH_{secret.upper()}": store[secret] for secret in secrets}
+    with servers.ours(
+        bench.place(name), location=f"s3://lake/{name}", settings=settings, environ=environ
+    ) as server:
+        open_namespace(server)
+        yield server
+
+
+def _request(server: Server, store: dict[str, Any]) -> Request:
+    schema = {"type": "struct", "fields": []}
+    with Connection(server.address) as connection:
+        body = orjson.dumps({"name": "t", "schema": schema})
+        location = connection.ask(Request(_TABLE, (), body)).json()["metadata"]["location"]
+        key = f"{location.removeprefix('s3://')}/data/p%3Da%252Fb/00000-0-data-00001.parquet"
+        asked = {
+            "region": store["region"],
+            "uri": f"{store['url']}/{key}",
+            "method": "GET",
+            "headers": {
+                "Accept": ["*/*"],
+                "Range": ["bytes=4-65535"],
+                "User-Agent": ["aws-sdk-java/2.46 md/io#sync md/http#Apache lang/java#17"],
+                "amz-sdk-invocation-id": ["4b2ab3c8-9bd9-1b3c-ae60-3dd3e5a6a1ed"],
+                "amz-sdk-request": ["attempt=1; max=6"],
+                "x-amz-te": ["append-md5"],
+            },
+            "properties": {},
+            "provider": "s3",
+        }
+        request = Request(f"{_TABLE}/t/sign", (), orjson.dumps(asked))
+        connection.ask(request)
+    return request
