@@ -28,6 +28,7 @@ from falcon_catalog.settings import SettingsError, StorageSettings
 if TYPE_CHECKING:  # obstore's types do not exist at run time
     from obstore.store import AzureConfig, AzureCredential
 
+_log = logging.getLogger(__name__)
 _PUBLIC = "core.windows.net"
 _SCHEMES = frozenset({"abfss"} | {each for each, kind in ALIASES.items() if kind == "abfss"})
 _PERMISSIONS: dict[Permission, str] = {"read": "rl", "write": "rawdl"}
@@ -257,10 +258,14 @@ class ADLS:
 
     def _credential(self) -> "AzureCredential":
         """Return the server's key or token as obstore wants it."""
-        if self.identity.has_account_key:
-            soon = dt.datetime.now(dt.UTC) + _KEY_USE
-            return {"access_key": self.identity.account_key(), "expires_at": soon}
-        token = self.identity.get_token()
+        try:
+            if self.identity.has_account_key:
+                soon = dt.datetime.now(dt.UTC) + _KEY_USE
+                return {"access_key": self.identity.account_key(), "expires_at": soon}
+            token = self.identity.get_token()
+        except ServiceUnavailableError as error:
+            _log.error("%s", error.message)
+            raise
         return {"token": token.token, "expires_at": expiry(token)}
 
 

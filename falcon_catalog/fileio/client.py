@@ -110,7 +110,13 @@ def open_client_store(
         given: Any = {"token": secrets[0], "expires_at": at}
         url = settings.server_endpoint or settings.endpoint
         more: Any = {"base_url": url} if url else {}
-        store: Any = GCSStore(place.authority, credential_provider=lambda: given, **more, **options)
+        store: Any = GCSStore(
+            place.authority,
+            skip_signature=False,
+            credential_provider=lambda: given,
+            **more,
+            **options,
+        )
         return ClientStore(store, expires)
     if place.scheme == "abfss":
         account, _, suffix = host.partition(".dfs.")
@@ -120,6 +126,10 @@ def open_client_store(
             container,
             account_name=account,
             endpoint=url,
+            # What is not said here would be read from the environment.
+            skip_signature=False,
+            use_emulator=False,
+            use_fabric_endpoint=False,
             credential_provider=lambda: sas,
             **options,
         )
@@ -137,6 +147,7 @@ def open_client_store(
         endpoint=bucket_url(place.authority, settings, config.get("s3.endpoint", "")),
         virtual_hosted_style_request=not settings.path_style,
         disable_bulk_delete=True,
+        skip_signature=False,
         credential_provider=lambda: keys,
         **options,
     )

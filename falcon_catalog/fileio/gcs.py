@@ -5,6 +5,7 @@ the server's identity is sent to it, and it issues no tokens.
 """
 
 import datetime as dt
+import logging
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # obstore's types do not exist at run time
 
 _GOOGLE = "https://storage.googleapis.com"
 _TOKEN_SECONDS = 3600  # for which Google's own tokens are valid
+_log = logging.getLogger(__name__)
 _NO_TOKEN = "none"  # noqa: S105 - what an emulator is sent, as obstore writes nothing without one
 
 
@@ -109,7 +111,11 @@ class GCS:
         """Return the server's token as obstore wants it."""
         if self.is_anonymous:
             return {"token": _NO_TOKEN, "expires_at": None}
-        token = self._identity.token()
+        try:
+            token = self._identity.token()
+        except ServiceUnavailableError as error:
+            _log.error("%s", error.message)
+            raise
         return {"token": token.text, "expires_at": token.expires_at}
 
 

@@ -277,8 +277,9 @@ class _Handler(BaseHTTPRequestHandler):
         service = {
             "/token": self.token_for_key,
             "/v1/token": self.exchange,
-            "/computeMetadata/v1/instance/service-accounts/default/token": self.metadata_token,
         }.get(path)
+        if path.startswith("/computeMetadata/") and path.endswith("/token"):
+            service = self.metadata_token
         if path.endswith(":generateAccessToken"):
             service = self.impersonate
         if service:

@@ -464,6 +464,17 @@ def test_a_service_that_does_not_answer_is_not_waited_for_one_by_one(
     assert vend(storage)
 
 
+def test_why_the_server_has_no_token_is_in_the_log(
+    cloud: Azure, storages: Storages, secret: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret.write_text(json.dumps({**cloud.credential(), "client_secret": "wrong-one"}))
+    with pytest.raises(ServiceUnavailableError, match="own credentials cannot be obtained"):
+        storages().files.read(f"{TABLE}/x")
+    assert "got no token from Entra for warehouse lake" in caplog.text
+    assert "AADSTS7000215" in caplog.text
+    assert "wrong-one" not in caplog.text
+
+
 def test_case_25_no_secret_is_shown(
     cloud: Azure, storages: Storages, caplog: pytest.LogCaptureFixture
 ) -> None:

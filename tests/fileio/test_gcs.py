@@ -361,6 +361,17 @@ def test_a_service_that_does_not_answer_is_not_waited_for_one_by_one(
     assert vend(storage).config["gcs.oauth2.token"]
 
 
+def test_why_the_server_has_no_token_is_in_the_log(
+    cloud: Google, storages: Storages, caplog: pytest.LogCaptureFixture
+) -> None:
+    cloud.failing["/token"] = 401, {"error": "invalid_grant", "x": "ya29.T"}
+    with pytest.raises(ServiceUnavailableError, match="own credentials cannot be obtained"):
+        storages().files.read(f"{TABLE}/x")
+    assert "got no token for warehouse lake" in caplog.text
+    assert "invalid_grant" in caplog.text
+    assert "ya29" not in caplog.text
+
+
 def test_case_25_no_secret_is_shown(
     cloud: Google, storages: Storages, caplog: pytest.LogCaptureFixture
 ) -> None:
