@@ -1,9 +1,14 @@
 """Google Cloud Storage, by an emulator of our own: files, and clients with vended tokens."""
 
+import contextlib
+import fcntl
+import hashlib
 import json
 import logging
+import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +26,9 @@ from tests.clouds.google import CLIENTS, Google, google
 from tests.clouds.warehouses import VENDED
 from tests.fileio.contract import Contract
 
+JAVA = Path(__file__).parent / "java"
+VAR = Path(__file__).parents[2] / "var"
+FETCHING = 900  # seconds, in which Maven fetches the library where it is not
 TABLES = "/v1/namespaces/ns/tables"
 
 
@@ -42,22 +50,77 @@ def cloud() -> Iterator[Google]:
         yield cloud
 
 
-@pytest.fixture
-def catalog(cloud: Google, tmp_path: Path) -> Iterator[Server]:
-    (tmp_path / "key.json").write_text(json.dumps(cloud.service_account()))
+@contextlib.contextmanager
+def on_gcs(folder: Path, cloud: Google, **more: object) -> Iterator[Server]:
+    (folder / "key.json").write_text(json.dumps(cloud.service_account()))
     settings = {
         "location": "gs://lake/wh",
         "allowed_locations": (),
-        "credential": f"file:{tmp_path}/key.json",
+        "credential": f"file:{folder}/key.json",
         "endpoint": cloud.url,
         "sts_endpoint": cloud.url,
-        "service_account": CLIENTS,
-        "project": "p1",
+        **more,
     }
     named = {f"warehouse__{name}": value for name, value in settings.items()}
-    with serving(tmp_path, **named) as server:
+    with serving(folder, **named) as server:
         server.namespace("ns")
         yield server
+
+
+@pytest.fixture
+def catalog(cloud: Google, tmp_path: Path) -> Iterator[Server]:
+    """A catalog whose clients' tokens are of an account of their own."""
+    with on_gcs(tmp_path, cloud, service_account=CLIENTS, project="p1") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def jars() -> Path:
+    """The folder of Java's library, fetched with Maven the first time; or skip and say why."""
+    missing = [tool for tool in ("java", "javac", "mvn") if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"there is no {', no '.join(missing)}: Java's library is not tried")
+    pom = JAVA / "pom.xml"
+    folder = VAR / f"gcs-java-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+    VAR.mkdir(exist_ok=True)
+    with (VAR / "gcs-java.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=VAR) as fresh:
+                command = ["mvn", "--batch-mode", "--quiet", f"--file={pom}"]
+                goal = ["dependency:copy-dependencies", f"-DoutputDirectory={fresh}/jars"]
+                subprocess.run([*command, *goal], check=True, timeout=FETCHING)
+                (Path(fresh) / "jars").rename(folder)
+    return folder
+
+
+def java(jars: Path, catalog: Server) -> list[str]:
+    """Run ``java/Rows.java``; return its lines."""
+    command = ["java", "-cp", f"{jars}/*", str(JAVA / "Rows.java"), catalog.url, "t"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()
+
+
+@pytest.mark.timeout(FETCHING)
+def test_java_uses_vended_tokens(
+    jars: Path, catalog: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert java(jars, catalog) == ["read 3", "exists false", "403 Forbidden"]
+    assert "GET /v1/default/namespaces/ns/tables/t" in caplog.text
+    assert "/credentials" not in caplog.text
+
+
+@pytest.mark.timeout(FETCHING)
+def test_java_renews_a_token_that_is_about_to_end(
+    jars: Path, cloud: Google, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    cloud.lifetime = 200
+    with on_gcs(tmp_path, cloud) as catalog:
+        assert java(jars, catalog) == ["read 3", "exists false", "403 Forbidden"]
+    assert "GET /v1/default/namespaces/ns/tables/t/credentials" in caplog.text
 
 
 def test_pyiceberg_writes_and_reads_with_vended_tokens(cloud: Google, catalog: Server) -> None:
