@@ -13,6 +13,7 @@ from benchmarks import (
     signing,
     starts,
     statements,
+    vending,
     writers,
 )
 from benchmarks.bench import Bench
@@ -36,6 +37,7 @@ GOALS: dict[str, Callable[[Bench], list[Line]]] = {
     "writers": writers.growth,
     "scans": scans.measure,
     "signing": signing.goal,
+    "vending": vending.goal,
     "start": starts.start,
     "memory": starts.memory,
     "mechanisms": mechanisms.measure,

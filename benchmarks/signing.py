@@ -1,21 +1,17 @@
 """Signatures for requests to an object store: how many a second one process makes."""
 
 import contextlib
-import importlib.util
-import json
-import subprocess
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import orjson
 
-from benchmarks import servers
+from benchmarks import s3
 from benchmarks.bench import Bench, rate
 from benchmarks.client import Connection, Request
-from benchmarks.processes import Server, python
+from benchmarks.processes import Server
 from benchmarks.rounds import Line, cpu, interleave
-from benchmarks.tables import NAMESPACE, open_namespace
+from benchmarks.tables import NAMESPACE
 
 _TEXT = "signRequest of a read, as Spark asks for it"
 _TABLE = f"/v1/namespaces/{NAMESPACE}/tables"
@@ -23,14 +19,15 @@ _TABLE = f"/v1/namespaces/{NAMESPACE}/tables"
 
 def goal(bench: Bench) -> list[Line]:
     """Ask for signatures of a read, with the server's own keys and with those of the table."""
-    if importlib.util.find_spec("moto") is None:
-        return [Line("signing", _TEXT, unit="/s", note="moto is missing: pip install .[emulators]")]
+    if s3.MISSING:
+        return [Line("signing", _TEXT, unit="/s", note=s3.MISSING)]
     cells = {}
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(_store())
+        store = stack.enter_context(s3.store())
         roles = {"the server's keys": "", "keys of the table": store["role_arn"]}
         for number, (keys, role) in enumerate(roles.items()):
-            server = stack.enter_context(_serving(bench, store, f"signing-{number}", role))
+            place = bench.place(f"signing-{number}")
+            server = stack.enter_context(s3.serving(place, store, access="signed", role=role))
             request = _request(server, store)
             cells[keys] = partial(rate, server, request, bench.seconds)
         found = interleave(bench.rounds, cells)
@@ -45,38 +42,6 @@ def goal(bench: Bench) -> list[Line]:
             )
             for keys, samples in found.items()
         ]
-
-
-@contextlib.contextmanager
-def _store() -> Iterator[dict[str, Any]]:
-    """Run an S3 emulator, and yield how to reach it."""
-    command = python("jobs.s3_emulator", "--bucket", "lake")
-    # The benchmark's own arguments.
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603
-        try:
-            line = process.stdout.readline() if process.stdout else b""
-            yield json.loads(line)
-        finally:
-            process.terminate()
-
-
-@contextlib.contextmanager
-def _serving(bench: Bench, store: dict[str, Any], name: str, role: str) -> Iterator[Server]:
-    settings = {
-        "warehouse.access": "signed",
-        "warehouse.credential": "env:BENCH",
-        "warehouse.region": store["region"],
-        "warehouse.endpoint": store["url"],
-        "warehouse.path_style": "true",
-        **({"warehouse.role_arn": role} if role else {}),
-    }
-    secrets = ("access_key_id", "secret_access_key")
-    environ = {f"BENCH_{secret.upper()}": store[secret] for secret in secrets}
-    with servers.ours(
-        bench.place(name), location=f"s3://lake/{name}", settings=settings, environ=environ
-    ) as server:
-        open_namespace(server)
-        yield server
 
 
 def _request(server: Server, store: dict[str, Any]) -> Request:

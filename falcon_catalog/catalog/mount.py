@@ -434,7 +434,11 @@ class StoreFiles:
     def exists(self, location: str) -> bool:
         """Return whether there is such a file."""
         with self._asking():
-            return self.storage.exists(location)
+            if self.storage.exists(location):
+                return True
+            self._mount.suspect()
+        self._mount.require()
+        return False
 
     def is_still_there(self, _location: str) -> bool:
         """Return that a file that was read before is there; the store is not asked."""

@@ -5,7 +5,7 @@ libraries would look for a credential of the machine instead, and prove somethin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.error import HTTPError
@@ -36,10 +36,10 @@ class MissingFieldError(Exception):
 class ClientStore:
     """The bucket or container of a location, opened with a vended credential."""
 
-    store: Any
+    store: Any = field(repr=False)
     expires_at: int
     """Milliseconds since 1970-01-01 UTC."""
-    sas_url: str = ""
+    sas_url: str = field(default="", repr=False)
     """Of an Azure container, with its token, for deletes: obstore sends them as one batch, which
     a token for a folder does not open."""
     settings: StorageSettings | None = None
@@ -110,7 +110,13 @@ def open_client_store(
         given: Any = {"token": secrets[0], "expires_at": at}
         url = settings.server_endpoint or settings.endpoint
         more: Any = {"base_url": url} if url else {}
-        store: Any = GCSStore(place.authority, credential_provider=lambda: given, **more, **options)
+        store: Any = GCSStore(
+            place.authority,
+            skip_signature=False,
+            credential_provider=lambda: given,
+            **more,
+            **options,
+        )
         return ClientStore(store, expires)
     if place.scheme == "abfss":
         account, _, suffix = host.partition(".dfs.")
@@ -120,6 +126,10 @@ def open_client_store(
             container,
             account_name=account,
             endpoint=url,
+            # What is not said here would be read from the environment.
+            skip_signature=False,
+            use_emulator=False,
+            use_fabric_endpoint=False,
             credential_provider=lambda: sas,
             **options,
         )
@@ -137,6 +147,7 @@ def open_client_store(
         endpoint=bucket_url(place.authority, settings, config.get("s3.endpoint", "")),
         virtual_hosted_style_request=not settings.path_style,
         disable_bulk_delete=True,
+        skip_signature=False,
         credential_provider=lambda: keys,
         **options,
     )

@@ -33,7 +33,7 @@ def ours(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize(
     "goals",
-    [["4", "10"], ["12", "13", "scans", "signing", "memory"], ["14"]],
+    [["4", "10"], ["12", "13", "scans", "signing", "vending", "memory"], ["14"]],
     ids="-".join,
 )
 def test_what_is_asked_is_measured_and_told(tmp_path: Path, goals: list[str]) -> None:

@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import functools
 import http.client
+import json
 import os
 import socket
 import threading
@@ -29,6 +30,7 @@ from falcon_catalog.server.loop import Loop
 from falcon_catalog.settings import ServerSettings, Settings, load
 from tests import several
 
+IN_S3 = os.environ.get("TEST_WAREHOUSE") == "s3"
 _MARKER = "end-of-log-"
 
 
@@ -93,6 +95,8 @@ class Server:
 
     def call(self, verb: str, path: str, body: object = None, **options: Any) -> requests.Response:
         """Send one request; ``path`` goes out exactly as written."""
+        if IN_S3:
+            body = _moved(body, self.folder)
         request = requests.Request(verb, self.url, json=body, **options).prepare()
         query = request.url.partition("?")[2] if request.url else ""
         request.url = self.url + path + (f"?{query}" if query else "")
@@ -186,7 +190,7 @@ def serving(
         "warehouse.allowed_locations": ("file:///nowhere",),
         **given,
     }
-    if os.environ.get("TEST_WAREHOUSE") == "s3" and "warehouse.location" not in given:
+    if IN_S3 and "warehouse.location" not in given:
         flags |= {**_in_s3(folder), **given}
     loaded = load(None, {}, flags)
     with contextlib.ExitStack() as stack:
@@ -214,6 +218,12 @@ def _in_s3(folder: Path) -> dict[str, object]:
         "warehouse.allowed_locations": ("s3://nowhere",),
         "warehouse.credential": "env:TEST_S3",
     }
+
+
+def _moved(body: object, folder: Path) -> object:
+    """Return a body with locations in the S3 store instead of those in the folder."""
+    text = json.dumps(body).replace("file:///nowhere", "s3://nowhere")
+    return json.loads(text.replace(f"file://{folder}/", f"s3://{_s3().bucket}{folder}/"))
 
 
 @functools.cache

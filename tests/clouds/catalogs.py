@@ -8,7 +8,7 @@ from urllib.request import urlopen
 
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO
 from tests.clouds.emulators import S3
-from tests.clouds.test_fileio import s3_files
+from tests.clouds.stores import s3_store
 from tests.durability.processes import Catalog, Client
 from tests.durability.store import Store
 
@@ -31,7 +31,7 @@ class S3Catalog(Catalog):
         named = {f"warehouse__{name}": value for name, value in given.items()}
         super().__init__(folder, processes, **(named | settings))
         self._environ |= s3.environ("STORE")
-        self.really: ObjectStoreFileIO = s3_files(s3)
+        self.really: ObjectStoreFileIO = s3_store(s3).files(folder)
         """The files as the store has them: not by way of ``endpoint``."""
         self.secrets = [s3.access_key_id, s3.secret_access_key]
 

@@ -3,6 +3,7 @@
 Each test uses a prefix of its own.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,22 @@ from tests.clouds import emulators, java_library
 from tests.clouds import google as google_
 from tests.clouds.faulty import Faulty
 from tests.clouds.lake import Lake, knowing_keys
+
+REAL_CLOUDS = ("cloud_aws", "cloud_gcp", "cloud_azure")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the real clouds that nobody has named, unless ``-m`` asks for them."""
+    asked = config.getoption("markexpr", "")
+    unnamed = [
+        name
+        for name in REAL_CLOUDS
+        if f"{name.upper()}_LOCATION" not in os.environ and name not in asked
+    ]
+    without = [item for item in items if any(item.get_closest_marker(name) for name in unnamed)]
+    if without:
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if item not in without]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The catalog on a warehouse in an S3 store, with a local one beside it."""
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -8,10 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 from falcon_catalog.catalog import purge
+from falcon_catalog.cli import main
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO
+from falcon_catalog.store.sqlite import read_only
 from tests.catalog.handwork import relist
 from tests.catalog.scanning import plan, pyiceberg
 from tests.catalog.serving import SCHEMA, VIEW, Server, creation
@@ -61,6 +65,8 @@ class TestVerbs:
         loaded = server.ok("GET", TABLE)
         assert loaded["metadata"] == committed["metadata"]
         assert json.loads(lake.get(loaded["metadata-location"])) == loaded["metadata"]
+        selected = server.ok("GET", "/v1/config", params={"warehouse": lake.location})
+        assert selected["overrides"]["prefix"] == "default"
         with lake.serving() as another:  # which has nothing cached
             assert another.ok("GET", TABLE)["metadata"] == loaded["metadata"]
         server.ok("DELETE", TABLE)
@@ -200,6 +206,62 @@ class TestRequests:
         assert sum(location.endswith("-m0.avro") for _, location in requests_made) == 0
 
 
+class TestLocks:
+    def test_no_verb_locks_the_database_while_it_waits_for_the_store(
+        self, lake: Lake, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        catalog = pyiceberg(server, **lake.properties)
+        table = catalog.create_table("ns.scanned", schema=pa.schema([("id", pa.int64())]))
+        table.append(pa.table({"id": [1, 2]}))
+        numbers, asked = itertools.count(), set[str]()
+        really = ObjectStoreFileIO._call
+
+        def call(self: Any, operation: str, *arguments: Any) -> Any:
+            asked.add(operation)
+            server.namespace(f"made-{next(numbers)}")  # by another thread, which needs the lock
+            return really(self, operation, *arguments)
+
+        monkeypatch.setattr(ObjectStoreFileIO, "_call", call)
+        path = "/v1/namespaces/ns/tables"
+        server.table("staged", **{"stage-create": True})
+        server.table("t")
+        server.table("u")
+        commit(server, SET)
+        changes = [
+            {"identifier": {"namespace": ["ns"], "name": name}, "requirements": [], **updates}
+            for name in ("t", "u")
+            for updates in [{"updates": [{**SET, "updates": {"both": "yes"}}]}]
+        ]
+        server.ok("POST", "/v1/transactions/commit", {"table-changes": changes})
+        server.ok("POST", "/v1/namespaces/ns/views", {"name": "v", **VIEW})
+        commit(server, SET, path="/v1/namespaces/ns/views/v")
+        gone = server.ok("POST", f"{path}/u/unregister")
+        body = {"name": "u", "metadata-location": gone["metadata-location"]}
+        server.ok("POST", "/v1/namespaces/ns/register", body)
+        server.ok("POST", "/v1/namespaces/ns/register", {**body, "overwrite": True})
+        rename = {
+            "source": {"namespace": ["ns"], "name": "u"},
+            "destination": {"namespace": ["ns"], "name": "w"},
+        }
+        server.ok("POST", "/v1/tables/rename", rename)
+        server.ok("DELETE", f"{path}/w")
+        managed = "/management/v1/warehouses/default/dropped"
+        (drop,) = server.ok("GET", managed)["dropped"]
+        server.ok("POST", f"{managed}/{drop['id']}/undrop")
+        assert plan(server, "scanned").rows == 2
+        key = {"Idempotency-Key": "019a1111-1111-7111-8111-111111111111"}
+        body = {"requirements": [], "updates": [{**SET, "updates": {"again": "1"}}]}
+        for _ in range(2):
+            server.ok("POST", TABLE, body, headers=key)
+        for name in ("scanned", "t"):
+            server.ok("DELETE", f"{path}/{name}", params={"purgeRequested": "true"})
+        server.ok("DELETE", "/v1/namespaces/ns/views/v")
+        for drop in server.ok("GET", managed)["dropped"]:
+            server.ok("DELETE", f"{managed}/{drop['id']}")
+        assert asked >= {"read a file", "write a file", "delete a file", "list files"}
+        assert next(numbers) > 20
+
+
 class TestLocations:
     """Cases 10, 11 and 12 of the handbook on object stores."""
 
@@ -336,7 +398,9 @@ class TestForeignFiles:
     @pytest.fixture
     def poisoned(self, lake: Lake, server: Server) -> tuple[str, list[str]]:
         """A table whose manifests name another table's files; return its location and those."""
-        catalog = pyiceberg(server, **lake.properties)
+        # With keys that open all of the bucket: vended ones would not read what it names.
+        header = {"header.X-Iceberg-Access-Delegation": "client-managed"}
+        catalog = pyiceberg(server, **lake.properties, **header)
         schema = pa.schema([("id", pa.int64())])
         victim = catalog.create_table("ns.victim", schema=schema)
         victim.append(pa.table({"id": [1]}))
@@ -526,6 +590,20 @@ class TestCommands:
             server.namespace("ns")
             server.table("t")
 
+    def test_flags_and_variables_are_enough(self, lake: Lake) -> None:
+        environ = {
+            f"CATALOG_WAREHOUSE_{name.upper()}": str(value)
+            for name, value in lake.warehouse.items()
+            if name not in ("location", "allowed_locations")
+        }
+        flags = ["--store", f"{lake.folder}/catalog.db", "--warehouse", lake.location]
+        done = CliRunner().invoke(main, ["migrate", *flags], env=environ)
+        assert done.exit_code == 0, done.output
+        assert lake.all_keys() == ["warehouse/_falcon-catalog.json"]
+        with lake.serving() as server:
+            server.namespace("ns")
+            server.table("t")
+
     def test_another_stores_warehouse_is_refused(self, lake: Lake) -> None:
         assert lake.run("migrate")[0] == 0
         for file in lake.folder.glob("catalog.db*"):
@@ -611,13 +689,69 @@ class TestCommands:
         with lake.serving() as another:
             assert another.ok("GET", TABLE)["metadata-location"] == first
 
-    def test_the_doctor_deletes_orphans_and_nothing_else(self, lake: Lake) -> None:
+    def test_the_doctor_deletes_orphans_and_nothing_else(
+        self, lake: Lake, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = server.table("t")
+        last = commit(server, SET)
+        folder = f"{made['metadata']['location']}/metadata"
+        orphan, data = f"{folder}/00000-orphan.metadata.json", f"{folder}/x.avro"
+        lake.put(orphan, json.dumps(made["metadata"]).encode())
+        lake.put(data, b"not metadata")
+        assert lake.findings() == []  # it is too young to be one
+        later = read_only.now_ms() + 8 * 86_400_000
+        monkeypatch.setattr(read_only, "now_ms", lambda: later)
+        assert lake.findings() == [("orphan-metadata", "table default:ns.t", "orphans")]
+        really = ObjectStoreFileIO.delete
+
+        def delete(self: Any, location: str) -> None:
+            server.namespace("made-meanwhile")  # the database is not locked
+            really(self, location)
+
+        monkeypatch.setattr(ObjectStoreFileIO, "delete", delete)
+        status, out, err = lake.run("doctor", "--repair", "orphans")
+        assert (status, "1 metadata file deleted" in out) == (0, True), out + err
+        prefix = f"s3://{lake.s3.bucket}/{lake.prefix}/"
+        left = {f"{prefix}{key}" for key in lake.all_keys("warehouse/ns/")}
+        assert left == {made["metadata-location"], last["metadata-location"], data}
+        assert server.call("HEAD", "/v1/namespaces/made-meanwhile").status_code == 204
+
+    def test_the_doctor_finds_folders_that_no_table_has(self, lake: Lake) -> None:
         with lake.serving() as server:
             server.namespace("ns")
-            made = server.table("t")
-        orphan = f"{made['metadata']['location']}/metadata/00000-orphan.metadata.json"
-        lake.put(orphan, json.dumps(made["metadata"]).encode())
-        assert lake.findings() == []  # it is too young to be one
+            location = server.table("t")["metadata"]["location"]
+            server.table("u")
+        lake.sql("DELETE FROM tabulars WHERE name = 't'")
+        assert lake.findings() == [("unclaimed-folder", location, None)]
+
+    @pytest.mark.parametrize("repair", ["repoint", "clock", "forget"])
+    def test_a_repair_reads_no_file_while_it_locks_the_database(
+        self, lake: Lake, server: Server, monkeypatch: pytest.MonkeyPatch, repair: str
+    ) -> None:
+        server.table("t")
+        last = commit(server, SET)
+        row = lake.sql("SELECT id FROM tabulars WHERE name = 't'")[0][0]
+        if repair == "repoint":
+            lake.delete(last["metadata-location"])
+        elif repair == "forget":
+            for key in lake.all_keys("warehouse/ns/"):
+                lake.delete(f"s3://{lake.s3.bucket}/{lake.prefix}/{key}")
+        numbers = itertools.count()
+        really = ObjectStoreFileIO._call
+
+        def call(self: Any, *arguments: Any) -> Any:
+            with monkeypatch.context() as patch:
+                patch.setattr(ObjectStoreFileIO, "_call", really)
+                server.namespace(f"made-{next(numbers)}")  # which takes the lock
+                return really(self, *arguments)
+
+        monkeypatch.setattr(ObjectStoreFileIO, "_call", call)
+        status, out, err = lake.run("doctor", "--repair", f"{repair}={row}")
+        if repair == "clock":  # is not needed
+            assert (status, "no snapshot of main is ahead" in err) == (2, True), out + err
+        else:
+            assert status == 0, out + err
+        assert next(numbers) > 1
 
     def test_the_doctor_names_a_store_that_is_down_and_nothing_in_it(self, lake: Lake) -> None:
         with lake.serving() as server:

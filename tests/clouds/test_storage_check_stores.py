@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from azure.storage import filedatalake
+from azure.storage.blob import BlobServiceClient
 
 from falcon_catalog.catalog.storage_check.check import Target, check
 from falcon_catalog.catalog.storage_check.results import Report
 from falcon_catalog.settings import StorageSettings, load
+from tests.clouds.azurite import Azurite
 from tests.clouds.google import Google, google
 from tests.clouds.seaweedfs import seaweedfs
 
@@ -104,3 +108,55 @@ def test_a_token_of_google_that_is_not_narrowed(
     report = check(Target("lake", on_google(cloud, tmp_path)))
     assert outcomes(report, "failed") == {"vended-outside", "vended-sibling", "vended-read-only"}
     assert cloud.buckets["lake"] == {}
+
+
+def on_azurite(azurite: Azurite, folder: Path, **more: object) -> StorageSettings:
+    key = folder / "key.json"
+    key.write_text(json.dumps(azurite.credential), encoding="utf-8")
+    given = {
+        "location": azurite.location("warehouse"),
+        "credential": f"file:{key}",
+        "timeout": 5,
+        **azurite.settings(),
+    }
+    return StorageSettings(**{**given, **more})
+
+
+def test_a_signature_of_azure_that_opens_more_than_a_directory(
+    azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = filedatalake.generate_file_system_sas
+
+    def of_container(account: str, container: str, _folder: str, key: str, **more: Any) -> str:
+        return sign(account, container, key, **more)
+
+    monkeypatch.setattr(filedatalake, "generate_directory_sas", of_container)
+    report = check(Target("lake", on_azurite(azurite, tmp_path, hierarchical=True)))
+    assert outcomes(report, "failed") == {"vended-outside", "vended-sibling"}
+    assert left(azurite) == []
+
+
+def test_azure_has_no_such_container(azurite: Azurite, tmp_path: Path) -> None:
+    nothing = azurite.location("x").replace("lake@", "nothing@")
+    report = check(Target("lake", on_azurite(azurite, tmp_path, location=nothing)))
+    assert remedies(report) == {
+        "reach": "Create the bucket nothing, or correct warehouse.lake.location:"
+        f" {urlsplit(azurite.url).netloc} has no such bucket."
+    }
+
+
+def test_a_wrong_key_of_azure(azurite: Azurite, tmp_path: Path) -> None:
+    settings = on_azurite(azurite, tmp_path)
+    wrong = {"account_key": base64.b64encode(bytes(64)).decode()}
+    (tmp_path / "key.json").write_text(json.dumps(wrong), encoding="utf-8")
+    report = check(Target("lake", settings))
+    assert remedies(report) == {
+        "reach": f"Admit this machine in the network rules of the account {azurite.host}, or"
+        " correct the credential that warehouse.lake.credential ="
+        f" {settings.credential} refers to."
+    }
+
+
+def left(azurite: Azurite) -> list[str]:
+    with BlobServiceClient(azurite.url, credential=azurite.account_key) as client:
+        return [each.name for each in client.get_container_client("lake").list_blobs("warehouse")]

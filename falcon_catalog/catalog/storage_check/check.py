@@ -184,7 +184,10 @@ class _Run:
             if recognise(error, self.settings).kind == "no-bucket":
                 raise
         except (CatalogError, OSError) as error:
-            if recognise(error, self.settings, of="reach").kind not in {"denied", "kms"}:
+            symptom = recognise(error, self.settings, of="reach")
+            # Without permission to list, stores say so of an object that is not there. Azure's
+            # AuthorizationFailure is about the network or the key.
+            if symptom.kind not in {"denied", "kms"} or symptom.code == "AuthorizationFailure":
                 raise
         return ""
 

@@ -166,8 +166,13 @@ def _denied_by_gcs(_symptom: Symptom, check: str, of: Warehouse, who: str) -> st
     return f"Grant {permission} (roles/storage.objectUser) on gs://{of.bucket} to {who}."
 
 
-def _denied_by_azure(_symptom: Symptom, check: str, of: Warehouse, who: str) -> str:
+def _denied_by_azure(symptom: Symptom, check: str, of: Warehouse, who: str) -> str:
     account = parse(of.settings.location, OBJECT_STORES).authority.partition("@")[2]
+    if symptom.code == "AuthorizationFailure":
+        return (
+            f"Admit this machine in the network rules of the account {account}, or correct the"
+            f" credential that {of.setting('credential')} = {of.settings.credential} refers to."
+        )
     if check == "vend":
         return f"Assign Storage Blob Delegator on the account {account} to {who}."
     if check.startswith("vended"):
