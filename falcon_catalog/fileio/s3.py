@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import obstore.store
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
+from botocore.parsers import ResponseParserError
 
 from falcon_catalog.errors import BadRequestError, ObjectStoreError
 from falcon_catalog.fileio import sigv4
@@ -162,6 +163,8 @@ class S3:
             name = type(error).__name__
             reason = "timeout" if "Timeout" in name else "unreachable"
             raise self._refused(f"did not answer ({name})", reason) from None
+        except ResponseParserError:  # a web server, or a store without such a service
+            raise self._refused("gave an answer that is none of a token service") from None
         credentials: Mapping[str, Any] = answer.get("Credentials", {})
         return credentials
 
