@@ -23,6 +23,7 @@ from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.settings import StorageSettings
 from tests.catalog.serving import Server, serving
 from tests.clouds.azurite import ACCOUNT, Azurite
+from tests.clouds.java_library import ADLS, FETCHING, rows
 from tests.clouds.warehouses import VENDED
 from tests.fileio.contract import Contract
 
@@ -117,6 +118,12 @@ def test_pyiceberg_writes_and_reads_with_vended_signatures(catalog: Server) -> N
     program = [sys.executable, "-m", "tests.clouds.rows", catalog.url, "t"]
     ran = subprocess.run(program, capture_output=True, text=True, check=True, timeout=120)
     assert ran.stdout.split(maxsplit=1) == ["FsspecFileIO", "[1, 1, 2, 2, 3, 3]\n"]
+
+
+@pytest.mark.timeout(FETCHING)
+def test_java_uses_vended_signatures(jars: Path, catalog: Server) -> None:
+    """Azurite has no directories, so that the signature opens what is beside the table."""
+    assert rows(jars, catalog, ADLS) == ["read 3", "exists false", "not refused"]
 
 
 def test_a_load_has_one_credential_in_both_places(azurite: Azurite, catalog: Server) -> None:
