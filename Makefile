@@ -119,7 +119,7 @@ constraints: $(VENV)/.has-uv ## Write constraints.txt anew, with the newest vers
 	   echo "# Written by \`make constraints\`; do not edit."; \
 	   $(PYTHON_IN_VENV) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	       --no-emit-index-url --no-emit-find-links --no-header \
-	       --extra dev --extra jobs --extra demo --extra emulators pyproject.toml; } > $(VENV)/constraints.new
+	       --extra dev --extra jobs --extra jobs-azure --extra demo --extra emulators pyproject.toml; } > $(VENV)/constraints.new
 	@mv $(VENV)/constraints.new constraints.txt
 
 ##@ Clean

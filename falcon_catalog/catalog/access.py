@@ -82,7 +82,7 @@ def provide(
         ServiceUnavailableError: the token service does not answer, or refuses.
     """
     if wants_credentials(call):
-        return _issue(call, _of_table(call, identifier, metadata, location))
+        return _issue(call, _of_table(call, identifier, metadata, location), metadata)
     if _takes_signatures(call):
         staged = metadata if location is None else None
         return signing_access(call, identifier, staged=staged, fsspec=_is_pyiceberg(call))
@@ -115,7 +115,8 @@ def issue(
     """
     metadata, location = table.document.metadata, table.metadata_location
     wanted = _of_table(call, identifier, metadata, location)
-    return _issue(call, replace(wanted, permission="read") if read_only else wanted)
+    wanted = replace(wanted, permission="read") if read_only else wanted
+    return _issue(call, wanted, metadata)
 
 
 def credential_for(
@@ -165,10 +166,11 @@ def _version(call: Call) -> Hashable:
     return None if vends is None else vends.version()
 
 
-def _issue(call: Call, wanted: _Wanted) -> Access:
+def _issue(call: Call, wanted: _Wanted, metadata: JSON | None = None) -> Access:
     """Return credentials: those of before, if half of their life is left, or new ones.
 
-    Every location is checked before anything is asked of a token service.
+    Every location is checked before anything is asked of a token service, and that no property of
+    the table sends the credentials to somebody else: PyIceberg would follow it.
     """
     vends = call.warehouse.storage.vends
     if vends is None:
@@ -178,6 +180,8 @@ def _issue(call: Call, wanted: _Wanted) -> Access:
         locations = wanted.locations
         for location in locations:
             policy.check_allowed(call.warehouse, location)
+        if metadata is not None:
+            policy.check_client_settings(None, metadata.get("properties", {}))
         scope = Scope(outermost(locations), wanted.permission)
         credential = vends.vend(scope, session=f"{call.principal or 'anyone'}-{call.request_id}")
         folders = [wanted.folder] if wanted.folder else []

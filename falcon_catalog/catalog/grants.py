@@ -17,7 +17,7 @@ from falcon_catalog.fileio.bulkhead import Bulkhead
 from falcon_catalog.fileio.delegation import Credential
 
 _log = logging.getLogger(__name__)
-_COST = 8 * 1024  # bytes of memory for a grant, its JSON and its key; measured with long paths
+_COST = 12 * 1024  # bytes of memory for a grant, its JSON and its key, estimated on the high side
 _PATIENCE_SECONDS = 5  # without any progress; a token service far away takes one
 _MINT_SECONDS = 60  # more than a mint takes with all its retries
 
@@ -71,7 +71,7 @@ class Grants:
     token service that does not answer keeps only a few threads of the server waiting.
     """
 
-    def __init__(self, what: str, limit: int, limit_bytes: int = 16 << 20) -> None:
+    def __init__(self, what: str, limit: int, limit_bytes: int = 48 << 20) -> None:
         """Let ``limit`` threads wait for a token service, which messages name as ``what``."""
         self._what = what
         self._bulkhead = Bulkhead(what, limit, _PATIENCE_SECONDS)

@@ -173,7 +173,8 @@ CHECKS: dict[str, Check] = {
     "unnamed-warehouse": Check(
         "warning",
         "No setting names this warehouse, so its tables are unreachable.",
-        "Name it in warehouse.name or warehouse.more, and check which file --config names.",
+        "Name it in warehouse.name, warehouse.more or a section [warehouse.NAME], and check which "
+        "file --config names.",
     ),
     "orphan-metadata": Check(
         "note",

@@ -5,7 +5,7 @@ libraries would look for a credential of the machine instead, and prove somethin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.error import HTTPError
@@ -36,10 +36,10 @@ class MissingFieldError(Exception):
 class ClientStore:
     """The bucket or container of a location, opened with a vended credential."""
 
-    store: Any
+    store: Any = field(repr=False)
     expires_at: int
     """Milliseconds since 1970-01-01 UTC."""
-    sas_url: str = ""
+    sas_url: str = field(default="", repr=False)
     """Of an Azure container, with its token, for deletes: obstore sends them as one batch, which
     a token for a folder does not open."""
     settings: StorageSettings | None = None

@@ -43,10 +43,9 @@ class GCS:
         self.endpoint = settings.endpoint or _GOOGLE
         """The store's URL as clients reach it."""
         self._server_endpoint = settings.server_endpoint or self.endpoint
-        self.is_anonymous = settings.credential == "ambient" and self._server_endpoint.startswith(
-            "http://"
-        )
-        self._identity = Identity(name, settings)
+        is_emulator = self._server_endpoint.startswith("http://")
+        is_anonymous = is_emulator and settings.credential == "ambient"
+        self.identity = None if is_anonymous else Identity(name, settings)
         self._client_options = client_options(settings)
 
     def object_store(self, bucket: str) -> obstore.store.GCSStore:
@@ -77,13 +76,13 @@ class GCS:
         config = {"gcs.service.host": self.endpoint}
         if self.settings.project:
             config["gcs.project-id"] = self.settings.project
-        if self.is_anonymous:
+        if self.identity is None:
             config["gcs.no-auth"] = "true"
         return config
 
     def version(self) -> Hashable:
         """Return what changes when the server's own credentials are replaced."""
-        return self._identity.version()
+        return None if self.identity is None else self.identity.version()
 
     def vend(self, scope: Scope, *, session: str) -> Credential:  # noqa: ARG002 - Google's tokens have no name
         """Return a new token that opens a scope; see ``delegation.Vends``.
@@ -91,14 +90,16 @@ class GCS:
         It ends with the token that it is made from: one of ``service_account``, which is new and
         valid for ``vend_seconds``, or else one of the server itself, whose life Google decides.
         """
+        if self.identity is None:
+            raise ServiceUnavailableError(f"The emulator of warehouse {self._name} has no tokens")
         boundary = access_boundary(scope)
         seconds = self.settings.vend_seconds
         if self.settings.service_account:
-            source = self._identity.impersonated(self.settings.service_account, seconds)
+            source = self.identity.impersonated(self.settings.service_account, seconds)
         else:
             half = dt.timedelta(seconds=min(seconds, _TOKEN_SECONDS) / 2)
-            source = self._identity.token(half)
-        token = self._identity.downscoped(source, boundary)
+            source = self.identity.token(half)
+        token = self.identity.downscoped(source, boundary)
         expires_at = int(token.expires_at.timestamp() * 1000)
         given = {"gcs.oauth2.token": token.text, "gcs.oauth2.token-expires-at": str(expires_at)}
         return Credential(
@@ -109,10 +110,10 @@ class GCS:
 
     def _credential(self) -> "GCSCredential":
         """Return the server's token as obstore wants it."""
-        if self.is_anonymous:
+        if self.identity is None:
             return {"token": _NO_TOKEN, "expires_at": None}
         try:
-            token = self._identity.token()
+            token = self.identity.token()
         except ServiceUnavailableError as error:
             _log.error("%s", error.message)
             raise
@@ -122,7 +123,7 @@ class GCS:
 def open_storage(name: str, settings: StorageSettings) -> Storage:
     """Return the storage of a warehouse; see ``opening.open_storage``."""
     gcs = GCS(name, settings)
-    can_vend = settings.access == "vended" and not gcs.is_anonymous
+    can_vend = settings.access == "vended" and gcs.identity is not None
     return Storage(
         files=ObjectStoreFileIO(name, settings, gcs.object_store),
         vends=gcs if can_vend else None,

@@ -7,6 +7,7 @@ what they find by themselves: $GOOGLE_APPLICATION_CREDENTIALS, gcloud's file or 
 
 import contextlib
 import datetime as dt
+import os
 import re
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -32,6 +33,7 @@ from falcon_catalog.settings import StorageSettings
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 """What a token is good for is decided by IAM; the exchange refuses one without a scope."""
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a type
+_AMBIENT_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 _AWS_TOKEN = "urn:ietf:params:aws:token-type:aws4_request"  # noqa: S105
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ERROR_CODE = re.compile(r"Error code ([a-z_]{1,40})|\b(invalid_[a-z]{1,30}|PERMISSION_DENIED)\b")
@@ -61,7 +63,8 @@ class Identity:
         """
         self._warehouse = warehouse
         self._settings = settings
-        self._file = CredentialFile(warehouse, settings.credential)
+        path = os.environ.get(_AMBIENT_FILE) if settings.credential == "ambient" else None
+        self._file = CredentialFile(warehouse, f"file:{path}" if path else settings.credential)
         self._session = requests.Session()
         self._fetch = SingleFetch()
         self._credentials: tuple[Hashable, Any] | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import obstore.store
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
+from botocore.parsers import ResponseParserError
 
 from falcon_catalog.errors import BadRequestError, ObjectStoreError
 from falcon_catalog.fileio import sigv4
@@ -24,7 +25,6 @@ from falcon_catalog.settings import SettingsError, StorageSettings
 if TYPE_CHECKING:  # obstore's types do not exist at run time
     from obstore.store import S3Credential
 
-_CONNECT_SECONDS = 2
 _MAX_SESSION = 64  # characters of RoleSessionName
 _AMAZON = re.compile(r"https?://([a-z0-9.-]+\.)?amazonaws\.com(\.cn)?(:443)?", re.IGNORECASE)
 # The store asks for credentials before each request if they end within five minutes, and they may
@@ -44,7 +44,7 @@ class S3:
         """
         self.name = name
         self.settings = settings
-        self.identity = Identity(name, settings.credential)
+        self.identity = Identity(name, settings.credential, settings.timeout)
         self._client_options = client_options(settings)
         self._sts_client: Any = None
         self._guard = threading.Lock()
@@ -163,6 +163,8 @@ class S3:
             name = type(error).__name__
             reason = "timeout" if "Timeout" in name else "unreachable"
             raise self._refused(f"did not answer ({name})", reason) from None
+        except ResponseParserError:  # a web server, or a store without such a service
+            raise self._refused("gave an answer that is none of a token service") from None
         credentials: Mapping[str, Any] = answer.get("Credentials", {})
         return credentials
 
@@ -178,13 +180,8 @@ class S3:
                     region_name=settings.region,
                     endpoint_url=endpoint,
                     verify=settings.ca_file or None,
-                    config=Config(
-                        connect_timeout=_CONNECT_SECONDS,
-                        read_timeout=settings.timeout,
-                        retries={"total_max_attempts": 2},
-                        # Stores other than AWS need no role, which botocore insists on.
-                        parameter_validation=False,
-                    ),
+                    # Stores other than AWS need no role, which botocore insists on.
+                    config=Config(parameter_validation=False),
                 )
             return self._sts_client
 

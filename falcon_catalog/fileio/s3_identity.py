@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials
 from botocore.credentials import ReadOnlyCredentials as Keys
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,13 +22,19 @@ from falcon_catalog.settings import SettingsError
 
 _ID, _SECRET, _TOKEN = "access_key_id", "secret_access_key", "session_token"
 _MAX_BYTES = 64 * 1024
+_CONNECT_SECONDS = 2
 
 
 class Identity:
     """The credentials of one warehouse. Safe to use from many threads."""
 
-    def __init__(self, warehouse: str, reference: str) -> None:
+    def __init__(self, warehouse: str, reference: str, timeout: int = 10) -> None:
         """Find the credentials that a setting names; ambient ones are looked for when needed.
+
+        Args:
+            warehouse: whose they are, for messages.
+            reference: the setting ``credential``.
+            timeout: seconds that a token service has to answer one request.
 
         Raises:
             SettingsError: they are not there, or are no credentials.
@@ -38,6 +45,14 @@ class Identity:
         self._file: _File | None = None
         self.session = Session()
         """For clients of botocore, which sign with these credentials."""
+        # Those that find a web identity's credentials as well; they would wait for minutes.
+        self.session.set_default_client_config(
+            Config(
+                connect_timeout=min(_CONNECT_SECONDS, timeout),
+                read_timeout=timeout,
+                retries={"total_max_attempts": 2},
+            )
+        )
         kind, _, name = reference.partition(":")
         try:
             if kind == "env":
@@ -64,10 +79,10 @@ class Identity:
             with self._guard:  # botocore's chain is not made for several threads at once
                 found = self.session.get_credentials()
             keys = found and found.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as error:  # some of them are OSErrors as well
+            raise self._unavailable(type(error).__name__) from None
         except (OSError, ValueError) as error:
             raise self._unavailable(_reason(error)) from None
-        except (BotoCoreError, ClientError) as error:
-            raise self._unavailable(type(error).__name__) from None
         if not keys or not keys.access_key:
             raise self._unavailable("found none in the environment, a profile or the instance")
         return keys

@@ -22,7 +22,9 @@ Next, three commands to paste:
 def next_steps(state: Path, *, s3: bool = False) -> str:
     """Return the commands for this state, to run in the current folder."""
     is_default = state == DEFAULT.resolve()
-    serve = "serve" if is_default else f"serve{' --s3' * s3} --state {shown(state)}"
+    serve = "serve --s3" if s3 else "serve"
+    if state not in {DEFAULT.resolve(), IN_S3.resolve()}:
+        serve += f" --state {shown(state)}"
     folder = shown(state / "weather" / "duckdb-extensions")
     return _TEXT.format(
         bin=_programs(),

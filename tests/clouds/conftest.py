@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.clouds import azurite as azurite_
-from tests.clouds import emulators
+from tests.clouds import emulators, java_library
 from tests.clouds import google as google_
 from tests.clouds.faulty import Faulty
 from tests.clouds.lake import Lake, knowing_keys
@@ -66,3 +66,9 @@ def faulty(s3: emulators.S3) -> Iterator[Faulty]:
     """The S3 store, seen through a proxy that spoils requests when it is told to."""
     with closing(Faulty(s3.url)) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def jars() -> Path:
+    """The folder of the jars of Iceberg's library for Java."""
+    return java_library.jars()

@@ -1,20 +1,18 @@
 """Google Cloud Storage, by an emulator of our own: files, and clients with vended tokens."""
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import logging
-import shutil
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import obstore
 import pytest
+from duckdb_extensions import import_extension
 from obstore.exceptions import BaseError
 from obstore.store import GCSStore
 
@@ -23,12 +21,10 @@ from falcon_catalog.fileio.opening import open_storage
 from falcon_catalog.settings import StorageSettings
 from tests.catalog.serving import Server, serving
 from tests.clouds.google import CLIENTS, Google, google
+from tests.clouds.java_library import FETCHING, GCS, rows
 from tests.clouds.warehouses import VENDED
 from tests.fileio.contract import Contract
 
-JAVA = Path(__file__).parent / "java"
-VAR = Path(__file__).parents[2] / "var"
-FETCHING = 900  # seconds, in which Maven fetches the library where it is not
 TABLES = "/v1/namespaces/ns/tables"
 
 
@@ -74,40 +70,12 @@ def catalog(cloud: Google, tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def jars() -> Path:
-    """The folder of Java's library, fetched with Maven the first time; or skip and say why."""
-    missing = [tool for tool in ("java", "javac", "mvn") if shutil.which(tool) is None]
-    if missing:
-        pytest.skip(f"there is no {', no '.join(missing)}: Java's library is not tried")
-    pom = JAVA / "pom.xml"
-    folder = VAR / f"gcs-java-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
-    VAR.mkdir(exist_ok=True)
-    with (VAR / "gcs-java.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
-        if not folder.is_dir():
-            with tempfile.TemporaryDirectory(dir=VAR) as fresh:
-                command = ["mvn", "--batch-mode", "--quiet", f"--file={pom}"]
-                goal = ["dependency:copy-dependencies", f"-DoutputDirectory={fresh}/jars"]
-                subprocess.run([*command, *goal], check=True, timeout=FETCHING)
-                (Path(fresh) / "jars").rename(folder)
-    return folder
-
-
-def java(jars: Path, catalog: Server) -> list[str]:
-    """Run ``java/Rows.java``; return its lines."""
-    command = ["java", "-cp", f"{jars}/*", str(JAVA / "Rows.java"), catalog.url, "t"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout.splitlines()
-
-
 @pytest.mark.timeout(FETCHING)
 def test_java_uses_vended_tokens(
     jars: Path, catalog: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    assert java(jars, catalog) == ["read 3", "exists false", "403 Forbidden"]
+    assert rows(jars, catalog, GCS) == ["read 3", "exists false", "403 Forbidden"]
     assert "GET /v1/default/namespaces/ns/tables/t" in caplog.text
     assert "/credentials" not in caplog.text
 
@@ -119,7 +87,7 @@ def test_java_renews_a_token_that_is_about_to_end(
     caplog.set_level(logging.INFO)
     cloud.lifetime = 200
     with on_gcs(tmp_path, cloud) as catalog:
-        assert java(jars, catalog) == ["read 3", "exists false", "403 Forbidden"]
+        assert rows(jars, catalog, GCS) == ["read 3", "exists false", "403 Forbidden"]
     assert "GET /v1/default/namespaces/ns/tables/t/credentials" in caplog.text
 
 
@@ -192,3 +160,20 @@ def test_case_25_no_token_is_in_the_log(
     assert "invalid_scope" in caplog.text
     assert "ya29" not in caplog.text + answer.text
     assert "PRIVATE KEY" not in caplog.text
+
+
+def test_duckdb_makes_a_secret_for_the_table_of_a_token(catalog: Server) -> None:
+    """It goes to Google's own host, so that no emulator can answer it."""
+    location = catalog.table("t")["metadata"]["location"]
+    with duckdb.connect() as duck:
+        for extension in ("httpfs", "avro", "iceberg"):
+            import_extension(extension)
+            duck.execute(f"LOAD {extension}")
+        duck.execute(
+            f"ATTACH '' AS lake (TYPE iceberg, ENDPOINT '{catalog.url}', AUTHORIZATION_TYPE 'none')"
+        )
+        assert duck.execute("SELECT * FROM lake.ns.t").fetchall() == []
+        secrets = duck.execute("SELECT type, scope, secret_string FROM duckdb_secrets()").fetchall()
+    ((kind, scope, text),) = secrets
+    assert (kind, scope) == ("gcs", [location])
+    assert "bearer_token=redacted" in text

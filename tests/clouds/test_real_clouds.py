@@ -101,7 +101,10 @@ def key(location: str) -> str:
 
 def test_every_check_passes(warehouse: StorageSettings) -> None:
     report = check(Target("lake", warehouse))
-    assert [each for each in report.results if each.outcome == "failed"] == []
+    # A credential for a container opens other tables: the check is right to fail.
+    is_open = warehouse.kind == "abfss" and not warehouse.hierarchical
+    expected = {"vended-outside", "vended-sibling"} if is_open else set()
+    assert {each.check for each in report.results if each.outcome == "failed"} == expected
 
 
 class TestFiles(Contract):

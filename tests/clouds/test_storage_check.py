@@ -330,7 +330,7 @@ def test_a_store_that_ignores_session_policies(s3: S3, run: Check) -> None:
     with answering(sts_without_policy(s3), s3.url) as url:
         report = run(sts_endpoint=url)
     assert set(failed(report)) == {"vended-outside", "vended-sibling", "vended-read-only"}
-    assert result(report, "vended-outside").detail == "to read was not refused"
+    assert result(report, "vended-outside").detail == "reading was not refused"
     assert failed(report)["vended-outside"].startswith(
         "Do not use this store with vended credentials"
     )

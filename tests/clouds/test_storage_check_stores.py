@@ -122,18 +122,9 @@ def on_azurite(azurite: Azurite, folder: Path, **more: object) -> StorageSetting
     return StorageSettings(**{**given, **more})
 
 
-def test_azure_signs_for_a_container(azurite: Azurite, tmp_path: Path) -> None:
-    report = check(Target("lake", on_azurite(azurite, tmp_path)))
-    assert remedies(report) == {}
-    of_container = {"vended-outside", "vended-sibling"}
-    assert outcomes(report, "skipped") == NEED_A_STORE | OF_SIGNING | of_container
-    assert "vended-read-only" in outcomes(report, "passed")
-
-
 def test_a_signature_of_azure_that_opens_more_than_a_directory(
     azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an account would do that has no hierarchical namespace, had it directories."""
     sign = filedatalake.generate_file_system_sas
 
     def of_container(account: str, container: str, _folder: str, key: str, **more: Any) -> str:

@@ -339,15 +339,20 @@ def test_case_13_settings_of_clients_are_no_properties(
     assert minted.scopes == []
 
 
-def test_case_13_the_endpoint_of_a_table_that_has_one_already_is_overridden(
-    server: Server, s3: S3, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["s3.endpoint", "s3.proxy-uri", "py-io-impl"])
+def test_case_13_no_credentials_for_a_table_that_would_send_them_elsewhere(
+    server: Server, minted: Minted, s3: S3, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falcon_catalog.catalog.policy.check_client_settings", lambda *_: None)
-    properties = {"s3.endpoint": "http://attacker.example"}
-    server.table("t", properties=properties)
-    for headers in (VENDED, {}):
-        answer = server.ok("GET", f"{TABLES}/t", headers=headers)
-        assert answer["config"]["s3.endpoint"] == s3.url
+    with monkeypatch.context() as unchecked:
+        unchecked.setattr("falcon_catalog.catalog.policy.check_client_settings", lambda *_: None)
+        server.table("t", properties={name: "http://attacker.example"})
+    for path in ("", "/credentials"):
+        status, _, message = server.fails("GET", f"{TABLES}/t{path}", headers=VENDED)
+        assert status == 400
+        assert f"Invalid property '{name}'" in message
+    assert minted.scopes == []
+    # The server's word on the endpoint overrides that of the table.
+    assert server.ok("GET", f"{TABLES}/t")["config"]["s3.endpoint"] == s3.url
 
 
 def test_case_19_refresh(server: Server, minted: Minted, monkeypatch: pytest.MonkeyPatch) -> None:

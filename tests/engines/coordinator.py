@@ -5,15 +5,19 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
+Sql = Callable[[str], list[list[Any]]]
+_UNPACKED = Path(__file__).parents[2] / "var" / "trino"
 VERSION = "476"
 OLDEST_JAVA = 24
 MAVEN_GET = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:get"
@@ -61,6 +65,35 @@ def unpack(folder: Path) -> Path:
     # The connector is put in its place when all of it is there.
     (folder / "half" / connector.name).rename(connector)
     return home
+
+
+@contextmanager
+def connected(uri: str, folder: Path) -> Iterator[Sql]:
+    """Run Trino with the settings that are printed for a catalog.
+
+    Yields a function that runs a statement and returns its rows.
+    """
+    client = pytest.importorskip("trino", reason="trino is not installed: tox -e trino installs it")
+    java = java_home()
+    home = unpack(_UNPACKED)
+    program = [sys.executable, "-c", "from falcon_catalog.cli import main; main()"]
+    command = [*program, "engines", "trino", "--uri", uri]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    with trino(home, java, folder, printed) as port:
+        connection = client.dbapi.connect(
+            host="127.0.0.1", port=port, user="tester", catalog="lake"
+        )
+
+        def run(statement: str) -> list[list[Any]]:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            return [list(row) for row in cursor.fetchall()]
+
+        # It answers before it has made itself known as a worker.
+        deadline = time.monotonic() + DEADLINE
+        while run("SELECT count(*) FROM system.runtime.nodes WHERE state = 'active'") == [[0]]:
+            assert time.monotonic() < deadline, "no node of Trino became active"
+        yield run
 
 
 @contextmanager

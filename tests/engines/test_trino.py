@@ -1,10 +1,6 @@
 """Trino on the catalog, with the settings that ``falcon-catalog engines trino`` prints."""
 
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,9 +9,8 @@ from pyiceberg.catalog import Catalog, load_catalog
 
 from tests.catalog.serving import Server, serving
 from tests.engines import coordinator
+from tests.engines.coordinator import Sql
 
-Sql = Callable[[str], list[list[Any]]]
-UNPACKED = Path(__file__).parents[2] / "var" / "trino"
 ROWS = "VALUES (1, 'Newark'), (2, 'New York'), (3, 'Albany')"
 
 pytestmark = pytest.mark.timeout(900)  # the first one fetches half a gigabyte
@@ -31,26 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def sql(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sql]:
     """Return a function that runs a statement in Trino and gives its rows."""
-    client = pytest.importorskip("trino", reason="trino is not installed: tox -e trino installs it")
-    java = coordinator.java_home()
-    home = coordinator.unpack(UNPACKED)
-    program = [sys.executable, "-c", "from falcon_catalog.cli import main; main()"]
-    command = [*program, "engines", "trino", "--uri", server.url]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    with coordinator.trino(home, java, tmp_path_factory.mktemp("trino"), printed) as port:
-        connection = client.dbapi.connect(
-            host="127.0.0.1", port=port, user="tester", catalog="lake"
-        )
-
-        def run(statement: str) -> list[list[Any]]:
-            cursor = connection.cursor()
-            cursor.execute(statement)
-            return [list(row) for row in cursor.fetchall()]
-
-        # It answers before it has made itself known as a worker.
-        deadline = time.monotonic() + coordinator.DEADLINE
-        while run("SELECT count(*) FROM system.runtime.nodes WHERE state = 'active'") == [[0]]:
-            assert time.monotonic() < deadline, "no node of Trino became active"
+    with coordinator.connected(server.url, tmp_path_factory.mktemp("trino")) as run:
         yield run
 
 

@@ -210,10 +210,16 @@ def test_another_service_account_is_impersonated_for_clients(
     assert f"POST /v1/projects/-/serviceAccounts/{CLIENTS}:generateAccessToken" in cloud.log
 
 
-def test_workload_identity_federation(cloud: Google, storages: Storages, tmp_path: Path) -> None:
-    subject = tmp_path / "subject"
+@pytest.mark.parametrize("is_ambient", [False, True])
+def test_workload_identity_federation(
+    cloud: Google,
+    storages: Storages,
+    key: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_ambient: bool,
+) -> None:
+    subject, path = key.with_name("subject"), key.with_name("federation.json")
     subject.write_text("from-kubernetes")
-    path = tmp_path / "federation.json"
     path.write_text(
         json.dumps(
             {
@@ -225,7 +231,11 @@ def test_workload_identity_federation(cloud: Google, storages: Storages, tmp_pat
             }
         )
     )
-    credential = vend(storages(credential=f"file:{path}"))
+    settings = {"credential": f"file:{path}"}
+    if is_ambient:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+        settings = {"credential": "ambient", "server_endpoint": "https://127.0.0.1:1"}
+    credential = vend(storages(**settings))
     assert cloud.tokens[credential.config["gcs.oauth2.token"]].email == "from-kubernetes"
 
 

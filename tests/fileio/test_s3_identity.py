@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,20 @@ def test_a_file_that_holds_no_credentials(content: str, tmp_path: Path) -> None:
     path.write_text(content)
     with pytest.raises(SettingsError, match="warehouse lake: credential = "):
         Identity("lake", f"file:{path}")
+
+
+def test_a_token_service_that_does_not_answer_is_waited_for_shortly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("of-a-pod")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/server")
+        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+        monkeypatch.setenv("AWS_REGION", "eu-central-1")
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
+        identity = Identity("lake", "ambient", timeout=1)
+        before = time.monotonic()
+        with pytest.raises(ServiceUnavailableError, match="ReadTimeoutError"):
+            identity.keys()
+        assert time.monotonic() - before < 20  # botocore's own patience is five minutes

@@ -271,13 +271,9 @@ class _Run:
         return vended.inside(self._opened)
 
     def _vended_outside(self) -> str:
-        if self.settings.kind == "abfss" and not self.settings.hierarchical:
-            raise Skipped("hierarchical = false: a credential opens the whole container")
         return vended.outside(self._opened)
 
     def _vended_sibling(self) -> str:
-        if self.settings.kind == "abfss" and not self.settings.hierarchical:
-            raise Skipped("hierarchical = false: a credential opens the whole container")
         return vended.sibling(self._opened)
 
     def _vended_read_only(self) -> str:

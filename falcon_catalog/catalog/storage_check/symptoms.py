@@ -167,16 +167,17 @@ def recognise(error: BaseException, settings: StorageSettings, *, of: str = "") 
 
     text = words(error)
     known = next((each for each in _chain(error) if isinstance(each, ObjectStoreError)), None)
-    failure = known or Failure.of(Exception(text))
-    code = failure.answer or _first(_CODE, text)
+    seen = Failure.of(Exception(text))
+    reason, facts = known.reason if known else seen.reason, (known and known.facts) or seen.facts
+    code = (known and known.answer) or seen.answer or _first(_CODE, text)
     status = _first(_STATUS, text) or (code if code.isdecimal() else "")
     kind = (
         _BY_CODE.get(code)
-        or _BY_REASON.get(failure.reason)
+        or _BY_REASON.get(reason)
         or _by_text(text)
         or _BY_STATUS.get(status, "unknown")
     )
-    action = failure.facts.get("action", "")
+    action = facts.get("action", "")
     if kind in {"denied", "unknown"} and action.lower().startswith("kms"):
         kind = "kms"
     if of == "vend" and kind == "unknown" and _is_no_sts(code, status, text):
@@ -190,7 +191,6 @@ def recognise(error: BaseException, settings: StorageSettings, *, of: str = "") 
         host = _proxy(settings, of) or host
     if kind == "no-host" and _needs_path_style(settings):
         kind = "path-style"
-    facts = failure.facts
     return Symptom(kind, code, facts.get("region", ""), facts.get("identity", ""), host)
 
 

@@ -90,12 +90,12 @@ def outside(probe: Probe) -> str:
     secret = probe.key("secret")
     probe.create("secret", b"secret")
     root = probe.key()
-    _refused(probe, "read", lambda: client.read(secret))
-    _refused(probe, "list", lambda: client.names(root))
-    _refused(probe, "list the bucket", lambda: client.names(""))
-    _refused(probe, "write", lambda: client.write(probe.key("planted"), b"planted"))
-    _refused(probe, "overwrite", lambda: client.write(secret, b"changed"))
-    _refused(probe, "delete", lambda: client.delete(secret))
+    _refused(probe, "reading", lambda: client.read(secret))
+    _refused(probe, "listing", lambda: client.names(root))
+    _refused(probe, "listing the bucket", lambda: client.names(""))
+    _refused(probe, "writing", lambda: client.write(probe.key("planted"), b"planted"))
+    _refused(probe, "overwriting", lambda: client.write(secret, b"changed"))
+    _refused(probe, "deleting", lambda: client.delete(secret))
     if probe.storage.files.read(probe.at("secret")) != b"secret":
         raise Failed("a refused request changed a file", _escaped(probe))
     return ""
@@ -106,10 +106,10 @@ def sibling(probe: Probe) -> str:
     client = _client(probe)
     secret = probe.key("table2", "secret")
     probe.create("table2/secret", b"secret")
-    _refused(probe, "read", lambda: client.read(secret))
-    _refused(probe, "list", lambda: client.names(probe.key("table2")))
-    _refused(probe, "write", lambda: client.write(probe.key("table2", "planted"), b"planted"))
-    _refused(probe, "delete", lambda: client.delete(secret))
+    _refused(probe, "reading", lambda: client.read(secret))
+    _refused(probe, "listing", lambda: client.names(probe.key("table2")))
+    _refused(probe, "writing", lambda: client.write(probe.key("table2", "planted"), b"planted"))
+    _refused(probe, "deleting", lambda: client.delete(secret))
     return ""
 
 
@@ -122,9 +122,9 @@ def read_only(probe: Probe) -> str:
             "it does not see the table's files",
             "Use a store whose reads and lists show at once what was written.",
         )
-    _refused(probe, "write", lambda: reader.write(probe.key("table", "data", "new"), b"new"))
-    _refused(probe, "overwrite", lambda: reader.write(kept, b"changed"))
-    _refused(probe, "delete", lambda: reader.delete(kept))
+    _refused(probe, "writing", lambda: reader.write(probe.key("table", "data", "new"), b"new"))
+    _refused(probe, "overwriting", lambda: reader.write(kept, b"changed"))
+    _refused(probe, "deleting", lambda: reader.delete(kept))
     return ""
 
 
@@ -153,4 +153,4 @@ def _refused(probe: Probe, what: str, attempt: Callable[[], object]) -> None:
         if is_refusal(error):
             return
         raise
-    raise Failed(f"to {what} was not refused", _escaped(probe))
+    raise Failed(f"{what} was not refused", _escaped(probe))

@@ -7,7 +7,7 @@ import org.apache.iceberg.io.SeekableInputStream;
 import org.apache.iceberg.rest.RESTCatalog;
 import org.apache.iceberg.types.Types;
 
-/** Writes, reads and deletes a file of a table, and tries one beside it: Rows URI TABLE. */
+/** Writes, reads and deletes a file of a table, and tries one beside it: Rows URI TABLE FILEIO. */
 public class Rows {
   public static void main(String[] arguments) throws Exception {
     try (RESTCatalog catalog = new RESTCatalog()) {
@@ -16,7 +16,7 @@ public class Rows {
           Map.of(
               "uri", arguments[0],
               "header.X-Iceberg-Access-Delegation", "vended-credentials",
-              "io-impl", "org.apache.iceberg.gcp.gcs.GCSFileIO"));
+              "io-impl", arguments[2]));
       TableIdentifier name = TableIdentifier.of("ns", arguments[1]);
       Types.NestedField field = Types.NestedField.optional(1, "i", Types.IntegerType.get());
       catalog.createTable(name, new Schema(field));
