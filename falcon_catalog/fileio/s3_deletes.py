@@ -34,11 +34,8 @@ def read_keys(body: str) -> list[str]:
         reader.parse(body.encode())
     except (expat.ExpatError, UnicodeEncodeError):
         raise BadRequestError("Invalid body of DeleteObjects: it is not XML in UTF-8") from None
-    if not 1 <= len(reader.keys) <= MAX_KEYS:
-        raise BadRequestError(
-            f"Invalid body of DeleteObjects: it has {len(reader.keys)} keys, 1 to {MAX_KEYS} are"
-            " allowed"
-        )
+    if not reader.keys:
+        raise BadRequestError("Invalid body of DeleteObjects: it has no keys")
     return reader.keys
 
 
@@ -103,6 +100,10 @@ class _Reader:
         if local == "Key":
             if self._has_key:
                 raise BadRequestError("Invalid body of DeleteObjects: an object has two keys")
+            if len(self.keys) == MAX_KEYS:
+                raise BadRequestError(
+                    f"Invalid body of DeleteObjects: it has more than {MAX_KEYS} keys"
+                )
             self._has_key = True
             self.keys.append(self._text)
         elif local == "Object" and not self._has_key:

@@ -1,6 +1,7 @@
 """Azure's blob storage, by Azurite: files, signatures with the account's key, and clients."""
 
 import json
+import logging
 import subprocess
 import sys
 import uuid
@@ -21,12 +22,14 @@ from falcon_catalog.fileio.delegation import Credential, Permission, Scope
 from falcon_catalog.fileio.opening import open_storage
 from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.settings import StorageSettings
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import SCHEMA, Server, serving
+from tests.clouds.azure import SECRET, Azure, azure
 from tests.clouds.azurite import ACCOUNT, Azurite
 from tests.clouds.java_library import ADLS, FETCHING, rows
 from tests.clouds.warehouses import VENDED
 from tests.fileio.contract import Contract
 
+HOST = f"{ACCOUNT}.dfs.core.windows.net"
 TABLES = "/v1/namespaces/ns/tables"
 
 
@@ -182,3 +185,69 @@ def test_the_storage_check_says_that_a_container_is_open(azurite: Azurite, tmp_p
     failed = {each.check: each.remedy for each in report.results if each.outcome == "failed"}
     assert failed.keys() == {"vended-outside", "vended-sibling"}
     assert all("hierarchical = true" in remedy for remedy in failed.values())
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Azure]:
+    """An account with directories and user delegation keys, which Azurite has not."""
+    with azure(tmp_path) as account:
+        yield account
+
+
+@pytest.fixture
+def directories(account: Azure, tmp_path: Path) -> Iterator[Server]:
+    """A catalog on such an account."""
+    (tmp_path / "secret.json").write_text(json.dumps(account.credential()))
+    settings = {
+        "location": f"abfss://lake@{HOST}/wh",
+        "allowed_locations": (),
+        "credential": f"file:{tmp_path}/secret.json",
+        "endpoint": account.endpoint,
+        "ca_file": str(account.certificate),
+    }
+    named = {f"warehouse__{name}": value for name, value in settings.items()}
+    with serving(tmp_path, **named) as server:
+        server.namespace("ns")
+        yield server
+
+
+def test_a_signature_of_one_table_does_not_open_another(
+    account: Azure, directories: Server
+) -> None:
+    directories.table("t")
+    other = directories.table("t2")["metadata-location"].partition(".net/")[2]
+    loaded = directories.ok("GET", f"{TABLES}/t", headers=VENDED)
+    own = loaded["metadata-location"].partition(".net/")[2]
+    token = loaded["config"]["adls.sas-token"]
+    verify = str(account.certificate)
+    answers = [
+        requests.get(f"{account.endpoint}/lake/{path}?{token}", verify=verify, timeout=30)
+        for path in (own, other)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 403]
+
+
+def test_a_table_in_two_directories_is_not_created_where_it_would_get_no_signature(
+    account: Azure, directories: Server
+) -> None:
+    elsewhere = {"write.data.path": f"abfss://lake@{HOST}/wh/elsewhere"}
+    for staged in (False, True):
+        fields = {"properties": elsewhere, "stage-create": staged}
+        body = {"name": "t", "schema": SCHEMA, **fields}
+        answer = directories.call("POST", TABLES, body, headers=VENDED)
+        assert answer.status_code == 400, answer.text
+        assert "one directory" in answer.json()["error"]["message"]
+    assert directories.call("HEAD", f"{TABLES}/t").status_code == 404
+    assert not [name for name in account.blobs["lake"] if name.endswith(".metadata.json")]
+
+
+def test_case_25_no_signature_is_in_the_log(
+    account: Azure, directories: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    directories.table("t")
+    directories.ok("GET", f"{TABLES}/t", headers=VENDED)
+    assert "sig=" not in caplog.text
+    assert "eyJ0" not in caplog.text
+    assert SECRET not in caplog.text
+    assert not [key.value for key in account.keys if key.value in caplog.text]

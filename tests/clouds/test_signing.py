@@ -259,14 +259,14 @@ def test_17_attack_by_header(store: Signing, name: str) -> None:
 
 
 @pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> None:
+def reader(inside: pytest.MonkeyPatch) -> None:
     """Let nobody write."""
 
     def require(call: Call, needs: list[Need]) -> None:
         if any(need.privilege == "write" for need in needs):
             raise ForbiddenError(f"{call.principal} may not write")
 
-    monkeypatch.setattr(authorization, "require", require)
+    inside.setattr(authorization, "require", require)
 
 
 @pytest.mark.usefixtures("reader")
