@@ -122,7 +122,10 @@ def locations(value: object) -> tuple[str, ...]:
 
 
 def url_or_empty(value: object) -> str:
-    """Accept the URL of a service, without a path, a query or a password; or nothing."""
+    """Accept the URL of a service, without a path, a query or a password; or nothing.
+
+    The host is put in lower case, as signatures and comparisons need it.
+    """
     if value == "":
         return ""
     url = text(value).rstrip("/")
@@ -133,7 +136,9 @@ def url_or_empty(value: object) -> str:
             "must be https://HOST[:PORT] or http://HOST[:PORT], without a user, a query or a slash"
             " at its end"
         )
-    return url
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.lower()}{slash}{path}"
 
 
 def word_or_empty(value: object) -> str:

@@ -11,6 +11,7 @@ from tests.clouds.emulators import S3
 from tests.clouds.stores import s3_store
 from tests.durability.processes import Catalog, Client
 from tests.durability.store import Store
+from tests.processes import wait_for
 
 
 class S3Catalog(Catalog):
@@ -29,11 +30,17 @@ class S3Catalog(Catalog):
             "timeout": 1,
         }
         named = {f"warehouse__{name}": value for name, value in given.items()}
+        named["log__level"] = "INFO"
         super().__init__(folder, processes, **(named | settings))
         self._environ |= s3.environ("STORE")
         self.really: ObjectStoreFileIO = s3_store(s3).files(folder)
         """The files as the store has them: not by way of ``endpoint``."""
         self.secrets = [s3.access_key_id, s3.secret_access_key]
+
+    def start_checked(self) -> None:
+        """Start it, and wait until it has checked its storage, for which it makes requests."""
+        self.start()
+        wait_for(lambda: "storage check of warehouse" in "\n".join(self.errors), "the check")
 
     def look(self) -> Store:
         """Return what the database and the files hold now."""

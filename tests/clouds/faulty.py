@@ -42,8 +42,9 @@ def anything(_method: str, _path: str) -> bool:
     return True
 
 
-def only(method: str) -> Match:
-    return lambda asked, _path: asked == method
+def only(method: str, inside: str = "/") -> Match:
+    """Match one method, and paths in which a text occurs."""
+    return lambda asked, path: asked == method and inside in path
 
 
 class Faulty:

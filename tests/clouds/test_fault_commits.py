@@ -21,7 +21,7 @@ from tests.durability import wire
 from tests.durability.processes import Answer, Client
 from tests.processes import wait_for
 
-PUT = only("PUT")
+PUT = only("PUT", "/ns/")  # of a table: the check of the storage at startup makes probes
 TABLE = wire.table("t")
 QUICK = [each for each in (*LOST, *KEPT_AWAY) if "hang" not in each]
 
@@ -37,7 +37,7 @@ def catalog(
     s3: emulators.S3, proxy: Faulty, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[S3Catalog]:
     catalog = S3Catalog(tmp_path_factory.mktemp("faults"), s3, proxy.url)
-    catalog.start()
+    catalog.start_checked()
     with catalog.client() as client:
         client.ok("POST", wire.namespace(), {"namespace": ["ns"]})
     yield catalog
@@ -211,7 +211,7 @@ def registration(catalog: S3Catalog) -> dict[str, str]:
 def patient(s3: emulators.S3, proxy: Faulty, tmp_path: Path) -> Iterator[S3Catalog]:
     """A server that waits six seconds for an answer of its store."""
     catalog = S3Catalog(tmp_path, s3, proxy.url, warehouse__timeout=6)
-    catalog.start()
+    catalog.start_checked()
     yield catalog
     proxy.clear()
     catalog.kill()
@@ -276,6 +276,29 @@ def test_other_warehouses_do_not_notice_a_store_that_hangs(
     wait_for(lambda: catalog.threads() <= threads_before + 2, "threads to end")
     client.close()
     assert catalog.stop() == 0
+
+
+def test_a_server_stops_although_its_store_hangs(patient: S3Catalog, proxy: Faulty) -> None:
+    with patient.client() as client:
+        client.ok("POST", wire.namespace(), {"namespace": ["ns"]})
+        assert create(client, "t").done
+        client.ok("GET", TABLE)
+    proxy.always("hang")
+    answers: list[Answer] = []
+
+    def write() -> None:
+        with patient.client() as own:
+            answers.append(commit(own, "t", "one"))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    wait_for(lambda: proxy.hanging, "the commit to hang")
+    began = time.monotonic()
+    assert patient.stop() == 0
+    assert time.monotonic() - began < 6 + 6 + 2 + 4
+    writer.join()
+    assert [answer.status for answer in answers] == [503]
+    assert patient.chain() == ["start"]
 
 
 def test_a_server_starts_without_its_store(s3: emulators.S3, proxy: Faulty, tmp_path: Path) -> None:

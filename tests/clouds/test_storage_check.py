@@ -253,6 +253,14 @@ def test_a_missing_bucket(s3: S3, run: Check) -> None:
     }
 
 
+def test_a_missing_bucket_of_another_allowed_location(s3: S3, run: Check) -> None:
+    report = run(allowed_locations=("s3://other/x", "s3://nothing-here/x"))
+    assert failed(report) == {
+        "reach": "Create the bucket nothing-here, or correct warehouse.lake.allowed_locations:"
+        f" {host(s3.url)} has no such bucket."
+    }
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that nobody trusts, and its key."""

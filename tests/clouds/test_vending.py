@@ -17,6 +17,7 @@ from falcon_catalog.catalog import access, authorization
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.fileio.delegation import Credential, Scope
+from falcon_catalog.fileio.object_store import ObjectStoreFileIO
 from falcon_catalog.identifiers import TableIdentifier
 from tests.catalog.serving import SCHEMA, VIEW, Server, creation
 from tests.clouds.emulators import S3
@@ -641,3 +642,83 @@ def test_a_hanging_token_service_leaves_threads_for_others(server: Server, minte
     for thread in waiting:
         thread.join()
     assert len(minted.scopes) <= 4  # those that have a place, of all who asked
+
+
+def names_of(s3: S3) -> set[str]:
+    """Return all objects of a store, with their buckets."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3.url,
+        region_name=s3.region,
+        aws_access_key_id=s3.access_key_id,
+        aws_secret_access_key=s3.secret_access_key,
+    )
+    pages = client.get_paginator("list_objects_v2")
+    return {
+        f"s3://{bucket}/{each['Key']}"
+        for bucket in s3.buckets
+        for page in pages.paginate(Bucket=bucket)
+        for each in page.get("Contents", ())
+        if "/.falcon-catalog-check-" not in each["Key"]
+    }
+
+
+def test_case_08_nothing_is_written_where_a_commit_must_not_point(server: Server, s3: S3) -> None:
+    location = server.table("t")["metadata"]["location"]
+    places = outside(server)
+    before = names_of(s3)
+    for what, place in places.items():
+        updates = [{"action": "set-properties", "updates": {"write.metadata.path": place}}]
+        change = {"requirements": [], "updates": updates}
+        assert server.fails("POST", f"{TABLES}/t", change)[0] in (400, 403), what
+    assert names_of(s3) == before
+    updates = [{"action": "set-properties", "updates": {"write.metadata.path": f"{location}/m"}}]
+    server.ok("POST", f"{TABLES}/t", {"requirements": [], "updates": updates})
+    (new,) = names_of(s3) - before
+    assert new.startswith(f"{location}/m/")
+
+
+def test_case_09_registration_reads_and_takes_nothing_from_elsewhere(
+    server: Server, minted: Minted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    read = ObjectStoreFileIO.read
+
+    def noted(self: ObjectStoreFileIO, location: str) -> bytes:
+        reads.append(location)
+        return read(self, location)
+
+    table = server.table("t")["metadata"]
+    places = outside(server)
+    monkeypatch.setattr(ObjectStoreFileIO, "read", noted)
+
+    def register(file: str) -> tuple[int, str, str]:
+        body = {"name": "r", "metadata-location": file}
+        return server.fails("POST", "/v1/namespaces/ns/register", body, headers=VENDED)
+
+    for what in ("another bucket", "a sibling", "a local folder", "an alias"):
+        assert register(f"{places[what]}/v1.metadata.json")[0] in (400, 403), what
+    assert reads == []
+    snapshot = {
+        "snapshot-id": 1,
+        "sequence-number": 1,
+        "timestamp-ms": table["last-updated-ms"],
+        "manifest-list": "s3://other/snap.avro",
+        "summary": {"operation": "append"},
+        "schema-id": 0,
+    }
+    for fields in (
+        {"location": places["another table"]},
+        {"location": places["another bucket"]},
+        {"snapshots": [snapshot], "current-snapshot-id": 1, "last-sequence-number": 1},
+    ):
+        new = {**table, "table-uuid": str(uuid.uuid4()), "location": f"{root(server)}/new"}
+        file = f"{root(server)}/{uuid.uuid4()}.metadata.json"
+        server.catalog.storage.files.write(file, json.dumps({**new, **fields}).encode())
+        assert register(file)[0] in (400, 403), fields
+    assert minted.scopes == []
+    file = f"{root(server)}/good.metadata.json"
+    server.catalog.storage.files.write(file, json.dumps(new).encode())
+    body = {"name": "r", "metadata-location": file}
+    server.ok("POST", "/v1/namespaces/ns/register", body, headers=VENDED)
+    assert [scope.locations for scope in minted.scopes] == [(f"{root(server)}/new",)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from falcon_catalog import rules
 from falcon_catalog.catalog.bootstrap import prepare_store
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load, prepare
 from falcon_catalog.settings.storage import MEANT_FOR
@@ -404,3 +405,8 @@ def test_a_directory_that_cannot_be_written_names_its_setting(
         prepare_store(rooted(tmp_path, store, warehouse))
     assert str(caught.value).startswith(f"flag {flag}: {key} = ")
     assert f"{tmp_path / 'file'} cannot be written: " in str(caught.value)
+
+
+def test_the_host_of_a_url_is_put_in_lower_case() -> None:
+    assert rules.url_or_empty("https://S3.Example:9000/Store/") == "https://s3.example:9000/Store"
+    assert rules.url_or_empty("http://store") == "http://store"

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from falcon_catalog.catalog.storage_check.symptoms import (
     recognise,
 )
 from falcon_catalog.errors import CatalogError, NotFoundError
+from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.fileio.opening import open_storage
 from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.locations import join, local_path
@@ -125,8 +126,9 @@ class _Run:
                 why = self.inherited.get(needed, f"{needed} {how}")
                 self.inherited[name] = why
                 return "skipped", why, ""
+        prove = getattr(self, f"_{name.replace('-', '_')}")
         try:
-            return "passed", getattr(self, f"_{name.replace('-', '_')}")() or "", ""
+            return "passed", prove() or "", ""
         except Skipped as skipped:
             return "skipped", str(skipped), ""
         except Failed as failed:
@@ -178,8 +180,22 @@ class _Run:
             host = urlsplit(endpoint(self.settings)).netloc
             remedy = remedies.remedy(Symptom("path-style", host=host), "reach", self.of)
             raise Failed(f"there is no host {host}", remedy)
+        self._ask_for_nothing(files, self.settings.location)
+        for location in self.settings.allowed_locations:
+            try:
+                self._ask_for_nothing(files, location)
+            except (CatalogError, OSError) as error:
+                of = replace(self.settings, location=location)
+                symptom = recognise(error, of, of="reach")
+                place = remedies.Warehouse(self.target.name, of, "allowed_locations")
+                detail = f"{location}: {symptom.code or symptom.kind.replace('-', ' ')}"
+                raise Failed(detail, remedies.remedy(symptom, "reach", place)) from None
+        return ""
+
+    def _ask_for_nothing(self, files: FileIO, root: str) -> None:
+        """Read a file that is not there: the answer shows whether the store can be reached."""
         try:
-            files.read(self._opened.at("nothing"))
+            files.read(join(root, f"{FOLDER}{uuid.uuid4()}"))
         except NotFoundError as error:
             if recognise(error, self.settings).kind == "no-bucket":
                 raise
@@ -189,7 +205,6 @@ class _Run:
             # AuthorizationFailure is about the network or the key.
             if symptom.kind not in {"denied", "kms"} or symptom.code == "AuthorizationFailure":
                 raise
-        return ""
 
     def _marker(self) -> str:
         if self.target.condition is None:

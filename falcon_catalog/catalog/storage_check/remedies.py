@@ -33,6 +33,8 @@ class Warehouse:
 
     name: str
     settings: StorageSettings
+    root: str = "location"
+    """The setting that names the place in question."""
 
     def setting(self, name: str) -> str:
         """Return the key of a setting of this warehouse."""
@@ -96,7 +98,7 @@ def remedy(symptom: Symptom, check: str, of: Warehouse) -> str:
         "kms": f"Allow kms:GenerateDataKey and kms:Decrypt on"
         f" {', '.join(settings.kms_keys) or 'the key of the bucket'} to {of.identity(symptom)}, in"
         " its own policy and in the key's.",
-        "no-bucket": f"Create the bucket {of.bucket}, or correct {of.setting('location')}: {host}"
+        "no-bucket": f"Create the bucket {of.bucket}, or correct {of.setting(of.root)}: {host}"
         " has no such bucket.",
         "tls": f"Set {of.setting('ca_file')} to the certificate of the authority that {host} has"
         f" its certificate from, or correct {of.setting('endpoint')}: its TLS is not trusted.",
@@ -114,8 +116,7 @@ def remedy(symptom: Symptom, check: str, of: Warehouse) -> str:
         f" {settings.credential} refers to: none was found.",
         "policy": f"Shorten {of.setting('location')} to fewer than 400 characters; if it is short,"
         f' {host} takes no session policies: set {of.setting("access")} = "signed".',
-        "unknown": "Look into the store's own log for the request; with --log-level DEBUG this"
-        " server logs its part.",
+        "unknown": "Look into the log of the store: its answer is none that this check knows.",
     }
     return texts[symptom.kind]
 
