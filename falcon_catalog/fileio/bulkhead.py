@@ -67,7 +67,7 @@ class Bulkhead:
             with self._changed:
                 self._inside -= 1
                 self._progress = time.monotonic()
-                self._changed.notify()
+                self._changed.notify_all()  # there may be several places again
 
     def report(self, *, timed_out: bool) -> None:
         """Take note of how a call inside ended: it was answered, if only by an error, or not."""
@@ -75,4 +75,4 @@ class Bulkhead:
             self._timed_out = timed_out
             if not timed_out:
                 self._progress = time.monotonic()
-                self._changed.notify()
+                self._changed.notify_all()  # there may be several places again

@@ -28,7 +28,7 @@ from tests.durability.linear import broken_chains
 from tests.durability.processes import PROCESSES, SCALE, SEED
 
 KILLS = max(1, round(8 * SCALE))
-FAULTS = tuple(each for each in (*LOST, *KEPT_AWAY, "slow", "late") if "hang" not in each)
+FAULTS = (*LOST, *KEPT_AWAY, "slow", "late")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ Cases 1, 2, 3, 4 and 25 of the handbook on object stores.
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -17,7 +18,9 @@ from falcon_catalog.fileio.delegation import Permission, Scope
 from falcon_catalog.fileio.s3 import S3, open_storage, session_name
 from falcon_catalog.settings import SettingsError
 from falcon_catalog.settings.storage import StorageSettings
+from tests.catalog.serving import SCHEMA
 from tests.clouds import emulators
+from tests.clouds.warehouses import VENDED, on_s3
 
 ROOT = "vending"
 PART = 5 << 20
@@ -270,3 +273,26 @@ def test_long_session_names_differ() -> None:
     one, two = session_name("x" * 70 + "1"), session_name("x" * 70 + "2")
     assert len(one) == len(two) == 64
     assert one != two
+
+
+def test_what_the_server_writes_is_encrypted_with_the_key(
+    settings: StorageSettings, s3: emulators.S3, own: Any
+) -> None:
+    key = f"arn:aws:kms:{s3.region}:123456789012:key/1"
+    location = f"{settings.location}/encrypted"
+    open_storage("lake", replace(settings, kms_keys=(key,))).files.write(location, b"x")
+    head = own.head_object(Bucket=s3.bucket, Key=f"{ROOT}/encrypted")
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", key)
+
+
+def test_a_location_that_no_policy_can_express_creates_nothing(
+    tmp_path: Path, s3: emulators.S3
+) -> None:
+    with on_s3(tmp_path, s3) as server:
+        body = {"name": "t", "schema": SCHEMA}
+        body["location"] = f"{server.catalog.location}/{'x' * 900}"
+        path = "/v1/namespaces/ns/tables"
+        status, _, message = server.fails("POST", path, body, headers=VENDED)
+        assert (status, "at most 2048" in message) == (400, True)
+        assert server.fails("GET", f"{path}/t")[0] == 404
+        server.ok("POST", path, body)

@@ -116,6 +116,23 @@ def test_after_a_time_out_one_comes_in_at_a_time(bulkhead: Bulkhead, guests: Gue
     wait_for(lambda: guests.inside == 3)
 
 
+def test_all_places_are_taken_again_at_once_after_an_answer() -> None:
+    bulkhead = Bulkhead("The store", 3, patience=60)
+    bulkhead.report(timed_out=True)
+    guests = Guests(bulkhead)
+    try:
+        guests.come(1)
+        wait_for(lambda: guests.inside == 1)
+        guests.come(2)
+        time.sleep(0.2)  # they wait
+        began = time.monotonic()
+        bulkhead.report(timed_out=False)
+        wait_for(lambda: guests.inside == 3)
+        assert time.monotonic() - began < 0.5
+    finally:
+        guests.close()
+
+
 def test_a_thread_that_is_inside_may_come_in_again(bulkhead: Bulkhead, guests: Guests) -> None:
     guests.come(2)
     wait_for(lambda: guests.inside == 2)
