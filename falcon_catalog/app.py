@@ -26,9 +26,9 @@ from falcon_catalog.api.routes import (
 )
 from falcon_catalog.api.status import LiveResource, MetricsTextResource, ReadyResource
 from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
-from falcon_catalog.catalog.mount import require_serving
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.catalog.purge import PurgeWorker
+from falcon_catalog.catalog.store_mount import require_serving
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import watch
 from falcon_catalog.errors import CatalogError

@@ -53,7 +53,7 @@ def _process(flags: dict[str, object], log: Path) -> Iterator[str]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     ours, theirs = context.Pipe(duplex=False)
-    server = context.Process(target=_serve, args=(flags, log, theirs))
+    server = context.Process(target=_serve, args=(flags, log, theirs, dict(os.environ)))
     server.start()
     theirs.close()
     try:
@@ -79,8 +79,9 @@ def metrics(url: str, processes: int = PROCESSES) -> list[str]:
     return list(found.values())
 
 
-def _serve(flags: dict[str, object], log: Path, told: Connection) -> None:
+def _serve(flags: dict[str, object], log: Path, told: Connection, environ: dict[str, str]) -> None:
     signal.alarm(_ABANDONED)
+    os.environ.update(environ)  # that of now, not of when the first server was started
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
     settings = load(None, {}, flags)

@@ -8,9 +8,10 @@ from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.commit_locks import CommitLocks
 from falcon_catalog.catalog.grants import Grants
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
-from falcon_catalog.catalog.mount import Mount, Root, files_of, mount_of, roots_of
+from falcon_catalog.catalog.mount import Mount, Root, roots_of
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
+from falcon_catalog.catalog.store_mount import files_of, mount_of
 from falcon_catalog.catalog.warehouse import Counters, Warehouse
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.fileio.base import is_empty
