@@ -90,3 +90,14 @@ def test_an_unknown_warehouse(command: list[str]) -> None:
     unknown = run("lake", *command)
     assert unknown.exit_code == 2
     assert "there is no warehouse lake in the settings: default" in unknown.output
+
+
+def test_nothing_is_left_of_a_check_that_is_interrupted(tmp_path: Path) -> None:
+    def interrupt(name: str) -> None:
+        if name == "list":
+            raise KeyboardInterrupt
+
+    target = Target("lake", StorageSettings(location=f"file://{tmp_path}"))
+    with pytest.raises(KeyboardInterrupt):
+        check(target, starting=interrupt)
+    assert files(tmp_path) == []

@@ -87,10 +87,15 @@ def check(
         done: is called with the result of each check.
     """
     run = _Run(target)
-    for name in CHECKS:
-        if name in only:
-            starting(name)
-            done(run.step(name))
+    try:
+        for name in CHECKS:
+            if name in only:
+                starting(name)
+                done(run.step(name))
+    except BaseException:  # such as Ctrl-C
+        if run.probe is not None:
+            run.probe.clean_up()
+        raise
     return Report(
         target.name, target.settings.location, target.settings.access, tuple(run.results.values())
     )
