@@ -185,7 +185,8 @@ def _check_folders(tx: Transaction, scope: Scope, report: Report, roots: set[str
         for folder, found in metadata_files.unclaimed(scope.files, root, claimed):
             if found and all(file.changed < settled for file in found):
                 report.findings.append(Finding("unclaimed-folder", folder.location, _sum(found)))
-            elif not found and folder.changed < read_only.now_ms() - scope.older_than_ms:
+            elif not found and 0 < folder.changed < read_only.now_ms() - scope.older_than_ms:
+                # Without a time it is none: Arrow leaves empty objects that look like folders.
                 report.empty_folders.append(folder)
                 what = "no file in it"
                 report.findings.append(

@@ -234,6 +234,15 @@ def test_what_cannot_be_compared_is_refused(kept: Maintained) -> None:
     assert left <= kept.files("ns.t") == files
 
 
+def test_the_empty_object_that_arrow_leaves_for_a_folder_is_no_finding(lake: Lake) -> None:
+    with lake.serving() as server:
+        server.namespace("ns")
+        marker = f"{lake.location}/ns/purged-1/metadata/"
+        lake.put(marker, b"")
+        assert "warehouse/ns/purged-1/metadata/" in lake.all_keys()
+        assert lake.findings() == []
+
+
 def test_partitions_are_checked(kept: Maintained) -> None:
     spec = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "station"))
     table = kept.catalog.create_table("ns.t", SCHEMA, partition_spec=spec)
