@@ -9,6 +9,7 @@ from falcon_catalog.api.requests import read_object
 from falcon_catalog.api.responses import send
 from falcon_catalog.catalog import signing
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.signing_config import STAGED
 from falcon_catalog.identifiers import TableIdentifier
 
 
@@ -19,7 +20,8 @@ class SignResource:
         self, req: Request, resp: Response, call: Call, identifier: TableIdentifier
     ) -> None:
         """Sign a request to an object store. The log has a digest of the key, to compare."""
-        signed = signing.sign(call, identifier, read_object(req))
+        staged = req.get_param(STAGED)
+        signed = signing.sign(call, identifier, read_object(req), staged=staged)
         digest = hashlib.blake2b((signed.key or "").encode(), digest_size=8).hexdigest()
         note(req, signed=signed.operation, key=digest if signed.key else None)
         # Java uses a response again for the same method and URI where this is "private".

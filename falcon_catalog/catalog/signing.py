@@ -4,8 +4,6 @@ Local files need none; access is controlled by file permissions. Which table a r
 what the URL of the sign request says, and nothing else: no table is looked up by a location.
 """
 
-from collections.abc import Mapping
-
 from falcon_catalog.catalog import access, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import Key
@@ -32,10 +30,17 @@ _METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE", "PATCH", "OPTIONS")
 _PROVIDER = "s3"
 
 
-def sign(call: Call, identifier: TableIdentifier, request: JSON) -> SignedRequest:
+def sign(
+    call: Call, identifier: TableIdentifier, request: JSON, *, staged: str | None = None
+) -> SignedRequest:
     """Return the signature of a client's request to the object store.
 
-    ``request`` is a RemoteSignRequest of the REST specification.
+    Args:
+        call: of the client.
+        identifier: of the table that the client names.
+        request: a RemoteSignRequest of the REST specification.
+        staged: what ``signing_config`` gave PyIceberg for a table that is only staged; from others
+            it comes in the request's properties.
 
     Raises:
         NoSuchTableError: no table has this name.
@@ -45,7 +50,7 @@ def sign(call: Call, identifier: TableIdentifier, request: JSON) -> SignedReques
     """
     wanted = _read(request)
     properties = optional(request, "properties", as_texts, _WHERE) or {}
-    locations = _locations(call, identifier, wanted, properties)
+    locations = _locations(call, identifier, wanted, staged or properties.get(STAGED))
     signs = call.warehouse.storage.signs
     if signs is None:
         is_local = call.warehouse.storage_settings.kind == "file"
@@ -96,7 +101,7 @@ def _texts(name: str, values: object) -> tuple[str, ...]:
 
 
 def _locations(
-    call: Call, identifier: TableIdentifier, wanted: SignRequest, properties: Mapping[str, str]
+    call: Call, identifier: TableIdentifier, wanted: SignRequest, staged: str | None
 ) -> tuple[str, ...]:
     """Return the folders that a request for a table may reach.
 
@@ -108,8 +113,8 @@ def _locations(
     row = rows.find(tx, call.warehouse.id, identifier)
     if row is not None and row.kind == TABLE.name:
         return _folders(call, identifier, row)
-    if (sealed := properties.get(STAGED)) is not None:
-        return unseal_staged(tx, call, identifier, sealed)
+    if staged is not None:
+        return unseal_staged(tx, call, identifier, staged)
     if wanted.method == "HEAD" and row is None:
         gone = dropped.newest(tx, call.warehouse.id, identifier)
         if gone is not None:

@@ -2,7 +2,8 @@
 
 A table that is only staged has no row yet, but engines write its files before they create it. Its
 locations travel with the client, sealed, in the ``properties`` of the ``remote-signing-config``,
-which Iceberg 1.12 sends along with each request to sign.
+which Iceberg 1.12 sends along with each request to sign. PyIceberg does not: for it they are in the
+query of the address.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from falcon_catalog.store import tabulars as rows
 from falcon_catalog.store.database import Transaction
 
 STAGED = "falcon-catalog.staged-table"
-"""The property in which clients bring back the locations of a staged table."""
+"""The property, or parameter, in which clients bring back the locations of a staged table."""
 _PURPOSE = "staged-table"
 _STAGED_SECONDS = 24 * 3600  # as long as the job that writes a table's first files may take
 _PYICEBERG = {
@@ -60,9 +61,11 @@ def signing_access(
         "signer.endpoint": endpoint,
         "s3.signer.endpoint": endpoint,  # for Java before 1.11, and PyIceberg
         "s3.chunked-encoding-enabled": "false",  # Java's signer refuses what its default is
-        **(_PYICEBERG if fsspec else {}),
     }
     properties = {} if staged is None else {STAGED: _seal(call, identifier, staged)}
+    if fsspec:
+        query = "".join(f"?{name}={value}" for name, value in properties.items())
+        config |= {**_PYICEBERG, "s3.signer.endpoint": endpoint + query}
     return Access(config, more={"remote-signing-config": {"properties": properties}})
 
 

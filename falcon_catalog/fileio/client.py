@@ -91,6 +91,8 @@ def open_client_store(
     """
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415 - an extra
 
+    from falcon_catalog.fileio.object_store import client_options, retry_config  # noqa: PLC0415
+
     place = parse(location, OBJECT_STORES)
     container, _, host = place.authority.rpartition("@")
     needed = [name.format(host=host) for name in (*_SECRETS[place.scheme], _EXPIRY[place.scheme])]
@@ -104,7 +106,7 @@ def open_client_store(
     at = datetime.fromtimestamp(expires / 1000, UTC)
     options: dict[str, Any] = {
         "client_options": client_options(settings),
-        "retry_config": {"max_retries": 1},
+        "retry_config": retry_config(settings),
     }
     if place.scheme == "gs":
         given: Any = {"token": secrets[0], "expires_at": at}
@@ -168,16 +170,3 @@ def bucket_url(bucket: str, settings: StorageSettings, endpoint: str = "") -> st
 def amazon_suffix(region: str) -> str:
     """Return the domain of AWS for a region."""
     return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-
-
-def client_options(settings: StorageSettings) -> dict[str, Any]:
-    """Return the options of obstore's HTTP client: bounded times, and a private authority."""
-    options: dict[str, Any] = {
-        "allow_http": True,
-        "timeout": f"{settings.timeout}s",
-        "connect_timeout": f"{min(settings.timeout, 5)}s",
-    }
-    if settings.ca_file:
-        with open(settings.ca_file, "rb") as file:  # noqa: PTH123 - a path of the settings
-            options["root_certificate"] = file.read()
-    return options

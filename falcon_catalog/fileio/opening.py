@@ -39,8 +39,9 @@ def open_storage(
         cloud = import_module(f"falcon_catalog.fileio.{module}")
     except ImportError as error:
         raise SettingsError(
-            f"warehouse {name}: {settings.location} needs an extra that is not installed: pip"
-            f" install 'falcon-catalog[{extra}]' ({error.name} is missing)"
+            f"warehouse {name}: {settings.location} needs an extra that is not installed:"
+            # By the path of the sources: nobody has published the name on the package index.
+            f" pip install '.[{extra}]' in a clone of the repository ({error.name} is missing)"
         ) from None
     opened: Storage = cloud.open_storage(name, settings)
     return opened

@@ -13,6 +13,7 @@ import jwt
 import pytest
 import requests
 
+from falcon_catalog import auth
 from falcon_catalog.api.oauth import FailedLogins
 from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
 from falcon_catalog.catalog import principals
@@ -678,6 +679,31 @@ class TestSecrets:
         hashes = row.secret_hash, row.previous_secret_hash
         for secret in (repr(signing.key), token.text, *hashes):
             assert secret not in shown
+
+    def test_what_is_sealed_for_one_purpose_is_nothing_else(self, locked: Locked) -> None:
+        with closing(open_database(f"sqlite:///{locked.store}")) as database:
+            with database.read() as tx:
+                signing = rows.signing_key(tx)
+            assert signing is not None
+            key_of = {signing.kid: signing.key}.get
+            # With all that a token says about its owner.
+            claims = {"sub": locked.name, "pid": 1}
+            sealed = auth.seal(signing.kid, signing.key, "one", claims, 60)
+            assert auth.unseal(key_of, "one", sealed) == claims
+            late = auth.seal(signing.kid, signing.key, "one", claims, -60)
+            other = auth.seal("other", auth.draw_key(), "one", claims, 60)
+            for text, purpose in (
+                (sealed, "two"),
+                (late, "one"),
+                (other, "one"),
+                (locked.token(), "one"),
+                (sealed[:-3], "one"),
+                ("", "one"),
+            ):
+                with pytest.raises(auth.InvalidTokenError):
+                    auth.unseal(key_of, purpose, text)
+        headers = {"Authorization": f"Bearer {sealed}"}
+        assert locked.server.fails("GET", "/v1/namespaces", headers=headers)[0] == 401
 
     def test_only_the_owner_reads_the_store(self, locked: Locked) -> None:
         for path in locked.server.folder.glob("catalog.db*"):

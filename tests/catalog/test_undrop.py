@@ -173,7 +173,7 @@ class TestUndrop:
         ns.ok("DELETE", T)
         flags = ["--store", f"sqlite:///{ns.folder}/catalog.db"]
         flags += ["--warehouse", f"file://{ns.warehouse}"]
-        listed = CliRunner().invoke(main, ["dropped", *flags])
+        listed = CliRunner().invoke(main, ["dropped", *flags[:2]])
         assert "ns.t" in listed.output
         number = str(dropped(ns)[0]["id"])
         back = CliRunner().invoke(main, ["undrop", number, "--as", "ns.again", *flags])

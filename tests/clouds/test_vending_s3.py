@@ -296,3 +296,14 @@ def test_a_location_that_no_policy_can_express_creates_nothing(
         assert (status, "at most 2048" in message) == (400, True)
         assert server.fails("GET", f"{path}/t")[0] == 404
         server.ok("POST", path, body)
+
+
+def test_the_external_id_of_the_trust_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    scope = Scope(("s3://lake/x/t",), "read")
+    with emulators.s3("--bucket", "lake", "--external-id", "ours") as store:
+        for name, value in store.environ("LAKE").items():
+            monkeypatch.setenv(name, value)
+        own = StorageSettings(location="s3://lake/x", credential="env:LAKE", **store.settings())
+        assert S3("lake", replace(own, external_id="ours")).vend(scope, session="ada")
+        with pytest.raises(ServiceUnavailableError, match=r"AccessDenied for role .*lakehouse"):
+            S3("lake", replace(own, external_id="of-others")).vend(scope, session="ada")

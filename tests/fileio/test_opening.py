@@ -33,8 +33,7 @@ def test_what_is_not_installed_is_named(
     with pytest.raises(SettingsError) as caught:
         open_storage("lake", StorageSettings(location=location, region="r"))
     assert str(caught.value).startswith(
-        f"warehouse lake: {location} needs an extra that is not installed:"
-        f" pip install 'falcon-catalog[{extra}]'"
+        f"warehouse lake: {location} needs an extra that is not installed: pip install '.[{extra}]'"
     )
 
 

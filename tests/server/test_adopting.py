@@ -167,7 +167,7 @@ def test_a_warehouse_that_is_read_only_is_told_at_the_start(place: Place) -> Non
         server = place.serve()
         assert said(server) == (2, [])
         assert "cannot be written: Read-only file system" in server.errors[-1]
-        assert said(place.cli("dropped", *place.flags))[0] == 0
+        assert said(place.cli("dropped", place.flags[0]))[0] == 0
     finally:
         subprocess.run(["umount", str(place.warehouse)], check=True)
 

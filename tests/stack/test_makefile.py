@@ -25,6 +25,7 @@ NAMES = [
     "status",
     "demo",
     "demo-crash",
+    "demo-s3",
     "demo-serve",
     "demo-stop",
     "run-weather",
@@ -61,7 +62,7 @@ def make(stack: Any, tmp_path: Path) -> Make:
     venv.mkdir()
     for name in ("bin", "lib", "pyvenv.cfg"):
         (venv / name).symlink_to(Path(sys.prefix) / name)
-    for stamp in (".made", ".has-demo", ".has-tox", ".has-uv"):
+    for stamp in (".made", ".has-demo", ".has-demo-s3", ".has-tox", ".has-uv"):
         (venv / stamp).touch()
 
     def run(*arguments: str, status: int = 0, **more: Any) -> "subprocess.CompletedProcess[str]":
@@ -80,7 +81,7 @@ def make(stack: Any, tmp_path: Path) -> Make:
 
 
 def test_every_name_is_there_with_a_line_of_help() -> None:
-    told = dict(re.findall(r"(?m)^([a-z-]+):.*?## (.+)$", MAKEFILE))
+    told = dict(re.findall(r"(?m)^([a-z0-9-]+):.*?## (.+)$", MAKEFILE))
     assert sorted(told) == sorted(NAMES)
     (phony,) = re.findall(r"(?m)^\.PHONY: (.*)$", MAKEFILE.replace("\\\n", " "))
     assert sorted(phony.split()) == sorted(NAMES)
