@@ -137,6 +137,11 @@ def _check_warehouses(warehouse: WarehouseSettings) -> None:
                 f"{where}.region: it is required for {storage.location}: the bucket's region, or"
                 " us-east-1 for a store that has none"
             )
+        if storage.puts_bucket_before_address:
+            raise SettingsError(
+                f"{where}.path_style: it must be true for {storage.location}: a bucket cannot"
+                f" be put before the IP address of {storage.server_endpoint or storage.endpoint}"
+            )
         if storage.access == "signed" and storage.kind not in (S3, FILE):
             raise SettingsError(
                 f"{storage.given['access']}: {where}.access = 'signed': only requests to s3:// can"

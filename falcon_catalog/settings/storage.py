@@ -3,9 +3,12 @@
 ``[warehouse]`` has those of the default warehouse, ``[warehouse.NAME]`` those of another one.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from falcon_catalog import rules
 from falcon_catalog.settings.describing import setting
@@ -145,6 +148,17 @@ class StorageSettings:
     def kind(self) -> str:
         """``file``, ``s3``, ``gs`` or ``abfss``."""
         return kind_of(self.location)
+
+    @property
+    def puts_bucket_before_address(self) -> bool:
+        """Whether the bucket would be put before an IP address, which is no host name."""
+        if self.kind != S3 or self.path_style:
+            return False
+        host = urlsplit(self.server_endpoint or self.endpoint).hostname or ""
+        with contextlib.suppress(ValueError):
+            ip_address(host)
+            return True
+        return False
 
 
 def kind_of(location: str) -> str:

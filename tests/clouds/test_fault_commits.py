@@ -207,6 +207,40 @@ def registration(catalog: S3Catalog) -> dict[str, str]:
     return {"name": f"g{uuid.uuid4().hex}", "metadata-location": location}
 
 
+def test_a_commit_that_loses_a_race_leaves_no_file(
+    s3: emulators.S3, proxy: Faulty, tmp_path: Path
+) -> None:
+    catalog = S3Catalog(tmp_path, s3, proxy.url, processes=3)
+    catalog.start()
+    try:
+        with catalog.client() as client:
+            body = wire.creation("t", "start")
+            body["properties"]["write.metadata.previous-versions-max"] = "2000"
+            make_table(client, wire.table(""), body)
+        proxy.requests.clear()
+        over = threading.Event()
+
+        def work(writer: int) -> list[Answer]:
+            answers = []
+            while not over.is_set():
+                with catalog.client() as own:  # each connection reaches another process
+                    answers.append(commit(own, "t", f"{writer}-{len(answers)}"))
+            return answers
+
+        with ThreadPoolExecutor(6) as threads:
+            working = [threads.submit(work, writer) for writer in range(6)]
+            try:
+                wait_for(lambda: proxy.count("DELETE") > 2, "commits to lose")
+            finally:
+                over.set()
+            statuses = Counter(answer.status for each in working for answer in each.result())
+        assert statuses.keys() <= {200, 409}
+        assert len(catalog.chain()) == 1 + statuses[200]
+        assert len(catalog.metadata_files()) == 1 + statuses[200]
+    finally:
+        catalog.kill()
+
+
 @pytest.fixture
 def patient(s3: emulators.S3, proxy: Faulty, tmp_path: Path) -> Iterator[S3Catalog]:
     """A server that waits six seconds for an answer of its store."""

@@ -81,6 +81,14 @@ def test_settings_come_from_a_file_and_the_environment(cli: Any, tmp_path: Path)
             "Error: warehouse.region: it is required for s3://bucket: the bucket's region, or ",
         ),
         (
+            ["--warehouse", "s3://bucket"],
+            {
+                "CATALOG_WAREHOUSE_REGION": "us-east-1",
+                "CATALOG_WAREHOUSE_ENDPOINT": "http://127.0.0.1:1",
+            },
+            "Error: warehouse.path_style: it must be true for s3://bucket: a bucket cannot be ",
+        ),
+        (
             [],
             {"CATALOG_SERVER_THREADS": "many"},
             "Error: environment CATALOG_SERVER_THREADS: server.threads = 'many': it must be ",

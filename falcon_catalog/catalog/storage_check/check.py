@@ -19,7 +19,6 @@ from falcon_catalog.catalog.storage_check.steps import Failed, Probe, Skipped
 from falcon_catalog.catalog.storage_check.symptoms import (
     Symptom,
     endpoint,
-    has_bucket_before_address,
     recognise,
 )
 from falcon_catalog.errors import CatalogError, NotFoundError
@@ -181,7 +180,7 @@ class _Run:
             if not folder.is_dir():
                 raise Skipped(f"{folder} is not there: serve and migrate create it")
             return ""
-        if has_bucket_before_address(self.settings):
+        if self.settings.puts_bucket_before_address:
             host = urlsplit(endpoint(self.settings)).netloc
             remedy = remedies.remedy(Symptom("path-style", host=host), "reach", self.of)
             raise Failed(f"there is no host {host}", remedy)

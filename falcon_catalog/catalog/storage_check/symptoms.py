@@ -6,9 +6,7 @@ Those words contain URLs and requests. Only the store's error code leaves this m
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -245,17 +243,6 @@ def _proxy(settings: StorageSettings, of: str) -> str:
     except (OSError, ValueError):
         return f"{proxy.hostname}:{proxy.port}"
     return ""
-
-
-def has_bucket_before_address(settings: StorageSettings) -> bool:
-    """Return whether a bucket would be put before an IP address, on which obstore panics."""
-    if settings.kind != "s3" or settings.path_style:
-        return False
-    host = urlsplit(settings.server_endpoint or settings.endpoint).hostname or ""
-    with suppress(ValueError):
-        ip_address(host)
-        return True
-    return False
 
 
 def _needs_path_style(settings: StorageSettings) -> bool:
