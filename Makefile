@@ -105,8 +105,8 @@ dbt-all: $(VENV)/.has-demo ## Build and test in dbt's order, then write the docu
 ##@ Develop
 test: $(VENV)/.has-tox ## Check style, types and import contracts, and run the tests
 	@$(TOX) run -e lint,types,floors,docs,py
-test-all: $(VENV)/.has-tox ## Run every suite: the slow tests, kills, processes, Apache's kit, the engines
-	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,rck,spark,go,rust,trino
+test-all: $(VENV)/.has-tox ## Run every suite: the slow tests, kills, processes, object stores, Apache's kit, the engines
+	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,clouds,rck,spark,go,rust,trino,seaweedfs
 bench: $(VENV)/.has-tox ## Measure the catalog's speed beside other servers
 	@$(TOX) run -e bench -- --json var/bench/report.json
 lint: $(VENV)/.has-tox ## Check style, types and import contracts
