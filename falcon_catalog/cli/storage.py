@@ -18,6 +18,7 @@ from falcon_catalog.cli.common import (
     one_line_errors,
     printable,
     read,
+    read_existing,
     with_warehouses,
 )
 from falcon_catalog.fileio.storage import Storage
@@ -58,6 +59,8 @@ def check_command(
     """
     with one_line_errors(Failed):
         settings = read(config, flags)
+        if settings.origins["warehouse.location"] == "default":
+            settings = read_existing(config, flags)  # nobody names this folder but the wrong one
         names = list(settings.warehouse.storages)
         if warehouse is not None and warehouse not in names:
             raise Failed(f"there is no warehouse {warehouse} in the settings: {', '.join(names)}")

@@ -40,6 +40,7 @@ TAKEN = {
     "relocate": WAREHOUSES,
     "restore": WAREHOUSES,
     "serve": FLAGS,
+    "storage check": WAREHOUSES,
     "undrop": WAREHOUSES,
 }
 
