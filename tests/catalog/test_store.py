@@ -14,6 +14,7 @@ import pytest
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.store import open_database, warehouses
 from falcon_catalog.store.database import OutcomeUnknownError, StoreError
+from falcon_catalog.store.sqlite import creation
 from falcon_catalog.store.sqlite.connection import SqliteDatabase
 from tests.catalog.serving import Server, serving
 
@@ -114,6 +115,14 @@ class TestADamagedStoreIsNotTakenForANewOne:
             open_database(f"sqlite:///{path}")
         assert not path.exists()
         assert Path(f"{path}-wal").read_bytes() == log
+
+
+def test_a_new_store_needs_no_change_before_its_use(tmp_path: Path) -> None:
+    """Servers that start at once competed for the switch to WAL: "database is locked"."""
+    made = tmp_path / "catalog.db"
+    creation.make(made)
+    assert not list(tmp_path.glob("*-wal"))
+    assert made.read_bytes()[18:20] == b"\x02\x02"  # written and read in WAL mode
 
 
 def test_a_store_appears_whole_or_not_at_all(tmp_path: Path) -> None:

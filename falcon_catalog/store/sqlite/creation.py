@@ -52,14 +52,16 @@ def make(path: Path) -> None:
         if path.exists():
             return
         new = path.with_name(f".{path.name}.new")
-        for leftover in (Path(f"{new}-journal"), new):  # of a process that was killed here
-            leftover.unlink(missing_ok=True)
+        for end in ("-journal", "-wal", "-shm", ""):  # of a process that was killed here
+            Path(f"{new}{end}").unlink(missing_ok=True)
         # It will hold the key that signs tokens: only the owner may read it.
         os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         durable_files.inherit(new)
         with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
+            # Processes that start at once would compete for this change, which does not wait.
+            connection.execute("PRAGMA journal_mode = WAL")
         durable_files.sync_file(str(new))
         new.rename(path)
         durable_files.sync(str(path.parent))
