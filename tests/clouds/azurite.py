@@ -101,3 +101,8 @@ def azurite(*containers: str) -> Iterator[Azurite]:
         process.terminate()
         process.wait(30)
         process.stdout.close()
+
+
+if __name__ == "__main__":  # before the tests, each of which has less time than npm may need
+    with contextlib.suppress(pytest.skip.Exception):
+        program()

@@ -4,6 +4,7 @@ As ``tests/durability/test_crash.py``, with a store whose answers get lost: noth
 lost, and each table has one unbroken chain of versions.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -26,6 +27,7 @@ from tests.durability.hammers import (
 )
 from tests.durability.linear import broken_chains
 from tests.durability.processes import PROCESSES, SCALE, SEED
+from tests.processes import wait_for
 
 KILLS = max(1, round(8 * SCALE))
 FAULTS = (*LOST, *KEPT_AWAY, "slow", "late")
@@ -95,4 +97,11 @@ def test_kills_and_faults_lose_nothing_acknowledged(
     )
     request.node.user_properties.append(("what was tried", tried))
     assert not broken_chains(chains.versions, writes, reads)
-    served_as_stored(catalog)
+
+    def is_served() -> bool:  # a process asks only every other second whether the store is back
+        with contextlib.suppress(AssertionError):
+            served_as_stored(catalog)
+            return True
+        return False
+
+    wait_for(is_served, "every table to be served as it is stored")
