@@ -135,8 +135,8 @@ class Disk:
         folder = self._folder(steps)
         if event.what == "make" and steps[-1] in folder.now:
             return False
-        if event.what == "move":
-            return self._move(folder, steps, self._steps(event.to))
+        if event.what in ("move", "link"):
+            return self._move(folder, steps, self._steps(event.to), keep=event.what == "link")
         made = {"make": File, "makedir": Folder, "remove": lambda: None}[event.what]
         folder.change({steps[-1]: made()})
         return True
@@ -150,9 +150,11 @@ class Disk:
         file.end = offset + len(event.data)
         return True
 
-    def _move(self, source: Folder, steps: list[str], to: list[str]) -> bool:
+    def _move(self, source: Folder, steps: list[str], to: list[str], *, keep: bool) -> bool:
         target, moved = self._folder(to), source.now[steps[-1]]
-        if source is target:
+        if keep:
+            target.change({to[-1]: moved})
+        elif source is target:
             source.change({steps[-1]: None, to[-1]: moved})
         else:
             target.change({to[-1]: moved})

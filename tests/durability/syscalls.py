@@ -35,8 +35,8 @@ _ENTRIES = {
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened: ``what`` is write, truncate, make, makedir, move, remove, syncing,
-    synced or answer."""
+    """One thing that happened: ``what`` is write, truncate, make, makedir, move, link, remove,
+    syncing, synced or answer."""
 
     what: str
     path: str = ""
@@ -114,8 +114,9 @@ def _after(name: str, arguments: str, call: int) -> Iterator[Event]:
             yield Event("write", _place(told), _last_number(told), texts[0][:result])
         case "ftruncate":
             yield Event("truncate", _place(told), _last_number(told))
-        case "rename":
-            yield Event("move", _path(told, texts[0]), to=_path(told, texts[1]))
+        case "rename" | "link":
+            what = "link" if name == "link" else "move"
+            yield Event(what, _path(told, texts[0]), to=_path(told, texts[1]))
         case _ if name in _ENTRIES:
             if name != "openat" or "O_CREAT" in told:
                 yield Event(_ENTRIES[name], _path(told, texts[0]))

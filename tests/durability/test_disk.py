@@ -119,6 +119,13 @@ def test_a_move_within_a_folder_is_whole() -> None:
     assert {tuple(left(disk, by_chance, seed)) for seed in range(20)} == {("a",), ("b",)}
 
 
+def test_a_link_is_a_second_entry_of_one_file() -> None:
+    disk = disk_after(MADE, written("a", b"x"), *synced("a"), Event("link", "/r/a", to="/r/b"))
+    disk.apply(Event("remove", "/r/a"))
+    assert left(disk, KEPT) == {"b": b"x"}
+    assert left(disk) == {}
+
+
 def test_a_folder_that_is_lost_takes_all_below_it() -> None:
     inside = (Event("make", "/r/d/a"), written("d/a", b"x"), *synced("d/a"), *synced("d", 2))
     disk = disk_after(Event("makedir", "/r/d"), *inside)
@@ -160,6 +167,7 @@ LOG = r"""
 8 ftruncate(3<\x2f\x72\x2f\x61>, 0 <unfinished ...>
 8 +++ killed by SIGKILL +++
 7 rename("\x2f\x72\x2f\x61", "\x2f\x72\x2f\x65") = 0
+7 link("\x2f\x72\x2f\x65", "\x2f\x72\x2f\x66") = 0
 7 +++ exited with 0 +++
 """
 
@@ -177,4 +185,5 @@ def test_a_log_is_read_as_events(tmp_path: Path) -> None:
         Event("synced", "/r/a", call=4),
         Event("answer", data=b"200", to="me"),
         Event("move", "/r/a", to="/r/e"),
+        Event("link", "/r/e", to="/r/f"),
     ]
