@@ -61,7 +61,7 @@ def as_root(cli: Any, home: Path) -> Run:
     """Return a function that runs a command to its end as root."""
 
     def run(*words: str) -> tuple[int, list[str], list[str]]:
-        where = flags(home)[:1] if words[0] == "principals" else flags(home)
+        where = flags(home)[:1] if words[0] in ("principals", "dropped") else flags(home)
         process = cli(*words, *where)
         status = process.status()
         return status, list(iter(process.line, None)), process.errors
