@@ -3,12 +3,9 @@
 Ambient ones are botocore's chain: environment, web identity, profile files, container, instance.
 """
 
-import contextlib
-import json
 import os
 import threading
 from collections.abc import Hashable, Mapping
-from pathlib import Path
 from typing import Any
 
 from botocore.config import Config
@@ -18,10 +15,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from falcon_catalog.errors import ServiceUnavailableError
+from falcon_catalog.fileio.credential_file import CredentialFile
 from falcon_catalog.settings import SettingsError
 
 _ID, _SECRET, _TOKEN = "access_key_id", "secret_access_key", "session_token"
-_MAX_BYTES = 64 * 1024
 _CONNECT_SECONDS = 2
 
 
@@ -42,7 +39,7 @@ class Identity:
         self._warehouse = warehouse
         self._reference = reference
         self._guard = threading.Lock()
-        self._file: _File | None = None
+        self._file: CredentialFile | None = None
         self.session = Session()
         """For clients of botocore, which sign with these credentials."""
         # Those that find a web identity's credentials as well; they would wait for minutes.
@@ -62,11 +59,12 @@ class Identity:
                 }
                 self._use(_checked(values))
             elif kind in ("file", "systemd"):
-                self._file = _File(Path(name) if kind == "file" else _of_systemd(name))
-                self._use(self._file)
-        except (OSError, ValueError) as error:
+                self._file = CredentialFile(warehouse, reference)
+                _checked(self._file.read()[1])
+                self._use(_File(self._file))
+        except ValueError as error:
             raise SettingsError(
-                f"warehouse {warehouse}: credential = {reference!r}: {_reason(error)}"
+                f"warehouse {warehouse}: credential = {reference!r}: {error}"
             ) from None
 
     def keys(self) -> Keys:
@@ -82,7 +80,7 @@ class Identity:
         except (BotoCoreError, ClientError) as error:  # some of them are OSErrors as well
             raise self._unavailable(type(error).__name__) from None
         except (OSError, ValueError) as error:
-            raise self._unavailable(_reason(error)) from None
+            raise self._unavailable(str(error)) from None
         if not keys or not keys.access_key:
             raise self._unavailable("found none in the environment, a profile or the instance")
         return keys
@@ -119,47 +117,13 @@ class _Fixed(CredentialProvider):  # type: ignore[misc]  # botocore has no types
 class _File(Credentials):  # type: ignore[misc]  # botocore has no types
     """Credentials in a JSON file, which is read again when another one takes its place."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read: tuple[Hashable, Credentials] = (self.version(), _read(path))
+    def __init__(self, file: CredentialFile) -> None:
         super().__init__("", "")
-
-    def version(self) -> Hashable:
-        """Return what changes when the file does."""
-        with contextlib.suppress(OSError):
-            status = self._path.stat()
-            return status.st_mtime_ns, status.st_ino, status.st_size
-        return None
+        self._file = file
 
     def get_frozen_credentials(self) -> Keys:
         """Return what the file has now; botocore calls this for each signature."""
-        version, credentials = self._read
-        if version != (now := self.version()):
-            credentials = _read(self._path)
-            self._read = now, credentials
-        return credentials.get_frozen_credentials()
-
-
-def _of_systemd(name: str) -> Path:
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        raise ValueError(
-            "$CREDENTIALS_DIRECTORY is not set: the unit has no LoadCredential, or this is not"
-            " started by systemd"
-        )
-    return Path(folder) / name
-
-
-def _read(path: Path) -> Credentials:
-    with path.open("rb") as file:
-        content = file.read(_MAX_BYTES)
-    try:
-        values = json.loads(content)
-    except ValueError:  # its text would show the secret
-        values = None
-    if not isinstance(values, dict):
-        raise ValueError(f'{path} is no JSON object, like {{"{_ID}": "…", "{_SECRET}": "…"}}')  # noqa: TRY004 - as all that is wrong with it
-    return _checked(values)
+        return _checked(self._file.read()[1]).get_frozen_credentials()
 
 
 def _checked(values: Mapping[str, Any]) -> Credentials:
@@ -170,9 +134,3 @@ def _checked(values: Mapping[str, Any]) -> Credentials:
     if token is not None and not isinstance(token, str):
         raise ValueError(f"its {_TOKEN} is no text")
     return Credentials(values[_ID], values[_SECRET], token)
-
-
-def _reason(error: OSError | ValueError) -> str:
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}"
-    return str(error)

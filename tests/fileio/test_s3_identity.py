@@ -45,7 +45,7 @@ def test_a_file_that_goes_away_is_said_without_its_content(tmp_path: Path) -> No
     path = written(tmp_path / "key.json", "ONE")
     identity = Identity("lake", f"file:{path}")
     path.unlink()
-    with pytest.raises(ServiceUnavailableError, match=r"warehouse lake .*No such file"):
+    with pytest.raises(ServiceUnavailableError, match=r"warehouse lake: .*No such file"):
         identity.keys()
     path.write_text(f"{{{SHOWN_NOWHERE}")
     with pytest.raises(ServiceUnavailableError, match="no JSON object") as raised:
