@@ -1,7 +1,7 @@
-"""What clients are told of the access to a table's files: settings, credentials, or nothing.
+"""File access in responses with a table: client settings, temporary credentials, or neither.
 
-Credentials are in both places that clients look in, ``config`` and ``storage-credentials``, as one
-entry. Source: loadTable and loadCredentials of the REST specification; what clients really read.
+Credentials are sent as one entry, in both ``config`` and ``storage-credentials``, because clients
+read one or the other. Source: loadTable and loadCredentials of the REST specification.
 """
 
 import functools

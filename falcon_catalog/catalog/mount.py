@@ -224,8 +224,8 @@ class WarehouseFiles(FileIO, Protocol):
     def is_still_there(self, location: str) -> bool:
         """Return whether a file that was read before is there.
 
-        An object store is not asked: a request costs more than all else of a load, the event loop
-        may be waiting, and only who deletes behind the catalog's back makes a difference.
+        In an object store, True without a request: it would cost more than the rest of the load,
+        could block the event loop, and would find only files deleted outside the catalog.
         """
 
 

@@ -60,7 +60,7 @@ def check_command(
     with one_line_errors(Failed):
         settings = read(config, flags)
         if settings.origins["warehouse.location"] == "default":
-            settings = read_existing(config, flags)  # nobody names this folder but the wrong one
+            settings = read_existing(config, flags)  # probably the wrong folder
         names = list(settings.warehouse.storages)
         if warehouse is not None and warehouse not in names:
             raise Failed(f"there is no warehouse {warehouse} in the settings: {', '.join(names)}")

@@ -139,7 +139,7 @@ class Counts(Protocol):
 
     @property
     def orphans(self) -> int:
-        """Files that may have been left behind, as nobody can tell whether they were written."""
+        """Files that may have been left behind: whether they were written is unknown."""
 
 
 def no_such_file(location: str) -> NotFoundError:

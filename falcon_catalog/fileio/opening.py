@@ -40,7 +40,7 @@ def open_storage(
     except ImportError as error:
         raise SettingsError(
             f"warehouse {name}: {settings.location} needs an extra that is not installed:"
-            # By the path of the sources: nobody has published the name on the package index.
+            # From a clone: the package is not on the package index.
             f" pip install '.[{extra}]' in a clone of the repository ({error.name} is missing)"
         ) from None
     opened: Storage = cloud.open_storage(name, settings)

@@ -72,7 +72,7 @@ class RoutedFileIO:
         return type(self)(routes, self._local.within(local))
 
     def admission(self) -> AbstractContextManager[object]:
-        """Return a context that admits everybody: commands have no other clients."""
+        """Return a context without a limit: a command serves no other clients."""
         return nullcontext()
 
     def read(self, location: str) -> bytes:

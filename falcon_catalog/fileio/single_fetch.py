@@ -9,10 +9,9 @@ from falcon_catalog.errors import ServiceUnavailableError
 
 
 class SingleFetch:
-    """A lock whose holder fetches; who has waited for it shares its failure.
+    """A lock whose holder fetches. Threads that waited for it share its failure.
 
-    Else each of the waiting threads would wait for a service that does not answer, one after the
-    other.
+    Otherwise each of them would in turn wait for a service that does not respond.
     """
 
     def __init__(self) -> None:
