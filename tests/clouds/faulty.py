@@ -58,6 +58,8 @@ class Faulty:
         self.released = threading.Event()
         """Set: nothing hangs any more."""
         self.requests: list[tuple[str, str]] = []
+        self.held: list[float] = []
+        """Seconds for which requests hung."""
         """All that came, as method and path."""
         self.spoiled: Counter[str] = Counter()
         self.hanging = 0
@@ -112,12 +114,14 @@ class Faulty:
         with self._guard:
             released = self.released
             self.hanging += 1
-        until = time.monotonic() + _HANG_SECONDS
+        began = time.monotonic()
+        until = began + _HANG_SECONDS
         while not released.wait(0.05) and time.monotonic() < until:
             if connection and select.select([connection], [], [], 0)[0]:
                 break
         with self._guard:
             self.hanging -= 1
+            self.held.append(time.monotonic() - began)
 
     def forward(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, Any, bytes]:
         """Return the store's answer."""

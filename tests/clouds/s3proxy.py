@@ -4,12 +4,13 @@ import contextlib
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.processes import wait_for
 
 VERSION = "4.1.0"  # the last one that takes headers of Amazon's which are not signed
 _ARTIFACT = f"org.gaul:s3proxy:{VERSION}:jar:jar-with-dependencies"
@@ -77,10 +78,11 @@ def s3proxy(folder: Path, domain: str = "") -> Iterator[S3Proxy]:
 
 def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     host, _, port = address.partition(":")
-    ends = time.monotonic() + _SECONDS
-    while time.monotonic() < ends:
+
+    def listens() -> bool:
         assert process.poll() is None, log.read_text()
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
-            return
-        time.sleep(0.1)
-    pytest.fail(f"s3proxy does not listen at {address}: {log.read_text()}")
+            return True
+        return False
+
+    wait_for(listens, f"s3proxy at {address}")

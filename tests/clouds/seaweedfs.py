@@ -12,7 +12,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.clouds.emulators import S3
-from tests.processes import DEADLINE
+from tests.processes import DEADLINE, wait_for
 
 _MODULE = "github.com/seaweedfs/seaweedfs/weed"
 _VERSION = "v0.0.0-20261109003541-7506e5f91cd6"
@@ -127,13 +126,14 @@ def seaweedfs(*buckets: str, config: Callable[[str, str], object] = _config) -> 
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + DEADLINE
-    while time.monotonic() < until:
+    def serves() -> bool:
         assert process.poll() is None, "weed ended before it served"
         try:
             urllib.request.urlopen(url, timeout=1)  # noqa: S310 - our own process
         except urllib.error.HTTPError:
-            return  # it asks for credentials
+            return True  # it asks for credentials
         except OSError:
-            time.sleep(0.1)
-    pytest.fail("weed does not serve")
+            pass
+        return False
+
+    wait_for(serves, "weed")

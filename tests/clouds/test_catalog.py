@@ -22,6 +22,7 @@ from tests.catalog.serving import SCHEMA, VIEW, Server, creation
 from tests.catalog.test_functions import ADD_ONE
 from tests.clouds.faulty import Faulty
 from tests.clouds.lake import Lake
+from tests.processes import wait_for
 
 TABLE = "/v1/namespaces/ns/tables/t"
 SET = {"action": "set-properties", "updates": {"k": "v"}}
@@ -506,10 +507,7 @@ class TestOutage:
             assert server.ok("GET", "/health/ready")["unavailable"]
             assert server.ok("GET", TABLE)  # which is cached
             monkeypatch.setattr(ObjectStoreFileIO, "_call", really)
-            deadline = time.monotonic() + 30
-            while server.call("POST", TABLE, body).status_code != 200:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            wait_for(lambda: server.call("POST", TABLE, body).status_code == 200, "the store")
             assert server.ok("GET", "/health/ready") == {"status": "ready"}
 
     def test_a_store_that_hangs_keeps_neither_readiness_nor_a_local_warehouse_waiting(
@@ -521,36 +519,27 @@ class TestOutage:
             server.namespace("ns")
             server.table("t")
             server.ok("POST", "/v1/local/namespaces", {"namespace": ["ns"]})
-            faulty.always("hang")
-            began = time.monotonic()
+            faulty.always("hang")  # for longer than any client waits
             waiting = [pool.submit(server.call, "POST", TABLE, body) for _ in range(12)]
-            answers = 0
+            answers = meanwhile = 0
             while not all(each.done() for each in waiting):
-                asked = time.monotonic()
                 name = {"name": f"t{answers}", "schema": SCHEMA}
                 server.ok("POST", "/v1/local/namespaces/ns/tables", name)
-                assert time.monotonic() - asked < 2
                 assert server.ok("GET", "/health/ready")["status"] == "ready"
-                assert time.monotonic() - asked < 5
                 answers += 1
-            assert answers
+                meanwhile += not all(each.done() for each in waiting)
+            assert meanwhile
             assert {each.result().status_code for each in waiting} == {503}
-            assert time.monotonic() - began < 20
             (why,) = server.ok("GET", "/health/ready")["unavailable"]
             assert why.startswith(f"The warehouse default ({lake.location}) is not available")
             faulty.clear()
-            deadline = time.monotonic() + 30
-            while server.call("POST", TABLE, body).status_code != 200:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            wait_for(lambda: server.call("POST", TABLE, body).status_code == 200, "the store")
 
     def test_a_server_starts_beside_a_store_that_hangs(self, lake: Lake, faulty: Faulty) -> None:
         assert lake.run("migrate")[0] == 0
         lake.more = {"endpoint": faulty.url, "timeout": 2}
-        faulty.always("hang")
-        began = time.monotonic()
+        faulty.always("hang")  # for longer than a start may take
         with lake.serving(apart=True) as server:
-            assert time.monotonic() - began < 15
             assert server.ok("GET", "/health/ready")["unavailable"]
             server.ok("POST", "/v1/local/namespaces", {"namespace": ["ns"]})
 
@@ -567,10 +556,7 @@ class TestOutage:
             assert status == 503
             assert "is it the right bucket?" in message
             lake.put(marker, content)
-            deadline = time.monotonic() + 30
-            while server.call("GET", TABLE).status_code == 503:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            wait_for(lambda: server.call("GET", TABLE).status_code != 503, "the bucket")
             assert server.fails("GET", TABLE)[0] == 404  # the file alone is missing
 
 
@@ -828,7 +814,4 @@ def test_a_purge_goes_on_in_the_background(lake: Lake, monkeypatch: pytest.Monke
         server.namespace("ns")
         server.table("t")
         server.ok("DELETE", TABLE, params={"purgeRequested": "true"})
-        deadline = time.monotonic() + 30
-        while lake.all_keys("warehouse/ns/"):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: not lake.all_keys("warehouse/ns/"), "the purge")

@@ -12,7 +12,6 @@ import duckdb
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
-from duckdb_extensions import import_extension
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.expressions import EqualTo
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -38,7 +37,14 @@ from jobs.maintenance.reach import everything
 from tests.catalog.serving import Server
 from tests.clouds import emulators
 from tests.clouds.lake import Lake, knowing_keys
-from tests.maintenance.lake import SCHEMA, Wire, append_each, in_order, observations
+from tests.maintenance.lake import (
+    SCHEMA,
+    Wire,
+    append_each,
+    in_order,
+    observations,
+    with_extensions,
+)
 from tests.processes import wait_for
 
 NOW = dt.timedelta(0)
@@ -101,12 +107,7 @@ class Maintained:
 
 @pytest.fixture(scope="module")
 def extensions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("extensions")
-    config = {"extension_directory": str(folder), "autoinstall_known_extensions": "false"}
-    with duckdb.connect(config=config) as database:
-        for name in ("avro", "httpfs", "iceberg"):
-            import_extension(name, con=database)
-    return config
+    return with_extensions(tmp_path_factory.mktemp("extensions"))
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ Clients know the catalog's address and nothing of the store.
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from click.testing import CliRunner
 from falcon_catalog.cli import main
 from tests.catalog.serving import Server
 from tests.clouds.lake import Lake
-from tests.examples.test_examples import EXAMPLES, REPOSITORY, SAYS
+from tests.examples.test_examples import SAYS, run_example
 
 ROWS = pa.table({"id": [1, 2, 3], "name": ["a", None, "c"]})
 
@@ -40,17 +38,7 @@ def test_the_catalog_conforms_and_the_check_leaves_nothing(lake: Lake, server: S
 
 @pytest.mark.parametrize("name", SAYS)
 def test_examples_show_what_they_say(server: Server, tmp_path: Path, name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{name}.py"), "--catalog-uri", server.url],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for words in SAYS[name]:
-        assert words in done.stdout, done.stdout
+    run_example(name, server.url, tmp_path)
 
 
 def test_engines_work_with_what_is_printed(server: Server, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from tests.catalog.serving import Server
 from tests.clouds.answering import Answer, Asked, answering, s3_error, sts_error
 from tests.clouds.emulators import S3
 from tests.clouds.lake import Lake
+from tests.processes import wait_for
 
 ROLE_USER = "arn:aws:iam::123456789012:user/catalog"
 WRONG = "no-key-of-any-user"
@@ -461,13 +461,8 @@ def test_a_server_says_at_its_start_what_is_wrong(lake: Lake) -> None:
 
 def awaited(server: Server, text: str) -> str:
     """Return the line of a server's log that has a text, once it is there."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        for line in server.log.splitlines():
-            if text in line:
-                return line
-        time.sleep(0.1)
-    raise AssertionError(f"not in the log: {text}\n{server.log}")
+    lines = lambda: [line for line in server.log.splitlines() if text in line]  # noqa: E731
+    return str(wait_for(lines, f"{text!r} in the log")[0])
 
 
 def test_a_server_starts_although_the_check_gets_no_answer(lake: Lake) -> None:

@@ -22,6 +22,7 @@ from falcon_catalog.identifiers import TableIdentifier
 from tests.catalog.serving import SCHEMA, VIEW, Server, creation
 from tests.clouds.emulators import S3
 from tests.clouds.warehouses import VENDED, on_s3
+from tests.processes import wait_for
 
 TABLES = "/v1/namespaces/ns/tables"
 KEYS = {
@@ -634,13 +635,9 @@ def test_a_hanging_token_service_leaves_threads_for_others(server: Server, minte
     waiting = [threading.Thread(target=load, args=(number,)) for number in range(20)]
     for thread in waiting:
         thread.start()
-    until = time.monotonic() + 10
-    while not minted.scopes:
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    before = time.monotonic()
+    wait_for(lambda: minted.scopes, "a request to the token service")
     assert server.ok("GET", f"{TABLES}/t")["config"].keys() == SETTINGS
-    assert time.monotonic() - before < 8
+    assert any(thread.is_alive() for thread in waiting)
     for thread in waiting:
         thread.join()
     assert len(minted.scopes) <= 4  # those that have a place, of all who asked

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -108,6 +107,7 @@ def test_a_file_that_holds_no_credentials(content: str, tmp_path: Path) -> None:
         Identity("lake", f"file:{path}")
 
 
+@pytest.mark.timeout(60)  # botocore's own patience is five minutes
 def test_a_token_service_that_does_not_answer_is_waited_for_shortly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +119,5 @@ def test_a_token_service_that_does_not_answer_is_waited_for_shortly(
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
         identity = Identity("lake", "ambient", timeout=1)
-        before = time.monotonic()
         with pytest.raises(ServiceUnavailableError, match="ReadTimeoutError"):
             identity.keys()
-        assert time.monotonic() - before < 20  # botocore's own patience is five minutes

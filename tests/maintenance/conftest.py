@@ -6,22 +6,16 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from duckdb_extensions import import_extension
 from pyiceberg.catalog.rest import RestCatalog
 
 from tests.catalog.serving import serving
-from tests.maintenance.lake import Lake, Wire
+from tests.maintenance.lake import Lake, Wire, with_extensions
 
 
 @pytest.fixture(scope="session")
 def duckdb_config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """DuckDB's extensions from their wheels; nothing is downloaded."""
-    folder = tmp_path_factory.mktemp("extensions")
-    config = {"extension_directory": str(folder), "autoinstall_known_extensions": "false"}
-    with duckdb.connect(config=config) as database:
-        for name in ("avro", "httpfs", "iceberg"):
-            import_extension(name, con=database)
-    return config
+    return with_extensions(tmp_path_factory.mktemp("extensions"))
 
 
 @pytest.fixture

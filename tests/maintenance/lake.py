@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from duckdb_extensions import import_extension
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
@@ -23,6 +24,15 @@ from tests.catalog.serving import Server
 
 Rows = list[tuple[Any, ...]]
 DAY = 24 * 60 * 60
+
+
+def with_extensions(folder: Path) -> dict[str, str]:
+    """Install DuckDB's extensions from their wheels; return the settings that find them."""
+    config = {"extension_directory": str(folder), "autoinstall_known_extensions": "false"}
+    with duckdb.connect(config=config) as database:
+        for name in ("avro", "httpfs", "iceberg"):
+            import_extension(name, con=database)
+    return config
 
 
 @dataclass
