@@ -3,7 +3,7 @@
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from falcon_catalog.catalog import purge
 from falcon_catalog.cli import main
-from falcon_catalog.errors import ServiceUnavailableError
+from falcon_catalog.errors import CatalogError, ServiceUnavailableError
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO
 from falcon_catalog.store.sqlite import read_only
 from tests.catalog.handwork import relist
@@ -428,6 +428,24 @@ class TestForeignFiles:
         victim = pyiceberg(server, **lake.properties).load_table("ns.victim")
         assert victim.scan().to_arrow().num_rows == 1
 
+    def test_a_purge_deletes_files_of_one_kind_with_one_request(
+        self, lake: Lake, server: Server, requests_made: list[tuple[str, str]]
+    ) -> None:
+        catalog = pyiceberg(server, **lake.properties)
+        table = catalog.create_table("ns.t", schema=pa.schema([("id", pa.int64())]))
+        for number in range(4):
+            table.append(pa.table({"id": [number]}))
+        assert len(lake.all_keys("warehouse/ns/")) == 17  # 4 data files, 4 of each other kind
+        server.ok("DELETE", TABLE, params={"purgeRequested": "true"})
+        managed = "/management/v1/warehouses/default/dropped"
+        (drop,) = server.ok("GET", managed)["dropped"]
+        requests_made.clear()
+        assert "17 files deleted" in server.ok("DELETE", f"{managed}/{drop['id']}")["outcome"]
+        deletes = [name for name, _ in requests_made if name == "delete a file"]
+        # Data files, manifests, lists, earlier metadata files, the last metadata file.
+        assert len(deletes) == 5
+        assert lake.all_keys("warehouse/ns/") == []
+
     def test_24_a_scan_opens_no_manifest_elsewhere(
         self, lake: Lake, server: Server, requests_made: list[tuple[str, str]]
     ) -> None:
@@ -688,13 +706,13 @@ class TestCommands:
         later = read_only.now_ms() + 8 * 86_400_000
         monkeypatch.setattr(read_only, "now_ms", lambda: later)
         assert lake.findings() == [("orphan-metadata", "table default:ns.t", "orphans")]
-        really = ObjectStoreFileIO.delete
+        really = ObjectStoreFileIO.delete_all
 
-        def delete(self: Any, location: str) -> None:
+        def delete_all(self: Any, locations: Sequence[str]) -> dict[str, CatalogError]:
             server.namespace("made-meanwhile")  # the database is not locked
-            really(self, location)
+            return really(self, locations)
 
-        monkeypatch.setattr(ObjectStoreFileIO, "delete", delete)
+        monkeypatch.setattr(ObjectStoreFileIO, "delete_all", delete_all)
         status, out, err = lake.run("doctor", "--repair", "orphans")
         assert (status, "1 metadata file deleted" in out) == (0, True), out + err
         prefix = f"s3://{lake.s3.bucket}/{lake.prefix}/"
