@@ -575,7 +575,13 @@ class TestOutage:
             assert "is it the right bucket?" in message
             lake.put(marker, content)
             wait_for(lambda: server.call("GET", TABLE).status_code != 503, "the bucket")
-            assert server.fails("GET", TABLE)[0] == 404  # the file alone is missing
+            status, kind, message = server.fails("GET", TABLE)  # the file alone is missing
+            assert (status, kind) == (404, "NotFoundException")
+            assert "table ns.t, which exists: falcon-catalog doctor names the repair" in message
+            assert server.fails("POST", TABLE, {"updates": [SET]})[2] == message
+            assert server.call("HEAD", TABLE).status_code == 204
+            path = "/v1/namespaces/ns/tables"
+            assert server.fails("POST", path, {"name": "t", "schema": SCHEMA})[0] == 409
 
 
 class TestCommands:
