@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -682,6 +683,38 @@ class TestCommands:
         assert "look for a file" not in {operation for operation, _ in requests_made}
         lake.delete(server.ok("GET", TABLE)["metadata"]["metadata-log"][0]["metadata-file"])
         assert [check for check, _, _ in lake.findings()] == ["history-missing"]
+
+    @pytest.mark.parametrize("limit", [1, 4])
+    def test_the_doctor_asks_for_many_files_at_once_and_finds_the_same(
+        self, lake: Lake, server: Server, monkeypatch: pytest.MonkeyPatch, limit: int
+    ) -> None:
+        table = pyiceberg(server, **lake.properties).create_table(
+            "ns.t", schema=pa.schema([("id", pa.int64())])
+        )
+        for number in range(6):
+            table.append(pa.table({"id": [number]}))
+        data = sorted(task.file.file_path for task in table.scan().plan_files())
+        really, together = ObjectStoreFileIO.size, threading.Barrier(limit)
+        asked: list[str] = []
+
+        def size(self: Any, location: str) -> int:
+            asked.append(location)
+            if location in data[:4]:
+                together.wait(60)  # for as many requests as may be made at once
+            return really(self, location)
+
+        monkeypatch.setattr(ObjectStoreFileIO, "size", size)
+        lake.more = {"max_requests": limit}
+        assert lake.findings("--deep") == []
+        assert asked.count(data[0]) == 1
+        for location in data[4:]:
+            lake.delete(location)
+        lake.put(data[0], b"cut")
+        _, out, _ = lake.run("doctor", "--deep", "--json")
+        gone = {f"{', '.join(both)} do not exist" for both in (data[4:], data[:3:-1])}
+        missing, cut = (one["what"] for one in json.loads(out)["findings"])
+        assert missing in gone
+        assert cut.startswith(f"{data[0]} has 3 bytes instead of ")
 
     def test_the_doctor_finds_what_is_missing_and_repairs_it(
         self, lake: Lake, server: Server
