@@ -249,6 +249,7 @@ def register(
     metadata = kind.validate(metadata_files.read(warehouse.files, metadata_location))
     kind.check_readable(metadata)
     policy.check_locations(warehouse, metadata)
+    policy.check_credentials(warehouse, f"{kind.name} {identifier}", None, metadata)
     policy.check_manifest_lists(warehouse, metadata.get("snapshots", ()))
     policy.check_client_settings(None, metadata.get("properties", {}))
     document = to_document(metadata, metadata_location)
