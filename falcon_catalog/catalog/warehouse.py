@@ -55,9 +55,9 @@ class Warehouse:
     """What gives clients access to files; its own ``files`` know nothing of the mount."""
     storage_settings: StorageSettings
     commit_locks: CommitLocks
+    """Its own: commits that wait for one store delay no other warehouse."""
     grants: Grants
     """Credentials that were issued for tables."""
-    """Its own: commits that wait for one store delay no other warehouse."""
     schemes: frozenset[str]
     """The schemes that clients may spell locations with."""
     # Shared by all warehouses of a server:
