@@ -159,13 +159,13 @@ def _open_database(
     settings: Settings, storages: Mapping[str, Storage], *, adopt: bool = False
 ) -> Database:
     """Open the store; do not create one beside warehouses with files, unless ``adopt`` is set."""
-    if not adopt and not exists(settings.store.url):
+    if not adopt and not exists(settings.store):
         for name, location in settings.warehouse.roots.items():
             # Another process may have created both since the first check.
-            if not is_empty(storages[name].files, location) and not exists(settings.store.url):
+            if not is_empty(storages[name].files, location) and not exists(settings.store):
                 what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
-    return open_database(settings.store.url, settings.store.durability)
+    return open_database(settings.store)
 
 
 def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = False) -> None:
@@ -221,5 +221,7 @@ def close_warehouses(warehouses: list[Warehouse]) -> None:
 
 
 def _warehouse_id(store: Database, name: str) -> int:
+    if (known := warehouses.find(store.autocommit(), name)) is not None:
+        return known.id  # without a change, which a standby would refuse
     with store.write() as tx:
         return warehouses.ensure(tx, name)
