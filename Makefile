@@ -6,8 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup start stop status demo demo-s3 demo-serve demo-stop demo-crash run-weather run-dbt run-pipeline fetch-stations \
-	fetch-observations load-data fetch-all dbt-run dbt-test test-all dbt-docs dbt-all lint format test \
-	bench constraints clean clean-data
+	fetch-observations load-data fetch-all dbt-parse dbt-compile dbt-run dbt-test test-all dbt-docs dbt-all lint format test \
+	bench constraints dist images clean clean-data
 
 VENV := .venv
 PYTHON_IN_VENV := $(VENV)/bin/python
@@ -15,6 +15,11 @@ INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check 
 	--constraint constraints.txt
 SORRY := { echo "falcon-catalog: packages could not be installed; pip says why above. \
 	Is the package index reachable, and is there room on the disk?" >&2; exit 1; }
+
+IMAGE ?= falcon-catalog
+VERSION = $(or $(TAG),latest)
+SAME_VERSION = [ -z "$(TAG)" ] || grep -qx 'version = "$(TAG:v%=%)"' pyproject.toml || { \
+	echo "TAG=$(TAG) is not the version in pyproject.toml" >&2; exit 1; }
 
 # Where `make start` and the demo keep things.
 STACK_STATE ?= var
@@ -92,6 +97,10 @@ load-data: $(VENV)/.has-demo ## Load what was fetched into the lake, fetching wh
 fetch-all: fetch-stations fetch-observations ## Fetch all of it, loading nothing
 
 ##@ dbt by hand, on what is loaded
+dbt-parse: $(VENV)/.has-demo ## Read the project, without a catalog
+	@$(DBT) parse $(call with)
+dbt-compile: $(VENV)/.has-demo ## Write the models' SQL
+	@$(DBT) compile $(call with)
 dbt-run: $(VENV)/.has-demo ## Build the marts
 	@$(DBT) run $(call with)
 dbt-test: $(VENV)/.has-demo ## Test the marts
@@ -106,7 +115,7 @@ dbt-all: $(VENV)/.has-demo ## Build and test in dbt's order, then write the docu
 test: $(VENV)/.has-tox ## Check style, types and import contracts, and run the tests
 	@$(TOX) run -e lint,types,floors,docs,py
 test-all: $(VENV)/.has-tox ## Run every suite: slow tests, kills, processes, clouds, Apache's kit, engines
-	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,clouds,rck,spark,go,rust,trino,seaweedfs
+	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,clouds,rck,spark,go,rust,trino,seaweedfs,deploy
 bench: $(VENV)/.has-tox ## Measure the catalog's speed beside other servers
 	@$(TOX) run -e bench -- --json var/bench/report.json
 lint: $(VENV)/.has-tox ## Check style, types and import contracts
@@ -121,6 +130,18 @@ constraints: $(VENV)/.has-uv ## Write constraints.txt anew, with the newest vers
 	       --no-emit-index-url --no-emit-find-links --no-header \
 	       --extra dev --extra jobs --extra jobs-azure --extra demo --extra emulators pyproject.toml; } > $(VENV)/constraints.new
 	@mv $(VENV)/constraints.new constraints.txt
+
+##@ Release; TAG=v1.2.3 must be the version, if it is given
+dist: $(VENV)/.has-tox ## Write the packages and a list of what they install to dist
+	@$(SAME_VERSION)
+	@rm -rf dist
+	@$(TOX) run -e dist
+images: ## Build the images of the catalog and the pipeline; PUSH=1 uploads them; IMAGE, TAG
+	@$(SAME_VERSION)
+	@for target in catalog pipeline; do \
+	    docker buildx build --target $$target --tag $(IMAGE)/$$target:$(patsubst v%,%,$(VERSION)) \
+	        $(if $(PUSH),--push --sbom=true --provenance=mode=max,--load) .; \
+	done
 
 ##@ Clean
 clean: ## Remove environments, caches and the demo; the lakehouse of make start stays

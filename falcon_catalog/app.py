@@ -66,7 +66,12 @@ class CatalogApp:
             self.metrics.in_flight.dec()
 
     def may_respond_inline(self, method: str, path: str) -> bool:
-        """Return whether the event loop may call the application itself (``server.inline``)."""
+        """Return whether the event loop may call the application itself (``server.inline``).
+
+        Never if each request asks a database over a network, for which the loop must not wait.
+        """
+        if self.warehouses[0].store.path is None:
+            return False
         paths = self._inline_paths.get(method)
         return paths is not None and paths.fullmatch(path) is not None
 
@@ -88,7 +93,7 @@ class CatalogApp:
         return self._browsers.headers_for(headers.get("ORIGIN"))
 
     def ready(self) -> None:
-        """Raise an error if the store does not answer or takes no changes."""
+        """Raise an error if this process cannot use the store, and a new one could."""
         self.warehouses[0].store.check()
 
     def serving(self) -> list[str]:
@@ -98,7 +103,7 @@ class CatalogApp:
         brings none of them back, so ``ready``, which supervisors watch, ignores them.
         """
         self.ready()
-        self.warehouses[0].store.require_file()
+        self.warehouses[0].store.require_available()
         return require_serving([warehouse.mount for warehouse in self.warehouses])
 
     def must_stop(self) -> str | None:

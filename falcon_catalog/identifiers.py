@@ -109,6 +109,10 @@ class TableIdentifier:
         return f"{self.namespace}.{self.name}"
 
 
+UNLIMITED = 2**63 - 1
+"""The size of a page that holds a whole list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list: at most ``size`` entries, those after the name ``after``."""

@@ -204,6 +204,19 @@ class Metrics:
             "Objects that may have been left behind: the answer to their creation was lost.",
             labels,
         )
+        self.credential_hits = self._observed_counter(
+            "credential_hits",
+            "Requests served with vended credentials that were issued before.",
+            labels,
+        )
+        self.credentials_issued = self._observed_counter(
+            "credentials_issued", "Vended credentials issued by the token service.", labels
+        )
+        self.credential_failures = self._observed_counter(
+            "credential_failures",
+            "Requests for credentials that the token service refused or did not answer.",
+            labels,
+        )
         self.drops = gauge("dropped", "Dropped tables and views that are still known.", labels)
         self.oldest_drop = gauge(
             "dropped_oldest_seconds", "Time since the oldest of them was dropped.", labels

@@ -84,7 +84,37 @@ def listen(value: object) -> str:
 def store_url(value: object) -> str:
     """Accept a store, and make it absolute: a later change of directory must not move it."""
     store = text(value)
+    if store.startswith(("postgresql:", "postgres:")):
+        if store != without_password(store):
+            raise ValueError("must not contain a password: store.password says where it is")
+        if not re.match(r"postgres(?:ql)?://", store):
+            raise ValueError("must be postgresql://user@host:port/database")
+        return store
     return f"sqlite:///{store_path(store if _has_scheme(store) else f'sqlite:///{store}')}"
+
+
+def optional(rule: Callable[[object], str]) -> Callable[[object], str]:
+    """Return the rule that accepts nothing, or what another one accepts."""
+    return lambda value: "" if value == "" else rule(value)
+
+
+def without_password(value: object) -> object:
+    """Return a value as it may be shown: with *** for the password in a URL."""
+    if not isinstance(value, str):
+        return value
+    value = re.sub(r"^([a-z]+://[^:@/?]*):[^@/]*@", r"\1:***@", value)
+    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", value)
+
+
+def search_path(value: object) -> str:
+    """Accept names of schemas, separated by commas."""
+    names = [name.strip() for name in text(value).split(",")]
+    if not all(re.fullmatch(r'[a-z_][a-z0-9_$]{0,62}|"[^"\\]{1,63}"', name) for name in names):
+        raise ValueError(
+            'must be names of schemas, separated by commas; "quoted" unless they consist of a-z,'
+            " 0-9, _ and $"
+        )
+    return ", ".join(names)
 
 
 def location(value: object) -> str:

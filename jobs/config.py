@@ -257,7 +257,20 @@ def settings() -> Settings:
     Raises:
         SettingError: a value is invalid; the message names the setting.
     """
-    return Settings(weather(), catalog(), maintenance())
+    access = catalog()
+    if not (access.token or access.credential) and (given := _credential_of_unit()):
+        access = catalog(credential=given)
+    return Settings(weather(), access, maintenance())
+
+
+def _credential_of_unit() -> str:
+    """Return what ``LoadCredential=catalog:PATH`` of a systemd unit names; empty without it.
+
+    Source: systemd.exec(5), CREDENTIALS.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(folder, "catalog") if folder else None
+    return path.read_text(encoding="utf-8").strip() if path and path.is_file() else ""
 
 
 class Day(luigi.DateParameter):

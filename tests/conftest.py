@@ -14,7 +14,7 @@ _TESTS = Path(__file__).parent
 collect_ignore = [] if reference.SPECIFICATION.exists() else ["fuzz/test_document.py"]
 if find_spec("moto") is None:  # of the extra emulators, which only tox -e clouds and engines have
     collect_ignore += ["clouds", "engines/test_trino_s3.py"]
-_SUITES = ("clouds", "docs", "durability", "engines", "spark")
+_SUITES = ("clouds", "deploy", "docs", "durability", "engines", "spark")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

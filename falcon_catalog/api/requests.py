@@ -15,13 +15,13 @@ from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, UnsupportedEncodingError, show
 from falcon_catalog.identifiers import (
     SEPARATOR,
+    UNLIMITED,
     Namespace,
     Page,
     read_decimal,
     read_page_token,
 )
 
-UNLIMITED = -1
 """The size of a page that holds everything."""
 
 

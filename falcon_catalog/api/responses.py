@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import falcon
 import orjson
 
-from falcon_catalog.api.requests import UNLIMITED
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.errors import (
     BadRequestError,
@@ -23,7 +22,7 @@ from falcon_catalog.errors import (
     UnsupportedEncodingError,
     WarehouseUnavailableError,
 )
-from falcon_catalog.identifiers import Page, write_page_token
+from falcon_catalog.identifiers import UNLIMITED, Page, write_page_token
 from falcon_catalog.server.inline import INLINE, WouldBlock
 
 _log = logging.getLogger(__name__)

@@ -139,7 +139,9 @@ def _publish(call: Call, staged: Sequence[Staged], answer: JSON | None = None) -
         with _new_files(call.warehouse, changed) as files:
             try:
                 with call.warehouse.store.write() as tx:
-                    for each in staged:  # what does not change must not have changed, either
+                    # What does not change must not have changed, either. In one order, so that
+                    # two transactions never wait for one another.
+                    for each in sorted(staged, key=_lock_order):
                         _set_pointer(tx, call, each)
                     idempotency.record(tx, call, answer)
                     files.reachable = True
@@ -150,6 +152,10 @@ def _publish(call: Call, staged: Sequence[Staged], answer: JSON | None = None) -
             _remember(call.warehouse, each)
             _delete_expired_metadata(call.warehouse, each)
     return [Loaded(each.document, each.metadata_location) for each in staged]
+
+
+def _lock_order(staged: Staged) -> tuple[int, TableIdentifier]:
+    return (0 if staged.row is None else staged.row.id), staged.identifier
 
 
 def _remember(warehouse: Warehouse, staged: Staged) -> None:
@@ -277,6 +283,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
     location, uuid = staged.metadata["location"], staged.kind.uuid_of(staged.metadata)
     if staged.row is None:
         namespace = namespaces.require(tx, call, identifier.namespace)
+        rows.reserve(tx, namespace.id, identifier.name)
         row = rows.find(tx, warehouse.id, identifier)
         if row is not None and staged.from_create:
             raise kind.name_taken(row.kind, identifier)

@@ -49,6 +49,7 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
         target = to or row.identifier
         kind = tabulars.TABLE if row.kind == tabulars.TABLE.name else tabulars.VIEW
         namespace = namespaces.require(tx, call, target.namespace)
+        tabular_rows.reserve(tx, namespace.id, target.name)
         tabulars.require_free(tx, call, kind, target)
         policy.check_free(tx, call.warehouse, row.kind, row.location_key, besides=None)
         tabular_rows.insert(

@@ -4,7 +4,7 @@ import uuid
 
 from falcon_catalog.catalog import idempotency, namespaces
 from falcon_catalog.catalog.call import Call
-from falcon_catalog.errors import BadRequestError, NoSuchFunctionError
+from falcon_catalog.errors import BadRequestError, CommitFailedError, NoSuchFunctionError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import function as metadata_builder
 from falcon_catalog.metadata.json_fields import JSON, text_of
@@ -38,6 +38,7 @@ def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
     Raises:
         NoSuchNamespaceError: its namespace does not exist.
         BadRequestError: the metadata is invalid, or has the uuid of another function.
+        CommitFailedError: another request added the function meanwhile.
     """
     check_name(identifier.name, "function")
     with call.warehouse.store.write() as tx:
@@ -51,7 +52,8 @@ def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
                 f"Invalid function-uuid {given_uuid}: {identifier} has {old.uuid}, for good"
             )
         text = text_of(metadata, metadata_builder.WHERE)
-        rows.put(tx, namespace.id, identifier.name, uuid=given_uuid, metadata=text.decode())
+        if not rows.put(tx, namespace.id, identifier.name, uuid=given_uuid, metadata=text.decode()):
+            raise CommitFailedError(f"Cannot put {identifier}: it was added meanwhile")
     return text
 
 

@@ -78,6 +78,12 @@ class Grants:
         self._grants: LRU[Hashable, _Grant] = LRU(limit_bytes, lambda _: _COST)
         self._guard = threading.Lock()
         self._minting: dict[Hashable, Future[Access]] = {}
+        self.hits = 0
+        """Requests served with what was issued before. May be read at any time, as all counts."""
+        self.issued = 0
+        """Credentials that the token service issued."""
+        self.failures = 0
+        """Requests that it refused or did not answer."""
 
     def find(self, key: Hashable, now: int) -> Access | None:
         """Return what was issued for a key, if half of its life is left (``now`` in ms)."""
@@ -92,6 +98,8 @@ class Grants:
             Exception: what ``mint`` raises.
         """
         if (found := self.find(key, now)) is not None:
+            with self._guard:
+                self.hits += 1
             return found
         with self._bulkhead:
             with self._guard:
@@ -126,6 +134,8 @@ class Grants:
         self._bulkhead.report(timed_out=timed_out)
         with self._guard:
             del self._minting[key]
+            self.issued += failure is None
+            self.failures += isinstance(failure, ServiceUnavailableError)
         if failure is None:
             flight.set_result(access)
         else:

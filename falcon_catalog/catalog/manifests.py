@@ -6,7 +6,7 @@ table specification, "Manifests".
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -107,27 +107,34 @@ class Walk:
                 yield NamedFile(file[FILE_PATH], file[FILE_SIZE], entry[STATUS] == DELETED)
 
 
-def reachable_files(metadata: JSON, read: Read) -> Iterator[str]:
-    """Yield all files that metadata refers to, each before the file that names it.
+def reachable_files(metadata: JSON, read: Read) -> Iterator[Iterable[str]]:
+    """Yield all files that metadata refers to, in groups: each before the files that name its own.
 
-    So a deletion that was interrupted can be repeated. With ``gc.enabled=false`` data files belong
-    to another owner and are left out.
+    So a deletion that was interrupted can be repeated if it ends one group before the next. With
+    ``gc.enabled=false`` data files belong to another owner and are left out.
     """
     walk = Walk(metadata, read, _log_trouble)
     manifests = walk.manifests()
     if str(metadata.get("properties", {}).get("gc.enabled", "true")).lower() != "false":
-        seen: set[str] = set()
-        for file in walk.files(manifests):
-            if file.path not in seen:
-                seen.add(file.path)
-                yield file.path
-    yield from manifests
-    yield from walk.lists
-    for statistics in ("statistics", "partition-statistics"):
-        for entry in metadata.get(statistics, ()):
-            yield entry["statistics-path"]
-    for entry in metadata.get("metadata-log", ()):
-        yield entry["metadata-file"]
+        yield _distinct(file.path for file in walk.files(manifests))
+    yield manifests
+    yield walk.lists
+    yield [
+        *(
+            entry["statistics-path"]
+            for statistics in ("statistics", "partition-statistics")
+            for entry in metadata.get(statistics, ())
+        ),
+        *(entry["metadata-file"] for entry in metadata.get("metadata-log", ())),
+    ]
+
+
+def _distinct(paths: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for path in paths:
+        if path not in seen:
+            seen.add(path)
+            yield path
 
 
 def _log_trouble(location: str, error: CatalogError) -> None:

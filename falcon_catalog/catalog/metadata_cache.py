@@ -4,6 +4,7 @@ A metadata file never changes, and each version of a table has a file of its own
 document is never stale.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +14,14 @@ from falcon_catalog.catalog import metadata_files
 from falcon_catalog.catalog.grants import NO_ACCESS, Access
 from falcon_catalog.catalog.lru import LRU
 from falcon_catalog.catalog.mount import WarehouseFiles
-from falcon_catalog.errors import BadRequestError, InternalServerError
+from falcon_catalog.errors import BadRequestError, InternalServerError, NotFoundError
 from falcon_catalog.fileio.base import FileIO, no_such_file
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata import table, view
 from falcon_catalog.metadata.document import JSON, Document
 from falcon_catalog.store.tabulars import TabularRow
+
+_log = logging.getLogger(__name__)
 
 Snapshots = Literal["all", "refs"]
 """``refs``: only the snapshots that a branch or tag points at."""
@@ -75,22 +78,25 @@ class MetadataCache(LRU[Key, Document]):
 
         Raises:
             NotFoundError: the metadata file is missing, even if it is cached: a process must not
-                hide that from its clients.
+                hide that from its clients. Decision 20 has the reason for this status.
             InternalServerError: it is damaged, or that of another table.
             ServiceUnavailableError: it cannot be read now.
         """
         key = Key(row.metadata_location, row.created_at, snapshots)
+        what = f"{row.kind} {identifier}"
         document = self.get(key)
         if document is not None:
             if not files.is_still_there(row.metadata_location):
-                raise no_such_file(row.metadata_location)
+                raise _missing(what, row.metadata_location)
         else:
             if snapshots == "refs":
                 full = self.load(files, row, identifier).document
                 document = Document(table.filter_snapshots_to_refs(full.metadata))
             else:
-                what = f"{row.kind} {identifier}"
-                document = read_document(files, row.metadata_location, what, row=row)
+                try:
+                    document = read_document(files, row.metadata_location, what, row=row)
+                except NotFoundError:
+                    raise _missing(what, row.metadata_location) from None
             self.put(key, document)
         return Loaded(document, row.metadata_location)
 
@@ -181,6 +187,15 @@ def read_document(
         return Document(metadata)
     except orjson.JSONEncodeError as error:
         raise _damaged(what, metadata_location, error) from error
+
+
+def _missing(what: str, metadata_location: str) -> NotFoundError:
+    error = NotFoundError(
+        f"{no_such_file(metadata_location)}. This is the current metadata file of {what}, which"
+        " exists: falcon-catalog doctor names the repair"
+    )
+    _log.error("%s", error)
+    return error
 
 
 def _damaged(what: str, metadata_location: str, error: Exception) -> InternalServerError:

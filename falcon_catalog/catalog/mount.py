@@ -8,7 +8,7 @@ Object stores: ``store_mount``.
 import contextlib
 import logging
 import threading
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
@@ -289,6 +289,13 @@ class MountedFiles:
         """Delete a file; one that is not there is no error."""
         self._mount.require()
         self.storage.delete(location)
+
+    def delete_all(self, locations: Sequence[str]) -> dict[str, CatalogError]:
+        """Delete files; return those that could not be deleted, and why."""
+        self._mount.require()
+        failed = self.storage.delete_all(locations)
+        self._mount.require()  # else files are not deleted, but out of sight
+        return failed
 
     def prepare_table(self, location: str, *, staged: bool = False) -> None:
         """Make what engines expect to find at a table's location before they write."""

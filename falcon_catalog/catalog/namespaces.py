@@ -11,7 +11,7 @@ from falcon_catalog.errors import (
 from falcon_catalog.identifiers import Namespace, Page
 from falcon_catalog.metadata.json_fields import JSON, array_of, as_text, as_texts
 from falcon_catalog.store import namespaces as rows
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Lock, Transaction
 
 Properties = dict[str, str]
 
@@ -76,7 +76,7 @@ def update(call: Call, namespace: Namespace, request: JSON) -> JSON:
             f"Invalid properties update: {', '.join(both)} cannot be both removed and updated"
         )
     with call.warehouse.store.write() as tx:
-        row = require(tx, call, namespace)
+        row = require(tx, call, namespace, "change")
         wanted = dict.fromkeys(removals)
         kept = {key: value for key, value in row.properties.items() if key not in wanted}
         changed = kept | updates
@@ -111,7 +111,7 @@ def drop(call: Call, namespace: Namespace) -> None:
         NoSuchNamespaceError: there is no such namespace.
     """
     with call.warehouse.store.write() as tx:
-        row = require(tx, call, namespace)
+        row = require(tx, call, namespace, "change")
         if content := rows.content(tx, row.id):
             held = ", ".join(f"{count} {what}" for what, count in content.items())
             raise NamespaceNotEmptyError(f"Namespace {namespace} is not empty. It holds {held}.")
@@ -119,9 +119,11 @@ def drop(call: Call, namespace: Namespace) -> None:
         idempotency.record(tx, call, {})
 
 
-def require(tx: Transaction, call: Call, namespace: Namespace) -> rows.NamespaceRow:
-    """Return the row of a namespace that must exist."""
-    row = rows.find(tx, call.warehouse.id, namespace)
+def require(
+    tx: Transaction, call: Call, namespace: Namespace, lock: Lock = "share"
+) -> rows.NamespaceRow:
+    """Return the row of a namespace that must exist; as ``store.namespaces.find``."""
+    row = rows.find(tx, call.warehouse.id, namespace, lock)
     if row is None:
         raise NoSuchNamespaceError(f"Namespace does not exist: {namespace}")
     return row

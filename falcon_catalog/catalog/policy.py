@@ -10,12 +10,14 @@ import orjson
 
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import BadRequestError, ForbiddenError, show
+from falcon_catalog.fileio.delegation import Scope
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import (
     is_inside,
     is_local,
     join,
     key,
+    outermost,
     parse,
     safe_segment,
     strip_slash,
@@ -246,12 +248,34 @@ def check_surroundings(tx: Transaction, warehouse: Warehouse, location: str) -> 
 def check_metadata(warehouse: Warehouse, entity: str, before: JSON | None, after: JSON) -> None:
     """Check the locations and the properties of a table's or view's next metadata.
 
-    Args and errors as ``check_locations``, ``check_client_settings`` and ``check_properties``.
+    Args and errors as ``check_locations``, ``check_credentials``, ``check_client_settings`` and
+    ``check_properties``.
     """
     check_locations(warehouse, after)
+    check_credentials(warehouse, entity, before, after)
     had = None if before is None else before.get("properties", {})
     check_client_settings(had, after.get("properties", {}))
     check_properties(warehouse, entity, had, after.get("properties", {}))
+
+
+def check_credentials(warehouse: Warehouse, entity: str, before: JSON | None, after: JSON) -> None:
+    """Check that one credential can be for all folders of a table, if clients are given some.
+
+    Otherwise a change would be accepted after which no client can load the table.
+
+    Raises:
+        BadRequestError: none can, and the folders are others than ``before``.
+    """
+    vends = warehouse.storage.vends
+    if vends is None or "view-uuid" in after:
+        return
+    locations = locations_of(after)
+    if before is not None and locations == locations_of(before):
+        return
+    try:
+        vends.check(Scope(outermost(locations), "write"))
+    except BadRequestError as error:
+        raise BadRequestError(f"Invalid locations of {entity}: {error.message}") from None
 
 
 def check_client_settings(before: Properties | None, after: Properties) -> None:

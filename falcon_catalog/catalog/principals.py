@@ -35,9 +35,9 @@ class Realm:
     @classmethod
     def of(cls, database: Database, lifetime_seconds: int, session_seconds: int) -> "Realm":
         """Return the realm of a store; its signing key is generated the first time."""
-        with database.write() as tx:
-            if rows.signing_key(tx) is None:
-                rows.replace_signing_key(tx, _new_key(), overlap_ms=0)
+        if rows.signing_key(database.autocommit()) is None:
+            with database.write() as tx:
+                rows.ensure_signing_key(tx, _new_key())
         return cls(database, lifetime_seconds, session_seconds)
 
 

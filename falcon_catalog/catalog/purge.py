@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 from falcon_catalog.catalog import idempotency, metadata_files, policy
 from falcon_catalog.catalog.call import Call
@@ -12,7 +13,12 @@ from falcon_catalog.catalog.manifests import reachable_files
 from falcon_catalog.catalog.tabulars import VIEW
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import Room
-from falcon_catalog.errors import CatalogError, CommitFailedError, NotFoundError
+from falcon_catalog.errors import (
+    CatalogError,
+    CommitFailedError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
 from falcon_catalog.identifiers import Namespace
 from falcon_catalog.locations import ancestors, is_inside, is_local, join, key, safe_segment
 from falcon_catalog.store import dropped, metrics, namespaces, tabulars
@@ -22,7 +28,7 @@ _INTERVAL_SECONDS = 60.0
 # Longer than the purge of one table may reasonably take between two renewals.
 _LEASE_MS = 5 * 60 * 1000
 _DELAY_AFTER_TROUBLE_MS = 10 * 60 * 1000
-_BATCH = 200
+_BATCH = 1000
 _METADATA = ".metadata.json"  # in the name of each metadata file, also of one that is zipped
 _log = logging.getLogger(__name__)
 
@@ -117,18 +123,30 @@ def _purge(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) 
         keys = tabulars.location_keys(tx) if is_local(warehouse.location) else []
     resolved = ((own, warehouse.files.resolve(own)) for own in keys if is_local(own))
     linked = frozenset(target for own, target in resolved if target != own)
-    for location in _own_files(warehouse, row):
+    for batch in _batches(_own_files(warehouse, row)):
+        ours = [each for each in batch if _is_ours(warehouse, row, each, linked)]
         if stopping():
             break
-        if _is_ours(warehouse, row, location, linked):
-            warehouse.files.delete(location)
-            deleted += 1
-        else:
-            kept += 1
-        if (deleted + kept) % _BATCH == 0:
+        if failed := warehouse.files.delete_all(ours):
+            _log.warning("cannot delete %s", ", ".join(failed))
+            raise ServiceUnavailableError(
+                f"{len(failed)} of {len(ours)} files cannot be deleted:"
+                f" {next(iter(failed.values()))}"
+            )
+        deleted += len(ours)
+        kept += len(batch) - len(ours)
+        if len(batch) == _BATCH:
             with warehouse.store.write() as tx:
                 dropped.renew(tx, row.id, lease_ms=_LEASE_MS)
     return deleted, kept
+
+
+def _batches(groups: Iterable[Iterable[str]]) -> Iterator[list[str]]:
+    """Yield the files of each group, some at a time: no batch has files of two groups."""
+    for group in groups:
+        files = iter(group)
+        while batch := list(islice(files, _BATCH)):
+            yield batch
 
 
 def _remove_folders(warehouse: Warehouse, row: DroppedRow) -> None:
@@ -167,8 +185,11 @@ def _remove_folder_of_namespace(warehouse: Warehouse, row: DroppedRow) -> None:
             return
 
 
-def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
-    """Yield the files that a table's metadata reaches, the metadata file last."""
+def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[Iterable[str]]:
+    """Yield the files that a table's metadata reaches, as ``reachable_files``.
+
+    The metadata file is the last group.
+    """
     if row.emptied_at is None:
         try:
             metadata = metadata_files.read(warehouse.files, row.metadata_location)
@@ -180,10 +201,10 @@ def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
             ) from error
         yield from reachable_files(metadata, partial(policy.read_allowed, warehouse))
         if row.kind == VIEW.name:  # whose metadata has no log of earlier files
-            yield from _other_metadata_files(warehouse, row)
+            yield _other_metadata_files(warehouse, row)
         with warehouse.store.write() as tx:
             dropped.note_emptied(tx, row.id)
-    yield row.metadata_location
+    yield [row.metadata_location]
 
 
 def _other_metadata_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[str]:
@@ -234,7 +255,7 @@ class PurgeWorker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, after the file that it may be deleting."""
+        """End the thread, after the batch of files that it may be deleting."""
         self._stopped.set()
         self._thread.join()
 

@@ -7,7 +7,7 @@ are looked at each time they are used (``mount``); a look at an object store is 
 import contextlib
 import threading
 import time
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Self
 
 from falcon_catalog.catalog.mount import (
@@ -19,6 +19,7 @@ from falcon_catalog.catalog.mount import (
     unavailable,
 )
 from falcon_catalog.errors import (
+    CatalogError,
     NotFoundError,
     ServiceUnavailableError,
     WarehouseUnavailableError,
@@ -165,6 +166,11 @@ class StoreFiles:
         """Delete a file; one that is not there is no error."""
         with self._asking():
             self.storage.delete(location)
+
+    def delete_all(self, locations: Sequence[str]) -> dict[str, CatalogError]:
+        """Delete files; return those that could not be deleted, and why."""
+        with self._asking():
+            return self.storage.delete_all(locations)
 
     def resolve(self, location: str) -> str:
         """Return the key of a location: there are no links."""

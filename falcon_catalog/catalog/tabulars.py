@@ -93,9 +93,11 @@ VIEW = Kind(
 )
 
 
-def require(tx: Transaction, call: Call, kind: Kind, identifier: TableIdentifier) -> TabularRow:
-    """Return the row of a table or view that must exist."""
-    row = rows.find(tx, call.warehouse.id, identifier)
+def require(
+    tx: Transaction, call: Call, kind: Kind, identifier: TableIdentifier, *, lock: bool = False
+) -> TabularRow:
+    """Return the row of a table or view that must exist; as ``store.tabulars.find``."""
+    row = rows.find(tx, call.warehouse.id, identifier, lock=lock)
     if row is None or row.kind != kind.name:
         raise kind.missing(identifier)
     return row
@@ -165,8 +167,9 @@ def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableId
         AlreadyExistsError: the destination's name is taken.
     """
     with call.warehouse.store.write() as tx:
-        row = require(tx, call, kind, source)
+        row = require(tx, call, kind, source, lock=True)
         namespace = namespaces.require(tx, call, destination.namespace)
+        rows.reserve(tx, namespace.id, destination.name)
         taken = rows.find(tx, call.warehouse.id, destination)
         if taken is not None:
             what = taken.kind.capitalize()
@@ -184,7 +187,7 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
     """
     warehouse = call.warehouse
     with warehouse.store.write() as tx:
-        row = require(tx, call, kind, identifier)
+        row = require(tx, call, kind, identifier, lock=True)
         rows.delete(tx, row.id)
         if purge or warehouse.drop_retention_ms:
             dropped.insert(
@@ -211,7 +214,7 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
         row = find(call, kind, identifier)
         loaded = warehouse.metadata.load(warehouse.files, row, identifier)
         with warehouse.store.write() as tx:
-            if require(tx, call, kind, identifier) != row:
+            if require(tx, call, kind, identifier, lock=True) != row:
                 continue
             rows.delete(tx, row.id)
             idempotency.record(tx, call, {"metadata-location": row.metadata_location})
@@ -246,6 +249,7 @@ def register(
     metadata = kind.validate(metadata_files.read(warehouse.files, metadata_location))
     kind.check_readable(metadata)
     policy.check_locations(warehouse, metadata)
+    policy.check_credentials(warehouse, f"{kind.name} {identifier}", None, metadata)
     policy.check_manifest_lists(warehouse, metadata.get("snapshots", ()))
     policy.check_client_settings(None, metadata.get("properties", {}))
     document = to_document(metadata, metadata_location)
@@ -256,6 +260,7 @@ def register(
         granted = access.provide(call, identifier, metadata, metadata_location)
     with warehouse.store.write() as tx:
         namespace = namespaces.require(tx, call, identifier.namespace)
+        rows.reserve(tx, namespace.id, identifier.name)
         old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
         _check_places(tx, call, kind, metadata, old)
         if old is not None:
@@ -269,10 +274,11 @@ def register(
             metadata_location=metadata_location,
             location_key=key(metadata["location"]),
         )
-        # A registered table is in use: no purge may delete its files, or have begun to.
+        # A registered table is in use: no purge may delete its files, or have begun to. What is
+        # forgotten first can no longer begin.
+        dropped.forget_uuid(tx, warehouse.id, kind.uuid_of(metadata))
         if dropped.is_being_purged(tx, kind.uuid_of(metadata)):
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
-        dropped.forget_uuid(tx, warehouse.id, kind.uuid_of(metadata))
         idempotency.record(tx, call, {"metadata-location": metadata_location})
     return Loaded(document, metadata_location, granted)
 
@@ -290,7 +296,7 @@ def _replaceable(
     tx: Transaction, call: Call, kind: Kind, identifier: TableIdentifier, *, overwrite: bool
 ) -> TabularRow | None:
     """Return the row that a registration replaces; raise AlreadyExistsError if it may not."""
-    row = rows.find(tx, call.warehouse.id, identifier)
+    row = rows.find(tx, call.warehouse.id, identifier, lock=True)
     if row is not None and not (overwrite and row.kind == kind.name):
         raise kind.name_taken(row.kind, identifier)
     return row

@@ -29,8 +29,8 @@ class Room:
 
     def measure(self) -> None:
         """Measure each file system."""
-        path = self._all[0].store.path.absolute().parent
-        self._store = [((), free) for free in _free(str(path))]
+        if (path := self._all[0].store.path) is not None:
+            self._store = [((), free) for free in _free(str(path.absolute().parent))]
         for warehouse in self._all:
             self._warehouses.pop(warehouse.name, None)
             with contextlib.suppress(CatalogError):
@@ -49,8 +49,9 @@ class Room:
 def watch(metrics: Metrics, warehouses: Sequence[Warehouse]) -> Room:
     """Expose sizes and drops as metrics; return the free space, which the caller must measure."""
     database, room = warehouses[0].store, Room(warehouses)
-    metrics.store_bytes.follow(lambda: _size(str(database.path)))
-    metrics.store_log_bytes.follow(lambda: _size(f"{database.path}-wal"))
+    if (path := database.path) is not None:
+        metrics.store_bytes.follow(lambda: _size(str(path)))
+        metrics.store_log_bytes.follow(lambda: _size(f"{path}-wal"))
     metrics.store_free_bytes.follow(room.of_store)
     metrics.warehouse_free_bytes.follow(room.of_warehouses)
     metrics.drops.follow(lambda: _drops(warehouses, lambda sums: sums.count))
@@ -66,12 +67,18 @@ def watch(metrics: Metrics, warehouses: Sequence[Warehouse]) -> Room:
             for reason, count in each.failures.items()
         ]
     )
+    grants = {w.name: w.grants for w in warehouses if w.storage.vends is not None}
+    metrics.credential_hits.follow(lambda: [((n,), each.hits) for n, each in grants.items()])
+    metrics.credentials_issued.follow(lambda: [((n,), each.issued) for n, each in grants.items()])
+    metrics.credential_failures.follow(
+        lambda: [((n,), each.failures) for n, each in grants.items()]
+    )
     return room
 
 
 def _drops(warehouses: Sequence[Warehouse], number: Callable[[dropped.Sums], float]) -> Seen:
     """Return one number per warehouse; none if the store cannot be read."""
-    with contextlib.suppress(*DRIVER_ERRORS):
+    with contextlib.suppress(CatalogError, *DRIVER_ERRORS):
         tx = warehouses[0].store.autocommit()
         return [((c.name,), number(dropped.sums(tx, c.id))) for c in warehouses]
     return []

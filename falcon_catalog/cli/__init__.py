@@ -17,6 +17,7 @@ _COMMANDS = {
     "doctor": "cli.doctor:doctor",
     "dropped": "cli.dropped:dropped",
     "engines": "engines:command",
+    "install": "cli.install:install_command",
     "maintain": "cli.dropped:maintain",
     "migrate": "cli.serve:migrate",
     "principals": "cli.principals:principals_group",
@@ -25,6 +26,7 @@ _COMMANDS = {
     "serve": "cli.serve:serve_command",
     "storage": "cli.storage:storage_group",
     "undrop": "cli.dropped:undrop_command",
+    "uninstall": "cli.install:uninstall_command",
 }
 
 

@@ -23,6 +23,12 @@ from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.doctor.findings import counted
 from falcon_catalog.fileio.routed import open_files
+from falcon_catalog.store import require_file
+
+_INSTEAD = (
+    "back up and restore the database with PostgreSQL's own tools, such as pg_dump, and then the"
+    " metadata files (docs/postgresql.md)"
+)
 
 
 @click.command("backup")
@@ -47,6 +53,7 @@ def backup_command(destination: Path, config: Path | None, *, as_json: bool, **f
     """
     with one_line_errors():
         settings = read_existing(config, flags)
+        require_file(settings.store, _INSTEAD)
         files = open_files(settings.warehouse.storages)
         made = backup(settings, destination, files, echo_progress)
     size = made.database.bytes + sum(copy.bytes for copy in made.files)
@@ -107,6 +114,7 @@ def restore_command(
     """
     with one_line_errors(Failed):
         settings = read(config, flags)
+        require_file(settings.store, _INSTEAD)
         files = open_files(settings.warehouse.storages)
         target = Target(settings, files, replace=replace, adopt=adopt_warehouse)
         done = restore(source, target, echo_progress)

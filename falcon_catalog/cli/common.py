@@ -137,9 +137,10 @@ def read_existing(config: Path | None, flags: dict[str, Any]) -> Settings:
         StoreError: there is no store.
     """
     settings = read(config, flags)
-    path, origin = settings.store.path, settings.origins["store.url"]
+    store, origin = settings.store, settings.origins["store.url"]
     with contextlib.suppress(DamagedStoreError):  # the command reports it
-        if not exists(settings.store.url) and not locks.is_half_replaced(path):
+        half = store.is_file and locks.is_half_replaced(store.path)
+        if not half and not exists(store):
             raise StoreError(
                 f"there is no store at {settings.store.url} (store.url, from {origin}). Nothing was"
                 " created. Name the server's settings with --config or its store with --store, or"

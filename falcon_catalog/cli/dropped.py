@@ -25,11 +25,10 @@ from falcon_catalog.cli.common import (
     with_warehouse_names,
     with_warehouses,
 )
-from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
+from falcon_catalog.identifiers import UNLIMITED, Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
-from falcon_catalog.store import warehouses
-from falcon_catalog.store.sqlite import locks, read_only
+from falcon_catalog.store import in_use, reading, warehouses
 
 
 @click.command()
@@ -44,12 +43,12 @@ def dropped(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """
     with one_line_errors():
         settings = read_existing(config, flags)
-        with read_only.connect(settings.store.path) as tx:
+        with reading(settings.store) as tx:
             found = [
                 (name, row)
                 for name in settings.warehouse.roots
                 if (warehouse := warehouses.find(tx, name)) is not None
-                for row in rows.list_(tx, warehouse.id, Page(None, -1))
+                for row in rows.list_(tx, warehouse.id, Page(None, UNLIMITED))
             ]
     if as_json:
         echo_json([{"warehouse": name, **drops.as_json(row)} for name, row in found])
@@ -124,7 +123,7 @@ def maintain(config: Path | None, *, as_json: bool, **flags: Any) -> None:
 
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[list[Warehouse]]:
-    with locks.shared(settings.store.path):
+    with in_use(settings.store):
         opened = open_warehouses(settings, create=False)
         try:
             yield opened

@@ -17,10 +17,9 @@ from falcon_catalog.cli.common import (
     utc,
     with_store,
 )
-from falcon_catalog.store import open_database
+from falcon_catalog.store import in_use, open_database, reading
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
-from falcon_catalog.store.sqlite import locks, read_only
 
 _DAY = 86400
 _MOST_OVERLAP = 366 * _DAY
@@ -36,8 +35,8 @@ def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
     with one_line_errors():
         settings = read_existing(config, flags)
         with (
-            locks.shared(settings.store.path),
-            contextlib.closing(open_database(settings.store.url)) as database,
+            in_use(settings.store),
+            contextlib.closing(open_database(settings.store)) as database,
         ):
             yield database
 
@@ -75,7 +74,7 @@ def list_command(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     Example:
         falcon-catalog principals list
     """
-    with one_line_errors(), read_only.connect(read_existing(config, flags).store.path) as tx:
+    with one_line_errors(), reading(read_existing(config, flags).store) as tx:
         found = rows.all_(tx)
     if as_json:
         echo_json([{"name": one.name, "created-at-ms": one.created_at} for one in found])

@@ -22,6 +22,7 @@ from falcon_catalog.cli.doctor import echo_progress, print_report
 from falcon_catalog.doctor.check import Scope, check
 from falcon_catalog.fileio.routed import open_files
 from falcon_catalog.settings import Settings
+from falcon_catalog.store import require_file
 
 _SHOWN = 20
 
@@ -71,6 +72,7 @@ def relocate_command(
     """
     with one_line_errors(Failed):
         settings = read_existing(config, flags)
+        require_file(settings.store, "relocate works on a SQLite store only")
         move = Move.of(old, new)
         files = open_files(settings.warehouse.storages)
         order = Order(settings, move, files, dry=dry_run, skip_broken=skip_broken)

@@ -24,7 +24,7 @@ from falcon_catalog.cli.common import (
 )
 from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
-from falcon_catalog.store.sqlite import locks
+from falcon_catalog.store import in_use
 
 _adopting = click.option(
     "--adopt-warehouse",
@@ -57,7 +57,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
         try:
             prepare(settings)
             require_writable(settings)
-            with locks.shared(settings.store.path):
+            with in_use(settings.store):
                 if adopt_warehouse:
                     prepare_store(settings, adopt=True)
                 finished = run(settings, _on_terminal(settings) if _is_terminal() else logs.say)
@@ -84,7 +84,7 @@ def _on_terminal(settings: Settings) -> Callable[[str], None]:
 
     def announce(line: str) -> None:
         url = line.removeprefix("Listening on ").split(" and ")[0]
-        lines = [("Store", str(settings.store.path))]
+        lines = [("Store", _store(settings))]
         for name, location in settings.warehouse.roots.items():
             lines.append(("Warehouse", f"{location} ({name})"))
         if settings.auth.required:
@@ -98,6 +98,10 @@ def _on_terminal(settings: Settings) -> Callable[[str], None]:
         logs.say("\n".join([line, "", *(f"  {what:<11}{text}" for what, text in lines), ""]))
 
     return announce
+
+
+def _store(settings: Settings) -> str:
+    return str(settings.store.path) if settings.store.is_file else settings.store.url
 
 
 @click.command()
@@ -117,7 +121,7 @@ def migrate(config: Path | None, *, adopt_warehouse: bool, as_json: bool, **flag
         settings = read(config, flags)
         prepare(settings)
         require_writable(settings)
-        with locks.shared(settings.store.path):
+        with in_use(settings.store):
             prepare_store(settings, adopt=adopt_warehouse)
     if as_json:
         echo_json({"store": settings.store.url})

@@ -23,9 +23,8 @@ from falcon_catalog.cli.common import (
 )
 from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import exists
+from falcon_catalog.store import exists, reading
 from falcon_catalog.store.database import Transaction
-from falcon_catalog.store.sqlite import read_only
 
 _WIDTH = max(map(len, CHECKS))
 _COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
@@ -79,10 +78,10 @@ def check_command(
 @contextmanager
 def _rows(settings: Settings) -> Iterator[Transaction | None]:
     """Return access to the store, or None while there is none."""
-    if not exists(settings.store.url):
+    if not exists(settings.store):
         yield None
         return
-    with read_only.connect(settings.store.path) as tx:
+    with reading(settings.store) as tx:
         yield tx
 
 

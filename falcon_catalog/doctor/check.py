@@ -10,7 +10,7 @@ from falcon_catalog.doctor.metadata_files import MetadataFile
 from falcon_catalog.doctor.storage import Missing
 from falcon_catalog.doctor.tables import Ages, Checked
 from falcon_catalog.fileio.base import Entry, FileIO
-from falcon_catalog.locations import key_or_none, nested
+from falcon_catalog.locations import is_local, key_or_none, nested
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import survey, warehouses
 from falcon_catalog.store.database import DamagedStoreError, Transaction
@@ -21,6 +21,7 @@ DAY_MS = 24 * 60 * 60 * 1000
 _SETTLED_MS = 10 * 60 * 1000
 _PAGE = 500
 _ATTEMPTS = 20
+_MAX_REQUESTS = 16  # at the same time
 
 Progress = Callable[[str], None]
 
@@ -67,6 +68,13 @@ class Scope:
         settled = now - _SETTLED_MS if in_use else now + DAY_MS
         orphaned = min(settled, now - self.older_than_ms)
         return Ages(settled=settled, orphaned=orphaned, now=now)
+
+    @property
+    def requests(self) -> int:
+        """How many requests to object stores may run at the same time."""
+        storages = self.settings.warehouse.storages.values()
+        limits = (each.max_requests for each in storages if not is_local(each.location))
+        return min([_MAX_REQUESTS, *limits])
 
     def roots(self, tx: Transaction) -> list[str]:
         """Return the locations of all warehouses and the allowed ones.
@@ -132,7 +140,7 @@ def _check_pointers(
     for place in survey.PLACES:  # a table dropped during the check is seen twice, never missed
         there = (p for p in _pages(tx, place) if not any(one.holds(p) for one in report.lacking))
         for number, pointer in enumerate(there, 1):
-            seen, checked = _settled(tx, files, pointer, ages, deep=scope.deep)
+            seen, checked = _settled(tx, files, pointer, scope, ages)
             report.findings += checked.findings
             report.findings += tables.outside(scope.files, seen, allowed)
             # A view may lie in a table's folder; what a table has in its own is not an orphan.
@@ -156,11 +164,11 @@ def _pages(tx: Transaction, place: Place) -> Iterator[Pointer]:
 
 
 def _settled(
-    tx: Transaction, files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool
+    tx: Transaction, files: FileIO, pointer: Pointer, scope: Scope, ages: Ages
 ) -> tuple[Pointer, Checked]:
     """Check a table or view, again if its row changed while findings were collected."""
     for _ in range(_ATTEMPTS):
-        checked = tables.check(files, pointer, ages, deep=deep)
+        checked = tables.check(files, pointer, ages, deep=scope.deep, requests=scope.requests)
         if not checked.findings:
             return pointer, checked
         again = survey.pointer(tx, pointer.place, pointer.id)

@@ -248,15 +248,17 @@ def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
             if survey.pointer(tx, "living", pointer.id) != pointer:
                 lines.append(f"{pointer}: changed meanwhile, nothing deleted")
                 continue
-            uuid_key, deleted = metadata_files.kind_of(pointer).uuid_key, []
+            uuid_key, ours = metadata_files.kind_of(pointer).uuid_key, []
             files = scope.files.within(scope.roots(tx))
             for file in found:
                 metadata = metadata_files.content(files, file.location)
                 if metadata is None or str(metadata.get(uuid_key)).lower() == pointer.uuid:
-                    files.delete(file.location)
-                    deleted.append(file)
-        size = sum(file.bytes for file in deleted)
-        lines.append(f"{pointer}: {counted(len(deleted), 'metadata file')} deleted, {size} bytes")
+                    ours.append(file)
+            failed = files.delete_all([file.location for file in ours])
+        deleted = [file.bytes for file in ours if file.location not in failed]
+        what = f"{counted(len(deleted), 'metadata file')} deleted, {sum(deleted)} bytes"
+        lines.append(f"{pointer}: {what}")
+        lines += [f"{location} stays: {error.message}" for location, error in failed.items()]
     return lines or ["there are no orphans to delete"]
 
 

@@ -1,6 +1,7 @@
 """Check the metadata file that a row points at, and the files that it names."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from falcon_catalog.catalog.manifests import Sizes, Walk
@@ -16,12 +17,13 @@ from falcon_catalog.errors import (
     ServiceUnavailableError,
 )
 from falcon_catalog.fileio.base import FileIO
-from falcon_catalog.locations import key_or_none, strip_slash
+from falcon_catalog.locations import is_local, key_or_none, strip_slash
 from falcon_catalog.metadata import clock
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store.survey import Pointer
 
 _SHOWN = 3
+_BATCH = 1000  # of files whose sizes are requested and kept at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,11 @@ class Checked:
     """Keys of the metadata files that it reaches."""
 
 
-def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool) -> Checked:
+def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool, requests: int = 1) -> Checked:
     """Check one table or view, living or dropped.
 
-    ``files`` are confined: metadata and manifests may name any file of the machine.
+    ``files`` are confined: metadata and manifests may name any file of the machine. An object store
+    is asked for the sizes of so many files at the same time as ``requests`` says.
     """
     if pointer.purging:
         return Checked()
@@ -65,7 +68,7 @@ def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool) -> Checked
     elsewhere = [location for location in log if key_or_none(location) not in in_folder]
     result.findings.extend(_missing(files, pointer, "history-missing", dict.fromkeys(elsewhere)))
     if deep:
-        result.findings.extend(_check_content(files, pointer, metadata))
+        result.findings.extend(_check_content(files, pointer, metadata, requests))
     if pointer.place == "dropped":
         return result  # undrop and purge need its files
     unreached = [
@@ -152,7 +155,9 @@ def _check_metadata(
             yield from _missing(files, pointer, "snapshot-missing", {manifest_list: None})
 
 
-def _check_content(files: FileIO, pointer: Pointer, metadata: JSON) -> Iterator[Finding]:
+def _check_content(
+    files: FileIO, pointer: Pointer, metadata: JSON, requests: int
+) -> Iterator[Finding]:
     """Yield findings about files of any snapshot that are missing, truncated or damaged."""
     damaged: list[str] = []
 
@@ -171,25 +176,27 @@ def _check_content(files: FileIO, pointer: Pointer, metadata: JSON) -> Iterator[
     }
     yield from (Finding("content-missing", str(pointer), what) for what in damaged)
     sizes = {**dict.fromkeys(walk.lists), **manifests, **data, **statistics}
-    yield from _missing(files, pointer, "content-missing", sizes)
+    yield from _missing(files, pointer, "content-missing", sizes, requests)
 
 
-def _missing(files: FileIO, pointer: Pointer, check: str, sizes: Sizes) -> Iterator[Finding]:
+def _missing(
+    files: FileIO, pointer: Pointer, check: str, sizes: Sizes, requests: int = 1
+) -> Iterator[Finding]:
     """Yield findings about files that are missing or have another length, one of each kind."""
     gone: list[str] = []
     damaged: dict[str, list[str]] = {check: [], "content-truncated": []}
     elsewhere = 0
-    for location, size in sizes.items():
-        try:
-            if (found := files.size(location)) != size and size is not None:
-                what = f"{location} has {found} bytes instead of {size}"
-                damaged["content-truncated"].append(what)
-        except NotFoundError:
+    found_sizes = _sizes(files, list(sizes), requests)
+    for (location, size), found in zip(sizes.items(), found_sizes, strict=True):
+        if isinstance(found, NotFoundError):
             gone.append(location)
-        except BadRequestError:
+        elif isinstance(found, BadRequestError):
             elsewhere += 1
-        except CatalogError as error:
-            damaged[check].append(error.message)
+        elif isinstance(found, CatalogError):
+            damaged[check].append(found.message)
+        elif size is not None and found != size:
+            what = f"{location} has {found} bytes instead of {size}"
+            damaged["content-truncated"].append(what)
     if gone:
         verb = "does" if len(gone) == 1 else "do"
         yield Finding(check, str(pointer), f"{_some(gone)} {verb} not exist")
@@ -198,6 +205,23 @@ def _missing(files: FileIO, pointer: Pointer, check: str, sizes: Sizes) -> Itera
         yield Finding(
             "not-local", str(pointer), f"{elsewhere} files are in no storage of the settings"
         )
+
+
+def _sizes(files: FileIO, locations: list[str], requests: int) -> Iterator[int | CatalogError]:
+    """Yield the size of each file, or why it is unknown, in the order of the locations."""
+
+    def size(location: str) -> int | CatalogError:
+        try:
+            return files.size(location)
+        except CatalogError as error:
+            return error
+
+    if requests == 1 or all(map(is_local, locations)):
+        yield from map(size, locations)
+        return
+    with ThreadPoolExecutor(requests) as pool:
+        for start in range(0, len(locations), _BATCH):
+            yield from pool.map(size, locations[start : start + _BATCH])
 
 
 def _some(lines: list[str]) -> str:

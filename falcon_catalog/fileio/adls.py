@@ -184,6 +184,10 @@ class ADLS:
             )
         return Credential(common_prefix(scope.locations), config, expires_at)
 
+    def check(self, scope: Scope) -> None:
+        """Check that a signature can open a scope; see ``delegation.Vends``."""
+        self._place(scope)
+
     def _place(self, scope: Scope) -> Location:
         """Return the directory that a signature is for: the one that holds all of a scope."""
         places = [parse(location, _SCHEMES) for location in scope.locations]

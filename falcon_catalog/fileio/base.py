@@ -4,12 +4,12 @@ One implementation a kind of storage. All of them take any location of their sch
 confined to some (``within``).
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, Self, runtime_checkable
 
-from falcon_catalog.errors import NotFoundError, ServiceUnavailableError
+from falcon_catalog.errors import CatalogError, NotFoundError, ServiceUnavailableError
 
 Kind = Literal["file", "folder", "other"]
 
@@ -110,6 +110,15 @@ class FileIO(Protocol):
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
 
+    def delete_all(self, locations: Sequence[str]) -> dict[str, CatalogError]:
+        """Delete files in any order; return those that could not be deleted, and why.
+
+        In an object store, many at a time. One that is not there is no error.
+
+        Raises:
+            ServiceUnavailableError: the storage does not answer. Some files may be deleted.
+        """
+
     def resolve(self, location: str) -> str:
         """Return the key of the place that a location leads to: links are followed."""
 
@@ -145,6 +154,17 @@ class Counts(Protocol):
 def no_such_file(location: str) -> NotFoundError:
     """Return the error for a file that is not there, in the words of Java's library."""
     return NotFoundError(f"Failed to open input stream for file: {location}")
+
+
+def delete_each(delete: Callable[[str], None], locations: Iterable[str]) -> dict[str, CatalogError]:
+    """Delete files one by one; return as ``FileIO.delete_all``."""
+    failed = {}
+    for location in locations:
+        try:
+            delete(location)
+        except CatalogError as error:
+            failed[location] = error
+    return failed
 
 
 def is_empty(files: FileIO, location: str) -> bool:

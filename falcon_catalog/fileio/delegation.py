@@ -66,6 +66,13 @@ class Vends(Protocol):
             BadRequestError: the scope cannot be expressed, for example is too long for a policy.
         """
 
+    def check(self, scope: Scope) -> None:
+        """Check that a credential can be for a scope; nothing is asked of the cloud.
+
+        Raises:
+            BadRequestError: as ``vend``.
+        """
+
     def version(self) -> Hashable:
         """Return what changes when the server's own credentials are replaced; does not wait."""
 

@@ -10,9 +10,11 @@ from obstore.exceptions import UnauthenticatedError
 REFUSALS = frozenset({"credentials", "denied"})
 """The reasons for which other credentials may help."""
 _STATUS = re.compile(r"status code: (\d{3})")
-_CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
+_CODE = re.compile(r"(?:<Code>|\(code: )([A-Za-z0-9]{1,64})(?:</Code>|\))")
 _DEFINITE = frozenset(range(400, 500)) - {408, 409, 412, 429}
-_DENIED = frozenset({"401", "403", "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_DENIED = frozenset(
+    {"401", "403", "AccessDenied", "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
+)
 _THROTTLED = frozenset({"429", "503"})
 _TEXTS = (
     ("NoSuchBucket", "no-bucket"),

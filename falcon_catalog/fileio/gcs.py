@@ -108,6 +108,10 @@ class GCS:
             expires_at=expires_at,
         )
 
+    def check(self, scope: Scope) -> None:
+        """Check that an access boundary can open a scope; see ``delegation.Vends``."""
+        access_boundary(scope)
+
     def _credential(self) -> "GCSCredential":
         """Return the server's token as obstore wants it."""
         if self.identity is None:

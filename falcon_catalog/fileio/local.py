@@ -19,7 +19,7 @@ from falcon_catalog.errors import (
     NotFoundError,
     ServiceUnavailableError,
 )
-from falcon_catalog.fileio.base import MAX_FILE_BYTES, Entry, Kind, no_such_file
+from falcon_catalog.fileio.base import MAX_FILE_BYTES, Entry, Kind, delete_each, no_such_file
 from falcon_catalog.fileio.deadline import Reader
 from falcon_catalog.locations import key, local_path
 
@@ -192,6 +192,10 @@ class LocalFileIO:
                 os.unlink(name, dir_fd=directory)
             finally:
                 os.close(directory)
+
+    def delete_all(self, locations: Sequence[str]) -> dict[str, CatalogError]:
+        """Delete files; return those that could not be deleted, and why."""
+        return delete_each(self.delete, locations)
 
     def version(self, location: str) -> Hashable:
         """Return what changes when a file is replaced by another, on this file system or not."""

@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path
@@ -28,7 +28,7 @@ from falcon_catalog.errors import (
     ObjectStoreError,
     ServiceUnavailableError,
 )
-from falcon_catalog.fileio.base import MAX_FILE_BYTES, Entry, no_such_file
+from falcon_catalog.fileio.base import MAX_FILE_BYTES, Entry, delete_each, no_such_file
 from falcon_catalog.fileio.bulkhead import Bulkhead
 from falcon_catalog.fileio.failures import REFUSALS, Failure
 from falcon_catalog.locations import ALIASES, Location, parse
@@ -48,6 +48,11 @@ _SOON = 2.0
 _RENEW_AFTER = 60.0
 """Seconds for which the credentials of a new client are not doubted."""
 _READ, _FIND, _WRITE, _LIST = "read a file", "look for a file", "write a file", "list files"
+_DELETE = "delete a file"
+_BULK = 1000
+"""Keys in one DeleteObjects request, at most. Source: the API reference of Amazon S3."""
+_OF_ONE_OBJECT = frozenset({"error", "denied"})
+"""Failures of a bulk delete that may concern some of its objects only."""
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -266,7 +271,47 @@ class ObjectStoreFileIO:
     def delete(self, location: str) -> None:
         """Delete an object; one that is not there is no error."""
         with suppress(NotFoundError):
-            self._call("delete a file", location, obstore.delete)
+            self._call(_DELETE, location, obstore.delete)
+
+    def delete_all(self, locations: Sequence[str]) -> dict[str, CatalogError]:
+        """Delete objects; return those that could not be deleted, and why.
+
+        Amazon S3 and Azure are sent requests for many objects each, other stores several requests
+        at a time. obstore raises the first failure only, so that objects are deleted one by one to
+        find out which it concerns.
+        """
+        failed: dict[str, CatalogError] = {}
+        buckets: dict[str, dict[str, str]] = {}
+        for location in locations:
+            try:
+                place = self._place(location)
+            except CatalogError as error:
+                failed[location] = error
+            else:
+                buckets.setdefault(place.authority, {})[location] = place.path
+        for found in buckets.values():
+            inside = list(found)
+            for start in range(0, len(inside), _BULK):
+                batch = inside[start : start + _BULK]
+                failed |= self._delete_batch({each: found[each] for each in batch})
+        return failed
+
+    def _delete_batch(self, keys: Mapping[str, str]) -> dict[str, CatalogError]:
+        """Delete objects of one bucket, by location; return as ``delete_all``."""
+
+        def delete(client: "ObjectStore", _: str) -> None:
+            obstore.delete(client, list(keys.values()))
+
+        try:
+            self._call(_DELETE, next(iter(keys)), delete)
+        except NotFoundError:  # Azure and Google say so of an object that is not there
+            pass
+        except ObjectStoreError as error:
+            if error.reason not in _OF_ONE_OBJECT:
+                raise
+        else:
+            return {}
+        return delete_each(self.delete, keys)
 
     def resolve(self, location: str) -> str:
         """Return the canonical form for comparing; there are no links."""

@@ -1,11 +1,11 @@
 """The files of all warehouses by their locations, for commands that work on a whole store."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Self
 
-from falcon_catalog.errors import ForbiddenError
+from falcon_catalog.errors import CatalogError, ForbiddenError
 from falcon_catalog.fileio.base import Entry, FileIO
 from falcon_catalog.fileio.local import LocalFileIO
 from falcon_catalog.fileio.opening import open_storage
@@ -110,6 +110,21 @@ class RoutedFileIO:
     def delete(self, location: str) -> None:
         """Delete a file; one that is not there is no error."""
         self._to(location).delete(location)
+
+    def delete_all(self, locations: Sequence[str]) -> dict[str, CatalogError]:
+        """Delete files; return those that could not be deleted, and why."""
+        stores: dict[int, tuple[FileIO, list[str]]] = {}
+        failed: dict[str, CatalogError] = {}
+        for location in locations:
+            try:
+                files = self._to(location)
+            except CatalogError as error:
+                failed[location] = error
+            else:
+                stores.setdefault(id(files), (files, []))[1].append(location)
+        for files, inner in stores.values():
+            failed |= files.delete_all(inner)
+        return failed
 
     def resolve(self, location: str) -> str:
         """Return the key of the place that a location leads to; nothing is asked of a store."""

@@ -121,7 +121,7 @@ class S3:
         """Return new credentials of a session that opens a scope; see ``delegation.Vends``."""
         keys = self._assume_role(
             RoleSessionName=session_name(session),
-            Policy=session_policy(scope, partition=self.partition, kms_keys=self.settings.kms_keys),
+            Policy=self._policy(scope),
             DurationSeconds=self.settings.vend_seconds,
         )
         try:
@@ -139,6 +139,13 @@ class S3:
             config={**self.client_config(), **given},
             expires_at=expires_at,
         )
+
+    def check(self, scope: Scope) -> None:
+        """Check that a session policy can open a scope; see ``delegation.Vends``."""
+        self._policy(scope)
+
+    def _policy(self, scope: Scope) -> str:
+        return session_policy(scope, partition=self.partition, kms_keys=self.settings.kms_keys)
 
     def _assume_role(self, **request: object) -> Mapping[str, Any]:
         """Return the Credentials of AssumeRole's answer."""

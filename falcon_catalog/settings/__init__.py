@@ -8,7 +8,13 @@ environment, which wins over the file, which wins over the defaults.
 from falcon_catalog.settings.describing import Setting, SettingsError
 from falcon_catalog.settings.folders import make_writable, prepare
 from falcon_catalog.settings.reading import load
-from falcon_catalog.settings.sections import SETTINGS, LimitSettings, ServerSettings, Settings
+from falcon_catalog.settings.sections import (
+    SETTINGS,
+    LimitSettings,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+)
 from falcon_catalog.settings.storage import StorageSettings
 
 __all__ = [
@@ -19,6 +25,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "StorageSettings",
+    "StoreSettings",
     "load",
     "make_writable",
     "prepare",

@@ -9,14 +9,15 @@ from falcon_catalog.settings.sections import Settings
 
 
 def prepare(settings: Settings) -> None:
-    """Create the directory of the store, and test that it is writable.
+    """Create the directory of a store that is a file, and test that it is writable.
 
     Those of warehouses are created only once it is certain that they are not unmounted.
 
     Raises:
         SettingsError: it cannot be created or written.
     """
-    make_writable(settings, "store.url", settings.store.path.parent)
+    if settings.store.is_file:
+        make_writable(settings, "store.url", settings.store.path.parent)
 
 
 def make_writable(settings: Settings, key: str, directory: Path) -> None:

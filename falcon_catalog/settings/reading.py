@@ -83,7 +83,9 @@ def _accepted(setting: Setting, key: str, raw: object, origin: str) -> Any:
     try:
         return setting.rule(raw)
     except ValueError as error:
-        raise SettingsError(f"{origin}: {key} = {raw!r}: it {error}") from None
+        raise SettingsError(
+            f"{origin}: {key} = {rules.without_password(raw)!r}: it {error}"
+        ) from None
 
 
 def _take_named(content: dict[str, Any], origin: str) -> dict[str, dict[str, Any]]:

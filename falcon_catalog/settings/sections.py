@@ -154,7 +154,9 @@ class StoreSettings:
 
     url: str = setting(
         None,
-        "The catalog's database: a file, sqlite:///relative.db or sqlite:////absolute.db.",
+        "The catalog's database: a file, sqlite:///relative.db or sqlite:////absolute.db, or"
+        " postgresql://user@host/database, with other parameters of libpq after a question mark"
+        " but without a password.",
         rules.store_url,
         flag="--store",
         derived="sqlite:///{state}/catalog.db",
@@ -165,10 +167,60 @@ class StoreSettings:
         " the commits of the last seconds, and leave tables whose newest metadata is missing.",
         rules.one_of("full", "relaxed"),
     )
+    password: str = setting(
+        "ambient",
+        "PostgreSQL: where the password is: ambient (PGPASSFILE, PGPASSWORD or none),"
+        " env:VARIABLE, file:/absolute/path or systemd:NAME (LoadCredential).",
+        rules.credential_reference,
+    )
+    # One for each thread that server.threads has by default, the workers, and single statements
+    # inside a transaction.
+    pool_size: int = setting(
+        12,
+        "PostgreSQL: connections of one process; more than server.threads.",
+        rules.whole(2, 1000),
+    )
+    connect_timeout: int = setting(
+        5,
+        "PostgreSQL: seconds to wait for a connection.",
+        rules.whole(2, 300),
+    )
+    statement_timeout: int = setting(
+        30, "PostgreSQL: seconds that one statement may take.", rules.whole(1, 3600)
+    )
+    lock_timeout: int = setting(
+        10,
+        "PostgreSQL: seconds to wait for another change of the same table or namespace.",
+        rules.whole(1, 3600),
+    )
+    sslmode: str = setting(
+        "",
+        "PostgreSQL: disable, allow, prefer, require, verify-ca or verify-full; empty: as in the"
+        " URL, or libpq's default, prefer.",
+        rules.optional(
+            rules.one_of("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+        ),
+    )
+    sslrootcert: str = setting(
+        "",
+        "PostgreSQL: PEM file of the authorities that the server's certificate may be from.",
+        rules.path,
+    )
+    search_path: str = setting(
+        "",
+        "PostgreSQL: schemas to look for the catalog's tables in; the first one that exists gets"
+        " them. Empty: as the database says, usually public.",
+        rules.optional(rules.search_path),
+    )
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a SQLite file."""
+        return self.url.startswith("sqlite:")
 
     @property
     def path(self) -> Path:
-        """The database file."""
+        """The SQLite file; raises ValueError if there is none."""
         return rules.store_path(self.url)
 
 

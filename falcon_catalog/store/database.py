@@ -1,17 +1,32 @@
-"""What a store offers, whatever database it is in: transactions, and how they can fail."""
+"""What a store offers, whatever database it is in: transactions, locks, and how they can fail.
+
+The SQL of ``store`` runs on SQLite and on PostgreSQL alike. SQLite makes one change at a time, so
+that a check holds until the COMMIT; on PostgreSQL what a change relies on must be locked, with
+``row_lock`` and ``hold``, which do nothing on SQLite.
+"""
 
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from falcon_catalog.errors import CommitStateUnknownError
 
 DRIVER_ERRORS: tuple[type[Exception], ...] = (sqlite3.Error,)
 """What the databases' own libraries raise when a statement cannot be run."""
 
+Lock = Literal["share", "change", "skip"]
+"""``share``: the row stays, and its key with it. ``change``: no other transaction changes it.
+``skip``: as ``change``, without the rows that another transaction has locked."""
+
 Timing = Callable[[], AbstractContextManager[None]]
+
+
+def now_ms() -> int:
+    """Return the milliseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1_000_000
 
 
 class StoreError(Exception):
@@ -42,13 +57,25 @@ class Transaction(Protocol):
     def change(self, sql: str, parameters: tuple[Any, ...] = (), /) -> int:
         """Run one statement and return how many rows it changed."""
 
+    def row_lock(self, how: Lock, of: str = "", /) -> str:
+        """Return the end of a SELECT that locks its rows, or those of one table, until COMMIT.
+
+        Empty in a transaction that only reads.
+        """
+
+    def hold(self, name: str, /, *, around: Collection[str] = ()) -> None:
+        """Hold a name until the end: wait for transactions that hold it, or are ``around`` it.
+
+        Transactions that are around the same name do not wait for one another.
+        """
+
 
 class Database(Protocol):
     """A store that is open. Safe to use from many threads."""
 
     @property
-    def path(self) -> Path:
-        """The file that holds it."""
+    def path(self) -> Path | None:
+        """The file that holds it; None if it is reached over a network."""
 
     def observe(self, *, transaction: Timing, commit: Timing) -> None:
         """Time each transaction that changes the store, and each COMMIT."""
@@ -71,10 +98,10 @@ class Database(Protocol):
         """
 
     def check(self) -> None:
-        """Raise an error unless the database answers and takes changes."""
+        """Raise an error if this process cannot use the database, and a new one could."""
 
-    def require_file(self) -> None:
-        """Raise ServiceUnavailableError if the file was replaced or removed."""
+    def require_available(self) -> None:
+        """Raise ServiceUnavailableError if the database is not there, or does not answer."""
 
     @property
     def broken(self) -> str | None:

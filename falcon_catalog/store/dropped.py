@@ -72,11 +72,12 @@ def insert(
 
 
 def find(tx: Transaction, warehouse_id: int, dropped_id: int) -> DroppedRow | None:
-    """Return a dropped table or view by its id, or None."""
+    """Return a dropped table or view by its id, or None; in a change it is locked."""
     if not 0 < dropped_id <= _LAST_ID:
         return None  # more than 64 bits are no parameter for SQLite
     row = tx.one(
-        f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND id = ?",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM dropped_tabulars"  # noqa: S608
+        f" WHERE warehouse_id = ? AND id = ?{tx.row_lock('change')}",
         (warehouse_id, dropped_id),
     )
     return None if row is None else DroppedRow(*row)
@@ -152,7 +153,8 @@ def take_due(tx: Transaction, warehouse_id: int, *, lease_ms: int) -> DroppedRow
     row = tx.one(
         "UPDATE dropped_tabulars SET started_at = coalesce(started_at, ?), leased_until = ?"  # noqa: S608
         " WHERE id = (SELECT id FROM dropped_tabulars WHERE warehouse_id = ?"
-        "  AND expires_at <= ? AND coalesce(leased_until, 0) <= ? ORDER BY expires_at LIMIT 1)"
+        "  AND expires_at <= ? AND coalesce(leased_until, 0) <= ? ORDER BY expires_at LIMIT 1"
+        f"  {tx.row_lock('skip')})"
         f" RETURNING {_COLUMNS}",
         (tx.now, tx.now + lease_ms, warehouse_id, tx.now, tx.now),
     )
@@ -162,10 +164,11 @@ def take_due(tx: Transaction, warehouse_id: int, *, lease_ms: int) -> DroppedRow
 def take(tx: Transaction, dropped_id: int, *, lease_ms: int) -> DroppedRow | None:
     """Lease one drop, whatever its retention, for a purge; None if it is leased already."""
     row = tx.one(
-        "UPDATE dropped_tabulars SET purge = 1, expires_at = min(expires_at, ?),"  # noqa: S608
+        "UPDATE dropped_tabulars SET purge = 1,"  # noqa: S608
+        " expires_at = CASE WHEN expires_at < ? THEN expires_at ELSE ? END,"
         " started_at = coalesce(started_at, ?), leased_until = ?"
         f" WHERE id = ? AND coalesce(leased_until, 0) <= ? RETURNING {_COLUMNS}",
-        (tx.now, tx.now, tx.now + lease_ms, dropped_id, tx.now),
+        (tx.now, tx.now, tx.now, tx.now + lease_ms, dropped_id, tx.now),
     )
     return None if row is None else DroppedRow(*row)
 

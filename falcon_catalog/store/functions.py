@@ -19,7 +19,8 @@ class FunctionRow:
 def find(tx: Transaction, namespace_id: int, name: str) -> FunctionRow | None:
     """Return the row of a name, or None."""
     row = tx.one(
-        "SELECT id, uuid, metadata FROM functions WHERE namespace_id = ? AND name = ?",
+        "SELECT id, uuid, metadata FROM functions WHERE namespace_id = ? AND name = ?"  # noqa: S608
+        f"{tx.row_lock('change')}",
         (namespace_id, name),
     )
     return None if row is None else FunctionRow(*row)
@@ -34,14 +35,19 @@ def names(tx: Transaction, namespace_id: int, page: Page) -> list[str]:
     return [row[0] for row in rows]
 
 
-def put(tx: Transaction, namespace_id: int, name: str, *, uuid: str, metadata: str) -> None:
-    """Add a function, or replace the metadata of the one that has the name."""
-    tx.change(
+def put(tx: Transaction, namespace_id: int, name: str, *, uuid: str, metadata: str) -> bool:
+    """Add a function, or replace the metadata of the one that has the name.
+
+    Return False if that one has another uuid.
+    """
+    changed = tx.change(
         "INSERT INTO functions (namespace_id, name, uuid, metadata, created_at, updated_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (namespace_id, name)"
-        " DO UPDATE SET metadata = excluded.metadata, updated_at = excluded.updated_at",
+        " DO UPDATE SET metadata = excluded.metadata, updated_at = excluded.updated_at"
+        " WHERE functions.uuid = excluded.uuid",
         (namespace_id, name, uuid, metadata, tx.now, tx.now),
     )
+    return bool(changed)
 
 
 def delete(tx: Transaction, function_id: int) -> None:

@@ -29,7 +29,10 @@ def insert(
     report: str,
     keep: int,
 ) -> None:
-    """Add a report, and delete all but the ``keep`` newest."""
+    """Add a report, and delete all but the ``keep`` newest.
+
+    Fewer are kept where PostgreSQL left out ids: its sequences have gaps after a crash.
+    """
     tx.change(
         "INSERT INTO metrics_reports (warehouse_id, namespace_path, table_name, table_uuid,"
         " report, received_at) VALUES (?, ?, ?, ?, ?, ?)",

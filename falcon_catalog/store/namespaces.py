@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import orjson
 
 from falcon_catalog.identifiers import Namespace, Page
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Lock, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,17 @@ class NamespaceRow:
     properties: dict[str, str]
 
 
-def find(tx: Transaction, warehouse_id: int, namespace: Namespace) -> NamespaceRow | None:
-    """Return the namespace's row, or None."""
+def find(
+    tx: Transaction, warehouse_id: int, namespace: Namespace, lock: Lock = "share"
+) -> NamespaceRow | None:
+    """Return the namespace's row, or None; in a change it stays as it is until COMMIT.
+
+    What a change puts into a namespace needs it; one that changes or removes it must ask for that
+    ``lock``, and waits for those that put something into it.
+    """
     row = tx.one(
-        "SELECT id, properties FROM namespaces WHERE warehouse_id = ? AND path = ?",
+        "SELECT id, properties FROM namespaces WHERE warehouse_id = ? AND path = ?"  # noqa: S608
+        f"{tx.row_lock(lock)}",
         (warehouse_id, namespace.path),
     )
     return None if row is None else NamespaceRow(row[0], namespace, orjson.loads(row[1]))
@@ -70,10 +77,11 @@ def children(
     tx: Transaction, warehouse_id: int, parent_id: int | None, page: Page
 ) -> list[Namespace]:
     """Return the namespaces directly below a parent (None: the top), ordered by name."""
+    parent = () if parent_id is None else (parent_id,)
     rows = tx.all(
-        "SELECT path FROM namespaces WHERE warehouse_id = ? AND parent_id IS ? AND name > ?"
-        " ORDER BY name LIMIT ?",
-        (warehouse_id, parent_id, page.after or "", page.size),
+        "SELECT path FROM namespaces WHERE warehouse_id = ?"  # noqa: S608
+        f" AND parent_id {'= ?' if parent else 'IS NULL'} AND name > ? ORDER BY name LIMIT ?",
+        (warehouse_id, *parent, page.after or "", page.size),
     )
     return [Namespace.from_path(row[0]) for row in rows]
 

@@ -39,7 +39,11 @@ def insert(
     expires_at: int,
 ) -> None:
     """Add a plan, and delete expired ones."""
-    tx.change("DELETE FROM plans WHERE expires_at <= ?", (tx.now,))
+    tx.change(
+        "DELETE FROM plans WHERE id IN"  # noqa: S608
+        f" (SELECT id FROM plans WHERE expires_at <= ?{tx.row_lock('skip')})",
+        (tx.now,),
+    )
     tx.change(
         "INSERT INTO plans (id, table_id, status, metadata_location, request, lease_until,"
         " created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

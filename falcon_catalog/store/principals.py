@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from falcon_catalog.store.database import Transaction
 
+_SIGNING = "signing key"
+
 
 @dataclass(frozen=True, slots=True)
 class PrincipalRow:
@@ -26,7 +28,9 @@ class SigningKey:
     key: bytes = field(repr=False)
 
 
-_COLUMNS = "id, name, secret_hash, iif(previous_until > ?, previous_secret_hash, NULL), created_at"
+_COLUMNS = (
+    "id, name, secret_hash, CASE WHEN previous_until > ? THEN previous_secret_hash END, created_at"
+)
 
 
 def find(tx: Transaction, name: str) -> PrincipalRow | None:
@@ -70,6 +74,13 @@ def replace_secret(tx: Transaction, name: str, secret_hash: str, *, overlap_ms: 
     return bool(changed)
 
 
+def ensure_signing_key(tx: Transaction, new: SigningKey) -> None:
+    """Sign with a key if the store has none yet."""
+    tx.hold(_SIGNING)
+    if signing_key(tx) is None:
+        replace_signing_key(tx, new, overlap_ms=0)
+
+
 def signing_key(tx: Transaction) -> SigningKey | None:
     """Return the key that signs new tokens; None if the store has none yet."""
     row = tx.one("SELECT kid, key FROM signing_keys WHERE expires_at IS NULL")
@@ -79,16 +90,21 @@ def signing_key(tx: Transaction) -> SigningKey | None:
 def verifying_key(tx: Transaction, kid: str) -> bytes | None:
     """Return the key of a token's ``kid``; None if there is none, or no longer."""
     row = tx.one(
-        "SELECT key FROM signing_keys WHERE kid = ? AND coalesce(expires_at > ?, 1)", (kid, tx.now)
+        "SELECT key FROM signing_keys WHERE kid = ? AND (expires_at IS NULL OR expires_at > ?)",
+        (kid, tx.now),
     )
     return None if row is None else bytes(row[0])
 
 
 def replace_signing_key(tx: Transaction, new: SigningKey, *, overlap_ms: int) -> None:
     """Sign with another key from now on. No token of an earlier one outlives ``overlap_ms``."""
+    tx.hold(_SIGNING)
     tx.change("DELETE FROM signing_keys WHERE expires_at <= ?", (tx.now,))
     end = tx.now + overlap_ms
-    tx.change("UPDATE signing_keys SET expires_at = min(coalesce(expires_at, ?), ?)", (end, end))
+    tx.change(
+        "UPDATE signing_keys SET expires_at = CASE WHEN expires_at < ? THEN expires_at ELSE ? END",
+        (end, end),
+    )
     tx.change(
         "INSERT INTO signing_keys (kid, key, created_at) VALUES (?, ?, ?)",
         (new.kid, new.key, tx.now),

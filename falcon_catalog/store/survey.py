@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.identifiers import SEPARATOR, UNLIMITED, Namespace, TableIdentifier
 from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.schema import TABLES
 from falcon_catalog.store.tabulars import Kind
 
 Place = Literal["living", "dropped"]
@@ -17,7 +18,7 @@ _LIVING = (
 )
 _DROPPED = (
     "SELECT t.id, w.name, t.namespace_path, t.name, t.kind, t.uuid, t.metadata_location,"
-    " t.location_key, t.purge AND t.started_at IS NOT NULL"
+    " t.location_key, t.purge = 1 AND t.started_at IS NOT NULL"
     " FROM dropped_tabulars t JOIN warehouses w ON w.id = t.warehouse_id"
 )
 _SELECT: dict[Place, str] = {"living": _LIVING, "dropped": _DROPPED}
@@ -43,7 +44,9 @@ class Pointer:
         return f"{dropped}{self.kind} {self.warehouse}:{self.identifier}"
 
 
-def pointers(tx: Transaction, place: Place, *, after: int = 0, size: int = -1) -> list[Pointer]:
+def pointers(
+    tx: Transaction, place: Place, *, after: int = 0, size: int = UNLIMITED
+) -> list[Pointer]:
     """Return the pointers with ids above ``after``, ordered by id."""
     rows = tx.all(f"{_SELECT[place]} WHERE t.id > ? ORDER BY t.id LIMIT ?", (after, size))
     return [_pointer(place, row) for row in rows]
@@ -107,11 +110,7 @@ def places_of(tx: Transaction, uuid: str) -> list[Pointer]:
 
 def counts(tx: Transaction) -> dict[str, int]:
     """Return the number of rows in each table of the schema."""
-    tables = tx.all(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
-        " AND name NOT GLOB '_sqlite_*' ORDER BY name"
-    )
-    return {name: tx.all(f'SELECT count(*) FROM "{name}"')[0][0] for (name,) in tables}  # noqa: S608
+    return {name: tx.all(f"SELECT count(*) FROM {name}")[0][0] for name in sorted(TABLES)}  # noqa: S608
 
 
 def unnamed_warehouses(tx: Transaction, names: set[str]) -> list[str]:
@@ -126,8 +125,9 @@ def unnamed_warehouses(tx: Transaction, names: set[str]) -> list[str]:
 def misplaced_namespaces(tx: Transaction) -> list[str]:
     """Return namespaces whose path does not consist of their parent's path and their name."""
     rows = tx.all(
-        "SELECT n.path FROM namespaces n LEFT JOIN namespaces p ON p.id = n.parent_id WHERE n.path"
-        " IS NOT CASE WHEN n.parent_id IS NULL THEN n.name ELSE p.path || char(31) || n.name END"
+        "SELECT n.path FROM namespaces n LEFT JOIN namespaces p ON p.id = n.parent_id"  # noqa: S608
+        " WHERE n.path <> CASE WHEN n.parent_id IS NULL THEN n.name"
+        f" ELSE coalesce(p.path, '') || '{SEPARATOR}' || n.name END"
     )
     return [str(Namespace.from_path(path)) for (path,) in rows]
 
@@ -136,7 +136,7 @@ def documents(tx: Transaction) -> list[tuple[str, str, str]]:
     """Return kind, name and text of each JSON document in rows."""
     found = tx.all("SELECT 'properties of namespace', path, properties FROM namespaces")
     found += tx.all(
-        "SELECT 'function', n.path || char(31) || f.name, f.metadata FROM functions f"
+        f"SELECT 'function', n.path || '{SEPARATOR}' || f.name, f.metadata FROM functions f"  # noqa: S608
         " JOIN namespaces n ON n.id = f.namespace_id"
     )
     return [(what, str(Namespace.from_path(path)), text) for what, path, text in found]

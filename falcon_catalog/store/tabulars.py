@@ -23,12 +23,15 @@ class TabularRow:
     """Milliseconds since 1970-01-01 UTC."""
 
 
-def find(tx: Transaction, warehouse_id: int, identifier: TableIdentifier) -> TabularRow | None:
-    """Return the row of a table or view, or None."""
+def find(
+    tx: Transaction, warehouse_id: int, identifier: TableIdentifier, *, lock: bool = False
+) -> TabularRow | None:
+    """Return the row of a table or view, or None; ``lock`` it for a change that relies on it."""
     row = tx.one(
-        "SELECT t.id, t.kind, t.uuid, t.metadata_location, t.location_key, t.created_at"
+        "SELECT t.id, t.kind, t.uuid, t.metadata_location, t.location_key, t.created_at"  # noqa: S608
         " FROM namespaces n JOIN tabulars t ON t.namespace_id = n.id"
-        " WHERE n.warehouse_id = ? AND n.path = ? AND t.name = ?",
+        " WHERE n.warehouse_id = ? AND n.path = ? AND t.name = ?"
+        f"{tx.row_lock('change', 't') if lock else ''}",
         (warehouse_id, identifier.namespace.path, identifier.name),
     )
     return None if row is None else TabularRow(*row)
@@ -104,6 +107,11 @@ def repoint(tx: Transaction, tabular_id: int, metadata_location: str, location_k
     )
 
 
+def reserve(tx: Transaction, namespace_id: int, name: str) -> None:
+    """Hold a name, so that it stays free until COMMIT if it is found free after this."""
+    tx.hold(f"{namespace_id}/{name}")
+
+
 def move(tx: Transaction, tabular_id: int, namespace_id: int, name: str) -> None:
     """Rename a table or view; the caller has checked that the name is free."""
     tx.change(
@@ -137,13 +145,17 @@ def enclosing(tx: Transaction, location_key: str) -> str | None:
 def overlapping(
     tx: Transaction, location_key: str, *, besides: int | None, kind: Kind = "table"
 ) -> str | None:
-    """Return the location key of another table, or view, at, around or inside ``location_key``."""
+    """Return the location key of another table, or view, at, around or inside ``location_key``.
+
+    In a change no other one can put anything there until COMMIT.
+    """
     around = ancestors(location_key)
+    tx.hold(location_key, around=around)
     marks = ",".join("?" * len(around))
     row = tx.one(
-        "SELECT location_key FROM tabulars WHERE kind = ? AND id IS NOT ? AND ("  # noqa: S608 - only marks
+        "SELECT location_key FROM tabulars WHERE kind = ? AND id <> ? AND ("  # noqa: S608 - only marks
         f" (location_key >= ? AND location_key < ?) OR location_key IN ({marks})) LIMIT 1",
         # '0' follows '/', so this range contains the key and everything below it.
-        (kind, besides, location_key, location_key[:-1] + "0", *around),
+        (kind, besides or 0, location_key, location_key[:-1] + "0", *around),
     )
     return None if row is None else str(row[0])

@@ -1,11 +1,13 @@
 """A running catalog, and a client that says what it sees of it.
 
 With TEST_WAREHOUSE=s3 the warehouse of a folder is in an S3 store, below a prefix of the same name.
+With TEST_STORE=postgres its store is in PostgreSQL, in a schema of its own.
 """
 
 import atexit
 import contextlib
 import functools
+import hashlib
 import http.client
 import json
 import os
@@ -31,6 +33,7 @@ from falcon_catalog.settings import ServerSettings, Settings, load
 from tests import several
 
 IN_S3 = os.environ.get("TEST_WAREHOUSE") == "s3"
+IN_POSTGRES = os.environ.get("TEST_STORE") == "postgres"
 _MARKER = "end-of-log-"
 
 
@@ -184,7 +187,7 @@ def serving(
     """
     given = {key.replace("__", "."): value for key, value in settings.items()}
     flags = {
-        "store.url": f"sqlite:///{folder}/catalog.db",
+        "store.url": store_url(folder),
         "warehouse.location": f"file://{folder}/warehouse",
         # Snapshots may name manifest lists in this folder, which does not exist.
         "warehouse.allowed_locations": ("file:///nowhere",),
@@ -207,6 +210,15 @@ def serving(
             served = around(app) if around else app
             url = stack.enter_context(looping(served, loaded.server, app.metrics))
             yield Server(url, folder, app)
+
+
+def store_url(folder: Path) -> str:
+    """Return the URL of the store of a folder's catalog."""
+    if not IN_POSTGRES:
+        return f"sqlite:///{folder}/catalog.db"
+    from tests.postgres import cluster  # noqa: PLC0415 - other tests do without
+
+    return cluster.store_url(f"t{hashlib.blake2b(bytes(folder), digest_size=8).hexdigest()}")
 
 
 def _in_s3(folder: Path) -> dict[str, object]:

@@ -1,5 +1,7 @@
 """What a store says, and the line that an operator gets for it: no store is needed."""
 
+from dataclasses import replace
+
 import pytest
 
 from falcon_catalog.catalog.storage_check import remedies
@@ -156,9 +158,44 @@ CASES = [
         "reach",
         code(404, "ContainerNotFound"),
         (
-            "Create the bucket files, or correct warehouse.lake.location: "
-            "acme.blob.core.windows.net has no such bucket."
+            "Create the container files, or correct warehouse.lake.location: "
+            "acme.blob.core.windows.net has no such container."
         ),
+    ),
+    (
+        GOOGLE,
+        "create",
+        code(501, "NotImplemented"),
+        (
+            "Upgrade the store, or use another one: it ignores x-goog-if-generation-match, so that"
+            " commits can overwrite each other. docs/storage.md has the versions."
+        ),
+    ),
+    (
+        GOOGLE,
+        "vend",
+        status(404, "not here"),
+        (
+            "Enable the APIs sts.googleapis.com and iamcredentials.googleapis.com, or correct"
+            " warehouse.lake.sts_endpoint: sts.googleapis.com exchanges no token for one with an"
+            ' access boundary. Or set warehouse.lake.access = "client".'
+        ),
+    ),
+    (
+        AZURE,
+        "vend",
+        status(501, "not here"),
+        (
+            "Correct warehouse.lake.endpoint: acme.blob.core.windows.net issues no user delegation"
+            " keys, as accounts of Azure do; an emulator needs a credential with account_key. Or"
+            ' set warehouse.lake.access = "client".'
+        ),
+    ),
+    (
+        GOOGLE,
+        "reach",
+        Exception("Received redirect without LOCATION, kind: BareRedirect"),
+        "Correct warehouse.lake.endpoint: storage.googleapis.com sends requests elsewhere.",
     ),
 ]
 
@@ -182,3 +219,33 @@ def test_the_identity_is_named_as_the_store_calls_it() -> None:
         f"Allow sts:AssumeRole on {AWS.role_arn} to {who}, in its policy and in the role's trust"
         " policy at sts.eu-central-1.amazonaws.com."
     )
+
+
+FLAT = replace(AZURE, hierarchical=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (AWS, ("session policies", "acme-lake is public", 'warehouse.lake.access = "signed"')),
+        (
+            GOOGLE,
+            (
+                "access boundaries",
+                "uniform bucket-level access",
+                'warehouse.lake.access = "client"',
+            ),
+        ),
+        (AZURE, ("for a directory", "anonymous access", 'warehouse.lake.access = "client"')),
+        (FLAT, ("hierarchical namespace", "warehouse.lake.hierarchical = true")),
+    ],
+)
+def test_a_credential_that_opens_too_much_is_remedied_as_its_cloud_allows(
+    settings: StorageSettings, words: tuple[str, ...]
+) -> None:
+    text = remedies.escaped(remedies.Warehouse("lake", settings))
+    assert all(each in text for each in words), text
+    assert ("session polic" in text) == (settings is AWS)
+    assert ("signed" in text) == (settings is AWS)  # there are signatures for S3 only
+    none = remedies.no_credentials(remedies.Warehouse("lake", settings))
+    assert ("signed" in none) == (settings is AWS)

@@ -178,7 +178,10 @@ class TestLoad:
         path_of(location).rename(ns.folder / "away")
         status, kind, message = ns.fails("GET", T)
         assert (status, kind) == (404, "NotFoundException")
-        assert message == f"Failed to open input stream for file: {location}"
+        assert message == (
+            f"Failed to open input stream for file: {location}. This is the current metadata file"
+            " of table ns.t, which exists: falcon-catalog doctor names the repair"
+        )
         assert ns.call("DELETE", T).status_code == 204
 
     def test_what_the_client_has_is_not_sent_again(self, ns: Server) -> None:

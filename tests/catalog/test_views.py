@@ -279,11 +279,11 @@ class TestLoad:
     def test_a_metadata_file_that_is_gone_is_named(self, ns: Server) -> None:
         location = make(ns)["metadata-location"]
         path_of(location).unlink()
-        assert ns.fails("GET", V) == (
-            404,
-            "NotFoundException",
-            f"Failed to open input stream for file: {location}",
+        message = (
+            f"Failed to open input stream for file: {location}. This is the current metadata file"
+            " of view ns.v, which exists: falcon-catalog doctor names the repair"
         )
+        assert ns.fails("GET", V) == (404, "NotFoundException", message)
         assert ns.call("DELETE", V).status_code == 204
 
 

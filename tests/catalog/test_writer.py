@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from falcon_catalog.errors import ServiceUnavailableError
+from falcon_catalog.settings import StoreSettings
 from falcon_catalog.store import open_database
 from falcon_catalog.store.database import OutcomeUnknownError, StoreError, Transaction
 from falcon_catalog.store.sqlite import locks
@@ -341,7 +342,9 @@ def test_the_lock_between_processes_is_free_between_changes(database: SqliteData
 
 
 def test_relaxed_durability_is_asked_of_sqlite(tmp_path: Path) -> None:
-    database = open_database(f"sqlite:///{tmp_path}/catalog.db", "relaxed")
+    database = open_database(
+        StoreSettings(url=f"sqlite:///{tmp_path}/catalog.db", durability="relaxed")
+    )
     with database.read() as tx:
         assert tx.one("PRAGMA synchronous") == (1,)
     with database.write() as tx:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import uuid
@@ -22,7 +23,7 @@ from falcon_catalog.fileio.delegation import Credential, Permission, Scope
 from falcon_catalog.fileio.opening import open_storage
 from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.settings import StorageSettings
-from tests.catalog.serving import SCHEMA, Server, serving
+from tests.catalog.serving import SCHEMA, Server, creation, serving
 from tests.clouds.azure import SECRET, Azure, azure
 from tests.clouds.azurite import ACCOUNT, Azurite
 from tests.clouds.java_library import ADLS, FETCHING, rows
@@ -227,18 +228,73 @@ def test_a_signature_of_one_table_does_not_open_another(
     assert [answer.status_code for answer in answers] == [200, 403]
 
 
-def test_a_table_in_two_directories_is_not_created_where_it_would_get_no_signature(
-    account: Azure, directories: Server
+NO_SIGNATURE = (
+    r"Invalid locations of table ns\.t: Credentials cannot be issued for .*: a signature opens one"
+    " directory, and none of these holds the others"
+)
+
+
+@pytest.mark.parametrize("headers", [VENDED, None], ids=["vended", "nothing"])
+@pytest.mark.parametrize("name", ["write.data.path", "write.metadata.path"])
+def test_a_table_in_two_directories_would_get_no_signature_and_is_refused(
+    account: Azure, directories: Server, name: str, headers: dict[str, str] | None
 ) -> None:
-    elsewhere = {"write.data.path": f"abfss://lake@{HOST}/wh/elsewhere"}
+    """Whether or not the client that makes it asks for a signature: others will."""
+
+    def refused(path: str, body: object) -> None:
+        answer = directories.call("POST", path, body, headers=headers)
+        assert answer.status_code == 400, answer.text
+        assert re.match(NO_SIGNATURE, answer.json()["error"]["message"])
+
+    def files() -> list[str]:
+        return [name for name in account.blobs["lake"] if name.endswith(".metadata.json")]
+
+    elsewhere = {name: f"abfss://lake@{HOST}/wh/elsewhere"}
     for staged in (False, True):
         fields = {"properties": elsewhere, "stage-create": staged}
-        body = {"name": "t", "schema": SCHEMA, **fields}
-        answer = directories.call("POST", TABLES, body, headers=VENDED)
-        assert answer.status_code == 400, answer.text
-        assert "one directory" in answer.json()["error"]["message"]
+        refused(TABLES, {"name": "t", "schema": SCHEMA, **fields})
     assert directories.call("HEAD", f"{TABLES}/t").status_code == 404
-    assert not [name for name in account.blobs["lake"] if name.endswith(".metadata.json")]
+    body = {"name": "t", "schema": SCHEMA, "stage-create": True}
+    metadata = directories.ok("POST", TABLES, body)["metadata"]
+    place = {"action": "set-location", "location": metadata["location"]}
+    updates = [*creation(metadata), place]
+    away = {"action": "set-properties", "updates": elsewhere}
+    required = [{"type": "assert-create"}]
+    refused(f"{TABLES}/t", {"requirements": required, "updates": [*updates, away]})
+    assert files() == []
+
+    made = directories.table("t")
+    change = {"requirements": [], "updates": [away]}
+    refused(f"{TABLES}/t", change)
+    part = {"identifier": {"namespace": ["ns"], "name": "t"}, **change}
+    refused("/v1/transactions/commit", {"table-changes": [part]})
+    assert len(files()) == 1
+    inside = {name: f"{made['metadata']['location']}/elsewhere"}
+    good = {"action": "set-properties", "updates": inside}
+    directories.ok("POST", f"{TABLES}/t", {"requirements": [], "updates": [good]})
+    assert directories.ok("GET", f"{TABLES}/t", headers=VENDED)["storage-credentials"]
+
+    metadata = directories.ok("POST", f"{TABLES}/t/unregister")["metadata"]
+    metadata["properties"] = elsewhere
+    file = f"abfss://lake@{HOST}/wh/moved.metadata.json"
+    account.blobs["lake"]["wh/moved.metadata.json"] = json.dumps(metadata).encode()
+    refused("/v1/namespaces/ns/register", {"name": "t", "metadata-location": file})
+
+
+def test_a_table_that_gets_no_signature_can_still_be_changed(
+    directories: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is older than the rule: clients with credentials of their own go on."""
+    elsewhere = {"write.data.path": f"abfss://lake@{HOST}/wh/elsewhere"}
+    with monkeypatch.context() as older:
+        older.setattr(directories.catalog.storage.vends, "check", lambda _: None)
+        directories.table("t", properties=elsewhere)
+    set_one = {"action": "set-properties", "updates": {"k": "v"}}
+    directories.ok("POST", f"{TABLES}/t", {"requirements": [], "updates": [set_one]})
+    assert directories.fails("GET", f"{TABLES}/t", headers=VENDED)[0] == 400
+    remove = {"action": "remove-properties", "removals": list(elsewhere)}
+    directories.ok("POST", f"{TABLES}/t", {"requirements": [], "updates": [remove]})
+    assert directories.ok("GET", f"{TABLES}/t", headers=VENDED)["storage-credentials"]
 
 
 def test_case_25_no_signature_is_in_the_log(

@@ -2,8 +2,9 @@
 
 import itertools
 import json
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from falcon_catalog.catalog import purge
 from falcon_catalog.cli import main
-from falcon_catalog.errors import ServiceUnavailableError
+from falcon_catalog.errors import CatalogError, ServiceUnavailableError
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO
 from falcon_catalog.store.sqlite import read_only
 from tests.catalog.handwork import relist
@@ -25,6 +26,7 @@ from tests.clouds.lake import Lake
 from tests.processes import wait_for
 
 TABLE = "/v1/namespaces/ns/tables/t"
+NAMED = {"name": "t", "schema": SCHEMA}
 SET = {"action": "set-properties", "updates": {"k": "v"}}
 
 
@@ -428,6 +430,24 @@ class TestForeignFiles:
         victim = pyiceberg(server, **lake.properties).load_table("ns.victim")
         assert victim.scan().to_arrow().num_rows == 1
 
+    def test_a_purge_deletes_files_of_one_kind_with_one_request(
+        self, lake: Lake, server: Server, requests_made: list[tuple[str, str]]
+    ) -> None:
+        catalog = pyiceberg(server, **lake.properties)
+        table = catalog.create_table("ns.t", schema=pa.schema([("id", pa.int64())]))
+        for number in range(4):
+            table.append(pa.table({"id": [number]}))
+        assert len(lake.all_keys("warehouse/ns/")) == 17  # 4 data files, 4 of each other kind
+        server.ok("DELETE", TABLE, params={"purgeRequested": "true"})
+        managed = "/management/v1/warehouses/default/dropped"
+        (drop,) = server.ok("GET", managed)["dropped"]
+        requests_made.clear()
+        assert "17 files deleted" in server.ok("DELETE", f"{managed}/{drop['id']}")["outcome"]
+        deletes = [name for name, _ in requests_made if name == "delete a file"]
+        # Data files, manifests, lists, earlier metadata files, the last metadata file.
+        assert len(deletes) == 5
+        assert lake.all_keys("warehouse/ns/") == []
+
     def test_24_a_scan_opens_no_manifest_elsewhere(
         self, lake: Lake, server: Server, requests_made: list[tuple[str, str]]
     ) -> None:
@@ -490,6 +510,63 @@ class TestOutage:
         lake.more = {"endpoint": "http://127.0.0.1:9", "timeout": 1}
         with lake.serving(warehouse__more=()) as server:
             assert server.fails("GET", "/health/ready")[0] == 503
+
+    def test_a_new_server_starts_before_its_store_answers(self, lake: Lake, faulty: Faulty) -> None:
+        lake.more = {"endpoint": faulty.url, "timeout": 2}
+        faulty.always("reset")
+        with lake.serving(apart=True, warehouse__more=()) as server:
+            status, _, message = server.fails("GET", "/health/ready")
+            assert (status, f"warehouse default ({lake.location})" in message) == (503, True)
+            assert server.fails("POST", "/v1/namespaces/ns/tables", NAMED)[0] in (404, 503)
+            faulty.clear()
+            wait_for(lambda: server.call("GET", "/health/ready").status_code == 200, "the store")
+            server.namespace("ns")
+            made = server.table("t")
+        with lake.serving(apart=True) as server:
+            assert server.ok("GET", TABLE) == made
+        assert "warehouse/_falcon-catalog.json" in lake.all_keys()
+
+    def test_a_new_server_takes_no_full_warehouse_when_its_store_answers(
+        self, lake: Lake, faulty: Faulty
+    ) -> None:
+        with lake.serving(apart=True, warehouse__more=()) as server:
+            server.namespace("ns")
+            server.table("t")
+        keys = lake.all_keys()
+        for file in lake.folder.glob("catalog.db*"):
+            file.unlink()
+        own = dict(lake.more)
+        lake.more = {"endpoint": faulty.url, "timeout": 2}
+        faulty.always("503")
+        with lake.serving(apart=True, warehouse__more=()) as server:
+            server.namespace("ns")
+            faulty.clear()
+            wait_for(
+                lambda: "another catalog's store" in server.call("GET", "/health/ready").text,
+                "the store",
+            )
+            assert server.fails("POST", "/v1/namespaces/ns/tables", NAMED)[0] == 503
+        assert lake.all_keys() == keys
+        lake.more = own
+        status, _, err = lake.run("migrate")
+        assert (status, "belongs to another catalog's store" in err) == (1, True), err
+
+    @pytest.mark.parametrize(
+        ("more", "why"),
+        [
+            ({"location": "s3://nobody-made-this/wh"}, "no such bucket"),
+            ({"credential": "env:WRONG"}, "refuses the server's own credentials"),
+        ],
+    )
+    def test_a_new_server_with_wrong_settings_does_not_start(
+        self, lake: Lake, monkeypatch: pytest.MonkeyPatch, more: dict[str, str], why: str
+    ) -> None:
+        monkeypatch.setenv("WRONG_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        monkeypatch.setenv("WRONG_SECRET_ACCESS_KEY", "wrong")
+        lake.more = {**more, "allowed_locations": []}
+        status, _, err = lake.run("migrate")
+        assert (status, why in err) == (1, True), err
+        assert not (lake.folder / "catalog.db").exists()
 
     def test_it_is_found_again(self, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
         with lake.serving() as server:
@@ -557,7 +634,13 @@ class TestOutage:
             assert "is it the right bucket?" in message
             lake.put(marker, content)
             wait_for(lambda: server.call("GET", TABLE).status_code != 503, "the bucket")
-            assert server.fails("GET", TABLE)[0] == 404  # the file alone is missing
+            status, kind, message = server.fails("GET", TABLE)  # the file alone is missing
+            assert (status, kind) == (404, "NotFoundException")
+            assert "table ns.t, which exists: falcon-catalog doctor names the repair" in message
+            assert server.fails("POST", TABLE, {"updates": [SET]})[2] == message
+            assert server.call("HEAD", TABLE).status_code == 204
+            path = "/v1/namespaces/ns/tables"
+            assert server.fails("POST", path, {"name": "t", "schema": SCHEMA})[0] == 409
 
 
 class TestCommands:
@@ -659,6 +742,38 @@ class TestCommands:
         lake.delete(server.ok("GET", TABLE)["metadata"]["metadata-log"][0]["metadata-file"])
         assert [check for check, _, _ in lake.findings()] == ["history-missing"]
 
+    @pytest.mark.parametrize("limit", [1, 4])
+    def test_the_doctor_asks_for_many_files_at_once_and_finds_the_same(
+        self, lake: Lake, server: Server, monkeypatch: pytest.MonkeyPatch, limit: int
+    ) -> None:
+        table = pyiceberg(server, **lake.properties).create_table(
+            "ns.t", schema=pa.schema([("id", pa.int64())])
+        )
+        for number in range(6):
+            table.append(pa.table({"id": [number]}))
+        data = sorted(task.file.file_path for task in table.scan().plan_files())
+        really, together = ObjectStoreFileIO.size, threading.Barrier(limit)
+        asked: list[str] = []
+
+        def size(self: Any, location: str) -> int:
+            asked.append(location)
+            if location in data[:4]:
+                together.wait(60)  # for as many requests as may be made at once
+            return really(self, location)
+
+        monkeypatch.setattr(ObjectStoreFileIO, "size", size)
+        lake.more = {"max_requests": limit}
+        assert lake.findings("--deep") == []
+        assert asked.count(data[0]) == 1
+        for location in data[4:]:
+            lake.delete(location)
+        lake.put(data[0], b"cut")
+        _, out, _ = lake.run("doctor", "--deep", "--json")
+        gone = {f"{', '.join(both)} do not exist" for both in (data[4:], data[:3:-1])}
+        missing, cut = (one["what"] for one in json.loads(out)["findings"])
+        assert missing in gone
+        assert cut.startswith(f"{data[0]} has 3 bytes instead of ")
+
     def test_the_doctor_finds_what_is_missing_and_repairs_it(
         self, lake: Lake, server: Server
     ) -> None:
@@ -688,13 +803,13 @@ class TestCommands:
         later = read_only.now_ms() + 8 * 86_400_000
         monkeypatch.setattr(read_only, "now_ms", lambda: later)
         assert lake.findings() == [("orphan-metadata", "table default:ns.t", "orphans")]
-        really = ObjectStoreFileIO.delete
+        really = ObjectStoreFileIO.delete_all
 
-        def delete(self: Any, location: str) -> None:
+        def delete_all(self: Any, locations: Sequence[str]) -> dict[str, CatalogError]:
             server.namespace("made-meanwhile")  # the database is not locked
-            really(self, location)
+            return really(self, locations)
 
-        monkeypatch.setattr(ObjectStoreFileIO, "delete", delete)
+        monkeypatch.setattr(ObjectStoreFileIO, "delete_all", delete_all)
         status, out, err = lake.run("doctor", "--repair", "orphans")
         assert (status, "1 metadata file deleted" in out) == (0, True), out + err
         prefix = f"s3://{lake.s3.bucket}/{lake.prefix}/"

@@ -438,6 +438,30 @@ def test_case_20_parallel_loads_are_one_mint(server: Server, minted: Minted) -> 
     assert len(minted.scopes) == 1
 
 
+def counts(server: Server) -> tuple[float, ...]:
+    """Return how many credentials were served again, issued and refused, as /metrics says."""
+    lines = server.call("GET", "/metrics").text.splitlines()
+    names = ("credential_hits_total", "credentials_issued_total", "credential_failures_total")
+    label = '{warehouse="default"}'
+    found = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert f'falcon_catalog_{names[0]}{{warehouse="local"}}' not in found
+    return tuple(float(found[f"falcon_catalog_{name}{label}"]) for name in names)
+
+
+def test_credentials_are_counted(server: Server, minted: Minted) -> None:
+    server.table("t")
+    before = counts(server)
+    for _ in range(3):
+        server.ok("GET", f"{TABLES}/t", headers=VENDED)
+    server.ok("GET", f"{TABLES}/t")  # asks for none
+    assert [now - then for now, then in zip(counts(server), before, strict=True)] == [2, 1, 0]
+    server.table("u")
+    minted.fails = True
+    server.fails("GET", f"{TABLES}/u", headers=VENDED)
+    server.ok("GET", f"{TABLES}/t", headers=VENDED)
+    assert [now - then for now, then in zip(counts(server), before, strict=True)] == [3, 1, 1]
+
+
 def test_case_20_errors_are_not_kept(server: Server, minted: Minted) -> None:
     server.table("t")
     minted.fails = True

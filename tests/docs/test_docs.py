@@ -148,6 +148,8 @@ def test_every_metric_is_documented() -> None:
         each.follow(lambda: [(("default",), 1)])
     metrics.store_failures.follow(lambda: [(("lake", "timeout"), 1)])
     metrics.orphans.follow(lambda: [(("lake",), 1)])
+    for each in (metrics.credential_hits, metrics.credentials_issued, metrics.credential_failures):
+        each.follow(lambda: [(("lake",), 1)])
     for each in (metrics.oldest_drop, metrics.troubled_purges):
         each.follow(lambda: [(("default",), 1)])
     there = []

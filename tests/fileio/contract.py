@@ -91,6 +91,20 @@ class Contract:
         assert not files.exists(f"{root}/x")
         assert files.exists(f"{root}/xy")
 
+    def test_many_deleted_files_are_gone(self, files: FileIO, root: str) -> None:
+        inner = [f"{root}/t/{name}" for name in ("a", "ä b", "c+d", "gone")]
+        for location in (*inner[:3], f"{root}/t/ab", f"{root}/x"):
+            files.write(location, b"1")
+        confined = files.within([f"{root}/t"])
+        failed = confined.delete_all([*inner, f"{root}/x"])
+        assert list(failed) == [f"{root}/x"]
+        assert isinstance(failed[f"{root}/x"], ForbiddenError)
+        assert not any(map(files.exists, inner))
+        assert files.exists(f"{root}/x")
+        assert files.exists(f"{root}/t/ab")
+        assert files.delete_all(inner) == {}
+        assert files.delete_all([]) == {}
+
     def test_a_list_has_what_lies_directly_below(self, files: FileIO, root: str) -> None:
         for name in ("t/a.json", "t/b.json", "t/data/x", "t/data/deep/y", "t2/z"):
             files.write(f"{root}/{name}", name.encode())

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.serverless
 URL = "http://127.0.0.1:1/lake/a/b"
 HEAD = f"Generic S3 error: Error performing PUT {URL} in 43ms"
 
+DELETED = "Generic S3 error: DeleteObjects request failed for key secret/a/b: secret"
+
 
 def answered(status: str, code: str = "", retries: str = "") -> str:
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>secret</Message></Error>"
@@ -53,6 +55,8 @@ RETRIED = ", after 2 retries, max_retries: 2, retry_timeout: 2s "
         (GenericError(broken("Connect", "InvalidCertificate(Expired)")), "tls", "TLS", True),
         (GenericError(f"{HEAD} BareRedirect"), "redirect", "another region", True),
         (GenericError("something new"), "error", "failed", True),
+        (GenericError(f"{DELETED} (code: AccessDenied)\n\nDebug"), "denied", "AccessDenied", True),
+        (GenericError(f"{DELETED} (code: SlowDown)\n\nDebug"), "error", "SlowDown", True),
     ],
 )
 def test_what_a_failure_means(

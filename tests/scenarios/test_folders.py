@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import NoSuchTableError, TableAlreadyExistsError
 
 from falcon_catalog.catalog import marker
 from falcon_catalog.cli import main
@@ -295,11 +296,25 @@ class TestMissingFiles:
         with serving(ns.folder) as other:  # which does not have it in memory
             told = {other.fails("GET", T) for _ in range(3)}
             told.add(other.fails("POST", T, append(1, parent=None)))
-            assert told == {
-                (404, "NotFoundException", f"Failed to open input stream for file: {location}")
-            }
+            told.add(other.fails("POST", f"{T}/unregister"))
+            message = (
+                f"Failed to open input stream for file: {location}. This is the current metadata"
+                " file of table ns.t, which exists: falcon-catalog doctor names the repair"
+            )
+            assert told == {(404, "NotFoundException", message)}
+            assert other.fails("POST", f"{T}/plan", {})[:2] == (404, "NotFoundException")
             assert len(client.list_tables("ns")) == 2
             assert other.call("HEAD", T).status_code == 204
+            # A client that takes it for "no such table" cannot make another one.
+            again = RestCatalog("again", uri=other.url)
+            with pytest.raises(NoSuchTableError):
+                again.load_table("ns.t")
+            with pytest.raises(TableAlreadyExistsError):
+                again.create_table("ns.t", ARROW)
+            with pytest.raises(NoSuchTableError):
+                again.create_table_if_not_exists("ns.t", ARROW)
+            with pytest.raises(TableAlreadyExistsError):
+                again.create_table_transaction("ns.t", ARROW)
             assert ids_in(other.url, "ns.u") == [2]
             old, new = ({"namespace": ["ns"], "name": name} for name in ("t", "broken"))
             other.ok("POST", "/v1/tables/rename", {"source": old, "destination": new})

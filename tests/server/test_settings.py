@@ -66,6 +66,14 @@ WRITTEN = {
     "warehouse.more": ("archive=file:///a", "b=file:///b"),
     "warehouse.allow_overlap": True,
     "store.durability": "relaxed",
+    "store.password": "env:OTHER",
+    "store.pool_size": 20,
+    "store.connect_timeout": 3,
+    "store.statement_timeout": 4,
+    "store.lock_timeout": 5,
+    "store.sslmode": "verify-full",
+    "store.sslrootcert": "/etc/ssl/other.pem",
+    "store.search_path": "lake, public",
     "cache.documents_bytes": 0,
     "cache.manifests_bytes": 0,
     "planning.sync_manifests": 3,
@@ -218,8 +226,11 @@ def test_a_slash_at_the_end_of_a_location_does_not_count() -> None:
         *(("server.shutdown_timeout", v) for v in (-1, "30s")),
         *(
             ("store.url", v)
-            for v in ("sqlite://x", "sqlite:x.db", "postgresql://h/d", "sqlite:///")
+            for v in ("sqlite://x", "sqlite:x.db", "postgresql:h/d", "mysql://h/d", "sqlite:///")
         ),
+        *(("store.search_path", v) for v in ("a;b", "A", 'a"b', "a b", ",", "a\x00")),
+        ("store.sslmode", "maybe"),
+        ("store.password", "swordfish"),
         *(
             ("store.url", v)
             for v in ("sqlite:///:memory:", ":memory:", "sqlite:///x.db?mode=ro", "x.db?a", "x/")
@@ -410,3 +421,19 @@ def test_a_directory_that_cannot_be_written_names_its_setting(
 def test_the_host_of_a_url_is_put_in_lower_case() -> None:
     assert rules.url_or_empty("https://S3.Example:9000/Store/") == "https://s3.example:9000/Store"
     assert rules.url_or_empty("http://store") == "http://store"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://catalog:swordfish@db/catalog",
+        "postgres://catalog:sword%40fish@db:5433,other/catalog?sslmode=require",
+        "postgresql://db/catalog?user=catalog&password=swordfish",
+        "postgresql://db/catalog?sslpassword=swordfish",
+    ],
+)
+def test_a_password_in_the_url_of_the_store_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"it must not contain a password") as raised:
+        load(None, {"CATALOG_STORE_URL": url}, {})
+    assert "fish" not in str(raised.value)
+    assert "***" in str(raised.value)

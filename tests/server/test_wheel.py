@@ -16,7 +16,16 @@ from falcon_catalog.store import open_database
 
 REPOSITORY = Path(__file__).parents[2]
 WEIGHT = {"pyarrow", "duckdb", "luigi", "dbt-core", "pandas", "numpy"}
-SOURCES = ("falcon_catalog", "jobs", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
+SHARED = ("systemd", "conf", "dbt")
+SOURCES = (
+    "falcon_catalog",
+    "jobs",
+    *SHARED,
+    "pyproject.toml",
+    "setup.cfg",
+    "README.md",
+    "LICENSE",
+)
 
 
 def run(*command: str, cwd: Path) -> str:
@@ -56,6 +65,12 @@ def test_the_wheel_alone_serves(wheel: Path, start: Any, tmp_path: Path) -> None
     installed = {line.partition("==")[0].lower() for line in listed.splitlines()}
     assert {"falcon-catalog", "falcon", "waitress"} <= installed
     assert installed & WEIGHT == set()
+
+    # What falcon-catalog install needs is all there.
+    tracked = run("git", "ls-files", *SHARED, cwd=REPOSITORY).splitlines()
+    shared = tmp_path / "alone/share/falcon-catalog"
+    there = {str(each.relative_to(shared)) for each in shared.rglob("*") if each.is_file()}
+    assert there == set(tracked)
 
     program = str(tmp_path / "alone" / "bin" / "falcon-catalog")
     server = start(program, "serve", "--listen", "127.0.0.1:0", cwd=tmp_path)

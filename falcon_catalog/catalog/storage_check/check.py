@@ -290,13 +290,13 @@ class _Run:
         return vended.inside(self._opened)
 
     def _vended_outside(self) -> str:
-        return vended.outside(self._opened)
+        return vended.outside(self._opened, self.of)
 
     def _vended_sibling(self) -> str:
-        return vended.sibling(self._opened)
+        return vended.sibling(self._opened, self.of)
 
     def _vended_read_only(self) -> str:
-        return vended.read_only(self._opened)
+        return vended.read_only(self._opened, self.of)
 
     def _signing(self) -> str:
         self._wants("signed")

@@ -6,6 +6,7 @@ from falcon_catalog.catalog.storage_check.symptoms import Kind, Symptom
 from falcon_catalog.locations import OBJECT_STORES, parse
 from falcon_catalog.settings import StorageSettings
 from falcon_catalog.settings.sections import WarehouseSettings
+from falcon_catalog.settings.storage import ABFSS, GS, S3
 
 _S3_ACTIONS = {
     "create": "s3:PutObject",
@@ -80,17 +81,23 @@ def remedy(symptom: Symptom, check: str, of: Warehouse) -> str:
     settings = of.settings
     host = symptom.host
     region = symptom.region
+    condition = "x-goog-if-generation-match" if settings.kind == GS else "If-None-Match"
+    bucket = "container" if settings.kind == ABFSS else "bucket"
     texts: dict[Kind, str] = {
         "wrong-key": f"Correct the credential that {of.setting('credential')} ="
         f" {settings.credential} refers to: {host} does not accept it.",
-        "wrong-region": f'Set {of.setting("region")} = "{region}": the bucket {of.bucket} is there,'
+        "wrong-region": f"Correct {of.setting('endpoint')}: {host} sends requests elsewhere."
+        if settings.kind != S3
+        else f'Set {of.setting("region")} = "{region}": the bucket {of.bucket} is there,'
         f" not in {settings.region}."
         if region
         else f"Set {of.setting('region')} to the region of the bucket {of.bucket}: it is not"
         f" {settings.region}.",
-        "no-sts": f'Set {of.setting("access")} = "signed": {host} has no AssumeRole, or takes no'
+        "no-sts": _no_token_service(host, of)
+        if settings.kind != S3
+        else f'Set {of.setting("access")} = "signed": {host} has no AssumeRole, or takes no'
         f" session policy. Or set {of.setting('sts_endpoint')} to a service that does.",
-        "no-conditional-write": "Upgrade the store, or use another one: it ignores If-None-Match,"
+        "no-conditional-write": f"Upgrade the store, or use another one: it ignores {condition},"
         " so that commits can overwrite each other. docs/storage.md has the versions.",
         "path-style": f"Set {of.setting('path_style')} = true: there is no host {host}.",
         "clock-skew": "Set this machine's clock, for example with timedatectl set-ntp true: the"
@@ -98,8 +105,8 @@ def remedy(symptom: Symptom, check: str, of: Warehouse) -> str:
         "kms": f"Allow kms:GenerateDataKey and kms:Decrypt on"
         f" {', '.join(settings.kms_keys) or 'the key of the bucket'} to {of.identity(symptom)}, in"
         " its own policy and in the key's.",
-        "no-bucket": f"Create the bucket {of.bucket}, or correct {of.setting(of.root)}: {host}"
-        " has no such bucket.",
+        "no-bucket": f"Create the {bucket} {of.bucket}, or correct {of.setting(of.root)}: {host}"
+        f" has no such {bucket}.",
         "tls": f"Set {of.setting('ca_file')} to the certificate of the authority that {host} has"
         f" its certificate from, or correct {of.setting('endpoint')}: its TLS is not trusted.",
         "proxy": f"Start the proxy {host} or correct HTTPS_PROXY and HTTP_PROXY, or add the"
@@ -119,6 +126,57 @@ def remedy(symptom: Symptom, check: str, of: Warehouse) -> str:
         "unknown": "Look into the log of the store: its answer is none that this check knows.",
     }
     return texts[symptom.kind]
+
+
+def _no_token_service(host: str, of: Warehouse) -> str:
+    alone = f'Or set {of.setting("access")} = "client".'
+    if of.settings.kind == GS:
+        return (
+            f"Enable the APIs sts.googleapis.com and iamcredentials.googleapis.com, or correct"
+            f" {of.setting('sts_endpoint')}: {host} exchanges no token for one with an access"
+            f" boundary. {alone}"
+        )
+    return (
+        f"Correct {of.setting('endpoint')}: {host} issues no user delegation keys, as accounts of"
+        f" Azure do; an emulator needs a credential with account_key. {alone}"
+    )
+
+
+def no_credentials(of: Warehouse) -> str:
+    """Return what to do about a storage that issues no temporary credentials."""
+    other = '"signed" or "client"' if of.settings.kind == S3 else '"client"'
+    return f"Set {of.setting('access')} = {other}."
+
+
+def escaped(of: Warehouse) -> str:
+    """Return what to do about a credential that opens more than its table, or may do more."""
+    warning = (
+        "Do not use this store with vended credentials, because clients could reach the tables of"
+        " others: "
+    )
+    access, bucket = of.setting("access"), of.bucket
+    if of.settings.kind == S3:
+        return (
+            f"{warning}it does not enforce session policies, or the bucket {bucket} is public."
+            f' Close the bucket, or set {access} = "signed", and report this.'
+        )
+    if of.settings.kind == GS:
+        return (
+            f"{warning}it does not enforce access boundaries, or the bucket {bucket} is public."
+            " Turn on uniform bucket-level access and public access prevention for it, or set"
+            f' {access} = "client", and report this.'
+        )
+    if not of.settings.hierarchical:
+        return (
+            "Use a storage account with a hierarchical namespace, and"
+            f" {of.setting('hierarchical')} = true: in another one a credential opens all of the"
+            " container, and clients could reach the tables of others."
+        )
+    return (
+        f"{warning}it does not enforce signatures for a directory, or the container {bucket} is"
+        f" public. Turn off anonymous access to it, or set"
+        f' {access} = "client", and report this.'
+    )
 
 
 def _denied(symptom: Symptom, check: str, of: Warehouse) -> str:

@@ -11,14 +11,6 @@ from falcon_catalog.fileio.delegation import Permission, Scope
 
 _SESSION = "storage-check"
 _SHORTEST_MS = 7 * 60 * 1000
-_ESCAPED = (
-    "Do not use this store with vended credentials, because clients could reach the tables of"
-    ' others: it does not enforce session policies. Use access = "signed", and report this.'
-)
-_NO_DIRECTORIES = (
-    "Use a storage account with a hierarchical namespace, and hierarchical = true: in another one"
-    " a credential opens all of the container, and clients could reach the tables of others."
-)
 _MARGIN = (
     "Raise vend_seconds, or the longest session that the role allows: clients renew a credential"
     " five minutes before its end."
@@ -32,17 +24,11 @@ def vend(probe: Probe, of: remedies.Warehouse) -> str:
     return f"{role}valid for {left // 1000} s"
 
 
-def _open(
-    probe: Probe, permission: Permission, of: remedies.Warehouse | None = None
-) -> tuple[ClientStore, int]:
+def _open(probe: Probe, permission: Permission, of: remedies.Warehouse) -> tuple[ClientStore, int]:
     """Return a store that is opened with a new credential, and its milliseconds left."""
     vends = probe.storage.vends
     if vends is None:
-        where = of.setting("access") if of else "access"
-        raise Failed(
-            "this storage has no temporary credentials",
-            f'Set {where} = "signed" or "client".',
-        )
+        raise Failed("this storage has no temporary credentials", remedies.no_credentials(of))
     credential = vends.vend(Scope((probe.table,), permission), session=_SESSION)
     if credential.prefix.rstrip("/") != probe.table:
         raise Failed(
@@ -84,55 +70,48 @@ def inside(probe: Probe) -> str:
     return ""
 
 
-def outside(probe: Probe) -> str:
+def outside(probe: Probe, of: remedies.Warehouse) -> str:
     """Try to read, list, write and delete beside the table, and to list the whole bucket."""
     client = _client(probe)
     secret = probe.key("secret")
     probe.create("secret", b"secret")
     root = probe.key()
-    _refused(probe, "reading", lambda: client.read(secret))
-    _refused(probe, "listing", lambda: client.names(root))
-    _refused(probe, "listing the bucket", lambda: client.names(""))
-    _refused(probe, "writing", lambda: client.write(probe.key("planted"), b"planted"))
-    _refused(probe, "overwriting", lambda: client.write(secret, b"changed"))
-    _refused(probe, "deleting", lambda: client.delete(secret))
+    _refused(of, "reading", lambda: client.read(secret))
+    _refused(of, "listing", lambda: client.names(root))
+    _refused(of, "listing the bucket", lambda: client.names(""))
+    _refused(of, "writing", lambda: client.write(probe.key("planted"), b"planted"))
+    _refused(of, "overwriting", lambda: client.write(secret, b"changed"))
+    _refused(of, "deleting", lambda: client.delete(secret))
     if probe.storage.files.read(probe.at("secret")) != b"secret":
-        raise Failed("a refused request changed a file", _escaped(probe))
+        raise Failed("a refused request changed a file", remedies.escaped(of))
     return ""
 
 
-def sibling(probe: Probe) -> str:
+def sibling(probe: Probe, of: remedies.Warehouse) -> str:
     """Try the table whose name begins as the probe's does."""
     client = _client(probe)
     secret = probe.key("table2", "secret")
     probe.create("table2/secret", b"secret")
-    _refused(probe, "reading", lambda: client.read(secret))
-    _refused(probe, "listing", lambda: client.names(probe.key("table2")))
-    _refused(probe, "writing", lambda: client.write(probe.key("table2", "planted"), b"planted"))
-    _refused(probe, "deleting", lambda: client.delete(secret))
+    _refused(of, "reading", lambda: client.read(secret))
+    _refused(of, "listing", lambda: client.names(probe.key("table2")))
+    _refused(of, "writing", lambda: client.write(probe.key("table2", "planted"), b"planted"))
+    _refused(of, "deleting", lambda: client.delete(secret))
     return ""
 
 
-def read_only(probe: Probe) -> str:
+def read_only(probe: Probe, of: remedies.Warehouse) -> str:
     """Try to write and delete with a credential for reading."""
-    reader, _ = _open(probe, "read")
+    reader, _ = _open(probe, "read", of)
     kept = probe.key("table", "data", "kept")
     if reader.read(kept) != b"kept" or reader.names(probe.key("table", "data")) != [kept]:
         raise Failed(
             "it does not see the table's files",
             "Use a store whose reads and lists show at once what was written.",
         )
-    _refused(probe, "writing", lambda: reader.write(probe.key("table", "data", "new"), b"new"))
-    _refused(probe, "overwriting", lambda: reader.write(kept, b"changed"))
-    _refused(probe, "deleting", lambda: reader.delete(kept))
+    _refused(of, "writing", lambda: reader.write(probe.key("table", "data", "new"), b"new"))
+    _refused(of, "overwriting", lambda: reader.write(kept, b"changed"))
+    _refused(of, "deleting", lambda: reader.delete(kept))
     return ""
-
-
-def _escaped(probe: Probe) -> str:
-    """Return what to do about a credential that opens more than its table."""
-    if probe.settings.kind == "abfss" and not probe.settings.hierarchical:
-        return _NO_DIRECTORIES
-    return _ESCAPED
 
 
 def _client(probe: Probe) -> ClientStore:
@@ -141,7 +120,7 @@ def _client(probe: Probe) -> ClientStore:
     return probe.client
 
 
-def _refused(probe: Probe, what: str, attempt: Callable[[], object]) -> None:
+def _refused(of: remedies.Warehouse, what: str, attempt: Callable[[], object]) -> None:
     """Return if an attempt is refused for lack of permission.
 
     Raises:
@@ -153,4 +132,4 @@ def _refused(probe: Probe, what: str, attempt: Callable[[], object]) -> None:
         if is_refusal(error):
             return
         raise
-    raise Failed(f"{what} was not refused", _escaped(probe))
+    raise Failed(f"{what} was not refused", remedies.escaped(of))

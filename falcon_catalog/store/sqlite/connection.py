@@ -15,10 +15,11 @@ from urllib.parse import quote
 
 from falcon_catalog.durable_files import Folders
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store.database import StoreError, Timing
+from falcon_catalog.store.database import StoreError, Timing, now_ms
+from falcon_catalog.store.schema import SchemaTooNewError
 from falcon_catalog.store.sqlite import creation, locks
-from falcon_catalog.store.sqlite.migrate import SchemaTooNewError, migrate
-from falcon_catalog.store.sqlite.transaction import SqliteTransaction, now_ms
+from falcon_catalog.store.sqlite.migrate import migrate
+from falcon_catalog.store.sqlite.transaction import SqliteTransaction
 from falcon_catalog.store.sqlite.writer import Writer
 
 _BUSY_TIMEOUT_MS = 10_000
@@ -115,6 +116,10 @@ class SqliteDatabase:
         self.writer.check_writable()
         with self.read() as tx:
             tx.one("SELECT count(*) FROM warehouses")
+
+    def require_available(self) -> None:
+        """As ``require_file``; whether it takes changes ``check`` finds out."""
+        self.require_file()
 
     def require_file(self) -> None:
         """Raise ServiceUnavailableError if another file, or none, is where the database was opened.

@@ -1,19 +1,17 @@
-"""Bring a database's schema up to date with the numbered scripts in ``migrations/``."""
+"""Bring a SQLite database's schema up to date with the numbered scripts."""
 
 import contextlib
 import sqlite3
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 
-from falcon_catalog.store.sqlite.transaction import SqliteTransaction, now_ms
+from falcon_catalog.store import schema
+from falcon_catalog.store.database import now_ms
+from falcon_catalog.store.sqlite.transaction import SqliteTransaction
 
 _SET = "falcon_catalog"
-
-
-class SchemaTooNewError(Exception):
-    """The database was written by a newer version of this program."""
 
 
 def migrate(connection: sqlite3.Connection) -> list[str]:
@@ -25,20 +23,12 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
         SchemaTooNewError: the database has seen scripts that this version does not have.
         sqlite3.Error: a script failed; the database is as it was.
     """
-    scripts = _scripts()
     # One lock around the look and the change: two servers may start at once.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        applied = _applied(connection)
-        unknown = [name for name in applied if name not in scripts]
-        if unknown:
-            raise SchemaTooNewError(
-                f"the database has the schema change {unknown[-1]!r}, which this version of "
-                "falcon-catalog does not know; use the version that made it, or a newer one"
-            )
-        pending = [name for name in scripts if name not in applied]
+        pending = schema.pending(_applied(connection))
         if pending:
-            _apply(connection, scripts)
+            _apply(connection, schema.scripts())
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -69,7 +59,7 @@ def migrated(path: Path) -> Iterator[SqliteTransaction]:
 
 def difference(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
     """Return the scripts that the database has not seen, and those that only it has seen."""
-    scripts, applied = _scripts(), _applied(connection)
+    scripts, applied = schema.scripts(), _applied(connection)
     return [s for s in scripts if s not in applied], [a for a in applied if a not in scripts]
 
 
@@ -96,6 +86,8 @@ def _apply(connection: sqlite3.Connection, scripts: Mapping[str, str]) -> None:
 
         return run
 
+    connection.create_function("new_uuid", 0, lambda: str(uuid.uuid4()))
+    connection.create_function("now_ms", 0, now_ms)
     migrations = sqlite_utils.Migrations(_SET)
     for name, sql in scripts.items():
         migrations(name=name)(step(sql))
@@ -116,12 +108,3 @@ def _hidden(*modules: str) -> Iterator[None]:
     finally:
         for module in hidden:
             del sys.modules[module]
-
-
-def _scripts() -> dict[str, str]:
-    folder = resources.files("falcon_catalog.store.sqlite") / "migrations"
-    scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
-    return {
-        entry.name.removesuffix(".sql"): entry.read_text(encoding="utf-8")
-        for entry in sorted(scripts, key=lambda entry: entry.name)
-    }

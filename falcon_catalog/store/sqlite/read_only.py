@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from falcon_catalog.store.database import DamagedStoreError, StoreError
+from falcon_catalog.store.database import DamagedStoreError, StoreError, now_ms
 from falcon_catalog.store.sqlite import creation
 from falcon_catalog.store.sqlite.migrate import difference
-from falcon_catalog.store.sqlite.transaction import SqliteTransaction, now_ms
+from falcon_catalog.store.sqlite.transaction import SqliteTransaction
 
 __all__ = ["connect", "copy", "now_ms", "snapshot"]
 

@@ -1,9 +1,11 @@
 """A transaction of SQLite."""
 
 import sqlite3
-import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+
+from falcon_catalog.store.database import Lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,9 @@ class SqliteTransaction:
         """Run one statement and return how many rows it changed."""
         return self.connection.execute(sql, parameters).rowcount
 
+    def row_lock(self, _how: Lock, _of: str = "", /) -> str:
+        """Return nothing: changes run one at a time."""
+        return ""
 
-def now_ms() -> int:
-    """Return the milliseconds since 1970-01-01 UTC."""
-    return time.time_ns() // 1_000_000
+    def hold(self, _name: str, /, *, around: Collection[str] = ()) -> None:
+        """Do nothing: changes run one at a time."""

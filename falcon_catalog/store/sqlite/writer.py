@@ -21,9 +21,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from falcon_catalog.errors import ServiceUnavailableError
-from falcon_catalog.store.database import OutcomeUnknownError
+from falcon_catalog.store.database import OutcomeUnknownError, now_ms
 from falcon_catalog.store.sqlite import locks
-from falcon_catalog.store.sqlite.transaction import SqliteTransaction, now_ms
+from falcon_catalog.store.sqlite.transaction import SqliteTransaction
 
 _FENCED = "a COMMIT failed in another process, and its outcome is unknown"
 _LARGEST_BATCH = 64

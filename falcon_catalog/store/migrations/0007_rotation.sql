@@ -15,5 +15,5 @@ INSERT INTO rotated_signing_keys (kid, key, created_at) SELECT '', key, created_
 DROP TABLE signing_keys;
 ALTER TABLE rotated_signing_keys RENAME TO signing_keys;
 
-CREATE UNIQUE INDEX signing_keys_one_signs ON signing_keys (expires_at IS NULL)
+CREATE UNIQUE INDEX signing_keys_one_signs ON signing_keys ((expires_at IS NULL))
     WHERE expires_at IS NULL;

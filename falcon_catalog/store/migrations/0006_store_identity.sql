@@ -6,14 +6,7 @@ CREATE TABLE store_identity (
     created_at  INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO store_identity (id, store_id, created_at) VALUES (
-    1,
-    lower(
-        hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2)
-        || '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))
-    ),
-    CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
-);
+INSERT INTO store_identity (id, store_id, created_at) VALUES (1, new_uuid(), now_ms());
 
 -- The root, in its comparable form, that the marker of a warehouse was written to.
 ALTER TABLE warehouses ADD COLUMN marked_location TEXT;

@@ -1,0 +1,1 @@
+"""Installation of the catalog, and of the weather pipeline beside it, as services of systemd."""

@@ -1,0 +1,1 @@
+"""The PostgreSQL store: one database for servers on any number of hosts."""

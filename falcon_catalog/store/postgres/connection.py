@@ -1,0 +1,247 @@
+"""A PostgreSQL database, its connections and its transactions.
+
+Changes run in READ COMMITTED transactions that lock what they rely on (``database.Transaction``),
+reads of several statements in REPEATABLE READ ones. Nothing is kept between two requests.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import psycopg
+import psycopg_pool
+
+from falcon_catalog.errors import ServiceUnavailableError
+from falcon_catalog.settings import SettingsError, StoreSettings
+from falcon_catalog.store.database import OutcomeUnknownError, StoreError, Timing, now_ms
+from falcon_catalog.store.postgres import conninfo, migrate
+from falcon_catalog.store.postgres.failures import explained
+from falcon_catalog.store.postgres.transaction import Connection, PostgresTransaction, Statements
+from falcon_catalog.store.schema import SchemaTooNewError
+
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_CHANGE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_FRESH_SECONDS = 10.0
+"""For how long a fresh connection is tried: a failover should be over then."""
+_RETRY_SECONDS = 0.2
+_log = logging.getLogger(__name__)
+
+
+class PostgresDatabase:
+    """One schema of a PostgreSQL database. Safe to use from many threads."""
+
+    path = None
+    broken: str | None = None
+    """None: an unknown outcome concerns one request, and each one reads what is stored."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._schema = ""
+        self._time_transaction: Timing = nullcontext
+        self._time_commit: Timing = nullcontext
+        self._pool = psycopg_pool.ConnectionPool(
+            kwargs=lambda: conninfo.parameters(settings),
+            min_size=1,
+            max_size=settings.pool_size,
+            timeout=settings.connect_timeout,
+            reconnect_timeout=settings.connect_timeout,
+            name="store",
+            open=False,
+        )
+
+    @classmethod
+    def open(cls, settings: StoreSettings) -> "PostgresDatabase":
+        """Connect, and create or migrate the tables as needed.
+
+        Raises:
+            StoreError: the database does not answer, is too new, or a standby of an older version.
+        """
+        database = cls(settings)
+        with connected(settings) as connection:
+            if _is_standby(connection):
+                migrate.require_current(
+                    connection, hint="this is a standby: start a server on the primary first"
+                )
+            else:
+                migrate.migrate(connection)
+            row = connection.execute("SELECT current_schema()").fetchone()
+            database._schema = str(row[0]) if row else ""
+        database._pool.open()
+        return database
+
+    def observe(self, *, transaction: Timing, commit: Timing) -> None:
+        """Time each transaction that changes the store, and each COMMIT."""
+        self._time_transaction, self._time_commit = transaction, commit
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[PostgresTransaction]:
+        """See one moment of the database."""
+        connection = self._begin(_READ)
+        try:
+            yield PostgresTransaction(connection, now_ms(), self._schema)
+        finally:
+            self._end(connection)
+
+    def autocommit(self) -> Statements:
+        """Return a view for single statements, which need no transaction around them."""
+        return Statements(self._borrowed, now_ms())
+
+    @contextlib.contextmanager
+    def fresh_read(self) -> Iterator[PostgresTransaction]:
+        """See the database over a new connection, once there is one."""
+        deadline = time.monotonic() + _FRESH_SECONDS
+        while True:
+            try:
+                connection = _connect(self._settings)
+                break
+            except psycopg.Error as error:
+                if time.monotonic() > deadline:
+                    raise explained(error) from error
+            time.sleep(_RETRY_SECONDS)
+        with contextlib.closing(connection):
+            yield PostgresTransaction(connection, now_ms(), self._schema)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[PostgresTransaction]:
+        """Change the database: all of it on leaving, or nothing on an exception.
+
+        Raises:
+            OutcomeUnknownError: the connection was lost during COMMIT.
+            ServiceUnavailableError: the database does not answer, is read-only, or another change
+                got in the way. Nothing was changed.
+        """
+        with self._time_transaction():
+            connection = self._begin(_CHANGE)
+            try:
+                yield PostgresTransaction(connection, now_ms(), self._schema, locks=True)
+                self._commit(connection)
+            finally:
+                self._end(connection)
+
+    def check(self) -> None:
+        """Do nothing: a new process would fare no better with a database that does not answer."""
+
+    def require_available(self) -> None:
+        """Raise ServiceUnavailableError unless the database answers."""
+        self.autocommit().one("SELECT 1 FROM store_identity")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            with self._time_commit():
+                status = connection.execute("COMMIT").statusmessage
+        except psycopg.Error as error:
+            # An error after which the session goes on is a refusal; all others say nothing.
+            if error.sqlstate is not None and not connection.closed:
+                raise explained(error) from error
+            raise OutcomeUnknownError(f"The connection was lost during COMMIT: {error}") from error
+        except BaseException as error:
+            connection.close()
+            raise OutcomeUnknownError(f"Interrupted before the end of COMMIT: {error!r}") from error
+        if status != "COMMIT":
+            raise ServiceUnavailableError(
+                "A statement of the change had failed, and the database rolled it back. Nothing was"
+                " changed"
+            )
+
+    def _begin(self, statement: str) -> Connection:
+        """Return a connection with a new transaction; replace those that were lost while idle."""
+        for _ in range(self._settings.pool_size + 1):
+            connection = self._borrow()
+            try:
+                connection.execute(statement)
+            except psycopg.Error as error:
+                closed = connection.closed
+                self._end(connection)
+                if not closed:
+                    raise explained(error) from error
+            except BaseException:
+                self._end(connection)
+                raise
+            else:
+                return connection
+        raise ServiceUnavailableError("The database closes each connection. Nothing was changed")
+
+    def _end(self, connection: Connection) -> None:
+        """Give a connection back; roll back what is open, and close it if that fails."""
+        try:
+            if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                connection.execute("ROLLBACK")
+        except psycopg.Error:
+            connection.close()
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._pool.putconn(connection)
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[Connection]:
+        connection = self._borrow()
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
+
+    def _borrow(self) -> Connection:
+        try:
+            return self._pool.getconn()
+        except psycopg_pool.PoolTimeout as error:
+            raise ServiceUnavailableError(
+                "The database does not answer, or all connections to it are in use. Nothing was"
+                " changed"
+            ) from error
+
+
+@contextlib.contextmanager
+def connected(settings: StoreSettings, *, read_only: bool = False) -> Iterator[Connection]:
+    """Connect outside of any pool; every error of the database becomes a StoreError."""
+    try:
+        with contextlib.closing(_connect(settings, read_only=read_only)) as connection:
+            yield connection
+    except (psycopg.Error, SchemaTooNewError, SettingsError) as error:
+        text = " ".join(str(error).split())
+        raise StoreError(f"store {settings.url}: {text}") from error
+    except StoreError as error:
+        raise StoreError(f"store {settings.url}: {error}") from error
+
+
+@contextlib.contextmanager
+def snapshot(settings: StoreSettings) -> Iterator[PostgresTransaction]:
+    """Read a store that must exist, at one moment; change nothing.
+
+    Raises:
+        StoreError: it cannot be reached, holds no catalog, or has another version's schema.
+    """
+    with connected(settings, read_only=True) as connection:
+        migrate.require_current(connection, hint="falcon-catalog migrate brings it up to date")
+        connection.execute(_READ)
+        yield PostgresTransaction(connection, now_ms())
+
+
+@contextlib.contextmanager
+def statements(settings: StoreSettings) -> Iterator[PostgresTransaction]:
+    """Read a store that must exist, each statement its newest state. Raises as ``snapshot``."""
+    with connected(settings, read_only=True) as connection:
+        migrate.require_current(connection, hint="falcon-catalog migrate brings it up to date")
+        yield PostgresTransaction(connection, now_ms())
+
+
+def exists(settings: StoreSettings) -> bool:
+    """Return whether the database holds a catalog."""
+    with connected(settings) as connection:
+        return migrate.applied(connection) is not None
+
+
+def _connect(settings: StoreSettings, *, read_only: bool = False) -> Connection:
+    return psycopg.connect(**conninfo.parameters(settings, read_only=read_only))
+
+
+def _is_standby(connection: Connection) -> bool:
+    row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+    return bool(row and row[0])
