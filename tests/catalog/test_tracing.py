@@ -204,7 +204,7 @@ def test_no_secret_is_in_a_trace(tmp_path: Path, collector: Collector) -> None:
         answer = server.call("POST", "/v1/oauth/tokens", data=form)
         token = answer.json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
-        server.ok("/v1/namespaces?pageToken=", headers=headers)
+        server.ok("GET", "/v1/namespaces?pageToken=", headers=headers)
         assert server.call("GET", "/v1/namespaces?secret=in-the-query").status_code == 401
     sent = b"".join(collector.bodies)
     [listed] = collector.named("GET /v1/namespaces")
