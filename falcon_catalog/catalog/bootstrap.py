@@ -5,14 +5,13 @@ from collections.abc import Mapping
 
 from falcon_catalog import rules
 from falcon_catalog.catalog import marker
-from falcon_catalog.catalog.commit_locks import CommitLocks
 from falcon_catalog.catalog.grants import Grants
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount, Root, roots_of
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
 from falcon_catalog.catalog.store_mount import files_of, mount_of
-from falcon_catalog.catalog.warehouse import Counters, Warehouse
+from falcon_catalog.catalog.warehouse import CommitLocks, Counters, Warehouse
 from falcon_catalog.errors import CatalogError, ObjectStoreError
 from falcon_catalog.fileio.base import is_empty
 from falcon_catalog.fileio.opening import open_storage
