@@ -20,7 +20,6 @@ from falcon_catalog.catalog import principals
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
 from tests.catalog.serving import Server
-from tests.older import made_older
 from tests.scenarios.steps import trigger
 
 TOKENS = "/v1/oauth/tokens"
@@ -481,11 +480,21 @@ class TestRotation:
     ) -> None:
         secret = secrets_of_principals("etl")
         key = b"k" * 32
-        with made_older(tmp_path / "catalog.db") as older:
+        table = (
+            "CREATE TABLE signing_keys (id INTEGER PRIMARY KEY CHECK (id = 1),"
+            " key BLOB NOT NULL, created_at INTEGER NOT NULL) STRICT"
+        )
+        with closing(sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)) as older:
+            for statement in (
+                "DROP TABLE signing_keys",
+                table,
+                "ALTER TABLE principals DROP COLUMN previous_secret_hash",
+                "ALTER TABLE principals DROP COLUMN previous_until",
+                "DELETE FROM _sqlite_migrations WHERE name LIKE '0007%'",
+            ):
+                older.execute(statement)
             older.execute("INSERT INTO signing_keys VALUES (1, ?, 5)", (key,))
             (pid,) = older.execute("SELECT id FROM principals").fetchone()
-        store = f"sqlite:///{tmp_path}/catalog.db"
-        open_database(store, upgrade=True).close()
         now = int(time.time())
         claims = {"iss": "falcon-catalog", "aud": "falcon-catalog", "sub": "etl", "pid": pid}
         old = jwt.encode(claims | {"iat": now, "exp": now + 600}, key, algorithm="HS256")
