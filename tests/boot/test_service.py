@@ -159,7 +159,8 @@ def test_instances_are_restarted_one_by_one_without_a_failed_request(machine: Ma
     machine.run("systemctl", "enable", "--now", "catalog@1.service", "catalog@2.service")
     loop = (
         "for i in $(seq 100000); do [ -e /run/done ] && break;"
-        f" curl --silent --fail --output /dev/null {URL}/v1/config || echo failed; done;"
+        f" curl --silent --show-error --fail --output /dev/null {URL}/v1/config || echo failed;"
+        " done;"
         " echo requests: $i"
     )
     machine.run("systemd-run", "--quiet", "--unit=load", "sh", "-c", loop)
@@ -174,7 +175,7 @@ def test_instances_are_restarted_one_by_one_without_a_failed_request(machine: Ma
     machine.run("touch", "/run/done")
     machine.wait_until(lambda: machine.show("load", "ActiveState") != "active", "load")
     log = machine.run("journalctl", "--no-pager", "--output=cat", "--unit=load")
-    assert "failed" not in log.splitlines()
+    assert "failed" not in log.splitlines(), log
     assert int(re.search(r"requests: (\d+)", log)[1]) > 10
     assert all(machine.show(unit, "MainPID") != pid for unit, pid in pids.items())
     machine.run("systemctl", "disable", "--now", *pids)

@@ -12,37 +12,45 @@ import pytest
 from click.testing import CliRunner, Result
 
 from falcon_catalog import __version__
+from falcon_catalog.catalog.marker import NAME as MARKER
 from falcon_catalog.cli import main
-from tests.older import BEFORE, NEWEST, made_older
+from falcon_catalog.store import schema
+from falcon_catalog.store.sqlite import migrate
 from tests.processes import wait_for
 
 Run = Callable[..., Result]
+*_, BEFORE, NEWEST = schema.scripts()
 COMMANDS = ["principals add etl", "doctor", "dropped", "backup copy"]
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs a command on the store in ./var/catalog, which is there."""
+    """Return a function that runs a command on the store in ./var/catalog."""
     monkeypatch.chdir(tmp_path)
-
-    def invoke(command: str) -> Result:
-        return CliRunner().invoke(main, command.split())
-
-    assert invoke("migrate").exit_code == 0
-    assert invoke("principals add etl").exit_code == 0
-    return invoke
+    return lambda command: CliRunner().invoke(main, command.split())
 
 
 @pytest.fixture
 def database(run: Run, tmp_path: Path) -> Path:
-    assert run
+    """Return the file of a store of this version."""
+    assert run("migrate").exit_code == 0
     return tmp_path / "var/catalog/catalog.db"
 
 
 @pytest.fixture
 def older(database: Path) -> Path:
-    with made_older(database):
-        return database
+    """Return the file of a store as the version before the newest schema change left it."""
+    database.unlink()
+    *before, _ = schema.scripts().items()
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrate._apply(connection, dict(before))
+        columns = "(name, secret_hash, created_at)"
+        connection.execute(f"INSERT INTO principals {columns} VALUES ('etl', 'hash', 1)")
+        # The warehouse is this store's.
+        marker = json.loads((database.parent / "warehouse" / MARKER).read_bytes())
+        connection.execute("UPDATE store_identity SET store_id = ?", (marker["store"],))
+    return database
 
 
 def names(database: Path) -> list[str]:
