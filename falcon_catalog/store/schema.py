@@ -19,6 +19,7 @@ TABLES = (
     "principals",
     "signing_keys",
     "store_identity",
+    "orphans",
 )
 """All tables; one that refers to another comes after it."""
 

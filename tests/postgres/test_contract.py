@@ -15,6 +15,7 @@ from falcon_catalog.store import (
     metrics,
     namespaces,
     open_database,
+    orphans,
     plans,
     principals,
     reading,
@@ -149,6 +150,25 @@ def test_many_may_open_a_new_one_at_once(kind: str, tmp_path: Path) -> None:
     assert len(opened) == 6
     for store in opened:
         store.close()
+
+
+def test_orphans_are_due_after_a_while(database: Database) -> None:
+    with database.write() as tx:
+        here, other = warehouses.ensure(tx, "w"), warehouses.ensure(tx, "v")
+        for place in ("s3://b/1", "s3://b/2", "s3://b/1", "s3://b/3"):
+            orphans.insert(tx, here, place, grace_ms=0)
+        orphans.insert(tx, here, "s3://b/later", grace_ms=60_000)
+        orphans.insert(tx, other, "s3://v/1", grace_ms=0)
+        found = orphans.due(tx, here, 10)
+        assert [each.location for each in found] == ["s3://b/1", "s3://b/2", "s3://b/3"]
+        assert orphans.due(tx, here, 1) == found[:1]
+        orphans.postpone(tx, found[0].id, delay_ms=1000)
+        orphans.delete(tx, found[1].id)
+        orphans.forget(tx, "s3://b/3")
+        assert orphans.due(tx, here, 10) == []
+    assert [each.location for each in orphans.due(database.autocommit(), other, 10)] == ["s3://v/1"]
+    with database.read() as tx:
+        assert survey.counts(tx)["orphans"] == 3
 
 
 @pytest.mark.parametrize("kind", stores.KINDS)
