@@ -61,7 +61,7 @@ def against_naive(bench: Bench) -> list[Line]:
             open_namespace(server)
         for size in sizes:
             theirs, table = put(naive, f"s{size}", size), put(ours, f"s{size}", size)
-            cells[f"naive {size}"] = _naive(bench, naive, theirs)
+            cells[f"naive {size}"] = naive_rate(bench, naive, theirs)
             cells[f"plain {size}"] = partial(rate, ours, table.load(), bench.seconds)
             cells[f"gzip {size}"] = partial(rate, ours, table.load(GZIP), bench.seconds)
         found = interleave(min(bench.rounds, 3), cells)
@@ -172,7 +172,8 @@ def _short_and_long(bench: Bench, stack: ExitStack, name: str) -> tuple[Server, 
     return ours, [put(ours, f"s{size}", size) for size in (1, 10_000)]
 
 
-def _naive(bench: Bench, server: Server, table: Table) -> Callable[[], Sample]:
+def naive_rate(bench: Bench, server: Server, table: Table) -> Callable[[], Sample]:
+    """Return a cell: loads of a table from the naive wrapper, which never compresses."""
     if table.snapshots < _LONG:
         return partial(rate, server, table.load(), bench.seconds)
     # As many clients as ours has; what is under way when the time is over counts, for it is much.

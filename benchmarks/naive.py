@@ -2,22 +2,23 @@
 
 Each GET loads the table and writes its metadata as JSON again, each POST updates the table as
 PyIceberg does. That is how catalogs in Python are commonly made. ``python -m benchmarks.naive
-FOLDER``.
+FOLDER WAREHOUSE``; how to reach the warehouse is in PyIceberg's own variables,
+``PYICEBERG_CATALOG__NAIVE__…``.
 """
 
 import sys
 from pathlib import Path
 
 import falcon
+from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.rest import TableResponse
-from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import CommitTableRequest
 
 from benchmarks.bare import serve
 
 
 class _Resource:
-    def __init__(self, catalog: SqlCatalog) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
 
@@ -64,10 +65,10 @@ class Tables(_Resource):
         resp.text = committed.model_dump_json(by_alias=True)
 
 
-def make_app(folder: Path) -> falcon.App[falcon.Request, falcon.Response]:
-    """Return the application over a new catalog in ``folder``."""
-    catalog = SqlCatalog(
-        "naive", uri=f"sqlite:///{folder}/naive.db", warehouse=f"file://{folder}/warehouse"
+def make_app(folder: Path, warehouse: str) -> falcon.App[falcon.Request, falcon.Response]:
+    """Return the application over a new catalog, whose database is in ``folder``."""
+    catalog = load_catalog(
+        "naive", type="sql", uri=f"sqlite:///{folder}/naive.db", warehouse=warehouse
     )
     app = falcon.App()
     app.add_route("/v1/namespaces", Namespaces(catalog))
@@ -77,4 +78,4 @@ def make_app(folder: Path) -> falcon.App[falcon.Request, falcon.Response]:
 
 
 if __name__ == "__main__":
-    serve(make_app(Path(sys.argv[1])))
+    serve(make_app(Path(sys.argv[1]), sys.argv[2]))

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
@@ -17,6 +17,13 @@ _USER_TICKS, _SYSTEM_TICKS = 11, 12  # in /proc/PID/stat after the name, counted
 _ROOT = Path(__file__).resolve().parent.parent
 
 
+def write_local(location: str, content: bytes) -> None:
+    """Write a file of which the location is a ``file://`` URL, and its folder."""
+    path = Path(location.removeprefix("file://"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A running server."""
@@ -24,11 +31,14 @@ class Server:
     name: str
     pid: int
     address: Address
-    folder: Path
+    warehouse: str
+    """The location that its tables are in."""
+    write: Callable[[str, bytes], None] = write_local
+    """Writes a file into its warehouse, by location."""
 
     def cpu_seconds(self) -> float:
         """Return the processor time that the server and its processes have used."""
-        return sum(_cpu_ticks(pid) for pid in _family(self.pid)) / _TICKS
+        return cpu_seconds(self.pid)
 
     def memory_bytes(self) -> int:
         """Return the memory in use; what processes share counts once."""
@@ -42,9 +52,22 @@ def python(module: str, *arguments: str) -> list[str]:
 
 @contextlib.contextmanager
 def running(
-    name: str, command: Sequence[str], folder: Path, environ: Mapping[str, str]
+    name: str,
+    command: Sequence[str],
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    address: str = "",
 ) -> Iterator[Server]:
-    """Run a command that prints ``Listening on http://…``; its log is a file in ``folder``."""
+    """Run a server; its log is a file in ``folder``.
+
+    Args:
+        name: what it and its log are called.
+        command: prints ``Listening on http://…``, unless ``address`` is given.
+        folder: where it runs; its warehouse is a folder in it.
+        environ: more variables of its environment.
+        address: HOST:PORT at which it listens.
+    """
     clean = processes.without_settings()
     # The benchmarks are in no package, so the server must be told where they are.
     paths = [*filter(None, [clean.get("PYTHONPATH")]), str(_ROOT)]
@@ -55,10 +78,17 @@ def running(
         folder / f"{name}.log",
         {**clean, "PYTHONPATH": os.pathsep.join(paths), **environ},
         folder,
+        address,
     )
     with server:
         host, _, port = server.url.removeprefix("http://").rpartition(":")
-        yield Server(name, cast("Popen[bytes]", server.process).pid, (host, int(port)), folder)
+        pid = cast("Popen[bytes]", server.process).pid
+        yield Server(name, pid, (host, int(port)), f"file://{folder}/warehouse")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process and its descendants have used."""
+    return sum(_cpu_ticks(each) for each in _family(pid)) / _TICKS
 
 
 def _family(pid: int) -> list[int]:

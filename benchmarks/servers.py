@@ -15,17 +15,40 @@ def bare(folder: Path) -> AbstractContextManager[Server]:
     return running("bare", python("benchmarks.bare"), folder, {})
 
 
-def naive(folder: Path) -> AbstractContextManager[Server]:
-    """Run the naive wrapper over a new catalog."""
-    return running("naive", python("benchmarks.naive", str(folder)), folder, {})
+def naive(
+    folder: Path, *, location: str | None = None, environ: Mapping[str, str] | None = None
+) -> AbstractContextManager[Server]:
+    """Run the naive wrapper over a new catalog.
+
+    Args:
+        folder: for its database and its tables.
+        location: where its tables are, if not in ``folder``.
+        environ: more variables of its environment: PyIceberg's properties of its catalog.
+    """
+    command = python("benchmarks.naive", str(folder), location or f"file://{folder}/warehouse")
+    return running("naive", command, folder, environ or {})
 
 
-def apache(folder: Path, classpath: str) -> AbstractContextManager[Server]:
-    """Run Apache's RESTCatalogServer; its JdbcCatalog has a SQLite file as its database."""
+def apache(
+    folder: Path,
+    classpath: str,
+    *,
+    location: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> AbstractContextManager[Server]:
+    """Run Apache's RESTCatalogServer; its JdbcCatalog has a SQLite file as its database.
+
+    Args:
+        folder: for its database and its tables.
+        classpath: its jars.
+        location: where its tables are, if not in ``folder``.
+        environ: more variables of its environment: ``CATALOG_…``, the properties of its catalog.
+    """
     environ = {
         "CATALOG_URI": f"jdbc:sqlite:{folder}/catalog.db",
-        "CATALOG_WAREHOUSE": f"file://{folder}/warehouse",
+        "CATALOG_WAREHOUSE": location or f"file://{folder}/warehouse",
         "CATALOG_REST_PORT": "0",
+        **(environ or {}),
     }
     command = ["java", "-cp", classpath, "org.apache.iceberg.rest.Listening"]
     return running("apache", command, folder, environ)

@@ -2,7 +2,6 @@
 
 import contextlib
 from functools import partial
-from typing import Any
 
 import orjson
 
@@ -23,11 +22,11 @@ def goal(bench: Bench) -> list[Line]:
         return [Line("signing", _TEXT, unit="/s", note=s3.MISSING)]
     cells = {}
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(s3.store())
-        roles = {"the server's keys": "", "keys of the table": store["role_arn"]}
+        store = stack.enter_context(s3.emulator())
+        roles = {"the server's keys": "", "keys of the table": store.role}
         for number, (keys, role) in enumerate(roles.items()):
             place = bench.place(f"signing-{number}")
-            server = stack.enter_context(s3.serving(place, store, access="signed", role=role))
+            server = stack.enter_context(s3.ours(place, store, access="signed", role=role))
             request = _request(server, store)
             cells[keys] = partial(rate, server, request, bench.seconds)
         found = interleave(bench.rounds, cells)
@@ -44,15 +43,15 @@ def goal(bench: Bench) -> list[Line]:
         ]
 
 
-def _request(server: Server, store: dict[str, Any]) -> Request:
+def _request(server: Server, store: s3.Store) -> Request:
     schema = {"type": "struct", "fields": []}
     with Connection(server.address) as connection:
         body = orjson.dumps({"name": "t", "schema": schema})
         location = connection.ask(Request(_TABLE, (), body)).json()["metadata"]["location"]
         key = f"{location.removeprefix('s3://')}/data/p%3Da%252Fb/00000-0-data-00001.parquet"
         asked = {
-            "region": store["region"],
-            "uri": f"{store['url']}/{key}",
+            "region": store.region,
+            "uri": f"{store.url}/{key}",
             "method": "GET",
             "headers": {
                 "Accept": ["*/*"],

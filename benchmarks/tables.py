@@ -5,7 +5,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -76,10 +75,10 @@ def put(server: Server, name: str, snapshots: int, *, codec: str = "none") -> Ta
         snapshots: at least 1.
         codec: ``write.metadata.compression-codec``.
     """
-    location = server.folder / "warehouse" / f"{NAMESPACE}-{name}"
-    table = Table(name, f"file://{location}", snapshots)
-    file = write_metadata(location / "metadata", metadata(table, codec=codec))
-    register = {"name": name, "metadata-location": f"file://{file}", "overwrite": False}
+    table = Table(name, f"{server.warehouse}/{NAMESPACE}/{name}", snapshots)
+    file = first_file(table.location)
+    server.write(file, orjson.dumps(metadata(table, codec=codec)))
+    register = {"name": name, "metadata-location": file, "overwrite": False}
     with Connection(server.address) as connection:
         path = f"/v1/namespaces/{NAMESPACE}/register"
         connection.ask(Request(path, (), orjson.dumps(register)))
@@ -94,12 +93,9 @@ def open_namespace(server: Server) -> None:
         connection.ask(Request("/v1/namespaces", (), body))
 
 
-def write_metadata(folder: Path, content: dict[str, Any]) -> Path:
-    """Write a table's first metadata file into a folder, and return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"00000-{uuid.uuid4()}.metadata.json"
-    file.write_bytes(orjson.dumps(content))
-    return file
+def first_file(location: str) -> str:
+    """Return a location for the first metadata file of a table at this one."""
+    return f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"
 
 
 def metadata(table: Table, *, codec: str = "none") -> dict[str, Any]:

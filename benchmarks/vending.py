@@ -21,10 +21,8 @@ def goal(bench: Bench) -> list[Line]:
     if s3.MISSING:
         return [Line("vending", _TEXT, note=s3.MISSING)]
     with (
-        s3.store() as store,
-        s3.serving(
-            bench.place("vending"), store, access="vended", role=store["role_arn"]
-        ) as server,
+        s3.emulator() as store,
+        s3.ours(bench.place("vending"), store, access="vended", role=store.role) as server,
     ):
         with Connection(server.address) as connection:
             body = orjson.dumps({"name": "t", "schema": {"type": "struct", "fields": []}})

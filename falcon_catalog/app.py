@@ -1,7 +1,7 @@
 """The application: its collaborators wired together."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import falcon
 
@@ -33,7 +33,10 @@ from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import watch
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.metrics import Metrics
-from falcon_catalog.settings import Settings
+from falcon_catalog.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from falcon_catalog.catalog.tracing import Traces
 
 
 class CatalogApp:
@@ -43,15 +46,25 @@ class CatalogApp:
     """Of requests that keep a processor busy: hashing a secret takes 50 ms."""
 
     def __init__(
-        self, warehouses: list[Warehouse], realm: Realm, settings: Settings, metrics: Metrics
+        self,
+        warehouses: list[Warehouse],
+        realm: Realm,
+        settings: Settings,
+        metrics: Metrics,
+        traces: "Traces | None" = None,
     ) -> None:
         self.warehouses = warehouses
         self.metrics = metrics
+        self._traces = traces
         self._authentication = (
             Authentication(realm, settings.metrics.public) if settings.auth.required else None
         )
         self._browsers = Browsers(settings)
         self._wsgi = with_raw_path(self._routed(realm, settings))
+        if traces is not None:
+            from falcon_catalog.api.tracing import with_spans  # noqa: PLC0415 - an extra
+
+            self._wsgi = with_spans(self._wsgi, traces.tracer)
         self._inline_paths = inline_paths()
         self._purge_worker = PurgeWorker(warehouses, watch(metrics, warehouses))
 
@@ -120,6 +133,8 @@ class CatalogApp:
         """Stop the background work and close the store; no request may be running."""
         self._purge_worker.stop()
         close_warehouses(self.warehouses)
+        if self._traces is not None:
+            self._traces.close()
 
     def _routed(self, realm: Realm, settings: Settings) -> falcon.App[Any, Any]:
         warehouses, table = Warehouses(self.warehouses), dict(operations())
@@ -127,9 +142,12 @@ class CatalogApp:
         # Authentication comes before every lookup: a caller without a token learns nothing.
         guards = [] if self._authentication is None else [self._authentication]
         calls = Calls(warehouses, table, settings.limits)
-        app: falcon.App[Any, Any] = falcon.App(
-            middleware=[log, self._browsers, *guards, calls, Idempotency(self.metrics)]
-        )
+        middleware: list[Any] = [log, self._browsers, *guards, calls, Idempotency(self.metrics)]
+        if self._traces is not None:
+            from falcon_catalog.api.tracing import RequestSpan, VerbSpan  # noqa: PLC0415 - an extra
+
+            middleware = [RequestSpan(), *middleware, VerbSpan(self._traces.tracer, table)]
+        app: falcon.App[Any, Any] = falcon.App(middleware=middleware)
         app.router_options.converters["name"] = NameConverter
         app.router_options.converters["namespace"] = NamespaceConverter
         app.add_error_handler(Exception, responses.render_failure)
@@ -161,9 +179,26 @@ def add_route(app: falcon.App[Any, Any], template: str, resource: object) -> Non
 
 def create_app(settings: Settings) -> CatalogApp:
     """Create the application that serves what the settings name. Raises as ``open_warehouses``."""
-    metrics = Metrics()
+    metrics, traces = Metrics(), _open_traces(settings)
     warehouses = open_warehouses(settings, metrics)
     metrics.lines_dropped.poll(logs.dropped)
     auth = settings.auth
     realm = Realm.of(warehouses[0].store, auth.token_lifetime, auth.session_lifetime)
-    return CatalogApp(warehouses, realm, settings, metrics)
+    if traces is not None:
+        warehouses = [traces.of(warehouse) for warehouse in warehouses]
+    return CatalogApp(warehouses, realm, settings, metrics, traces)
+
+
+def _open_traces(settings: Settings) -> "Traces | None":
+    """Return where spans go; None if nowhere, in which case OpenTelemetry is not imported."""
+    if not settings.tracing.endpoint:
+        return None
+    try:
+        from falcon_catalog.catalog.tracing import Traces  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SettingsError(
+            f"tracing.endpoint = {settings.tracing.endpoint!r}: it needs an extra that is not"
+            f" installed: pip install '.[otel]' in a clone of the repository ({error.name} is"
+            " missing)"
+        ) from None
+    return Traces(settings.tracing)

@@ -243,7 +243,13 @@ class ObjectStoreError(WarehouseUnavailableError):
         self.answer = answer
         self.facts = facts or {}
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed later, with the same settings and credentials."""
+        return self.reason in _PASSING
 
+
+_PASSING = frozenset({"closed", "dns", "error", "throttled", "timeout", "unreachable"})
 _OUT_OF_MEMORY = ("Not enough memory", "Error -4 ")  # orjson's words, and zlib's
 
 

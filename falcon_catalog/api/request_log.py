@@ -70,7 +70,7 @@ class RequestLog:
                 "status": resp.status_code,
                 "ms": round(seconds * 1000, 2),
                 "bytes": size,
-                **_named(req),
+                **named(req),
             }
             _access.handle(line)
 
@@ -99,17 +99,17 @@ def _bounded(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
 
 
-def _named(req: falcon.Request) -> dict[str, object]:
+def named(req: falcon.Request) -> dict[str, object]:
     """Return what a request names and who sent it. Nothing else of a request is logged."""
-    context, named = req.context, getattr(req.context, "params", {})
+    context, params = req.context, getattr(req.context, "params", {})
     pairs: dict[str, object] = {}
-    if "call" in named:
-        pairs["warehouse"] = named["call"].warehouse.name
-    if "identifier" in named:
-        pairs["namespace"] = _bounded(str(named["identifier"].namespace))
-        pairs["table"] = named["identifier"].name
-    elif "namespace" in named:
-        pairs["namespace"] = _bounded(str(named["namespace"]))
+    if "call" in params:
+        pairs["warehouse"] = params["call"].warehouse.name
+    if "identifier" in params:
+        pairs["namespace"] = _bounded(str(params["identifier"].namespace))
+        pairs["table"] = params["identifier"].name
+    elif "namespace" in params:
+        pairs["namespace"] = _bounded(str(params["namespace"]))
     pairs |= getattr(context, "noted", {})
     if principal := getattr(context, "principal", None):
         pairs["principal"] = principal

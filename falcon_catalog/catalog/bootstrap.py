@@ -5,15 +5,14 @@ from collections.abc import Mapping
 
 from falcon_catalog import rules
 from falcon_catalog.catalog import marker
-from falcon_catalog.catalog.commit_locks import CommitLocks
 from falcon_catalog.catalog.grants import Grants
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount, Root, roots_of
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
 from falcon_catalog.catalog.store_mount import files_of, mount_of
-from falcon_catalog.catalog.warehouse import Counters, Warehouse
-from falcon_catalog.errors import CatalogError
+from falcon_catalog.catalog.warehouse import CommitLocks, Counters, Warehouse
+from falcon_catalog.errors import CatalogError, ObjectStoreError
 from falcon_catalog.fileio.base import is_empty
 from falcon_catalog.fileio.opening import open_storage
 from falcon_catalog.fileio.storage import Storage
@@ -158,11 +157,21 @@ def _open(
 def _open_database(
     settings: Settings, storages: Mapping[str, Storage], *, adopt: bool = False
 ) -> Database:
-    """Open the store; do not create one beside warehouses with files, unless ``adopt`` is set."""
+    """Open the store; do not create one beside warehouses with files, unless ``adopt`` is set.
+
+    An object store that does not answer now is left for later: the warehouse gets no marker, and
+    while it has none, its files, if there are any, keep it from being used.
+    """
     if not adopt and not exists(settings.store):
         for name, location in settings.warehouse.roots.items():
+            try:
+                is_full = not is_empty(storages[name].files, location)
+            except ObjectStoreError as error:
+                if not error.may_pass:
+                    raise
+                continue
             # Another process may have created both since the first check.
-            if not is_empty(storages[name].files, location) and not exists(settings.store):
+            if is_full and not exists(settings.store):
                 what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
     return open_database(settings.store)

@@ -1,14 +1,9 @@
 """One request, as an object: the first argument of every verb."""
 
-import time
 from dataclasses import dataclass, field
 
 from falcon_catalog.catalog.warehouse import Warehouse
-
-
-def now_ms() -> int:
-    """Return the milliseconds since 1970-01-01 UTC."""
-    return time.time_ns() // 1_000_000
+from falcon_catalog.store.database import now_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """One warehouse of a server, and what the verbs need to work on it."""
 
+import contextlib
 import threading
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from falcon_catalog.catalog.commit_locks import CommitLocks
 from falcon_catalog.catalog.grants import Grants
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache, TableFolders
 from falcon_catalog.catalog.mount import Mount, WarehouseFiles
@@ -12,6 +13,27 @@ from falcon_catalog.catalog.scan_planning.worker import PlanWorker
 from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.settings import StorageSettings
 from falcon_catalog.store.database import Database
+
+_LOCKS = 1024
+
+
+class CommitLocks:
+    """Locks that serialise commits to one table within a process: two tables seldom share one.
+
+    They only save work: a commit that would lose the pointer swap waits for its turn. The swap
+    itself decides which commit wins.
+    """
+
+    def __init__(self) -> None:
+        self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
+
+    @contextlib.contextmanager
+    def hold(self, names: Iterable[Hashable]) -> Iterator[None]:
+        """Hold the locks of all names, taken in one global order to avoid deadlocks."""
+        with contextlib.ExitStack() as held:
+            for index in sorted({hash(name) % _LOCKS for name in names}):
+                held.enter_context(self._locks[index])
+            yield
 
 
 class Counters:
@@ -55,9 +77,9 @@ class Warehouse:
     """What gives clients access to files; its own ``files`` know nothing of the mount."""
     storage_settings: StorageSettings
     commit_locks: CommitLocks
+    """Its own: commits that wait for one store delay no other warehouse."""
     grants: Grants
     """Credentials that were issued for tables."""
-    """Its own: commits that wait for one store delay no other warehouse."""
     schemes: frozenset[str]
     """The schemes that clients may spell locations with."""
     # Shared by all warehouses of a server:

@@ -14,6 +14,7 @@ from falcon_catalog.settings.sections import (
     ServerSettings,
     Settings,
     StoreSettings,
+    TracingSettings,
 )
 from falcon_catalog.settings.storage import StorageSettings
 
@@ -26,6 +27,7 @@ __all__ = [
     "SettingsError",
     "StorageSettings",
     "StoreSettings",
+    "TracingSettings",
     "load",
     "make_writable",
     "prepare",

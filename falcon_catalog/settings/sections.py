@@ -360,6 +360,23 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Traces of requests."""
+
+    endpoint: str = setting(
+        "",
+        "URL of the collector that gets traces of requests, over OTLP/HTTP, such as"
+        " http://127.0.0.1:4318; empty: no traces. Needs the extra otel.",
+        rules.url_or_empty,
+    )
+    percent: int = setting(
+        100,
+        "Percent of the requests that are traced, of those whose client does not decide it.",
+        rules.whole(1, 100),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """Logging on stderr."""
 
@@ -388,6 +405,7 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
     log: LogSettings = field(default_factory=LogSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where the value of each key comes from: ``default``, ``flag --listen``, a file …"""

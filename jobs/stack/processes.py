@@ -38,6 +38,8 @@ class Server:
     log: Path
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     folder: Path | None = None
+    address: str = ""
+    """HOST:PORT at which it will listen, for a server that does not report ``Listening on URL``."""
     url: str = ""
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
@@ -53,7 +55,7 @@ class Server:
         self.stop()
 
     def start(self) -> None:
-        """Start it and wait until it reports ``Listening on URL``.
+        """Start it and wait until it reports ``Listening on URL``, or listens at its address.
 
         Raises:
             StackError: it ended or did not start in time; with the end of its log.
@@ -79,6 +81,9 @@ class Server:
                 if line.startswith(READY) and line.endswith("\n"):
                     self.url = line.split()[2]
                     return
+            if self.address and not ended and _listens(self.address):
+                self.url = f"http://{self.address}"
+                return
             if ended:
                 words = (lines or ["it gave no reason"])[-1].strip()
                 raise StackError(f"the {self.name} did not start: {words} (log: {self.log})")
@@ -132,6 +137,13 @@ def free_address(host: str = "127.0.0.1") -> str:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host.strip("[]"), 0), family=family) as probe:
         return f"{host}:{probe.getsockname()[1]}"
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
+        return True
+    return False
 
 
 def without_settings() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,31 +35,45 @@ def ours(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize(
     "goals",
-    [["4", "10"], ["12", "13", "scans", "signing", "vending", "memory"], ["14"]],
+    [["4", "10"], ["12", "13", "scans", "signing", "vending", "memory"], ["14"], ["s3"]],
     ids="-".join,
 )
 def test_what_is_asked_is_measured_and_told(tmp_path: Path, goals: list[str]) -> None:
-    file, cache = tmp_path / "report.json", tmp_path / "cache"
+    report = _measured(tmp_path, goals)
+    assert list(dict.fromkeys(line["goal"] for line in report["lines"])) == goals
+    assert report["machine"]["load generator"] in ("wrk", "benchmarks.client")
+    for line in report["lines"]:
+        assert all(value > 0 for value in line["values"])
+        bounded = line["at_least"] is not None or line["at_most"] is not None
+        assert (line["met"] is None) == (not bounded or not line["values"])
+        assert line["values"] or line["note"]
+
+
+def test_without_java_goal_s3_is_measured_on_the_emulator(tmp_path: Path) -> None:
+    lines = _measured(tmp_path, ["s3"], PATH=str(tmp_path))["lines"]
+    assert [line["note"] for line in lines[:2]] == ["moto", "moto"]
+    assert any("naive" in line["text"] and line["values"] for line in lines)
+    assert lines[-1]["note"].startswith("skipped: no java, no javac, no mvn on the PATH")
+
+
+def _measured(folder: Path, goals: list[str], **environ: str) -> dict[str, Any]:
+    """Return the report of a short run."""
+    file, cache = folder / "report.json", folder / "cache"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--goals", ",".join(goals)]
     done = subprocess.run(
         [*command, "--json", str(file), "--cache", str(cache)],
         cwd=REPOSITORY,
+        env={**os.environ, **environ},
         capture_output=True,
         text=True,
         timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    report = json.loads(file.read_text())
-    assert list(dict.fromkeys(line["goal"] for line in report["lines"])) == goals
-    assert report["machine"]["load generator"] in ("wrk", "benchmarks.client")
-    for line in report["lines"]:
-        assert line["text"] in done.stdout
-        assert all(value > 0 for value in line["values"])
-        bounded = line["at_least"] is not None or line["at_most"] is not None
-        assert (line["met"] is None) == (not bounded or not line["values"])
-        assert line["values"] or line["note"]
+    report: dict[str, Any] = json.loads(file.read_text())
+    assert all(line["text"] in done.stdout for line in report["lines"])
     assert not list(cache.glob("run-*"))
+    return report
 
 
 def test_an_unknown_goal_is_refused() -> None:

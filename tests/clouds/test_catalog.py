@@ -26,6 +26,7 @@ from tests.clouds.lake import Lake
 from tests.processes import wait_for
 
 TABLE = "/v1/namespaces/ns/tables/t"
+NAMED = {"name": "t", "schema": SCHEMA}
 SET = {"action": "set-properties", "updates": {"k": "v"}}
 
 
@@ -509,6 +510,63 @@ class TestOutage:
         lake.more = {"endpoint": "http://127.0.0.1:9", "timeout": 1}
         with lake.serving(warehouse__more=()) as server:
             assert server.fails("GET", "/health/ready")[0] == 503
+
+    def test_a_new_server_starts_before_its_store_answers(self, lake: Lake, faulty: Faulty) -> None:
+        lake.more = {"endpoint": faulty.url, "timeout": 2}
+        faulty.always("reset")
+        with lake.serving(apart=True, warehouse__more=()) as server:
+            status, _, message = server.fails("GET", "/health/ready")
+            assert (status, f"warehouse default ({lake.location})" in message) == (503, True)
+            assert server.fails("POST", "/v1/namespaces/ns/tables", NAMED)[0] in (404, 503)
+            faulty.clear()
+            wait_for(lambda: server.call("GET", "/health/ready").status_code == 200, "the store")
+            server.namespace("ns")
+            made = server.table("t")
+        with lake.serving(apart=True) as server:
+            assert server.ok("GET", TABLE) == made
+        assert "warehouse/_falcon-catalog.json" in lake.all_keys()
+
+    def test_a_new_server_takes_no_full_warehouse_when_its_store_answers(
+        self, lake: Lake, faulty: Faulty
+    ) -> None:
+        with lake.serving(apart=True, warehouse__more=()) as server:
+            server.namespace("ns")
+            server.table("t")
+        keys = lake.all_keys()
+        for file in lake.folder.glob("catalog.db*"):
+            file.unlink()
+        own = dict(lake.more)
+        lake.more = {"endpoint": faulty.url, "timeout": 2}
+        faulty.always("503")
+        with lake.serving(apart=True, warehouse__more=()) as server:
+            server.namespace("ns")
+            faulty.clear()
+            wait_for(
+                lambda: "another catalog's store" in server.call("GET", "/health/ready").text,
+                "the store",
+            )
+            assert server.fails("POST", "/v1/namespaces/ns/tables", NAMED)[0] == 503
+        assert lake.all_keys() == keys
+        lake.more = own
+        status, _, err = lake.run("migrate")
+        assert (status, "belongs to another catalog's store" in err) == (1, True), err
+
+    @pytest.mark.parametrize(
+        ("more", "why"),
+        [
+            ({"location": "s3://nobody-made-this/wh"}, "no such bucket"),
+            ({"credential": "env:WRONG"}, "refuses the server's own credentials"),
+        ],
+    )
+    def test_a_new_server_with_wrong_settings_does_not_start(
+        self, lake: Lake, monkeypatch: pytest.MonkeyPatch, more: dict[str, str], why: str
+    ) -> None:
+        monkeypatch.setenv("WRONG_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        monkeypatch.setenv("WRONG_SECRET_ACCESS_KEY", "wrong")
+        lake.more = {**more, "allowed_locations": []}
+        status, _, err = lake.run("migrate")
+        assert (status, why in err) == (1, True), err
+        assert not (lake.folder / "catalog.db").exists()
 
     def test_it_is_found_again(self, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
         with lake.serving() as server:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "falcon-catalog-tests"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "falcon-catalog-tests"
 
 
 def built(package: str) -> str:
@@ -17,7 +17,7 @@ def built(package: str) -> str:
     The test is skipped where neither the program nor Go is there.
     """
     path, _, version = package.partition("@")
-    folder = _CACHE / f"{path.rpartition('/')[2]}-{version}"
+    folder = CACHE / f"{path.rpartition('/')[2]}-{version}"
     program = folder / path.rpartition("/")[2]
     if not program.exists():
         if shutil.which("go") is None:
