@@ -14,7 +14,7 @@ from falcon_catalog.locations import is_inside, is_local, key, with_scheme
 from falcon_catalog.metadata import clock
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.json_fields import JSON
-from falcon_catalog.store import dropped, in_use, open_database, reading, survey, tabulars
+from falcon_catalog.store import dropped, in_use, open_database, orphans, reading, survey, tabulars
 from falcon_catalog.store.database import StoreError, Transaction, now_ms
 from falcon_catalog.store.survey import Place, Pointer
 
@@ -129,6 +129,7 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
                 f"{metadata['location']} is in use by another {pointer.kind}: {other}"
             )
         tabulars.repoint(tx, row_id, new, location_key)
+        orphans.forget(tx, new)
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"
 
 

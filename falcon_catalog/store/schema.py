@@ -37,6 +37,7 @@ COLUMNS = {
     ),
     "signing_keys": ("kid", "key", "created_at", "expires_at"),
     "store_identity": ("id", "store_id", "created_at"),
+    "orphans": ("id", "warehouse_id", "location", "due_at"),
 }
 """The columns of each table; one that refers to another comes after it."""
 
@@ -50,6 +51,7 @@ NUMBERED = (
     "metrics_reports",
     "functions",
     "principals",
+    "orphans",
 )
 """The tables whose ids the database counts up."""
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from falcon_catalog.cli import main
 from falcon_catalog.settings import StoreSettings
-from falcon_catalog.store import open_database, principals, reading, warehouses
+from falcon_catalog.store import open_database, orphans, principals, reading, warehouses
 from falcon_catalog.store.schema import COLUMNS, TABLES
 from tests.catalog.serving import SCHEMA, Server, serving
 from tests.catalog.test_functions import ADD_ONE
@@ -59,6 +59,7 @@ def fill(server: Server, url: str) -> None:
     assert plan["status"] == "completed"
     store = open_database(url)
     with store.write() as tx:
+        orphans.insert(tx, 1, "file:///somewhere", grace_ms=60_000)
         principals.insert(tx, "gone", "hash")
         principals.insert(tx, "last", "hash")
         principals.delete(tx, "last")
