@@ -177,7 +177,7 @@ def test_one_of_a_newer_version_is_refused(kind: str, tmp_path: Path) -> None:
     store = open_database(url)
     names = {"sqlite": "_sqlite_migrations", "postgres": "schema_migrations"}
     with store.write() as tx:
-        tx.change(f"UPDATE {names[kind]} SET name = '9999_future' WHERE name LIKE '0007%'")
+        tx.change(f"UPDATE {names[kind]} SET name = '9999_future' WHERE name LIKE '0008%'")
     store.close()
     with pytest.raises(StoreError, match="9999_future"):
         open_database(url)
