@@ -183,7 +183,7 @@ $(VENV)/.has-demo-s3: $(VENV)/.has-demo
 	@touch $@
 
 $(VENV)/.has-tox: $(VENV)/.made constraints.txt
-	@$(INSTALL) pip tox || $(SORRY)
+	@$(INSTALL) pip tox tox-uv || $(SORRY)
 	@touch $@
 
 $(VENV)/.has-uv: $(VENV)/.made constraints.txt
