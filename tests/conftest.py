@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import reference
+from tests import linux_only, reference
 from tests.several import PROCESSES
 
 _TESTS = Path(__file__).parent
@@ -23,6 +23,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         suite = item.path.relative_to(_TESTS).parts[0]
         if suite in _SUITES:
             item.add_marker(suite)
+        if sys.platform != "linux" and (why := linux_only.reason(item.nodeid)):
+            item.add_marker(pytest.mark.skip(reason=f"needs Linux: {why}"))
     if not reference.FOLDER.is_dir():
         without = [item for item in items if not _is_about_reference(item)]
         config.hook.pytest_deselected(items=[item for item in items if item not in without])
