@@ -115,7 +115,7 @@ dbt-all: $(VENV)/.has-demo ## Build and test in dbt's order, then write the docu
 test: $(VENV)/.has-tox ## Check style, types and import contracts, and run the tests
 	@$(TOX) run -e lint,types,floors,docs,py
 test-all: $(VENV)/.has-tox ## Run every suite: slow tests, kills, processes, clouds, Apache's kit, engines
-	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,clouds,rck,spark,go,rust,trino,seaweedfs,deploy
+	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,clouds,rck,spark,go,rust,trino,seaweedfs,postgres,deploy
 bench: $(VENV)/.has-tox ## Measure the catalog's speed beside other servers
 	@$(TOX) run -e bench -- --json var/bench/report.json
 lint: $(VENV)/.has-tox ## Check style, types and import contracts
@@ -183,7 +183,7 @@ $(VENV)/.has-demo-s3: $(VENV)/.has-demo
 	@touch $@
 
 $(VENV)/.has-tox: $(VENV)/.made constraints.txt
-	@$(INSTALL) pip tox || $(SORRY)
+	@$(INSTALL) pip tox tox-uv || $(SORRY)
 	@touch $@
 
 $(VENV)/.has-uv: $(VENV)/.made constraints.txt

@@ -16,12 +16,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from falcon_catalog.catalog import idempotency, metadata_files, namespaces, policy
+from falcon_catalog.catalog import idempotency, metadata_files, namespaces, orphans, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.catalog.tabulars import TABLE, Kind
 from falcon_catalog.catalog.warehouse import Warehouse
-from falcon_catalog.errors import BadRequestError, CatalogError, CommitFailedError
+from falcon_catalog.errors import (
+    BadRequestError,
+    CatalogError,
+    CommitFailedError,
+    ObjectStoreError,
+)
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import is_inside, key
 from falcon_catalog.metadata import table as table_metadata
@@ -337,7 +342,7 @@ def _new_files(warehouse: Warehouse, staged: Sequence[Staged]) -> Iterator[_NewF
         for each in staged:
             if each.row is None and each.kind is TABLE:
                 warehouse.files.prepare_table(each.metadata["location"])
-            metadata_files.write(warehouse.files, each.metadata_location, each.document)
+            _write(warehouse, each)
             new.written.append(each.metadata_location)
         yield new
     except OutcomeUnknownError:
@@ -350,6 +355,16 @@ def _new_files(warehouse: Warehouse, staged: Sequence[Staged]) -> Iterator[_NewF
             for each in staged:
                 if each.row is None:
                     warehouse.files.abandon_table(each.metadata["location"])
+        raise
+
+
+def _write(warehouse: Warehouse, staged: Staged) -> None:
+    """Write a metadata file; record it if that fails and it may exist nevertheless."""
+    try:
+        metadata_files.write(warehouse.files, staged.metadata_location, staged.document)
+    except ObjectStoreError as error:
+        if error.may_be_done:
+            orphans.record(warehouse, staged.metadata_location)
         raise
 
 
@@ -377,7 +392,7 @@ def _delete_expired_metadata(warehouse: Warehouse, staged: Staged) -> None:
 
 
 def _delete(warehouse: Warehouse, location: str, inside: str | None = None) -> None:
-    """Delete a file, or log why not: the commit's outcome is settled and must be reported."""
+    """Delete a file, or record it: the commit's outcome is settled and must be reported."""
     try:
         # A log may name any file; only those in the table's own folder are its own.
         if inside is None or (
@@ -386,3 +401,4 @@ def _delete(warehouse: Warehouse, location: str, inside: str | None = None) -> N
             warehouse.files.delete(location)
     except CatalogError as error:
         _log.warning("left metadata file %s behind: %s", location, error)
+        orphans.record(warehouse, location)

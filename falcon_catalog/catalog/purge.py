@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
-from falcon_catalog.catalog import idempotency, metadata_files, policy
+from falcon_catalog.catalog import idempotency, metadata_files, orphans, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.manifests import reachable_files
 from falcon_catalog.catalog.tabulars import VIEW
@@ -38,8 +38,8 @@ def purge_expired(
 ) -> list[str]:
     """Remove every drop whose retention is over, and delete files if a purge was requested.
 
-    Return a line for each drop. Safe to run in many processes: after a crash another one takes over
-    when the lease expires.
+    Delete also what commits have left behind. Return a line for each drop. Safe to run in many
+    processes: after a crash another one takes over when the lease expires.
 
     Raises:
         WarehouseUnavailableError: the storage is not mounted, where missing files prove nothing.
@@ -52,6 +52,8 @@ def purge_expired(
         if row is None:
             break
         lines.append(_expire_or_postpone(warehouse, row, stopping)[0])
+    if deleted := orphans.remove_due(warehouse):
+        lines.append(f"{warehouse.name}: {deleted} metadata files of failed commits deleted")
     return lines
 
 

@@ -19,7 +19,7 @@ from falcon_catalog.locations import key
 from falcon_catalog.metadata import table as table_metadata
 from falcon_catalog.metadata import view as view_metadata
 from falcon_catalog.metadata.json_fields import JSON
-from falcon_catalog.store import dropped
+from falcon_catalog.store import dropped, orphans
 from falcon_catalog.store import tabulars as rows
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.tabulars import TabularRow
@@ -277,6 +277,11 @@ def register(
         # A registered table is in use: no purge may delete its files, or have begun to. What is
         # forgotten first can no longer begin.
         dropped.forget_uuid(tx, warehouse.id, kind.uuid_of(metadata))
+        if not orphans.forget(tx, metadata_location):
+            raise CommitFailedError(
+                f"Cannot register {identifier}: {metadata_location}, which a failed commit left"
+                " behind, is being deleted"
+            )
         if dropped.is_being_purged(tx, kind.uuid_of(metadata)):
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
         idempotency.record(tx, call, {"metadata-location": metadata_location})

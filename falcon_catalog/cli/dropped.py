@@ -103,7 +103,8 @@ def maintain(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Run the maintenance that a running server does each minute.
 
     Removes tables and views that were dropped longer ago than warehouse.drop_retention, and deletes
-    the files of tables that were dropped with a purge. Safe beside a running server.
+    the files of tables that were dropped with a purge and those that failed commits left behind.
+    Safe beside a running server.
 
     \b
     Example:

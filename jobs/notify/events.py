@@ -1,6 +1,5 @@
 """Luigi's events: one notification per task and run, once the task is not retried any more."""
 
-import atexit
 import logging
 import sys
 from collections.abc import Callable
@@ -61,19 +60,20 @@ def listen() -> None:
     def _(task: luigi.Task, message: str) -> None:
         _quietly(lambda: ledger.degraded(task.task_id, _failure(task, "is degraded", message)))
 
-    # Luigi's statuses cannot be extended: it exits with 0 if all tasks are complete.
+    # Luigi has no event for the end of a run, and its statuses cannot be extended: it exits with 0
+    # if all tasks are complete. At Python's own exit 3.12 starts no threads, which send needs.
     vars(luigi.retcodes)["sys"] = _Exit(ledger)
-    atexit.register(_quietly, lambda: _send_the_rest(ledger))
 
 
 class _Exit:
-    """`sys.exit` for Luigi, with a status of its own for a degraded run."""
+    """`sys.exit` for Luigi: sends what is left, and has a status of its own for a degraded run."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def exit(self, status: int) -> None:
         """Exit with Luigi's status, or with that of a degraded run instead of 0."""
+        _quietly(lambda: _send_the_rest(self._ledger))
         sys.exit(status or (DEGRADED_STATUS if self._ledger.all_degraded() else 0))
 
 
@@ -99,7 +99,7 @@ def _given_up(ledger: Ledger, task: luigi.Task, failure: Failure) -> None:
 def _send_the_rest(ledger: Ledger) -> None:
     """Send the degraded steps, the failures that were not retried, and those over the limit."""
     settings = notify()
-    if not ledger.is_mine or not channels(settings):
+    if not channels(settings):
         return
     for found, what, many in (
         (ledger.pending(), "failed", "more steps"),

@@ -25,12 +25,6 @@ class Ledger:
                 self._file = os.dup(file.fileno())
         # Lines of processes that write at once follow each other.
         fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)
-        self._owner = os.getpid()
-
-    @property
-    def is_mine(self) -> bool:
-        """Whether this process created it."""
-        return os.getpid() == self._owner
 
     def failed(self, task_id: str, failure: Failure) -> int:
         """Record a failure; return the number of failures since the task last succeeded."""

@@ -21,7 +21,7 @@ from tests.catalog.handwork import relist
 from tests.catalog.scanning import plan, pyiceberg
 from tests.catalog.serving import SCHEMA, VIEW, Server, creation
 from tests.catalog.test_functions import ADD_ONE
-from tests.clouds.faulty import Faulty
+from tests.clouds.faulty import Faulty, only
 from tests.clouds.lake import Lake
 from tests.processes import wait_for
 
@@ -641,6 +641,153 @@ class TestOutage:
             assert server.call("HEAD", TABLE).status_code == 204
             path = "/v1/namespaces/ns/tables"
             assert server.fails("POST", path, {"name": "t", "schema": SCHEMA})[0] == 409
+
+
+class TestLeftBehind:
+    """Metadata files of commits that failed: recorded, and deleted a day later."""
+
+    @pytest.fixture
+    def server(self, lake: Lake, faulty: Faulty) -> Iterator[Server]:
+        lake.more = {"endpoint": faulty.url, "timeout": 2}
+        with lake.serving() as server:
+            server.namespace("ns")
+            yield server
+
+    @staticmethod
+    def recorded(lake: Lake) -> list[str]:
+        return [location for (location,) in lake.sql("SELECT location FROM orphans ORDER BY id")]
+
+    @staticmethod
+    def keys(lake: Lake) -> list[str]:
+        prefix = f"s3://{lake.s3.bucket}/{lake.prefix}/"
+        return [f"{prefix}{key}" for key in lake.all_keys("warehouse/ns/")]
+
+    @staticmethod
+    def a_day_later(lake: Lake) -> str:
+        """Let the time pass, and run what a server runs each minute; return what it says."""
+        lake.sql("UPDATE orphans SET due_at = due_at - 24 * 60 * 60 * 1000")
+        status, out, err = lake.run("maintain")
+        assert status == 0, out + err
+        return out
+
+    def lose(self, lake: Lake, server: Server, faulty: Faulty, path: str, body: Any) -> str:
+        """Let a request fail whose file was written; return the file."""
+        before = self.keys(lake)
+        server.call("GET", TABLE)  # what a commit builds on is not read again
+        faulty.always("lost-500")
+        assert server.fails("POST", path, body)[0] == 503
+        faulty.clear()
+        wait_for(lambda: server.call("GET", "/health/ready").text.count("lake") == 0, "the store")
+        (left,) = set(self.keys(lake)) - set(before)
+        assert self.recorded(lake) == [left]
+        return left
+
+    def test_a_commit_leaves_a_file_for_a_day(
+        self, lake: Lake, server: Server, faulty: Faulty
+    ) -> None:
+        server.table("t")
+        left = self.lose(lake, server, faulty, TABLE, {"requirements": [], "updates": [SET]})
+        made = commit(server, SET)
+        assert lake.run("maintain")[1] == "Nothing to do.\n"
+        assert left in self.keys(lake)
+        assert self.a_day_later(lake) == "default: 1 metadata files of failed commits deleted\n"
+        assert left not in self.keys(lake)
+        assert server.ok("GET", TABLE)["metadata-location"] == made["metadata-location"]
+        assert self.recorded(lake) == []
+
+    def test_a_create_leaves_a_folder_for_a_day(
+        self, lake: Lake, server: Server, faulty: Faulty
+    ) -> None:
+        self.lose(lake, server, faulty, "/v1/namespaces/ns/tables", NAMED)
+        assert server.call("HEAD", TABLE).status_code == 404
+        self.a_day_later(lake)
+        assert self.keys(lake) == []
+
+    def test_what_was_never_written_is_forgotten(
+        self, lake: Lake, server: Server, faulty: Faulty
+    ) -> None:
+        server.table("t")
+        server.ok("GET", TABLE)
+        faulty.always("reset")
+        body = {"requirements": [], "updates": [SET]}
+        assert server.fails("POST", TABLE, body)[0] == 503
+        faulty.clear()
+        assert len(self.recorded(lake)) == 1
+        assert self.a_day_later(lake) == "Nothing to do.\n"
+        assert self.recorded(lake) == []
+
+    def test_what_cannot_be_deleted_is_recorded(
+        self, lake: Lake, server: Server, faulty: Faulty
+    ) -> None:
+        server.table("t")
+        server.table("u")
+        before = self.keys(lake)
+        faulty.spoil("403", 9, only("PUT", "/ns/u-"))
+        faulty.spoil("500", 9, only("DELETE"))
+        changes = [
+            {
+                "identifier": {"namespace": ["ns"], "name": name},
+                "requirements": [],
+                "updates": [SET],
+            }
+            for name in ("t", "u")
+        ]
+        body = {"table-changes": changes}
+        assert server.fails("POST", "/v1/transactions/commit", body)[0] == 503
+        faulty.clear()
+        (left,) = set(self.keys(lake)) - set(before)
+        assert self.recorded(lake) == [left]
+        self.a_day_later(lake)
+        assert self.keys(lake) == before
+
+    def test_what_is_being_deleted_is_not_referred_to(
+        self, lake: Lake, server: Server, faulty: Faulty
+    ) -> None:
+        server.table("t")
+        left = self.lose(lake, server, faulty, TABLE, {"requirements": [], "updates": [SET]})
+        row = lake.sql("SELECT id FROM tabulars WHERE name = 't'")[0][0]
+        faulty.spoil("500", 9, only("DELETE"))
+        self.a_day_later(lake)  # it may be deleted, or not
+        faulty.clear()
+        status, _, err = lake.run("doctor", "--repair", f"repoint={row}@{left}")
+        assert (status, "is being deleted" in err) == (2, True)
+        body = {"name": "other", "metadata-location": left}
+        server.ok("POST", f"{TABLE}/unregister")
+        status, kind, message = server.fails("POST", "/v1/namespaces/ns/register", body)
+        assert (status, kind) == (409, "CommitFailedException")
+        assert f"{left}, which a failed commit left behind, is being deleted" in message
+        self.a_day_later(lake)
+        assert left not in self.keys(lake)
+        assert self.recorded(lake) == []
+
+    @pytest.mark.parametrize("age", ["current", "older"])
+    @pytest.mark.parametrize("by", ["doctor", "registration", "neither"])
+    def test_what_a_table_refers_to_stays(
+        self, lake: Lake, server: Server, faulty: Faulty, by: str, age: str
+    ) -> None:
+        server.table("t")
+        left = self.lose(lake, server, faulty, TABLE, {"requirements": [], "updates": [SET]})
+        row = lake.sql("SELECT id FROM tabulars WHERE name = 't'")[0][0]
+        if by == "registration":
+            server.ok("POST", f"{TABLE}/unregister")
+            body = {"name": "t", "metadata-location": left}
+            server.ok("POST", "/v1/namespaces/ns/register", body)
+        else:
+            assert lake.run("doctor", "--repair", f"repoint={row}@{left}")[0] == 0
+        assert self.recorded(lake) == []
+        if by == "neither":  # as in a store that was restored
+            lake.sql(
+                "INSERT INTO orphans (warehouse_id, location, due_at) SELECT id, ?, 0"
+                " FROM warehouses WHERE name = 'default'",
+                left,
+            )
+        if age == "older":
+            commit(server, {**SET, "updates": {"later": "1"}})
+        before = server.ok("GET", TABLE)
+        assert self.a_day_later(lake) == "Nothing to do.\n"
+        assert left in self.keys(lake)
+        assert self.recorded(lake) == []
+        assert server.ok("GET", TABLE) == before
 
 
 class TestCommands:
