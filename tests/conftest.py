@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests import reference
-from tests.several import PROCESSES
+from tests import linux_only, reference
+from tests.several import IN_POSTGRES, PROCESSES
 
 _TESTS = Path(__file__).parent
 collect_ignore = [] if reference.SPECIFICATION.exists() else ["fuzz/test_document.py"]
 if find_spec("moto") is None:  # of the extra emulators, which only tox -e clouds and engines have
     collect_ignore += ["clouds", "engines/test_trino_s3.py"]
+_ONLY_SQLITE = {  # of the catalog's tests: files, locks and logs of SQLite
+    "test_store.py",
+    "test_writer.py",
+    "test_process_lock.py",
+}
 _SUITES = ("clouds", "deploy", "docs", "durability", "engines", "spark")
 
 
@@ -23,6 +28,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         suite = item.path.relative_to(_TESTS).parts[0]
         if suite in _SUITES:
             item.add_marker(suite)
+        if sys.platform != "linux" and (why := linux_only.reason(item.nodeid)):
+            item.add_marker(pytest.mark.skip(reason=f"needs Linux: {why}"))
+        if IN_POSTGRES and (
+            item.path.name in _ONLY_SQLITE or item.get_closest_marker("sqlite") is not None
+        ):
+            item.add_marker(pytest.mark.skip(reason="about SQLite's file, its locks or its log"))
     if not reference.FOLDER.is_dir():
         without = [item for item in items if not _is_about_reference(item)]
         config.hook.pytest_deselected(items=[item for item in items if item not in without])

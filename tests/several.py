@@ -1,6 +1,7 @@
 """Catalogs that several processes serve, for tests that any number of processes must pass.
 
 TEST_PROCESSES says how many processes serve where a test does not ask for a number.
+TEST_STORE=postgres puts their stores into PostgreSQL, each in a schema of its own.
 """
 
 import contextlib
@@ -20,6 +21,8 @@ from falcon_catalog.cli.serve import run
 from falcon_catalog.settings import load
 from tests.processes import DEADLINE, wait_for
 
+IN_POSTGRES = os.environ.get("TEST_STORE") == "postgres"
+"""Whether catalogs that tests start have their store in PostgreSQL."""
 INSTANCES = Path(__file__).parents[1] / "benchmarks" / "instances.py"
 """A program that runs several processes on one socket, as systemd does."""
 PROCESSES = int(os.environ.get("TEST_PROCESSES", "1"))

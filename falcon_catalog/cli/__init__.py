@@ -25,6 +25,7 @@ _COMMANDS = {
     "restore": "cli.backup:restore_command",
     "serve": "cli.serve:serve_command",
     "storage": "cli.storage:storage_group",
+    "store": "cli.store:store_group",
     "undrop": "cli.dropped:undrop_command",
     "uninstall": "cli.install:uninstall_command",
 }

@@ -71,6 +71,11 @@ def one_line_errors(failed: type[Stopped] = Stopped) -> Iterator[None]:
         raise failed(error) from None
 
 
+def with_config(command: Command) -> Command:
+    """Add --config alone to ``command``."""
+    return _with_flags(command, set())
+
+
 def with_store(command: Command) -> Command:
     """Add --config and --store to ``command``, which works on the database alone."""
     return _with_flags(command, {"store.url"})

@@ -21,7 +21,6 @@ from falcon_catalog.doctor.check import DAY_MS, Report, Scope, check
 from falcon_catalog.doctor.findings import CHECKS, SEVERITIES, counted
 from falcon_catalog.doctor.repairs import EXPLAINED, repair
 from falcon_catalog.fileio.routed import open_files
-from falcon_catalog.store import require_file
 
 _SHOWN = 20
 
@@ -83,7 +82,6 @@ def doctor(
     """Check the catalog."""
     with one_line_errors(Failed):
         settings = read_existing(config, flags)
-        require_file(settings.store, "the doctor examines a SQLite store only")
         files = open_files(settings.warehouse.storages)
         scope = Scope(settings, files, deep, days * DAY_MS)
         done = [line for name in names for line in repair(scope, name, echo_progress)]

@@ -12,9 +12,9 @@ from falcon_catalog.doctor.tables import Ages, Checked
 from falcon_catalog.fileio.base import Entry, FileIO
 from falcon_catalog.locations import is_local, key_or_none, nested
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import survey, warehouses
-from falcon_catalog.store.database import DamagedStoreError, Transaction
-from falcon_catalog.store.sqlite import locks, read_only
+from falcon_catalog.store import reading, survey, warehouses
+from falcon_catalog.store.database import DamagedStoreError, Transaction, now_ms
+from falcon_catalog.store.sqlite import locks
 from falcon_catalog.store.survey import Place, Pointer
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -63,8 +63,8 @@ class Scope:
     @property
     def ages(self) -> Ages:
         """The ages of files at this moment; without a server no file is too new to check."""
-        now = read_only.now_ms()
-        in_use = locks.may_be_in_use(self.settings.store.path)
+        now, store = now_ms(), self.settings.store
+        in_use = not store.is_file or locks.may_be_in_use(store.path)
         settled = now - _SETTLED_MS if in_use else now + DAY_MS
         orphaned = min(settled, now - self.older_than_ms)
         return Ages(settled=settled, orphaned=orphaned, now=now)
@@ -95,8 +95,9 @@ def check(scope: Scope, progress: Progress) -> Report:
     """
     report = Report()
     try:
-        with read_only.connect(scope.settings.store.path) as tx:
-            report.findings += database.damage(tx)
+        with reading(scope.settings.store) as tx:
+            if scope.settings.store.is_file:
+                report.findings += database.damage(tx)
             if not report.findings:
                 _check(tx, scope, report, progress)
     except DamagedStoreError as error:
@@ -107,7 +108,7 @@ def check(scope: Scope, progress: Progress) -> Report:
 
 def _check(tx: Transaction, scope: Scope, report: Report, progress: Progress) -> None:
     roots = scope.settings.warehouse.roots
-    report.findings += database.check(scope.files, scope.settings.store.path, tx, set(roots))
+    report.findings += database.check(scope.files, scope.settings.store, tx, set(roots))
     report.lacking = storage.missing(scope.files, tx, scope.settings)
     report.findings += storage.findings(tx, report.lacking)
     sharing: set[int] = set()
@@ -193,7 +194,7 @@ def _check_folders(tx: Transaction, scope: Scope, report: Report, roots: set[str
         for folder, found in metadata_files.unclaimed(scope.files, root, claimed):
             if found and all(file.changed < settled for file in found):
                 report.findings.append(Finding("unclaimed-folder", folder.location, _sum(found)))
-            elif not found and 0 < folder.changed < read_only.now_ms() - scope.older_than_ms:
+            elif not found and 0 < folder.changed < now_ms() - scope.older_than_ms:
                 # Without a time it is none: Arrow leaves empty objects that look like folders.
                 report.empty_folders.append(folder)
                 what = "no file in it"

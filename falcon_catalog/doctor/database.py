@@ -11,6 +11,7 @@ from falcon_catalog.doctor.tables import load
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.metadata import function as function_metadata
+from falcon_catalog.settings import StoreSettings
 from falcon_catalog.store import survey
 from falcon_catalog.store.database import Transaction
 
@@ -24,8 +25,22 @@ def damage(tx: Transaction) -> list[Finding]:
     return [Finding("database-damaged", _STORE, text) for text in survey.integrity_problems(tx)]
 
 
-def check(files: FileIO, path: Path, tx: Transaction, warehouses: set[str]) -> Iterator[Finding]:
-    """Yield findings about rows, and about the database file."""
+def check(
+    files: FileIO, store: StoreSettings, tx: Transaction, warehouses: set[str]
+) -> Iterator[Finding]:
+    """Yield findings about rows, and about the database if it is a file."""
+    if store.is_file:
+        yield from _of_file(store.path, tx)
+    yield from _damaged_rows(tx)
+    for name in survey.unnamed_warehouses(tx, warehouses):
+        yield Finding("unnamed-warehouse", f"warehouse {name}", "it has namespaces")
+    for uuid, _ in survey.shared_uuids(tx):
+        names = ", ".join(str(pointer) for pointer in survey.places_of(tx, uuid))
+        yield Finding("same-uuid", names, f"all have the uuid {uuid}")
+    yield from _left_behind(files, tx)
+
+
+def _of_file(path: Path, tx: Transaction) -> Iterator[Finding]:
     for table, row, other in survey.broken_references(tx):
         what = f"row {row} of {table} names a row of {other} that does not exist"
         yield Finding("foreign-keys", _STORE, what)
@@ -34,13 +49,6 @@ def check(files: FileIO, path: Path, tx: Transaction, warehouses: set[str]) -> I
     for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         if file.exists() and (bits := stat.S_IMODE(file.stat().st_mode)) & 0o077:
             yield Finding("readable-by-others", _STORE, f"{file} has the mode {bits:04o}")
-    yield from _damaged_rows(tx)
-    for name in survey.unnamed_warehouses(tx, warehouses):
-        yield Finding("unnamed-warehouse", f"warehouse {name}", "it has namespaces")
-    for uuid, _ in survey.shared_uuids(tx):
-        names = ", ".join(str(pointer) for pointer in survey.places_of(tx, uuid))
-        yield Finding("same-uuid", names, f"all have the uuid {uuid}")
-    yield from _left_behind(files, tx)
 
 
 def _damaged_rows(tx: Transaction) -> Iterator[Finding]:

@@ -14,10 +14,8 @@ from falcon_catalog.locations import is_inside, is_local, key, with_scheme
 from falcon_catalog.metadata import clock
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.json_fields import JSON
-from falcon_catalog.store import dropped, orphans, survey, tabulars
-from falcon_catalog.store.database import StoreError, Transaction
-from falcon_catalog.store.sqlite import locks, read_only
-from falcon_catalog.store.sqlite.connection import SqliteDatabase
+from falcon_catalog.store import dropped, in_use, open_database, orphans, reading, survey, tabulars
+from falcon_catalog.store.database import StoreError, Transaction, now_ms
 from falcon_catalog.store.survey import Place, Pointer
 
 EXPLAINED = {
@@ -88,12 +86,12 @@ def repair(scope: Scope, name: str, progress: Progress) -> list[str]:
 @contextlib.contextmanager
 def _writing(scope: Scope) -> Iterator[Transaction]:
     """Change the store in one transaction; a server may be running."""
-    path = scope.settings.store.path
-    with read_only.connect(path):
+    store = scope.settings.store
+    with reading(store):
         pass  # raises unless it exists with the current schema
     with (
-        locks.shared(path),
-        contextlib.closing(SqliteDatabase(path)) as database,
+        in_use(store),
+        contextlib.closing(open_database(store)) as database,
         database.write() as tx,
     ):
         yield tx
@@ -131,13 +129,14 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
                 f"{metadata['location']} is in use by another {pointer.kind}: {other}"
             )
         tabulars.repoint(tx, row_id, new, location_key)
-        orphans.forget(tx, new)
+        if not orphans.forget(tx, new):
+            raise RepairError(f"{new}, which a failed commit left behind, is being deleted")
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"
 
 
 def _set_clock_back(scope: Scope, row_id: int) -> str:
     """Write metadata without times of the future, and point the table at it."""
-    pointer, now = _row(scope, "living", row_id), read_only.now_ms()
+    pointer, now = _row(scope, "living", row_id), now_ms()
     metadata, trouble = load(scope.files, pointer)
     if metadata is None or pointer.kind != "table":
         what = trouble.what if trouble else "it is a view"
@@ -213,7 +212,7 @@ def _forget(scope: Scope, row_id: int, name: str) -> str:
 
 def _row(scope: Scope, place: Place, row_id: int) -> Pointer:
     """Return a row; raise RepairError if it does not exist or its warehouse is unavailable."""
-    with read_only.connect(scope.settings.store.path) as tx:
+    with reading(scope.settings.store) as tx:
         pointer = survey.pointer(tx, place, row_id)
         if pointer is None:
             raise RepairError(f"there is no {place} table or view with the id {row_id}")
@@ -245,7 +244,7 @@ def _delete_orphans(scope: Scope, progress: Progress) -> list[str]:
     lines = []
     for pointer, found in report.orphans.items():
         is_quick = is_local(pointer.location_key)
-        with _writing(scope) if is_quick else read_only.connect(scope.settings.store.path) as tx:
+        with _writing(scope) if is_quick else reading(scope.settings.store) as tx:
             if survey.pointer(tx, "living", pointer.id) != pointer:
                 lines.append(f"{pointer}: changed meanwhile, nothing deleted")
                 continue

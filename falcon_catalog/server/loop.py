@@ -215,7 +215,10 @@ def _most_connections(settings: ServerSettings) -> int:
     wanted = settings.max_connections + _OTHER_DESCRIPTORS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except ValueError:  # macOS has a lower one of its own, which it does not name
+            most = soft
         if most < wanted:
             _log.warning(
                 "fewer connections than server.max_connections: the process may have too few"

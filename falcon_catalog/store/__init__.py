@@ -13,7 +13,7 @@ from falcon_catalog.store.database import Database, StoreError, Transaction
 from falcon_catalog.store.sqlite import creation, locks, read_only
 from falcon_catalog.store.sqlite.connection import SqliteDatabase
 
-__all__ = ["exists", "in_use", "open_database", "reading", "require_file"]
+__all__ = ["exists", "in_use", "open_database", "reading", "require_file", "snapshot"]
 
 
 def exists(settings: StoreSettings) -> bool:
@@ -60,6 +60,17 @@ def reading(settings: StoreSettings) -> Iterator[Transaction]:
             yield tx
     else:
         with _postgres().statements(settings) as tx:
+            yield tx
+
+
+@contextlib.contextmanager
+def snapshot(settings: StoreSettings) -> Iterator[Transaction]:
+    """Read a store that must exist, at one moment. Raises as ``reading``."""
+    if settings.is_file:
+        with read_only.snapshot(settings.path) as tx:
+            yield tx
+    else:
+        with _postgres().snapshot(settings) as tx:
             yield tx
 
 

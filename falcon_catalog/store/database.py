@@ -69,6 +69,12 @@ class Transaction(Protocol):
         Transactions that are around the same name do not wait for one another.
         """
 
+    def last_id(self, table: str, /) -> int:
+        """Return the highest id that a table has given to a row, which may be gone."""
+
+    def continue_ids(self, table: str, after: int, /) -> None:
+        """Give no id up to ``after`` to another row of a table."""
+
 
 class Database(Protocol):
     """A store that is open. Safe to use from many threads."""

@@ -6,22 +6,54 @@ defines, and ``store.postgres.dialect`` translates the types.
 
 from importlib import resources
 
-TABLES = (
+COLUMNS = {
+    "warehouses": ("id", "name", "created_at", "marked_location"),
+    "namespaces": (
+        *("id", "warehouse_id", "parent_id", "path", "name", "properties"),
+        *("created_at", "updated_at"),
+    ),
+    "tabulars": (
+        *("id", "namespace_id", "name", "kind", "uuid", "metadata_location", "location_key"),
+        *("created_at", "updated_at"),
+    ),
+    "idempotency_keys": ("warehouse_id", "key", "request", "answer", "expires_at"),
+    "dropped_tabulars": (
+        *("id", "warehouse_id", "namespace_path", "name", "kind", "uuid", "metadata_location"),
+        *("location_key", "purge", "dropped_at", "expires_at", "started_at", "leased_until"),
+        *("trouble", "emptied_at"),
+    ),
+    "plans": (
+        *("id", "table_id", "status", "metadata_location", "request", "error", "worker"),
+        *("lease_until", "created_at", "expires_at"),
+    ),
+    "plan_pages": ("token", "plan_id", "number", "content"),
+    "metrics_reports": (
+        *("id", "warehouse_id", "namespace_path", "table_name", "table_uuid", "report"),
+        "received_at",
+    ),
+    "functions": ("id", "namespace_id", "name", "uuid", "metadata", "created_at", "updated_at"),
+    "principals": (
+        *("id", "name", "secret_hash", "created_at", "previous_secret_hash", "previous_until"),
+    ),
+    "signing_keys": ("kid", "key", "created_at", "expires_at"),
+    "store_identity": ("id", "store_id", "created_at"),
+    "orphans": ("id", "warehouse_id", "location", "due_at"),
+}
+"""The columns of each table; one that refers to another comes after it."""
+
+TABLES = tuple(COLUMNS)
+
+NUMBERED = (
     "warehouses",
     "namespaces",
     "tabulars",
-    "idempotency_keys",
     "dropped_tabulars",
-    "plans",
-    "plan_pages",
     "metrics_reports",
     "functions",
     "principals",
-    "signing_keys",
-    "store_identity",
     "orphans",
 )
-"""All tables; one that refers to another comes after it."""
+"""The tables whose ids the database counts up."""
 
 
 class SchemaTooNewError(Exception):

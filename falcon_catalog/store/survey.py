@@ -59,8 +59,8 @@ def all_pointers(tx: Transaction) -> list[Pointer]:
 
 
 def pointer(tx: Transaction, place: Place, row_id: int) -> Pointer | None:
-    """Return one pointer, or None."""
-    row = tx.one(f"{_SELECT[place]} WHERE t.id = ?", (row_id,))
+    """Return one pointer, or None; in a change its row is locked."""
+    row = tx.one(f"{_SELECT[place]} WHERE t.id = ?{tx.row_lock('change', 't')}", (row_id,))
     return None if row is None else _pointer(place, row)
 
 
@@ -95,7 +95,7 @@ def shared_uuids(tx: Transaction) -> list[tuple[str, int]]:
     """Return each uuid of a living row that other rows have, dropped or not, and their number."""
     return tx.all(
         "SELECT uuid, count(*) FROM (SELECT uuid, 1 AS lives FROM tabulars"
-        " UNION ALL SELECT uuid, 0 FROM dropped_tabulars)"
+        " UNION ALL SELECT uuid, 0 FROM dropped_tabulars) AS every"
         " GROUP BY uuid HAVING count(*) > 1 AND sum(lives) > 0 ORDER BY uuid"
     )
 

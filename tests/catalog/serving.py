@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,10 +31,10 @@ from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.server.loop import Loop
 from falcon_catalog.settings import ServerSettings, Settings, load
+from falcon_catalog.store.sqlite.writer import Writer
 from tests import several
 
 IN_S3 = os.environ.get("TEST_WAREHOUSE") == "s3"
-IN_POSTGRES = os.environ.get("TEST_STORE") == "postgres"
 _MARKER = "end-of-log-"
 
 
@@ -214,11 +215,35 @@ def serving(
 
 def store_url(folder: Path) -> str:
     """Return the URL of the store of a folder's catalog."""
-    if not IN_POSTGRES:
+    if not several.IN_POSTGRES:
         return f"sqlite:///{folder}/catalog.db"
     from tests.postgres import cluster  # noqa: PLC0415 - other tests do without
 
     return cluster.store_url(f"t{hashlib.blake2b(bytes(folder), digest_size=8).hexdigest()}")
+
+
+def committer() -> tuple[Any, str]:
+    """Return the class and the name of its method that takes a connection and COMMITs on it."""
+    if not several.IN_POSTGRES:
+        return Writer, "_store"
+    from falcon_catalog.store.postgres.connection import PostgresDatabase  # noqa: PLC0415 - an extra
+
+    return PostgresDatabase, "_commit"
+
+
+def sql(folder: Path, statement: str, *parameters: object) -> list[Any]:
+    """Change or read the store of a folder's catalog behind the server's back."""
+    if not several.IN_POSTGRES:
+        path = folder / "catalog.db"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            return connection.execute(statement, parameters).fetchall()
+    import psycopg  # noqa: PLC0415 - other tests do without
+
+    with psycopg.connect(store_url(folder), autocommit=True) as session:
+        cursor = session.execute(
+            statement.replace("%", "%%").replace("?", "%s").encode(), parameters
+        )
+        return cursor.fetchall() if cursor.description else []
 
 
 def _in_s3(folder: Path) -> dict[str, object]:

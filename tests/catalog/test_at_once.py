@@ -46,6 +46,7 @@ def ns(start: Any) -> Server:
     return server
 
 
+@pytest.mark.sqlite
 def test_what_is_in_memory_is_told_while_no_thread_is_free(ns: Server) -> None:
     loaded = ns.ok("GET", T)
     with every_thread_waiting(ns):

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from falcon_catalog.store.database import OutcomeUnknownError
-from falcon_catalog.store.sqlite.writer import Writer
-from tests.catalog.serving import Server, creation, serving
+from tests.catalog.serving import Server, committer, creation, serving
 from tests.scenarios import steps
 
 T = "/v1/namespaces/ns/tables/t"
@@ -357,7 +356,6 @@ class TestAtOnce:
         assert storage.writes == 3
         assert storage.written_bytes == sum(f.stat().st_size for f in metadata_files(ns))
         assert storage.write_seconds > 0
-        assert catalog.store.writer.sync_seconds > 0
 
     def test_creators_of_one_name(self, ns: Server) -> None:
         body = {"name": "t", "schema": {"type": "struct", "fields": []}}
@@ -374,13 +372,13 @@ class TestUnknownOutcome:
 
     def test_stored_after_all_is_a_success(self, ns: Server, inside: pytest.MonkeyPatch) -> None:
         ns.table("t")
-        commit = Writer._store
+        commit = getattr(*committer())
 
-        def commit_then_fail(writer: Writer, connection: Any) -> None:
+        def commit_then_fail(writer: Any, connection: Any) -> None:
             commit(writer, connection)
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        inside.setattr(Writer, "_store", commit_then_fail)
+        inside.setattr(*committer(), commit_then_fail)
         assert ns.ok("POST", T, {"updates": [set_properties(a="b")]})["metadata"]["properties"]["a"]
 
     def test_not_to_be_seen_is_unknown_and_keeps_the_file(
@@ -388,11 +386,11 @@ class TestUnknownOutcome:
     ) -> None:
         ns.table("t")
 
-        def fail(_writer: Writer, connection: Any) -> None:
+        def fail(_writer: Any, connection: Any) -> None:
             connection.execute("ROLLBACK")
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        inside.setattr(Writer, "_store", fail)
+        inside.setattr(*committer(), fail)
         status, kind, _ = ns.fails("POST", T, {"updates": [set_properties(a="b")]})
         assert (status, kind) == (500, "CommitStateUnknownException")
         files = sorted(metadata_files(ns), key=lambda file: file.name)

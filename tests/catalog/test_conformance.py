@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +21,8 @@ from falcon_catalog.conformance.catalog import connect
 from falcon_catalog.conformance.operations import ASSUMED, BY_ID, OPERATIONS
 from falcon_catalog.conformance.sandbox import Sandbox
 from falcon_catalog.store import open_database
-from tests.catalog.serving import Server, serving
+from falcon_catalog.store.schema import TABLES
+from tests.catalog.serving import Server, serving, sql, store_url
 from tests.reference import SPECIFICATION
 
 Start = Callable[..., Server]
@@ -85,7 +85,7 @@ class TestOurs:
 
     def test_it_passes_where_a_token_is_needed(self, start: Start, tmp_path: Path) -> None:
         server = start(auth__required=True)
-        with closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database:
+        with closing(open_database(store_url(tmp_path))) as database:
             pair = ("checker", principals.add(database, "checker"))
         catalog = connect(server.url, credential=pair)
         sandbox = Sandbox(catalog, "check_")
@@ -117,16 +117,11 @@ def left_in(server: Server) -> dict[str, object]:
 
     Records of idempotency keys end by themselves.
     """
-    with closing(sqlite3.connect(server.folder / "catalog.db")) as connection:
-        names = [
-            name
-            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        ]
-        rows = {
-            name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
-            for name in names
-            if name != "idempotency_keys" and not name.startswith("sqlite_")
-        }
+    rows = {
+        name: sql(server.folder, f"SELECT count(*) FROM {name}")[0][0]
+        for name in TABLES
+        if name != "idempotency_keys"
+    }
     return {**rows, "paths": sorted(map(str, server.warehouse.rglob("*")))}
 
 

@@ -96,6 +96,7 @@ def documents(server: Server) -> MetadataCache:
     return server.app.warehouses[0].metadata
 
 
+@pytest.mark.sqlite
 class TestStatements:
     def test_a_load_is_one_select(self, start: Any) -> None:
         server = start(server__threads=1)

@@ -161,6 +161,7 @@ class TestHealth:
         assert server.ok("GET", "/health/live") == {"status": "live"}
         assert server.ok("GET", "/health/ready") == {"status": "ready"}
 
+    @pytest.mark.sqlite
     def test_a_database_that_takes_no_changes_is_not_ready(self, server: Server) -> None:
         server.app.warehouses[0].store.writer._broken = "disk I/O error"
         assert server.fails("GET", "/health/ready")[:2] == (503, "SlowDownException")

@@ -1,13 +1,12 @@
 """Metrics reports: taken in, bounded, shown."""
 
 import json
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.catalog.serving import Server
+from tests.catalog.serving import Server, sql
 
 REPORTS = "/management/v1/warehouses/default/metrics"
 Start = Callable[..., Server]
@@ -137,9 +136,7 @@ def test_only_the_newest_are_kept(start: Start) -> None:
     for number in range(7):
         send(server, {**COMMIT, "snapshot-id": number}, "tu"[number % 2])
     assert [found["report"]["snapshot-id"] for found in reports(server)] == [6, 5, 4]
-    with sqlite3.connect(server.folder / "catalog.db") as connection:
-        assert connection.execute("SELECT count(*) FROM metrics_reports").fetchone() == (3,)
-    connection.close()
+    assert sql(server.folder, "SELECT count(*) FROM metrics_reports") == [(3,)]
 
 
 def test_none_is_kept_where_that_is_set(start: Start) -> None:

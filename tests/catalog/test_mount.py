@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sqlite3
 import threading
 import time
 from contextlib import closing
@@ -22,7 +21,7 @@ from falcon_catalog.store import open_database
 from falcon_catalog.store.database import StoreError
 from tests.catalog.conftest import Start
 from tests.catalog.mounting import SHAPES, unmounted
-from tests.catalog.serving import SCHEMA, Server, serving
+from tests.catalog.serving import SCHEMA, Server, serving, sql, store_url
 from tests.doctor.conftest import duck
 
 T = "/v1/namespaces/ns/tables/t"
@@ -30,11 +29,6 @@ ROWS = pa.table(
     {"id": [1, 2, 3], "data": ["a", "b", "c"]},
     schema=pa.schema([pa.field("id", pa.int64(), nullable=False), ("data", pa.string())]),
 )
-
-
-def sql(folder: Path, statement: str) -> list[Any]:
-    with closing(sqlite3.connect(folder / "catalog.db", isolation_level=None)) as connection:
-        return connection.execute(statement).fetchall()
 
 
 def ids(server: Server) -> list[int]:
@@ -255,7 +249,7 @@ class TestAtTheStart:
 
     def opened(self, folder: Path) -> None:
         flags = {
-            "store.url": f"sqlite:///{folder}/catalog.db",
+            "store.url": store_url(folder),
             "warehouse.location": f"file://{folder}/warehouse",
         }
         close_warehouses(open_warehouses(load(None, {}, flags)))
@@ -278,7 +272,7 @@ class TestAtTheStart:
         module: Any = mount if has_store else bootstrap  # where the first look is
         look = module.is_empty
         if has_store:
-            open_database(f"sqlite:///{tmp_path}/catalog.db").close()
+            open_database(store_url(tmp_path)).close()
 
         def look_late(files: LocalFileIO, location: str) -> bool:
             monkeypatch.setattr(module, "is_empty", look)
@@ -295,11 +289,13 @@ class TestAtTheStart:
         self.opened(tmp_path)
         assert (tmp_path / "warehouse" / marker.NAME).is_file()
 
+    @pytest.mark.sqlite
     def test_an_older_stores_warehouse_is_marked_if_a_table_is_there(self, tmp_path: Path) -> None:
         self.as_an_older_version_left_it(tmp_path)
         self.opened(tmp_path)
         assert (tmp_path / "warehouse" / marker.NAME).is_file()
 
+    @pytest.mark.sqlite
     def test_an_older_stores_that_is_not_mounted_is_left_alone(self, tmp_path: Path) -> None:
         self.as_an_older_version_left_it(tmp_path)
         with unmounted(tmp_path / "warehouse", SHAPES[1]), serving(tmp_path) as server:
@@ -311,6 +307,7 @@ class TestAtTheStart:
             (tmp_path / "warehouse").rename(tmp_path / "warehouse.away")
             assert server.fails("GET", "/health/ready")[0] == 503
 
+    @pytest.mark.sqlite
     def test_an_older_store_without_tables_keeps_its_folder(self, tmp_path: Path) -> None:
         self.as_an_older_version_left_it(tmp_path)
         sql(tmp_path, "DELETE FROM tabulars")

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from falcon_catalog.cli import main
 from falcon_catalog.logs import JsonFormatter
-from tests.catalog.serving import SCHEMA, Server, creation, serving
+from tests.catalog.serving import SCHEMA, Server, creation, serving, store_url
 from tests.catalog.test_hostile import CLIENT_SETTINGS, PATHS, snapshot_of
 from tests.catalog.test_views import make as make_view
 
@@ -289,7 +289,7 @@ def odd(tmp_path: Path) -> list[str]:
         server.ok("DELETE", f"{TABLES}/{name}", params={"purgeRequested": "true"})
     return [
         "--store",
-        f"sqlite:///{tmp_path}/catalog.db",
+        store_url(tmp_path),
         "--warehouse",
         f"file://{tmp_path}/warehouse",
     ]

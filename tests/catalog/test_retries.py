@@ -11,7 +11,7 @@ import requests
 
 from falcon_catalog.locations import local_path
 from falcon_catalog.store import open_database
-from tests.catalog.serving import Server
+from tests.catalog.serving import Server, store_url
 
 T = "/v1/namespaces/ns/tables/t"
 EMPTY = {"type": "struct", "fields": []}
@@ -157,7 +157,7 @@ def test_the_answer_tells_what_was_then(ns: Server) -> None:
 def test_a_key_survives_a_restart_and_expires(ns: Server) -> None:
     options = keyed()
     ns.ok("DELETE", "/v1/namespaces/ns", **options)
-    other = open_database(f"sqlite:///{ns.folder}/catalog.db")
+    other = open_database(store_url(ns.folder))
     with other.read() as tx:
         assert tx.one("SELECT count(*) FROM idempotency_keys") == (1,)
     assert ns.call("DELETE", "/v1/namespaces/ns", **options).status_code == 204

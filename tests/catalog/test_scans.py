@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from falcon_catalog.metadata.columns import Column
 from falcon_catalog.store import plans
 from tests.catalog.handwork import a_file, commit
 from tests.catalog.scanning import Planned, plan, pyiceberg, table_path, wait
-from tests.catalog.serving import JSON_BODY, Server, serving
+from tests.catalog.serving import JSON_BODY, Server, serving, sql
 
 T = table_path("t")
 NO_PLAN = (404, "NoSuchPlanIdException")
@@ -225,9 +224,8 @@ class TestSubmitted:
         fill(big)
         catalog_of(big).plans.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
-        with sqlite3.connect(big.folder / "catalog.db") as rows:
-            rows.execute("UPDATE plans SET worker = 'gone', lease_until = 1")
-            rows.execute("INSERT INTO plan_pages VALUES ('half', ?, 7, x'00')", (plan_id,))
+        sql(big.folder, "UPDATE plans SET worker = 'gone', lease_until = 1")
+        sql(big.folder, "INSERT INTO plan_pages VALUES ('half', ?, 7, ?)", plan_id, b"\0")
         with serving(big.folder, planning__page_files=1) as other:
             assert "half" not in wait(other, "t", plan_id)["plan-tasks"]
 
@@ -235,8 +233,7 @@ class TestSubmitted:
         fill(big)
         catalog_of(big).plans.close()
         plan_id = big.ok("POST", f"{T}/plan", {})["plan-id"]
-        with sqlite3.connect(big.folder / "catalog.db") as rows:
-            rows.execute("UPDATE plans SET worker = 'alive', lease_until = 1e15")
+        sql(big.folder, "UPDATE plans SET worker = 'alive', lease_until = 1e15")
         with serving(big.folder) as other:
             for _ in range(3):
                 assert other.ok("GET", f"{T}/plan/{plan_id}") == {"status": "submitted"}
@@ -291,16 +288,14 @@ class TestKeeping:
         with serving(tmp_path, planning__page_files=1) as server:
             fill(server)
             answer = server.ok("POST", f"{T}/plan", {})
-            with sqlite3.connect(tmp_path / "catalog.db") as rows:
-                rows.execute("UPDATE plans SET expires_at = 1")
+            sql(tmp_path, "UPDATE plans SET expires_at = 1")
             assert server.fails("GET", f"{T}/plan/{answer['plan-id']}")[:2] == NO_PLAN
             assert server.fails("DELETE", f"{T}/plan/{answer['plan-id']}")[:2] == NO_PLAN
             body = {"plan-task": answer["plan-tasks"][0]}
             assert server.fails("POST", f"{T}/tasks", body)[:2] == NO_TASK
             server.ok("POST", f"{T}/plan", {"filter": False})
-            with sqlite3.connect(tmp_path / "catalog.db") as rows:
-                assert rows.execute("SELECT count(*) FROM plans").fetchone() == (1,)
-                assert rows.execute("SELECT count(*) FROM plan_pages").fetchone() == (1,)
+            assert sql(tmp_path, "SELECT count(*) FROM plans") == [(1,)]
+            assert sql(tmp_path, "SELECT count(*) FROM plan_pages") == [(1,)]
 
     def test_a_cancelled_plan_lets_go_of_its_tasks(self, tmp_path: Path) -> None:
         with serving(tmp_path, planning__page_files=1) as server:

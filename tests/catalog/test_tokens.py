@@ -19,7 +19,7 @@ from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
 from falcon_catalog.catalog import principals
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
-from tests.catalog.serving import Server
+from tests.catalog.serving import Server, sql, store_url
 from tests.scenarios.steps import trigger
 
 TOKENS = "/v1/oauth/tokens"
@@ -68,9 +68,7 @@ class Locked:
 
     def key(self) -> bytes:
         """Return the key that the tokens are signed with."""
-        with closing(sqlite3.connect(self.store)) as connection:
-            sql = "SELECT key FROM signing_keys WHERE expires_at IS NULL"
-            return bytes(connection.execute(sql).fetchone()[0])
+        return bytes(self.sql("SELECT key FROM signing_keys WHERE expires_at IS NULL")[0][0])
 
     def forged(self, **claims: object) -> str:
         """Return a token with some claims changed, signed with the very key of the catalog."""
@@ -82,15 +80,14 @@ class Locked:
         """Return the header of a token that names the catalog's key."""
         return {"kid": jwt.get_unverified_header(self.token())["kid"]}
 
-    def sql(self, statement: str, *parameters: object) -> None:
-        with closing(sqlite3.connect(self.store, isolation_level=None)) as connection:
-            connection.execute(statement, parameters)
+    def sql(self, statement: str, *parameters: object) -> list[Any]:
+        return sql(self.server.folder, statement, *parameters)
 
 
 @pytest.fixture
 def secrets_of_principals(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Return a function that adds somebody to the test's store, from beside the server."""
-    with closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database:
+    with closing(open_database(store_url(tmp_path))) as database:
         yield lambda name: principals.add(database, name)
 
 
@@ -427,11 +424,11 @@ class TestSessions:
 
 class TestRotation:
     def rotated(self, locked: Locked, overlap: int) -> str:
-        with closing(open_database(f"sqlite:///{locked.store}")) as database:
+        with closing(open_database(store_url(locked.server.folder))) as database:
             return principals.rotate(database, locked.name, overlap)
 
     def rotate_key(self, locked: Locked, overlap: int) -> None:
-        with closing(open_database(f"sqlite:///{locked.store}")) as database:
+        with closing(open_database(store_url(locked.server.folder))) as database:
             principals.rotate_key(database, overlap)
 
     def test_a_rotated_secret_overlaps_with_the_old_one(self, locked: Locked) -> None:
@@ -475,6 +472,7 @@ class TestRotation:
         assert locked.server.call("GET", "/v1/config", headers=bearer(new)).status_code == 401
         locked.token()
 
+    @pytest.mark.sqlite
     def test_the_key_of_an_earlier_version_verifies_its_tokens(
         self, start: Start, tmp_path: Path, secrets_of_principals: Callable[[str], str]
     ) -> None:
@@ -593,7 +591,7 @@ class TestRequests:
         self, locked: Locked, secrets_of_principals: Callable[[str], str]
     ) -> None:
         token = locked.token()
-        with closing(open_database(f"sqlite:///{locked.store}")) as database:
+        with closing(open_database(store_url(locked.server.folder))) as database:
             principals.remove(database, "etl")
             with database.read() as tx:
                 assert rows.all_(tx) == []
@@ -608,7 +606,7 @@ class TestRequests:
         assert locked.refused(locked.credentials())[:2] == (401, "invalid_client")
 
     def test_another_catalogs_tokens_are_foreign(self, locked: Locked, tmp_path: Path) -> None:
-        with closing(open_database(f"sqlite:///{tmp_path}/other.db")) as database:
+        with closing(open_database(store_url(tmp_path / "other"))) as database:
             realm = principals.Realm.of(database, 600, 600)
             token = principals.authenticate(realm, "etl", principals.add(database, "etl")).text
         assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 401
@@ -629,6 +627,7 @@ class TestOpen:
 
 
 class TestSecrets:
+    @pytest.mark.sqlite
     def test_none_is_in_the_store_the_log_or_an_error(
         self, start: Start, secrets_of_principals: Callable[[str], str]
     ) -> None:
@@ -666,7 +665,7 @@ class TestSecrets:
         assert locked.key() in stored  # what would be found is found
 
     def test_representations_tell_nothing(self, locked: Locked) -> None:
-        with closing(open_database(f"sqlite:///{locked.store}")) as database:
+        with closing(open_database(store_url(locked.server.folder))) as database:
             realm = principals.Realm.of(database, 600, 600)
             token = principals.authenticate(realm, locked.name, locked.secret)
             principals.rotate(database, locked.name, 600)
@@ -681,7 +680,7 @@ class TestSecrets:
             assert secret not in shown
 
     def test_what_is_sealed_for_one_purpose_is_nothing_else(self, locked: Locked) -> None:
-        with closing(open_database(f"sqlite:///{locked.store}")) as database:
+        with closing(open_database(store_url(locked.server.folder))) as database:
             with database.read() as tx:
                 signing = rows.signing_key(tx)
             assert signing is not None
@@ -715,7 +714,7 @@ class TestSecrets:
         secrets = {secrets_of_principals(name) for name in ("a", "b", "c")}
         assert len(secrets) == 3
         with (
-            closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database,
+            closing(open_database(store_url(tmp_path))) as database,
             database.read() as tx,
         ):
             found = rows.all_(tx)

@@ -16,7 +16,7 @@ from falcon_catalog.cli import main
 from falcon_catalog.conformance.sandbox import SCHEMA, view_version
 from falcon_catalog.errors import WarehouseUnavailableError
 from tests.catalog.mounting import SHAPES, unmounted
-from tests.catalog.serving import JSON_BODY, Server, serving
+from tests.catalog.serving import JSON_BODY, Server, serving, store_url
 
 T = "/v1/namespaces/ns/tables/t"
 DROPPED = "/management/v1/warehouses/default/dropped"
@@ -171,7 +171,7 @@ class TestUndrop:
     def test_from_the_command_line(self, ns: Server) -> None:
         ns.table("t")
         ns.ok("DELETE", T)
-        flags = ["--store", f"sqlite:///{ns.folder}/catalog.db"]
+        flags = ["--store", store_url(ns.folder)]
         flags += ["--warehouse", f"file://{ns.warehouse}"]
         listed = CliRunner().invoke(main, ["dropped", *flags[:2]])
         assert "ns.t" in listed.output
@@ -505,7 +505,7 @@ def test_nothing_is_released_while_the_warehouse_is_not_mounted(
         with catalog_of(ns).store.write() as tx:
             tx.change("UPDATE dropped_tabulars SET expires_at = ?", (tx.now,))
         if by == "maintain":
-            flags = ["--store", f"sqlite:///{ns.folder}/catalog.db"]
+            flags = ["--store", store_url(ns.folder)]
             done = CliRunner().invoke(
                 main, ["maintain", *flags, "--warehouse", f"file://{ns.warehouse}"]
             )

@@ -12,8 +12,7 @@ import pytest
 
 from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.store.database import OutcomeUnknownError
-from falcon_catalog.store.sqlite.writer import Writer
-from tests.catalog.serving import SCHEMA, Server, serving
+from tests.catalog.serving import SCHEMA, Server, committer, serving
 
 VIEWS = "/v1/namespaces/ns/views"
 V = f"{VIEWS}/v"
@@ -470,13 +469,13 @@ class TestUnknownOutcome:
         self, ns: Server, inside: pytest.MonkeyPatch, write: Callable[[Server], Any]
     ) -> None:
         make(ns)
-        commit = Writer._store
+        commit = getattr(*committer())
 
-        def commit_then_fail(writer: Writer, connection: Any) -> None:
+        def commit_then_fail(writer: Any, connection: Any) -> None:
             commit(writer, connection)
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        inside.setattr(Writer, "_store", commit_then_fail)
+        inside.setattr(*committer(), commit_then_fail)
         assert write(ns).status_code == 200
 
     @pytest.mark.parametrize("write", WRITES)
@@ -485,11 +484,11 @@ class TestUnknownOutcome:
     ) -> None:
         make(ns)
 
-        def fail(_writer: Writer, connection: Any) -> None:
+        def fail(_writer: Any, connection: Any) -> None:
             connection.execute("ROLLBACK")
             raise OutcomeUnknownError("COMMIT failed: disk I/O error")
 
-        inside.setattr(Writer, "_store", fail)
+        inside.setattr(*committer(), fail)
         answer = write(ns)
         assert answer.status_code == 500
         assert answer.json()["error"]["type"] == "CommitStateUnknownException"

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.store import open_database
 from falcon_catalog.store.sqlite.connection import LOG_BYTES
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import Server, serving, store_url
 
 T = "/v1/namespaces/ns/tables/t"
 PREFIX = "falcon_catalog_"
@@ -37,6 +37,7 @@ def two(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.sqlite
 def test_the_stores_size_is_that_of_its_files(ns: Server) -> None:
     ns.table("t")
     seen = metrics(ns)
@@ -44,6 +45,7 @@ def test_the_stores_size_is_that_of_its_files(ns: Server) -> None:
     assert seen["store_wal_bytes", ""] == (ns.folder / "catalog.db-wal").stat().st_size > 0
 
 
+@pytest.mark.sqlite
 def test_the_room_on_each_disk_is_told(two: Server) -> None:
     seen = metrics(two)
     while ("warehouse_free_bytes", "default") not in seen:  # a thread measures them
@@ -78,10 +80,10 @@ def test_a_purge_that_fails_is_counted(two: Server, inside: pytest.MonkeyPatch) 
     two.ok("DELETE", f"{T}?purgeRequested=true")
     catalog = two.app.warehouses[0]
 
-    def refuse(_location: str) -> None:
+    def refuse(_locations: object) -> None:
         raise PermissionError("not yours")
 
-    inside.setattr(catalog.files, "delete", refuse)
+    inside.setattr(catalog.files, "delete_all", refuse)
     for attempt in (1, 2):
         with catalog.store.write() as tx:
             tx.change("UPDATE dropped_tabulars SET expires_at = ?, leased_until = NULL", (tx.now,))
@@ -97,6 +99,7 @@ def test_a_purge_that_fails_is_counted(two: Server, inside: pytest.MonkeyPatch) 
     assert (seen["purges_troubled", "default"], seen["purge_failures_total", ""]) == (0, 2)
 
 
+@pytest.mark.sqlite
 def test_several_processes_tell_the_store_once(tmp_path: Path) -> None:
     with serving(tmp_path, processes=3) as server:
         server.namespace("ns")
@@ -108,9 +111,10 @@ def test_several_processes_tell_the_store_once(tmp_path: Path) -> None:
             assert seen["store_bytes", ""] == (tmp_path / "catalog.db").stat().st_size
 
 
+@pytest.mark.sqlite
 def test_the_log_shrinks_after_a_burst(tmp_path: Path) -> None:
     log = tmp_path / "catalog.db-wal"
-    with closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database:
+    with closing(open_database(store_url(tmp_path))) as database:
         with database.write() as tx:
             tx.change("CREATE TABLE burst (content BLOB)")
         with database.read() as reading:  # keeps the log from being folded

@@ -16,6 +16,7 @@ from pyiceberg.exceptions import OAuthError, UnauthorizedError
 
 from falcon_catalog.catalog import principals
 from falcon_catalog.store import open_database
+from tests.catalog.serving import store_url
 from tests.clients.conftest import Duck, Lake, Pool, serving
 
 LIFETIME = 3  # seconds: long enough for any one request
@@ -52,7 +53,7 @@ class Locked:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Locked]:
-    with closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database:
+    with closing(open_database(store_url(tmp_path))) as database:
         secret = principals.add(database, "etl")
     with serving(tmp_path, auth__required=True, auth__token_lifetime=LIFETIME) as lake:
         yield Locked(lake, secret)

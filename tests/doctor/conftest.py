@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from duckdb_extensions import import_extension
 
 from falcon_catalog.cli import main
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import Server, serving, sql, store_url
 from tests.processes import wait_for
 from tests.server.conftest import cli, start
 
@@ -43,7 +43,7 @@ class Operator:
 
     @property
     def flags(self) -> list[str]:
-        return [f"--store=sqlite:///{self.store}", f"--warehouse=file://{self.folder}/warehouse"]
+        return [f"--store={store_url(self.folder)}", f"--warehouse=file://{self.folder}/warehouse"]
 
     def run(self, *words: str) -> tuple[int, str, str]:
         """Run a command; return its status, and what it wrote to stdout and stderr."""
@@ -73,8 +73,7 @@ class Operator:
 
     def sql(self, statement: str, *parameters: Any) -> list[Any]:
         """Change or read the database behind everybody's back."""
-        with closing(sqlite3.connect(self.store, isolation_level=None)) as connection:
-            return connection.execute(statement, parameters).fetchall()
+        return sql(self.folder, statement, *parameters)
 
     def pointer(self, name: str) -> Path:
         """Return the metadata file that a row names."""

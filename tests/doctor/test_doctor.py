@@ -18,7 +18,7 @@ from pyiceberg.exceptions import BadRequestError
 
 from falcon_catalog.catalog import marker
 from tests.catalog.mounting import SHAPES, unmounted
-from tests.catalog.serving import SCHEMA, VIEW, Server, serving
+from tests.catalog.serving import SCHEMA, VIEW, Server, serving, store_url
 from tests.doctor.conftest import (
     FORGETFUL,
     TIMEOUT,
@@ -48,11 +48,12 @@ def test_a_healthy_catalog_is_clean(server: Server, operator: Operator) -> None:
 def test_without_a_store_it_cannot_run(operator: Operator) -> None:
     status, out, err = operator.run("doctor")
     assert (status, out) == (2, "")
-    assert err.startswith(f"Error: there is no store at sqlite:///{operator.store} ")
+    assert err.startswith(f"Error: there is no store at {store_url(operator.folder)} ")
     assert not operator.store.exists()
     assert not operator.store.exists()
 
 
+@pytest.mark.sqlite
 def test_an_empty_database_is_damage(operator: Operator) -> None:
     with serving(operator.folder) as server:
         server.namespace("ns")
@@ -65,6 +66,7 @@ def test_an_empty_database_is_damage(operator: Operator) -> None:
 
 
 @pytest.mark.usefixtures("server")
+@pytest.mark.sqlite
 def test_a_store_of_another_version_is_not_judged(operator: Operator) -> None:
     operator.sql("UPDATE _sqlite_migrations SET name = '9999_of_tomorrow' WHERE name LIKE '0005%'")
     status, _, err = operator.run("doctor")
@@ -529,6 +531,7 @@ class TestARowThatLeadsOutOfTheWarehouse:
 
 class TestTheRows:
     @pytest.mark.usefixtures("server")
+    @pytest.mark.sqlite
     def test_a_damaged_database(self, operator: Operator) -> None:
         operator.sql("PRAGMA wal_checkpoint(TRUNCATE)")
         with operator.store.open("r+b") as file:
@@ -536,11 +539,13 @@ class TestTheRows:
             file.write(b"\xff" * 4096 * 8)
         assert "database-damaged" in {check for check, _, _ in operator.found()}
 
+    @pytest.mark.sqlite
     def test_no_database_at_all(self, operator: Operator) -> None:
         operator.store.write_bytes(b"not a database " * 1000)
         assert [check for check, _, _ in operator.found()] == ["database-damaged"]
 
     @pytest.mark.usefixtures("server")
+    @pytest.mark.sqlite
     def test_a_row_without_its_namespace(self, operator: Operator) -> None:
         operator.sql("UPDATE tabulars SET namespace_id = 99 WHERE name = 'a'")
         assert ("foreign-keys", "store", None) in operator.found()
@@ -574,6 +579,7 @@ class TestTheRows:
         }
 
     @pytest.mark.usefixtures("server")
+    @pytest.mark.sqlite
     def test_a_store_that_others_can_read(self, operator: Operator) -> None:
         operator.store.chmod(0o644)
         assert ("readable-by-others", "store", None) in operator.found()
@@ -586,9 +592,9 @@ class TestTheRows:
     @pytest.mark.usefixtures("server")
     def test_what_has_expired_or_is_stuck(self, operator: Operator) -> None:
         operator.sql("INSERT INTO idempotency_keys VALUES (1, 'k', 'r', '{}', 5)")
-        plan = "INSERT INTO plans VALUES (?, ?, 'submitted', '', x'', NULL, 'w', 5, 5, ?)"
-        operator.sql(plan, "old", operator.row_id("a"), 5)
-        operator.sql(plan, "stuck", operator.row_id("a"), 2**60)
+        plan = "INSERT INTO plans VALUES (?, ?, 'submitted', '', ?, NULL, 'w', 5, 5, ?)"
+        operator.sql(plan, "old", operator.row_id("a"), b"", 5)
+        operator.sql(plan, "stuck", operator.row_id("a"), b"", 2**60)
         operator.sql(
             "INSERT INTO dropped_tabulars VALUES (1, 1, 'ns', 'd', 'table', 'u', ?, ?,"
             " 1, 5, 5, 5, 5, 'no rights', NULL)",
@@ -769,6 +775,7 @@ def post(url: str, path: str, body: object) -> None:
     assert answer.status_code in (200, 204), answer.text
 
 
+@pytest.mark.sqlite
 def test_a_catalog_that_was_killed_is_read_as_it_is(
     serve: Callable[[], Any], operator: Operator
 ) -> None:

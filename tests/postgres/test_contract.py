@@ -164,11 +164,30 @@ def test_orphans_are_due_after_a_while(database: Database) -> None:
         assert orphans.due(tx, here, 1) == found[:1]
         orphans.postpone(tx, found[0].id, delay_ms=1000)
         orphans.delete(tx, found[1].id)
-        orphans.forget(tx, "s3://b/3")
+        assert orphans.forget(tx, "s3://b/3")
         assert orphans.due(tx, here, 10) == []
     assert [each.location for each in orphans.due(database.autocommit(), other, 10)] == ["s3://v/1"]
     with database.read() as tx:
         assert survey.counts(tx)["orphans"] == 3
+
+
+def test_an_orphan_that_is_being_deleted_is_not_forgotten(database: Database) -> None:
+    with database.write() as tx:
+        here = warehouses.ensure(tx, "w")
+        for place in ("s3://b/1", "s3://b/2"):
+            orphans.insert(tx, here, place, grace_ms=0)
+        claimed, other = orphans.due(tx, here, 2)
+    with database.write() as tx:
+        assert orphans.claim(tx, claimed.id)
+        assert orphans.claim(tx, claimed.id)  # a process that was killed has left it so
+        assert not orphans.forget(tx, claimed.location)
+        assert orphans.forget(tx, other.location)
+        assert not orphans.claim(tx, other.id)
+        assert orphans.due(tx, here, 2) == [claimed]
+        orphans.postpone(tx, claimed.id, delay_ms=1000)
+        assert not orphans.forget(tx, claimed.location)
+        orphans.delete(tx, claimed.id)
+        assert orphans.forget(tx, claimed.location)
 
 
 @pytest.mark.parametrize("kind", stores.KINDS)
@@ -177,7 +196,7 @@ def test_one_of_a_newer_version_is_refused(kind: str, tmp_path: Path) -> None:
     store = open_database(url)
     names = {"sqlite": "_sqlite_migrations", "postgres": "schema_migrations"}
     with store.write() as tx:
-        tx.change(f"UPDATE {names[kind]} SET name = '9999_future' WHERE name LIKE '0007%'")
+        tx.change(f"UPDATE {names[kind]} SET name = '9999_future' WHERE name LIKE '0008%'")
     store.close()
     with pytest.raises(StoreError, match="9999_future"):
         open_database(url)

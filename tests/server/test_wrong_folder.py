@@ -21,7 +21,7 @@ ARGUMENTS = {
     "relocate": ["file:///old", "file:///new"],
     "undrop": ["7"],
 }
-NEED_NO_STORE = {"check", "config show", "engines", "migrate", "restore", "serve"}
+NEED_NO_STORE = {"check", "config show", "engines", "migrate", "restore", "serve", "store copy"}
 NAMES = [name.removeprefix("falcon-catalog ") for name, _ in COMMANDS]
 
 

@@ -5,10 +5,10 @@ reads of several statements in REPEATABLE READ ones. Nothing is kept between two
 """
 
 import contextlib
-import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from typing import TypeVar
 
 import psycopg
 import psycopg_pool
@@ -17,16 +17,17 @@ from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.settings import SettingsError, StoreSettings
 from falcon_catalog.store.database import OutcomeUnknownError, StoreError, Timing, now_ms
 from falcon_catalog.store.postgres import conninfo, migrate
-from falcon_catalog.store.postgres.failures import explained
+from falcon_catalog.store.postgres.failures import explained, is_refusal
 from falcon_catalog.store.postgres.transaction import Connection, PostgresTransaction, Statements
 from falcon_catalog.store.schema import SchemaTooNewError
+
+T = TypeVar("T")
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _CHANGE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _FRESH_SECONDS = 10.0
 """For how long a fresh connection is tried: a failover should be over then."""
 _RETRY_SECONDS = 0.2
-_log = logging.getLogger(__name__)
 
 
 class PostgresDatabase:
@@ -86,7 +87,7 @@ class PostgresDatabase:
 
     def autocommit(self) -> Statements:
         """Return a view for single statements, which need no transaction around them."""
-        return Statements(self._borrowed, now_ms())
+        return Statements(self._single, now_ms())
 
     @contextlib.contextmanager
     def fresh_read(self) -> Iterator[PostgresTransaction]:
@@ -134,11 +135,11 @@ class PostgresDatabase:
     def _commit(self, connection: Connection) -> None:
         try:
             with self._time_commit():
-                status = connection.execute("COMMIT").statusmessage
+                status = connection.execute("COMMIT", prepare=False).statusmessage
         except psycopg.Error as error:
-            # An error after which the session goes on is a refusal; all others say nothing.
-            if error.sqlstate is not None and not connection.closed:
+            if is_refusal(error):
                 raise explained(error) from error
+            connection.close()
             raise OutcomeUnknownError(f"The connection was lost during COMMIT: {error}") from error
         except BaseException as error:
             connection.close()
@@ -150,22 +151,37 @@ class PostgresDatabase:
             )
 
     def _begin(self, statement: str) -> Connection:
-        """Return a connection with a new transaction; replace those that were lost while idle."""
+        """Return a connection with a new transaction."""
+        return self._first(lambda session: session.execute(statement, prepare=False))[0]
+
+    def _single(self, run: Callable[[Connection], T]) -> T:
+        """Return the result of a statement that only reads."""
+        connection, result = self._first(run)
+        self._pool.putconn(connection)
+        return result
+
+    def _first(self, run: Callable[[Connection], T]) -> tuple[Connection, T]:
+        """Run a statement over a connection, which the caller gives back, and return its result.
+
+        Connections that were lost while they were idle are replaced.
+        """
         for _ in range(self._settings.pool_size + 1):
             connection = self._borrow()
             try:
-                connection.execute(statement)
+                return connection, run(connection)
             except psycopg.Error as error:
-                closed = connection.closed
-                self._end(connection)
-                if not closed:
+                if is_refusal(error) or isinstance(error, psycopg.DataError):
+                    self._end(connection)
                     raise explained(error) from error
+                self._discard(connection)
             except BaseException:
-                self._end(connection)
+                self._discard(connection)
                 raise
-            else:
-                return connection
         raise ServiceUnavailableError("The database closes each connection. Nothing was changed")
+
+    def _discard(self, connection: Connection) -> None:
+        connection.close()
+        self._pool.putconn(connection)
 
     def _end(self, connection: Connection) -> None:
         """Give a connection back; roll back what is open, and close it if that fails."""
@@ -177,14 +193,6 @@ class PostgresDatabase:
         except BaseException:
             connection.close()
             raise
-        finally:
-            self._pool.putconn(connection)
-
-    @contextlib.contextmanager
-    def _borrowed(self) -> Iterator[Connection]:
-        connection = self._borrow()
-        try:
-            yield connection
         finally:
             self._pool.putconn(connection)
 

@@ -43,6 +43,15 @@ _REASONS: tuple[tuple[tuple[type[psycopg.Error], ...], type[CatalogError], str],
 )
 
 
+def is_refusal(error: psycopg.Error) -> bool:
+    """Return whether the server answered with an error, and goes on with the session.
+
+    If not, the connection is lost, or will be, and what it was told last may have been done: even
+    an answer that ends the session (FATAL) can come after a COMMIT.
+    """
+    return error.diag.severity_nonlocalized == "ERROR"
+
+
 def explained(error: psycopg.Error) -> Exception:
     """Return the error to raise for a statement that failed; its transaction is rolled back."""
     primary = error.diag.message_primary

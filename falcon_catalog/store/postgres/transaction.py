@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,15 +36,15 @@ class PostgresTransaction:
     locks: bool = False
     """Whether it changes something, and so locks what it reads for that."""
 
-    def one(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any | None:
+    def one(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Any | None:
         """Return the first row, or None."""
         return _run(self.connection, sql, parameters).fetchone()
 
-    def all(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+    def all(self, sql: str, parameters: tuple[Any, ...] = (), /) -> list[Any]:
         """Return every row."""
         return _run(self.connection, sql, parameters).fetchall()
 
-    def change(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
+    def change(self, sql: str, parameters: tuple[Any, ...] = (), /) -> int:
         """Run one statement and return how many rows it changed."""
         return _run(self.connection, sql, parameters).rowcount
 
@@ -71,6 +70,16 @@ class PostgresTransaction:
         except psycopg.Error as error:
             raise explained(error) from error
 
+    def last_id(self, table: str, /) -> int:
+        """Return the highest id that a table has given to a row, which may be gone."""
+        row = self.one(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq")  # noqa: S608
+        return int(row[0]) if row else 0
+
+    def continue_ids(self, table: str, after: int, /) -> None:
+        """Give no id up to ``after`` to another row of a table."""
+        if after:
+            self.one("SELECT setval(?, ?)", (f"{table}_id_seq", after))
+
     def _lock_id(self, name: str) -> int:
         digest = hashlib.blake2b(f"{self.schema}\0{name}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, signed=True)
@@ -80,23 +89,25 @@ class PostgresTransaction:
 class Statements:
     """Single statements, each over any connection of the pool."""
 
-    borrow: Callable[[], AbstractContextManager[Connection]]
+    run: Callable[[Callable[[Connection], Any]], Any]
+    """Run one over a connection, and again over another one if that was lost: it only reads."""
     now: int
     """Milliseconds since 1970-01-01 UTC."""
 
-    def one(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any | None:
+    def one(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Any | None:
         """Return the first row, or None."""
-        return self._run(sql, parameters, lambda cursor: cursor.fetchone())
+        return self.run(lambda session: session.execute(statement(sql), parameters).fetchone())
 
-    def all(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+    def all(self, sql: str, parameters: tuple[Any, ...] = (), /) -> list[Any]:
         """Return every row."""
-        rows: list[Any] = self._run(sql, parameters, lambda cursor: cursor.fetchall())
+        rows: list[Any] = self.run(
+            lambda session: session.execute(statement(sql), parameters).fetchall()
+        )
         return rows
 
-    def change(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
-        """Run one statement and return how many rows it changed."""
-        with self.borrow() as connection:
-            return _run(connection, sql, parameters).rowcount
+    def change(self, _sql: str, _parameters: tuple[Any, ...] = (), /) -> int:
+        """Refuse: a change needs a transaction, whose outcome is known or said to be unknown."""
+        raise TypeError("a change needs Database.write")
 
     def row_lock(self, _how: Lock, _of: str = "", /) -> str:
         """Return nothing: the lock would end with the statement."""
@@ -105,16 +116,14 @@ class Statements:
     def hold(self, _name: str, /, *, around: Collection[str] = ()) -> None:
         """Do nothing: the lock would end with the statement."""
 
-    def _run(self, sql: str, parameters: tuple[Any, ...], fetch: Callable[[Any], Any]) -> Any:
-        with self.borrow() as connection:
-            try:
-                return fetch(connection.execute(statement(sql), parameters))
-            except psycopg.Error as error:
-                if not connection.closed:
-                    raise explained(error) from error
-        # The server closed it while it was idle. A SELECT can be repeated.
-        with self.borrow() as connection:
-            return fetch(_run(connection, sql, parameters))
+    def last_id(self, table: str, /) -> int:
+        """As ``PostgresTransaction.last_id``."""
+        last: int = self.run(lambda session: PostgresTransaction(session, self.now).last_id(table))
+        return last
+
+    def continue_ids(self, _table: str, _after: int, /) -> None:
+        """Refuse, as ``change``."""
+        raise TypeError("a change needs Database.write")
 
 
 def _run(

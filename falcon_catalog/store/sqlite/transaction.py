@@ -34,3 +34,19 @@ class SqliteTransaction:
 
     def hold(self, _name: str, /, *, around: Collection[str] = ()) -> None:
         """Do nothing: changes run one at a time."""
+
+    def last_id(self, table: str, /) -> int:
+        """Return the highest id that a table has given, or has where it may be given again."""
+        given = self.one("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
+        found = given or self.one(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608
+        return int(found[0]) if found else 0
+
+    def continue_ids(self, table: str, after: int, /) -> None:
+        """Note the highest id, where the schema asks for it (AUTOINCREMENT)."""
+        self.change("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (after, table))
+        if self.one(
+            "SELECT 1 FROM sqlite_master WHERE name = ? AND sql LIKE '%AUTOINCREMENT%'"
+            " AND name NOT IN (SELECT name FROM sqlite_sequence)",
+            (table,),
+        ):
+            self.change("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, after))
