@@ -34,7 +34,7 @@ refuse = $(if $($(1)),$(error `make $@` knows no $(1)=; it takes $(or $(2),none)
 others = $(foreach name,$(filter-out $(1),$(VARIABLES)),$(call refuse,$(name),$(1)))
 with = $(call others,$(1))$(strip $(foreach name,$(1),$(call flag,$(name))))
 # A step's period is an hour or a day.
-period = --period $(or $(HOUR),$(DATE),$(shell date --utc --date=yesterday +%F))
+period = --period $(or $(HOUR),$(DATE),$(shell date --utc --date=yesterday +%F 2>/dev/null || date -u -v-1d +%F))
 step = $(call others,DATE HOUR STATIONS STATES)$(strip $(period) \
 	$(call flag,STATIONS) $(call flag,STATES))
 
@@ -115,7 +115,7 @@ dbt-all: $(VENV)/.has-demo ## Build and test in dbt's order, then write the docu
 test: $(VENV)/.has-tox ## Check style, types and import contracts, and run the tests
 	@$(TOX) run -e lint,types,floors,docs,py
 test-all: $(VENV)/.has-tox ## Run every suite: slow tests, kills, processes, clouds, Apache's kit, engines
-	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,clouds,rck,spark,go,rust,trino,seaweedfs,deploy
+	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,boot,clouds,rck,spark,go,rust,trino,seaweedfs,postgres,deploy
 bench: $(VENV)/.has-tox ## Measure the catalog's speed beside other servers
 	@$(TOX) run -e bench -- --json var/bench/report.json
 lint: $(VENV)/.has-tox ## Check style, types and import contracts
@@ -155,7 +155,7 @@ clean-data: ## Delete the lakehouse, the raw weather and the demo; asks first
 	@$(NOT_RUNNING)
 	@cd '$(STACK_STATE)' 2>/dev/null || { echo "Nothing to delete: no $(STACK_STATE)."; exit 0; }; \
 	data=$$(find . -mindepth 1 -maxdepth 1 \( -name catalog -o -name luigi -o -name weather \
-	    -o -name demo -o -name demo-s3 -o -name demo-crash -o -name run \) -printf '%f\n' | sort); \
+	    -o -name demo -o -name demo-s3 -o -name demo-crash -o -name run \) | cut -c3- | sort); \
 	[ -n "$$data" ] || { echo "Nothing to delete in $(STACK_STATE)."; exit 0; }; \
 	echo "In $$PWD:"; du -sh -- $$data; \
 	if [ "$(YES)" != 1 ]; then \

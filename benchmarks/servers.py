@@ -1,4 +1,4 @@
-"""The four servers that are compared."""
+"""The servers that are compared."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.processes import Server, python, running
 from falcon_catalog.settings import SETTINGS
+from jobs.stack.processes import free_address
 
 _KNOWN = {setting.key: setting for setting in SETTINGS}
 
@@ -52,6 +53,19 @@ def apache(
     }
     command = ["java", "-cp", classpath, "org.apache.iceberg.rest.Listening"]
     return running("apache", command, folder, environ)
+
+
+def rustberg(folder: Path, program: str) -> AbstractContextManager[Server]:
+    """Run rustberg on its embedded database, without authentication and without a rate limit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / "rustberg.toml"
+    settings.write_text("[rate_limit]\nenabled = false\n")
+    address = free_address()
+    host, _, port = address.rpartition(":")
+    command = [program, "--config", str(settings), "--host", host, "--port", port]
+    command += ["--catalog-url", f"file://{folder}", "--warehouse", f"file://{folder}/warehouse"]
+    command += ["--dev", "--no-auth", "--insecure-http"]  # it takes the second one with --dev only
+    return running("rustberg", command, folder, {}, address=address)
 
 
 def ours(

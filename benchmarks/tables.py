@@ -76,14 +76,18 @@ def put(server: Server, name: str, snapshots: int, *, codec: str = "none") -> Ta
         codec: ``write.metadata.compression-codec``.
     """
     table = Table(name, f"{server.warehouse}/{NAMESPACE}/{name}", snapshots)
-    file = first_file(table.location)
-    server.write(file, orjson.dumps(metadata(table, codec=codec)))
-    register = {"name": name, "metadata-location": file, "overwrite": False}
     with Connection(server.address) as connection:
-        path = f"/v1/namespaces/{NAMESPACE}/register"
-        connection.ask(Request(path, (), orjson.dumps(register)))
+        connection.ask(write(server, table, codec=codec))
         connection.ask(table.load())
     return table
+
+
+def write(server: Server, table: Table, *, codec: str = "none") -> Request:
+    """Write a table's metadata into a server's warehouse; return the request that registers it."""
+    file = first_file(table.location)
+    server.write(file, orjson.dumps(metadata(table, codec=codec)))
+    body = {"name": table.name, "metadata-location": file, "overwrite": False}
+    return Request(f"/v1/namespaces/{NAMESPACE}/register", (), orjson.dumps(body))
 
 
 def open_namespace(server: Server) -> None:

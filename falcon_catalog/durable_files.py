@@ -4,6 +4,7 @@ A folder is an entry of another one, which must be durable, too.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 from collections import deque
@@ -13,6 +14,7 @@ from pathlib import Path
 SYNCS_AT_ONCE = 16
 """Threads that sync: a file system writes syncs that come together to its journal together."""
 _MOST_REMEMBERED = 20_000
+_LONGEST_PATH = 1024  # MAXPATHLEN of macOS
 
 
 class Folders:
@@ -133,6 +135,43 @@ def _sync(path: str | Path, flags: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_data(descriptor: int) -> None:
+    """Make the content of an open file durable, on macOS through the disk's own cache as well."""
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(descriptor)
+    elif hasattr(fcntl, "F_FULLFSYNC"):  # fsync(2) there stops at that cache
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(descriptor)
+
+
+def open_handle(path: str, flags: int = 0) -> int:
+    """Return a descriptor of what is at a path; where possible, one that opens nothing (O_PATH).
+
+    To open a device may do something, to open a FIFO waits for its writer. Without O_PATH, as on
+    macOS, it is opened for reading, without waiting.
+    """
+    how = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
+    return os.open(path, how | os.O_CLOEXEC | flags)
+
+
+def read_handle(handle: int, size: int) -> bytes:
+    """Return the content of the file that ``open_handle`` found, up to a size."""
+    if hasattr(os, "O_PATH"):
+        with open(f"/proc/self/fd/{handle}", "rb") as file:  # noqa: PTH123 - what was checked
+            return file.read(size)
+    with open(handle, "rb", closefd=False) as file:
+        return file.read(size)
+
+
+def path_of(descriptor: int) -> str:
+    """Return the path of what is open, which no link leads astray."""
+    if hasattr(fcntl, "F_GETPATH"):  # macOS
+        found: bytes = fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(_LONGEST_PATH))
+        return os.fsdecode(found.rstrip(b"\0"))
+    return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
 
 
 def write_private(path: Path, content: bytes, *, anew: bool = False) -> None:

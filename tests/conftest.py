@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import reference
+from tests import linux_only, reference
 from tests.several import IN_POSTGRES, PROCESSES
 
 _TESTS = Path(__file__).parent
@@ -19,7 +19,7 @@ _ONLY_SQLITE = {  # of the catalog's tests: files, locks and logs of SQLite
     "test_writer.py",
     "test_process_lock.py",
 }
-_SUITES = ("clouds", "deploy", "docs", "durability", "engines", "spark")
+_SUITES = ("boot", "clouds", "deploy", "docs", "durability", "engines", "spark")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -28,6 +28,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         suite = item.path.relative_to(_TESTS).parts[0]
         if suite in _SUITES:
             item.add_marker(suite)
+        if sys.platform != "linux" and (why := linux_only.reason(item.nodeid)):
+            item.add_marker(pytest.mark.skip(reason=f"needs Linux: {why}"))
         if IN_POSTGRES and (
             item.path.name in _ONLY_SQLITE or item.get_closest_marker("sqlite") is not None
         ):

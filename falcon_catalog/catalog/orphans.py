@@ -33,7 +33,10 @@ def remove_due(warehouse: Warehouse) -> int:
     """
     deleted = 0
     for orphan in orphans.due(warehouse.store.autocommit(), warehouse.id, _BATCH):
-        try:
+        with warehouse.store.write() as tx:
+            if not orphans.claim(tx, orphan.id):
+                continue
+        try:  # what refers to it now was there before the claim
             if not _is_referred_to(warehouse, orphan.location):
                 warehouse.files.delete(orphan.location)
                 deleted += 1

@@ -277,7 +277,11 @@ def register(
         # A registered table is in use: no purge may delete its files, or have begun to. What is
         # forgotten first can no longer begin.
         dropped.forget_uuid(tx, warehouse.id, kind.uuid_of(metadata))
-        orphans.forget(tx, metadata_location)
+        if not orphans.forget(tx, metadata_location):
+            raise CommitFailedError(
+                f"Cannot register {identifier}: {metadata_location}, which a failed commit left"
+                " behind, is being deleted"
+            )
         if dropped.is_being_purged(tx, kind.uuid_of(metadata)):
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
         idempotency.record(tx, call, {"metadata-location": metadata_location})

@@ -129,7 +129,8 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
                 f"{metadata['location']} is in use by another {pointer.kind}: {other}"
             )
         tabulars.repoint(tx, row_id, new, location_key)
-        orphans.forget(tx, new)
+        if not orphans.forget(tx, new):
+            raise RepairError(f"{new}, which a failed commit left behind, is being deleted")
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"
 
 

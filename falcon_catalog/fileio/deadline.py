@@ -10,6 +10,8 @@ import stat
 import threading
 from collections.abc import Callable
 
+from falcon_catalog import durable_files
+
 _MOST_THREADS = 512
 
 
@@ -28,8 +30,8 @@ class Reader:
 
         Args:
             path: of the file.
-            check: called with a descriptor of the file before it is opened for reading (O_PATH);
-                raises if it may not be read.
+            check: called with a descriptor of the file before it is read (``open_handle``); raises
+                if it may not be read.
 
         Raises:
             OSError: it cannot be read, is not a regular file (FileNotFoundError), or does not
@@ -74,15 +76,13 @@ class _Job:
 
 
 def _read_regular(path: str, check: Callable[[int], None]) -> bytes:
-    # O_PATH: to open a device may do something, to open a FIFO waits for its writer.
-    found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    found = durable_files.open_handle(path)
     try:
         status = os.fstat(found)
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
         check(found)
-        with open(f"/proc/self/fd/{found}", "rb") as file:  # noqa: PTH123 - what was checked
-            return file.read(status.st_size)
+        return durable_files.read_handle(found, status.st_size)
     finally:
         os.close(found)
 

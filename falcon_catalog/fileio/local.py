@@ -95,7 +95,7 @@ class LocalFileIO:
             real = (
                 os.path.realpath(local_path(location))
                 if descriptor is None
-                else os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+                else durable_files.path_of(descriptor)
             )
             self._roots.require(location, real)
 
@@ -169,7 +169,7 @@ class LocalFileIO:
                     _write_all(descriptor, pieces)
                     if self._durable:
                         with self._time_sync():
-                            os.fdatasync(descriptor)
+                            durable_files.sync_data(descriptor)
                 finally:
                     os.close(descriptor)
                 if self._durable:
@@ -186,7 +186,7 @@ class LocalFileIO:
         """Delete a file; one that is not there is no error."""
         folder, name = os.path.split(local_path(location))
         with _unavailable_on_trouble(location, "delete"), contextlib.suppress(FileNotFoundError):
-            directory = os.open(folder, os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
+            directory = durable_files.open_handle(folder, os.O_DIRECTORY)
             try:
                 self._require_inside(location, directory)
                 os.unlink(name, dir_fd=directory)

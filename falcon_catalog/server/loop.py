@@ -202,11 +202,13 @@ class Loop:
         return [one for one in list(self._map.values()) if isinstance(one, Channel)]
 
     def _close_idle(self) -> int:
-        channels = self._channels()
-        for channel in channels:
-            if not channel.is_busy:
+        busy = 0
+        for channel in self._channels():
+            if channel.is_busy or channel.has_just_connected:
+                busy += 1
+            else:
                 channel.handle_close()
-        return sum(channel.is_busy for channel in channels)
+        return busy
 
 
 def _most_connections(settings: ServerSettings) -> int:
@@ -215,7 +217,10 @@ def _most_connections(settings: ServerSettings) -> int:
     wanted = settings.max_connections + _OTHER_DESCRIPTORS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except ValueError:  # macOS has a lower one of its own, which it does not name
+            most = soft
         if most < wanted:
             _log.warning(
                 "fewer connections than server.max_connections: the process may have too few"

@@ -39,7 +39,7 @@ def notify(environ: MutableMapping[str, str], **states: str) -> None:
     if address.startswith("@"):  # an abstract socket
         address = "\0" + address[1:]
     message = "\n".join(f"{key}={value}" for key, value in states.items())
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.sendto(message.encode(), address)
 
 

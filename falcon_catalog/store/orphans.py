@@ -32,8 +32,13 @@ def due(tx: Transaction, warehouse_id: int, size: int) -> list[Orphan]:
     return [Orphan(*row) for row in rows]
 
 
+def claim(tx: Transaction, orphan_id: int) -> bool:
+    """Begin to delete a file, which ``forget`` then refuses; return False if it is forgotten."""
+    return tx.change("UPDATE orphans SET deleting = 1 WHERE id = ?", (orphan_id,)) == 1
+
+
 def postpone(tx: Transaction, orphan_id: int, *, delay_ms: int) -> None:
-    """Leave a file for later."""
+    """Leave a file for later; one that is claimed stays so, since it may be deleted yet."""
     tx.change("UPDATE orphans SET due_at = ? WHERE id = ?", (tx.now + delay_ms, orphan_id))
 
 
@@ -42,6 +47,7 @@ def delete(tx: Transaction, orphan_id: int) -> None:
     tx.change("DELETE FROM orphans WHERE id = ?", (orphan_id,))
 
 
-def forget(tx: Transaction, location: str) -> None:
-    """Forget a file that a row refers to from now on."""
-    tx.change("DELETE FROM orphans WHERE location = ?", (location,))
+def forget(tx: Transaction, location: str) -> bool:
+    """Forget a file that a row refers to from now on; return False if it is being deleted."""
+    tx.change("DELETE FROM orphans WHERE location = ? AND deleting = 0", (location,))
+    return tx.one("SELECT 1 FROM orphans WHERE location = ?", (location,)) is None

@@ -7,6 +7,7 @@ an anonymous file, to which lines are appended atomically.
 import fcntl
 import json
 import os
+import tempfile
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +18,11 @@ class Ledger:
     """The run's failures. It belongs to the process that made it and those forked from it."""
 
     def __init__(self) -> None:
-        self._file = os.memfd_create("failures")
+        if hasattr(os, "memfd_create"):
+            self._file = os.memfd_create("failures")
+        else:  # macOS
+            with tempfile.TemporaryFile() as file:
+                self._file = os.dup(file.fileno())
         # Lines of processes that write at once follow each other.
         fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)
 

@@ -23,6 +23,7 @@ from jobs.targets import read_json, write_json
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 READY = "Listening on "
+_HAS_PROC = os.path.exists("/proc/self/stat")  # noqa: PTH110 - Linux
 
 
 class StackError(Exception):
@@ -196,6 +197,8 @@ def stop(running: Running, seconds: float) -> bool:
     Raises:
         PermissionError: the daemon belongs to another user.
     """
+    if not hasattr(os, "pidfd_open"):
+        return _stop_by_pid(running, seconds)
     try:
         handle = os.pidfd_open(running.pid)
     except ProcessLookupError:
@@ -214,6 +217,19 @@ def stop(running: Running, seconds: float) -> bool:
         os.close(handle)
 
 
+def _stop_by_pid(running: Running, seconds: float) -> bool:
+    """Stop a daemon where processes have no handles, as on macOS."""
+    deadline = time.monotonic() + seconds
+    if _ticks(running.pid) == running.ticks:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGTERM)
+    while _ticks(running.pid) == running.ticks:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 @contextlib.contextmanager
 def alone(file: Path) -> Iterator[None]:
     """Hold a lock file, so that two commands cannot start the same service."""
@@ -224,7 +240,12 @@ def alone(file: Path) -> Iterator[None]:
 
 
 def _ticks(pid: int) -> int:
-    """Return the clock ticks from boot to a process's begin; 0 if there is no such process."""
+    """Return the clock ticks from boot to a process's begin; 0 if there is no such process.
+
+    Without /proc, as on macOS, they are the seconds from 1970 to its begin.
+    """
+    if not _HAS_PROC:
+        return _started(pid)
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -234,5 +255,22 @@ def _ticks(pid: int) -> int:
     return 0 if state in "ZX" else int(fields[18])
 
 
+def _started(pid: int) -> int:
+    """Return the second since 1970 in which a process began, by ps(1); 0 if there is none."""
+    done = subprocess.run(  # noqa: S603
+        ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)],  # noqa: S607
+        env={**os.environ, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    state, _, since = done.stdout.strip().partition(" ")
+    if not state or state[0] in "ZX":
+        return 0
+    return int(time.mktime(time.strptime(since.strip(), "%a %b %d %H:%M:%S %Y")))
+
+
 def _boot() -> str:
+    if not _HAS_PROC:
+        return ""  # a process's begin is not counted from it
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()

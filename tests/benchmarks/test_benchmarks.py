@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import apache, bench, servers, statements, store, tables, wrk
+from benchmarks import apache, bench, rustberg, servers, statements, store, tables, wrk
 from benchmarks.client import Connection, Request, UnexpectedAnswerError, drive
 from benchmarks.processes import Server
 from benchmarks.rounds import Line, Sample, interleave, quotients
@@ -35,7 +35,7 @@ def ours(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize(
     "goals",
-    [["4", "10"], ["12", "13", "scans", "signing", "vending", "memory"], ["14"], ["s3"]],
+    [["4", "10"], ["12", "13", "scans", "signing", "vending", "memory"], ["14"], ["17"], ["s3"]],
     ids="-".join,
 )
 def test_what_is_asked_is_measured_and_told(tmp_path: Path, goals: list[str]) -> None:
@@ -153,6 +153,33 @@ def test_when_maven_fails_goal_14_is_skipped_with_a_note(
     assert not list(tmp_path.glob("apache-*"))
 
 
+@pytest.mark.skipif(rustberg.find()[1] != "", reason=rustberg.find()[1])
+def test_rustberg_and_ours_do_the_same_work(tmp_path: Path, ours: Server) -> None:
+    with servers.rustberg(tmp_path / "rustberg", rustberg.find()[0]) as server:
+        _do_the_same_work(server, ours)
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("", "no rustberg on the PATH (cargo install rustberg --version 0.3.0 --locked)"),
+        ("echo rustberg 0.4.0", "is rustberg 0.4.0, not rustberg 0.3.0"),
+        ("exit 1", "is another program, not rustberg 0.3.0"),
+    ],
+)
+def test_without_the_rustberg_that_is_meant_goal_17_is_skipped_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, reason: str
+) -> None:
+    if program:
+        (tmp_path / "rustberg").write_text(f"#!/bin/sh\n{program}\n")
+        (tmp_path / "rustberg").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    [line] = rustberg.goal(bench.Bench(tmp_path / "run", tmp_path))
+    assert (line.goal, line.values, line.met) == ("17", (), None)
+    assert line.note.startswith("skipped: ")
+    assert line.note.endswith(reason)
+
+
 def _do_the_same_work(*compared: Server) -> None:
     tables.open_namespace(compared[0])
     for server in compared:
@@ -161,7 +188,8 @@ def _do_the_same_work(*compared: Server) -> None:
             bench.times(server, [itertools.islice(table.appends(bench.GZIP), 2)])
             with Connection(server.address) as connection:
                 metadata = connection.ask(table.load()).json()["metadata"]
-            assert [one["snapshot-id"] for one in metadata["snapshots"]] == [1, 2, 3, 4, 5]
+            # rustberg keeps snapshots in no order
+            assert sorted(one["snapshot-id"] for one in metadata["snapshots"]) == [1, 2, 3, 4, 5]
             assert metadata["current-snapshot-id"] == 5
             assert metadata["table-uuid"] == table.uuid
             assert len(metadata["snapshot-log"]) == 5

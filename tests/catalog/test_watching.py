@@ -80,10 +80,10 @@ def test_a_purge_that_fails_is_counted(two: Server, inside: pytest.MonkeyPatch) 
     two.ok("DELETE", f"{T}?purgeRequested=true")
     catalog = two.app.warehouses[0]
 
-    def refuse(_location: str) -> None:
+    def refuse(_locations: object) -> None:
         raise PermissionError("not yours")
 
-    inside.setattr(catalog.files, "delete", refuse)
+    inside.setattr(catalog.files, "delete_all", refuse)
     for attempt in (1, 2):
         with catalog.store.write() as tx:
             tx.change("UPDATE dropped_tabulars SET expires_at = ?, leased_until = NULL", (tx.now,))

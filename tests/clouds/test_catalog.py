@@ -740,6 +740,26 @@ class TestLeftBehind:
         self.a_day_later(lake)
         assert self.keys(lake) == before
 
+    def test_what_is_being_deleted_is_not_referred_to(
+        self, lake: Lake, server: Server, faulty: Faulty
+    ) -> None:
+        server.table("t")
+        left = self.lose(lake, server, faulty, TABLE, {"requirements": [], "updates": [SET]})
+        row = lake.sql("SELECT id FROM tabulars WHERE name = 't'")[0][0]
+        faulty.spoil("500", 9, only("DELETE"))
+        self.a_day_later(lake)  # it may be deleted, or not
+        faulty.clear()
+        status, _, err = lake.run("doctor", "--repair", f"repoint={row}@{left}")
+        assert (status, "is being deleted" in err) == (2, True)
+        body = {"name": "other", "metadata-location": left}
+        server.ok("POST", f"{TABLE}/unregister")
+        status, kind, message = server.fails("POST", "/v1/namespaces/ns/register", body)
+        assert (status, kind) == (409, "CommitFailedException")
+        assert f"{left}, which a failed commit left behind, is being deleted" in message
+        self.a_day_later(lake)
+        assert left not in self.keys(lake)
+        assert self.recorded(lake) == []
+
     @pytest.mark.parametrize("age", ["current", "older"])
     @pytest.mark.parametrize("by", ["doctor", "registration", "neither"])
     def test_what_a_table_refers_to_stays(

@@ -164,11 +164,30 @@ def test_orphans_are_due_after_a_while(database: Database) -> None:
         assert orphans.due(tx, here, 1) == found[:1]
         orphans.postpone(tx, found[0].id, delay_ms=1000)
         orphans.delete(tx, found[1].id)
-        orphans.forget(tx, "s3://b/3")
+        assert orphans.forget(tx, "s3://b/3")
         assert orphans.due(tx, here, 10) == []
     assert [each.location for each in orphans.due(database.autocommit(), other, 10)] == ["s3://v/1"]
     with database.read() as tx:
         assert survey.counts(tx)["orphans"] == 3
+
+
+def test_an_orphan_that_is_being_deleted_is_not_forgotten(database: Database) -> None:
+    with database.write() as tx:
+        here = warehouses.ensure(tx, "w")
+        for place in ("s3://b/1", "s3://b/2"):
+            orphans.insert(tx, here, place, grace_ms=0)
+        claimed, other = orphans.due(tx, here, 2)
+    with database.write() as tx:
+        assert orphans.claim(tx, claimed.id)
+        assert orphans.claim(tx, claimed.id)  # a process that was killed has left it so
+        assert not orphans.forget(tx, claimed.location)
+        assert orphans.forget(tx, other.location)
+        assert not orphans.claim(tx, other.id)
+        assert orphans.due(tx, here, 2) == [claimed]
+        orphans.postpone(tx, claimed.id, delay_ms=1000)
+        assert not orphans.forget(tx, claimed.location)
+        orphans.delete(tx, claimed.id)
+        assert orphans.forget(tx, claimed.location)
 
 
 @pytest.mark.parametrize("kind", stores.KINDS)
