@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from falcon_catalog.identifiers import Namespace, TableIdentifier
-from falcon_catalog.store import dropped, open_database, principals, warehouses
+from falcon_catalog.store import dropped, open_database, orphans, principals, warehouses
 from falcon_catalog.store.database import Database
 from falcon_catalog.store.postgres.connection import PostgresDatabase
 from falcon_catalog.store.postgres.transaction import Connection
@@ -365,3 +365,19 @@ class TestWorkers:
             other.result(DEADLINE)
         assert principals.signing_key(store.autocommit()) == SigningKey("two", b"")
         assert principals.verifying_key(store.autocommit(), "one") is not None
+
+    def test_a_file_that_is_being_deleted_is_not_forgotten(self, store: Database) -> None:
+        def forget() -> bool:
+            with store.write() as tx:
+                return orphans.forget(tx, "file:///x")
+
+        with store.write() as tx:
+            warehouse = warehouses.ensure(tx, "w")
+            orphans.insert(tx, warehouse, "file:///x", grace_ms=0)
+        (orphan,) = orphans.due(store.autocommit(), warehouse, 1)
+        with ThreadPoolExecutor(1) as pool:
+            with store.write() as tx:
+                assert orphans.claim(tx, orphan.id)
+                other = pool.submit(forget)
+                wait_for(waiting, "the other one")
+            assert other.result(DEADLINE) is False
