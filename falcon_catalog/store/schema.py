@@ -39,7 +39,7 @@ COLUMNS = {
     ),
     "signing_keys": ("kid", "key", "created_at", "expires_at"),
     "store_identity": ("id", "store_id", "created_at"),
-    "orphans": ("id", "warehouse_id", "location", "due_at"),
+    "orphans": ("id", "warehouse_id", "location", "due_at", "deleting"),
 }
 """The columns of each table; one that refers to another comes after it."""
 
