@@ -1,5 +1,6 @@
 """Idempotency-Key: answer a retry as its first attempt was answered, without doing it again."""
 
+import logging
 from typing import Any
 
 import falcon
@@ -9,6 +10,7 @@ from falcon_catalog.api.requests import read_object
 from falcon_catalog.api.responses import body_text, send, send_table
 from falcon_catalog.catalog import access, idempotency
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.errors import CommitStateUnknownError, ServiceUnavailableError
 from falcon_catalog.identifiers import TableIdentifier, check_name
 from falcon_catalog.metrics import Metrics
 
@@ -19,6 +21,7 @@ _MAX_STORED_BYTES = 64 * 1024
 _NOT_FINAL = {401, 403, 408, 413, 415, 419, 429}
 
 JSON = dict[str, Any]
+_log = logging.getLogger(__name__)
 
 
 class Idempotency:
@@ -66,7 +69,14 @@ class Idempotency:
         answer: JSON = {"status": resp.status_code}
         if body:
             answer["body"] = orjson.loads(body_text(resp))
-        earlier = idempotency.record_answer(call, call.idempotency_key, answer)
+        try:
+            earlier = idempotency.record_answer(call, call.idempotency_key, answer)
+        except (ServiceUnavailableError, CommitStateUnknownError):
+            if not success:
+                raise
+            # What had an effect has its record, and must not be denied. What had none needs none.
+            _log.warning("%s %s id=%s: not recorded", req.method, req.path, req.context.id)
+            return
         # A success that its own transaction has recorded stands as it is.
         if earlier is not None and (refusal or "status" in earlier):
             self._replay(req, resp, call, earlier)

@@ -33,8 +33,15 @@ _MOMENTS = 5
 _REPORT_EVERY = 1000
 
 
-def backup(settings: Settings, destination: Path, files: FileIO, progress: Progress) -> Manifest:
-    """Back up a store into the new folder ``destination``.
+def backup(
+    settings: Settings,
+    destination: Path,
+    files: FileIO,
+    progress: Progress,
+    *,
+    older: bool = False,
+) -> Manifest:
+    """Back up a store into the new folder ``destination``; with ``older``, of an older version.
 
     The folder appears only once it is complete, verified and durable.
 
@@ -46,7 +53,7 @@ def backup(settings: Settings, destination: Path, files: FileIO, progress: Progr
     path, destination = settings.store.path, destination.absolute()
     if os.path.lexists(destination):
         raise StoreError(f"{destination} already exists; a backup never overwrites anything")
-    with read_only.connect(path) as tx:
+    with read_only.connect(path, older=older) as tx:
         every = survey.all_pointers(tx)
         for one in storage.missing(files, tx, settings):
             if any(one.holds(pointer) for pointer in every):
@@ -55,9 +62,9 @@ def backup(settings: Settings, destination: Path, files: FileIO, progress: Progr
     prefix = f".{destination.name}.partial-"
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=destination.parent))
     try:
-        manifest = _copy(path, _Copies(path, folder, files, progress))
+        manifest = _copy(path, _Copies(path, folder, files, progress), older=older)
         progress("verifying")
-        verify(folder, manifest)
+        verify(folder, manifest, older=older)
         durable_files.write_private(folder / NAME, manifest.text())
         durable_files.sync_tree(folder)
         folder.rename(destination)
@@ -92,16 +99,16 @@ def verify(folder: Path, manifest: Manifest, *, older: bool = False) -> None:
             raise StoreError(f"the backup {folder} lacks metadata files: {min(strange)}")
 
 
-def _copy(path: Path, copies: "_Copies") -> Manifest:
+def _copy(path: Path, copies: "_Copies", *, older: bool) -> Manifest:
     for _ in range(_MOMENTS):
-        with read_only.snapshot(path) as tx:
+        with read_only.snapshot(path, older=older) as tx:
             if copies.add(tx):
                 return copies.conclude(tx)
         copies.progress("metadata files were deleted meanwhile; going on from a later moment")
     with contextlib.closing(SqliteDatabase(path)) as database, contextlib.ExitStack() as stack:
         with database.write():
             # Without commits no metadata file is deleted.
-            tx = stack.enter_context(read_only.snapshot(path))
+            tx = stack.enter_context(read_only.snapshot(path, older=older))
             copies.add(tx)
         return copies.conclude(tx)
 
@@ -163,7 +170,7 @@ class _Copies:
                 database.stat().st_size,
                 durable_files.sha256(database),
             ),
-            rows=survey.counts(tx),
+            rows=survey.counts(tx, read_only.tables(tx)),
             files=tuple(kept),
             unreadable=tuple(sorted(each for each in wanted if not self.copied.get(each))),
         )

@@ -29,13 +29,14 @@ _ADOPT = (
 )
 
 
-def prepare_store(settings: Settings, *, adopt: bool = False) -> None:
-    """Create or migrate the store, and mark its warehouses. Raises as ``open_warehouses``.
+def prepare_store(settings: Settings, *, adopt: bool = False, upgrade: bool = False) -> None:
+    """Create the store, and mark its warehouses. Raises as ``open_warehouses``.
 
-    With ``adopt`` the warehouses' folders are accepted regardless of their content.
+    With ``adopt`` the warehouses' folders are accepted regardless of their content; with
+    ``upgrade`` a store of an older version is migrated.
     """
     storages = _open_storages(settings, Metrics())
-    store = _open_database(settings, storages, adopt=adopt)
+    store = _open_database(settings, storages, adopt=adopt, upgrade=upgrade)
     try:
         for root in roots_of(settings.warehouse.roots):
             mount = mount_of(storages[root.name].files, store, root)
@@ -155,7 +156,11 @@ def _open(
 
 
 def _open_database(
-    settings: Settings, storages: Mapping[str, Storage], *, adopt: bool = False
+    settings: Settings,
+    storages: Mapping[str, Storage],
+    *,
+    adopt: bool = False,
+    upgrade: bool = False,
 ) -> Database:
     """Open the store; do not create one beside warehouses with files, unless ``adopt`` is set.
 
@@ -174,7 +179,7 @@ def _open_database(
             if is_full and not exists(settings.store):
                 what = f"there is no store at {settings.store.url}, but the {Root(name, location)}"
                 raise StoreError(f"{what} holds files. {_ADOPT}")
-    return open_database(settings.store)
+    return open_database(settings.store, upgrade=upgrade)
 
 
 def _claim(settings: Settings, store: Database, mount: Mount, *, adopt: bool = False) -> None:

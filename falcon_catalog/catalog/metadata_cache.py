@@ -83,20 +83,20 @@ class MetadataCache(LRU[Key, Document]):
             ServiceUnavailableError: it cannot be read now.
         """
         key = Key(row.metadata_location, row.created_at, snapshots)
-        what = f"{row.kind} {identifier}"
         document = self.get(key)
         if document is not None:
             if not files.is_still_there(row.metadata_location):
-                raise _missing(what, row.metadata_location)
+                raise _missing(row, identifier)
         else:
             if snapshots == "refs":
                 full = self.load(files, row, identifier).document
                 document = Document(table.filter_snapshots_to_refs(full.metadata))
             else:
+                what = f"{row.kind} {identifier}"
                 try:
                     document = read_document(files, row.metadata_location, what, row=row)
                 except NotFoundError:
-                    raise _missing(what, row.metadata_location) from None
+                    raise _missing(row, identifier) from None
             self.put(key, document)
         return Loaded(document, row.metadata_location)
 
@@ -189,10 +189,10 @@ def read_document(
         raise _damaged(what, metadata_location, error) from error
 
 
-def _missing(what: str, metadata_location: str) -> NotFoundError:
+def _missing(row: TabularRow, identifier: TableIdentifier) -> NotFoundError:
     error = NotFoundError(
-        f"{no_such_file(metadata_location)}. This is the current metadata file of {what}, which"
-        " exists: falcon-catalog doctor names the repair"
+        f"{no_such_file(row.metadata_location)}. This is the current metadata file of {row.kind}"
+        f" {identifier}, which exists: falcon-catalog doctor names the repair"
     )
     _log.error("%s", error)
     return error

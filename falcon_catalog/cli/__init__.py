@@ -19,7 +19,7 @@ _COMMANDS = {
     "engines": "engines:command",
     "install": "cli.install:install_command",
     "maintain": "cli.dropped:maintain",
-    "migrate": "cli.serve:migrate",
+    "migrate": "cli.migrate:migrate",
     "principals": "cli.principals:principals_group",
     "relocate": "cli.relocate:relocate_command",
     "restore": "cli.backup:restore_command",

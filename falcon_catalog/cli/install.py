@@ -60,16 +60,15 @@ def install_command(
     program, tree, host = Program.running(), Tree(root or Path("/")), Host(root, _report)
     wish = Wish(pipeline=pipeline, auth=auth, port=port)
     with one_line_errors(), _host_errors():
+        found = list(host.problems())
+        if not program.has_units:
+            _stop_for([*found, *program.problems(pipeline=pipeline)])
         wanted = contents(program, tree, wish)
         changes = tree.compare(wanted.files, replace=replace)
         if dry_run:
             _echo_plan(tree, changes)
         _echo_kept(tree, changes)
-        found = list(problems(program, tree, host, wanted, wish))
-        for problem in found:
-            echo(f"Error: {problem}", err=True)
-        if found:
-            raise click.exceptions.Exit(1)
+        _stop_for([*found, *problems(program, tree, host, wanted, wish)])
         made = sum(change.is_made for change in changes)
         if made == 0:
             echo(f"All files are those of falcon-catalog {__version__}.")
@@ -129,6 +128,13 @@ def uninstall_command(*, purge: bool, yes: bool, dry_run: bool, root: Path | Non
         f"The user {parts.USER} and {sys.prefix} are kept: files elsewhere may belong to the user,"
         " and the environment was not made by install."
     )
+
+
+def _stop_for(found: list[str]) -> None:
+    for problem in found:
+        echo(f"Error: {problem}", err=True)
+    if found:
+        raise click.exceptions.Exit(1)
 
 
 def _confirm(what: str) -> None:
@@ -193,4 +199,5 @@ A first table, and a query; clients that write local files run as the user {part
   {{ falcon-catalog engines duckdb{where}{login}
     echo "CREATE SCHEMA lake.notes; CREATE TABLE lake.notes.first AS SELECT 42 AS answer;"
     echo "FROM lake.notes.first;"
-  }} | runuser -u {parts.USER} -- env HOME={parts.STATE[0]} {program.prefix}/bin/duckdb""")
+  }} | runuser -u {parts.USER} -- env --chdir=/tmp HOME={parts.STATE[0]} \\
+      {program.prefix}/bin/duckdb""")

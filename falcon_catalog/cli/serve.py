@@ -15,18 +15,16 @@ from falcon_catalog.catalog.storage_check.server import check_at_start
 from falcon_catalog.cli.common import (
     Stopped,
     as_json,
-    echo,
     echo_json,
     one_line_errors,
     read,
     with_settings,
-    with_warehouses,
 )
 from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
 from falcon_catalog.store import in_use
 
-_adopting = click.option(
+adopting = click.option(
     "--adopt-warehouse",
     is_flag=True,
     help="Accept the warehouse folders as this store's, with unknown files, another store's marker"
@@ -35,7 +33,7 @@ _adopting = click.option(
 
 
 @click.command("serve")
-@_adopting
+@adopting
 @with_settings
 def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -> None:
     """Serve the catalog until SIGTERM, SIGQUIT or Ctrl-C.
@@ -102,31 +100,6 @@ def _on_terminal(settings: Settings) -> Callable[[str], None]:
 
 def _store(settings: Settings) -> str:
     return str(settings.store.path) if settings.store.is_file else settings.store.url
-
-
-@click.command()
-@_adopting
-@as_json
-@with_warehouses
-def migrate(config: Path | None, *, adopt_warehouse: bool, as_json: bool, **flags: Any) -> None:
-    """Migrate the store to the current schema.
-
-    Creates the store and its warehouses if they do not exist. "serve" does the same at startup.
-
-    \b
-    Example:
-        falcon-catalog migrate --store sqlite:////var/lib/falcon-catalog/catalog.db
-    """
-    with one_line_errors():
-        settings = read(config, flags)
-        prepare(settings)
-        require_writable(settings)
-        with in_use(settings.store):
-            prepare_store(settings, adopt=adopt_warehouse)
-    if as_json:
-        echo_json({"store": settings.store.url})
-    else:
-        echo(f"{settings.store.url} is up to date")
 
 
 @click.group("config")

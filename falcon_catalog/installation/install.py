@@ -25,7 +25,6 @@ def problems(
     program: Program, tree: Tree, host: Host, wanted: Contents, wish: Wish
 ) -> Iterator[str]:
     """Yield why this cannot be installed, each with the remedy. Changes nothing."""
-    yield from host.problems()
     yield from program.problems(pipeline=wanted.pipeline)
     record = tree.record()
     for name in ("catalog.service", "catalog.socket", "luigid.service"):
@@ -153,7 +152,8 @@ def _taken_ports(host: Host, wanted: Contents) -> Iterator[str]:
 
 
 def _mentions_us(path: Path) -> bool:
-    return "falcon-catalog" in path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return "falcon-catalog" in text or "Iceberg REST catalog" in text
 
 
 def _is_affected(unit: str, made: Iterable[str]) -> bool:

@@ -48,6 +48,11 @@ class Program:
         shared = checkout if is_checkout else Path(sysconfig.get_path("data")) / _SHARED
         return cls(Path(sys.prefix), Path(sys.executable).resolve(), package, shared)
 
+    @property
+    def has_units(self) -> bool:
+        """Whether the shipped files are there."""
+        return (self.shared / "systemd/catalog.service").is_file()
+
     def read(self, name: str) -> str:
         """Return a shipped file, with the paths of this installation instead of those in ``/opt``.
 
@@ -64,7 +69,7 @@ class Program:
             if not os.access(self.prefix / "bin" / name, os.X_OK):
                 yield f"there is no program {self.prefix}/bin/{name}. {_ADVICE}"
                 return
-        if not (self.shared / "systemd/catalog.service").is_file():
+        if not self.has_units:
             yield f"there are no units in {self.shared}/systemd: install the wheel again"
         if _NEEDS_QUOTING & set(f"{self.prefix}{self.shared}"):
             yield f"{str(self.prefix)!r} has characters that need quoting in units. {_ADVICE}"

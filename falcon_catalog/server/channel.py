@@ -25,6 +25,7 @@ from falcon_catalog.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
 _LONG_BYTES = 64 * 1024
+_FIRST_REQUEST_SECONDS = 2.0  # for a client that connected just before the server stops
 _LINGER_SECONDS = 2.0
 
 
@@ -64,6 +65,12 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             return False
         arriving = self.request is not None and not self.close_when_flushed
         return bool(self.requests or arriving or self.total_outbufs_len)
+
+    @property
+    def has_just_connected(self) -> bool:
+        """Whether the client's first request may be on its way: nothing of it is here yet."""
+        heard = self.last_activity != self.creation_time
+        return not heard and time.time() < self.creation_time + _FIRST_REQUEST_SECONDS
 
     # Receiving
 

@@ -202,11 +202,13 @@ class Loop:
         return [one for one in list(self._map.values()) if isinstance(one, Channel)]
 
     def _close_idle(self) -> int:
-        channels = self._channels()
-        for channel in channels:
-            if not channel.is_busy:
+        busy = 0
+        for channel in self._channels():
+            if channel.is_busy or channel.has_just_connected:
+                busy += 1
+            else:
                 channel.handle_close()
-        return sum(channel.is_busy for channel in channels)
+        return busy
 
 
 def _most_connections(settings: ServerSettings) -> int:

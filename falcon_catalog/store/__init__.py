@@ -27,17 +27,20 @@ def exists(settings: StoreSettings) -> bool:
     return bool(_postgres().exists(settings))
 
 
-def open_database(settings: StoreSettings | str) -> Database:
-    """Open a store, by its settings or its URL alone; create or migrate it as needed.
+def open_database(settings: StoreSettings | str, *, upgrade: bool = False) -> Database:
+    """Open a store, by its settings or its URL alone; create it as needed.
+
+    With ``upgrade`` a store of an older version is migrated.
 
     Raises:
-        StoreError: the database is not supported, cannot be opened, is damaged, too new or fenced.
+        StoreError: the database is not supported, cannot be opened, is damaged, of another version
+            or fenced.
     """
     if isinstance(settings, str):
         settings = StoreSettings(url=settings)
     if settings.is_file:
-        return SqliteDatabase.open(settings.path, settings.durability)
-    database: Database = _postgres().PostgresDatabase.open(settings)
+        return SqliteDatabase.open(settings.path, settings.durability, upgrade=upgrade)
+    database: Database = _postgres().PostgresDatabase.open(settings, upgrade=upgrade)
     return database
 
 

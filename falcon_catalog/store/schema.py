@@ -6,6 +6,8 @@ defines, and ``store.postgres.dialect`` translates the types.
 
 from importlib import resources
 
+from falcon_catalog import __version__
+
 COLUMNS = {
     "warehouses": ("id", "name", "created_at", "marked_location"),
     "namespaces": (
@@ -37,7 +39,7 @@ COLUMNS = {
     ),
     "signing_keys": ("kid", "key", "created_at", "expires_at"),
     "store_identity": ("id", "store_id", "created_at"),
-    "orphans": ("id", "warehouse_id", "location", "due_at"),
+    "orphans": ("id", "warehouse_id", "location", "due_at", "deleting"),
 }
 """The columns of each table; one that refers to another comes after it."""
 
@@ -56,8 +58,16 @@ NUMBERED = (
 """The tables whose ids the database counts up."""
 
 
-class SchemaTooNewError(Exception):
-    """The database was written by a newer version of this program."""
+class SchemaError(Exception):
+    """The schema of the database is not this version's."""
+
+
+class SchemaTooNewError(SchemaError):
+    """The database was migrated by a newer version of this program."""
+
+
+class SchemaTooOldError(SchemaError):
+    """The database was written by an older version of this program, and is not migrated yet."""
 
 
 def scripts() -> dict[str, str]:
@@ -79,7 +89,18 @@ def pending(applied: list[str]) -> list[str]:
     known = scripts()
     if unknown := [name for name in applied if name not in known]:
         raise SchemaTooNewError(
-            f"the database has the schema change {unknown[-1]!r}, which this version of "
-            "falcon-catalog does not know; use the version that made it, or a newer one"
+            f"its schema is {unknown[-1]!r}, of a newer version; falcon-catalog {__version__} knows"
+            f" {max(known)!r} at most. Install the newer version again, or go back to the backup"
+            " that its migrate made: falcon-catalog restore --replace"
         )
     return [name for name in known if name not in applied]
+
+
+def require_current(applied: list[str], url: str) -> None:
+    """Raise SchemaError unless a database has seen all scripts, and no others."""
+    if missing := pending(applied):
+        raise SchemaTooOldError(
+            f"its schema is {applied[-1] if applied else 'none'!r}, of an older version;"
+            f" falcon-catalog {__version__} needs {missing[-1]!r}. Run falcon-catalog migrate"
+            f" --store {url}, which makes a backup first"
+        )

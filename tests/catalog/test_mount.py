@@ -352,3 +352,4 @@ class TestAtTheStart:
         sql(folder, "ALTER TABLE warehouses DROP COLUMN marked_location")
         sql(folder, "ALTER TABLE dropped_tabulars DROP COLUMN emptied_at")
         sql(folder, "DELETE FROM _sqlite_migrations WHERE name LIKE '0006%'")
+        open_database(f"sqlite:///{folder}/catalog.db", upgrade=True).close()

@@ -493,6 +493,7 @@ class TestRotation:
                 older.execute(statement)
             older.execute("INSERT INTO signing_keys VALUES (1, ?, 5)", (key,))
             (pid,) = older.execute("SELECT id FROM principals").fetchone()
+        open_database(f"sqlite:///{tmp_path}/catalog.db", upgrade=True).close()
         now = int(time.time())
         claims = {"iss": "falcon-catalog", "aud": "falcon-catalog", "sub": "etl", "pid": pid}
         old = jwt.encode(claims | {"iat": now, "exp": now + 600}, key, algorithm="HS256")

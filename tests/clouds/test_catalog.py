@@ -16,7 +16,7 @@ from falcon_catalog.catalog import purge
 from falcon_catalog.cli import main
 from falcon_catalog.errors import CatalogError, ServiceUnavailableError
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO
-from falcon_catalog.store.sqlite import read_only
+from falcon_catalog.store.database import now_ms
 from tests.catalog.handwork import relist
 from tests.catalog.scanning import plan, pyiceberg
 from tests.catalog.serving import SCHEMA, VIEW, Server, creation
@@ -947,8 +947,8 @@ class TestCommands:
         lake.put(orphan, json.dumps(made["metadata"]).encode())
         lake.put(data, b"not metadata")
         assert lake.findings() == []  # it is too young to be one
-        later = read_only.now_ms() + 8 * 86_400_000
-        monkeypatch.setattr(read_only, "now_ms", lambda: later)
+        later = now_ms() + 8 * 86_400_000
+        monkeypatch.setattr("falcon_catalog.doctor.check.now_ms", lambda: later)
         assert lake.findings() == [("orphan-metadata", "table default:ns.t", "orphans")]
         really = ObjectStoreFileIO.delete_all
 

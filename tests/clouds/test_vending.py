@@ -381,7 +381,7 @@ def later_on(monkeypatch: pytest.MonkeyPatch, *, seconds: int) -> None:
     """Let the server's clock be ahead."""
     ahead = time.time_ns
     monkeypatch.setattr(
-        "falcon_catalog.catalog.call.time.time_ns", lambda: ahead() + seconds * 10**9
+        "falcon_catalog.store.database.time.time_ns", lambda: ahead() + seconds * 10**9
     )
 
 

@@ -15,6 +15,7 @@ from tests.durability.store import Store
 from tests.processes import wait_for
 
 SHARED = ("h0", "h1", "h2")
+_UNAVAILABLE = 503
 
 
 class Crowd:
@@ -112,15 +113,16 @@ class Loner:
             found = State.of(self._crowd.catalog.look()).seen(self.session.name)
             self._conclude(done=found == step.after)
             return
-        self.repeated += self.step is not None
+        is_repeated = self.step is not None
+        self.repeated += is_repeated
         self.step = step
         answer = step.send(self._client)
         assert answer.done or answer.unknown or answer.status == 503, (step, answer)
         if answer.done:
             self._crowd.count()
             self._conclude(done=True)
-        elif answer.refused:
-            self._conclude(done=False)
+        elif answer.refused and not (is_repeated and answer.status == _UNAVAILABLE):
+            self._conclude(done=False)  # a 503 says nothing of what was asked before
 
     def _conclude(self, *, done: bool) -> None:
         assert self.step is not None
@@ -197,12 +199,14 @@ class Rival:
         key = str(uuid.uuid5(uuid.NAMESPACE_OID, op)) if keyed else ""
         began = time.monotonic()
         answer = self._client.ask("POST", path, body, key=key)
-        while keyed and answer.unknown and self._crowd.wait_until_up():
+        is_open = answer.unknown
+        while keyed and is_open and self._crowd.wait_until_up():
             self.repeated += 1
             answer = self._client.ask("POST", path, body, key=key)
-        outcome = "done" if answer.done else "refused" if answer.refused else "unknown"
+            is_open = answer.unknown or answer.status == _UNAVAILABLE
+        outcome = "unknown" if is_open else "done" if answer.done else "refused"
         assert answer.status in (200, 204, 409, 503, 500, None), answer
-        ended = UNKNOWN if answer.unknown else time.monotonic()
+        ended = UNKNOWN if is_open else time.monotonic()
         location = _location(answer)
         self.writes.append(Write(op, tables, outcome, began, ended, location, expected))
         if answer.done:
@@ -255,7 +259,8 @@ def examine(catalog: Catalog, loners: list[Loner], chains: Chains) -> None:
     store = catalog.look()
     store.check()
     chains.follow(store)
-    assert not states_of(loners, store)
+    wrong = states_of(loners, store)
+    assert not wrong, wrong
 
 
 def served_as_stored(catalog: Catalog) -> None:

@@ -20,27 +20,29 @@ class Store:
 
     def __init__(self, path: Path, read: Read = read_file) -> None:
         self.read = read
-        self._parsed: dict[str, dict[str, Any]] = {}
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA busy_timeout = 60000")
             connection.execute("BEGIN")
             self.integrity = [row[0] for row in connection.execute("PRAGMA integrity_check")]
             self.strays = connection.execute("PRAGMA foreign_key_check").fetchall()
-            self.namespaces: dict[str, dict[str, str]] = {
-                path: json.loads(properties)
-                for path, properties in connection.execute(
-                    "SELECT path, properties FROM namespaces"
-                )
-            }
-            self.rows = connection.execute(
-                "SELECT n.path || '.' || t.name, t.uuid, t.metadata_location, t.location_key"
-                " FROM tabulars t JOIN namespaces n ON n.id = t.namespace_id"
-            ).fetchall()
-            self.dropped = connection.execute(
-                "SELECT uuid, metadata_location, location_key, namespace_path || '.' || name,"
-                " purge, started_at IS NOT NULL FROM dropped_tabulars"
-            ).fetchall()
+            self._fill(lambda statement: connection.execute(statement).fetchall())
             connection.execute("COMMIT")
+
+    def _fill(self, select: Callable[[str], list[Any]]) -> None:
+        """Keep the rows that a transaction sees."""
+        self._parsed: dict[str, dict[str, Any]] = {}
+        self.namespaces: dict[str, dict[str, str]] = {
+            path: json.loads(properties)
+            for path, properties in select("SELECT path, properties FROM namespaces")
+        }
+        self.rows = select(
+            "SELECT n.path || '.' || t.name, t.uuid, t.metadata_location, t.location_key"
+            " FROM tabulars t JOIN namespaces n ON n.id = t.namespace_id"
+        )
+        self.dropped = select(
+            "SELECT uuid, metadata_location, location_key, namespace_path || '.' || name,"
+            " purge, started_at IS NOT NULL FROM dropped_tabulars"
+        )
 
     def pointers(self) -> dict[str, str]:
         """Return the metadata location of each table, by ``namespace.name``."""

@@ -13,8 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.store import dropped, open_database, orphans, principals, warehouses
+from falcon_catalog.store.database import Database
 from falcon_catalog.store.postgres.connection import PostgresDatabase
 from falcon_catalog.store.postgres.transaction import Connection
+from falcon_catalog.store.principals import SigningKey
+from falcon_catalog.store.tabulars import TabularRow
 from tests.catalog.serving import SCHEMA, Server, serving
 from tests.catalog.test_functions import ADD_ONE
 from tests.postgres import cluster
@@ -312,3 +317,67 @@ def serving_beside(server: Server) -> Iterator[Server]:
     url = server.app.warehouses[0].store._settings.url  # type: ignore[attr-defined]
     with serving(server.folder, processes=1, store__url=url) as other:
         yield other
+
+
+class TestWorkers:
+    @pytest.fixture
+    def store(self) -> Iterator[Database]:
+        url = cluster.store_url(f"w{uuid.uuid4().hex}")
+        with contextlib.closing(open_database(url)) as store:
+            yield store
+
+    def test_each_takes_another_drop_without_waiting(self, store: Database) -> None:
+        identifier = TableIdentifier(Namespace(("ns",)), "t")
+        with store.write() as tx:
+            warehouse = warehouses.ensure(tx, "w")
+            for number in range(2):
+                place = f"file:///w/{number}/"
+                row = TabularRow(number, "table", f"u{number}", f"{place}1.json", place, 0)
+                dropped.insert(tx, warehouse, identifier, row, purge=True, retention_ms=0)
+        with store.write() as one, store.write() as two, store.write() as three:
+            taken = [dropped.take_due(tx, warehouse, lease_ms=60_000) for tx in (one, two, three)]
+        assert taken[2] is None
+        assert {row.uuid for row in taken if row is not None} == {"u0", "u1"}
+
+    def test_two_that_need_a_signing_key_get_one(self, store: Database) -> None:
+        def ensure(kid: str) -> None:
+            with store.write() as tx:
+                principals.ensure_signing_key(tx, SigningKey(kid, b""))
+
+        with ThreadPoolExecutor(1) as pool:
+            with store.write() as tx:
+                principals.ensure_signing_key(tx, SigningKey("one", b""))
+                other = pool.submit(ensure, "two")
+                wait_for(waiting, "the other one")
+            other.result(DEADLINE)
+        assert principals.signing_key(store.autocommit()) == SigningKey("one", b"")
+
+    def test_two_rotations_follow_one_another(self, store: Database) -> None:
+        def rotate() -> None:
+            with store.write() as tx:
+                principals.replace_signing_key(tx, SigningKey("two", b""), overlap_ms=60_000)
+
+        with ThreadPoolExecutor(1) as pool:
+            with store.write() as tx:
+                principals.replace_signing_key(tx, SigningKey("one", b""), overlap_ms=60_000)
+                other = pool.submit(rotate)
+                wait_for(waiting, "the other one")
+            other.result(DEADLINE)
+        assert principals.signing_key(store.autocommit()) == SigningKey("two", b"")
+        assert principals.verifying_key(store.autocommit(), "one") is not None
+
+    def test_a_file_that_is_being_deleted_is_not_forgotten(self, store: Database) -> None:
+        def forget() -> bool:
+            with store.write() as tx:
+                return orphans.forget(tx, "file:///x")
+
+        with store.write() as tx:
+            warehouse = warehouses.ensure(tx, "w")
+            orphans.insert(tx, warehouse, "file:///x", grace_ms=0)
+        (orphan,) = orphans.due(store.autocommit(), warehouse, 1)
+        with ThreadPoolExecutor(1) as pool:
+            with store.write() as tx:
+                assert orphans.claim(tx, orphan.id)
+                other = pool.submit(forget)
+                wait_for(waiting, "the other one")
+            assert other.result(DEADLINE) is False

@@ -26,7 +26,7 @@ from falcon_catalog.store import (
 from falcon_catalog.store.database import Database, StoreError, Transaction
 from falcon_catalog.store.idempotency import Receipt
 from falcon_catalog.store.principals import SigningKey
-from falcon_catalog.store.schema import TABLES
+from falcon_catalog.store.schema import COLUMNS, TABLES
 from tests.postgres import stores
 
 NS = Namespace(("ns",))
@@ -402,6 +402,19 @@ def test_an_id_is_never_given_twice(database: Database) -> None:
     assert second.id > first.id
 
 
-def test_every_table_is_counted(database: Database) -> None:
+def test_every_table_and_column_is_known(database: Database) -> None:
+    """Or else ``store copy`` would leave it out."""
     with database.read() as tx:
         assert sorted(survey.counts(tx)) == sorted(TABLES)
+        if database.path is not None:
+            found = tx.all(
+                "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c"
+                " WHERE t.type = 'table' AND t.name NOT GLOB '*sqlite_*'"
+            )
+        else:
+            found = tx.all(
+                "SELECT table_name, column_name FROM information_schema.columns"
+                " WHERE table_schema = current_schema() AND table_name <> 'schema_migrations'"
+            )
+    known = [(table, column) for table, columns in COLUMNS.items() for column in columns]
+    assert sorted(known) == sorted(found)

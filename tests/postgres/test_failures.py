@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from falcon_catalog.cli import main
+from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.settings import StoreSettings
 from falcon_catalog.store import open_database, warehouses
 from falcon_catalog.store.database import StoreError
@@ -140,6 +141,28 @@ class TestALostCommit:
         assert first.json()["error"]["type"] == "CommitStateUnknownException"
         assert behind.call("POST", "/v1/namespaces", body, headers=key).status_code == 200
         assert behind.fails("POST", "/v1/namespaces", body)[0] == 409
+
+
+def test_an_effect_is_not_denied_when_its_answer_cannot_be_recorded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ServiceUnavailableError("The database does not answer. Nothing was changed")
+
+    url = cluster.store_url(f"d{uuid.uuid4().hex}")
+    with serving(tmp_path, processes=1, store__url=url) as server:
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        with monkeypatch.context() as patch:
+            patch.setattr("falcon_catalog.catalog.idempotency.record_answer", fail)
+            for body in ({"namespace": ["ns"]}, {"namespace": ["ns"]}):
+                assert server.call("POST", "/v1/namespaces", body, headers=key).status_code == 200
+            refused = server.call(
+                "POST",
+                "/v1/namespaces",
+                {"namespace": ["a", "b"]},
+                headers={"Idempotency-Key": str(uuid.uuid4())},
+            )
+            assert refused.status_code == 503
 
 
 class TestACrash:

@@ -58,6 +58,21 @@ def test_a_request_in_flight_is_answered_before_the_end(
     assert server.line() == "closed"
 
 
+def test_a_client_that_has_just_connected_is_answered(program: Any, gate: Path, get: Any) -> None:
+    server = program()
+    port = server.port()
+    waiting = get(port, f"/gate?{gate}")
+    assert server.line() == "entered"
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as late:
+        server.signal()
+        wait_until_refused(port)
+        late.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert late.recv(4096).startswith(b"HTTP/1.1 200 ")
+        gate.write_bytes(b"y")
+    assert waiting.getresponse().status == 200
+    assert server.status() == 0
+
+
 def test_an_answer_not_yet_sent_is_sent_before_the_end(program: Any, get: Any) -> None:
     server = program()
     port = server.port()

@@ -19,7 +19,7 @@ from falcon_catalog.store.database import OutcomeUnknownError, StoreError, Timin
 from falcon_catalog.store.postgres import conninfo, migrate
 from falcon_catalog.store.postgres.failures import explained, is_refusal
 from falcon_catalog.store.postgres.transaction import Connection, PostgresTransaction, Statements
-from falcon_catalog.store.schema import SchemaTooNewError
+from falcon_catalog.store.schema import SchemaError
 
 T = TypeVar("T")
 
@@ -28,6 +28,7 @@ _CHANGE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _FRESH_SECONDS = 10.0
 """For how long a fresh connection is tried: a failover should be over then."""
 _RETRY_SECONDS = 0.2
+_MIGRATE = "make a backup, for example with pg_dump, then run falcon-catalog migrate"
 
 
 class PostgresDatabase:
@@ -53,11 +54,11 @@ class PostgresDatabase:
         )
 
     @classmethod
-    def open(cls, settings: StoreSettings) -> "PostgresDatabase":
-        """Connect, and create or migrate the tables as needed.
+    def open(cls, settings: StoreSettings, *, upgrade: bool = False) -> "PostgresDatabase":
+        """Connect, and create the tables if there are none; migrate older ones with ``upgrade``.
 
         Raises:
-            StoreError: the database does not answer, is too new, or a standby of an older version.
+            StoreError: the database does not answer, or is of another version.
         """
         database = cls(settings)
         with connected(settings) as connection:
@@ -65,8 +66,10 @@ class PostgresDatabase:
                 migrate.require_current(
                     connection, hint="this is a standby: start a server on the primary first"
                 )
-            else:
+            elif upgrade or migrate.applied(connection) is None:
                 migrate.migrate(connection)
+            else:
+                migrate.require_current(connection, hint=_MIGRATE)
             row = connection.execute("SELECT current_schema()").fetchone()
             database._schema = str(row[0]) if row else ""
         database._pool.open()
@@ -212,7 +215,7 @@ def connected(settings: StoreSettings, *, read_only: bool = False) -> Iterator[C
     try:
         with contextlib.closing(_connect(settings, read_only=read_only)) as connection:
             yield connection
-    except (psycopg.Error, SchemaTooNewError, SettingsError) as error:
+    except (psycopg.Error, SchemaError, SettingsError) as error:
         text = " ".join(str(error).split())
         raise StoreError(f"store {settings.url}: {text}") from error
     except StoreError as error:
@@ -227,7 +230,7 @@ def snapshot(settings: StoreSettings) -> Iterator[PostgresTransaction]:
         StoreError: it cannot be reached, holds no catalog, or has another version's schema.
     """
     with connected(settings, read_only=True) as connection:
-        migrate.require_current(connection, hint="falcon-catalog migrate brings it up to date")
+        migrate.require_current(connection, hint=_MIGRATE)
         connection.execute(_READ)
         yield PostgresTransaction(connection, now_ms())
 
@@ -236,7 +239,7 @@ def snapshot(settings: StoreSettings) -> Iterator[PostgresTransaction]:
 def statements(settings: StoreSettings) -> Iterator[PostgresTransaction]:
     """Read a store that must exist, each statement its newest state. Raises as ``snapshot``."""
     with connected(settings, read_only=True) as connection:
-        migrate.require_current(connection, hint="falcon-catalog migrate brings it up to date")
+        migrate.require_current(connection, hint=_MIGRATE)
         yield PostgresTransaction(connection, now_ms())
 
 

@@ -1,5 +1,6 @@
 """Bring a PostgreSQL database's schema up to date with the numbered scripts."""
 
+from falcon_catalog import __version__
 from falcon_catalog.store import schema
 from falcon_catalog.store.database import StoreError
 from falcon_catalog.store.postgres import dialect
@@ -18,12 +19,20 @@ def applied(connection: Connection) -> list[str] | None:
 
 
 def require_current(connection: Connection, *, hint: str) -> None:
-    """Raise StoreError unless the schema is this version's; ``hint`` says how to get there."""
+    """Raise unless the schema is this version's; ``hint`` says how to get there.
+
+    Raises:
+        StoreError: there is no catalog.
+        SchemaError: it is of another version.
+    """
     found = applied(connection)
     if found is None:
         raise StoreError(f"there is no catalog in the database; {hint}")
-    if schema.pending(found):
-        raise StoreError(f"its schema is of an older version; {hint}")
+    if missing := schema.pending(found):
+        raise schema.SchemaTooOldError(
+            f"its schema is {found[-1]!r}, of an older version; falcon-catalog {__version__} needs"
+            f" {missing[-1]!r}; {hint}"
+        )
 
 
 def migrate(connection: Connection) -> list[str]:

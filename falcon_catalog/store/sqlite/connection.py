@@ -16,9 +16,9 @@ from urllib.parse import quote
 from falcon_catalog.durable_files import Folders
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.store.database import StoreError, Timing, now_ms
-from falcon_catalog.store.schema import SchemaTooNewError
+from falcon_catalog.store.schema import SchemaError, require_current
 from falcon_catalog.store.sqlite import creation, locks
-from falcon_catalog.store.sqlite.migrate import migrate
+from falcon_catalog.store.sqlite.migrate import applied, migrate
 from falcon_catalog.store.sqlite.transaction import SqliteTransaction
 from falcon_catalog.store.sqlite.writer import Writer
 
@@ -44,14 +44,17 @@ class SqliteDatabase:
         self._connections: list[sqlite3.Connection] = []
 
     @classmethod
-    def open(cls, path: Path, durability: str = "full") -> "SqliteDatabase":
-        """Open a database file, created and migrated as needed.
+    def open(
+        cls, path: Path, durability: str = "full", *, upgrade: bool = False
+    ) -> "SqliteDatabase":
+        """Open a database file, created if there is none.
 
-        With ``relaxed`` durability a power cut may take the last commits, though acknowledged.
+        With ``relaxed`` durability a power cut may take the last commits, though acknowledged. With
+        ``upgrade`` the schema of an older version is migrated.
 
         Raises:
-            StoreError: the file cannot be opened, is no database or a damaged one, is too new, or
-                the store is fenced.
+            StoreError: the file cannot be opened, is no database or a damaged one, is of another
+                version, or the store is fenced.
         """
         database = cls(path, durability)
         try:
@@ -61,10 +64,13 @@ class SqliteDatabase:
             if not creation.is_made(database.path):
                 creation.make(database.path)
             with contextlib.closing(database.connect()) as connection:
-                migrate(connection)
+                if upgrade:
+                    migrate(connection)
+                else:
+                    require_current(applied(connection), f"sqlite:///{path}")
                 # What recovery brought back may be in the log's memory alone, if its sync failed.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        except (OSError, sqlite3.Error, SchemaTooNewError) as error:
+        except (OSError, sqlite3.Error, SchemaError) as error:
             raise StoreError(f"store {database.path}: {error}") from error
         return database
 

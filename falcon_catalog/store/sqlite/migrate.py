@@ -26,7 +26,7 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
     # One lock around the look and the change: two servers may start at once.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        pending = schema.pending(_applied(connection))
+        pending = schema.pending(applied(connection))
         if pending:
             _apply(connection, schema.scripts())
         connection.execute("COMMIT")
@@ -57,13 +57,7 @@ def migrated(path: Path) -> Iterator[SqliteTransaction]:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
-def difference(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
-    """Return the scripts that the database has not seen, and those that only it has seen."""
-    scripts, applied = schema.scripts(), _applied(connection)
-    return [s for s in scripts if s not in applied], [a for a in applied if a not in scripts]
-
-
-def _applied(connection: sqlite3.Connection) -> list[str]:
+def applied(connection: sqlite3.Connection) -> list[str]:
     """Return the names of the scripts that the database has seen, from sqlite-utils' own table."""
     there = connection.execute(
         "SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'"

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from falcon_catalog.store import schema
 from falcon_catalog.store.database import DamagedStoreError, StoreError, now_ms
 from falcon_catalog.store.sqlite import creation
-from falcon_catalog.store.sqlite.migrate import difference
+from falcon_catalog.store.sqlite.migrate import applied
 from falcon_catalog.store.sqlite.transaction import SqliteTransaction
 
-__all__ = ["connect", "copy", "now_ms", "snapshot"]
+__all__ = ["connect", "copy", "now_ms", "snapshot", "tables"]
 
 _BUSY_TIMEOUT_MS = 10_000
 _PAGES = 4096
@@ -50,15 +51,20 @@ def connect(
 
 
 @contextlib.contextmanager
-def snapshot(path: Path) -> Iterator[SqliteTransaction]:
-    """Open the store at ``path``; every statement sees the state of now."""
-    with connect(path) as tx:
+def snapshot(path: Path, *, older: bool = False) -> Iterator[SqliteTransaction]:
+    """Open the store at ``path`` as ``connect`` does; every statement sees the state of now."""
+    with connect(path, older=older) as tx:
         tx.connection.execute("BEGIN")
         tx.one("SELECT count(*) FROM warehouses")  # the moment is the first read's
         try:
             yield SqliteTransaction(tx.connection, now_ms())
         finally:
             tx.connection.execute("ROLLBACK")
+
+
+def tables(tx: SqliteTransaction) -> set[str]:
+    """Return the names of the tables that are there; an older version's are fewer."""
+    return {name for (name,) in tx.all("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def copy(tx: SqliteTransaction, path: Path, progress: Callable[[str], None]) -> None:
@@ -72,14 +78,11 @@ def copy(tx: SqliteTransaction, path: Path, progress: Callable[[str], None]) -> 
 
 
 def _check_schema(path: Path, connection: sqlite3.Connection, *, older: bool) -> None:
-    pending, unknown = difference(connection)
-    if unknown:
-        raise StoreError(
-            f"store {path}: its schema has {unknown[-1]!r}, which this version of falcon-catalog "
-            "does not know; use the version that made it, or a newer one"
-        )
-    if pending and not older:
-        raise StoreError(
-            f"store {path}: its schema is of an older version; bring it up to date with "
-            f"falcon-catalog migrate --store sqlite:///{path}"
-        )
+    found = applied(connection)
+    try:
+        if older:
+            schema.pending(found)
+        else:
+            schema.require_current(found, f"sqlite:///{path}")
+    except schema.SchemaError as error:
+        raise StoreError(f"store {path}: {error}") from error

@@ -1,0 +1,118 @@
+"""Every command on a store in PostgreSQL: it works, or one line says what to use instead."""
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from falcon_catalog.cli import main
+from tests.catalog.serving import Server, serving
+from tests.docs.test_docs import COMMANDS
+from tests.postgres import cluster
+
+T = "/v1/namespaces/ns/tables/t"
+NEED_NO_STORE = {"check", "config show", "engines", "install", "uninstall", "serve", "store copy"}
+TRIED = {
+    *("dropped", "undrop", "maintain", "doctor", "migrate", "storage check"),
+    *("principals list", "principals add", "principals rotate", "principals rotate-key"),
+    *("principals remove", "backup", "restore", "relocate"),
+}
+
+
+@dataclass
+class Operator:
+    """Who runs commands beside a server."""
+
+    server: Server
+    url: str
+
+    def run(self, *words: str, warehouse: bool = True) -> tuple[int, str]:
+        flags = ["--store", self.url]
+        flags += ["--warehouse", f"file://{self.server.warehouse}"] if warehouse else []
+        done = CliRunner().invoke(main, [*words, *flags], catch_exceptions=False)
+        return done.exit_code, done.output
+
+    def ok(self, *words: str, warehouse: bool = True) -> str:
+        status, output = self.run(*words, warehouse=warehouse)
+        assert status == 0, output
+        return output
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Iterator[Operator]:
+    url = cluster.store_url(f"o{uuid.uuid4().hex}")
+    with serving(tmp_path, processes=1, store__url=url) as server:
+        server.namespace("ns")
+        server.table("t")
+        yield Operator(server, url)
+
+
+def test_every_command_is_tried_here() -> None:
+    names = {name.removeprefix("falcon-catalog ") for name, _ in COMMANDS}
+    assert names - NEED_NO_STORE == TRIED
+
+
+def test_what_was_dropped_comes_back(operator: Operator) -> None:
+    operator.server.ok("DELETE", T)
+    listed = operator.ok("dropped", warehouse=False)
+    assert "ns.t" in listed
+    number = operator.server.catalog.store.autocommit().one("SELECT id FROM dropped_tabulars")[0]
+    assert operator.ok("undrop", str(number)) == "table ns.t is back\n"
+    operator.server.ok("GET", T)
+    assert "Nothing to do." in operator.ok("maintain")
+
+
+def test_principals(operator: Operator) -> None:
+    pair = operator.ok("principals", "add", "etl", warehouse=False).splitlines()[0]
+    assert pair.startswith("etl:")
+    assert operator.ok("principals", "list", warehouse=False).startswith("etl\t")
+    assert operator.ok("principals", "rotate", "etl", warehouse=False).startswith("etl:")
+    operator.ok("principals", "rotate-key", warehouse=False)
+    operator.ok("principals", "remove", "etl", warehouse=False)
+    assert operator.ok("principals", "list", warehouse=False) == ""
+
+
+def test_the_doctor_and_others_find_nothing_wrong(operator: Operator) -> None:
+    assert "Clean" in operator.ok("doctor", "--deep")
+    assert "Repaired: 0 expired rows" in operator.ok("doctor", "--repair", "expired")
+    assert "The storage is ready" in operator.ok("storage", "check")
+    operator.ok("migrate")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("backup", "copy"), "PostgreSQL's own tools, such as pg_dump"),
+        (("restore", "copy"), "PostgreSQL's own tools, such as pg_dump"),
+        (("relocate", "file:///a", "file:///b"), "relocate works on a SQLite store only"),
+    ],
+    ids=["backup", "restore", "relocate"],
+)
+def test_what_needs_a_file_says_so_in_one_line(
+    operator: Operator, words: tuple[str, ...], text: str
+) -> None:
+    status, output = operator.run(*words)
+    assert status in (1, 2)
+    (line,) = output.splitlines()
+    assert line.startswith(f"Error: store {operator.url} is no file: ")
+    assert text in line
+    assert line.endswith("Nothing was changed")
+
+
+def test_a_server_on_sqlite_loads_no_driver(tmp_path: Path) -> None:
+    program = (
+        "import sys; from falcon_catalog.app import create_app;"
+        "from falcon_catalog.settings import load;"
+        f"create_app(load(None, {{}}, {{'store.url': '{tmp_path}/x.db',"
+        f" 'warehouse.location': '{tmp_path}/w'}})).close();"
+        "print([name for name in sys.modules if 'psycopg' in name or 'postgres' in name])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
