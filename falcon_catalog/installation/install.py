@@ -105,6 +105,8 @@ def uninstall(tree: Tree, host: Host, report: Report, *, purge: bool) -> None:
         with contextlib.suppress(OSError):  # a folder of drop-ins that holds others
             if path.startswith(parts.UNITS) and path.count("/") > _UNIT_DEPTH:
                 tree.path(path).parent.rmdir()
+    for timer in parts.TIMERS:  # when it elapsed last, as systemd remembers it
+        tree.path(f"/var/lib/systemd/timers/stamp-{timer}").unlink(missing_ok=True)
     if purge:
         for folder in data(tree):
             if folder.is_symlink():
@@ -130,11 +132,7 @@ def data(tree: Tree) -> list[Path]:
     for name in (*parts.STATE, *parts.PIPELINE_STATE):
         # What a service with DynamicUser= writes is behind a link.
         names += [name, name.replace("/var/lib/", "/var/lib/private/")]
-    names += (
-        f"{parts.UNITS}/{unit}.d"
-        for unit in ("catalog.service", "catalog@.service", "catalog.socket", "luigid.service")
-    )
-    paths = (tree.path(name) for name in names)
+    paths = (tree.path(name) for name in (*names, *parts.DROP_INS))
     return [path for path in paths if path.exists() or path.is_symlink()]
 
 

@@ -33,18 +33,18 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         pytest.skip(f"no machine was booted, for want of {', '.join(missing)}")
     folder = tmp_path_factory.mktemp("machine")
     try:
-        image.copy(image.image(), folder / "root")
+        made = image.image()
     except image.ImageError as error:
         pytest.skip(f"no machine was booted: the image cannot be made: {error}")
-    one = Machine(folder / "root", folder / "console.log")
-    try:
-        one.boot()
-    except BootError as error:
-        one.stop()
-        pytest.skip(f"no machine was booted: systemd-nspawn does not start one: {error}")
-    yield one
-    one.stop()
-    shutil.rmtree(folder / "root")
+    with image.writable(made, folder) as root:
+        one = Machine(root, folder / "console.log")
+        try:
+            one.boot()
+            yield one
+        except BootError as error:
+            pytest.skip(f"no machine was booted: systemd-nspawn does not start one: {error}")
+        finally:
+            one.stop()
 
 
 @pytest.fixture(autouse=True)
