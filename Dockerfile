@@ -12,6 +12,10 @@ WORKDIR /src
 COPY pyproject.toml setup.cfg constraints.txt README.md LICENSE ./
 COPY falcon_catalog falcon_catalog
 COPY jobs jobs
+# Data files of the package: units, settings, the dbt project.
+COPY systemd systemd
+COPY conf conf
+COPY dbt dbt
 RUN python -m venv /opt/falcon-catalog/venv
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/falcon-catalog/venv/bin/pip install --constraint constraints.txt ".[${EXTRAS}]"
@@ -35,11 +39,9 @@ STOPSIGNAL SIGTERM
 
 FROM base AS pipeline
 COPY --from=build-pipeline /opt/falcon-catalog/venv /opt/falcon-catalog/venv
-COPY dbt /opt/falcon-catalog/dbt
-COPY conf/luigi.cfg /etc/falcon-catalog/luigi.cfg
-ENV LUIGI_CONFIG_PATH=/etc/falcon-catalog/luigi.cfg \
+ENV LUIGI_CONFIG_PATH=/opt/falcon-catalog/venv/share/falcon-catalog/conf/luigi.cfg \
     WEATHER_DATA_DIR=/var/lib/falcon-weather \
-    WEATHER_DBT_DIR=/opt/falcon-catalog/dbt \
+    WEATHER_DBT_DIR=/opt/falcon-catalog/venv/share/falcon-catalog/dbt \
     HOME=/var/lib/falcon-weather
 WORKDIR /var/lib/falcon-weather
 VOLUME ["/var/lib/falcon-weather"]

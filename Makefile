@@ -136,7 +136,7 @@ dist: $(VENV)/.has-tox ## Write the packages and a list of what they install to 
 	@$(SAME_VERSION)
 	@rm -rf dist
 	@$(TOX) run -e dist
-images: ## Build the images of the catalog and the pipeline; PUSH=1 uploads them; IMAGE, TAG
+images: ## Build the images of catalog and pipeline; PUSH=1 uploads them; IMAGE, TAG
 	@$(SAME_VERSION)
 	@for target in catalog pipeline; do \
 	    docker buildx build --target $$target --tag $(IMAGE)/$$target:$(patsubst v%,%,$(VERSION)) \

@@ -14,6 +14,8 @@ LINUX_ONLY = {
     "backup/test_relocate.py::test_killed_and_run_again[killed_at2]": _SYNC,
     "backup/test_relocate.py::test_the_old_place_still_works_after_a_run_that_was_killed": _SYNC,
     "catalog/test_commits.py::TestUnknownOutcome::test_a_full_disk_before_the_swap": _SYNC,
+    "catalog/test_fileio.py::TestCreate::test_it_is_durable_whoever_made_it": _SYNC,
+    "catalog/test_fileio.py::TestEmptyFolders": _SYNC,
     "catalog/test_fileio.py::test_a_file_that_cannot_be_written_whole_leaves_nothing": _SYNC,
     "catalog/test_fileio.py::test_without_durability_nothing_is_synced": _SYNC,
     "catalog/test_process_lock.py": _LOCKS,
@@ -27,6 +29,7 @@ LINUX_ONLY = {
     ),
     "scenarios/test_memory.py": "limits a process's memory with prlimit",
     "server/test_hard_inputs.py": _MEMORY,
+    "server/test_together.py": "finds the children of a process in /proc",
     "stack/test_stack.py": "looks for processes in /proc",
 }
 

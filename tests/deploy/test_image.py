@@ -56,7 +56,7 @@ def test_hadolint_finds_nothing() -> None:
     "path",
     [".git/config", ".venv/bin/python", "var/compose/s3-credential", "tests/conftest.py",
      "dbt/target/manifest.json", "dbt/.user.yml", "jobs/__pycache__/config.pyc",
-     "conf/catalog.toml"],
+     "deploy/compose/secrets"],
 )  # fmt: skip
 def test_what_no_image_needs_stays_out(path: str) -> None:
     assert is_ignored(path)
@@ -205,6 +205,8 @@ def test_the_pipelines_image_has_what_tasks_luigid_and_dbt_need(
         assert "--hour" in help_text.stdout, help_text.stderr
         parsed = container.run("python", "-m", "jobs.transform", "parse")
         assert parsed.returncode == 0, parsed.stdout + parsed.stderr
-        assert not (pipeline.root / "opt/falcon-catalog/dbt/target").exists()
+        assert not (
+            pipeline.root / "opt/falcon-catalog/venv/share/falcon-catalog/dbt/target"
+        ).exists()
         container.signal()
         assert container.status() == 0, container.output()

@@ -59,7 +59,8 @@ def test_a_job_runs_make_and_tox_only(path: Path) -> None:
     environments |= {"py311", "py312", "py313"}
     for job in jobs(path).values():
         for command in [step["run"] for step in job["steps"] if "run" in step]:
-            words = command.split()
+            # The suite that needs root has it.
+            words = re.sub(r"^\$\{\{ matrix\.sudo .*?\}\} ", "", command).split()
             if words[0] == "make":
                 assert words[1] in targets
             elif words[:3] == ["tox", "run", "-e"]:

@@ -36,7 +36,9 @@ def test_every_test_that_needs_linux_says_so() -> None:
     for path in sorted(tests.rglob("test_*.py")):
         name = str(path.relative_to(tests))
         text = path.read_text(encoding="utf-8")
-        names |= {f"{name}::{test}" for test in re.findall(r"def (test_\w+)", text)} | {name}
+        names |= {f"{name}::{test}" for test in re.findall(r"(?:def|class) ([Tt]est\w+)", text)} | {
+            name
+        }
         is_other = path.relative_to(tests).parts[0] in others
         if not is_other and re.search(r"/proc/|os\.fdatasync|pidfd", text):
             assert name in skipping or any(key.startswith(name) for key in LINUX_ONLY), name

@@ -85,6 +85,8 @@ WRITTEN = {
     "cors.origins": ("https://a.example", "http://localhost:3000"),
     "metrics.keep_reports": 0,
     "metrics.public": True,
+    "tracing.endpoint": "http://127.0.0.1:4318",
+    "tracing.percent": 7,
     "log.level": "WARNING",
     "log.format": "json",
     "log.access": False,
