@@ -29,6 +29,8 @@ _PIPELINE = (
     *(f"weather-{kind}.service" for kind in KINDS),
     *TIMERS,
 )
+DROP_INS = tuple(f"{UNITS}/{unit}.d" for unit in (*_CATALOG, *_PIPELINE) if "/" not in unit)
+"""Folders of changes to units, as ``systemctl edit`` makes them."""
 _PORT_FILE = f"{UNITS}/catalog.socket.d/port.conf"
 _ENVIRONMENT = """\
 # Secrets of the weather pipeline, readable by root only: NAME=value, one on each line, such as

@@ -77,9 +77,7 @@ def install(
         _await_ready(wanted.url)
         _add_principals(tree, wanted, report)
     if wanted.pipeline:
-        if _is_affected("luigid.service", made) and host.is_active("luigid.service"):
-            host.restart("luigid.service")
-        host.enable("luigid.service", *parts.TIMERS)
+        _start_pipeline(host, made, report)
 
 
 def uninstall(tree: Tree, host: Host, report: Report, *, purge: bool) -> None:
@@ -105,6 +103,8 @@ def uninstall(tree: Tree, host: Host, report: Report, *, purge: bool) -> None:
         with contextlib.suppress(OSError):  # a folder of drop-ins that holds others
             if path.startswith(parts.UNITS) and path.count("/") > _UNIT_DEPTH:
                 tree.path(path).parent.rmdir()
+    for timer in parts.TIMERS:  # when it elapsed last, as systemd remembers it
+        tree.path(f"/var/lib/systemd/timers/stamp-{timer}").unlink(missing_ok=True)
     if purge:
         for folder in data(tree):
             if folder.is_symlink():
@@ -130,11 +130,7 @@ def data(tree: Tree) -> list[Path]:
     for name in (*parts.STATE, *parts.PIPELINE_STATE):
         # What a service with DynamicUser= writes is behind a link.
         names += [name, name.replace("/var/lib/", "/var/lib/private/")]
-    names += (
-        f"{parts.UNITS}/{unit}.d"
-        for unit in ("catalog.service", "catalog@.service", "catalog.socket", "luigid.service")
-    )
-    paths = (tree.path(name) for name in names)
+    paths = (tree.path(name) for name in (*names, *parts.DROP_INS))
     return [path for path in paths if path.exists() or path.is_symlink()]
 
 
@@ -175,6 +171,19 @@ def _await_ready(url: str) -> None:
             said = str(error)
         time.sleep(_POLL_SECONDS)
     raise HostError(f"the service is not ready: {said}; see journalctl --unit catalog")
+
+
+def _start_pipeline(host: Host, made: set[str], report: Report) -> None:
+    if _is_affected("luigid.service", made) and host.is_active("luigid.service"):
+        host.restart("luigid.service")
+    host.enable("luigid.service", *parts.TIMERS)
+    if host.root is None:
+        report("check", f"http://127.0.0.1:{parts.SCHEDULER_PORT}")
+        deadline = time.monotonic() + _READY_SECONDS
+        while not port_is_taken(parts.SCHEDULER_PORT):
+            if time.monotonic() > deadline:
+                raise HostError("luigid does not listen; see journalctl --unit luigid")
+            time.sleep(_POLL_SECONDS)
 
 
 def _add_principals(tree: Tree, wanted: Contents, report: Report) -> None:

@@ -28,8 +28,8 @@ def require_empty(tx: Transaction, name: str) -> None:
     held = {table: count for table, count in survey.counts(tx).items() if count}
     held.pop("store_identity", None)
     if held:
-        what = ", ".join(f"{count} rows of {table}" for table, count in held.items())
-        raise StoreError(f"store {name} is not empty: it holds {what}. Nothing was copied")
+        what = ", ".join(f"{table} ({count})" for table, count in held.items())
+        raise StoreError(f"store {name} is not empty: it has rows in {what}. Nothing was copied")
 
 
 def copy(

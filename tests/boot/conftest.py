@@ -27,24 +27,30 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Boot a machine of its own for the tests of one module, which build on one another."""
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Return a machine that is not booted, for the tests of one module, which build on another."""
     if missing := image.missing_programs():
         pytest.skip(f"no machine was booted, for want of {', '.join(missing)}")
     folder = tmp_path_factory.mktemp("machine")
     try:
-        image.copy(image.image(), folder / "root")
+        made = image.image()
     except image.ImageError as error:
         pytest.skip(f"no machine was booted: the image cannot be made: {error}")
-    one = Machine(folder / "root", folder / "console.log")
-    try:
-        one.boot()
-    except BootError as error:
+    with image.writable(made, folder) as root:
+        one = Machine(root, folder / "console.log")
+        yield one
         one.stop()
+
+
+@pytest.fixture(scope="module")
+def machine(system: Machine) -> Machine:
+    """Boot the machine."""
+    try:
+        system.boot()
+    except BootError as error:
+        system.stop()
         pytest.skip(f"no machine was booted: systemd-nspawn does not start one: {error}")
-    yield one
-    one.stop()
-    shutil.rmtree(folder / "root")
+    return system
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,14 @@ debootstrap makes it, pip installs the dependencies inside it. Both are kept in 
 the second under a checksum of what it depends on.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -53,15 +55,31 @@ def image() -> Path:
             shutil.rmtree(older)
         new = CACHE / "new"
         shutil.rmtree(new, ignore_errors=True)
-        copy(_base(), new)
+        _copy(_base(), new)
         _install_dependencies(new)
         new.rename(wanted)
     return wanted
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a system, with owners and modes."""
-    _run("cp", "--archive", "--reflink=auto", str(source), str(target))
+@contextlib.contextmanager
+def writable(source: Path, folder: Path) -> Iterator[Path]:
+    """Yield a system that may be changed: layered over another one, or else a copy of it."""
+    root = folder / "root"
+    for name in ("root", "changes", "work"):
+        (folder / name).mkdir()
+    layers = f"lowerdir={source},upperdir={folder}/changes,workdir={folder}/work"
+    mount = ["mount", "-t", "overlay", "overlay", "-o", layers, str(root)]
+    is_mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    if not is_mounted:
+        root.rmdir()
+        _copy(source, root)
+    try:
+        yield root
+    finally:
+        if is_mounted:
+            _run("umount", "--lazy", str(root))
+        for name in ("root", "changes", "work"):
+            shutil.rmtree(folder / name)
 
 
 def wheel(tree: Path, into: Path) -> Path:
@@ -69,6 +87,11 @@ def wheel(tree: Path, into: Path) -> Path:
     _run(sys.executable, "-m", "build", "--wheel", "--outdir", str(into), str(tree))
     (built,) = into.glob("*.whl")
     return built
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a system, with owners and modes."""
+    _run("cp", "--archive", "--reflink=auto", str(source), str(target))
 
 
 def _base() -> Path:

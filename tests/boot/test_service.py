@@ -102,7 +102,7 @@ def test_install_serves_and_prints_a_first_query_that_works(machine: Machine) ->
 def test_a_second_run_changes_nothing(machine: Machine) -> None:
     before = main_process(machine)
     said = machine.run(PROGRAM, "install")
-    assert said.startswith("All files are those of falcon-catalog")
+    assert said.startswith("Nothing to change for falcon-catalog")
     assert "run " not in said
     assert main_process(machine) == before
 
@@ -248,7 +248,7 @@ def test_purge_leaves_nothing(machine: Machine) -> None:
     machine.run(PROGRAM, "uninstall", "--purge", "--yes")
     found = machine.run(
         *("find", "/etc", "/var/lib", "/usr/local", "/run/systemd", "-xdev"),
-        *("-iname", "*falcon*", "-o", "-name", "catalog*", "-o", "-name", "weather-*"),
+        *("-iname", "*falcon*", "-o", "-name", "catalog*", "-o", "-name", "*weather-*"),
     )
-    assert found == ""
-    assert "catalog" not in machine.run("systemctl", "list-unit-files", "--no-legend", "catalog*")
+    assert found in {"", "/var/lib/systemd/catalog"}  # the journal's own
+    assert machine.result("systemctl", "list-unit-files", "--no-legend", "catalog*").stdout == ""

@@ -115,7 +115,9 @@ def test_a_store_that_is_not_empty_is_refused(kind: str, tmp_path: Path) -> None
     before = rows(target)
     done = copy(source, target)
     assert done.exit_code == 2
-    assert "is not empty: it holds 1 rows of warehouses. Nothing was copied" in done.output
+    assert done.output == (
+        f"Error: store {target} is not empty: it has rows in warehouses (1). Nothing was copied\n"
+    )
     assert rows(target) == before
 
 

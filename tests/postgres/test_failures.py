@@ -3,17 +3,21 @@
 import contextlib
 import logging
 import socket
+import subprocess
 import sys
 import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+import requests
 from click.testing import CliRunner
 
+from falcon_catalog.catalog import principals
 from falcon_catalog.cli import main
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.settings import StoreSettings
@@ -388,6 +392,42 @@ class TestConnecting:
         with pytest.raises(StoreError, match="server does not support SSL"):
             open_database(StoreSettings(url=url, sslmode="require"))
 
+    def test_a_certificate_is_verified_if_that_is_set(self, tmp_path: Path) -> None:
+        encrypted = Cluster("-c", "ssl=on")
+        try:
+            encrypted.create()
+            certificates = [encrypted.folder / "data" / "server.crt", tmp_path / "other.crt"]
+            for certificate in certificates:
+                subprocess.run(
+                    [
+                        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
+                        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
+                        *(
+                            "-keyout",
+                            str(certificate.with_suffix(".key")),
+                            "-out",
+                            str(certificate),
+                        ),
+                    ],
+                    check=True,
+                    capture_output=True,
+                )
+            encrypted.own(certificates[0], certificates[0].with_suffix(".key"))
+            encrypted.start()
+            own = tmp_path / "own.crt"
+            own.write_bytes(certificates[0].read_bytes())
+            url = encrypted.url.replace("127.0.0.1", "localhost")
+            verified = StoreSettings(url=url, sslmode="verify-full", sslrootcert=str(own))
+            open_database(verified).close()
+            for wrong, text in (
+                (replace(verified, sslrootcert=str(certificates[1])), "certificate verify failed"),
+                (replace(verified, url=encrypted.url), "does not match host name"),
+            ):
+                with pytest.raises(StoreError, match=text):
+                    open_database(wrong)
+        finally:
+            encrypted.remove()
+
     def test_a_schema_that_is_not_there(self) -> None:
         url = f"{cluster.shared().url}?options=-csearch_path%3Dnowhere"
         with pytest.raises(StoreError, match=r"none of the schemas.* store\.search_path"):
@@ -431,6 +471,24 @@ def test_two_servers_see_each_other_s_changes_at_once(tmp_path: Path) -> None:
         body = {"namespace": ["new"]}
         answers = {s.call("POST", "/v1/namespaces", body, headers=key).text for s in (one, two)}
         assert len(answers) == 1
+
+
+def test_a_principal_that_is_removed_is_refused_everywhere_at_once(tmp_path: Path) -> None:
+    settings = {"store__url": cluster.store_url(f"n{uuid.uuid4().hex}"), "auth__required": True}
+    with (
+        serving(tmp_path, processes=1, **settings) as one,
+        serving(tmp_path, processes=1, **settings) as two,
+    ):
+        store = one.catalog.store
+        secret = principals.add(store, "etl")
+        form = {"grant_type": "client_credentials", "client_id": "etl", "client_secret": secret}
+        token = requests.post(f"{one.url}/v1/oauth/tokens", data=form, timeout=DEADLINE).json()
+        headers = {"Authorization": f"Bearer {token['access_token']}"}
+        for server in (one, two):
+            assert server.call("GET", "/v1/namespaces", headers=headers).status_code == 200
+        principals.remove(store, "etl")
+        for server in (two, one):
+            assert server.call("GET", "/v1/namespaces", headers=headers).status_code == 401
 
 
 def test_many_threads_share_a_small_pool(tmp_path: Path) -> None:

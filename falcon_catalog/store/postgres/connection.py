@@ -61,7 +61,7 @@ class PostgresDatabase:
             StoreError: the database does not answer, or is of another version.
         """
         database = cls(settings)
-        with connected(settings) as connection:
+        with _named(settings), contextlib.closing(_connect(settings)) as connection:
             if _is_standby(connection):
                 migrate.require_current(
                     connection, hint="this is a standby: start a server on the primary first"
@@ -143,7 +143,9 @@ class PostgresDatabase:
             if is_refusal(error):
                 raise explained(error) from error
             connection.close()
-            raise OutcomeUnknownError(f"The connection was lost during COMMIT: {error}") from error
+            raise OutcomeUnknownError(
+                "The connection to the database was lost during COMMIT"
+            ) from error
         except BaseException as error:
             connection.close()
             raise OutcomeUnknownError(f"Interrupted before the end of COMMIT: {error!r}") from error
@@ -210,43 +212,42 @@ class PostgresDatabase:
 
 
 @contextlib.contextmanager
-def connected(settings: StoreSettings, *, read_only: bool = False) -> Iterator[Connection]:
-    """Connect outside of any pool; every error of the database becomes a StoreError."""
-    try:
-        with contextlib.closing(_connect(settings, read_only=read_only)) as connection:
-            yield connection
-    except (psycopg.Error, SchemaError, SettingsError) as error:
-        text = " ".join(str(error).split())
-        raise StoreError(f"store {settings.url}: {text}") from error
-    except StoreError as error:
-        raise StoreError(f"store {settings.url}: {error}") from error
-
-
-@contextlib.contextmanager
 def snapshot(settings: StoreSettings) -> Iterator[PostgresTransaction]:
     """Read a store that must exist, at one moment; change nothing.
 
     Raises:
         StoreError: it cannot be reached, holds no catalog, or has another version's schema.
     """
-    with connected(settings, read_only=True) as connection:
-        migrate.require_current(connection, hint=_MIGRATE)
-        connection.execute(_READ)
-        yield PostgresTransaction(connection, now_ms())
+    with statements(settings) as tx:
+        tx.connection.execute(_READ)
+        yield tx
 
 
 @contextlib.contextmanager
 def statements(settings: StoreSettings) -> Iterator[PostgresTransaction]:
     """Read a store that must exist, each statement its newest state. Raises as ``snapshot``."""
-    with connected(settings, read_only=True) as connection:
-        migrate.require_current(connection, hint=_MIGRATE)
+    with contextlib.ExitStack() as stack:
+        with _named(settings):
+            opened = contextlib.closing(_connect(settings, read_only=True))
+            connection = stack.enter_context(opened)
+            migrate.require_current(connection, hint=_MIGRATE)
         yield PostgresTransaction(connection, now_ms())
 
 
 def exists(settings: StoreSettings) -> bool:
     """Return whether the database holds a catalog."""
-    with connected(settings) as connection:
+    with _named(settings), contextlib.closing(_connect(settings)) as connection:
         return migrate.applied(connection) is not None
+
+
+@contextlib.contextmanager
+def _named(settings: StoreSettings) -> Iterator[None]:
+    """Turn every error into a StoreError that names the store."""
+    try:
+        yield
+    except (psycopg.Error, SchemaError, SettingsError, StoreError) as error:
+        text = " ".join(str(error).split())
+        raise StoreError(f"store {settings.url}: {text}") from error
 
 
 def _connect(settings: StoreSettings, *, read_only: bool = False) -> Connection:
