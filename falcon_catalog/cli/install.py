@@ -1,6 +1,7 @@
 """``falcon-catalog install`` and ``uninstall``."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +72,7 @@ def install_command(
         _stop_for([*found, *problems(program, tree, host, wanted, wish)])
         made = sum(change.is_made for change in changes)
         if made == 0:
-            echo(f"All files are those of falcon-catalog {__version__}.")
+            echo(f"Nothing to change for falcon-catalog {__version__}.")
         if dry_run:
             echo(f"Nothing was changed. Without --dry-run, install changes {made} files.")
             return
@@ -122,12 +123,20 @@ def uninstall_command(*, purge: bool, yes: bool, dry_run: bool, root: Path | Non
         if not yes:
             _confirm("the services AND ALL DATA listed above" if purge else "the services")
         uninstall(tree, host, _report, purge=purge)
-    if kept and not purge:
+    if (kept := data(tree)) and not purge:
         echo(f"Kept: {', '.join(map(str, kept))}. falcon-catalog install uses them again.")
     echo(
         f"The user {parts.USER} and {sys.prefix} are kept: files elsewhere may belong to the user,"
         " and the environment was not made by install."
     )
+
+
+def _echo_other_catalog(change: Change) -> None:
+    """Say so if the pipeline's settings name another catalog than the one that is installed."""
+    address = re.compile(r"(?m)^uri *= *(\S+)")
+    is_at, wanted = address.search(change.before or ""), address.search(change.file.content)
+    if is_at and wanted and is_at[1] != wanted[1]:
+        echo(f"         its pipeline uses {is_at[1]}, this catalog is {wanted[1]}: [catalog] uri")
 
 
 def _stop_for(found: list[str]) -> None:
@@ -156,6 +165,8 @@ def _echo_kept(tree: Tree, changes: list[Change]) -> None:
     for change in changes:
         if change.action == "settings":
             _report("keep", f"{tree.path(change.file.path)} (settings are never overwritten)")
+        if change.action == "settings" and change.file.path == parts.PIPELINE_SETTINGS:
+            _echo_other_catalog(change)
         if change.action == "edited":
             why = "edited since it was installed; --replace replaces it"
             _report("keep", f"{tree.path(change.file.path)} ({why})")

@@ -77,9 +77,7 @@ def install(
         _await_ready(wanted.url)
         _add_principals(tree, wanted, report)
     if wanted.pipeline:
-        if _is_affected("luigid.service", made) and host.is_active("luigid.service"):
-            host.restart("luigid.service")
-        host.enable("luigid.service", *parts.TIMERS)
+        _start_pipeline(host, made, report)
 
 
 def uninstall(tree: Tree, host: Host, report: Report, *, purge: bool) -> None:
@@ -173,6 +171,19 @@ def _await_ready(url: str) -> None:
             said = str(error)
         time.sleep(_POLL_SECONDS)
     raise HostError(f"the service is not ready: {said}; see journalctl --unit catalog")
+
+
+def _start_pipeline(host: Host, made: set[str], report: Report) -> None:
+    if _is_affected("luigid.service", made) and host.is_active("luigid.service"):
+        host.restart("luigid.service")
+    host.enable("luigid.service", *parts.TIMERS)
+    if host.root is None:
+        report("check", f"http://127.0.0.1:{parts.SCHEDULER_PORT}")
+        deadline = time.monotonic() + _READY_SECONDS
+        while not port_is_taken(parts.SCHEDULER_PORT):
+            if time.monotonic() > deadline:
+                raise HostError("luigid does not listen; see journalctl --unit luigid")
+            time.sleep(_POLL_SECONDS)
 
 
 def _add_principals(tree: Tree, wanted: Contents, report: Report) -> None:

@@ -27,8 +27,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Boot a machine of its own for the tests of one module, which build on one another."""
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Return a machine that is not booted, for the tests of one module, which build on another."""
     if missing := image.missing_programs():
         pytest.skip(f"no machine was booted, for want of {', '.join(missing)}")
     folder = tmp_path_factory.mktemp("machine")
@@ -38,13 +38,19 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         pytest.skip(f"no machine was booted: the image cannot be made: {error}")
     with image.writable(made, folder) as root:
         one = Machine(root, folder / "console.log")
-        try:
-            one.boot()
-            yield one
-        except BootError as error:
-            pytest.skip(f"no machine was booted: systemd-nspawn does not start one: {error}")
-        finally:
-            one.stop()
+        yield one
+        one.stop()
+
+
+@pytest.fixture(scope="module")
+def machine(system: Machine) -> Machine:
+    """Boot the machine."""
+    try:
+        system.boot()
+    except BootError as error:
+        system.stop()
+        pytest.skip(f"no machine was booted: systemd-nspawn does not start one: {error}")
+    return system
 
 
 @pytest.fixture(autouse=True)

@@ -102,7 +102,7 @@ def test_install_serves_and_prints_a_first_query_that_works(machine: Machine) ->
 def test_a_second_run_changes_nothing(machine: Machine) -> None:
     before = main_process(machine)
     said = machine.run(PROGRAM, "install")
-    assert said.startswith("All files are those of falcon-catalog")
+    assert said.startswith("Nothing to change for falcon-catalog")
     assert "run " not in said
     assert main_process(machine) == before
 
