@@ -18,6 +18,7 @@ from falcon_catalog.app import create_app
 from falcon_catalog.catalog import principals
 from falcon_catalog.settings import SettingsError, load
 from tests.catalog.serving import Server, serving
+from tests.several import IN_POSTGRES
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01", "X-Request-Id": "a-request"}
@@ -114,7 +115,7 @@ def test_a_commit_is_a_trace_from_the_client_to_the_file(
     [written] = [span for span in inner if span.name == "file write"]
     assert about(written)["file.path"].startswith(f"file://{tmp_path}/warehouse/")
     assert [about(s) for s in inner if s.name == "store write"] == [
-        {"db.system.name": "sqlite", "db.operation.name": "write"}
+        {"db.system.name": "postgresql" if IN_POSTGRES else "sqlite", "db.operation.name": "write"}
     ]
     for span in (verb, *inner):
         assert request.start_time_unix_nano <= span.start_time_unix_nano

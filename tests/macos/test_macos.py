@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -163,10 +164,12 @@ def test_it_serves(tmp_path: Path) -> None:
 @pytest.mark.serverless
 def test_the_demo_runs_is_served_and_is_stopped(tmp_path: Path) -> None:
     demo = [sys.executable, "-m", "jobs.demo"]
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        listen = f"127.0.0.1:{probe.getsockname()[1]}"
     environ = {**os.environ, **ENVIRON}
     where = ["--state", str(tmp_path / "demo")]
     served = subprocess.run(
-        [*demo, "serve", *where, "--listen", "127.0.0.1:0"],
+        [*demo, "serve", *where, "--listen", listen],
         cwd=REPOSITORY, env=environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert served.returncode == 0, served.stdout + served.stderr

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.table import Table
 
-from tests.catalog.serving import Server
+from tests.catalog.serving import Server, store_url
 from tests.scenarios.cutting import Proxy
 
 T = "/v1/namespaces/ns/tables/t"
@@ -127,7 +127,7 @@ def flags(folder: Path) -> list[str]:
     """Return what tells a command which catalog to work on."""
     return [
         "--store",
-        f"sqlite:///{folder}/catalog.db",
+        store_url(folder),
         "--warehouse",
         f"file://{folder}/warehouse",
     ]

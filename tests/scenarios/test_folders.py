@@ -14,7 +14,7 @@ from pyiceberg.exceptions import NoSuchTableError, TableAlreadyExistsError
 from falcon_catalog.catalog import marker
 from falcon_catalog.cli import main
 from tests.catalog.conftest import Start
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import Server, serving, sql
 from tests.scenarios.processes import needs_strace, run
 from tests.scenarios.steps import (
     ARROW,
@@ -22,7 +22,6 @@ from tests.scenarios.steps import (
     T,
     append,
     client_of,
-    database,
     files_below,
     flags,
     ids_in,
@@ -47,8 +46,7 @@ def filled(client: RestCatalog, name: str, *ids: int, **options: Any) -> Path:
 
 def maintain(folder: Path) -> str:
     """Let go of what was dropped, its retention over."""
-    with database(folder) as outside:
-        outside.execute("UPDATE dropped_tabulars SET expires_at = 0, leased_until = NULL")
+    sql(folder, "UPDATE dropped_tabulars SET expires_at = 0, leased_until = NULL")
     done = CliRunner().invoke(main, ["maintain", *flags(folder)])
     assert done.exit_code == 0, done.output
     return done.output
@@ -122,8 +120,7 @@ class TestPurges:
         folder = filled(client, "ns.t", 1)
         metadata = path_of(ns.ok("GET", T)["metadata-location"])
         client.purge_table("ns.t")
-        with database(ns.folder) as outside:
-            outside.execute("UPDATE dropped_tabulars SET expires_at = 0")
+        sql(ns.folder, "UPDATE dropped_tabulars SET expires_at = 0")
         killed = run("maintain", folder=ns.folder, inject=f"unlinkat:signal=SIGKILL:when={nth}")
         assert killed.returncode != 0
         assert metadata.is_file()  # what leads to the others goes last
