@@ -80,9 +80,9 @@ def install_command(
     if root is not None:
         echo(f"Installed into {root}; the services start when it boots.")
     elif made:
-        _echo_next_steps(program, wanted)
+        _echo_next_steps(program, wanted, host.address("catalog.socket") or wanted.url)
     else:
-        echo(f"{wanted.url} is served.")
+        echo(f"{host.address('catalog.socket') or wanted.url} is served.")
 
 
 @click.command("uninstall")
@@ -188,13 +188,13 @@ def _report(what: str, to: str) -> None:
     echo(f"{what:<{_WORD}}{to}")
 
 
-def _echo_next_steps(program: Program, wanted: Contents) -> None:
-    where = f" --uri {wanted.url}" if wanted.port != parts.PORT else ""
+def _echo_next_steps(program: Program, wanted: Contents, url: str) -> None:
+    where = f" --uri {url}" if url != f"http://127.0.0.1:{parts.PORT}" else ""
     login = ""
     if wanted.settings.auth.required:
         login = f' --credential "$(cat {parts.CREDENTIALS}/admin)"'
     echo(f"""
-falcon-catalog {__version__} serves {wanted.url}
+falcon-catalog {__version__} serves {url}
 
   Settings   {parts.SETTINGS}, then systemctl restart catalog
   Data       {", ".join(parts.STATE)}

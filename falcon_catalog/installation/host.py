@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -66,6 +67,22 @@ class Host:
         with contextlib.suppress(ValueError):
             return sorted(each["unit"] for each in json.loads(found.stdout or "[]"))
         return []
+
+    def address(self, socket_unit: str) -> str | None:
+        """Return the URL at which this machine reaches a socket; None if it does not listen.
+
+        ``systemctl edit`` may have given it another address than the installed one.
+        """
+        if not self.is_active(socket_unit):
+            return None
+        command = ["systemctl", "show", "--property=Listen", "--value", socket_unit]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        # Such as: 127.0.0.1:8181 (Stream)
+        place = re.match(r"(\S*):(\d+) \(Stream\)", found.stdout)
+        if place is None:
+            return None
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(place[1], place[1])  # noqa: S104
+        return f"http://{host}:{place[2]}"
 
     def enable(self, *units: str) -> None:
         """Enable and start units that are not enabled or not running yet; in an image only enable.

@@ -73,8 +73,9 @@ def install(
         )
     host.enable("catalog.socket", *services)
     if host.root is None:
-        report("check", f"{wanted.url}/health/ready")
-        _await_ready(wanted.url)
+        url = host.address("catalog.socket") or wanted.url
+        report("check", f"{url}/health/ready")
+        _await_ready(url)
         _add_principals(tree, wanted, report)
     if wanted.pipeline:
         _start_pipeline(host, made, report)

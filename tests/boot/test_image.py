@@ -39,6 +39,19 @@ def test_it_serves_from_the_first_boot_on(machine: Machine) -> None:
     assert "Nothing to change for falcon-catalog" in said
 
 
+def test_an_address_of_the_administrator_s_is_checked_instead(machine: Machine) -> None:
+    folder = machine.path(f"{UNITS}/catalog.socket.d")
+    folder.mkdir()
+    listens = "[Socket]\nListenStream=\nListenStream=127.0.0.1:8300\n"
+    (folder / "override.conf").write_text(listens, encoding="utf-8")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "stop", "catalog.socket", "catalog.service")
+    machine.run("systemctl", "start", "catalog.socket")
+    said = machine.run("falcon-catalog", "install")
+    assert "check    http://127.0.0.1:8300/health/ready" in said
+    assert "http://127.0.0.1:8300 is served." in said
+
+
 def test_uninstall_removes_it_from_the_image(machine: Machine) -> None:
     machine.run(f"{PREFIX}/bin/falcon-catalog", "uninstall", "--yes")
     assert not machine.path(f"{UNITS}/catalog.service").exists()
