@@ -80,7 +80,9 @@ def snapshot(settings: StoreSettings) -> Iterator[Transaction]:
 def require_file(settings: StoreSettings, instead: str) -> None:
     """Raise StoreError, which says what to do ``instead``, unless the store is a file."""
     if not settings.is_file:
-        raise StoreError(f"store {settings.url} is no file: {instead}. Nothing was changed")
+        raise StoreError(
+            f"store {settings.url} is a PostgreSQL database: {instead}. Nothing was changed"
+        )
 
 
 def _postgres() -> ModuleType:

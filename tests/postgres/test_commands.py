@@ -99,7 +99,7 @@ def test_what_needs_a_file_says_so_in_one_line(
     status, output = operator.run(*words)
     assert status in (1, 2)
     (line,) = output.splitlines()
-    assert line.startswith(f"Error: store {operator.url} is no file: ")
+    assert line.startswith(f"Error: store {operator.url} is a PostgreSQL database: ")
     assert text in line
     assert line.endswith("Nothing was changed")
 
