@@ -5,11 +5,13 @@ the second under a checksum of what it depends on.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "falco
 PREFIX = "/opt/falcon-catalog/venv"
 SUITE = "bookworm"
 _PACKAGES = "systemd,dbus,python3,python3-venv,curl,ca-certificates"
+_UNUSED_SECONDS = 7 * 24 * 60 * 60  # after which an image is deleted
 _EXTRAS = ("jobs", "demo")
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _CLIENT = "duckdb-cli==1.5.5"  # of the version that the extensions in constraints.txt are for
@@ -50,14 +53,18 @@ def image() -> Path:
     wishes = repr([project["dependencies"], *extras, _CLIENT, _PACKAGES])
     parts = (REPOSITORY / "constraints.txt").read_bytes() + wishes.encode()
     wanted = CACHE / f"image-{hashlib.sha256(parts).hexdigest()[:16]}"
-    if not wanted.is_dir():
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other checkouts have the same cache
+        if not wanted.is_dir():
+            new = CACHE / "new"
+            shutil.rmtree(new, ignore_errors=True)
+            _copy(_base(), new)
+            _install_dependencies(new)
+            new.rename(wanted)
+        os.utime(wanted)
         for older in CACHE.glob("image-*"):
-            shutil.rmtree(older)
-        new = CACHE / "new"
-        shutil.rmtree(new, ignore_errors=True)
-        _copy(_base(), new)
-        _install_dependencies(new)
-        new.rename(wanted)
+            if older.stat().st_mtime < time.time() - _UNUSED_SECONDS:
+                shutil.rmtree(older)
     return wanted
 
 

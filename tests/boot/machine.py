@@ -88,10 +88,7 @@ class Machine:
                 with contextlib.suppress(ProcessLookupError):
                     end(pid, signal.SIGKILL)
         self._process.wait()
-        for group in Path("/sys/fs/cgroup").glob(f"**/{_GROUP}"):
-            for folder, _, _ in os.walk(group, topdown=False):
-                with contextlib.suppress(OSError):
-                    Path(folder).rmdir()
+        wait_for(_group_is_gone)
 
     def run(self, *command: str, check: bool = True) -> str:
         """Run a command as root inside; return what it prints, with its errors."""
@@ -147,3 +144,13 @@ class Machine:
 
 
 _UP = {"running", "degraded"}
+
+
+def _group_is_gone() -> bool:
+    """Remove the group of processes that was made for the machine; return whether it is gone."""
+    groups = list(Path("/sys/fs/cgroup").glob(f"**/{_GROUP}"))
+    for group in groups:
+        for folder, _, _ in os.walk(group, topdown=False):
+            with contextlib.suppress(OSError):  # its last processes are still ending
+                Path(folder).rmdir()
+    return not any(group.exists() for group in groups)
