@@ -40,6 +40,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = without
 
 
+def pytest_sessionfinish() -> None:
+    """Remove the PostgreSQL cluster of this process; xdist's workers run no other hook at exit."""
+    if cluster := sys.modules.get("tests.postgres.cluster"):
+        cluster.remove_shared()
+
+
 def _is_about_reference(item: pytest.Item) -> bool:
     fixtures = getattr(item, "fixturenames", ())
     return "recorded_folder" in fixtures or item.get_closest_marker("reference") is not None

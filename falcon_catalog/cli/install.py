@@ -24,7 +24,7 @@ _root = click.option(
     "--root",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
     metavar="DIR",
-    help="Install into the image in this folder: units are enabled, nothing is started.",
+    help="Work on the image in this folder: units are enabled or disabled, nothing is started.",
 )
 _dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; show what would change.")
 

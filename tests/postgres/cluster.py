@@ -146,10 +146,17 @@ class Cluster:
 def shared() -> Cluster:
     """Return the cluster of this process's tests, which runs until the process ends."""
     cluster = Cluster()
-    atexit.register(cluster.remove)
+    atexit.register(remove_shared)  # where no pytest runs
     cluster.create()
     cluster.start()
     return cluster
+
+
+def remove_shared() -> None:
+    """Remove the cluster of this process's tests, if there is one."""
+    if shared.cache_info().currsize:
+        shared().remove()
+        shared.cache_clear()
 
 
 def store_url(name: str) -> str:

@@ -30,6 +30,7 @@ TAKEN = {
     "doctor": WAREHOUSES,
     "dropped": {"--store", "--warehouse-name"},
     "engines": {"--warehouse"},
+    "install": set(),
     "maintain": WAREHOUSES,
     "migrate": WAREHOUSES,
     "principals add": STORE,
@@ -41,7 +42,9 @@ TAKEN = {
     "restore": WAREHOUSES,
     "serve": FLAGS,
     "storage check": WAREHOUSES,
+    "store copy": set(),
     "undrop": WAREHOUSES,
+    "uninstall": set(),
 }
 
 
@@ -121,7 +124,8 @@ def test_every_command_that_prints_data_prints_json(
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
-    assert printed("migrate") == {"store": f"sqlite:///{tmp_path}/var/catalog/catalog.db"}
+    store = f"sqlite:///{tmp_path}/var/catalog/catalog.db"
+    assert printed("migrate") == {"store": store, "backup": None, "migrated": []}
     assert printed("dropped") == []
     assert printed("maintain") == []
     assert printed("doctor")["clean"] is True

@@ -21,7 +21,10 @@ ARGUMENTS = {
     "relocate": ["file:///old", "file:///new"],
     "undrop": ["7"],
 }
-NEED_NO_STORE = {"check", "config show", "engines", "migrate", "restore", "serve", "store copy"}
+NEED_NO_STORE = {
+    *("check", "config show", "engines", "install", "migrate", "restore", "serve", "store copy"),
+    "uninstall",
+}
 NAMES = [name.removeprefix("falcon-catalog ") for name, _ in COMMANDS]
 
 
