@@ -204,6 +204,15 @@ def test_sqlite_has_one_replica_and_a_volume_that_stays() -> None:
     assert objects("sqlite", "Job") == objects("sqlite", "PodDisruptionBudget") == []
 
 
+def test_sqlite_migrates_before_the_server_starts() -> None:
+    pod = one("sqlite", "Deployment")["spec"]["template"]["spec"]
+    (migration,), (server,) = pod["initContainers"], pod["containers"]
+    assert migration["args"] == ["migrate"]
+    for same in ("image", "env", "volumeMounts", "resources", "securityContext"):
+        assert migration[same] == server[same]
+    assert "initContainers" not in one("everything", "Deployment")["spec"]["template"]["spec"]
+
+
 def test_postgresql_has_several_replicas_and_migrates_before_they_are_replaced() -> None:
     deployment = one("everything", "Deployment")
     assert deployment["spec"]["replicas"] == 3
