@@ -80,6 +80,24 @@ def test_the_backup_can_be_restored(older: Path, run: Run) -> None:
     assert "etl" in run("principals list").output
 
 
+# A backup needs what the sixth script added.
+@pytest.mark.parametrize("scripts", range(6, len(schema.scripts())))
+def test_a_store_of_every_older_version_is_backed_up_and_migrated(
+    scripts: int, run: Run, tmp_path: Path
+) -> None:
+    database = tmp_path / "var/catalog/catalog.db"
+    database.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrate._apply(connection, dict(list(schema.scripts().items())[:scripts]))
+        connection.execute("INSERT INTO warehouses (name, created_at) VALUES ('default', 1)")
+    result = run("migrate")
+    assert result.exit_code == 0, result.output
+    (name,) = names(database)
+    result = run(f"restore --replace {database.parent}/backups/{name}")
+    assert result.exit_code == 0, result.output
+
+
 def test_a_current_store_is_not_backed_up(database: Path, run: Run) -> None:
     result = run("migrate --json")
     assert json.loads(result.output) == {
