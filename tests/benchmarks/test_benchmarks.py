@@ -39,7 +39,7 @@ def ours(tmp_path: Path) -> Iterator[Server]:
     ids="-".join,
 )
 def test_what_is_asked_is_measured_and_told(tmp_path: Path, goals: list[str]) -> None:
-    report = _measured(tmp_path, goals)
+    report = measured(tmp_path, goals)
     assert list(dict.fromkeys(line["goal"] for line in report["lines"])) == goals
     assert report["machine"]["load generator"] in ("wrk", "benchmarks.client")
     for line in report["lines"]:
@@ -49,14 +49,7 @@ def test_what_is_asked_is_measured_and_told(tmp_path: Path, goals: list[str]) ->
         assert line["values"] or line["note"]
 
 
-def test_without_java_goal_s3_is_measured_on_the_emulator(tmp_path: Path) -> None:
-    lines = _measured(tmp_path, ["s3"], PATH=str(tmp_path))["lines"]
-    assert [line["note"] for line in lines[:2]] == ["moto", "moto"]
-    assert any("naive" in line["text"] and line["values"] for line in lines)
-    assert lines[-1]["note"].startswith("skipped: no java, no javac, no mvn on the PATH")
-
-
-def _measured(folder: Path, goals: list[str], **environ: str) -> dict[str, Any]:
+def measured(folder: Path, goals: list[str], **environ: str) -> dict[str, Any]:
     """Return the report of a short run."""
     file, cache = folder / "report.json", folder / "cache"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--goals", ",".join(goals)]
