@@ -63,6 +63,7 @@ def test_what_is_in_memory_is_told_while_no_thread_is_free(ns: Server) -> None:
     assert ns.ok("GET", T)["metadata"]["properties"]["a"] == "b"
 
 
+@pytest.mark.sqlite
 def test_what_is_not_in_memory_waits_for_a_thread_and_comes(ns: Server) -> None:
     ns.ok("GET", T)
     answers: list[Any] = []
