@@ -140,8 +140,8 @@ def test_azure_has_no_such_container(azurite: Azurite, tmp_path: Path) -> None:
     nothing = azurite.location("x").replace("lake@", "nothing@")
     report = check(Target("lake", on_azurite(azurite, tmp_path, location=nothing)))
     assert remedies(report) == {
-        "reach": "Create the bucket nothing, or correct warehouse.lake.location:"
-        f" {urlsplit(azurite.url).netloc} has no such bucket."
+        "reach": "Create the container nothing, or correct warehouse.lake.location:"
+        f" {urlsplit(azurite.url).netloc} has no such container."
     }
 
 

@@ -292,10 +292,10 @@ def test_a_location_that_no_policy_can_express_creates_nothing(
         body = {"name": "t", "schema": SCHEMA}
         body["location"] = f"{server.catalog.location}/{'x' * 900}"
         path = "/v1/namespaces/ns/tables"
-        status, _, message = server.fails("POST", path, body, headers=VENDED)
-        assert (status, "at most 2048" in message) == (400, True)
+        for headers in (VENDED, {}):  # others could not load it with credentials
+            status, _, message = server.fails("POST", path, body, headers=headers)
+            assert (status, "at most 2048" in message) == (400, True)
         assert server.fails("GET", f"{path}/t")[0] == 404
-        server.ok("POST", path, body)
 
 
 def test_the_external_id_of_the_trust_policy(monkeypatch: pytest.MonkeyPatch) -> None:
