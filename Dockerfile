@@ -16,12 +16,13 @@ COPY jobs jobs
 COPY systemd systemd
 COPY conf conf
 COPY dbt dbt
+ENV PIP_CACHE_DIR=/var/cache/pip
 RUN python -m venv /opt/falcon-catalog/venv
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     /opt/falcon-catalog/venv/bin/pip install --constraint constraints.txt ".[${EXTRAS}]"
 
 FROM build AS build-pipeline
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     /opt/falcon-catalog/venv/bin/pip install --constraint constraints.txt ".[jobs]"
 
 FROM python:${PYTHON} AS base

@@ -20,9 +20,9 @@ def inside(system: Machine, *command: str) -> str:
 
 
 def test_an_image_is_installed_to_without_a_running_systemd(system: Machine, wheel: Path) -> None:
-    system.path(f"/root/{wheel.name}").write_bytes(wheel.read_bytes())
+    system.path(f"/opt/{wheel.name}").write_bytes(wheel.read_bytes())
     pip = (f"{PREFIX}/bin/pip", "install", "--quiet", "--no-index", "--no-deps")
-    inside(system, *pip, f"/root/{wheel.name}")
+    inside(system, *pip, f"/opt/{wheel.name}")
     said = inside(system, f"{PREFIX}/bin/falcon-catalog", "install", "--root", "/")
     assert "Installed into /; the services start when it boots." in said
     assert "check" not in said

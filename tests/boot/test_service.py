@@ -38,9 +38,9 @@ def main_process(machine: Machine) -> str:
 
 
 def test_pip_installs_the_wheel(machine: Machine, wheel: Path) -> None:
-    machine.path(f"/root/{wheel.name}").write_bytes(wheel.read_bytes())
+    machine.path(f"/opt/{wheel.name}").write_bytes(wheel.read_bytes())
     pip = (f"{PREFIX}/bin/pip", "install", "--quiet", "--no-index", "--no-deps")
-    machine.run(*pip, f"/root/{wheel.name}")
+    machine.run(*pip, f"/opt/{wheel.name}")
     machine.run(f"{PREFIX}/bin/pip", "check")
 
 

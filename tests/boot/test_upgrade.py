@@ -69,9 +69,9 @@ def tables(machine: Machine) -> list[str]:
 
 def pip_install(machine: Machine, wheel: Path) -> None:
     """Install a wheel instead of the installed one, which has the same number between releases."""
-    machine.path(f"/root/{wheel.name}").write_bytes(wheel.read_bytes())
+    machine.path(f"/opt/{wheel.name}").write_bytes(wheel.read_bytes())
     pip = (f"{PREFIX}/bin/pip", "install", "--quiet", "--no-index", "--no-deps", "--upgrade")
-    machine.run(*pip, "--force-reinstall", f"/root/{wheel.name}")
+    machine.run(*pip, "--force-reinstall", f"/opt/{wheel.name}")
 
 
 def test_the_previous_version_is_installed_by_hand(

@@ -33,7 +33,7 @@ SET = {"updates": [{"action": "set-properties", "updates": {"a": "b"}}]}
 
 
 class Proxy:
-    """Passes bytes on to a database, and cuts a connection at its COMMIT if it is told to."""
+    """Passes bytes on to a database, and cuts a connection at its COMMIT on request."""
 
     def __init__(self, port: int) -> None:
         self._to = port

@@ -56,7 +56,7 @@ def fleet(database: Cluster, tmp_path: Path) -> Iterator[Fleet]:
 def test_crashes_of_servers_and_the_database_lose_nothing_acknowledged(
     fleet: Fleet, database: Cluster
 ) -> None:
-    """Every session has exactly what it was told, and the shared tables one history for all."""
+    """Every session finds its acknowledged writes, and the shared tables one history for all."""
     chance = random.Random(SEED)  # noqa: S311 - chance that can be repeated
     prepare(fleet)
     crowd, chains = Crowd(fleet), Chains()

@@ -46,7 +46,7 @@ _REASONS: tuple[tuple[tuple[type[psycopg.Error], ...], type[CatalogError], str],
 def is_refusal(error: psycopg.Error) -> bool:
     """Return whether the server answered with an error, and goes on with the session.
 
-    If not, the connection is lost, or will be, and what it was told last may have been done: even
+    If not, the connection is lost, or will be, and its last statement may have been executed: even
     an answer that ends the session (FATAL) can come after a COMMIT.
     """
     return error.diag.severity_nonlocalized == "ERROR"
