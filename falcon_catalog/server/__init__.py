@@ -4,7 +4,7 @@ Knows nothing of the catalog. Relies on these internals of waitress 3.0.2, to wh
 
 * ``channel.HTTPChannel``: ``service``, ``received``, ``requests``, ``request``, ``requests_lock``,
   ``outbuf_lock``, ``total_outbufs_len``, ``current_outbuf_count``, ``close_when_flushed``,
-  ``will_close``, ``_flush_exception``, ``_flush_some``, ``_flush_some_if_lockable``,
+  ``will_close``, ``_flush_exception``, ``_flush_some_if_lockable``,
   ``parser_class``, ``task_class``, ``error_task_class``
 * ``parser.HTTPRequestParser``: ``received``, ``parse_header``, ``body_rcv``, ``expect_continue``,
   ``headers_finished``, ``error``, ``completed``

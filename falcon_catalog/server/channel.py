@@ -206,15 +206,13 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     def handle_write(self) -> None:
         """Send what waits to be sent; then linger, if it was the last.
 
-        Nothing of it is left to waitress: a thread may finish the last response at any moment, and
-        waitress would close the connection at once if that is between its first and last look.
+        Nothing of it is left to waitress. A thread may finish the last response at any moment, and
+        waitress would close the connection at once if that is between its first and last look. A
+        thread may also be sending ``100 Continue`` when no request waits any more, and waitress
+        would send it a second time, without the lock.
         """
-        flush = None
-        if not self.requests:
-            flush = self._flush_some
-        elif self.total_outbufs_len >= self.adj.send_bytes:
-            flush = self._flush_some_if_lockable  # a thread may be writing
-        self._flush_exception(flush)
+        if not self.requests or self.total_outbufs_len >= self.adj.send_bytes:
+            self._flush_exception(self._flush_some_if_lockable)
         if self.will_close:
             self.handle_close()
         elif self.close_when_flushed and not self.total_outbufs_len:

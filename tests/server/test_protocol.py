@@ -3,9 +3,11 @@
 Source: RFC 9110 and RFC 9112.
 """
 
+import contextlib
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -187,6 +189,22 @@ def test_the_tag_s_header_is_spelled_as_java_looks_it_up(tmp_path: Any, connect:
                 told.read(int(length.partition(b":")[2]))
 
 
+@contextlib.contextmanager
+def running(app: Any) -> Iterator[int]:
+    """Run a loop of this process, whose parts a test may replace; yield its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        loop = Loop(app, ServerSettings(), [listener])
+        thread = threading.Thread(target=loop.run)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            loop.stop()
+            thread.join()
+            loop.drain(5)
+            wasyncore.close_all(loop._map)
+
+
 def test_a_last_response_that_ends_while_the_loop_sends_does_not_reset_the_connection(
     monkeypatch: pytest.MonkeyPatch, connect: Any
 ) -> None:
@@ -203,20 +221,51 @@ def test_a_last_response_that_ends_while_the_loop_sends_does_not_reset_the_conne
         return [b"x" * 9_000_000]  # more than a socket takes at once
 
     monkeypatch.setattr(Channel, "_flush_exception", send_and_end)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        loop = Loop(app, ServerSettings(), [listener])
-        thread = threading.Thread(target=loop.run)
-        thread.start()
-        try:
-            client = connect(listener.getsockname()[1])
-            client.sendall(b"GET /big HTTP/1.1\r\n" + HEAD + b"\r\n")
-            with client.makefile("rb") as stream:
-                assert len(stream.read()) > 9_000_000
-            for _ in range(3):  # had the server closed, it would answer the first with a reset
-                client.sendall(b"more")
-            assert client.recv(1) == b""
-        finally:
-            loop.stop()
-            thread.join()
-            loop.drain(5)
-            wasyncore.close_all(loop._map)
+    with running(app) as port:
+        client = connect(port)
+        client.sendall(b"GET /big HTTP/1.1\r\n" + HEAD + b"\r\n")
+        with client.makefile("rb") as stream:
+            assert len(stream.read()) > 9_000_000
+        for _ in range(3):  # had the server closed, it would answer the first with a reset
+            client.sendall(b"more")
+        assert client.recv(1) == b""
+
+
+def test_the_loop_does_not_send_what_a_thread_is_sending(
+    monkeypatch: pytest.MonkeyPatch, connect: Any
+) -> None:
+    """A thread invites the body of the next request just when the loop looks what to send."""
+    send = Channel.send
+    looked: list[Channel] = []
+
+    def send_while_the_loop_looks(self: Channel, data: Any, **options: Any) -> Any:
+        if bytes(data).startswith(b"HTTP/1.1 100") and not looked:
+            looked.append(self)
+            loop = threading.Thread(target=self.handle_write)
+            loop.start()
+            loop.join()
+        return send(self, data, **options)
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        body = environ["wsgi.input"].read() or b"none"
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    monkeypatch.setattr(Channel, "send", send_while_the_loop_looks)
+    with running(app) as port:
+        client = connect(port)
+        expecting = b"Expect: 100-continue\r\nContent-Length: 4\r\nConnection: close\r\n\r\n"
+        first = b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n"
+        client.sendall(first + b"POST / HTTP/1.1\r\n" + HEAD + expecting)
+        with client.makefile("rb") as stream:
+            received = b""
+            while not received.endswith(b"HTTP/1.1 100 Continue\r\n\r\n"):
+                line = stream.readline()
+                assert line, received
+                received += line
+            client.sendall(b"body")
+            received += stream.read()
+    assert looked
+    assert received.count(b"HTTP/1.1 100") == 1
+    assert received.count(b"HTTP/1.1 200") == 2
+    assert received.endswith(b"body")
