@@ -12,7 +12,7 @@ from falcon_catalog.api.requests import digest
 from falcon_catalog.catalog import authorization, principals
 from falcon_catalog.catalog.access import parse_delegation
 from falcon_catalog.catalog.authorization import Need
-from falcon_catalog.catalog.call import Call, IdempotencyKey
+from falcon_catalog.catalog.call import Call, IdempotencyKey, Principal
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import (
@@ -68,7 +68,7 @@ class Authentication:
         if principal is not None:
             req.context.principal = principal
 
-    def identify(self, path: str, authorization: str | None) -> str | None:
+    def identify(self, path: str, authorization: str | None) -> Principal | None:
         """Return the principal of an Authorization header; None on a path that needs none.
 
         Raises:
@@ -147,6 +147,7 @@ class Calls:
             req.context.id,
             parse_delegation(delegation or ""),
             req.user_agent or "",
+            req.remote_addr or "",
         )
         for kind in ("table", "view", "function"):
             if kind in params:
@@ -160,11 +161,12 @@ class Calls:
             authorization.require(call, needs(req, params))
 
 
-def _read_key(req: falcon.Request, principal: str | None) -> IdempotencyKey | None:
+def _read_key(req: falcon.Request, principal: Principal | None) -> IdempotencyKey | None:
     """Return the Idempotency-Key of a request that changes something."""
     key = req.get_header("Idempotency-Key")
     if key is None or req.method not in ("POST", "DELETE"):
         return None
     if not _UUID.fullmatch(key):
         raise BadRequestError(f"Invalid Idempotency-Key {show(key)}: it is not a UUID")
-    return IdempotencyKey(key.lower(), principal, f"{req.method} {req.path}", digest(req))
+    caller = None if principal is None else principal.id
+    return IdempotencyKey(key.lower(), caller, f"{req.method} {req.path}", digest(req))

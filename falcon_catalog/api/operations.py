@@ -20,7 +20,8 @@ from falcon_catalog.api.requests import (
     read_optional_object,
 )
 from falcon_catalog.catalog import signing
-from falcon_catalog.catalog.authorization import Need, Privilege
+from falcon_catalog.catalog.authorization import Need
+from falcon_catalog.catalog.privileges import Privilege
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 

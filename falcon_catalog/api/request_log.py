@@ -112,7 +112,7 @@ def named(req: falcon.Request) -> dict[str, object]:
         pairs["namespace"] = _bounded(str(params["namespace"]))
     pairs |= getattr(context, "noted", {})
     if principal := getattr(context, "principal", None):
-        pairs["principal"] = principal
+        pairs["principal"] = principal.name
     if error := getattr(context, "error", None):
         pairs["error"] = error
     return pairs

@@ -128,7 +128,7 @@ def credential_for(
     """
     if call.warehouse.storage.vends is None:
         return None
-    wanted = _Wanted(call.principal, permission, identifier, "", locations, None, _version(call))
+    wanted = _Wanted(call.principal_id, permission, identifier, "", locations, None, _version(call))
     return _issue(call, wanted).credential
 
 
@@ -136,7 +136,7 @@ def credential_for(
 class _Wanted:
     """All that makes a difference to credentials: they are never another's, or stale."""
 
-    principal: str | None
+    principal: int | None
     permission: Permission
     identifier: TableIdentifier
     uuid: str
@@ -151,7 +151,7 @@ def _of_table(
     call: Call, identifier: TableIdentifier, metadata: JSON, location: str | None
 ) -> _Wanted:
     return _Wanted(
-        call.principal,
+        call.principal_id,
         authorization.permission_of(call, identifier),
         identifier,
         metadata["table-uuid"],
@@ -183,7 +183,10 @@ def _issue(call: Call, wanted: _Wanted, metadata: JSON | None = None) -> Access:
         if metadata is not None:
             policy.check_client_settings(None, metadata.get("properties", {}))
         scope = Scope(outermost(locations), wanted.permission)
-        credential = vends.vend(scope, session=f"{call.principal or 'anyone'}-{call.request_id}")
+        credential = vends.vend(
+            scope,
+            session=f"{call.principal.name if call.principal else 'anyone'}-{call.request_id}",
+        )
         folders = [wanted.folder] if wanted.folder else []
         prefix = common_prefix([*locations, *folders])
         return _access(call, wanted.identifier, credential, prefix)

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.privileges import Privilege
 from falcon_catalog.fileio.delegation import Permission
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 
-Privilege = Literal["list", "describe", "select", "write", "create", "drop", "grant", "admin"]
 Entity = Namespace | TableIdentifier | None
 """The entity that a privilege is needed on; None for the warehouse."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from falcon_catalog import auth
 from falcon_catalog.auth import Claims, InvalidTokenError, UnknownKeyError
+from falcon_catalog.catalog.call import Principal
 from falcon_catalog.errors import (
     AlreadyExistsError,
     BadRequestError,
@@ -15,6 +16,7 @@ from falcon_catalog.errors import (
     OAuthError,
     show,
 )
+from falcon_catalog.store import grants
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
 from falcon_catalog.store.principals import PrincipalRow, SigningKey
@@ -49,8 +51,14 @@ class Token:
     lifetime_seconds: int
 
 
-def add(database: Database, name: str) -> str:
-    """Add a principal; return its secret, of which only a hash is stored.
+def add(database: Database, name: str, *, privileges: int = 0, by: str = "local") -> str:
+    """Add a service; return its secret, of which only a hash is stored.
+
+    Args:
+        database: the store.
+        name: of the service.
+        privileges: the bits that it has on the server (``catalog.privileges``).
+        by: who adds it.
 
     Raises:
         AlreadyExistsError: the name is taken.
@@ -64,8 +72,11 @@ def add(database: Database, name: str) -> str:
     secret = auth.draw_secret()
     hashed = auth.hash_secret(secret)
     with database.write() as tx:
-        if not rows.insert(tx, name, hashed):
+        added = rows.insert(tx, name, hashed, created_by=by)
+        if added is None:
             raise AlreadyExistsError(f"Principal already exists: {name}")
+        if privileges:
+            grants.set_bits(tx, grants.SERVER, added, privileges, by=by)
     return secret
 
 
@@ -137,8 +148,8 @@ def renew(realm: Realm, subject_token: str, client: tuple[str, str] | None) -> T
     return _token(realm, _session(row))
 
 
-def identify(realm: Realm, token: str) -> str:
-    """Return the name of the principal that a token was issued to.
+def identify(realm: Realm, token: str) -> Principal:
+    """Return the principal that a token was issued to.
 
     Raises:
         NotAuthenticatedError: it is invalid, has expired, or its principal was removed.
@@ -147,7 +158,7 @@ def identify(realm: Realm, token: str) -> str:
         claims = _read(realm, token)
     except InvalidTokenError as error:
         raise NotAuthenticatedError(f"Not authorized: {error}") from None
-    return claims.name
+    return Principal(claims.principal_id, claims.name)
 
 
 def _known(realm: Realm, name: str, secret: str) -> PrincipalRow:
@@ -157,7 +168,7 @@ def _known(realm: Realm, name: str, secret: str) -> PrincipalRow:
     # reveal either.
     hashes = (None, None) if row is None else (row.secret_hash, row.previous_secret_hash)
     matches = any(auth.secret_matches(secret, each or auth.nobody()) for each in hashes)
-    if row is None or not matches:
+    if row is None or row.disabled or not matches:
         raise InvalidClientError("The client is unknown, or its secret is wrong")
     return row
 
@@ -171,6 +182,8 @@ def _read(realm: Realm, token: str, *, even_expired: bool = False) -> Claims:
         row = rows.find(tx, claims.name)
     if row is None or row.id != claims.principal_id:
         raise InvalidTokenError("the owner of the token was removed")
+    if row.disabled or claims.authenticated_at < row.sessions_since:
+        raise InvalidTokenError("the token was revoked")
     return claims
 
 

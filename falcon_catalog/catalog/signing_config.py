@@ -85,7 +85,7 @@ def _bearer(call: Call, identifier: TableIdentifier) -> dict[str, object]:
     return {
         "warehouse": call.warehouse.name,
         "table": [*identifier.namespace.levels, identifier.name],
-        "principal": call.principal,
+        "principal": call.principal_id,
     }
 
 

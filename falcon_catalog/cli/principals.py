@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from falcon_catalog.catalog import principals
+from falcon_catalog.catalog.privileges import ADMIN, OWN
 from falcon_catalog.cli.common import (
     as_json,
     echo,
@@ -43,20 +44,34 @@ def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
 
 @principals_group.command()
 @click.argument("name")
+@click.option("--owner", is_flag=True, help="It may do everything: own on the server.")
+@click.option(
+    "--admin", is_flag=True, help="It manages principals, roles and grants, but reads no data."
+)
 @as_json
 @with_store
-def add(name: str, config: Path | None, *, as_json: bool, **flags: Any) -> None:
+def add(
+    name: str,
+    config: Path | None,
+    *,
+    owner: bool,
+    admin: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
     """Add a principal and print its credential.
 
     The credential is NAME:SECRET. It is shown only once: the store has only its hash.
 
     \b
     Examples:
+        falcon-catalog principals add alice --owner
         falcon-catalog principals add etl
         falcon-catalog principals add etl --config /etc/falcon-catalog/catalog.toml
     """
     with _store(config, flags) as database:
-        credential = f"{name}:{principals.add(database, name)}"
+        held = OWN | ADMIN if owner else ADMIN if admin else 0
+        credential = f"{name}:{principals.add(database, name, privileges=held)}"
     if as_json:
         echo_json({"name": name, "credential": credential})
     else:
@@ -75,7 +90,7 @@ def list_command(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         falcon-catalog principals list
     """
     with one_line_errors(), reading(read_existing(config, flags).store) as tx:
-        found = rows.all_(tx)
+        found = [one for one in rows.all_(tx) if one.kind != "role"]
     if as_json:
         echo_json([{"name": one.name, "created-at-ms": one.created_at} for one in found])
         return

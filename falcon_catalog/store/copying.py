@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from falcon_catalog.store import survey
+from falcon_catalog.store import principals, survey
 from falcon_catalog.store.database import Database, StoreError, Transaction
 from falcon_catalog.store.schema import COLUMNS, NUMBERED
 
 _PAGE = 200
 _REPORTED = 10_000
-_KEYS = {"idempotency_keys": 2}
+_KEYS = {"idempotency_keys": 2, "role_members": 2, "group_roles": 3}
 """Of how many columns the primary key of a table consists, if not of the first one."""
 
 
@@ -24,9 +24,12 @@ class Content:
 
 
 def require_empty(tx: Transaction, name: str) -> None:
-    """Raise StoreError if a store holds anything but its own id."""
+    """Raise StoreError if a store holds anything but what each new one does."""
     held = {table: count for table, count in survey.counts(tx).items() if count}
-    held.pop("store_identity", None)
+    for own in ("store_identity", "permissions"):
+        held.pop(own, None)
+    if held.get("principals") == 1 and principals.find(tx, principals.EVERYONE) is not None:
+        del held["principals"]
     if held:
         what = ", ".join(f"{table} ({count})" for table, count in held.items())
         raise StoreError(f"store {name} is not empty: it has rows in {what}. Nothing was copied")
@@ -46,7 +49,8 @@ def copy(
     copied = {}
     with target.write() as tx:
         require_empty(tx, name)
-        tx.change("DELETE FROM store_identity")
+        for own in ("store_identity", "permissions", "principals"):
+            tx.change(f"DELETE FROM {own}")  # noqa: S608 - our own names
         for table, columns in COLUMNS.items():
             copied[table] = _copy_table(source, tx, table, columns, progress)
         for table in NUMBERED:

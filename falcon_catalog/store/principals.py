@@ -1,9 +1,14 @@
 """Rows of principals, and the signing keys of their tokens."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from falcon_catalog.store.database import Transaction
 
+Kind = Literal["user", "service", "role"]
+
+EVERYONE = "everyone"
+"""The role that every principal has."""
 _SIGNING = "signing key"
 
 
@@ -18,6 +23,21 @@ class PrincipalRow:
     """Of the secret before the last rotation, as long as it is valid."""
     created_at: int
     """Milliseconds since 1970-01-01 UTC."""
+    kind: Kind
+    issuer: str | None
+    """The name of the identity provider in the settings; None for principals of this catalog."""
+    subject: str | None
+    """What the identity provider calls the user; never changes."""
+    display_name: str | None
+    disabled: bool
+    created_by: str | None
+    sessions_since: int
+    """Tokens of sessions that began before are revoked; seconds since 1970-01-01 UTC."""
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether it can log in with a secret."""
+        return bool(self.secret_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +49,54 @@ class SigningKey:
 
 
 _COLUMNS = (
-    "id, name, secret_hash, CASE WHEN previous_until > ? THEN previous_secret_hash END, created_at"
+    "id, name, secret_hash, CASE WHEN previous_until > ? THEN previous_secret_hash END, created_at,"
+    " kind, issuer, subject, display_name, disabled, created_by, sessions_since"
 )
 
 
 def find(tx: Transaction, name: str) -> PrincipalRow | None:
     """Return the row of a name, or None."""
     row = tx.one(f"SELECT {_COLUMNS} FROM principals WHERE name = ?", (tx.now, name))  # noqa: S608
-    return None if row is None else PrincipalRow(*row)
+    return None if row is None else _row(row)
+
+
+def find_subject(tx: Transaction, issuer: str, subject: str) -> PrincipalRow | None:
+    """Return the row of a user of an identity provider, or None."""
+    row = tx.one(
+        f"SELECT {_COLUMNS} FROM principals WHERE issuer = ? AND subject = ?",  # noqa: S608
+        (tx.now, issuer, subject),
+    )
+    return None if row is None else _row(row)
 
 
 def all_(tx: Transaction) -> list[PrincipalRow]:
     """Return all principals, ordered by name."""
     rows = tx.all(f"SELECT {_COLUMNS} FROM principals ORDER BY name", (tx.now,))  # noqa: S608
-    return [PrincipalRow(*row) for row in rows]
+    return [_row(row) for row in rows]
 
 
-def insert(tx: Transaction, name: str, secret_hash: str) -> bool:
-    """Add a principal; return False if the name is taken."""
-    return bool(
-        tx.change(
-            "INSERT INTO principals (name, secret_hash, created_at) VALUES (?, ?, ?)"
-            " ON CONFLICT (name) DO NOTHING",
-            (name, secret_hash, tx.now),
-        )
+def insert(
+    tx: Transaction,
+    name: str,
+    secret_hash: str,
+    *,
+    kind: Kind = "service",
+    issuer: str | None = None,
+    subject: str | None = None,
+    display_name: str | None = None,
+    created_by: str | None = None,
+) -> int | None:
+    """Add a principal; return its id, or None if the name or the subject is taken.
+
+    An empty ``secret_hash`` fits no secret.
+    """
+    row = tx.one(
+        "INSERT INTO principals (name, secret_hash, created_at, kind, issuer, subject,"
+        " display_name, created_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING RETURNING id",
+        (name, secret_hash, tx.now, kind, issuer, subject, display_name, created_by),
     )
+    return None if row is None else int(row[0])
 
 
 def delete(tx: Transaction, name: str) -> bool:
@@ -109,3 +152,8 @@ def replace_signing_key(tx: Transaction, new: SigningKey, *, overlap_ms: int) ->
         "INSERT INTO signing_keys (kid, key, created_at) VALUES (?, ?, ?)",
         (new.kid, new.key, tx.now),
     )
+
+
+def _row(row: tuple[Any, ...]) -> PrincipalRow:
+    found = PrincipalRow(*row)
+    return replace(found, disabled=bool(found.disabled))

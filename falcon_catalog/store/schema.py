@@ -9,20 +9,20 @@ from importlib import resources
 from falcon_catalog import __version__
 
 COLUMNS = {
-    "warehouses": ("id", "name", "created_at", "marked_location"),
+    "warehouses": ("id", "name", "created_at", "marked_location", "managed", "read_only"),
     "namespaces": (
         *("id", "warehouse_id", "parent_id", "path", "name", "properties"),
-        *("created_at", "updated_at"),
+        *("created_at", "updated_at", "managed", "protected"),
     ),
     "tabulars": (
         *("id", "namespace_id", "name", "kind", "uuid", "metadata_location", "location_key"),
-        *("created_at", "updated_at"),
+        *("created_at", "updated_at", "protected"),
     ),
     "idempotency_keys": ("warehouse_id", "key", "request", "answer", "expires_at"),
     "dropped_tabulars": (
         *("id", "warehouse_id", "namespace_path", "name", "kind", "uuid", "metadata_location"),
         *("location_key", "purge", "dropped_at", "expires_at", "started_at", "leased_until"),
-        *("trouble", "emptied_at"),
+        *("trouble", "emptied_at", "protected"),
     ),
     "plans": (
         *("id", "table_id", "status", "metadata_location", "request", "error", "worker"),
@@ -36,7 +36,16 @@ COLUMNS = {
     "functions": ("id", "namespace_id", "name", "uuid", "metadata", "created_at", "updated_at"),
     "principals": (
         *("id", "name", "secret_hash", "created_at", "previous_secret_hash", "previous_until"),
+        *("kind", "issuer", "subject", "display_name", "disabled", "created_by", "sessions_since"),
     ),
+    "revoked_tokens": ("jti", "expires_at"),
+    "role_members": ("role_id", "member_id"),
+    "group_roles": ("issuer", "value", "role_id"),
+    "grants": (
+        *("id", "principal_id", "warehouse_id", "namespace_id", "tabular_id", "function_id"),
+        *("dropped_id", "bits", "granted_by", "granted_at"),
+    ),
+    "permissions": ("id", "generation", "read_only"),
     "signing_keys": ("kid", "key", "created_at", "expires_at"),
     "store_identity": ("id", "store_id", "created_at"),
     "orphans": ("id", "warehouse_id", "location", "due_at", "deleting"),
@@ -53,6 +62,7 @@ NUMBERED = (
     "metrics_reports",
     "functions",
     "principals",
+    "grants",
     "orphans",
 )
 """The tables whose ids the database counts up."""

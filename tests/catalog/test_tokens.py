@@ -595,7 +595,7 @@ class TestRequests:
         with closing(open_database(store_url(locked.server.folder))) as database:
             principals.remove(database, "etl")
             with database.read() as tx:
-                assert rows.all_(tx) == []
+                assert [each.name for each in rows.all_(tx)] == [rows.EVERYONE]
         self._is_refused(locked, token)
         secrets_of_principals("etl")  # the same name, somebody else
         self._is_refused(locked, token)
