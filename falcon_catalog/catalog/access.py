@@ -11,7 +11,7 @@ from typing import Any
 
 from falcon_catalog.catalog import authorization, policy
 from falcon_catalog.catalog.call import Call
-from falcon_catalog.catalog.grants import NO_ACCESS, Access
+from falcon_catalog.catalog.issued_credentials import NO_ACCESS, Access
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.catalog.signing_config import signing_access, table_path
 from falcon_catalog.catalog.warehouse import Warehouse
@@ -56,7 +56,7 @@ def is_known(call: Call, identifier: TableIdentifier, table: Loaded) -> bool:
     if not wants_credentials(call):
         return True
     wanted = _of_table(call, identifier, table.document.metadata, table.metadata_location)
-    return call.warehouse.grants.find(wanted, call.now) is not None
+    return call.warehouse.issued.find(wanted, call.now) is not None
 
 
 def add(call: Call, identifier: TableIdentifier, table: Loaded) -> Loaded:
@@ -191,7 +191,7 @@ def _issue(call: Call, wanted: _Wanted, metadata: JSON | None = None) -> Access:
         prefix = common_prefix([*locations, *folders])
         return _access(call, wanted.identifier, credential, prefix)
 
-    return call.warehouse.grants.get(wanted, call.now, mint)
+    return call.warehouse.issued.get(wanted, call.now, mint)
 
 
 def _access(call: Call, identifier: TableIdentifier, credential: Credential, prefix: str) -> Access:

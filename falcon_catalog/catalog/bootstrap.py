@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from falcon_catalog import rules
 from falcon_catalog.catalog import marker
-from falcon_catalog.catalog.grants import Grants
+from falcon_catalog.catalog.issued_credentials import IssuedCredentials
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount, Root, roots_of
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
@@ -149,7 +149,7 @@ def _open(
             properties_bytes=settings.limits.properties_bytes,
             drop_retention_ms=settings.warehouse.drop_retention * 1000,
             keep_reports=settings.metrics.keep_reports,
-            grants=Grants(f"The token service of warehouse {name}", own.max_requests),
+            issued=IssuedCredentials(f"The token service of warehouse {name}", own.max_requests),
         )
         opened.append(warehouse)
     return opened

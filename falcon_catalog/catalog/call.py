@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from falcon_catalog.catalog.warehouse import Warehouse
-from falcon_catalog.store.database import now_ms
+from falcon_catalog.store.database import Database, now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +59,38 @@ class Call:
     def principal_id(self) -> int | None:
         """The caller's id; None as for ``principal``."""
         return None if self.principal is None else self.principal.id
+
+    @property
+    def on_store(self) -> "StoreCall":
+        """The same request, for verbs on the store itself."""
+        return StoreCall(
+            self.warehouse.store,
+            self.principal,
+            request_id=self.request_id,
+            address=self.address,
+            now=self.now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCall:
+    """A request on the store itself, not on a warehouse in it: principals, roles and grants."""
+
+    store: Database
+    principal: Principal | None = None
+    """None as for a Call."""
+    local: str = ""
+    """The user of a local command, as ``local:UID``; empty for a request over HTTP."""
+    request_id: str = ""
+    address: str = ""
+    now: int = field(default_factory=now_ms)
+
+    @property
+    def principal_id(self) -> int | None:
+        """The caller's id; None as for ``principal``."""
+        return None if self.principal is None else self.principal.id
+
+    @property
+    def actor(self) -> str:
+        """What rows name as the one who changed them."""
+        return self.local or ("anonymous" if self.principal is None else self.principal.name)

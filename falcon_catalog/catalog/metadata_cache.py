@@ -11,7 +11,7 @@ from typing import Literal
 import orjson
 
 from falcon_catalog.catalog import metadata_files
-from falcon_catalog.catalog.grants import NO_ACCESS, Access
+from falcon_catalog.catalog.issued_credentials import NO_ACCESS, Access
 from falcon_catalog.catalog.lru import LRU
 from falcon_catalog.catalog.mount import WarehouseFiles
 from falcon_catalog.errors import BadRequestError, InternalServerError, NotFoundError

@@ -14,7 +14,7 @@ from falcon_catalog import auth
 from falcon_catalog.auth import InvalidTokenError
 from falcon_catalog.catalog import policy
 from falcon_catalog.catalog.call import Call
-from falcon_catalog.catalog.grants import Access
+from falcon_catalog.catalog.issued_credentials import Access
 from falcon_catalog.errors import ForbiddenError
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import key

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from falcon_catalog.catalog import access, idempotency, metadata_files, namespaces, policy
 from falcon_catalog.catalog.call import Call
-from falcon_catalog.catalog.grants import NO_ACCESS
+from falcon_catalog.catalog.issued_credentials import NO_ACCESS
 from falcon_catalog.catalog.metadata_cache import Loaded, Snapshots, to_document
 from falcon_catalog.errors import (
     AlreadyExistsError,

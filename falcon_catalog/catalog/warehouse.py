@@ -5,7 +5,7 @@ import threading
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from falcon_catalog.catalog.grants import Grants
+from falcon_catalog.catalog.issued_credentials import IssuedCredentials
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache, TableFolders
 from falcon_catalog.catalog.mount import Mount, WarehouseFiles
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
@@ -78,7 +78,7 @@ class Warehouse:
     storage_settings: StorageSettings
     commit_locks: CommitLocks
     """Its own: commits that wait for one store delay no other warehouse."""
-    grants: Grants
+    issued: IssuedCredentials
     """Credentials that were issued for tables."""
     schemes: frozenset[str]
     """The schemes that clients may spell locations with."""

@@ -67,11 +67,11 @@ def watch(metrics: Metrics, warehouses: Sequence[Warehouse]) -> Room:
             for reason, count in each.failures.items()
         ]
     )
-    grants = {w.name: w.grants for w in warehouses if w.storage.vends is not None}
-    metrics.credential_hits.follow(lambda: [((n,), each.hits) for n, each in grants.items()])
-    metrics.credentials_issued.follow(lambda: [((n,), each.issued) for n, each in grants.items()])
+    issued = {w.name: w.issued for w in warehouses if w.storage.vends is not None}
+    metrics.credential_hits.follow(lambda: [((n,), each.hits) for n, each in issued.items()])
+    metrics.credentials_issued.follow(lambda: [((n,), each.issued) for n, each in issued.items()])
     metrics.credential_failures.follow(
-        lambda: [((n,), each.failures) for n, each in grants.items()]
+        lambda: [((n,), each.failures) for n, each in issued.items()]
     )
     return room
 

@@ -296,8 +296,8 @@ def test_a_load_starts_over_when_its_credentials_have_ended(
             if (verb, path.rpartition("/")[2]) == ("GET", "t"):
                 loads.append(path)
                 if len(loads) == 2:  # the catalog vends others, as it does after half of their life
-                    grants = kept.server.catalog.grants._grants
-                    grants.forget(*grants._values)
+                    issued = kept.server.catalog.issued._kept
+                    issued.forget(*issued._values)
 
         kept.wire.before.append(forget)
         assert iceberg.load(kept.catalog, TABLE, second, load_id="2").committed

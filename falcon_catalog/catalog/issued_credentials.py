@@ -17,7 +17,7 @@ from falcon_catalog.fileio.bulkhead import Bulkhead
 from falcon_catalog.fileio.delegation import Credential
 
 _log = logging.getLogger(__name__)
-_COST = 12 * 1024  # bytes of memory for a grant, its JSON and its key, estimated on the high side
+_COST = 12 * 1024  # bytes of memory for credentials, JSON and key, estimated on the high side
 _PATIENCE_SECONDS = 5  # without any progress; a token service far away takes one
 _MINT_SECONDS = 60  # more than a mint takes with all its retries
 
@@ -59,12 +59,12 @@ NO_ACCESS = Access()
 
 
 @dataclass(frozen=True, slots=True)
-class _Grant:
+class _Issued:
     access: Access
     renew_at: int
 
 
-class Grants:
+class IssuedCredentials:
     """The credentials that a warehouse has issued, served until half of their life is over.
 
     Clients that come together wait for one mint, and hear of its failure, which is not kept. A
@@ -75,7 +75,7 @@ class Grants:
         """Let ``limit`` threads wait for a token service, which messages name as ``what``."""
         self._what = what
         self._bulkhead = Bulkhead(what, limit, _PATIENCE_SECONDS)
-        self._grants: LRU[Hashable, _Grant] = LRU(limit_bytes, lambda _: _COST)
+        self._kept: LRU[Hashable, _Issued] = LRU(limit_bytes, lambda _: _COST)
         self._guard = threading.Lock()
         self._minting: dict[Hashable, Future[Access]] = {}
         self.hits = 0
@@ -87,7 +87,7 @@ class Grants:
 
     def find(self, key: Hashable, now: int) -> Access | None:
         """Return what was issued for a key, if half of its life is left (``now`` in ms)."""
-        found = self._grants.get(key)
+        found = self._kept.get(key)
         return None if found is None or now >= found.renew_at else found.access
 
     def get(self, key: Hashable, now: int, mint: Callable[[], Access]) -> Access:
@@ -130,7 +130,7 @@ class Grants:
             timed_out, failure = False, None
             if access.credential is not None:
                 half = (access.credential.expires_at - now) // 2
-                self._grants.put(key, _Grant(access, now + half))
+                self._kept.put(key, _Issued(access, now + half))
         self._bulkhead.report(timed_out=timed_out)
         with self._guard:
             del self._minting[key]
