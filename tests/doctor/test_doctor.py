@@ -597,7 +597,7 @@ class TestTheRows:
         operator.sql(plan, "stuck", operator.row_id("a"), b"", 2**60)
         operator.sql(
             "INSERT INTO dropped_tabulars VALUES (1, 1, 'ns', 'd', 'table', 'u', ?, ?,"
-            " 1, 5, 5, 5, 5, 'no rights', NULL)",
+            " 1, 5, 5, 5, 5, 'no rights', NULL, 0)",
             f"file://{operator.folder}/warehouse/d/metadata/x.metadata.json",
             f"{operator.folder}/warehouse/d/",
         )

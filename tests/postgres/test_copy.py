@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from falcon_catalog.cli import main
 from falcon_catalog.settings import StoreSettings
-from falcon_catalog.store import open_database, orphans, principals, reading, warehouses
+from falcon_catalog.store import grants, open_database, orphans, principals, reading, warehouses
 from falcon_catalog.store.schema import COLUMNS, TABLES
 from tests.catalog.serving import SCHEMA, Server, serving
 from tests.catalog.test_functions import ADD_ONE
@@ -60,7 +60,17 @@ def fill(server: Server, url: str) -> None:
     store = open_database(url)
     with store.write() as tx:
         orphans.insert(tx, 1, "file:///somewhere", grace_ms=60_000)
-        principals.insert(tx, "gone", "hash")
+        analyst = principals.insert(tx, "analyst", "", kind="role")
+        member = principals.insert(tx, "gone", "hash")
+        assert analyst
+        assert member
+        grants.set_bits(tx, grants.SERVER, member, 384, by="test")
+        grants.set_bits(tx, grants.Entity("namespace", 1), analyst, 3, by="gone")
+        tx.change("INSERT INTO role_members (role_id, member_id) VALUES (?, ?)", (analyst, member))
+        tx.change(
+            "INSERT INTO group_roles (issuer, value, role_id) VALUES ('idp', 'ä', ?)", (analyst,)
+        )
+        tx.change("INSERT INTO revoked_tokens (jti, expires_at) VALUES ('j', 5)")
         principals.insert(tx, "last", "hash")
         principals.delete(tx, "last")
     store.close()
