@@ -10,7 +10,7 @@ from falcon_catalog.api import responses
 from falcon_catalog.api.browsers import Browsers
 from falcon_catalog.api.config import ConfigResource
 from falcon_catalog.api.idempotency import Idempotency
-from falcon_catalog.api.middleware import Authentication, Calls, Warehouses, with_raw_path
+from falcon_catalog.api.middleware import Authentication, Calls, ReadOnly, Warehouses, with_raw_path
 from falcon_catalog.api.oauth import TOKENS_PATH, TokensResource
 from falcon_catalog.api.request_log import RequestLog
 from falcon_catalog.api.requests import NameConverter, NamespaceConverter
@@ -142,7 +142,8 @@ class CatalogApp:
         # Authentication comes before every lookup: a caller without a token learns nothing.
         guards = [] if self._authentication is None else [self._authentication]
         calls = Calls(warehouses, table, settings.limits)
-        middleware: list[Any] = [log, self._browsers, *guards, calls, Idempotency(self.metrics)]
+        middleware: list[Any] = [log, self._browsers, *guards, calls]
+        middleware += [Idempotency(self.metrics), ReadOnly(table)]
         if self._traces is not None:
             from falcon_catalog.api.tracing import RequestSpan, VerbSpan  # noqa: PLC0415 - an extra
 

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from falcon_catalog.catalog import access, idempotency, metadata_files, namespaces, policy
+from falcon_catalog.catalog import (
+    access,
+    idempotency,
+    marks,
+    metadata_files,
+    namespaces,
+    policy,
+)
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.issued_credentials import NO_ACCESS
 from falcon_catalog.catalog.metadata_cache import Loaded, Snapshots, to_document
@@ -22,6 +29,7 @@ from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import dropped, orphans
 from falcon_catalog.store import tabulars as rows
 from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.grants import Entity
 from falcon_catalog.store.tabulars import TabularRow
 
 Updates = Sequence[Mapping[str, object]]
@@ -140,8 +148,10 @@ def place(
         BadRequestError, ForbiddenError: the requested location is invalid or not allowed.
     """
     with call.warehouse.store.read() as tx:
-        properties = namespaces.require(tx, call, identifier.namespace).properties
+        namespace = namespaces.require(tx, call, identifier.namespace)
+        properties = namespace.properties
         require_free(tx, call, kind, identifier)
+        policy.check_room(tx, call.warehouse, namespace.id, identifier.namespace)
         if requested is None:
             location = policy.default_location(call.warehouse, identifier, properties, uuid)
         else:
@@ -176,6 +186,8 @@ def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableId
             raise AlreadyExistsError(
                 f"Cannot rename {source} to {destination}. {what} already exists"
             )
+        if source.namespace != destination.namespace:
+            policy.check_room(tx, call.warehouse, namespace.id, destination.namespace)
         rows.move(tx, row.id, namespace.id, destination.name)
         idempotency.record(tx, call, {})
 
@@ -184,10 +196,14 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
     """Remove a table or view from the catalog; it can be undropped until its retention ends.
 
     Its files stay, unless ``purge`` requests their deletion at the end of the retention.
+
+    Raises:
+        ForbiddenError: it is protected.
     """
     warehouse = call.warehouse
     with warehouse.store.write() as tx:
         row = require(tx, call, kind, identifier, lock=True)
+        marks.require_unprotected(tx, Entity("tabular", row.id), kind.name, identifier)
         rows.delete(tx, row.id)
         if purge or warehouse.drop_retention_ms:
             dropped.insert(
@@ -216,6 +232,7 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
         with warehouse.store.write() as tx:
             if require(tx, call, kind, identifier, lock=True) != row:
                 continue
+            marks.require_unprotected(tx, Entity("tabular", row.id), kind.name, identifier)
             rows.delete(tx, row.id)
             idempotency.record(tx, call, {"metadata-location": row.metadata_location})
         return loaded
@@ -263,7 +280,10 @@ def register(
         rows.reserve(tx, namespace.id, identifier.name)
         old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
         _check_places(tx, call, kind, metadata, old)
-        if old is not None:
+        if old is None:
+            policy.check_room(tx, warehouse, namespace.id, identifier.namespace)
+        else:
+            marks.require_unprotected(tx, Entity("tabular", old.id), kind.name, identifier)
             rows.delete(tx, old.id)
         rows.insert(
             tx,
