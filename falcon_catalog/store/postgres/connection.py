@@ -90,7 +90,7 @@ class PostgresDatabase:
 
     def autocommit(self) -> Statements:
         """Return a view for single statements, which need no transaction around them."""
-        return Statements(self._single, now_ms(), self._schema)
+        return Statements(self._single, now_ms())
 
     @contextlib.contextmanager
     def fresh_read(self) -> Iterator[PostgresTransaction]:
@@ -118,14 +118,11 @@ class PostgresDatabase:
         """
         with self._time_transaction():
             connection = self._begin(_CHANGE)
-            tx = PostgresTransaction(connection, now_ms(), self._schema, locks=True)
             try:
-                yield tx
+                yield PostgresTransaction(connection, now_ms(), self._schema, locks=True)
                 self._commit(connection)
             finally:
                 self._end(connection)
-        for call in tx.afterwards:
-            call()
 
     def check(self) -> None:
         """Do nothing: a new process would fare no better with a database that does not answer."""
@@ -234,8 +231,7 @@ def statements(settings: StoreSettings) -> Iterator[PostgresTransaction]:
             opened = contextlib.closing(_connect(settings, read_only=True))
             connection = stack.enter_context(opened)
             migrate.require_current(connection, hint=_MIGRATE)
-            row = connection.execute("SELECT current_schema()").fetchone()
-        yield PostgresTransaction(connection, now_ms(), str(row[0]) if row else "")
+        yield PostgresTransaction(connection, now_ms())
 
 
 def exists(settings: StoreSettings) -> bool:
