@@ -13,6 +13,7 @@ from falcon_catalog.api.config import ConfigResource
 from falcon_catalog.api.idempotency import Idempotency
 from falcon_catalog.api.middleware import Authentication, Calls, Warehouses, with_raw_path
 from falcon_catalog.api.oauth import TOKENS_PATH, TokensResource
+from falcon_catalog.api.refusals import Refusals
 from falcon_catalog.api.request_log import RequestLog
 from falcon_catalog.api.requests import NameConverter, NamespaceConverter
 from falcon_catalog.api.routes import (
@@ -29,6 +30,7 @@ from falcon_catalog.api.status import LiveResource, MetricsTextResource, ReadyRe
 from falcon_catalog.api.whoami import LOGIN_PATH, LoginResource, WhoamiResource
 from falcon_catalog.catalog import first_administrators
 from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
+from falcon_catalog.catalog.events import Origin
 from falcon_catalog.catalog.identity import Realm
 from falcon_catalog.catalog.purge import PurgeWorker
 from falcon_catalog.catalog.store_mount import require_serving
@@ -94,7 +96,13 @@ class CatalogApp:
         return paths is not None and paths.fullmatch(path) is not None
 
     def admit(
-        self, method: str, path: str, headers: Mapping[str, str], *, peer: int | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        address: str,
+        *,
+        peer: int | None = None,
     ) -> CatalogError | None:
         """Return an error for a request that must not send its body, by its head alone.
 
@@ -110,6 +118,9 @@ class CatalogApp:
         except WouldWaitError:
             return None  # a thread will judge it, before it reads the body
         except CatalogError as error:
+            client = headers.get("USER_AGENT", "")
+            by = Origin(None, "anonymous", "anonymous", address, client)
+            self.warehouses[0].audit.refused(by, None, None, path, "unauthenticated")
             return error
         return None
 
@@ -160,7 +171,9 @@ class CatalogApp:
         # Authentication comes before every lookup: a caller without a token learns nothing.
         guards = [] if self._authentication is None else [self._authentication]
         calls = Calls(warehouses, table, settings.limits)
-        middleware: list[Any] = [log, self._browsers, *guards, calls, Idempotency(self.metrics)]
+        refusals = Refusals(table, self.warehouses[0].audit)
+        middleware: list[Any] = [log, refusals, self._browsers, *guards, calls]
+        middleware.append(Idempotency(self.metrics))
         if self._traces is not None:
             from falcon_catalog.api.tracing import RequestSpan, VerbSpan  # noqa: PLC0415 - an extra
 

@@ -178,8 +178,10 @@ class Calls:
         if isinstance(needs, str):
             entity = params.get("identifier") or params.get("namespace")
             authorization.require(call, [Need(needs, entity)])
-        else:
-            authorization.require(call, needs(req, params))
+        elif found := needs(req, params):
+            authorization.require(call, found)
+        elif not operation.by_verb:
+            authorization.require(call, [])
 
 
 def _read_key(req: falcon.Request, principal: Principal | None) -> IdempotencyKey | None:

@@ -20,7 +20,7 @@ from falcon_catalog.api.requests import (
     read_optional_object,
 )
 from falcon_catalog.catalog import signing
-from falcon_catalog.catalog.authorization import Need
+from falcon_catalog.catalog.authorization import SERVER, Need
 from falcon_catalog.catalog.privileges import Privilege
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.identifiers import Namespace, TableIdentifier
@@ -40,6 +40,8 @@ class Operation:
     None for an operation without a warehouse, which needs none."""
     inline: bool = False
     """Whether the event loop may respond, because it usually needs no I/O."""
+    by_verb: bool = False
+    """Whether the verb checks its caller, in its transaction, where there are no needs before."""
 
 
 def _create_namespace(req: falcon.Request, _params: Params) -> list[Need]:
@@ -112,6 +114,27 @@ def _sign(req: falcon.Request, params: Params) -> list[Need]:
     return needs
 
 
+def _audit(req: falcon.Request, _params: Params) -> list[Need]:
+    namespace, table = read_namespace(req, "namespace"), req.get_param("table")
+    if namespace is not None and table:
+        return [Need("grant", TableIdentifier(namespace, table))]
+    return [Need("grant", namespace)]
+
+
+def _by_verb(_req: falcon.Request, _params: Params) -> list[Need]:
+    return []
+
+
+def _administer(_req: falcon.Request, _params: Params) -> list[Need]:
+    return [Need("admin", SERVER)]
+
+
+def _administer_or_own(req: falcon.Request, params: Params) -> list[Need]:
+    caller = getattr(req.context, "principal", None)
+    own = caller is not None and caller.name == params["principal"]
+    return [] if own else [Need("admin", SERVER)]
+
+
 OPERATIONS = {
     operation.name: operation
     for operation in (
@@ -162,5 +185,28 @@ OPERATIONS = {
         Operation("purgeDropped", _purge_dropped),
         Operation("listMetricsReports", "describe"),
         Operation("checkStorage", "admin"),
+        Operation("listEvents", "describe"),
+        Operation("listWarehouseAudit", _audit),
+        Operation("listAudit", _administer),
+        Operation("listPrincipals", _administer),
+        Operation("createPrincipal", _administer),
+        Operation("getPrincipal", _administer_or_own, by_verb=True),
+        Operation("updatePrincipal", _administer),
+        Operation("deletePrincipal", _administer),
+        Operation("rotateSecret", _administer_or_own, by_verb=True),
+        Operation("listRoles", _administer),
+        Operation("createRole", _administer),
+        Operation("getRole", _administer),
+        Operation("renameRole", _administer),
+        Operation("deleteRole", _administer),
+        Operation("updateMembers", _administer),
+        Operation("listGroups", _administer),
+        Operation("updateGroups", _administer),
+        Operation("listGrants", _by_verb, by_verb=True),
+        Operation("updateGrants", _by_verb, by_verb=True),
+        Operation("explainAccess", _by_verb, by_verb=True),
+        Operation("getEntity", _by_verb, by_verb=True),
+        Operation("updateEntity", _by_verb, by_verb=True),
+        Operation("getOpenApi", None),
     )
 }

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.privileges import Privilege
 from falcon_catalog.fileio.delegation import Permission
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 
-Entity = Namespace | TableIdentifier | None
+SERVER: Final = "server"
+"""The entity of privileges on the server itself."""
+Entity = Namespace | TableIdentifier | Literal["server"] | None
 """The entity that a privilege is needed on; None for the warehouse."""
 
 

@@ -16,7 +16,9 @@ from falcon_catalog.auth import (
     KeysUnavailableError,
     UnknownKeyError,
 )
+from falcon_catalog.catalog import events
 from falcon_catalog.catalog.call import Principal
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.privileges import ADMIN, OWN
 from falcon_catalog.catalog.rate_limit import RateLimit
 from falcon_catalog.errors import (
@@ -117,6 +119,9 @@ def rotate_key(database: Database, overlap_seconds: int) -> None:
     """Sign tokens with another key; those of the old one end after ``overlap_seconds``."""
     with database.write() as tx:
         rows.replace_signing_key(tx, _new_key(), overlap_ms=overlap_seconds * 1000)
+        detail = {"overlap-seconds": overlap_seconds}
+        event = Event("rotateSigningKey", "server", None, "access", detail=detail)
+        events.record(tx, events.local(), event)
 
 
 def revoke(database: Database, name: str) -> None:

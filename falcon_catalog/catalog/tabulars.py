@@ -3,8 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from falcon_catalog.catalog import access, idempotency, metadata_files, namespaces, policy
+from falcon_catalog.catalog import (
+    access,
+    events,
+    idempotency,
+    metadata_files,
+    namespaces,
+    policy,
+)
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.issued_credentials import NO_ACCESS
 from falcon_catalog.catalog.metadata_cache import Loaded, Snapshots, to_document
 from falcon_catalog.errors import (
@@ -48,6 +56,13 @@ class Kind:
     def uuid_of(self, metadata: Mapping[str, object]) -> str:
         """Return the uuid in the form that rows have."""
         return str(metadata[self.uuid_key]).lower()
+
+    def event(self, verb: str, identifier: TableIdentifier, row: TabularRow | None) -> Event:
+        """Return the event of a verb, such as ``drop``, with the state that a row has before."""
+        event = Event(f"{verb}{self.name.capitalize()}", self.name, identifier)
+        if row is not None:
+            event.id, event.uuid, event.before = row.id, row.uuid, row.metadata_location
+        return event
 
     def missing(self, identifier: TableIdentifier) -> CatalogError:
         """Return the error for a name that nothing of this kind has."""
@@ -177,6 +192,9 @@ def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableId
                 f"Cannot rename {source} to {destination}. {what} already exists"
             )
         rows.move(tx, row.id, namespace.id, destination.name)
+        event = kind.event("rename", destination, row)
+        event.former, event.after = source, row.metadata_location
+        events.record(tx, call, event)
         idempotency.record(tx, call, {})
 
 
@@ -198,6 +216,9 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
                 purge=purge,
                 retention_ms=warehouse.drop_retention_ms,
             )
+        event = kind.event("drop", identifier, row)
+        event.detail = {"purge": purge}
+        events.record(tx, call, event)
         idempotency.record(tx, call, {})
 
 
@@ -217,6 +238,7 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
             if require(tx, call, kind, identifier, lock=True) != row:
                 continue
             rows.delete(tx, row.id)
+            events.record(tx, call, kind.event("unregister", identifier, row))
             idempotency.record(tx, call, {"metadata-location": row.metadata_location})
         return loaded
     raise CommitFailedError(f"Cannot unregister {identifier}: it changed {_ATTEMPTS} times")
@@ -284,6 +306,11 @@ def register(
             )
         if dropped.is_being_purged(tx, kind.uuid_of(metadata)):
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
+        event = kind.event("register", identifier, old)
+        if old is not None and old.uuid != kind.uuid_of(metadata):
+            event.detail = {"replaced-uuid": old.uuid}
+        event.id, event.uuid, event.after = None, kind.uuid_of(metadata), metadata_location
+        events.record(tx, call, event)
         idempotency.record(tx, call, {"metadata-location": metadata_location})
     return Loaded(document, metadata_location, granted)
 

@@ -71,6 +71,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
 def run(settings: Settings, announce: Callable[[str], object]) -> bool:
     """Open the catalog and serve it; return the result of ``serve``."""
     app = create_app(settings)
+    app.warehouses[0].audit.started(settings)
     check_at_start(app.warehouses)
     if settings.auth.required and first_administrators.are_missing(
         app.warehouses[0].store, settings.auth

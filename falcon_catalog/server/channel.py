@@ -49,7 +49,8 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
     def parser_class(self, adj: Any) -> RequestParser:
         """Return the parser of the next request."""
-        return RequestParser(adj, functools.partial(self.server.admit, peer=self.peer_uid))
+        admit = functools.partial(self.server.admit, peer=self.peer_uid)
+        return RequestParser(adj, admit, self.address)
 
     @property
     def metrics(self) -> Metrics:

@@ -11,6 +11,7 @@ from falcon_catalog.settings.issuers import IssuerSettings
 from falcon_catalog.settings.reading import load
 from falcon_catalog.settings.sections import (
     SETTINGS,
+    AuditSettings,
     AuthSettings,
     LimitSettings,
     ServerSettings,
@@ -22,6 +23,7 @@ from falcon_catalog.settings.storage import StorageSettings
 
 __all__ = [
     "SETTINGS",
+    "AuditSettings",
     "AuthSettings",
     "IssuerSettings",
     "LimitSettings",
