@@ -5,10 +5,22 @@ Source: the error responses of the Iceberg REST OpenAPI document. The HTTP layer
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 _SHOWN_CHARACTERS = 80
 _LONG_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a caller was refused, for the audit log alone: a response never has it."""
+
+    outcome: Literal["denied", "hidden", "unauthenticated"]
+    """``hidden``: the answer is that of something that does not exist."""
+    privilege: str
+    entity: str
+    """As the request names it."""
 
 
 class CatalogError(Exception):
@@ -16,6 +28,8 @@ class CatalogError(Exception):
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "InternalServerError"
+    refusal: Refusal | None = None
+    """Set where the caller lacks a privilege."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -168,6 +182,13 @@ class CommitFailedError(CatalogError):
     type = "CommitFailedException"
 
 
+class ExpiredTokenError(CatalogError):
+    """What a token continues is no longer kept."""
+
+    status = 410
+    type = "ExpiredContinuationTokenException"
+
+
 class PayloadTooLargeError(CatalogError):
     """The request body is larger than the server accepts."""
 
@@ -292,6 +313,10 @@ class UnsupportedGrantTypeError(OAuthError):
     """The grant type of the token request is not supported."""
 
     type = "unsupported_grant_type"
+
+
+class WouldWaitError(Exception):
+    """Who calls can only be told by a thread that may wait for the store or the network."""
 
 
 def show(value: object) -> str:

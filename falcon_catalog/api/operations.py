@@ -116,6 +116,13 @@ def _sign(req: falcon.Request, params: Params) -> list[Need]:
     return needs
 
 
+def _audit(req: falcon.Request, _params: Params) -> list[Need]:
+    namespace, table = read_namespace(req, "namespace"), req.get_param("table")
+    if namespace is not None and table:
+        return [Need("grant", TableIdentifier(namespace, table))]
+    return [Need("grant", namespace)]
+
+
 def _by_verb(_req: falcon.Request, _params: Params) -> list[Need]:
     return []
 
@@ -138,6 +145,8 @@ OPERATIONS = {
         Operation("live", None),
         Operation("ready", None),
         Operation("metrics", None),
+        Operation("whoami", None),
+        Operation("getLogin", None),
         Operation("listNamespaces", _list_namespaces),
         Operation("createNamespace", _create_namespace, changes=True),
         Operation("loadNamespaceMetadata", "describe"),
@@ -178,6 +187,9 @@ OPERATIONS = {
         Operation("purgeDropped", _purge_dropped, changes=True),
         Operation("listMetricsReports", "describe"),
         Operation("checkStorage", "admin"),
+        Operation("listEvents", "describe"),
+        Operation("listWarehouseAudit", _audit),
+        Operation("listAudit", _administer),
         Operation("listPrincipals", _administer),
         Operation("createPrincipal", _administer),
         Operation("getPrincipal", _administer_or_own, by_verb=True),

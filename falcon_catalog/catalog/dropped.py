@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from falcon_catalog.catalog import idempotency, namespaces, policy, tabulars
+from falcon_catalog.catalog import events, idempotency, namespaces, policy, tabulars
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import CommitFailedError, NotFoundError
 from falcon_catalog.identifiers import Page, TableIdentifier
@@ -69,6 +70,9 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
         if was_protected and restored is not None:
             protection.mark(tx, Entity("tabular", restored.id), {"protected": True})
         rows.delete(tx, row.id)
+        event = Event("undrop", row.kind, target, uuid=row.uuid, after=row.metadata_location)
+        event.former = None if target == row.identifier else row.identifier
+        events.record(tx, call, event)
         idempotency.record(tx, call, {"body": as_json(row)})
     return row
 

@@ -2,8 +2,9 @@
 
 import uuid
 
-from falcon_catalog.catalog import idempotency, namespaces
+from falcon_catalog.catalog import events, idempotency, namespaces
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.errors import BadRequestError, CommitFailedError, NoSuchFunctionError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import function as metadata_builder
@@ -54,6 +55,9 @@ def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
         text = text_of(metadata, metadata_builder.WHERE)
         if not rows.put(tx, namespace.id, identifier.name, uuid=given_uuid, metadata=text.decode()):
             raise CommitFailedError(f"Cannot put {identifier}: it was added meanwhile")
+        detail = {"replaced": old is not None}
+        put_ = Event("putFunction", "function", identifier, uuid=given_uuid, detail=detail)
+        events.record(tx, call, put_)
     return text
 
 
@@ -64,7 +68,10 @@ def drop(call: Call, identifier: TableIdentifier) -> None:
         NoSuchNamespaceError, NoSuchFunctionError: it does not exist.
     """
     with call.warehouse.store.write() as tx:
-        rows.delete(tx, _require(tx, call, identifier).id)
+        row = _require(tx, call, identifier)
+        rows.delete(tx, row.id)
+        dropped = Event("dropFunction", "function", identifier, id=row.id, uuid=row.uuid)
+        events.record(tx, call, dropped)
         idempotency.record(tx, call, {})
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from falcon_catalog.catalog import (
     access,
+    events,
     idempotency,
     marks,
     metadata_files,
@@ -12,6 +13,7 @@ from falcon_catalog.catalog import (
     policy,
 )
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.issued_credentials import NO_ACCESS
 from falcon_catalog.catalog.metadata_cache import Loaded, Snapshots, to_document
 from falcon_catalog.errors import (
@@ -56,6 +58,13 @@ class Kind:
     def uuid_of(self, metadata: Mapping[str, object]) -> str:
         """Return the uuid in the form that rows have."""
         return str(metadata[self.uuid_key]).lower()
+
+    def event(self, verb: str, identifier: TableIdentifier, row: TabularRow | None) -> Event:
+        """Return the event of a verb, such as ``drop``, with the state that a row has before."""
+        event = Event(f"{verb}{self.name.capitalize()}", self.name, identifier)
+        if row is not None:
+            event.id, event.uuid, event.before = row.id, row.uuid, row.metadata_location
+        return event
 
     def missing(self, identifier: TableIdentifier) -> CatalogError:
         """Return the error for a name that nothing of this kind has."""
@@ -189,6 +198,9 @@ def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableId
         if source.namespace != destination.namespace:
             policy.check_room(tx, call.warehouse, namespace.id, destination.namespace)
         rows.move(tx, row.id, namespace.id, destination.name)
+        event = kind.event("rename", destination, row)
+        event.former, event.after = source, row.metadata_location
+        events.record(tx, call, event)
         idempotency.record(tx, call, {})
 
 
@@ -214,6 +226,9 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
                 purge=purge,
                 retention_ms=warehouse.drop_retention_ms,
             )
+        event = kind.event("drop", identifier, row)
+        event.detail = {"purge": purge}
+        events.record(tx, call, event)
         idempotency.record(tx, call, {})
 
 
@@ -234,6 +249,7 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
                 continue
             marks.require_unprotected(tx, Entity("tabular", row.id), kind.name, identifier)
             rows.delete(tx, row.id)
+            events.record(tx, call, kind.event("unregister", identifier, row))
             idempotency.record(tx, call, {"metadata-location": row.metadata_location})
         return loaded
     raise CommitFailedError(f"Cannot unregister {identifier}: it changed {_ATTEMPTS} times")
@@ -304,6 +320,11 @@ def register(
             )
         if dropped.is_being_purged(tx, kind.uuid_of(metadata)):
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
+        event = kind.event("register", identifier, old)
+        if old is not None and old.uuid != kind.uuid_of(metadata):
+            event.detail = {"replaced-uuid": old.uuid}
+        event.id, event.uuid, event.after = None, kind.uuid_of(metadata), metadata_location
+        events.record(tx, call, event)
         idempotency.record(tx, call, {"metadata-location": metadata_location})
     return Loaded(document, metadata_location, granted)
 

@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from falcon_catalog import rules
 from falcon_catalog.settings.describing import MEBIBYTE, Setting, describe, setting
+from falcon_catalog.settings.issuers import IssuerSettings
 from falcon_catalog.settings.storage import StorageSettings, kind_of
 
 
@@ -337,6 +338,61 @@ class AuthSettings:
         " is valid for longer.",
         rules.whole(1, 366 * 86400),
     )
+    secrets: bool = setting(
+        True,
+        "Whether principals can log in with a secret of this catalog; if not, only with an identity"
+        " provider, [auth.issuer.NAME].",
+        rules.boolean,
+    )
+    admins: tuple[str, ...] = setting(
+        (),
+        "Principals that get the privilege admin on the server when it starts: names, or"
+        " ISSUER~SUBJECT.",
+        rules.principals,
+    )
+    unix_users: tuple[str, ...] = setting(
+        (),
+        "Principals of the clients of a Unix socket that present no token: UID=PRINCIPAL. The"
+        " server's own user and root may do everything.",
+        rules.unix_users,
+    )
+    issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
+    """The identity providers, by the names of their sections."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """The record of changes, refused requests, and access to files."""
+
+    keep_days: int = setting(
+        90,
+        "Days for which changes of namespaces, tables, views and functions are kept, and access to"
+        " files that clients were given.",
+        rules.whole(1, 36_600),
+    )
+    keep_rows: int = setting(
+        10_000_000,
+        "Rows that are kept of them at most; about 500 bytes each.",
+        rules.whole(1000, 1_000_000_000),
+    )
+    keep_access_days: int = setting(
+        1100,
+        "Days for which changes of principals, roles, grants and keys are kept.",
+        rules.whole(1, 36_600),
+    )
+    keep_refusals: int = setting(
+        100_000, "Refused requests to keep, the newest ones.", rules.whole(0, 10_000_000)
+    )
+    vending: bool = setting(
+        True,
+        "Whether credentials and signatures that clients get for files are recorded.",
+        rules.boolean,
+    )
+    log: bool = setting(
+        False,
+        "Whether each row is also logged, by the logger falcon_catalog.audit.",
+        rules.boolean,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +465,7 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     tracing: TracingSettings = field(default_factory=TracingSettings)
@@ -420,6 +477,8 @@ class Settings:
         """Return the value of a setting, such as ``server.listen`` or ``warehouse.NAME.region``."""
         section, _, name = key.partition(".")
         warehouse, _, own = name.rpartition(".")
+        if section == "auth" and warehouse:
+            return getattr(self.auth.issuers[warehouse.removeprefix("issuer.")], own)
         if warehouse:
             return getattr(self.warehouse.sections[warehouse], own)
         return getattr(getattr(self, section), name)
@@ -438,3 +497,9 @@ STORAGE_SETTINGS: tuple[Setting, ...] = tuple(
     describe("warehouse", described) for described in fields(StorageSettings) if described.metadata
 )
 """Those that a section [warehouse.NAME] may have."""
+ISSUER_SETTINGS: tuple[Setting, ...] = tuple(
+    describe("auth.issuer.NAME", described)
+    for described in fields(IssuerSettings)
+    if described.metadata
+)
+"""Those that a section [auth.issuer.NAME] may have."""
