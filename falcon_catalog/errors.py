@@ -5,10 +5,22 @@ Source: the error responses of the Iceberg REST OpenAPI document. The HTTP layer
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 _SHOWN_CHARACTERS = 80
 _LONG_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why authorization refused a request; responses do not have it."""
+
+    privilege: str
+    """The one that is missing."""
+    entity: str
+    hidden: bool = False
+    """Whether the entity exists, and the response denies it."""
 
 
 class CatalogError(Exception):
@@ -16,6 +28,8 @@ class CatalogError(Exception):
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "InternalServerError"
+    refusal: Refusal | None = None
+    """Set by authorization."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

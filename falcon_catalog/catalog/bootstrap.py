@@ -8,6 +8,7 @@ from falcon_catalog.catalog import marker
 from falcon_catalog.catalog.issued_credentials import IssuedCredentials
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount, Root, roots_of
+from falcon_catalog.catalog.permissions import Permissions
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
 from falcon_catalog.catalog.store_mount import files_of, mount_of
@@ -114,7 +115,7 @@ def _open(
         mount.absence()  # logged, if the storage is not there
     metadata = MetadataCache(settings.cache.documents_bytes)
     manifests = ManifestCache(settings.cache.manifests_bytes)
-    last_commits, counters = LastCommits(), Counters()
+    last_commits, counters, permissions = LastCommits(), Counters(), Permissions()
     metrics.cache_hits.poll(lambda: metadata.hits)
     metrics.cache_misses.poll(lambda: metadata.misses)
     metrics.cache_bytes.poll(lambda: metadata.used_bytes)
@@ -142,6 +143,7 @@ def _open(
             last_commits=last_commits,
             manifests=manifests,
             plans=plans,
+            permissions=permissions,
             counters=counters,
             allowed_locations=allowed,
             roots=tuple(settings.warehouse.roots.values()),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
-from falcon_catalog.catalog import idempotency, metadata_files, orphans, policy
+from falcon_catalog.catalog import authorization, idempotency, metadata_files, orphans, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.manifests import reachable_files
 from falcon_catalog.catalog.tabulars import VIEW
@@ -21,7 +21,7 @@ from falcon_catalog.errors import (
 )
 from falcon_catalog.identifiers import Namespace
 from falcon_catalog.locations import ancestors, is_inside, is_local, join, key, safe_segment
-from falcon_catalog.store import dropped, metrics, namespaces, tabulars
+from falcon_catalog.store import dropped, grants, metrics, namespaces, tabulars
 from falcon_catalog.store.dropped import DroppedRow
 
 _INTERVAL_SECONDS = 60.0
@@ -71,8 +71,8 @@ def purge_now(call: Call, dropped_id: int) -> tuple[str, bool]:
     warehouse.mount.require()
     with warehouse.store.write() as tx:
         known = dropped.find(tx, warehouse.id, dropped_id)
-        if known is None:
-            raise NotFoundError(f"Dropped table or view does not exist: {dropped_id}")
+        if known is None or not authorization.confirm(call, dropped_id, known.id, known.dropped_at):
+            raise authorization.absent(dropped_id)
         row = dropped.take(tx, dropped_id, lease_ms=_LEASE_MS)
         if row is None:
             trouble = f" and will be tried again: {known.trouble}" if known.trouble else ""
@@ -109,6 +109,7 @@ def _expire(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool])
         _remove_folders(warehouse, row)
     warehouse.mount.require()
     with warehouse.store.write() as tx:
+        grants.forget(tx, grants.Entity("dropped", row.id))
         dropped.delete(tx, row.id)
     return outcome
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from falcon_catalog.catalog.issued_credentials import IssuedCredentials
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache, TableFolders
 from falcon_catalog.catalog.mount import Mount, WarehouseFiles
+from falcon_catalog.catalog.permissions import Permissions
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanWorker
 from falcon_catalog.fileio.storage import Storage
@@ -87,6 +88,7 @@ class Warehouse:
     last_commits: LastCommits
     manifests: ManifestCache
     plans: PlanWorker
+    permissions: Permissions
     counters: Counters = field(default_factory=Counters)
     folders: TableFolders = field(default_factory=TableFolders)
     # Policy:

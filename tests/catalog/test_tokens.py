@@ -17,6 +17,7 @@ from falcon_catalog import auth
 from falcon_catalog.api.oauth import FailedLogins
 from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
 from falcon_catalog.catalog import principals
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
 from tests.catalog.serving import Server, sql, store_url
@@ -88,7 +89,7 @@ class Locked:
 def secrets_of_principals(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Return a function that adds somebody to the test's store, from beside the server."""
     with closing(open_database(store_url(tmp_path))) as database:
-        yield lambda name: principals.add(database, name)
+        yield lambda name: principals.add(database, name, privileges=OWN)
 
 
 @pytest.fixture
@@ -609,7 +610,9 @@ class TestRequests:
     def test_another_catalogs_tokens_are_foreign(self, locked: Locked, tmp_path: Path) -> None:
         with closing(open_database(store_url(tmp_path / "other"))) as database:
             realm = principals.Realm.of(database, 600, 600)
-            token = principals.authenticate(realm, "etl", principals.add(database, "etl")).text
+            token = principals.authenticate(
+                realm, "etl", principals.add(database, "etl", privileges=OWN)
+            ).text
         assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 401
 
 

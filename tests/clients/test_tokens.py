@@ -15,6 +15,7 @@ from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import OAuthError, UnauthorizedError
 
 from falcon_catalog.catalog import principals
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.store import open_database
 from tests.catalog.serving import store_url
 from tests.clients.conftest import Duck, Lake, Pool, serving
@@ -54,7 +55,7 @@ class Locked:
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Locked]:
     with closing(open_database(store_url(tmp_path))) as database:
-        secret = principals.add(database, "etl")
+        secret = principals.add(database, "etl", privileges=OWN)
     with serving(tmp_path, auth__required=True, auth__token_lifetime=LIFETIME) as lake:
         yield Locked(lake, secret)
 
