@@ -1,6 +1,5 @@
-"""The verbs of principals and their tokens."""
+"""The verbs of tokens: who gets one, and whom one was issued to."""
 
-import re
 import time
 from dataclasses import dataclass, field
 
@@ -8,21 +7,13 @@ from falcon_catalog import auth
 from falcon_catalog.auth import Claims, InvalidTokenError, UnknownKeyError
 from falcon_catalog.catalog.call import Principal
 from falcon_catalog.errors import (
-    AlreadyExistsError,
-    BadRequestError,
     InvalidClientError,
-    NoSuchPrincipalError,
     NotAuthenticatedError,
     OAuthError,
-    show,
 )
-from falcon_catalog.store import grants
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Database
 from falcon_catalog.store.principals import PrincipalRow, SigningKey
-
-# No colon: clients write "name:secret". No space: the name is in log lines.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,64 +42,10 @@ class Token:
     lifetime_seconds: int
 
 
-def add(database: Database, name: str, *, privileges: int = 0, by: str = "local") -> str:
-    """Add a service; return its secret, of which only a hash is stored.
-
-    Args:
-        database: the store.
-        name: of the service.
-        privileges: the bits that it has on the server (``catalog.privileges``).
-        by: who adds it.
-
-    Raises:
-        AlreadyExistsError: the name is taken.
-        BadRequestError: the name is invalid.
-    """
-    if not _NAME.fullmatch(name):
-        raise BadRequestError(
-            f"Invalid principal name {show(name)}: it must be 1 to 64 letters, digits and . _ @ -, "
-            "a letter or digit first"
-        )
-    secret = auth.draw_secret()
-    hashed = auth.hash_secret(secret)
-    with database.write() as tx:
-        added = rows.insert(tx, name, hashed, created_by=by)
-        if added is None:
-            raise AlreadyExistsError(f"Principal already exists: {name}")
-        if privileges:
-            grants.set_bits(tx, grants.SERVER, added, privileges, by=by)
-    return secret
-
-
-def rotate(database: Database, name: str, overlap_seconds: int) -> str:
-    """Give a principal another secret, and return it; the old one ends after ``overlap_seconds``.
-
-    Raises:
-        NoSuchPrincipalError: no principal has this name.
-    """
-    secret = auth.draw_secret()
-    hashed = auth.hash_secret(secret)
-    with database.write() as tx:
-        if not rows.replace_secret(tx, name, hashed, overlap_ms=overlap_seconds * 1000):
-            raise _no_such(name)
-    return secret
-
-
 def rotate_key(database: Database, overlap_seconds: int) -> None:
     """Sign tokens with another key; those of the old one end after ``overlap_seconds``."""
     with database.write() as tx:
         rows.replace_signing_key(tx, _new_key(), overlap_ms=overlap_seconds * 1000)
-
-
-def remove(database: Database, name: str) -> None:
-    """Remove a principal and invalidate its tokens.
-
-    Raises:
-        NoSuchPrincipalError: no principal has this name.
-    """
-    with database.write() as tx:
-        if not rows.delete(tx, name):
-            raise _no_such(name)
 
 
 def authenticate(realm: Realm, name: str, secret: str) -> Token:
@@ -213,7 +150,3 @@ def _new_key() -> SigningKey:
 
 def _refused(reason: object) -> OAuthError:
     return OAuthError(f"The subject_token is refused: {reason}")
-
-
-def _no_such(name: str) -> NoSuchPrincipalError:
-    return NoSuchPrincipalError(f"Principal does not exist: {name}")

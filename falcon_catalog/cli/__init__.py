@@ -11,23 +11,28 @@ from falcon_catalog import __version__
 
 _PACKAGE = "falcon_catalog"
 _COMMANDS = {
+    "access": "cli.access:access_group",
     "backup": "cli.backup:backup_command",
     "check": "conformance.command:command",
     "config": "cli.serve:config_group",
     "doctor": "cli.doctor:doctor",
     "dropped": "cli.dropped:dropped",
     "engines": "engines:command",
+    "grant": "cli.access:grant",
     "install": "cli.install:install_command",
     "maintain": "cli.dropped:maintain",
     "migrate": "cli.migrate:migrate",
     "principals": "cli.principals:principals_group",
     "relocate": "cli.relocate:relocate_command",
     "restore": "cli.backup:restore_command",
+    "revoke": "cli.access:revoke",
+    "roles": "cli.roles:roles_group",
     "serve": "cli.serve:serve_command",
     "storage": "cli.storage:storage_group",
     "store": "cli.store:store_group",
     "undrop": "cli.dropped:undrop_command",
     "uninstall": "cli.install:uninstall_command",
+    "why": "cli.access:why",
 }
 
 

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import click
 
+from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.server.sockets import ServerError
 from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
-from falcon_catalog.store import exists
+from falcon_catalog.store import exists, in_use, open_database
 from falcon_catalog.store.database import DRIVER_ERRORS, DamagedStoreError, StoreError
 from falcon_catalog.store.sqlite import locks
 
@@ -152,6 +153,18 @@ def read_existing(config: Path | None, flags: dict[str, Any]) -> Settings:
                 " run the command in the folder where the server was started"
             )
     return settings
+
+
+@contextlib.contextmanager
+def on_store(config: Path | None, flags: dict[str, Any]) -> Iterator[StoreCall]:
+    """Open an existing store for verbs that need no warehouse, as the user of this command."""
+    with one_line_errors():
+        settings = read_existing(config, flags)
+        with (
+            in_use(settings.store),
+            contextlib.closing(open_database(settings.store)) as database,
+        ):
+            yield StoreCall(database, local=f"local:{os.getuid()}")
 
 
 def utc(milliseconds: int) -> str:

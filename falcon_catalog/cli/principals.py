@@ -1,26 +1,26 @@
 """``falcon-catalog principals``."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+from tabulate import tabulate
 
-from falcon_catalog.catalog import principals
+from falcon_catalog.catalog import accounts, principals
 from falcon_catalog.catalog.privileges import ADMIN, OWN
 from falcon_catalog.cli.common import (
     as_json,
     echo,
     echo_json,
+    on_store,
     one_line_errors,
     read_existing,
     utc,
     with_store,
 )
-from falcon_catalog.store import in_use, open_database, reading
+from falcon_catalog.cli.entities import suggestions
 from falcon_catalog.store import principals as rows
-from falcon_catalog.store.database import Database
+from falcon_catalog.store import reading
 
 _DAY = 86400
 _MOST_OVERLAP = 366 * _DAY
@@ -29,17 +29,6 @@ _MOST_OVERLAP = 366 * _DAY
 @click.group("principals")
 def principals_group() -> None:
     """Manage the principals of a catalog with auth.required."""
-
-
-@contextlib.contextmanager
-def _store(config: Path | None, flags: dict[str, Any]) -> Iterator[Database]:
-    with one_line_errors():
-        settings = read_existing(config, flags)
-        with (
-            in_use(settings.store),
-            contextlib.closing(open_database(settings.store)) as database,
-        ):
-            yield database
 
 
 @principals_group.command()
@@ -69,9 +58,9 @@ def add(
         falcon-catalog principals add etl
         falcon-catalog principals add etl --config /etc/falcon-catalog/catalog.toml
     """
-    with _store(config, flags) as database:
+    with on_store(config, flags) as call:
         held = OWN | ADMIN if owner else ADMIN if admin else 0
-        credential = f"{name}:{principals.add(database, name, privileges=held)}"
+        credential = f"{name}:{accounts.add(call, name, privileges=held)}"
     if as_json:
         echo_json({"name": name, "credential": credential})
     else:
@@ -83,7 +72,7 @@ def add(
 @as_json
 @with_store
 def list_command(config: Path | None, *, as_json: bool, **flags: Any) -> None:
-    """List all principals and when they were added.
+    """List all users and services; "falcon-catalog roles list" lists the roles.
 
     \b
     Example:
@@ -92,10 +81,21 @@ def list_command(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     with one_line_errors(), reading(read_existing(config, flags).store) as tx:
         found = [one for one in rows.all_(tx) if one.kind != "role"]
     if as_json:
-        echo_json([{"name": one.name, "created-at-ms": one.created_at} for one in found])
+        echo_json([accounts.as_json(one) for one in found])
         return
-    for principal in found:
-        echo(f"{principal.name}\t{utc(principal.created_at)}")
+    table = [
+        (
+            one.name,
+            one.kind,
+            "disabled" if one.disabled else "enabled",
+            utc(one.created_at),
+            one.created_by,
+            one.display_name,
+        )
+        for one in found
+    ]
+    head = ("name", "type", "state", "added", "by", "display name")
+    echo(tabulate(table, head) if table else "No principals.")
 
 
 @principals_group.command()
@@ -121,8 +121,8 @@ def rotate(name: str, overlap: int, config: Path | None, *, as_json: bool, **fla
         falcon-catalog principals rotate etl
         falcon-catalog principals rotate etl --overlap 0
     """
-    with _store(config, flags) as database:
-        credential = f"{name}:{principals.rotate(database, name, overlap)}"
+    with on_store(config, flags) as call, suggestions(call):
+        credential = f"{name}:{accounts.rotate(call, name, overlap)}"
     if as_json:
         echo_json({"name": name, "credential": credential, "overlap-seconds": overlap})
     else:
@@ -153,10 +153,10 @@ def rotate_key(overlap: int | None, config: Path | None, *, as_json: bool, **fla
         falcon-catalog principals rotate-key
         falcon-catalog principals rotate-key --overlap 0
     """
-    with _store(config, flags) as database:
+    with on_store(config, flags) as call:
         settings = read_existing(config, flags)
         seconds = settings.auth.token_lifetime if overlap is None else overlap
-        principals.rotate_key(database, seconds)
+        principals.rotate_key(call.store, seconds)
     if as_json:
         echo_json({"overlap-seconds": seconds})
     else:
@@ -173,5 +173,76 @@ def remove(name: str, config: Path | None, **flags: Any) -> None:
     Example:
         falcon-catalog principals remove etl
     """
-    with _store(config, flags) as database:
-        principals.remove(database, name)
+    with on_store(config, flags) as call, suggestions(call):
+        accounts.remove(call, name)
+
+
+@principals_group.command("add-user")
+@click.argument("issuer")
+@click.argument("subject")
+@click.option("--display-name", metavar="NAME", help="For people who read lists.")
+@as_json
+@with_store
+def add_user(
+    issuer: str,
+    subject: str,
+    display_name: str | None,
+    config: Path | None,
+    *,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Add a user of an identity provider before its first login, so that it can have grants.
+
+    ISSUER is the name of the provider in the settings, SUBJECT what the provider calls the user.
+    The user's name is ISSUER~SUBJECT.
+
+    \b
+    Example:
+        falcon-catalog principals add-user corp 00u1a2b3 --display-name "Ann Lee"
+    """
+    with on_store(config, flags) as call:
+        row = accounts.add_user(call, issuer, subject, display_name=display_name)
+    if as_json:
+        echo_json(accounts.as_json(row))
+    else:
+        echo(row.name)
+
+
+@principals_group.command()
+@click.argument("name")
+@as_json
+@with_store
+def disable(name: str, config: Path | None, *, as_json: bool, **flags: Any) -> None:
+    """Refuse a principal's tokens and secret until it is enabled; its grants stay.
+
+    \b
+    Example:
+        falcon-catalog principals disable etl
+    """
+    _set_disabled(name, config, flags, disabled=True, as_json=as_json)
+
+
+@principals_group.command()
+@click.argument("name")
+@as_json
+@with_store
+def enable(name: str, config: Path | None, *, as_json: bool, **flags: Any) -> None:
+    """Accept a disabled principal again.
+
+    \b
+    Example:
+        falcon-catalog principals enable etl
+    """
+    _set_disabled(name, config, flags, disabled=False, as_json=as_json)
+
+
+def _set_disabled(
+    name: str, config: Path | None, flags: dict[str, Any], *, disabled: bool, as_json: bool
+) -> None:
+    with on_store(config, flags) as call, suggestions(call):
+        row = accounts.set_disabled(call, name, disabled=disabled)
+    if as_json:
+        echo_json(accounts.as_json(row))
+    else:
+        echo(f"{row.name} is {'disabled' if row.disabled else 'enabled'}")

@@ -4,8 +4,9 @@ Everything here that changes what a principal may do raises the generation in it
 so does everything elsewhere that does (``touch``).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from falcon_catalog.store.database import Transaction
 
@@ -100,3 +101,90 @@ def move(tx: Transaction, source: Entity, target: Entity) -> None:
     )
     if moved:
         touch(tx)
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """A grant as stored, with the names of what it is on."""
+
+    entity: Entity
+    principal_id: int
+    principal: str
+    principal_kind: str
+    bits: int
+    granted_by: str
+    granted_at: int
+    """Milliseconds since 1970-01-01 UTC."""
+    warehouse: str | None
+    namespace_path: str | None
+    name: str | None
+    """Of the table, view or function."""
+    tabular_kind: str | None
+    """``table`` or ``view``."""
+
+
+_KINDS: tuple[EntityKind, ...] = ("warehouse", "namespace", "tabular", "function", "dropped")
+_NAMED = (
+    "SELECT g.warehouse_id, g.namespace_id, g.tabular_id, g.function_id, g.dropped_id,"
+    " p.id, p.name, p.kind, g.bits, g.granted_by, g.granted_at, w.name,"
+    " coalesce(n.path, d.namespace_path), coalesce(t.name, f.name, d.name),"
+    " coalesce(t.kind, d.kind)"
+    " FROM (SELECT * FROM grants WHERE {where}) g"
+    " JOIN principals p ON p.id = g.principal_id"
+    " LEFT JOIN tabulars t ON t.id = g.tabular_id"
+    " LEFT JOIN functions f ON f.id = g.function_id"
+    " LEFT JOIN dropped_tabulars d ON d.id = g.dropped_id"
+    " LEFT JOIN namespaces n ON n.id = coalesce(g.namespace_id, t.namespace_id, f.namespace_id)"
+    " LEFT JOIN warehouses w ON w.id = coalesce(g.warehouse_id, n.warehouse_id, d.warehouse_id)"
+    " ORDER BY g.id"
+)
+
+
+def on(tx: Transaction, entity: Entity) -> list[GrantRow]:
+    """Return the grants on an entity itself, in the order in which they were made."""
+    return _named(tx, entity.where, entity.parameters)
+
+
+def of(tx: Transaction, principal_id: int) -> list[GrantRow]:
+    """Return the grants of a principal itself, in the order in which they were made."""
+    return _named(tx, "principal_id = ?", (principal_id,))
+
+
+def every(tx: Transaction) -> list[GrantRow]:
+    """Return all grants, in the order in which they were made."""
+    return _named(tx, "id IS NOT NULL", ())
+
+
+def any_inside(tx: Transaction, principal_ids: Collection[int], entity: Entity) -> bool:
+    """Return whether one of some principals has a grant on anything inside a container."""
+    marks = ",".join("?" * len(principal_ids))
+    where = {
+        "warehouse": "coalesce(n.warehouse_id, d.warehouse_id) = ?",
+        # No name has a character before the space, and 0x1F separates the levels of a path.
+        "namespace": "(n.id = ? OR EXISTS (SELECT 1 FROM namespaces o WHERE o.id = ?"
+        " AND n.warehouse_id = o.warehouse_id"
+        " AND n.path > o.path || ? AND n.path < o.path || ' '))",
+    }[entity.kind]
+    more = () if entity.kind == "warehouse" else (entity.id, "\x1f")
+    row = tx.one(
+        "SELECT 1 FROM grants g"  # noqa: S608 - only marks
+        " LEFT JOIN tabulars t ON t.id = g.tabular_id"
+        " LEFT JOIN functions f ON f.id = g.function_id"
+        " LEFT JOIN dropped_tabulars d ON d.id = g.dropped_id"
+        " LEFT JOIN namespaces n ON n.id = coalesce(g.namespace_id, t.namespace_id, f.namespace_id)"
+        f" WHERE g.principal_id IN ({marks}) AND {where} LIMIT 1",
+        (*principal_ids, entity.id, *more),
+    )
+    return row is not None
+
+
+def _named(tx: Transaction, where: str, parameters: tuple[int, ...]) -> list[GrantRow]:
+    return [_grant(row) for row in tx.all(_NAMED.format(where=where), parameters)]
+
+
+def _grant(row: tuple[Any, ...]) -> GrantRow:
+    entity = next(
+        (Entity(kind, id_) for kind, id_ in zip(_KINDS, row, strict=False) if id_ is not None),
+        SERVER,
+    )
+    return GrantRow(entity, *row[len(_KINDS) :])

@@ -104,6 +104,11 @@ def delete(tx: Transaction, name: str) -> bool:
     return bool(tx.change("DELETE FROM principals WHERE name = ?", (name,)))
 
 
+def set_disabled(tx: Transaction, principal_id: int, *, disabled: bool) -> None:
+    """Disable a principal, or enable it again."""
+    tx.change("UPDATE principals SET disabled = ? WHERE id = ?", (int(disabled), principal_id))
+
+
 def replace_secret(tx: Transaction, name: str, secret_hash: str, *, overlap_ms: int) -> bool:
     """Give a principal another secret; return False if it does not exist.
 

@@ -197,3 +197,25 @@ _EXPIRING = ("idempotency_keys", "plans")
 def _count(tx: Transaction, sql: str, parameters: tuple[int, ...]) -> int:
     row = tx.one(sql, parameters)
     return 0 if row is None else int(row[0])
+
+
+def warehouse_names(tx: Transaction) -> list[str]:
+    """Return the names of all warehouses, ordered."""
+    return [row[0] for row in tx.all("SELECT name FROM warehouses ORDER BY name")]
+
+
+def names_in(tx: Transaction, warehouse: str, kind: str) -> list[str]:
+    """Return the names of a warehouse's namespaces, tables, views or functions, with dots."""
+    inside = "JOIN namespaces n ON n.id = t.namespace_id"
+    columns, source = {
+        "namespace": ("n.path", "namespaces n"),
+        "table": ("n.path, t.name", f"tabulars t {inside} AND t.kind = 'table'"),
+        "view": ("n.path, t.name", f"tabulars t {inside} AND t.kind = 'view'"),
+        "function": ("n.path, t.name", f"functions t {inside}"),
+    }[kind]
+    rows = tx.all(
+        f"SELECT {columns} FROM {source} JOIN warehouses w ON w.id = n.warehouse_id"  # noqa: S608
+        " WHERE w.name = ?",
+        (warehouse,),
+    )
+    return [".".join([*path.split(SEPARATOR), *rest]) for path, *rest in rows]

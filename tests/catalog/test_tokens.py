@@ -16,7 +16,8 @@ import requests
 from falcon_catalog import auth
 from falcon_catalog.api.oauth import FailedLogins
 from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
-from falcon_catalog.catalog import principals
+from falcon_catalog.catalog import accounts, principals
+from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
@@ -89,7 +90,7 @@ class Locked:
 def secrets_of_principals(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Return a function that adds somebody to the test's store, from beside the server."""
     with closing(open_database(store_url(tmp_path))) as database:
-        yield lambda name: principals.add(database, name, privileges=OWN)
+        yield lambda name: accounts.add(StoreCall(database), name, privileges=OWN)
 
 
 @pytest.fixture
@@ -426,7 +427,7 @@ class TestSessions:
 class TestRotation:
     def rotated(self, locked: Locked, overlap: int) -> str:
         with closing(open_database(store_url(locked.server.folder))) as database:
-            return principals.rotate(database, locked.name, overlap)
+            return accounts.rotate(StoreCall(database), locked.name, overlap)
 
     def rotate_key(self, locked: Locked, overlap: int) -> None:
         with closing(open_database(store_url(locked.server.folder))) as database:
@@ -594,7 +595,7 @@ class TestRequests:
     ) -> None:
         token = locked.token()
         with closing(open_database(store_url(locked.server.folder))) as database:
-            principals.remove(database, "etl")
+            accounts.remove(StoreCall(database), "etl")
             with database.read() as tx:
                 assert [each.name for each in rows.all_(tx)] == [rows.EVERYONE]
         self._is_refused(locked, token)
@@ -611,7 +612,7 @@ class TestRequests:
         with closing(open_database(store_url(tmp_path / "other"))) as database:
             realm = principals.Realm.of(database, 600, 600)
             token = principals.authenticate(
-                realm, "etl", principals.add(database, "etl", privileges=OWN)
+                realm, "etl", accounts.add(StoreCall(database), "etl", privileges=OWN)
             ).text
         assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 401
 
@@ -672,7 +673,7 @@ class TestSecrets:
         with closing(open_database(store_url(locked.server.folder))) as database:
             realm = principals.Realm.of(database, 600, 600)
             token = principals.authenticate(realm, locked.name, locked.secret)
-            principals.rotate(database, locked.name, 600)
+            accounts.rotate(StoreCall(database), locked.name, 600)
             with database.read() as tx:
                 row = rows.find(tx, locked.name)
                 signing = rows.signing_key(tx)

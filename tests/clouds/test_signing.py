@@ -11,9 +11,9 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from falcon_catalog.catalog import authorization, principals
+from falcon_catalog.catalog import accounts, authorization
 from falcon_catalog.catalog.authorization import Need
-from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.call import Call, StoreCall
 from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.errors import ForbiddenError
 from falcon_catalog.fileio.delegation import Scope, SignRequest
@@ -332,13 +332,13 @@ def test_18_a_principal_that_was_removed(s3: S3, tmp_path: Path) -> None:
         uri = store.uri(f"{store.server.table('t')['metadata']['location']}/data/x")
     with signing(tmp_path, **on(s3), prefix="removed", auth__required=True) as store:
         database = store.server.catalog.store
-        secret = principals.add(database, "ann", privileges=OWN)
+        secret = accounts.add(StoreCall(database), "ann", privileges=OWN)
         form = {"grant_type": "client_credentials", "client_id": "ann", "client_secret": secret}
         answer = requests.post(f"{store.server.url}/v1/oauth/tokens", data=form, timeout=30)
         sender = {"Authorization": f"Bearer {answer.json()['access_token']}"}
         assert store.ask("t", "GET", uri, sender=sender).status_code == 200
         assert store.ask("t", "GET", uri).status_code == 401
-        principals.remove(database, "ann")
+        accounts.remove(StoreCall(database), "ann")
         assert store.ask("t", "GET", uri, sender=sender).status_code == 401
 
 

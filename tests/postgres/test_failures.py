@@ -17,7 +17,8 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from falcon_catalog.catalog import principals
+from falcon_catalog.catalog import accounts
+from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.cli import main
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.settings import StoreSettings
@@ -480,13 +481,13 @@ def test_a_principal_that_is_removed_is_refused_everywhere_at_once(tmp_path: Pat
         serving(tmp_path, processes=1, **settings) as two,
     ):
         store = one.catalog.store
-        secret = principals.add(store, "etl")
+        secret = accounts.add(StoreCall(store), "etl")
         form = {"grant_type": "client_credentials", "client_id": "etl", "client_secret": secret}
         token = requests.post(f"{one.url}/v1/oauth/tokens", data=form, timeout=DEADLINE).json()
         headers = {"Authorization": f"Bearer {token['access_token']}"}
         for server in (one, two):
             assert server.call("GET", "/v1/namespaces", headers=headers).status_code == 200
-        principals.remove(store, "etl")
+        accounts.remove(StoreCall(store), "etl")
         for server in (two, one):
             assert server.call("GET", "/v1/namespaces", headers=headers).status_code == 401
 

@@ -24,6 +24,26 @@ FLAGS = {setting.flag for setting in SETTINGS if setting.flag}
 STORE = {"--store"}
 WAREHOUSES = {"--store", "--warehouse", "--warehouse-name"}
 TAKEN = {
+    "access managed": {"--store", "--warehouse"},
+    "access protect": {"--store", "--warehouse"},
+    "access show": {"--store", "--warehouse"},
+    "access unprotect": {"--store", "--warehouse"},
+    "grant": {"--store", "--warehouse"},
+    "revoke": {"--store", "--warehouse"},
+    "why": {"--store", "--warehouse"},
+    "access read-only": STORE,
+    "roles add": STORE,
+    "roles create": STORE,
+    "roles delete": STORE,
+    "roles groups": STORE,
+    "roles list": STORE,
+    "roles map": STORE,
+    "roles remove": STORE,
+    "roles rename": STORE,
+    "roles unmap": STORE,
+    "principals add-user": STORE,
+    "principals disable": STORE,
+    "principals enable": STORE,
     "backup": WAREHOUSES,
     "check": {"--warehouse"},  # the name of one, as for engines
     "config show": FLAGS,

@@ -14,6 +14,23 @@ from tests.server.test_cli import said
 from tests.server.test_units import INSTALLED, UNITS, run
 
 ARGUMENTS = {
+    "access managed": ["on", "namespace", "ns"],
+    "access protect": ["table", "ns.t"],
+    "access read-only": ["on", "server"],
+    "access unprotect": ["table", "ns.t"],
+    "grant": ["select", "on", "server", "to", "ann"],
+    "revoke": ["select", "on", "server", "from", "ann"],
+    "roles add": ["team", "ann"],
+    "roles create": ["team"],
+    "roles delete": ["team"],
+    "roles map": ["corp", "group", "team"],
+    "roles remove": ["team", "ann"],
+    "roles rename": ["team", "crew"],
+    "roles unmap": ["corp", "group", "team"],
+    "why": ["ann", "select", "server"],
+    "principals add-user": ["corp", "00u1"],
+    "principals disable": ["etl"],
+    "principals enable": ["etl"],
     "backup": ["copy"],
     "principals add": ["etl"],
     "principals remove": ["etl"],

@@ -1,0 +1,249 @@
+"""The verbs of roles: their members, and the groups of identity providers that have them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from falcon_catalog.catalog import accounts, administrators
+from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.errors import (
+    AlreadyExistsError,
+    BadRequestError,
+    NoSuchPrincipalError,
+    show,
+)
+from falcon_catalog.store import grants
+from falcon_catalog.store import principals as principal_rows
+from falcon_catalog.store import roles as rows
+from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.principals import EVERYONE, PrincipalRow
+from falcon_catalog.store.roles import Group
+
+MAX_DEPTH = 8
+"""How many roles may be inside one another."""
+MAX_CHANGES = 100
+_GROUP_CHARACTERS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role and its direct members."""
+
+    name: str
+    created_at: int
+    """Milliseconds since 1970-01-01 UTC."""
+    created_by: str | None
+    members: tuple[tuple[str, str], ...]
+    """The name and the type of each member."""
+
+    @property
+    def is_everyone(self) -> bool:
+        """Whether every principal has it."""
+        return self.name == EVERYONE
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form that the management API has."""
+        return {
+            "name": self.name,
+            "created-at-ms": self.created_at,
+            "created-by": self.created_by,
+            "members": [{"name": name, "type": kind} for name, kind in self.members],
+        }
+
+
+def list_(call: StoreCall) -> list[Role]:
+    """Return all roles, ordered by name; nothing is listed as a member of ``everyone``."""
+    with call.store.read() as tx:
+        return [_role(tx, row) for row in principal_rows.all_(tx) if row.kind == "role"]
+
+
+def get(call: StoreCall, name: str) -> Role:
+    """Return a role; raise NoSuchPrincipalError if there is none of this name."""
+    with call.store.read() as tx:
+        return _role(tx, require(tx, name))
+
+
+def create(call: StoreCall, name: str) -> Role:
+    """Add a role without members.
+
+    Raises:
+        AlreadyExistsError: a user, service or role has the name.
+        BadRequestError: the name is invalid.
+    """
+    accounts.check_name(name, "role")
+    with call.store.write() as tx:
+        grants.touch(tx)
+        if principal_rows.insert(tx, name, "", kind="role", created_by=call.actor) is None:
+            raise AlreadyExistsError(f"Principal already exists: {name}")
+        return _role(tx, require(tx, name))
+
+
+def delete(call: StoreCall, name: str) -> None:
+    """Remove a role with its grants.
+
+    Raises:
+        NoSuchPrincipalError: there is no such role.
+        BadRequestError: it is ``everyone``.
+        ForbiddenError: the last administrator has its privileges from it.
+    """
+    with call.store.write() as tx:
+        grants.touch(tx)
+        _require_changeable(tx, name)
+        with administrators.kept(tx):
+            principal_rows.delete(tx, name)
+
+
+def rename(call: StoreCall, name: str, new_name: str) -> Role:
+    """Rename a role; its members and grants stay.
+
+    Raises:
+        NoSuchPrincipalError: there is no such role.
+        AlreadyExistsError: a user, service or role has the new name.
+        BadRequestError: the new name is invalid, or the role is ``everyone``.
+    """
+    accounts.check_name(new_name, "role")
+    with call.store.write() as tx:
+        grants.touch(tx)
+        row = _require_changeable(tx, name)
+        if new_name != name and not rows.rename(tx, row.id, new_name):
+            raise AlreadyExistsError(f"Principal already exists: {new_name}")
+        return _role(tx, require(tx, new_name))
+
+
+def change_members(
+    call: StoreCall, name: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+) -> Role:
+    """Add users, services or other roles to a role, and remove others: all of them, or none.
+
+    What is a member already stays one, and what is none stays none.
+
+    Raises:
+        NoSuchPrincipalError: the role or a member does not exist.
+        BadRequestError: the role would be a member of itself, roles would be nested too deeply,
+            one of them is ``everyone``, or there are too many members or none.
+        ForbiddenError: the last administrator has its privileges from the role.
+    """
+    _check_count(len(add) + len(remove), "members")
+    with call.store.write() as tx:
+        grants.touch(tx)
+        role = _require_changeable(tx, name)
+        with administrators.kept(tx):
+            for member in add:
+                row = accounts.require(tx, member)
+                if row.name == EVERYONE:
+                    raise _unchangeable()
+                rows.add_member(tx, role.id, row.id)
+                if row.kind == "role":
+                    _check_nesting(tx, role, row)
+            for member in remove:
+                rows.remove_member(tx, role.id, accounts.require(tx, member).id)
+        return _role(tx, role)
+
+
+def list_groups(call: StoreCall) -> list[Group]:
+    """Return the groups of identity providers that have roles."""
+    with call.store.read() as tx:
+        return rows.groups(tx)
+
+
+def change_groups(
+    call: StoreCall, *, add: Sequence[Group] = (), remove: Sequence[Group] = ()
+) -> None:
+    """Give roles to the members of groups, and take others from them: all of them, or none.
+
+    Raises:
+        NoSuchPrincipalError: a role does not exist.
+        BadRequestError: a group is malformed, a role is ``everyone``, or there are too many groups
+            or none.
+    """
+    _check_count(len(add) + len(remove), "groups")
+    for each in (*add, *remove):
+        _check_group(each)
+    with call.store.write() as tx:
+        grants.touch(tx)
+        for each in add:
+            role = _require_changeable(tx, each.role)
+            rows.add_group(tx, each.issuer, each.value, role.id)
+        for each in remove:
+            role = _require_changeable(tx, each.role)
+            rows.remove_group(tx, each.issuer, each.value, role.id)
+
+
+def group_as_json(group: Group) -> dict[str, Any]:
+    """Return the form that the management API has."""
+    return {"issuer": group.issuer, "group": group.value, "role": group.role}
+
+
+def require(tx: Transaction, name: str) -> PrincipalRow:
+    """Return the row of a role; raise NoSuchPrincipalError if there is none of this name."""
+    row = principal_rows.find(tx, name)
+    if row is None or row.kind != "role":
+        raise NoSuchPrincipalError(f"Role does not exist: {name}")
+    return row
+
+
+def _require_changeable(tx: Transaction, name: str) -> PrincipalRow:
+    if name == EVERYONE:
+        raise _unchangeable()
+    return require(tx, name)
+
+
+def _unchangeable() -> BadRequestError:
+    return BadRequestError(
+        f"Invalid role {EVERYONE}: every principal has it, it has no other members and no groups,"
+        " and is no member of another role"
+    )
+
+
+def _check_nesting(tx: Transaction, role: PrincipalRow, member: PrincipalRow) -> None:
+    """Check the roles around a role that has a new member, which is a role."""
+    around = rows.nesting(tx)
+    outer = [role.id]
+    for each in outer:  # grows while it is read
+        outer += around.get(each, set()) - set(outer)
+    if member.id in outer:
+        raise BadRequestError(
+            f"Invalid member: role {role.name} is role {member.name} or a member of it, and so"
+            " cannot contain it"
+        )
+    inside: dict[int, set[int]] = {}
+    for each, containers in around.items():
+        for container in containers:
+            inside.setdefault(container, set()).add(each)
+    depth = _longest(around, role.id, {}) + _longest(inside, member.id, {})
+    if depth > MAX_DEPTH:
+        raise BadRequestError(
+            f"Invalid member: with role {member.name} in role {role.name}, {depth} roles would be"
+            f" inside one another, at most {MAX_DEPTH} are allowed"
+        )
+
+
+def _longest(links: dict[int, set[int]], of: int, known: dict[int, int]) -> int:
+    """Return how many roles the longest chain of links from one has; there are no circles."""
+    if of not in known:
+        known[of] = 1 + max((_longest(links, each, known) for each in links.get(of, ())), default=0)
+    return known[of]
+
+
+def _check_count(count: int, what: str) -> None:
+    if not 0 < count <= MAX_CHANGES:
+        raise BadRequestError(
+            f"Invalid number of {what}: {count} in one request, 1 to {MAX_CHANGES} are allowed"
+        )
+
+
+def _check_group(group: Group) -> None:
+    accounts.check_name(group.issuer, "issuer")
+    value = group.value
+    if (
+        not isinstance(value, str)
+        or not 0 < len(value) <= _GROUP_CHARACTERS
+        or not value.isprintable()
+    ):
+        raise BadRequestError(
+            f"Invalid group {show(value)}: it must be 1 to {_GROUP_CHARACTERS} printable characters"
+        )
+
+
+def _role(tx: Transaction, row: PrincipalRow) -> Role:
+    return Role(row.name, row.created_at, row.created_by, tuple(rows.members(tx, row.id)))
