@@ -594,10 +594,11 @@ class TestRequests:
         self, locked: Locked, secrets_of_principals: Callable[[str], str]
     ) -> None:
         token = locked.token()
+        secrets_of_principals("root")  # the last administrator cannot be removed
         with closing(open_database(store_url(locked.server.folder))) as database:
             accounts.remove(StoreCall(database), "etl")
             with database.read() as tx:
-                assert [each.name for each in rows.all_(tx)] == [rows.EVERYONE]
+                assert [each.name for each in rows.all_(tx)] == [rows.EVERYONE, "root"]
         self._is_refused(locked, token)
         secrets_of_principals("etl")  # the same name, somebody else
         self._is_refused(locked, token)

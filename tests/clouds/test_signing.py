@@ -332,6 +332,7 @@ def test_18_a_principal_that_was_removed(s3: S3, tmp_path: Path) -> None:
         uri = store.uri(f"{store.server.table('t')['metadata']['location']}/data/x")
     with signing(tmp_path, **on(s3), prefix="removed", auth__required=True) as store:
         database = store.server.catalog.store
+        accounts.add(StoreCall(database), "root", privileges=OWN)
         secret = accounts.add(StoreCall(database), "ann", privileges=OWN)
         form = {"grant_type": "client_credentials", "client_id": "ann", "client_secret": secret}
         answer = requests.post(f"{store.server.url}/v1/oauth/tokens", data=form, timeout=30)

@@ -1,0 +1,96 @@
+"""Every operation with each privilege alone on each level, held in each way, against the evaluator.
+
+Both applications answer each request, so that one of them is cold wherever the other is warm.
+"""
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from falcon_catalog.api.operations import OPERATIONS
+from tests.permissions.cases import CASES, Case, W, evaluator, held_of
+from tests.permissions.evaluator import Grants
+from tests.permissions.world import CARRIERS, MARK, Answer, World
+from tests.several import IN_POSTGRES
+
+WITHOUT_NEEDS = {"getToken", "live", "ready", "metrics"}
+
+
+def test_the_matrix_has_every_operation_and_enough_cases() -> None:
+    missing = set(OPERATIONS) - {case.operation for case in CASES} - WITHOUT_NEEDS
+    assert not {name for name in missing if name in OF_THE_CATALOG}
+    assert sum(len(list(held_of(case.object))) for case in CASES) * len(CARRIERS) >= 15_000
+
+
+OF_THE_CATALOG = {name for name in OPERATIONS if not name[0].isupper()}
+
+
+def outcome(answer: Answer) -> tuple[int, str | None]:
+    """Return status and type of an answer; that of HEAD has no body."""
+    if answer.status_code < 400 or not answer.content:
+        return answer.status_code, None
+    return answer.status_code, answer.json["error"]["type"]
+
+
+def body_of(case: Case, world: World) -> Any:
+    """Return the body of a request, with locations in the world's warehouse."""
+    if not isinstance(case.body, dict) or "metadata-location" not in case.body:
+        return case.body
+    location = case.body["metadata-location"].replace("WAREHOUSE", f"file://{world.folder}/{W}")
+    return case.body | {"metadata-location": location}
+
+
+def wrong(world: World, case: Case, held: Grants, carrier: str, *, app: int = 0) -> str:
+    """Send a request; return what is wrong with the answer, or nothing."""
+    rules = evaluator()
+    status, kind = case.expected(rules, held)
+    body, path = body_of(case, world), case.path(world)
+    answer = world.ask("ann", case.method, path, body, app=app)
+    found = outcome(answer)
+    wanted = (status, None if case.method == "HEAD" else kind)
+    allowed = (status, kind) == case.ok
+    if allowed and case.undo is not None and answer.status_code < 400:
+        case.undo(world, answer.json if answer.content else None)
+    if found != wanted:
+        return f"{held} by {carrier}: {found}, not {wanted}: {answer.text[:200]}"
+    if not allowed and (MARK in answer.text or "file:" in answer.text):
+        return f"{held} by {carrier}: it says too much: {answer.text}"
+    if allowed and case.sees is not None and case.names(answer.json) != case.sees(rules, held):
+        return f"{held} by {carrier}: it lists {answer.text}"
+    return ""
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_each_privilege_on_each_level(shared: World, case: Case, carrier: str) -> None:
+    faults = []
+    with closing(Version(shared)) as version:
+        for held in held_of(case.object):
+            shared.grant_only(held, carrier)
+            before = version.now()
+            allowed = case.expected(evaluator(), held) == case.ok
+            for app in (0, 1) if case.undo is None or not allowed else (0,):
+                faults.append(wrong(shared, case, held, carrier, app=app))
+            if not allowed and version.now() != before:
+                faults.append(f"{held} by {carrier}: refused, and something was stored")
+    assert not [fault for fault in faults if fault]
+
+
+class Version:
+    """A number that changes with every COMMIT of others to a store; SQLite alone has it."""
+
+    def __init__(self, world: World) -> None:
+        self._connection = (
+            None if IN_POSTGRES else sqlite3.connect(f"file:{world.folder}/catalog.db", uri=True)
+        )
+
+    def now(self) -> int:
+        if self._connection is None:
+            return 0
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
