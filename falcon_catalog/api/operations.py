@@ -45,6 +45,8 @@ class Operation:
     None for an operation that needs none; getConfig needs a visible warehouse."""
     inline: bool = False
     """Whether the event loop may respond, because it usually needs no I/O."""
+    by_verb: bool = False
+    """Whether the verb checks its caller, in its transaction, where there are no needs before."""
 
 
 def _create_namespace(req: falcon.Request, _params: Params) -> list[Need]:
@@ -169,6 +171,20 @@ def _check_storage(_req: falcon.Request, _params: Params) -> list[Need]:
     return [Need("list", None), Need("admin", SERVER)]
 
 
+def _by_verb(_req: falcon.Request, _params: Params) -> list[Need]:
+    return []
+
+
+def _administer(_req: falcon.Request, _params: Params) -> list[Need]:
+    return [Need("admin", SERVER)]
+
+
+def _administer_or_own(req: falcon.Request, params: Params) -> list[Need]:
+    caller = getattr(req.context, "principal", None)
+    own = caller is not None and caller.name == params["principal"]
+    return [] if own else [Need("admin", SERVER)]
+
+
 OPERATIONS = {
     operation.name: operation
     for operation in (
@@ -217,5 +233,25 @@ OPERATIONS = {
         Operation("purgeDropped", _purge_dropped),
         Operation("listMetricsReports", "list"),
         Operation("checkStorage", _check_storage),
+        Operation("listPrincipals", _administer),
+        Operation("createPrincipal", _administer),
+        Operation("getPrincipal", _administer_or_own, by_verb=True),
+        Operation("updatePrincipal", _administer),
+        Operation("deletePrincipal", _administer),
+        Operation("rotateSecret", _administer_or_own, by_verb=True),
+        Operation("listRoles", _administer),
+        Operation("createRole", _administer),
+        Operation("getRole", _administer),
+        Operation("renameRole", _administer),
+        Operation("deleteRole", _administer),
+        Operation("updateMembers", _administer),
+        Operation("listGroups", _administer),
+        Operation("updateGroups", _administer),
+        Operation("listGrants", _by_verb, by_verb=True),
+        Operation("updateGrants", _by_verb, by_verb=True),
+        Operation("explainAccess", _by_verb, by_verb=True),
+        Operation("getEntity", _by_verb, by_verb=True),
+        Operation("updateEntity", _by_verb, by_verb=True),
+        Operation("getOpenApi", None),
     )
 }

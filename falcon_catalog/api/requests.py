@@ -102,6 +102,13 @@ def read_objects(body: Mapping[str, Any], name: str, *, required: bool) -> list[
     return value
 
 
+def check_fields(body: Mapping[str, Any], *fields: str) -> Mapping[str, Any]:
+    """Return an object of a request; raise BadRequestError for a field that it cannot have."""
+    if unknown := body.keys() - set(fields):
+        raise BadRequestError(f"Invalid field {show(min(unknown))}: known are {', '.join(fields)}")
+    return body
+
+
 def read_boolean(body: Mapping[str, Any], name: str) -> bool:
     """Return a boolean field of a request's body; absent and null are false."""
     value = body.get(name)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
+from falcon_catalog.api.access import AccessResource, EntitiesResource, GrantsResource
 from falcon_catalog.api.credentials import CredentialsResource
 from falcon_catalog.api.dropped import DroppedOneResource, DroppedResource, UndropResource
 from falcon_catalog.api.functions import FunctionResource, FunctionsResource
@@ -17,7 +18,17 @@ from falcon_catalog.api.namespaces import (
     NamespaceResource,
     NamespacesResource,
 )
+from falcon_catalog.api.openapi import OpenApiResource
 from falcon_catalog.api.operations import OPERATIONS, Operation
+from falcon_catalog.api.principals import (
+    GroupsResource,
+    MembersResource,
+    PrincipalResource,
+    PrincipalsResource,
+    RoleResource,
+    RolesResource,
+    SecretResource,
+)
 from falcon_catalog.api.responses import send_table, send_view
 from falcon_catalog.api.scans import PlanResource, PlansResource, ScanTasksResource
 from falcon_catalog.api.signing import SignResource
@@ -97,6 +108,29 @@ MANAGEMENT_ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
         {"PUT": "putFunction", "DELETE": "dropFunction"},
     ),
 }
+_MANAGEMENT = "/management/v1"
+MANAGEMENT_ROUTES |= {
+    f"{_MANAGEMENT}/principals": (
+        PrincipalsResource(),
+        {"GET": "listPrincipals", "POST": "createPrincipal"},
+    ),
+    f"{_MANAGEMENT}/principals/{{principal}}": (
+        PrincipalResource(),
+        {"GET": "getPrincipal", "POST": "updatePrincipal", "DELETE": "deletePrincipal"},
+    ),
+    f"{_MANAGEMENT}/principals/{{principal}}/secret": (SecretResource(), {"POST": "rotateSecret"}),
+    f"{_MANAGEMENT}/roles": (RolesResource(), {"GET": "listRoles", "POST": "createRole"}),
+    f"{_MANAGEMENT}/roles/{{role}}": (
+        RoleResource(),
+        {"GET": "getRole", "POST": "renameRole", "DELETE": "deleteRole"},
+    ),
+    f"{_MANAGEMENT}/roles/{{role}}/members": (MembersResource(), {"POST": "updateMembers"}),
+    f"{_MANAGEMENT}/groups": (GroupsResource(), {"GET": "listGroups", "POST": "updateGroups"}),
+    f"{_MANAGEMENT}/grants": (GrantsResource(), {"GET": "listGrants", "POST": "updateGrants"}),
+    f"{_MANAGEMENT}/access": (AccessResource(), {"GET": "explainAccess"}),
+    f"{_MANAGEMENT}/entities": (EntitiesResource(), {"GET": "getEntity", "POST": "updateEntity"}),
+    f"{_MANAGEMENT}/openapi.json": (OpenApiResource(), {"GET": "getOpenApi"}),
+}
 # Clients that have only the address of a signer add the path of the older specification to it.
 OLDER_ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
     f"{_TABLE}/v1/aws/s3/sign": (SignResource(), {"POST": "signRequest"}),
@@ -144,4 +178,6 @@ def with_converters(path: str) -> str:
         .replace("{dropped}", "{dropped:int}")
         .replace("{plan-id}", "{plan_id:name}")
         .replace("{function}", "{function:name}")
+        .replace("{principal}", "{principal:name}")
+        .replace("{role}", "{role:name}")
     )

@@ -12,6 +12,7 @@ from falcon_catalog.errors import (
     NoSuchPrincipalError,
     show,
 )
+from falcon_catalog.identifiers import Page
 from falcon_catalog.store import grants
 from falcon_catalog.store import principals as rows
 from falcon_catalog.store.database import Transaction
@@ -23,10 +24,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _SUBJECT_CHARACTERS = 255
 
 
-def list_(call: StoreCall) -> list[PrincipalRow]:
-    """Return all users and services, ordered by name."""
+def list_(call: StoreCall, page: Page) -> list[PrincipalRow]:
+    """Return users and services, ordered by name."""
     with call.store.read() as tx:
-        return [row for row in rows.all_(tx) if row.kind != "role"]
+        return rows.list_(tx, page, kinds={"user", "service"})
 
 
 def get(call: StoreCall, name: str) -> PrincipalRow:

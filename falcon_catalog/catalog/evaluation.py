@@ -97,7 +97,8 @@ def authority(tx: Transaction, call: StoreCall, path: Path) -> Authority:
     name = path[-1].name
     if not bits & LIST and name.type != "server":
         raise missing(name)
-    return Authority(bits, bits_on(tx, path[:-1], caller, groups))
+    above = 0 if name.type == "server" else bits_on(tx, path[:-1], caller, groups)
+    return Authority(bits, above)
 
 
 def require(tx: Transaction, call: StoreCall, path: Path, privilege: Privilege, what: str) -> None:

@@ -12,17 +12,19 @@ from falcon_catalog.errors import (
     NoSuchPrincipalError,
     show,
 )
+from falcon_catalog.identifiers import UNLIMITED, Page
 from falcon_catalog.store import grants
 from falcon_catalog.store import principals as principal_rows
 from falcon_catalog.store import roles as rows
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.principals import EVERYONE, PrincipalRow
-from falcon_catalog.store.roles import Group
+from falcon_catalog.store.roles import Group as Group  # noqa: PLC0414 - of these verbs, too
 
 MAX_DEPTH = 8
 """How many roles may be inside one another."""
 MAX_CHANGES = 100
 _GROUP_CHARACTERS = 1024
+WHOLE = Page(None, UNLIMITED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,10 @@ class Role:
         }
 
 
-def list_(call: StoreCall) -> list[Role]:
-    """Return all roles, ordered by name; nothing is listed as a member of ``everyone``."""
+def list_(call: StoreCall, page: Page = WHOLE) -> list[Role]:
+    """Return roles, ordered by name; nothing is listed as a member of ``everyone``."""
     with call.store.read() as tx:
-        return [_role(tx, row) for row in principal_rows.all_(tx) if row.kind == "role"]
+        return [_role(tx, row) for row in principal_rows.list_(tx, page, kinds={"role"})]
 
 
 def get(call: StoreCall, name: str) -> Role:

@@ -8,10 +8,9 @@ import click
 from tabulate import tabulate
 
 from falcon_catalog.catalog import roles
-from falcon_catalog.catalog.roles import Role
+from falcon_catalog.catalog.roles import Group, Role
 from falcon_catalog.cli.common import as_json, echo, echo_json, on_store, utc, with_store
 from falcon_catalog.cli.entities import suggestions
-from falcon_catalog.store.roles import Group
 
 
 @click.group("roles")

@@ -1,8 +1,10 @@
 """Rows of principals, and the signing keys of their tokens."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from falcon_catalog.identifiers import Page
 from falcon_catalog.store.database import Transaction
 
 Kind = Literal["user", "service", "role"]
@@ -72,6 +74,17 @@ def find_subject(tx: Transaction, issuer: str, subject: str) -> PrincipalRow | N
 def all_(tx: Transaction) -> list[PrincipalRow]:
     """Return all principals, ordered by name."""
     rows = tx.all(f"SELECT {_COLUMNS} FROM principals ORDER BY name", (tx.now,))  # noqa: S608
+    return [_row(row) for row in rows]
+
+
+def list_(tx: Transaction, page: Page, *, kinds: Collection[Kind]) -> list[PrincipalRow]:
+    """Return the principals of some kinds, ordered by name."""
+    marks = ",".join("?" * len(kinds))
+    rows = tx.all(
+        f"SELECT {_COLUMNS} FROM principals WHERE kind IN ({marks}) AND name > ?"  # noqa: S608
+        " ORDER BY name LIMIT ?",
+        (tx.now, *kinds, page.after or "", page.size),
+    )
     return [_row(row) for row in rows]
 
 

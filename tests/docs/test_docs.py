@@ -251,7 +251,7 @@ def test_the_architecture_names_every_folder_and_is_one_page() -> None:
     page = read("ARCHITECTURE.md")
     for name in ("dbt", "examples", "conf", "systemd", "benchmarks", "tests", "docs"):
         assert f"`{name}/`" in page
-    assert len(page.splitlines()) <= 120
+    assert len(page.splitlines()) <= 125
 
 
 def test_the_glossary_names_files_that_exist() -> None:

@@ -90,14 +90,33 @@ def _hidden(evaluator: Evaluator, held: Grants, entity: str, mode: Mode) -> Outc
 
 def levels(object_: str) -> list[str]:
     """Return the entities on which the caller of a case may hold something."""
-    near = ["server", W, f"{W}/a", AB, f"{AB}.c", U, Z, f"{Z}/t", "other", "other/a.b/t"]
+    near = [
+        "server",
+        W,
+        f"{W}/a",
+        AB,
+        f"{AB}.c",
+        f"{W}/a.s",
+        U,
+        Z,
+        f"{Z}/t",
+        "other",
+        "other/a.b/t",
+    ]
     return [*near, object_] if object_ not in near else near
 
 
-def held_of(object_: str) -> Iterator[list[tuple[str, str]]]:
-    """Yield grants: none, and each privilege alone on each level."""
+def held_of(case: Case) -> Iterator[list[tuple[str, str]]]:
+    """Yield grants: none, each privilege alone on each level, and almost what is needed."""
     yield []
-    for level in levels(object_):
+    for number, (needed, entity, _) in enumerate(case.needs if len(case.needs) > 1 else []):
+        others = [(on, it) for i, (it, on, _) in enumerate(case.needs) if i != number]
+        yield others
+        for privilege in PRIVILEGES:
+            if privilege != "admin":
+                yield [*others, (entity, privilege)]
+        yield [(entity, each) for each in PRIVILEGES if each not in ("admin", "own", needed)]
+    for level in levels(case.object):
         for privilege in PRIVILEGES:
             if privilege != "admin" or level == "server":
                 yield [(level, privilege)]
@@ -176,7 +195,7 @@ CASES = [
     Case(
         *("listNamespaces", "inside", "GET", f"/v1/{W}/namespaces?parent=a"),
         *([("list", f"{W}/a", "")], (200, None)),
-        sees=lambda rules, held: {"b"} if rules.sees(held, AB) else set(),
+        sees=lambda rules, held: {n for n in "bs" if rules.sees(held, f"{W}/a.{n}")},
         names=lambda body: {each[-1] for each in body["namespaces"]},
     ),
     Case(

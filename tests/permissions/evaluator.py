@@ -50,9 +50,10 @@ class Evaluator:
 
     def sees(self, grants: Grants, entity: str) -> bool:
         """Return whether the entity may be known: by its grants, or those on what is inside."""
-        inside = any(
-            entity
-            in (self.chain(on)[-2:] if on in self.detached and on != entity else self.chain(on))
-            for on, _ in grants
-        )
+        inside = any(entity in self._opened_by(on) for on, _ in grants)
         return inside or "list" in self.holds(grants, entity)
+
+    def _opened_by(self, on: str) -> list[str]:
+        """Return what a grant on an entity opens: itself and the way to it."""
+        chain = self.chain(on)
+        return [on, *chain[-2:]] if on in self.detached else chain

@@ -38,6 +38,7 @@ PARENTS: dict[str, str | None] = {"server": None} | {
         f"{w}/a": w,
         f"{w}/a.b": f"{w}/a",
         f"{w}/a.b.c": f"{w}/a.b",
+        f"{w}/a.s": f"{w}/a",
         f"{w}/z": w,
         **{f"{w}/a.b/{kind}": f"{w}/a.b" for kind in ("t", "u", "v", "f", "d")},
         **{f"{w}/z/{kind}": f"{w}/z" for kind in ("t", "u", "v", "f")},
@@ -214,7 +215,7 @@ def _add_roles(made: World) -> None:
 
 def _fill(made: World, base: str, warehouse: str) -> None:
     marked = {"comment": MARK}
-    for levels in (["a"], ["a", "b"], ["a", "b", "c"], ["z"]):
+    for levels in (["a"], ["a", "b"], ["a", "b", "c"], ["a", "s"], ["z"]):
         made.ok("POST", f"{base}/namespaces", {"namespace": levels, "properties": marked})
     for ns in ("a%1Fb", "z"):
         inside = f"{base}/namespaces/{ns}"

@@ -1,0 +1,22 @@
+"""The OpenAPI document of the management API, as the package contains it."""
+
+import functools
+from importlib import resources
+
+from falcon import Request, Response
+
+from falcon_catalog.api.responses import send_text
+
+
+@functools.cache
+def document() -> bytes:
+    """Return the text of the document."""
+    return resources.files("falcon_catalog.api").joinpath("management.openapi.json").read_bytes()
+
+
+class OpenApiResource:
+    """``/management/v1/openapi.json``."""
+
+    def on_get(self, _req: Request, resp: Response) -> None:
+        """Show the document."""
+        send_text(resp, document())
