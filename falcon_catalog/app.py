@@ -12,6 +12,7 @@ from falcon_catalog.api.config import ConfigResource
 from falcon_catalog.api.idempotency import Idempotency
 from falcon_catalog.api.middleware import Authentication, Calls, Warehouses, with_raw_path
 from falcon_catalog.api.oauth import TOKENS_PATH, TokensResource
+from falcon_catalog.api.refusals import Refusals
 from falcon_catalog.api.request_log import RequestLog
 from falcon_catalog.api.requests import NameConverter, NamespaceConverter
 from falcon_catalog.api.routes import (
@@ -26,6 +27,7 @@ from falcon_catalog.api.routes import (
 )
 from falcon_catalog.api.status import LiveResource, MetricsTextResource, ReadyResource
 from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
+from falcon_catalog.catalog.events import Origin
 from falcon_catalog.catalog.principals import Realm
 from falcon_catalog.catalog.purge import PurgeWorker
 from falcon_catalog.catalog.store_mount import require_serving
@@ -88,7 +90,9 @@ class CatalogApp:
         paths = self._inline_paths.get(method)
         return paths is not None and paths.fullmatch(path) is not None
 
-    def admit(self, method: str, path: str, headers: Mapping[str, str]) -> CatalogError | None:
+    def admit(
+        self, method: str, path: str, headers: Mapping[str, str], address: str
+    ) -> CatalogError | None:
         """Return an error for a request that must not send its body, by its head alone."""
         error = self._browsers.refusal(
             method, path, lambda name: headers.get(name.upper().replace("-", "_"))
@@ -98,6 +102,9 @@ class CatalogApp:
         try:
             self._authentication.identify(path, headers.get("AUTHORIZATION"))
         except CatalogError as error:
+            client = headers.get("USER_AGENT", "")
+            by = Origin(None, "anonymous", "anonymous", address, client)
+            self.warehouses[0].audit.refused(by, None, None, path, "unauthenticated")
             return error
         return None
 
@@ -143,7 +150,9 @@ class CatalogApp:
         # Authentication comes before every lookup: a caller without a token learns nothing.
         guards = [] if self._authentication is None else [self._authentication]
         calls = Calls(warehouses, table, settings.limits)
-        middleware: list[Any] = [log, self._browsers, *guards, calls, Idempotency(self.metrics)]
+        refusals = Refusals(table, self.warehouses[0].audit)
+        middleware: list[Any] = [log, refusals, self._browsers, *guards, calls]
+        middleware.append(Idempotency(self.metrics))
         if self._traces is not None:
             from falcon_catalog.api.tracing import RequestSpan, VerbSpan  # noqa: PLC0415 - an extra
 

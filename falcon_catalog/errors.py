@@ -6,7 +6,7 @@ Source: the error responses of the Iceberg REST OpenAPI document. The HTTP layer
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 _SHOWN_CHARACTERS = 80
 _LONG_MAX = 2**63 - 1
@@ -14,13 +14,13 @@ _LONG_MAX = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why authorization refused a request; responses do not have it."""
+    """Why a caller was refused, for the audit log alone: a response never has it."""
 
+    outcome: Literal["denied", "hidden", "unauthenticated"]
+    """``hidden``: the answer is that of something that does not exist."""
     privilege: str
-    """The one that is missing."""
     entity: str
-    hidden: bool = False
-    """Whether the entity exists, and the response denies it."""
+    """As the request names it."""
 
 
 class CatalogError(Exception):
@@ -29,7 +29,7 @@ class CatalogError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "InternalServerError"
     refusal: Refusal | None = None
-    """Set by authorization."""
+    """Set where the caller lacks a privilege."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -180,6 +180,13 @@ class CommitFailedError(CatalogError):
 
     status = 409
     type = "CommitFailedException"
+
+
+class ExpiredTokenError(CatalogError):
+    """What a token continues is no longer kept."""
+
+    status = 410
+    type = "ExpiredContinuationTokenException"
 
 
 class PayloadTooLargeError(CatalogError):

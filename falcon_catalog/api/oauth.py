@@ -84,6 +84,7 @@ class TokensResource:
         if client is None:
             self._issue(resp, form, None)
             return
+        req.context.claimed = f"client {show(client[0])}"
         # Failures with a client's id delay the client wherever they come from.
         keys = f"address {req.remote_addr}", f"client {client[0]}"
         details = {"client": show(client[0]), "address": req.remote_addr}

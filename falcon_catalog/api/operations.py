@@ -171,6 +171,13 @@ def _check_storage(_req: falcon.Request, _params: Params) -> list[Need]:
     return [Need("list", None), Need("admin", SERVER)]
 
 
+def _audit(req: falcon.Request, _params: Params) -> list[Need]:
+    namespace, table = read_namespace(req, "namespace"), req.get_param("table")
+    if namespace is not None and table:
+        return [Need("grant", TableIdentifier(namespace, table))]
+    return [Need("grant", namespace)]
+
+
 def _by_verb(_req: falcon.Request, _params: Params) -> list[Need]:
     return []
 
@@ -233,6 +240,9 @@ OPERATIONS = {
         Operation("purgeDropped", _purge_dropped),
         Operation("listMetricsReports", "list"),
         Operation("checkStorage", _check_storage),
+        Operation("listEvents", "describe"),
+        Operation("listWarehouseAudit", _audit),
+        Operation("listAudit", _administer),
         Operation("listPrincipals", _administer),
         Operation("createPrincipal", _administer),
         Operation("getPrincipal", _administer_or_own, by_verb=True),

@@ -175,6 +175,8 @@ def render_catalog_error(
     if is_server_error and not isinstance(error, WarehouseUnavailableError):
         _log.error("%s %s id=%s: %s", req.method, req.path, req.context.id, error, exc_info=error)
     req.context.error = error.type
+    if error.refusal is not None:
+        req.context.refusal = error.refusal
     resp.status = error.status
     send(resp, error.as_json())
 

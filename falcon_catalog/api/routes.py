@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from falcon_catalog.api.access import AccessResource, EntitiesResource, GrantsResource
+from falcon_catalog.api.audit import AuditResource, EventsResource
 from falcon_catalog.api.credentials import CredentialsResource
 from falcon_catalog.api.dropped import DroppedOneResource, DroppedResource, UndropResource
 from falcon_catalog.api.functions import FunctionResource, FunctionsResource
@@ -101,6 +102,9 @@ MANAGEMENT_ROUTES: dict[str, tuple[object, Mapping[str, str]]] = {
     f"{_WAREHOUSE}/dropped": (DroppedResource(), {"GET": "listDropped"}),
     f"{_WAREHOUSE}/dropped/{{dropped}}": (DroppedOneResource(), {"DELETE": "purgeDropped"}),
     f"{_WAREHOUSE}/dropped/{{dropped}}/undrop": (UndropResource(), {"POST": "undrop"}),
+    f"{_WAREHOUSE}/events": (EventsResource(), {"POST": "listEvents"}),
+    f"{_WAREHOUSE}/audit": (AuditResource(of_warehouse=True), {"GET": "listWarehouseAudit"}),
+    "/management/v1/audit": (AuditResource(of_warehouse=False), {"GET": "listAudit"}),
     f"{_WAREHOUSE}/check": (StorageCheckResource(), {"POST": "checkStorage"}),
     f"{_WAREHOUSE}/metrics": (MetricsReportsResource(), {"GET": "listMetricsReports"}),
     f"{_WAREHOUSE}/namespaces/{{namespace}}/functions/{{function}}": (

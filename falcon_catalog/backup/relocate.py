@@ -16,6 +16,8 @@ from falcon_catalog import rules
 from falcon_catalog.backup import avro
 from falcon_catalog.backup.prefix import Move, RelocationError
 from falcon_catalog.backup.rewriting import Rewriter
+from falcon_catalog.catalog import events
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.doctor.check import Progress
 from falcon_catalog.doctor.metadata_files import kind_of
 from falcon_catalog.errors import CatalogError
@@ -261,13 +263,30 @@ def _switch(order: Order, written: list[Moved]) -> None:
                 raise RelocationError(f"{pointer} changed meanwhile; nothing was switched")
             if pointer.place == "living":
                 relocation.forget_plans(tx, pointer.id)
+            events.record(tx, events.local(pointer.warehouse), _event(one))
         for what, row_id, document in _documents(tx, order.move):
             relocation.set_document(tx, what, row_id, orjson.dumps(document).decode())
+            moved = Event("relocate", what.removesuffix("s"), None, id=row_id)
+            events.record(tx, events.local(), moved)
         for name, location in warehouses.marked(tx):
             if order.move.changes(location):
                 warehouses.mark(tx, name, order.move(location))
         for answer in relocation.answers(tx):
             _move_answer(tx, answer, order.move, places)
+
+
+def _event(moved: Moved) -> Event:
+    pointer = moved.pointer
+    return Event(
+        "relocate",
+        pointer.kind,
+        pointer.identifier,
+        id=pointer.id,
+        uuid=pointer.uuid,
+        before=pointer.metadata_location,
+        after=moved.metadata_location,
+        detail={"place": pointer.place},
+    )
 
 
 def _documents(tx: Transaction, move: Move) -> Iterator[tuple[relocation.Document, int, JSON]]:

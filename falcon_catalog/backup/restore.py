@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from falcon_catalog import durable_files
 from falcon_catalog.backup import manifest, replacement
 from falcon_catalog.backup.backup import verify
 from falcon_catalog.backup.manifest import Copy, Manifest
-from falcon_catalog.catalog import marker
+from falcon_catalog.catalog import events, marker
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.marker import Marker
 from falcon_catalog.doctor.check import Progress
 from falcon_catalog.errors import CatalogError, NotFoundError
@@ -19,6 +21,7 @@ from falcon_catalog.locations import is_inside, key, key_or_none
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import survey, warehouses
 from falcon_catalog.store.database import StoreError
+from falcon_catalog.store.events import begin_new_log
 from falcon_catalog.store.sqlite import locks, read_only
 from falcon_catalog.store.sqlite.migrate import migrated
 
@@ -90,6 +93,11 @@ def restore(source: Path, target: Target, progress: Progress) -> Restored:
                     warehouses.set_store_id(tx, store_id)
                 for name, root in unmarked.items():
                     warehouses.mark(tx, name, key(root))
+                # Readers of the log may have seen ids that are given again from now on.
+                begin_new_log(tx, str(uuid.uuid4()))
+                detail = {"backup-of-ms": made.moment}
+                restored = Event("restore", "server", None, "access", detail=detail)
+                events.record(tx, events.local(), restored)
             durable_files.sync_file(new)
             aside = replacement.replace(path)
         _mark(target, unmarked)

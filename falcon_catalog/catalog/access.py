@@ -9,8 +9,9 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from falcon_catalog.catalog import authorization, policy
+from falcon_catalog.catalog import authorization, events, policy
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.issued_credentials import NO_ACCESS, Access
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.catalog.signing_config import signing_access, table_path
@@ -217,9 +218,27 @@ def _issue(call: Call, wanted: _Wanted, metadata: JSON | None = None) -> Access:
         )
         folders = [wanted.folder] if wanted.folder else []
         prefix = common_prefix([*locations, *folders])
+        if metadata is not None and call.warehouse.audit.settings.vending:
+            _record(call, wanted, credential)
         return _access(call, wanted.identifier, credential, prefix)
 
     return call.warehouse.issued.get(wanted, call.now, mint)
+
+
+def _record(call: Call, wanted: _Wanted, credential: Credential) -> None:
+    """Record who gets which rights until when, before a client has the credentials.
+
+    The same caller gets them again, without another row, until half of their life is over.
+    """
+    detail = {
+        "permission": wanted.permission,
+        "until-ms": credential.expires_at,
+        "locations": list(wanted.locations),
+    }
+    event = Event("issueCredentials", "table", wanted.identifier, "files", detail=detail)
+    event.uuid = wanted.uuid
+    with call.warehouse.store.write() as tx:
+        events.record(tx, call, event)
 
 
 def _access(call: Call, identifier: TableIdentifier, credential: Credential, prefix: str) -> Access:

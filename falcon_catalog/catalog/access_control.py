@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from falcon_catalog.catalog import accounts, administrators, entities, evaluation
+from falcon_catalog.catalog import accounts, administrators, entities, evaluation, events
 from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.catalog.entities import EntityName, Path
 from falcon_catalog.catalog.evaluation import Explanation
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.privileges import ADMIN, BITS, GRANT, OWN, Privilege, names
 from falcon_catalog.errors import BadRequestError, ForbiddenError, show
 from falcon_catalog.store import grants
@@ -132,6 +133,8 @@ def change(
         with administrators.kept(tx):
             done = [_apply(tx, call, paths[each.entity], each, adds=True) for each in grant]
             done += [_apply(tx, call, paths[each.entity], each, adds=False) for each in revoke]
+        if found := [_event(each) for each in done if each.bits != each.before]:
+            events.record(tx, call, *found)
     return done
 
 
@@ -228,6 +231,17 @@ def check_privilege(privilege: Privilege, entity: EntityName) -> None:
     if not suits(privilege, entity):
         of = "the server only" if privilege == "admin" else "the server, warehouses and namespaces"
         raise BadRequestError(f"Invalid privilege: {privilege} is of {of}, not of {entity}")
+
+
+def _event(done: Changed) -> Event:
+    added = done.bits & ~done.before
+    event = entities.event("grant" if added else "revoke", done.entity)
+    event.before, event.after = (",".join(names(bits)) for bits in (done.before, done.bits))
+    event.detail = {
+        "principal": done.principal,
+        "privileges": names(added or done.before & ~done.bits),
+    }
+    return event
 
 
 def _check(change: Change) -> None:

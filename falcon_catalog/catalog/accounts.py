@@ -1,11 +1,14 @@
 """The verbs of principals: users of identity providers, and services with a secret."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from falcon_catalog.auth import draw_secret, hash_secret
-from falcon_catalog.catalog import administrators
+from falcon_catalog.catalog import administrators, events
 from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.catalog.events import Event
+from falcon_catalog.catalog.privileges import names
 from falcon_catalog.errors import (
     AlreadyExistsError,
     BadRequestError,
@@ -58,6 +61,8 @@ def add(call: StoreCall, name: str, *, privileges: int = 0) -> str:
             raise AlreadyExistsError(f"Principal already exists: {name}")
         if privileges:
             grants.set_bits(tx, grants.SERVER, added, privileges, by=call.actor)
+        held = {"type": "service", "privileges": names(privileges)}
+        events.record(tx, call, event("createPrincipal", name, id=added, detail=held))
     return secret
 
 
@@ -89,6 +94,8 @@ def add_user(
         )
         if added is None:
             raise AlreadyExistsError(f"Principal already exists: {name}")
+        detail = {"type": "user"}
+        events.record(tx, call, event("createPrincipal", name, id=added, detail=detail))
         return require(tx, name)
 
 
@@ -104,6 +111,9 @@ def set_disabled(call: StoreCall, name: str, *, disabled: bool) -> PrincipalRow:
         row = require_account(tx, name)
         with administrators.kept(tx):
             rows.set_disabled(tx, row.id, disabled=disabled)
+        if row.disabled != disabled:
+            detail = {"disabled": disabled}
+            events.record(tx, call, event("updatePrincipal", name, id=row.id, detail=detail))
         return require_account(tx, name)
 
 
@@ -124,6 +134,8 @@ def rotate(call: StoreCall, name: str, overlap_seconds: int) -> str:
                 " secret here"
             )
         rows.replace_secret(tx, name, hashed, overlap_ms=overlap_seconds * 1000)
+        detail = {"overlap-seconds": overlap_seconds}
+        events.record(tx, call, event("rotateSecret", name, id=row.id, detail=detail))
     return secret
 
 
@@ -136,9 +148,22 @@ def remove(call: StoreCall, name: str) -> None:
     """
     with call.store.write() as tx:
         grants.touch(tx)
-        require_account(tx, name)
+        row = require_account(tx, name)
         with administrators.kept(tx):
             rows.delete(tx, name)
+        events.record(tx, call, event("deletePrincipal", name, id=row.id))
+
+
+def event(
+    operation: str,
+    name: str,
+    kind: str = "principal",
+    *,
+    id: int | None = None,  # noqa: A002 - as in Event
+    detail: Mapping[str, Any] | None = None,
+) -> Event:
+    """Return the event of a change of a user, a service or a role."""
+    return Event(operation, kind, name, "access", id=id, detail=detail)
 
 
 def require(tx: Transaction, name: str) -> PrincipalRow:

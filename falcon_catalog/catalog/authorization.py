@@ -248,7 +248,7 @@ class _Gate:
         if not self.find(None).visible:
             name = self._call.warehouse.name if asked is None else asked
             error = NoSuchWarehouseError(f"Warehouse does not exist: {name}")
-            error.refusal = Refusal("list", f"warehouse {self._call.warehouse.name}", hidden=True)
+            error.refusal = Refusal("hidden", "list", f"warehouse {self._call.warehouse.name}")
             raise error
 
     def check(self, need: Need) -> None:
@@ -261,7 +261,7 @@ class _Gate:
             error: CatalogError = ForbiddenError(
                 f"Not allowed: this needs {need.privilege} on {what}"
             )
-            error.refusal = Refusal(need.privilege, what)
+            error.refusal = Refusal("denied", need.privilege, what)
             raise error
         if need.removes and self._was_completed():
             return
@@ -273,7 +273,8 @@ class _Gate:
             error = AlreadyExistsError(f"{need.kind.capitalize()} already exists: {need.entity}")
         else:
             error = self._absent(need)
-        error.refusal = Refusal(need.privilege, _describe(self._call, need), hidden=found.exists)
+        if found.exists:
+            error.refusal = Refusal("hidden", need.privilege, _describe(self._call, need))
         raise error
 
     def find(self, entity: Entity, kind: Kind = "table") -> Found:

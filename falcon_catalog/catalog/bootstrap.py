@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from falcon_catalog import rules
 from falcon_catalog.catalog import marker
+from falcon_catalog.catalog.audit import Audit
 from falcon_catalog.catalog.issued_credentials import IssuedCredentials
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount, Root, roots_of
@@ -116,6 +117,7 @@ def _open(
     metadata = MetadataCache(settings.cache.documents_bytes)
     manifests = ManifestCache(settings.cache.manifests_bytes)
     last_commits, counters, permissions = LastCommits(), Counters(), Permissions()
+    audit = Audit(store, settings.audit)
     metrics.cache_hits.poll(lambda: metadata.hits)
     metrics.cache_misses.poll(lambda: metadata.misses)
     metrics.cache_bytes.poll(lambda: metadata.used_bytes)
@@ -144,6 +146,7 @@ def _open(
             manifests=manifests,
             plans=plans,
             permissions=permissions,
+            audit=audit,
             counters=counters,
             allowed_locations=allowed,
             roots=tuple(settings.warehouse.roots.values()),
@@ -231,8 +234,9 @@ def _make_writable(settings: Settings, root: Root) -> None:
 
 
 def close_warehouses(warehouses: list[Warehouse]) -> None:
-    """Stop planning and close the store that all warehouses share. No request may be running."""
+    """End the background threads and close the store that all share. No request may be running."""
     warehouses[0].plans.close()
+    warehouses[0].audit.close()
     warehouses[0].store.close()
 
 

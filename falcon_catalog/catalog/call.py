@@ -71,6 +71,7 @@ class Call:
             self.principal,
             request_id=self.request_id,
             address=self.address,
+            user_agent=self.user_agent,
             now=self.now,
         )
 
@@ -86,6 +87,7 @@ class StoreCall:
     """The user of a local command, as ``local:UID``; empty for a request over HTTP."""
     request_id: str = ""
     address: str = ""
+    user_agent: str = ""
     now: int = field(default_factory=now_ms)
 
     @property

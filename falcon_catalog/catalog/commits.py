@@ -18,6 +18,7 @@ from typing import Any
 
 from falcon_catalog.catalog import (
     authorization,
+    events,
     idempotency,
     metadata_files,
     namespaces,
@@ -25,6 +26,7 @@ from falcon_catalog.catalog import (
     policy,
 )
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.catalog.tabulars import TABLE, Kind
 from falcon_catalog.catalog.warehouse import Warehouse
@@ -45,6 +47,8 @@ from falcon_catalog.store.tabulars import TabularRow
 
 _ATTEMPTS = 8
 _FIRST_WAIT_SECONDS = 0.01
+_OPERATIONS = {"table": "updateTable", "view": "replaceView"}
+_PROPERTIES = ("set-properties", "remove-properties")
 _log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
@@ -73,6 +77,8 @@ class Staged:
     metadata_location: str
     from_create: bool = False
     """Whether it is a direct create; the commit of a staged one fails with another error."""
+    updates: Sequence[JSON] = ()
+    """Of the client."""
 
     @property
     def metadata(self) -> JSON:
@@ -110,6 +116,7 @@ def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) 
     for (_, identifier), count in Counter(names).items():
         if count > 1:
             raise BadRequestError(f"Invalid transaction: {identifier} is in it twice")
+    operation = "commitTransaction" if transaction else _OPERATIONS[changes[0].kind.name]
     for attempt in range(_ATTEMPTS):
         with (
             contextlib.suppress(_LostSwapError),
@@ -118,7 +125,7 @@ def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) 
         ):
             try:
                 staged = [_stage(call, change) for change in changes]
-                committed = _publish(call, staged, {} if transaction else None)
+                committed = _publish(call, staged, operation, {} if transaction else None)
             except CommitFailedError:
                 warehouse.counters.add(conflicts=1)
                 raise
@@ -137,13 +144,17 @@ def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) 
 
 def create(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) -> Loaded:
     """Add a table or view with this metadata, which is checked, and write its first file."""
-    return _publish(call, [_new(kind, identifier, metadata, from_create=True)])[0]
+    new = _new(kind, identifier, metadata, from_create=True)
+    return _publish(call, [new], f"create{kind.name.capitalize()}")[0]
 
 
-def _publish(call: Call, staged: Sequence[Staged], answer: JSON | None = None) -> list[Loaded]:
+def _publish(
+    call: Call, staged: Sequence[Staged], operation: str, answer: JSON | None = None
+) -> list[Loaded]:
     """Write the metadata files, then set all pointers in one transaction.
 
-    ``answer`` is what retries are answered; None: the state of the one table or view.
+    ``operation`` is that of the events, and ``answer`` what retries are answered; None: the state
+    of the one table or view.
     """
     if answer is None:
         answer = {"metadata-location": staged[0].metadata_location}
@@ -160,6 +171,7 @@ def _publish(call: Call, staged: Sequence[Staged], answer: JSON | None = None) -
                         if (row_id := _set_pointer(tx, call, each)) is not None
                     ]
                     authorization.own(tx, call, *created)
+                    events.record(tx, call, *(_event(each, operation) for each in changed))
                     idempotency.record(tx, call, answer)
                     files.reachable = True
             except OutcomeUnknownError:
@@ -217,7 +229,7 @@ def _stage(call: Call, change: Change) -> Staged:
         policy.check_metadata(call.warehouse, f"table {identifier}", None, metadata)
         policy.check_manifest_lists(call.warehouse, _added_snapshots(change))
         _check_places(call, kind, None, metadata, None)
-        return _new(kind, identifier, metadata)
+        return _new(kind, identifier, metadata, updates=change.updates)
     if row is None or row.kind != kind.name:
         raise kind.missing(identifier)
     if creates and not authorization.permits(call, "describe", identifier):
@@ -244,7 +256,8 @@ def _advance(call: Call, change: Change, row: TabularRow) -> Staged:
     policy.check_manifest_lists(call.warehouse, _added_snapshots(change))
     _check_places(call, kind, base, metadata, row.id)
     location = policy.new_metadata_location(metadata, row.metadata_location)
-    return Staged(kind, identifier, row, base, Document(metadata), location)
+    document = Document(metadata)
+    return Staged(kind, identifier, row, base, document, location, updates=change.updates)
 
 
 def _check_places(
@@ -276,10 +289,38 @@ def _unchanged(change: Change, row: TabularRow, document: Document) -> Staged:
 
 
 def _new(
-    kind: Kind, identifier: TableIdentifier, metadata: JSON, *, from_create: bool = False
+    kind: Kind,
+    identifier: TableIdentifier,
+    metadata: JSON,
+    *,
+    from_create: bool = False,
+    updates: Sequence[JSON] = (),
 ) -> Staged:
     location = policy.new_metadata_location(metadata, None)
-    return Staged(kind, identifier, None, None, Document(metadata), location, from_create)
+    return Staged(kind, identifier, None, None, Document(metadata), location, from_create, updates)
+
+
+def _event(staged: Staged, operation: str) -> Event:
+    """Return the event of one new state: what was changed, but no property's value."""
+    row, after = staged.row, staged.metadata
+    actions = dict.fromkeys(each["action"] for each in staged.updates)
+    detail: JSON = {"updates": list(actions)} if actions else {}
+    if staged.base is None or not actions.keys().isdisjoint(_PROPERTIES):
+        before = (staged.base or {}).get("properties", {})
+        detail |= events.changed_keys(before, after.get("properties", {}))
+    if "add-snapshot" in actions:
+        added = (each["snapshot"] for each in staged.updates if each["action"] == "add-snapshot")
+        detail["snapshots"] = [snapshot.get("snapshot-id") for snapshot in added]
+    return Event(
+        operation,
+        staged.kind.name,
+        staged.identifier,
+        id=None if row is None else row.id,
+        uuid=staged.kind.uuid_of(after),
+        before=None if row is None else row.metadata_location,
+        after=staged.metadata_location,
+        detail=detail,
+    )
 
 
 def _is_repeated_create(row: TabularRow | None, change: Change) -> bool:

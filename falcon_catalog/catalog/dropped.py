@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from falcon_catalog.catalog import authorization, idempotency, namespaces, policy, tabulars
+from falcon_catalog.catalog import authorization, events, idempotency, namespaces, policy, tabulars
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import CommitFailedError
 from falcon_catalog.identifiers import Page, TableIdentifier
@@ -77,6 +78,9 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
             back = grants.Entity("tabular", row_id)
             grants.move(tx, grants.Entity("dropped", row.id), back)
         rows.delete(tx, row.id)
+        event = Event("undrop", row.kind, target, uuid=row.uuid, after=row.metadata_location)
+        event.former = None if target == row.identifier else row.identifier
+        events.record(tx, call, event)
         idempotency.record(tx, call, {"body": as_json(row)})
     return row
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
@@ -171,6 +172,19 @@ def find(tx: Transaction, name: EntityName) -> Path:
     if name.type == "namespace":
         return (*outer, *around)
     return (*outer, *around, Step(_inside(tx, warehouse.id, name, around[-1]), name))
+
+
+def event(operation: str, name: EntityName) -> Event:
+    """Return the event of a change of what principals may do with an entity."""
+    about = None if name.type == "dropped" else name.namespace
+    return Event(
+        operation,
+        name.type,
+        name.identifier if name.is_in_namespace else about,
+        "access",
+        id=name.id or None,
+        warehouse=name.warehouse or None,
+    )
 
 
 def missing(name: EntityName) -> CatalogError:

@@ -2,8 +2,9 @@
 
 import uuid
 
-from falcon_catalog.catalog import authorization, idempotency, namespaces
+from falcon_catalog.catalog import authorization, events, idempotency, namespaces
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.errors import AlreadyExistsError, BadRequestError, CommitFailedError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import function as metadata_builder
@@ -64,6 +65,9 @@ def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
             raise CommitFailedError(f"Cannot put {identifier}: it was added meanwhile")
         if old is None:
             authorization.own(tx, call, grants.Entity("function", function_id))
+        detail = {"replaced": old is not None}
+        put_ = Event("putFunction", "function", identifier, uuid=given_uuid, detail=detail)
+        events.record(tx, call, put_)
     return text
 
 
@@ -74,9 +78,11 @@ def drop(call: Call, identifier: TableIdentifier) -> None:
         NoSuchNamespaceError, NoSuchFunctionError: it does not exist.
     """
     with call.warehouse.store.write() as tx:
-        function_id = _require(tx, call, identifier).id
-        grants.forget(tx, grants.Entity("function", function_id))
-        rows.delete(tx, function_id)
+        row = _require(tx, call, identifier)
+        grants.forget(tx, grants.Entity("function", row.id))
+        rows.delete(tx, row.id)
+        dropped = Event("dropFunction", "function", identifier, id=row.id, uuid=row.uuid)
+        events.record(tx, call, dropped)
         idempotency.record(tx, call, {})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from falcon_catalog.catalog import entities, evaluation
+from falcon_catalog.catalog import entities, evaluation, events
 from falcon_catalog.catalog.call import Call, StoreCall
 from falcon_catalog.catalog.entities import EntityName
 from falcon_catalog.catalog.privileges import Privilege
@@ -65,8 +65,16 @@ def change(call: StoreCall, entity: EntityName, values: Mapping[str, object]) ->
         for name in values:
             if _NAMES[name] not in MARKS[inner.kind]:
                 raise BadRequestError(f"Invalid field {name}: {entity} cannot be {name}")
+        before = _marked(tx, entity, inner)
         protection.mark(tx, inner, {_NAMES[name]: value is True for name, value in values.items()})
-        return _marked(tx, entity, inner)
+        after = _marked(tx, entity, inner)
+        if after != before:
+            event = entities.event("updateEntity", entity)
+            event.detail = {
+                name: value for name, value in after.values.items() if value != before.values[name]
+            }
+            events.record(tx, call, event)
+        return after
 
 
 def require_droppable(tx: Transaction, entity: Entity, name: object, command: str) -> None:

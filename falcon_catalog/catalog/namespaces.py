@@ -1,7 +1,8 @@
 """The verbs of namespaces."""
 
-from falcon_catalog.catalog import authorization, idempotency, policy
+from falcon_catalog.catalog import authorization, events, idempotency, policy
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.errors import (
     AlreadyExistsError,
     NamespaceNotEmptyError,
@@ -50,6 +51,8 @@ def create(call: Call, namespace: Namespace, given: object) -> JSON:
         _check_location(tx, call, {}, properties)
         authorization.own(tx, call, grants.Entity("namespace", namespace_id))
         created = {"namespace": namespace.levels, "properties": properties}
+        detail = events.changed_keys({}, properties)
+        events.record(tx, call, Event("createNamespace", "namespace", namespace, detail=detail))
         idempotency.record(tx, call, {"body": created})
     return created
 
@@ -91,6 +94,10 @@ def update(call: Call, namespace: Namespace, request: JSON) -> JSON:
             "updated": list(updates),
             "missing": [key for key in wanted if key not in row.properties],
         }
+        if changed != row.properties:
+            keys = events.changed_keys(row.properties, changed)
+            event = Event("updateProperties", "namespace", namespace, id=row.id, detail=keys)
+            events.record(tx, call, event)
         idempotency.record(tx, call, {"body": outcome})
     return outcome
 
@@ -120,6 +127,7 @@ def drop(call: Call, namespace: Namespace) -> None:
             raise NamespaceNotEmptyError(f"Namespace {namespace} is not empty. It holds {held}.")
         grants.forget(tx, grants.Entity("namespace", row.id))
         rows.delete(tx, row.id)
+        events.record(tx, call, Event("dropNamespace", "namespace", namespace, id=row.id))
         idempotency.record(tx, call, {})
 
 

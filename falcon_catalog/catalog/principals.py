@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from falcon_catalog import auth
 from falcon_catalog.auth import Claims, InvalidTokenError, UnknownKeyError
+from falcon_catalog.catalog import events
 from falcon_catalog.catalog.call import Principal
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.errors import (
     InvalidClientError,
     NotAuthenticatedError,
@@ -46,6 +48,9 @@ def rotate_key(database: Database, overlap_seconds: int) -> None:
     """Sign tokens with another key; those of the old one end after ``overlap_seconds``."""
     with database.write() as tx:
         rows.replace_signing_key(tx, _new_key(), overlap_ms=overlap_seconds * 1000)
+        detail = {"overlap-seconds": overlap_seconds}
+        event = Event("rotateSigningKey", "server", None, "access", detail=detail)
+        events.record(tx, events.local(), event)
 
 
 def authenticate(realm: Realm, name: str, secret: str) -> Token:

@@ -4,11 +4,20 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from falcon_catalog.catalog import authorization, idempotency, metadata_files, orphans, policy
+from falcon_catalog.catalog import (
+    authorization,
+    events,
+    idempotency,
+    metadata_files,
+    orphans,
+    policy,
+)
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import SYSTEM, Event
 from falcon_catalog.catalog.manifests import reachable_files
 from falcon_catalog.catalog.tabulars import VIEW
 from falcon_catalog.catalog.warehouse import Warehouse
@@ -81,6 +90,7 @@ def purge_now(call: Call, dropped_id: int) -> tuple[str, bool]:
             )
         metrics.delete(tx, warehouse.id, row.uuid)
         outcome = f"{row.identifier}: its purge has begun"
+        events.record(tx, call, _event("purgeDropped", row))
         idempotency.record(tx, call, {"body": {"outcome": outcome}})
     return _expire_or_postpone(warehouse, row, lambda: False)
 
@@ -100,7 +110,7 @@ def _expire_or_postpone(
 
 
 def _expire(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) -> str:
-    outcome = f"{row.identifier}: dropped for good, its files stay"
+    outcome, deleted, kept = f"{row.identifier}: dropped for good, its files stay", 0, 0
     if row.purge:
         deleted, kept = _purge(warehouse, row, stopping)
         outcome = f"{row.identifier}: purged, {deleted} files deleted, {kept} kept"
@@ -111,7 +121,15 @@ def _expire(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool])
     with warehouse.store.write() as tx:
         grants.forget(tx, grants.Entity("dropped", row.id))
         dropped.delete(tx, row.id)
+        event = _event("purge" if row.purge else "forget", row)
+        if row.purge:
+            event.detail = {"deleted-files": deleted, "kept-files": kept}
+        events.record(tx, replace(SYSTEM, warehouse=warehouse.name), event)
     return outcome
+
+
+def _event(operation: str, row: DroppedRow) -> Event:
+    return Event(operation, row.kind, row.identifier, uuid=row.uuid, before=row.metadata_location)
 
 
 def _purge(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool]) -> tuple[int, int]:
@@ -266,6 +284,7 @@ class PurgeWorker:
         self._room.measure()
         while not self._stopped.wait(_INTERVAL_SECONDS):
             self._room.measure()
+            self._expire_events()
             for warehouse in self._warehouses:
                 try:
                     if warehouse.mount.absence():
@@ -275,3 +294,9 @@ class PurgeWorker:
                         _log.info("%s", line)
                 except Exception:  # noqa: BLE001 - the next round may succeed
                     _log.exception("cannot purge dropped tables of warehouse %s", warehouse.name)
+
+    def _expire_events(self) -> None:
+        try:
+            self._warehouses[0].audit.expire(self._stopped.is_set)
+        except Exception:  # noqa: BLE001 - the next round may succeed
+            _log.exception("cannot remove old rows of the audit log")

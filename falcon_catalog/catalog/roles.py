@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from falcon_catalog.catalog import accounts, administrators
+from falcon_catalog.catalog import accounts, administrators, events
 from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.errors import (
     AlreadyExistsError,
     BadRequestError,
@@ -77,7 +78,9 @@ def create(call: StoreCall, name: str) -> Role:
         grants.touch(tx)
         if principal_rows.insert(tx, name, "", kind="role", created_by=call.actor) is None:
             raise AlreadyExistsError(f"Principal already exists: {name}")
-        return _role(tx, require(tx, name))
+        row = require(tx, name)
+        events.record(tx, call, accounts.event("createRole", name, "role", id=row.id))
+        return _role(tx, row)
 
 
 def delete(call: StoreCall, name: str) -> None:
@@ -90,9 +93,10 @@ def delete(call: StoreCall, name: str) -> None:
     """
     with call.store.write() as tx:
         grants.touch(tx)
-        _require_changeable(tx, name)
+        row = _require_changeable(tx, name)
         with administrators.kept(tx):
             principal_rows.delete(tx, name)
+        events.record(tx, call, accounts.event("deleteRole", name, "role", id=row.id))
 
 
 def rename(call: StoreCall, name: str, new_name: str) -> Role:
@@ -109,6 +113,10 @@ def rename(call: StoreCall, name: str, new_name: str) -> Role:
         row = _require_changeable(tx, name)
         if new_name != name and not rows.rename(tx, row.id, new_name):
             raise AlreadyExistsError(f"Principal already exists: {new_name}")
+        if new_name != name:
+            event = accounts.event("renameRole", new_name, "role", id=row.id)
+            event.former = name
+            events.record(tx, call, event)
         return _role(tx, require(tx, new_name))
 
 
@@ -129,16 +137,25 @@ def change_members(
     with call.store.write() as tx:
         grants.touch(tx)
         role = _require_changeable(tx, name)
+        added: list[str] = []
         with administrators.kept(tx):
             for member in add:
                 row = accounts.require(tx, member)
                 if row.name == EVERYONE:
                     raise _unchangeable()
-                rows.add_member(tx, role.id, row.id)
+                if rows.add_member(tx, role.id, row.id):
+                    added.append(row.name)
                 if row.kind == "role":
                     _check_nesting(tx, role, row)
-            for member in remove:
-                rows.remove_member(tx, role.id, accounts.require(tx, member).id)
+            removed = [
+                member
+                for member in remove
+                if rows.remove_member(tx, role.id, accounts.require(tx, member).id)
+            ]
+        if added or removed:
+            changed = {"added": added, "removed": removed}
+            event = accounts.event("updateMembers", name, "role", id=role.id, detail=changed)
+            events.record(tx, call, event)
         return _role(tx, role)
 
 
@@ -163,12 +180,22 @@ def change_groups(
         _check_group(each)
     with call.store.write() as tx:
         grants.touch(tx)
+        done = []
         for each in add:
             role = _require_changeable(tx, each.role)
-            rows.add_group(tx, each.issuer, each.value, role.id)
+            if rows.add_group(tx, each.issuer, each.value, role.id):
+                done.append(_group_event(each, "added"))
         for each in remove:
             role = _require_changeable(tx, each.role)
-            rows.remove_group(tx, each.issuer, each.value, role.id)
+            if rows.remove_group(tx, each.issuer, each.value, role.id):
+                done.append(_group_event(each, "removed"))
+        if done:
+            events.record(tx, call, *done)
+
+
+def _group_event(group: Group, what: str) -> Event:
+    detail = {what: {"issuer": group.issuer, "group": group.value}}
+    return accounts.event("updateGroups", group.role, "role", detail=detail)
 
 
 def group_as_json(group: Group) -> dict[str, Any]:

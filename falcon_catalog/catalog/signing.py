@@ -4,7 +4,7 @@ Local files need none; access is controlled by file permissions. Which table a r
 what the URL of the sign request says, and nothing else: no table is looked up by a location.
 """
 
-from falcon_catalog.catalog import access, authorization, policy
+from falcon_catalog.catalog import access, authorization, events, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import Key
 from falcon_catalog.catalog.signing_config import STAGED, unseal_staged
@@ -65,7 +65,10 @@ def sign(
     if (provider := request.get("provider")) not in (None, _PROVIDER):
         raise BadRequestError(f"Invalid {_WHERE}: provider {show(provider)} is not {_PROVIDER}")
     credential = access.credential_for(call, identifier, locations, wanted.permission)
-    return signs.sign(wanted, Scope(locations, wanted.permission), credential)
+    signed = signs.sign(wanted, Scope(locations, wanted.permission), credential)
+    if call.warehouse.audit.settings.vending:
+        call.warehouse.audit.signed(events.origin(call), identifier, wanted.permission)
+    return signed
 
 
 def only_reads(request: JSON) -> bool:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from falcon_catalog.catalog import (
     access,
     authorization,
+    events,
     idempotency,
     metadata_files,
     namespaces,
     policy,
 )
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.issued_credentials import NO_ACCESS
 from falcon_catalog.catalog.metadata_cache import Loaded, Snapshots, to_document
 from falcon_catalog.errors import (
@@ -53,6 +55,13 @@ class Kind:
     def uuid_of(self, metadata: Mapping[str, object]) -> str:
         """Return the uuid in the form that rows have."""
         return str(metadata[self.uuid_key]).lower()
+
+    def event(self, verb: str, identifier: TableIdentifier, row: TabularRow | None) -> Event:
+        """Return the event of a verb, such as ``drop``, with the state that a row has before."""
+        event = Event(f"{verb}{self.name.capitalize()}", self.name, identifier)
+        if row is not None:
+            event.id, event.uuid, event.before = row.id, row.uuid, row.metadata_location
+        return event
 
     def missing(self, identifier: TableIdentifier) -> CatalogError:
         """Return the error for a name that nothing of this kind has."""
@@ -188,6 +197,9 @@ def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableId
         rows.move(tx, row.id, namespace.id, destination.name)
         if source.namespace != destination.namespace:
             grants.touch(tx)  # other containers, other rights
+        event = kind.event("rename", destination, row)
+        event.former, event.after = source, row.metadata_location
+        events.record(tx, call, event)
         idempotency.record(tx, call, {})
 
 
@@ -213,6 +225,9 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
         else:
             grants.forget(tx, entity)
         rows.delete(tx, row.id)
+        event = kind.event("drop", identifier, row)
+        event.detail = {"purge": purge}
+        events.record(tx, call, event)
         idempotency.record(tx, call, {})
 
 
@@ -233,6 +248,7 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
                 continue
             grants.forget(tx, grants.Entity("tabular", row.id))
             rows.delete(tx, row.id)
+            events.record(tx, call, kind.event("unregister", identifier, row))
             idempotency.record(tx, call, {"metadata-location": row.metadata_location})
         return loaded
     raise CommitFailedError(f"Cannot unregister {identifier}: it changed {_ATTEMPTS} times")
@@ -303,6 +319,11 @@ def register(
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
         if row_id is not None:
             authorization.own(tx, call, grants.Entity("tabular", row_id))
+        event = kind.event("register", identifier, old)
+        if old is not None and old.uuid != kind.uuid_of(metadata):
+            event.detail = {"replaced-uuid": old.uuid}
+        event.id, event.uuid, event.after = None, kind.uuid_of(metadata), metadata_location
+        events.record(tx, call, event)
         idempotency.record(tx, call, {"metadata-location": metadata_location})
     return Loaded(document, metadata_location, granted)
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from falcon_catalog.catalog.audit import Audit
 from falcon_catalog.catalog.issued_credentials import IssuedCredentials
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache, TableFolders
 from falcon_catalog.catalog.mount import Mount, WarehouseFiles
@@ -89,6 +90,7 @@ class Warehouse:
     manifests: ManifestCache
     plans: PlanWorker
     permissions: Permissions
+    audit: Audit
     counters: Counters = field(default_factory=Counters)
     folders: TableFolders = field(default_factory=TableFolders)
     # Policy:

@@ -11,6 +11,7 @@ from falcon_catalog import __version__
 
 _PACKAGE = "falcon_catalog"
 _COMMANDS = {
+    "audit": "cli.audit:audit",
     "access": "cli.access:access_group",
     "backup": "cli.backup:backup_command",
     "check": "conformance.command:command",

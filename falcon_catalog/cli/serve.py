@@ -68,6 +68,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
 def run(settings: Settings, announce: Callable[[str], object]) -> bool:
     """Open the catalog and serve it; return the result of ``serve``."""
     app = create_app(settings)
+    app.warehouses[0].audit.started(settings)
     check_at_start(app.warehouses)
     only_locally = not (settings.auth.required or settings.server.insecure)
     return serve(app, settings.server, announce, app.metrics, only_locally=only_locally)

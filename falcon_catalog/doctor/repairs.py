@@ -3,7 +3,8 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from falcon_catalog.catalog import policy
+from falcon_catalog.catalog import events, policy
+from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.metadata_files import write
 from falcon_catalog.doctor import metadata_files, storage
 from falcon_catalog.doctor.check import DAY_MS, Progress, Scope, check
@@ -131,6 +132,7 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
         tabulars.repoint(tx, row_id, new, location_key)
         if not orphans.forget(tx, new):
             raise RepairError(f"{new}, which a failed commit left behind, is being deleted")
+        _record(tx, "repoint", pointer, new)
     return f"{pointer}: points at {new}, no longer at {pointer.metadata_location}; {lost}"
 
 
@@ -148,6 +150,7 @@ def _set_clock_back(scope: Scope, row_id: int) -> str:
     write(scope.files, new, Document(repaired))
     with _changing(scope, pointer) as tx:
         tabulars.repoint(tx, row_id, new, pointer.location_key)
+        _record(tx, "setClockBack", pointer, new)
     return f"{pointer}: times that were ahead are {now} ms since 1970 in {new}"
 
 
@@ -202,12 +205,20 @@ def _forget(scope: Scope, row_id: int, name: str) -> str:
     if place == "dropped":
         with _changing(scope, pointer) as tx:
             dropped.delete(tx, row_id)
+            _record(tx, "forget", pointer)
         return f"{pointer}: forgotten; it had {pointer.metadata_location}"
     if left := metadata_files.of_table(scope.files, pointer):
         raise RepairError(f"{pointer}: metadata files are left: {left[-1].location}")
     with _changing(scope, pointer) as tx:
         tabulars.delete(tx, row_id)
+        _record(tx, "forget", pointer)
     return f"{pointer}: its row is removed; it had {pointer.metadata_location}"
+
+
+def _record(tx: Transaction, operation: str, pointer: Pointer, after: str | None = None) -> None:
+    event = Event(operation, pointer.kind, pointer.identifier, uuid=pointer.uuid, after=after)
+    event.before, event.detail = pointer.metadata_location, {"place": pointer.place}
+    events.record(tx, events.local(pointer.warehouse), event)
 
 
 def _row(scope: Scope, place: Place, row_id: int) -> Pointer:

@@ -46,7 +46,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
     def parser_class(self, adj: Any) -> RequestParser:
         """Return the parser of the next request."""
-        return RequestParser(adj, self.server.admit)
+        return RequestParser(adj, self.server.admit, self.address)
 
     @property
     def metrics(self) -> Metrics:

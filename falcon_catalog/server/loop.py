@@ -240,7 +240,9 @@ def _no_headers(_headers: Mapping[str, str]) -> Mapping[str, str]:
     return {}
 
 
-def _admit_all(_method: str, _path: str, _headers: Mapping[str, str]) -> CatalogError | None:
+def _admit_all(
+    _method: str, _path: str, _headers: Mapping[str, str], _address: str
+) -> CatalogError | None:
     """Return that an application which does not say otherwise takes every body."""
     return None
 

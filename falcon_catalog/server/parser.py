@@ -12,8 +12,9 @@ from waitress.utilities import Error
 
 from falcon_catalog.errors import CatalogError
 
-Admit = Callable[[str, str, Mapping[str, str]], CatalogError | None]
-"""Returns an error for a request that is rejected by its method, path and headers alone."""
+Admit = Callable[[str, str, Mapping[str, str], str], CatalogError | None]
+"""Returns an error for a request that is rejected by its method, path and headers alone, from an
+address."""
 
 
 class RejectedError(Error):  # type: ignore[misc] # waitress has no types
@@ -31,9 +32,10 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     completed: bool
 
-    def __init__(self, adj: Any, admit: Admit) -> None:
+    def __init__(self, adj: Any, admit: Admit, address: str) -> None:
         super().__init__(adj)
         self._admit = admit
+        self._address = address
 
     def received(self, data: bytes) -> int:
         """Take bytes; return how many belong to this request."""
@@ -41,7 +43,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         taken: int = super().received(data)
         if self.headers_finished and not had_headers and not self.completed:
             # A body is about to come: reject it before it is read, let alone stored.
-            error = self._admit(self.command, self.path, self.headers)
+            error = self._admit(self.command, self.path, self.headers, self._address)
             if error is not None:
                 self.error = RejectedError(error)
                 self.completed = True

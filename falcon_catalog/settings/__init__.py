@@ -10,6 +10,7 @@ from falcon_catalog.settings.folders import make_writable, prepare
 from falcon_catalog.settings.reading import load
 from falcon_catalog.settings.sections import (
     SETTINGS,
+    AuditSettings,
     LimitSettings,
     ServerSettings,
     Settings,
@@ -20,6 +21,7 @@ from falcon_catalog.settings.storage import StorageSettings
 
 __all__ = [
     "SETTINGS",
+    "AuditSettings",
     "LimitSettings",
     "ServerSettings",
     "Setting",

@@ -334,6 +334,41 @@ class AuthSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """The record of changes, refused requests, and access to files."""
+
+    keep_days: int = setting(
+        90,
+        "Days for which changes of namespaces, tables, views and functions are kept, and access to"
+        " files that clients were given.",
+        rules.whole(1, 36_600),
+    )
+    keep_rows: int = setting(
+        10_000_000,
+        "Rows that are kept of them at most; about 500 bytes each.",
+        rules.whole(1000, 1_000_000_000),
+    )
+    keep_access_days: int = setting(
+        1100,
+        "Days for which changes of principals, roles, grants and keys are kept.",
+        rules.whole(1, 36_600),
+    )
+    keep_refusals: int = setting(
+        100_000, "Refused requests to keep, the newest ones.", rules.whole(0, 10_000_000)
+    )
+    vending: bool = setting(
+        True,
+        "Whether credentials and signatures that clients get for files are recorded.",
+        rules.boolean,
+    )
+    log: bool = setting(
+        False,
+        "Whether each row is also logged, by the logger falcon_catalog.audit.",
+        rules.boolean,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class CorsSettings:
     """Access for web pages."""
 
@@ -403,6 +438,7 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     tracing: TracingSettings = field(default_factory=TracingSettings)

@@ -14,6 +14,9 @@ _REPORTED = 10_000
 _KEYS = {"idempotency_keys": 2, "role_members": 2, "group_roles": 3}
 """Of how many columns the primary key of a table consists, if not of the first one."""
 
+_ONE_ROW = ("store_identity", "permissions", "event_log")
+"""Tables in which each store has one row from the beginning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -26,7 +29,7 @@ class Content:
 def require_empty(tx: Transaction, name: str) -> None:
     """Raise StoreError if a store holds anything but what each new one does."""
     held = {table: count for table, count in survey.counts(tx).items() if count}
-    for own in ("store_identity", "permissions"):
+    for own in _ONE_ROW:
         held.pop(own, None)
     if held.get("principals") == 1 and principals.find(tx, principals.EVERYONE) is not None:
         del held["principals"]
@@ -49,7 +52,7 @@ def copy(
     copied = {}
     with target.write() as tx:
         require_empty(tx, name)
-        for own in ("store_identity", "permissions", "principals"):
+        for own in (*_ONE_ROW, "principals"):
             tx.change(f"DELETE FROM {own}")  # noqa: S608 - our own names
         for table, columns in COLUMNS.items():
             copied[table] = _copy_table(source, tx, table, columns, progress)

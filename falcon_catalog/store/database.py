@@ -69,6 +69,19 @@ class Transaction(Protocol):
         Transactions that are around the same name do not wait for one another.
         """
 
+    def announce(self, table: str, /) -> None:
+        """Let ``settled_id`` know that this transaction is about to add rows to a table."""
+
+    def settled_id(self, table: str, /) -> int:
+        """Return the id up to which no further row of a table can appear.
+
+        The rows must be read with a statement after this one, and not in a transaction that sees
+        one moment of the past.
+        """
+
+    def after_commit(self, call: Callable[[], object], /) -> None:
+        """Call something once the transaction is stored: not if it is not, or if nobody knows."""
+
     def last_id(self, table: str, /) -> int:
         """Return the highest id that a table has given to a row, which may be gone."""
 

@@ -49,6 +49,17 @@ COLUMNS = {
     "signing_keys": ("kid", "key", "created_at", "expires_at"),
     "store_identity": ("id", "store_id", "created_at"),
     "orphans": ("id", "warehouse_id", "location", "due_at", "deleting"),
+    "events": (
+        *("id", "event_id", "at_ms", "topic", "operation", "warehouse", "request_id"),
+        *("request_index", "request_count", "actor_id", "actor", "via", "address", "client"),
+        *("kind", "object_id", "uuid", "namespace_path", "name", "former_path", "former_name"),
+        *("state_before", "state_after", "detail"),
+    ),
+    "refusals": (
+        *("id", "at_ms", "outcome", "operation", "warehouse", "request_id", "actor_id", "actor"),
+        *("via", "address", "client", "entity", "privilege", "more"),
+    ),
+    "event_log": ("id", "log_id", "removed_through"),
 }
 """The columns of each table; one that refers to another comes after it."""
 
@@ -64,6 +75,8 @@ NUMBERED = (
     "principals",
     "grants",
     "orphans",
+    "events",
+    "refusals",
 )
 """The tables whose ids the database counts up."""
 

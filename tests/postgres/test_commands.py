@@ -20,7 +20,7 @@ NEED_NO_STORE = {"check", "config show", "engines", "install", "uninstall", "ser
 TRIED = {
     *("dropped", "undrop", "maintain", "doctor", "migrate", "storage check"),
     *("principals list", "principals add", "principals rotate", "principals rotate-key"),
-    *("principals remove", "backup", "restore", "relocate"),
+    *("principals remove", "backup", "restore", "relocate", "audit"),
 }
 
 
@@ -65,6 +65,18 @@ def test_what_was_dropped_comes_back(operator: Operator) -> None:
     assert operator.ok("undrop", str(number)) == "table ns.t is back\n"
     operator.server.ok("GET", T)
     assert "Nothing to do." in operator.ok("maintain")
+
+
+def test_the_audit_log(operator: Operator) -> None:
+    operator.server.ok("DELETE", T)
+    lines = operator.ok("audit", warehouse=False).splitlines()
+    assert lines[0].split()[:2] == ["time", "(UTC)"]
+    assert [line.split()[4] for line in lines[2:]] == [
+        "createNamespace",
+        "createTable",
+        "dropTable",
+    ]
+    assert lines[-1].split()[5:7] == ["table", "ns.t"]
 
 
 def test_principals(operator: Operator) -> None:

@@ -71,6 +71,9 @@ def fill(server: Server, url: str) -> None:
             "INSERT INTO group_roles (issuer, value, role_id) VALUES ('idp', 'ä', ?)", (analyst,)
         )
         tx.change("INSERT INTO revoked_tokens (jti, expires_at) VALUES ('j', 5)")
+        tx.change(
+            "INSERT INTO refusals (at_ms, outcome, actor, via) VALUES (1, 'denied', 'ä', 'token')"
+        )
         principals.insert(tx, "last", "hash")
         principals.delete(tx, "last")
     store.close()

@@ -24,6 +24,7 @@ FLAGS = {setting.flag for setting in SETTINGS if setting.flag}
 STORE = {"--store"}
 WAREHOUSES = {"--store", "--warehouse", "--warehouse-name"}
 TAKEN = {
+    "audit": STORE | {"--warehouse"},  # the name of one, as for check
     "access managed": {"--store", "--warehouse"},
     "access protect": {"--store", "--warehouse"},
     "access show": {"--store", "--warehouse"},

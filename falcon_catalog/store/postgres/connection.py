@@ -90,7 +90,7 @@ class PostgresDatabase:
 
     def autocommit(self) -> Statements:
         """Return a view for single statements, which need no transaction around them."""
-        return Statements(self._single, now_ms())
+        return Statements(self._single, now_ms(), self._schema)
 
     @contextlib.contextmanager
     def fresh_read(self) -> Iterator[PostgresTransaction]:
@@ -118,11 +118,14 @@ class PostgresDatabase:
         """
         with self._time_transaction():
             connection = self._begin(_CHANGE)
+            tx = PostgresTransaction(connection, now_ms(), self._schema, locks=True)
             try:
-                yield PostgresTransaction(connection, now_ms(), self._schema, locks=True)
+                yield tx
                 self._commit(connection)
             finally:
                 self._end(connection)
+        for call in tx.afterwards:
+            call()
 
     def check(self) -> None:
         """Do nothing: a new process would fare no better with a database that does not answer."""
@@ -231,7 +234,8 @@ def statements(settings: StoreSettings) -> Iterator[PostgresTransaction]:
             opened = contextlib.closing(_connect(settings, read_only=True))
             connection = stack.enter_context(opened)
             migrate.require_current(connection, hint=_MIGRATE)
-        yield PostgresTransaction(connection, now_ms())
+            row = connection.execute("SELECT current_schema()").fetchone()
+        yield PostgresTransaction(connection, now_ms(), str(row[0]) if row else "")
 
 
 def exists(settings: StoreSettings) -> bool:

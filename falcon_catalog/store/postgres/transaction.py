@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -24,6 +24,14 @@ _HOLD = (
 )
 
 
+_HELD = (
+    "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks WHERE locktype = 'advisory'"
+    " AND objsubid = 1 AND granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+_ID_BITS = 44
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresTransaction:
     """A running transaction; as ``store.database.Transaction``."""
@@ -35,6 +43,7 @@ class PostgresTransaction:
     """Of the catalog's tables: each has names of its own that can be held."""
     locks: bool = False
     """Whether it changes something, and so locks what it reads for that."""
+    afterwards: list[Callable[[], object]] = field(default_factory=list)
 
     def one(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Any | None:
         """Return the first row, or None."""
@@ -70,6 +79,33 @@ class PostgresTransaction:
         except psycopg.Error as error:
             raise explained(error) from error
 
+    def announce(self, table: str, /) -> None:
+        """Hold, until the end, a number that this transaction's ids of a table will exceed.
+
+        Ids are given before COMMIT, and the lower one may be committed later. The sequence is read
+        before the lock is taken, and the ids are drawn after it.
+        """
+        last = self.last_id(table)
+        try:
+            self.connection.execute(
+                "SELECT pg_advisory_xact_lock_shared(%s)", (_pending(self.schema, table) | last,)
+            )
+        except psycopg.Error as error:
+            raise explained(error) from error
+
+    def settled_id(self, table: str, /) -> int:
+        """Return the id up to which no further row of a table can appear.
+
+        A transaction that holds its number when the locks are read has only higher ids; one that
+        takes it later draws its ids later, and so above the last one of now; one that no longer
+        has it is committed, and its rows are visible.
+        """
+        return _settled(self.last_id(table), self.all(_HELD), _pending(self.schema, table))
+
+    def after_commit(self, call: Callable[[], object], /) -> None:
+        """Call something once the transaction is stored."""
+        self.afterwards.append(call)
+
     def last_id(self, table: str, /) -> int:
         """Return the highest id that a table has given to a row, which may be gone."""
         row = self.one(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq")  # noqa: S608
@@ -93,6 +129,8 @@ class Statements:
     """Run one over a connection, and again over another one if that was lost: it only reads."""
     now: int
     """Milliseconds since 1970-01-01 UTC."""
+    schema: str = ""
+    """As that of ``PostgresTransaction``."""
 
     def one(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Any | None:
         """Return the first row, or None."""
@@ -116,6 +154,18 @@ class Statements:
     def hold(self, _name: str, /, *, around: Collection[str] = ()) -> None:
         """Do nothing: the lock would end with the statement."""
 
+    def announce(self, _table: str, /) -> None:
+        """Refuse, as ``change``."""
+        raise TypeError("a change needs Database.write")
+
+    def settled_id(self, table: str, /) -> int:
+        """As ``PostgresTransaction.settled_id``."""
+        return _settled(self.last_id(table), self.all(_HELD), _pending(self.schema, table))
+
+    def after_commit(self, _call: Callable[[], object], /) -> None:
+        """Refuse, as ``change``."""
+        raise TypeError("a change needs Database.write")
+
     def last_id(self, table: str, /) -> int:
         """As ``PostgresTransaction.last_id``."""
         last: int = self.run(lambda session: PostgresTransaction(session, self.now).last_id(table))
@@ -124,6 +174,18 @@ class Statements:
     def continue_ids(self, _table: str, _after: int, /) -> None:
         """Refuse, as ``change``."""
         raise TypeError("a change needs Database.write")
+
+
+def _pending(schema: str, table: str) -> int:
+    """Return the upper bits of the advisory locks that announce rows of a table."""
+    digest = hashlib.blake2b(f"{schema}\0pending {table}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True) >> _ID_BITS << _ID_BITS
+
+
+def _settled(last: int, held: list[Any], pending: int) -> int:
+    ids = (1 << _ID_BITS) - 1
+    held_ids: list[int] = [lock & ids for (lock,) in held if lock & ~ids == pending]
+    return min([last, *held_ids])
 
 
 def _run(

@@ -1,8 +1,8 @@
 """A transaction of SQLite."""
 
 import sqlite3
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 from falcon_catalog.store.database import Lock
@@ -15,6 +15,7 @@ class SqliteTransaction:
     connection: sqlite3.Connection
     now: int
     """Milliseconds since 1970-01-01 UTC."""
+    afterwards: list[Callable[[], object]] = field(default_factory=list)
 
     def one(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any | None:
         """Return the first row, or None."""
@@ -34,6 +35,17 @@ class SqliteTransaction:
 
     def hold(self, _name: str, /, *, around: Collection[str] = ()) -> None:
         """Do nothing: changes run one at a time."""
+
+    def announce(self, _table: str, /) -> None:
+        """Do nothing: changes run one at a time."""
+
+    def settled_id(self, table: str, /) -> int:
+        """Return the highest id: ids are given in the order of the commits."""
+        return self.last_id(table)
+
+    def after_commit(self, call: Callable[[], object], /) -> None:
+        """Call something once the transaction is stored."""
+        self.afterwards.append(call)
 
     def last_id(self, table: str, /) -> int:
         """Return the highest id that a table has given, or has where it may be given again."""

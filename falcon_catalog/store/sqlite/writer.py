@@ -99,7 +99,8 @@ class Writer:
         is_first = batch.joined == 1
         refusal: BaseException | None = None
         try:
-            yield SqliteTransaction(connection, now_ms())
+            tx = SqliteTransaction(connection, now_ms())
+            yield tx
             if not is_first:
                 connection.execute("RELEASE change")
             batch.changes += 1
@@ -112,6 +113,8 @@ class Writer:
         except BaseException as error:
             raise OutcomeUnknownError(f"Interrupted before the end of COMMIT: {error!r}") from error
         _conclude(batch, refusal)
+        for call in tx.afterwards:
+            call()
 
     def check_writable(self) -> None:
         """Raise ServiceUnavailableError when a failed COMMIT made further changes unsafe."""
