@@ -401,6 +401,19 @@ CASES = [
         names=lambda body: {each["identifier"]["name"] for each in body["reports"]},
     ),
     Case("checkStorage", "", "POST", f"{MANAGEMENT}/check", [("admin", "server", "")], (200, None)),
+    Case(
+        *("listEvents", "", "POST", f"{MANAGEMENT}/events", [("describe", W, "")], (200, None)),
+        body={},
+    ),
+    Case("listWarehouseAudit", "", "GET", f"{MANAGEMENT}/audit", [("grant", W, "")], (200, None)),
+    Case(
+        *("listWarehouseAudit", "inside", "GET", f"{MANAGEMENT}/audit?namespace=a%1Fb"),
+        *([("grant", AB, "")], (200, None)),
+    ),
+    Case(
+        *("listWarehouseAudit", "table", "GET", f"{MANAGEMENT}/audit?namespace=a%1Fb&table=t"),
+        *([("grant", T, "")], (200, None)),
+    ),
     # Names of another kind are no names.
     Case(
         "loadTable",
