@@ -1,11 +1,12 @@
 """The application: its collaborators wired together."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from falcon_catalog import logs
+from falcon_catalog import logs, rules
 from falcon_catalog.api import responses
 from falcon_catalog.api.browsers import Browsers
 from falcon_catalog.api.config import ConfigResource
@@ -26,16 +27,19 @@ from falcon_catalog.api.routes import (
     with_converters,
 )
 from falcon_catalog.api.status import LiveResource, MetricsTextResource, ReadyResource
+from falcon_catalog.api.whoami import LOGIN_PATH, LoginResource, WhoamiResource
+from falcon_catalog.catalog import first_administrators
 from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
 from falcon_catalog.catalog.events import Origin
-from falcon_catalog.catalog.principals import Realm
+from falcon_catalog.catalog.identity import Realm
 from falcon_catalog.catalog.purge import PurgeWorker
 from falcon_catalog.catalog.store_mount import require_serving
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import watch
-from falcon_catalog.errors import CatalogError
+from falcon_catalog.errors import CatalogError, WouldWaitError
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings, SettingsError
+from falcon_catalog.store.database import Database
 
 if TYPE_CHECKING:
     from falcon_catalog.catalog.tracing import Traces
@@ -58,6 +62,7 @@ class CatalogApp:
         self.warehouses = warehouses
         self.metrics = metrics
         self._traces = traces
+        self._realm = realm
         self._authentication = (
             Authentication(realm, settings.metrics.public) if settings.auth.required else None
         )
@@ -91,16 +96,27 @@ class CatalogApp:
         return paths is not None and paths.fullmatch(path) is not None
 
     def admit(
-        self, method: str, path: str, headers: Mapping[str, str], address: str
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        address: str,
+        *,
+        peer: int | None = None,
     ) -> CatalogError | None:
-        """Return an error for a request that must not send its body, by its head alone."""
+        """Return an error for a request that must not send its body, by its head alone.
+
+        ``peer`` is the user who connected to a Unix socket.
+        """
         error = self._browsers.refusal(
             method, path, lambda name: headers.get(name.upper().replace("-", "_"))
         )
         if error is not None or self._authentication is None:
             return error
         try:
-            self._authentication.identify(path, headers.get("AUTHORIZATION"))
+            self._authentication.identify(path, headers.get("AUTHORIZATION"), peer, wait=False)
+        except WouldWaitError:
+            return None  # a thread will judge it, before it reads the body
         except CatalogError as error:
             client = headers.get("USER_AGENT", "")
             by = Origin(None, "anonymous", "anonymous", address, client)
@@ -124,7 +140,11 @@ class CatalogApp:
         """
         self.ready()
         self.warehouses[0].store.require_available()
-        return require_serving([warehouse.mount for warehouse in self.warehouses])
+        unavailable = require_serving([warehouse.mount for warehouse in self.warehouses])
+        if self._realm.issuers is not None:
+            names = self._realm.issuers.unavailable()
+            unavailable += [f"issuer {name}: its keys could not be fetched" for name in names]
+        return unavailable
 
     def must_stop(self) -> str | None:
         """Return why the process must end: a COMMIT failed, here or in another process."""
@@ -139,6 +159,8 @@ class CatalogApp:
     def close(self) -> None:
         """Stop the background work and close the store; no request may be running."""
         self._purge_worker.stop()
+        if self._realm.issuers is not None:
+            self._realm.issuers.close()
         close_warehouses(self.warehouses)
         if self._traces is not None:
             self._traces.close()
@@ -173,6 +195,8 @@ class CatalogApp:
         add_route(app, "/v1/config", ConfigResource(warehouses, ENDPOINTS))
         add_route(app, "/health/live", LiveResource())
         add_route(app, "/health/ready", ReadyResource(self.serving))
+        add_route(app, "/management/v1/whoami", WhoamiResource())
+        add_route(app, LOGIN_PATH, LoginResource(settings.auth))
         add_route(app, "/metrics", MetricsTextResource(self.metrics))
         return app
 
@@ -192,11 +216,31 @@ def create_app(settings: Settings) -> CatalogApp:
     metrics, traces = Metrics(), _open_traces(settings)
     warehouses = open_warehouses(settings, metrics)
     metrics.lines_dropped.poll(logs.dropped)
-    auth = settings.auth
-    realm = Realm.of(warehouses[0].store, auth.token_lifetime, auth.session_lifetime)
+    realm = _realm(settings, warehouses[0].store)
     if traces is not None:
         warehouses = [traces.of(warehouse) for warehouse in warehouses]
     return CatalogApp(warehouses, realm, settings, metrics, traces)
+
+
+def _realm(settings: Settings, store: Database) -> Realm:
+    """Return who may call, and give administrators of the settings what they need."""
+    auth = settings.auth
+    issuers = None
+    if auth.issuers:
+        try:
+            from falcon_catalog.auth.oidc import Issuers  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise SettingsError(
+                f"[auth.issuer.{next(iter(auth.issuers))}]: it needs an extra that is not"
+                f" installed: pip install '.[oidc]' in a clone of the repository ({error.name} is"
+                " missing)"
+            ) from None
+        issuers = Issuers(auth.issuers)
+    if auth.required:
+        first_administrators.ensure(store, auth)
+    realm = Realm.of(store, auth.token_lifetime, auth.session_lifetime)
+    users = {int(uid): name for uid, name in map(rules.pair, auth.unix_users)}
+    return replace(realm, issuers=issuers, secrets=auth.secrets, unix_users=users)
 
 
 def _open_traces(settings: Settings) -> "Traces | None":

@@ -315,6 +315,10 @@ class UnsupportedGrantTypeError(OAuthError):
     type = "unsupported_grant_type"
 
 
+class WouldWaitError(Exception):
+    """Who calls can only be told by a thread that may wait for the store or the network."""
+
+
 def show(value: object) -> str:
     """Return a short description of a JSON value for an error message."""
     if isinstance(value, Mapping):

@@ -286,3 +286,75 @@ def whole(low: int, high: int) -> Callable[[object], int]:
         return value
 
     return accept
+
+
+def issuer_url(value: object) -> str:
+    """Accept the URL of an identity provider, exactly as its tokens name it."""
+    url = text(value)
+    host = r"(?:[A-Za-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?"
+    on_this_machine = r"http://(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]{1,5})?"
+    if not re.fullmatch(rf"(?:https://{host}|{on_this_machine})(?:/[A-Za-z0-9._~%/-]*)?", url):
+        raise ValueError(
+            "must be https://HOST[:PORT][/PATH], or http:// on this machine, without a user, a"
+            " query or a fragment"
+        )
+    return url
+
+
+def issuer_name(value: object) -> str:
+    """Accept the name of a section ``[auth.issuer.NAME]``, which begins the names of its users."""
+    name = text(value)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", name) or name == "local":
+        raise ValueError("must be 1 to 32 of a-z, 0-9, '_' and '-', and not local")
+    return name
+
+
+def some_words(value: object) -> tuple[str, ...]:
+    """Accept at least one text without blanks: a list, or comma-separated text."""
+    found = words(value)
+    if not found or "" in found:
+        raise ValueError("must name at least one")
+    return found
+
+
+def some_of(*words_: str) -> Callable[[object], tuple[str, ...]]:
+    """Return the rule that accepts at least one of these words."""
+
+    def accept(value: object) -> tuple[str, ...]:
+        found = some_words(value)
+        if unknown := [one for one in found if one not in words_]:
+            raise ValueError(f"must be of {', '.join(words_)}, not {unknown[0]}")
+        return found
+
+    return accept
+
+
+def pair(value: object) -> tuple[str, str]:
+    """Return the name and the value of ``NAME=VALUE``."""
+    name, equals, content = text(value).strip().partition("=")
+    if not (name and equals and content):
+        raise ValueError("must be NAME=VALUE")
+    return name, content
+
+
+def pairs(value: object) -> tuple[str, ...]:
+    """Accept several NAME=VALUE: a list, or comma-separated text."""
+    return tuple("=".join(pair(one)) for one in _several(value, "NAME=VALUE"))
+
+
+def principals(value: object) -> tuple[str, ...]:
+    """Accept names of principals, or ISSUER~SUBJECT: a list, or comma-separated text."""
+    names = tuple(text(one).strip() for one in _several(value, "names of principals"))
+    for name in names:
+        issuer, tilde, subject = name.partition("~")
+        if not (subject if tilde else issuer):
+            raise ValueError("must be names of principals, or ISSUER~SUBJECT")
+    return names
+
+
+def unix_users(value: object) -> tuple[str, ...]:
+    """Accept several UID=PRINCIPAL: a list, or comma-separated text."""
+    found = pairs(value)
+    if not all(re.fullmatch(r"[0-9]{1,9}", pair(one)[0]) for one in found):
+        raise ValueError("must be UID=PRINCIPAL, UID a number")
+    return found

@@ -37,26 +37,31 @@ _PRELOADED = [
 
 
 @contextlib.contextmanager
-def serving(flags: dict[str, object], log: Path, processes: int = PROCESSES) -> Iterator[str]:
+def serving(
+    flags: dict[str, object],
+    log: Path,
+    processes: int = PROCESSES,
+    config: Path | None = None,
+) -> Iterator[str]:
     """Serve from processes beside the test's, which log to a file; yield their one URL."""
     with contextlib.ExitStack() as stack:
         own: dict[str, object] = {"server.listen": "127.0.0.1:0"}
         if processes > 1:
             own["server.reuse_port"] = True
-        url = stack.enter_context(_process({**own, **flags}, log))
+        url = stack.enter_context(_process({**own, **flags}, log, config))
         own["server.listen"] = url.removeprefix("http://")
         for _ in range(processes - 1):
-            stack.enter_context(_process({**own, **flags}, log))
+            stack.enter_context(_process({**own, **flags}, log, config))
         yield url
 
 
 @contextlib.contextmanager
-def _process(flags: dict[str, object], log: Path) -> Iterator[str]:
+def _process(flags: dict[str, object], log: Path, config: Path | None) -> Iterator[str]:
     # A process that has imported everything forks each server.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     ours, theirs = context.Pipe(duplex=False)
-    server = context.Process(target=_serve, args=(flags, log, theirs, dict(os.environ)))
+    server = context.Process(target=_serve, args=(flags, log, config, theirs, dict(os.environ)))
     server.start()
     theirs.close()
     try:
@@ -82,12 +87,18 @@ def metrics(url: str, processes: int = PROCESSES) -> list[str]:
     return list(found.values())
 
 
-def _serve(flags: dict[str, object], log: Path, told: Connection, environ: dict[str, str]) -> None:
+def _serve(
+    flags: dict[str, object],
+    log: Path,
+    config: Path | None,
+    told: Connection,
+    environ: dict[str, str],
+) -> None:
     signal.alarm(_ABANDONED)
     os.environ.update(environ)  # that of now, not of when the first server was started
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
-    settings = load(None, {}, flags)
+    settings = load(config, {}, flags)
     logs.configure(settings.log.level, settings.log.format)
     try:
         finished = run(settings, lambda line: told.send(line.removeprefix("Listening on ")))

@@ -10,25 +10,28 @@ import falcon
 from falcon_catalog.api.oauth import TOKENS_PATH
 from falcon_catalog.api.operations import Operation
 from falcon_catalog.api.requests import digest
-from falcon_catalog.catalog import authorization, principals
+from falcon_catalog.api.whoami import LOGIN_PATH
+from falcon_catalog.catalog import authorization, identity
 from falcon_catalog.catalog.access import parse_delegation
 from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.call import Call, IdempotencyKey, Principal
-from falcon_catalog.catalog.principals import Realm
+from falcon_catalog.catalog.identity import Realm
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import (
     BadRequestError,
     CatalogError,
     NoSuchWarehouseError,
     NotAuthenticatedError,
+    WouldWaitError,
     show,
 )
 from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.server.inline import INLINE, PEER_UID, WouldBlock
 from falcon_catalog.settings import LimitSettings
 
 _ABSOLUTE_FORM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 # Open to anyone even where tokens are required: how to get a token, and whether the server lives.
-_OPEN_PATHS = frozenset({TOKENS_PATH, "/health/live", "/health/ready"})
+_OPEN_PATHS = frozenset({TOKENS_PATH, LOGIN_PATH, "/health/live", "/health/ready"})
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _KINDS: tuple[authorization.Kind, ...] = ("table", "view", "function")
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -65,26 +68,44 @@ class Authentication:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Note the caller's principal; a route need not exist to be refused."""
-        resp.set_header("WWW-Authenticate", 'Bearer realm="falcon-catalog"')
-        principal = self.identify(req.path, req.auth)
+        error = ', error="invalid_token"' if req.auth else ""
+        resp.set_header("WWW-Authenticate", f'Bearer realm="falcon-catalog"{error}')
+        try:
+            principal = self.identify(
+                req.path, req.auth, req.env.get(PEER_UID), wait=INLINE not in req.env
+            )
+        except WouldWaitError:
+            raise WouldBlock from None
         resp.delete_header("WWW-Authenticate")
         if principal is not None:
             req.context.principal = principal
 
-    def identify(self, path: str, authorization: str | None) -> Principal | None:
+    def identify(
+        self, path: str, authorization: str | None, peer: int | None = None, *, wait: bool = True
+    ) -> Principal | None:
         """Return the principal of an Authorization header; None on a path that needs none.
+
+        Args:
+            path: of the request.
+            authorization: the header.
+            peer: id of the user of this machine, if the client connected to a Unix socket.
+            wait: whether to wait for keys of an identity provider, and to add users.
 
         Raises:
             NotAuthenticatedError: there is no valid token.
+            ServiceUnavailableError: it cannot be judged now.
+            WouldWaitError: it must be waited for, and ``wait`` is false.
         """
         if path in self._open:
             return None
+        if authorization is None and peer is not None:
+            return identity.identify_peer(self._realm, peer, wait=wait)
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             raise NotAuthenticatedError(
                 "Not authorized: this catalog needs a token, as Authorization: Bearer TOKEN"
             )
-        return principals.identify(self._realm, token.strip())
+        return identity.identify(self._realm, token.strip(), wait=wait)
 
 
 class Warehouses:

@@ -8,16 +8,14 @@ import base64
 import binascii
 import logging
 import math
-import threading
-import time
-from collections.abc import Callable
 from urllib.parse import parse_qsl, unquote_plus
 
 import falcon
 
 from falcon_catalog.api.responses import send
-from falcon_catalog.catalog import principals
-from falcon_catalog.catalog.principals import Realm, Token
+from falcon_catalog.catalog import identity
+from falcon_catalog.catalog.identity import Realm, Token
+from falcon_catalog.catalog.rate_limit import RateLimit
 from falcon_catalog.errors import (
     InvalidClientError,
     OAuthError,
@@ -37,36 +35,10 @@ _MAX_BODY_BYTES = 64 * 1024
 _MAX_FIELDS = 32
 # Limits of failed logins, for each address and each client id: one takes 100 ms of CPU time.
 _BURST, _PER_SECOND = 20, 1.0
-_MOST_REMEMBERED = 10_000
 _log = logging.getLogger(__name__)
 
 Form = dict[str, str]
 Client = tuple[str, str]
-
-
-class FailedLogins:
-    """Thread-safe rate limit of failed logins by key (generic cell rate algorithm)."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._guard = threading.Lock()
-        self._paid_until: dict[str, float] = {}
-
-    def wait(self, *keys: str) -> float:
-        """Return the seconds until the next login is allowed; 0 if it is allowed already."""
-        with self._guard:
-            latest = max(self._paid_until.get(key, 0.0) for key in keys)
-        return max(0.0, latest - self._clock() - (_BURST - 1) / _PER_SECOND)
-
-    def add(self, *keys: str) -> None:
-        """Count a failure."""
-        now = self._clock()
-        with self._guard:
-            if len(self._paid_until) > _MOST_REMEMBERED:
-                living = {key: until for key, until in self._paid_until.items() if until > now}
-                self._paid_until = living if len(living) < _MOST_REMEMBERED else {}
-            for key in keys:
-                self._paid_until[key] = max(now, self._paid_until.get(key, now)) + 1 / _PER_SECOND
 
 
 class TokensResource:
@@ -74,7 +46,7 @@ class TokensResource:
 
     def __init__(self, realm: Realm) -> None:
         self._realm = realm
-        self._failed = FailedLogins()
+        self._failed = RateLimit(_BURST, _PER_SECOND)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Issue a token. The requested scope is ignored."""
@@ -109,7 +81,7 @@ class TokensResource:
                     "The client's credentials are missing: send client_id and client_secret, in the"
                     " form or as HTTP Basic"
                 )
-            _send_token(resp, principals.authenticate(self._realm, *client))
+            _send_token(resp, identity.authenticate(self._realm, *client))
         elif grant == TOKEN_EXCHANGE:
             _send_token(resp, self._exchange(form, client))
         else:
@@ -126,7 +98,7 @@ class TokensResource:
             raise OAuthError(f"subject_token_type must be {ACCESS_TOKEN}")
         if "subject_token" not in form:
             raise OAuthError("subject_token is missing")
-        return principals.renew(self._realm, form["subject_token"], client)
+        return identity.renew(self._realm, form["subject_token"], client)
 
 
 def _read_form(req: falcon.Request) -> Form:

@@ -200,6 +200,8 @@ OPERATIONS = {
         Operation("live", None),
         Operation("ready", None),
         Operation("metrics", None),
+        Operation("whoami", None),
+        Operation("getLogin", None),
         Operation("listNamespaces", _list_namespaces),
         Operation("createNamespace", _create_namespace),
         Operation("loadNamespaceMetadata", "describe"),

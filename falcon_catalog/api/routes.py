@@ -36,6 +36,7 @@ from falcon_catalog.api.signing import SignResource
 from falcon_catalog.api.tables import TableResource, TransactionResource, UnregisterTableResource
 from falcon_catalog.api.tabulars import RegisterResource, RenameResource, TabularsResource
 from falcon_catalog.api.views import ViewResource
+from falcon_catalog.api.whoami import LOGIN_PATH
 from falcon_catalog.catalog import creation
 from falcon_catalog.catalog.tabulars import TABLE, VIEW
 
@@ -145,6 +146,8 @@ _LONE_ROUTES = {
     "/health/live": {"GET": "live"},
     "/health/ready": {"GET": "ready"},
     "/metrics": {"GET": "metrics"},
+    "/management/v1/whoami": {"GET": "whoami"},
+    LOGIN_PATH: {"GET": "getLogin"},
 }
 _ALL = {**ROUTES, **OLDER_ROUTES, **MANAGEMENT_ROUTES}
 

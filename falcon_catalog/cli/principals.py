@@ -1,12 +1,13 @@
 """``falcon-catalog principals``."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 from tabulate import tabulate
 
-from falcon_catalog.catalog import accounts, principals
+from falcon_catalog.catalog import accounts, identity
 from falcon_catalog.catalog.privileges import ADMIN, OWN
 from falcon_catalog.cli.common import (
     as_json,
@@ -156,7 +157,7 @@ def rotate_key(overlap: int | None, config: Path | None, *, as_json: bool, **fla
     with on_store(config, flags) as call:
         settings = read_existing(config, flags)
         seconds = settings.auth.token_lifetime if overlap is None else overlap
-        principals.rotate_key(call.store, seconds)
+        identity.rotate_key(call.store, seconds)
     if as_json:
         echo_json({"overlap-seconds": seconds})
     else:
@@ -207,6 +208,36 @@ def add_user(
         echo_json(accounts.as_json(row))
     else:
         echo(row.name)
+
+
+@principals_group.command()
+@click.argument("name")
+@with_store
+def revoke(name: str, config: Path | None, **flags: Any) -> None:
+    """Invalidate all tokens of a principal, also on a running server.
+
+    It can log in again: with its secret, or with its identity provider.
+
+    \b
+    Example:
+        falcon-catalog principals revoke etl
+    """
+    with on_store(config, flags) as call, suggestions(call):
+        identity.revoke(call.store, name)
+
+
+@principals_group.command("revoke-token")
+@with_store
+def revoke_token(config: Path | None, **flags: Any) -> None:
+    """Invalidate one token, which is read from stdin, also on a running server.
+
+    \b
+    Example:
+        falcon-catalog principals revoke-token < token.txt
+    """
+    token = sys.stdin.read().strip()
+    with on_store(config, flags) as call:
+        identity.revoke_token(call.store, token)
 
 
 @principals_group.command()

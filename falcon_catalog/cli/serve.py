@@ -1,6 +1,7 @@
 """``falcon-catalog serve``, ``migrate`` and ``config show``."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 
 from falcon_catalog import logs
 from falcon_catalog.app import create_app
+from falcon_catalog.catalog import first_administrators
 from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
 from falcon_catalog.catalog.storage_check.server import check_at_start
 from falcon_catalog.cli.common import (
@@ -24,6 +26,7 @@ from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
 from falcon_catalog.store import in_use
 
+_log = logging.getLogger(__name__)
 adopting = click.option(
     "--adopt-warehouse",
     is_flag=True,
@@ -70,6 +73,13 @@ def run(settings: Settings, announce: Callable[[str], object]) -> bool:
     app = create_app(settings)
     app.warehouses[0].audit.started(settings)
     check_at_start(app.warehouses)
+    if settings.auth.required and first_administrators.are_missing(
+        app.warehouses[0].store, settings.auth
+    ):
+        _log.warning(
+            "nobody is an administrator: falcon-catalog principals add NAME --admin makes one, and"
+            " so does the setting auth.admins"
+        )
     only_locally = not (settings.auth.required or settings.server.insecure)
     return serve(app, settings.server, announce, app.metrics, only_locally=only_locally)
 
@@ -140,15 +150,19 @@ def show(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         of, _, name = key.rpartition(".")
         if of != section:
             warehouse = of.partition(".")[2]
-            click.echo(f'\n[warehouse."{warehouse}"]' if "." in warehouse else f"\n[{of}]")
+            is_dotted = of.startswith("warehouse.") and "." in warehouse
+            click.echo(f'\n[warehouse."{warehouse}"]' if is_dotted else f"\n[{of}]")
             section = of
         _echo_setting(settings, key, name)
 
 
 def _of_sections(settings: Settings) -> list[str]:
-    """Return the keys that the sections of warehouses have, such as ``warehouse.NAME.location``."""
-    sections = settings.warehouse.sections.items()
-    return [f"warehouse.{name}.{key}" for name, section in sections for key in section.given]
+    """Return the keys that named sections have, such as ``warehouse.NAME.location``."""
+    warehouses, issuers = settings.warehouse.sections.items(), settings.auth.issuers.items()
+    return [
+        *(f"warehouse.{name}.{key}" for name, section in warehouses for key in section.given),
+        *(f"auth.issuer.{name}.{key}" for name, section in issuers for key in section.given),
+    ]
 
 
 def _echo_setting(settings: Settings, key: str, name: str) -> None:

@@ -6,9 +6,11 @@ connection, and the client might never see the response.
 """
 
 import contextlib
+import functools
 import io
 import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Sequence
@@ -27,6 +29,7 @@ _log = logging.getLogger(__name__)
 _LONG_BYTES = 64 * 1024
 _FIRST_REQUEST_SECONDS = 2.0  # for a client that connected just before the server stops
 _LINGER_SECONDS = 2.0
+_PEER = struct.Struct("iII")  # pid, uid, gid: see unix(7), SO_PEERCRED
 
 
 class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
@@ -46,7 +49,8 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
     def parser_class(self, adj: Any) -> RequestParser:
         """Return the parser of the next request."""
-        return RequestParser(adj, self.server.admit, self.address)
+        admit = functools.partial(self.server.admit, peer=self.peer_uid)
+        return RequestParser(adj, admit, self.address)
 
     @property
     def metrics(self) -> Metrics:
@@ -57,6 +61,15 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     def address(self) -> str:
         """The client's address; empty on a Unix socket."""
         return str(self.addr[0]) if isinstance(self.addr, tuple) else ""
+
+    @functools.cached_property
+    def peer_uid(self) -> int | None:
+        """The id of the user who connected to a Unix socket; None over TCP."""
+        if self.socket.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+            return None
+        found = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        _, uid, _ = _PEER.unpack(found)
+        return int(uid)
 
     @property
     def is_busy(self) -> bool:

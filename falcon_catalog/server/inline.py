@@ -8,6 +8,8 @@ raises ``WouldBlock`` before it has had any effect, and is called again from a t
 """
 
 INLINE = "falcon_catalog.inline"
+PEER_UID = "falcon_catalog.peer_uid"
+"""In the WSGI environment: the user at the other end of a Unix socket, as the kernel says."""
 
 
 class WouldBlock(BaseException):

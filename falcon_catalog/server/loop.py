@@ -241,9 +241,10 @@ def _no_headers(_headers: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _admit_all(
-    _method: str, _path: str, _headers: Mapping[str, str], _address: str
+    _method: str, _path: str, _headers: Mapping[str, str], _address: str, *, peer: int | None
 ) -> CatalogError | None:
     """Return that an application which does not say otherwise takes every body."""
+    del peer
     return None
 
 

@@ -21,7 +21,7 @@ from falcon_catalog.errors import (
     ServiceUnavailableError,
     UnsupportedOperationError,
 )
-from falcon_catalog.server.inline import INLINE
+from falcon_catalog.server.inline import INLINE, PEER_UID
 from falcon_catalog.server.parser import RejectedError
 
 _log = logging.getLogger(__name__)
@@ -79,6 +79,8 @@ class Response(WSGITask):  # type: ignore[misc]
         environment = super().get_environment()
         if self.channel.is_inline:
             environment[INLINE] = True
+        if self.channel.peer_uid is not None:
+            environment[PEER_UID] = self.channel.peer_uid
         return environment
 
     def write(self, data: bytes) -> None:

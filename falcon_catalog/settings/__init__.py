@@ -7,10 +7,12 @@ environment, which wins over the file, which wins over the defaults.
 
 from falcon_catalog.settings.describing import Setting, SettingsError
 from falcon_catalog.settings.folders import make_writable, prepare
+from falcon_catalog.settings.issuers import IssuerSettings
 from falcon_catalog.settings.reading import load
 from falcon_catalog.settings.sections import (
     SETTINGS,
     AuditSettings,
+    AuthSettings,
     LimitSettings,
     ServerSettings,
     Settings,
@@ -22,6 +24,8 @@ from falcon_catalog.settings.storage import StorageSettings
 __all__ = [
     "SETTINGS",
     "AuditSettings",
+    "AuthSettings",
+    "IssuerSettings",
     "LimitSettings",
     "ServerSettings",
     "Setting",

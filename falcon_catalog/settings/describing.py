@@ -43,11 +43,13 @@ def describe(section: str, described: Field[Any]) -> Setting:
     """Return the description of a field of the section ``section``."""
     metadata, default = described.metadata, described.default
     written = str(default).lower() if isinstance(default, bool) else str(default)
+    if isinstance(default, tuple):
+        written = ", ".join(default)
     return Setting(
         key=f"{section}.{described.name}",
         variable=f"CATALOG_{section}_{described.name}".upper(),
         flag=metadata["flag"],
-        default=metadata["derived"] or ("" if default == () else written),
+        default=metadata["derived"] or (written),
         help=metadata["help"],
         rule=metadata["rule"],
     )

@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 from falcon_catalog import rules
 from falcon_catalog.locations import overlap
 from falcon_catalog.settings.describing import Setting, SettingsError
+from falcon_catalog.settings.issuers import IssuerSettings
 from falcon_catalog.settings.sections import (
+    ISSUER_SETTINGS,
     SECTIONS,
     SETTINGS,
     STORAGE_SETTINGS,
+    AuthSettings,
     Settings,
     WarehouseSettings,
 )
@@ -43,6 +46,7 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
     state = Path(environ.get("STATE_DIRECTORY", "").split(":")[0] or "var/catalog").absolute()
     content = _content(config) if config else {}
     named = _take_named(content, str(config))
+    issuers = _take_issuers(content, str(config))
     given: list[tuple[Setting, object, str]] = [
         *((s, s.default.format(state=state), "default") for s in SETTINGS),
         *_from_file(content, str(config)),
@@ -69,8 +73,15 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
         name: _named(name, values, str(config)) for name, values in named.items()
     }
     origins |= {f"warehouse.{name}.{key}": str(config) for name in named for key in named[name]}
+    sections["auth"]["issuers"] = {
+        name: _issuer(name, values, str(config)) for name, values in issuers.items()
+    }
+    origins |= {
+        f"auth.issuer.{name}.{key}": str(config) for name in issuers for key in issuers[name]
+    }
     built = {section: kind(**sections[section]) for section, kind in SECTIONS.items()}
     _check_warehouses(built["warehouse"])
+    _check_auth(built["auth"], str(config))
     if "*" in built["cors"].origins and not built["auth"].required:
         raise SettingsError(
             f"{origins['cors.origins']}: cors.origins = '*': it needs auth.required, or else any"
@@ -105,16 +116,67 @@ def _take_named(content: dict[str, Any], origin: str) -> dict[str, dict[str, Any
 
 def _named(name: str, values: Mapping[str, Any], origin: str) -> StorageSettings:
     """Return the settings of a section [warehouse.NAME]."""
-    by_name = {s.key.partition(".")[2]: s for s in STORAGE_SETTINGS}
     where = f"warehouse.{name}"
     if "location" not in values:
         raise SettingsError(f"{origin}: [{where}]: it needs a location")
+    accepted = _of_section(where, values, STORAGE_SETTINGS, origin)
+    return StorageSettings(**accepted, given=dict.fromkeys(values, origin))
+
+
+def _of_section(
+    where: str, values: Mapping[str, Any], settings: Sequence[Setting], origin: str
+) -> dict[str, Any]:
+    """Return the values of a section that has a name of its own."""
+    by_name = {each.key.rpartition(".")[2]: each for each in settings}
     accepted = {}
     for key, value in values.items():
         if key not in by_name:
             raise SettingsError(f"{origin}: {where}.{key}: no such setting{_nearest(key, by_name)}")
         accepted[key] = _accepted(by_name[key], f"{where}.{key}", value, origin)
-    return StorageSettings(**accepted, given=dict.fromkeys(values, origin))
+    return accepted
+
+
+def _take_issuers(content: dict[str, Any], origin: str) -> dict[str, dict[str, Any]]:
+    """Remove the sections [auth.issuer.NAME] from a file's content; return them by name."""
+    auth = content.get("auth")
+    if not isinstance(auth, dict) or "issuer" not in auth:
+        return {}
+    issuers = auth.pop("issuer")
+    if not isinstance(issuers, dict) or not all(isinstance(one, dict) for one in issuers.values()):
+        raise SettingsError(f"{origin}: auth.issuer: it must be a section [auth.issuer.NAME]")
+    for name in issuers:
+        try:
+            rules.issuer_name(name)
+        except ValueError as error:
+            raise SettingsError(f"{origin}: [auth.issuer.{name}]: the name {error}") from None
+    return issuers
+
+
+def _issuer(name: str, values: Mapping[str, Any], origin: str) -> IssuerSettings:
+    """Return the settings of a section [auth.issuer.NAME]."""
+    where = f"auth.issuer.{name}"
+    for required in ("url", "audiences"):
+        if required not in values:
+            raise SettingsError(f"{origin}: [{where}]: it needs {required}")
+    accepted = _of_section(where, values, ISSUER_SETTINGS, origin)
+    return IssuerSettings(**accepted, given=dict.fromkeys(values, origin))
+
+
+def _check_auth(auth: AuthSettings, origin: str) -> None:
+    """Check that the identity providers can be told apart, and have a use."""
+    urls = [url for each in auth.issuers.values() for url in (each.url, *each.aliases)]
+    if twice := [url for url in urls if urls.count(url) > 1]:
+        raise SettingsError(f"{origin}: [auth.issuer]: {twice[0]} is named twice")
+    if auth.issuers and not auth.required:
+        raise SettingsError(
+            f"{origin}: [auth.issuer.{next(iter(auth.issuers))}]: it needs auth.required = true"
+        )
+    for name in auth.admins:
+        issuer, tilde, _ = name.partition("~")
+        if tilde and issuer not in auth.issuers:
+            raise SettingsError(
+                f"{origin}: auth.admins = {name!r}: there is no section [auth.issuer.{issuer}]"
+            )
 
 
 def _check_warehouses(warehouse: WarehouseSettings) -> None:

@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from falcon_catalog import rules
 from falcon_catalog.settings.describing import MEBIBYTE, Setting, describe, setting
+from falcon_catalog.settings.issuers import IssuerSettings
 from falcon_catalog.settings.storage import StorageSettings, kind_of
 
 
@@ -331,6 +332,26 @@ class AuthSettings:
         " is valid for longer.",
         rules.whole(1, 366 * 86400),
     )
+    secrets: bool = setting(
+        True,
+        "Whether principals can log in with a secret of this catalog; if not, only with an identity"
+        " provider, [auth.issuer.NAME].",
+        rules.boolean,
+    )
+    admins: tuple[str, ...] = setting(
+        (),
+        "Principals that get the privilege admin on the server when it starts: names, or"
+        " ISSUER~SUBJECT.",
+        rules.principals,
+    )
+    unix_users: tuple[str, ...] = setting(
+        (),
+        "Principals of the clients of a Unix socket that present no token: UID=PRINCIPAL. The"
+        " server's own user and root may do everything.",
+        rules.unix_users,
+    )
+    issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
+    """The identity providers, by the names of their sections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,6 +471,8 @@ class Settings:
         """Return the value of a setting, such as ``server.listen`` or ``warehouse.NAME.region``."""
         section, _, name = key.partition(".")
         warehouse, _, own = name.rpartition(".")
+        if section == "auth" and warehouse:
+            return getattr(self.auth.issuers[warehouse.removeprefix("issuer.")], own)
         if warehouse:
             return getattr(self.warehouse.sections[warehouse], own)
         return getattr(getattr(self, section), name)
@@ -468,3 +491,9 @@ STORAGE_SETTINGS: tuple[Setting, ...] = tuple(
     describe("warehouse", described) for described in fields(StorageSettings) if described.metadata
 )
 """Those that a section [warehouse.NAME] may have."""
+ISSUER_SETTINGS: tuple[Setting, ...] = tuple(
+    describe("auth.issuer.NAME", described)
+    for described in fields(IssuerSettings)
+    if described.metadata
+)
+"""Those that a section [auth.issuer.NAME] may have."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from falcon_catalog.identifiers import Page
+from falcon_catalog.store import grants
 from falcon_catalog.store.database import Transaction
 
 Kind = Literal["user", "service", "role"]
@@ -114,7 +115,45 @@ def insert(
 
 def delete(tx: Transaction, name: str) -> bool:
     """Remove a principal; return False if it does not exist."""
+    grants.touch(tx)
     return bool(tx.change("DELETE FROM principals WHERE name = ?", (name,)))
+
+
+def revoke_sessions(tx: Transaction, name: str) -> None:
+    """End all sessions of a principal that have begun, even in this second."""
+    grants.touch(tx)
+    after = tx.now // 1000 + 1
+    tx.change(
+        "UPDATE principals SET sessions_since ="
+        " CASE WHEN sessions_since < ? THEN ? ELSE sessions_since + 1 END WHERE name = ?",
+        (after, after, name),
+    )
+
+
+def set_display_name(tx: Transaction, principal_id: int, display_name: str) -> None:
+    """Note what an identity provider calls a user now."""
+    tx.change("UPDATE principals SET display_name = ? WHERE id = ?", (display_name, principal_id))
+
+
+def count_of_issuer(tx: Transaction, issuer: str) -> int:
+    """Return how many users of an identity provider there are."""
+    row = tx.one("SELECT count(*) FROM principals WHERE issuer = ?", (issuer,))
+    return 0 if row is None else int(row[0])
+
+
+def revoke_token(tx: Transaction, jti: str, *, expires_at: int) -> None:
+    """Invalidate one token until it expires, in seconds since 1970-01-01 UTC."""
+    grants.touch(tx)
+    tx.change("DELETE FROM revoked_tokens WHERE expires_at < ?", (tx.now // 1000,))
+    tx.change(
+        "INSERT INTO revoked_tokens (jti, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (jti, expires_at),
+    )
+
+
+def is_revoked(tx: Transaction, jti: str) -> bool:
+    """Return whether a token was revoked."""
+    return tx.one("SELECT 1 FROM revoked_tokens WHERE jti = ?", (jti,)) is not None
 
 
 def set_disabled(tx: Transaction, principal_id: int, *, disabled: bool) -> None:
@@ -150,16 +189,24 @@ def signing_key(tx: Transaction) -> SigningKey | None:
 
 def verifying_key(tx: Transaction, kid: str) -> bytes | None:
     """Return the key of a token's ``kid``; None if there is none, or no longer."""
+    found = verifying_key_until(tx, kid)
+    return None if found is None else found[0]
+
+
+def verifying_key_until(tx: Transaction, kid: str) -> tuple[bytes, int | None] | None:
+    """Return the key of a ``kid``, and when it ends, in milliseconds; None as above."""
     row = tx.one(
-        "SELECT key FROM signing_keys WHERE kid = ? AND (expires_at IS NULL OR expires_at > ?)",
+        "SELECT key, expires_at FROM signing_keys"
+        " WHERE kid = ? AND (expires_at IS NULL OR expires_at > ?)",
         (kid, tx.now),
     )
-    return None if row is None else bytes(row[0])
+    return None if row is None else (bytes(row[0]), row[1])
 
 
 def replace_signing_key(tx: Transaction, new: SigningKey, *, overlap_ms: int) -> None:
     """Sign with another key from now on. No token of an earlier one outlives ``overlap_ms``."""
     tx.hold(_SIGNING)
+    grants.touch(tx)
     tx.change("DELETE FROM signing_keys WHERE expires_at <= ?", (tx.now,))
     end = tx.now + overlap_ms
     tx.change(

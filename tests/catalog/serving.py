@@ -179,9 +179,12 @@ def serving(
     *,
     apart: bool = False,
     processes: int = several.PROCESSES,
+    config: Path | None = None,
     **settings: object,
 ) -> Iterator[Server]:
     """Serve the catalog of a folder; settings are named ``planning__page_files`` and so on.
+
+    ``config`` is a file with more of them.
 
     ``around`` may put a WSGI application of the test's around the catalog. One that is ``apart``
     is in a process of its own, even if it is one, and has a log.
@@ -196,11 +199,13 @@ def serving(
     }
     if IN_S3 and "warehouse.location" not in given:
         flags |= {**_in_s3(folder), **given}
-    loaded = load(None, {}, flags)
+    loaded = load(config, {}, flags)
     with contextlib.ExitStack() as stack:
         if apart or processes > 1:
             folder.mkdir(exist_ok=True)  # for the log, which is there before the catalog is
-            url = stack.enter_context(several.serving(flags, folder / "server.log", processes))
+            url = stack.enter_context(
+                several.serving(flags, folder / "server.log", processes, config)
+            )
             if around:
                 url = stack.enter_context(looping(around(passing_on(url)), loaded.server))
             yield stack.enter_context(

@@ -14,11 +14,11 @@ import pytest
 import requests
 
 from falcon_catalog import auth
-from falcon_catalog.api.oauth import FailedLogins
 from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
-from falcon_catalog.catalog import accounts, principals
+from falcon_catalog.catalog import accounts, identity
 from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.catalog.privileges import OWN
+from falcon_catalog.catalog.rate_limit import RateLimit
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
 from tests.catalog.serving import Server, sql, store_url
@@ -133,7 +133,7 @@ class TestFailedLogins:
 
     def test_a_burst_and_then_one_a_second_for_each_key(self) -> None:
         now = [100.0]
-        failed = FailedLogins(lambda: now[0])
+        failed = RateLimit(20, 1.0, lambda: now[0])
         for _ in range(20):
             assert failed.wait("a", "b") == 0
             failed.add("a", "b")
@@ -149,7 +149,7 @@ class TestFailedLogins:
         assert failed.wait("a") == 1
 
     def test_what_is_remembered_is_bounded(self) -> None:
-        failed = FailedLogins(lambda: 0.0)
+        failed = RateLimit(20, 1.0, lambda: 0.0)
         for number in range(30_000):
             failed.add(f"address {number}")
         assert len(failed._paid_until) <= 10_001
@@ -431,7 +431,7 @@ class TestRotation:
 
     def rotate_key(self, locked: Locked, overlap: int) -> None:
         with closing(open_database(store_url(locked.server.folder))) as database:
-            principals.rotate_key(database, overlap)
+            identity.rotate_key(database, overlap)
 
     def test_a_rotated_secret_overlaps_with_the_old_one(self, locked: Locked) -> None:
         token = locked.token()
@@ -461,6 +461,7 @@ class TestRotation:
         renewed = locked.ask(exchange(old)).json()["access_token"]
         assert jwt.get_unverified_header(renewed) == jwt.get_unverified_header(new)
         locked.sql("UPDATE signing_keys SET expires_at = 1 WHERE expires_at IS NOT NULL")
+        locked.sql("UPDATE permissions SET generation = generation + 1")
         status, _, message = locked.server.fails("GET", "/v1/config", headers=bearer(old))
         assert (status, message) == (
             401,
@@ -525,7 +526,9 @@ class TestRequests:
             for headers in ({}, bearer("None"), locked.basic()):
                 answer = locked.server.call(verb, real, headers=headers)
                 assert answer.status_code == 401, endpoint
-                assert answer.headers["WWW-Authenticate"] == 'Bearer realm="falcon-catalog"'
+                told = ', error="invalid_token"' if headers else ""
+                expected = f'Bearer realm="falcon-catalog"{told}'
+                assert answer.headers["WWW-Authenticate"] == expected
                 if verb != "HEAD":
                     error = answer.json()["error"]
                     assert (error["type"], error["code"]) == ("NotAuthorizedException", 401)
@@ -612,8 +615,8 @@ class TestRequests:
 
     def test_another_catalogs_tokens_are_foreign(self, locked: Locked, tmp_path: Path) -> None:
         with closing(open_database(store_url(tmp_path / "other"))) as database:
-            realm = principals.Realm.of(database, 600, 600)
-            token = principals.authenticate(
+            realm = identity.Realm.of(database, 600, 600)
+            token = identity.authenticate(
                 realm, "etl", accounts.add(StoreCall(database), "etl", privileges=OWN)
             ).text
         assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 401
@@ -673,8 +676,8 @@ class TestSecrets:
 
     def test_representations_tell_nothing(self, locked: Locked) -> None:
         with closing(open_database(store_url(locked.server.folder))) as database:
-            realm = principals.Realm.of(database, 600, 600)
-            token = principals.authenticate(realm, locked.name, locked.secret)
+            realm = identity.Realm.of(database, 600, 600)
+            token = identity.authenticate(realm, locked.name, locked.secret)
             accounts.rotate(StoreCall(database), locked.name, 600)
             with database.read() as tx:
                 row = rows.find(tx, locked.name)

@@ -13,9 +13,9 @@ from typing import Any
 import falcon.testing
 
 from falcon_catalog.app import CatalogApp, create_app
-from falcon_catalog.catalog import accounts, principals
+from falcon_catalog.catalog import accounts, identity
 from falcon_catalog.catalog.call import StoreCall
-from falcon_catalog.catalog.principals import Realm
+from falcon_catalog.catalog.identity import Realm
 from falcon_catalog.catalog.privileges import BITS, OWN
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.settings import load
@@ -96,7 +96,7 @@ class World:
         """Add a service, with a token."""
         secret = accounts.add(StoreCall(self.store), name, privileges=privileges)
         realm = Realm.of(self.store, 36000, 36000)
-        self.tokens[name] = principals.authenticate(realm, name, secret).text
+        self.tokens[name] = identity.authenticate(realm, name, secret).text
         row = self.store.autocommit().one("SELECT id FROM principals WHERE name = ?", (name,))
         assert row is not None
         self.ids[name] = row[0]

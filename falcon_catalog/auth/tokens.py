@@ -1,12 +1,9 @@
-"""Secrets, which are hashed, and tokens, which are signed.
+"""Tokens that this catalog signs.
 
-Tokens are JSON Web Tokens (RFC 7519) signed with HMAC SHA-256 and a key of the store, which they
+They are JSON Web Tokens (RFC 7519) signed with HMAC SHA-256 and a key of the store, which they
 name as ``kid``. No other algorithm is accepted, so neither unsigned nor foreign tokens are.
 """
 
-import base64
-import hashlib
-import hmac
 import math
 import os
 import secrets
@@ -20,11 +17,11 @@ import jwt
 
 KEY_BYTES = 32
 
-_ISSUER = "falcon-catalog"
+ISSUER = "falcon-catalog"
+"""The ``iss`` of the tokens of this catalog."""
+MAX_TOKEN_CHARACTERS = 16 * 1024
 _ALGORITHM = "HS256"
 _CLAIMS = ["iss", "aud", "sub", "pid", "exp"]
-# 16 MiB and about 50 ms for each try. Secrets have 256 random bits.
-_COST, _BLOCKS, _LANES = 1 << 14, 8, 1
 
 
 class InvalidTokenError(Exception):
@@ -35,6 +32,10 @@ class UnknownKeyError(InvalidTokenError):
     """The token names a key that the store does not have, perhaps no longer."""
 
 
+class KeysUnavailableError(Exception):
+    """The keys of an identity provider could not be fetched: its tokens cannot be verified now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """The principal that a token was issued to, and since when."""
@@ -42,7 +43,18 @@ class Claims:
     principal_id: int
     name: str
     authenticated_at: int
-    """When the principal presented its secret; seconds since 1970-01-01 UTC."""
+    """When the session began: when the principal presented its secret, or an identity provider
+    issued the token that was exchanged; seconds since 1970-01-01 UTC, as all here."""
+    session_end: int | None = None
+    """When the exchanged token expires: no token of the session is valid for longer."""
+    via: str = "token"
+    """How the principal was authenticated, as ``catalog.call.Principal.via``."""
+    groups: frozenset[tuple[str, str]] = frozenset()
+    """Issuer and value of the groups that the exchanged token named."""
+    jti: str = ""
+    """The id of the token; empty before it is issued."""
+    expires_at: int = 0
+    """When the token expires; 0 before it is issued."""
 
 
 def draw_key() -> bytes:
@@ -55,36 +67,12 @@ def draw_kid() -> str:
     return secrets.token_hex(8)
 
 
-def draw_secret() -> str:
-    """Return a new random secret."""
-    return secrets.token_urlsafe(KEY_BYTES)
-
-
-def hash_secret(secret: str) -> str:
-    """Return the hash of a secret, with a new salt, as ``scrypt$N$r$p$salt$hash``."""
-    salt = os.urandom(16)
-    digest = _scrypt(secret, salt)
-    return f"scrypt${_COST}${_BLOCKS}${_LANES}${_encode(salt)}${_encode(digest)}"
-
-
-def nobody() -> str:
-    """Return a hash that matches no known secret and takes as long to compare as any other."""
-    return f"scrypt${_COST}${_BLOCKS}${_LANES}${_encode(bytes(16))}${_encode(bytes(32))}"
-
-
-def secret_matches(secret: str, stored: str) -> bool:
-    """Return whether a secret has this hash, in constant time."""
-    _, cost, blocks, lanes, salt, digest = stored.split("$")
-    found = _scrypt(secret, base64.b64decode(salt), int(cost), int(blocks), int(lanes))
-    return hmac.compare_digest(found, base64.b64decode(digest))
-
-
 def issue(kid: str, key: bytes, claims: Claims, lifetime_seconds: int) -> str:
     """Return a new token for a principal, valid for at least ``lifetime_seconds``."""
     now = time.time()
-    content = {
-        "iss": _ISSUER,
-        "aud": _ISSUER,
+    content: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": ISSUER,
         "sub": claims.name,
         "pid": claims.principal_id,
         "iat": int(now),
@@ -92,6 +80,12 @@ def issue(kid: str, key: bytes, claims: Claims, lifetime_seconds: int) -> str:
         "auth_time": claims.authenticated_at,
         "jti": str(uuid.uuid4()),
     }
+    if claims.session_end is not None:
+        content["session_end"] = claims.session_end
+        content["exp"] = min(content["exp"], claims.session_end)
+        content["via"] = claims.via
+    if claims.groups:
+        content["groups"] = sorted(claims.groups)
     return jwt.encode(content, key, algorithm=_ALGORITHM, headers={"kid": kid} if kid else None)
 
 
@@ -115,20 +109,61 @@ def read(
         "verify_exp": not even_expired,
         "verify_iat": False,
     }
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        raise InvalidTokenError("the token is too long")
     try:
         key = key_of(str(jwt.get_unverified_header(token).get("kid", "")))
         if key is None:
             raise UnknownKeyError("the token was not issued by this catalog, or its key has ended")
         content = jwt.decode(
-            token, key, algorithms=[_ALGORITHM], audience=_ISSUER, issuer=_ISSUER, options=options
+            token, key, algorithms=[_ALGORITHM], audience=ISSUER, issuer=ISSUER, options=options
         )
         # Tokens of earlier versions do not say when their session began.
         begun = content.get("auth_time", content.get("iat", 0))
-        return Claims(int(content["pid"]), str(content["sub"]), int(begun))
+        end = content.get("session_end")
+        return Claims(
+            int(content["pid"]),
+            str(content["sub"]),
+            int(begun),
+            None if end is None else int(end),
+            str(content.get("via", "token")),
+            frozenset((str(issuer), str(value)) for issuer, value in content.get("groups", ())),
+            str(content.get("jti", "")),
+            int(content["exp"]),
+        )
     except jwt.ExpiredSignatureError:
         raise InvalidTokenError("the token has expired") from None
     except (jwt.InvalidTokenError, TypeError, ValueError):
         raise InvalidTokenError("the token was not issued by this catalog") from None
+
+
+def unverified_issuer(token: str) -> str:
+    """Return who a token claims to be from, to choose who verifies it; empty if nobody."""
+    issuer = _unverified(token).get("iss")
+    return issuer if isinstance(issuer, str) else ""
+
+
+def unverified_names(token: str) -> tuple[str, str, int] | None:
+    """Return the iss, jti and exp that a token claims, to revoke it; None if it has no exp."""
+    content = _unverified(token)
+    expires = content.get("exp")
+    if isinstance(expires, bool) or not isinstance(expires, int | float):
+        return None
+    issuer, jti = content.get("iss"), content.get("jti")
+    return (
+        issuer if isinstance(issuer, str) else "",
+        jti if isinstance(jti, str) else "",
+        int(expires) + 1,
+    )
+
+
+def _unverified(token: str) -> dict[str, Any]:
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        return {}
+    try:
+        return dict(jwt.decode(token, options={"verify_signature": False}))
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        return {}
 
 
 def seal(
@@ -139,8 +174,8 @@ def seal(
     It is readable, and no token: each purpose is an audience of its own.
     """
     claims = {
-        "iss": _ISSUER,
-        "aud": f"{_ISSUER}:{purpose}",
+        "iss": ISSUER,
+        "aud": f"{ISSUER}:{purpose}",
         "exp": math.ceil(time.time()) + lifetime_seconds,
         "content": dict(content),
     }
@@ -161,22 +196,10 @@ def unseal(key_of: Callable[[str], bytes | None], purpose: str, sealed: str) -> 
             sealed,
             key,
             algorithms=[_ALGORITHM],
-            audience=f"{_ISSUER}:{purpose}",
-            issuer=_ISSUER,
+            audience=f"{ISSUER}:{purpose}",
+            issuer=ISSUER,
             options={"require": ["iss", "aud", "exp", "content"], "verify_iat": False},
         )
         return dict(claims["content"])
     except (jwt.InvalidTokenError, TypeError, ValueError):
         raise InvalidTokenError("it was not written by this catalog, or has expired") from None
-
-
-def _scrypt(
-    secret: str, salt: bytes, cost: int = _COST, blocks: int = _BLOCKS, lanes: int = _LANES
-) -> bytes:
-    return hashlib.scrypt(
-        secret.encode(), salt=salt, n=cost, r=blocks, p=lanes, maxmem=256 * cost * blocks
-    )
-
-
-def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode()
