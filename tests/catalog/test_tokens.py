@@ -516,6 +516,7 @@ class TestRequests:
         assert managed
         unknown = ["GET /", "GET /v1/nothing", "GET /v1/oauth%2Ftokens", "OPTIONS /v1/config"]
         names = {"namespace": "n", "table": "t", "view": "v", "function": "f", "dropped": "1"}
+        names |= {"principal": "p", "role": "r"}
         for endpoint in [*ENDPOINTS, *managed, *unknown]:
             verb, path = endpoint.split(" ")
             if path == TOKENS:
