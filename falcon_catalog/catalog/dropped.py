@@ -11,10 +11,8 @@ from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import CommitFailedError, NotFoundError
 from falcon_catalog.identifiers import Page, TableIdentifier
 from falcon_catalog.store import dropped as rows
-from falcon_catalog.store import protection
 from falcon_catalog.store import tabulars as tabular_rows
 from falcon_catalog.store.dropped import DroppedRow
-from falcon_catalog.store.grants import Entity
 
 __all__ = ["DroppedRow", "as_json", "list_", "undrop", "warehouse_of"]
 
@@ -54,9 +52,7 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
         namespace = namespaces.require(tx, call, target.namespace)
         tabular_rows.reserve(tx, namespace.id, target.name)
         tabulars.require_free(tx, call, kind, target)
-        policy.check_room(tx, call.warehouse, namespace.id, target.namespace)
         policy.check_free(tx, call.warehouse, row.kind, row.location_key, besides=None)
-        was_protected = protection.is_protected(tx, Entity("dropped", row.id))
         tabular_rows.insert(
             tx,
             namespace.id,
@@ -66,9 +62,6 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
             metadata_location=row.metadata_location,
             location_key=row.location_key,
         )
-        restored = tabular_rows.find(tx, call.warehouse.id, target)
-        if was_protected and restored is not None:
-            protection.mark(tx, Entity("tabular", restored.id), {"protected": True})
         rows.delete(tx, row.id)
         event = Event("undrop", row.kind, target, uuid=row.uuid, after=row.metadata_location)
         event.former = None if target == row.identifier else row.identifier

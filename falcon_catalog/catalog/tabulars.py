@@ -7,7 +7,6 @@ from falcon_catalog.catalog import (
     access,
     events,
     idempotency,
-    marks,
     metadata_files,
     namespaces,
     policy,
@@ -31,7 +30,6 @@ from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import dropped, orphans
 from falcon_catalog.store import tabulars as rows
 from falcon_catalog.store.database import Transaction
-from falcon_catalog.store.grants import Entity
 from falcon_catalog.store.tabulars import TabularRow
 
 Updates = Sequence[Mapping[str, object]]
@@ -157,10 +155,8 @@ def place(
         BadRequestError, ForbiddenError: the requested location is invalid or not allowed.
     """
     with call.warehouse.store.read() as tx:
-        namespace = namespaces.require(tx, call, identifier.namespace)
-        properties = namespace.properties
+        properties = namespaces.require(tx, call, identifier.namespace).properties
         require_free(tx, call, kind, identifier)
-        policy.check_room(tx, call.warehouse, namespace.id, identifier.namespace)
         if requested is None:
             location = policy.default_location(call.warehouse, identifier, properties, uuid)
         else:
@@ -195,8 +191,6 @@ def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableId
             raise AlreadyExistsError(
                 f"Cannot rename {source} to {destination}. {what} already exists"
             )
-        if source.namespace != destination.namespace:
-            policy.check_room(tx, call.warehouse, namespace.id, destination.namespace)
         rows.move(tx, row.id, namespace.id, destination.name)
         event = kind.event("rename", destination, row)
         event.former, event.after = source, row.metadata_location
@@ -208,14 +202,10 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
     """Remove a table or view from the catalog; it can be undropped until its retention ends.
 
     Its files stay, unless ``purge`` requests their deletion at the end of the retention.
-
-    Raises:
-        ForbiddenError: it is protected.
     """
     warehouse = call.warehouse
     with warehouse.store.write() as tx:
         row = require(tx, call, kind, identifier, lock=True)
-        marks.require_unprotected(tx, Entity("tabular", row.id), kind.name, identifier)
         rows.delete(tx, row.id)
         if purge or warehouse.drop_retention_ms:
             dropped.insert(
@@ -247,7 +237,6 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
         with warehouse.store.write() as tx:
             if require(tx, call, kind, identifier, lock=True) != row:
                 continue
-            marks.require_unprotected(tx, Entity("tabular", row.id), kind.name, identifier)
             rows.delete(tx, row.id)
             events.record(tx, call, kind.event("unregister", identifier, row))
             idempotency.record(tx, call, {"metadata-location": row.metadata_location})
@@ -296,10 +285,7 @@ def register(
         rows.reserve(tx, namespace.id, identifier.name)
         old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
         _check_places(tx, call, kind, metadata, old)
-        if old is None:
-            policy.check_room(tx, warehouse, namespace.id, identifier.namespace)
-        else:
-            marks.require_unprotected(tx, Entity("tabular", old.id), kind.name, identifier)
+        if old is not None:
             rows.delete(tx, old.id)
         rows.insert(
             tx,
