@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from falcon_catalog.logins import files
+from falcon_catalog.logins.web import LoginError
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -22,8 +25,12 @@ def with_identity(command: Command) -> Command:
     )(command)
 
 
-def identity(token: str | None, credential: str | None) -> tuple[str | None, str | None]:
+def identity(
+    token: str | None, credential: str | None, uri: str | None = None
+) -> tuple[str | None, str | None]:
     """Return the token or the credential to use; a flag takes precedence over the environment.
+
+    Without either it is the token of the login to the catalog at ``uri``, if there is one.
 
     Raises:
         UsageError: both are given in the same way, or the credential has another form.
@@ -38,6 +45,11 @@ def identity(token: str | None, credential: str | None) -> tuple[str | None, str
         name, _, secret = credential.partition(":")
         if not (name and secret):
             raise click.UsageError("--credential must be NAME:SECRET")
+    if token is None and credential is None and uri is not None:
+        try:
+            token = files.token_for(uri)
+        except (LoginError, OSError) as error:
+            raise click.ClickException(str(error)) from None
     return token, credential
 
 

@@ -377,7 +377,7 @@ def command(
     The catalog must be running and have the warehouse. With --token or --credential the settings
     contain it: keep them as safe as a password.
     """
-    token, credential = identity(token, credential)
+    token, credential = identity(token, credential, uri)
     at = locate(uri, warehouse, token=token, credential=credential)
     chosen = {name: ENGINES[name]} if name is not None else ENGINES
     if as_json:

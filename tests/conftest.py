@@ -19,7 +19,10 @@ _ONLY_SQLITE = {  # of the catalog's tests: files, locks and logs of SQLite
     "test_writer.py",
     "test_process_lock.py",
 }
-_SUITES = ("boot", "clouds", "deploy", "docs", "durability", "engines", "postgres", "spark")
+_SUITES = (
+    *("boot", "clouds", "deploy", "docs", "durability", "engines", "identity", "postgres"),
+    "spark",
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ from falcon_catalog.catalog.audit import Audit
 from falcon_catalog.catalog.issued_credentials import IssuedCredentials
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount, Root, roots_of
+from falcon_catalog.catalog.permissions import Permissions
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
 from falcon_catalog.catalog.store_mount import files_of, mount_of
@@ -115,7 +116,7 @@ def _open(
         mount.absence()  # logged, if the storage is not there
     metadata = MetadataCache(settings.cache.documents_bytes)
     manifests = ManifestCache(settings.cache.manifests_bytes)
-    last_commits, counters = LastCommits(), Counters()
+    last_commits, counters, permissions = LastCommits(), Counters(), Permissions()
     audit = Audit(store, settings.audit)
     metrics.cache_hits.poll(lambda: metadata.hits)
     metrics.cache_misses.poll(lambda: metadata.misses)
@@ -144,14 +145,13 @@ def _open(
             last_commits=last_commits,
             manifests=manifests,
             plans=plans,
+            permissions=permissions,
             audit=audit,
             counters=counters,
             allowed_locations=allowed,
             roots=tuple(settings.warehouse.roots.values()),
             allow_overlap=settings.warehouse.allow_overlap,
             properties_bytes=settings.limits.properties_bytes,
-            namespace_tables=settings.limits.namespace_tables,
-            namespace_properties=settings.limits.namespace_properties,
             drop_retention_ms=settings.warehouse.drop_retention * 1000,
             keep_reports=settings.metrics.keep_reports,
             issued=IssuedCredentials(f"The token service of warehouse {name}", own.max_requests),

@@ -8,7 +8,14 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from falcon_catalog.catalog import events, idempotency, marks, metadata_files, orphans, policy
+from falcon_catalog.catalog import (
+    authorization,
+    events,
+    idempotency,
+    metadata_files,
+    orphans,
+    policy,
+)
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.events import SYSTEM, Event
 from falcon_catalog.catalog.manifests import reachable_files
@@ -23,9 +30,8 @@ from falcon_catalog.errors import (
 )
 from falcon_catalog.identifiers import Namespace
 from falcon_catalog.locations import ancestors, is_inside, is_local, join, key, safe_segment
-from falcon_catalog.store import dropped, metrics, namespaces, tabulars
+from falcon_catalog.store import dropped, grants, metrics, namespaces, tabulars
 from falcon_catalog.store.dropped import DroppedRow
-from falcon_catalog.store.grants import Entity
 
 _INTERVAL_SECONDS = 60.0
 # Longer than the purge of one table may reasonably take between two renewals.
@@ -41,22 +47,21 @@ def purge_expired(
 ) -> list[str]:
     """Remove every drop whose retention is over, and delete files if a purge was requested.
 
-    Delete also what commits have left behind. Do nothing while the warehouse is read-only. Return a
-    line for each drop. Safe to run in many processes: after a crash another one takes over when the
-    lease expires.
+    Delete also what commits have left behind. Return a line for each drop. Safe to run in many
+    processes: after a crash another one takes over when the lease expires.
 
     Raises:
         WarehouseUnavailableError: the storage is not mounted, where missing files prove nothing.
     """
     lines: list[str] = []
-    while not stopping() and not marks.is_read_only(warehouse):
+    while not stopping():
         warehouse.mount.require()
         with warehouse.store.write() as tx:
             row = dropped.take_due(tx, warehouse.id, lease_ms=_LEASE_MS)
         if row is None:
             break
         lines.append(_expire_or_postpone(warehouse, row, stopping)[0])
-    if not marks.is_read_only(warehouse) and (deleted := orphans.remove_due(warehouse)):
+    if deleted := orphans.remove_due(warehouse):
         lines.append(f"{warehouse.name}: {deleted} metadata files of failed commits deleted")
     return lines
 
@@ -69,16 +74,14 @@ def purge_now(call: Call, dropped_id: int) -> tuple[str, bool]:
     Raises:
         NotFoundError: there is no such drop.
         CommitFailedError: it is being purged.
-        ForbiddenError: it is protected.
         WarehouseUnavailableError: the storage is not mounted.
     """
     warehouse = call.warehouse
     warehouse.mount.require()
     with warehouse.store.write() as tx:
         known = dropped.find(tx, warehouse.id, dropped_id)
-        if known is None:
-            raise NotFoundError(f"Dropped table or view does not exist: {dropped_id}")
-        marks.require_unprotected(tx, Entity("dropped", known.id), "dropped", known.id)
+        if known is None or not authorization.confirm(call, dropped_id, known.id, known.dropped_at):
+            raise authorization.absent(dropped_id)
         row = dropped.take(tx, dropped_id, lease_ms=_LEASE_MS)
         if row is None:
             trouble = f" and will be tried again: {known.trouble}" if known.trouble else ""
@@ -116,6 +119,7 @@ def _expire(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool])
         _remove_folders(warehouse, row)
     warehouse.mount.require()
     with warehouse.store.write() as tx:
+        grants.forget(tx, grants.Entity("dropped", row.id))
         dropped.delete(tx, row.id)
         event = _event("purge" if row.purge else "forget", row)
         if row.purge:

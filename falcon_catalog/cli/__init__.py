@@ -21,6 +21,8 @@ _COMMANDS = {
     "engines": "engines:command",
     "grant": "cli.access:grant",
     "install": "cli.install:install_command",
+    "login": "cli.login:login_command",
+    "logout": "cli.login:logout_command",
     "maintain": "cli.dropped:maintain",
     "migrate": "cli.migrate:migrate",
     "principals": "cli.principals:principals_group",
@@ -33,6 +35,7 @@ _COMMANDS = {
     "store": "cli.store:store_group",
     "undrop": "cli.dropped:undrop_command",
     "uninstall": "cli.install:uninstall_command",
+    "whoami": "cli.login:whoami_command",
     "why": "cli.access:why",
 }
 

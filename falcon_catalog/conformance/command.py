@@ -51,7 +51,7 @@ def command(
     with PREFIX, touches nothing else, and removes them at the end. Exit status 0: nothing failed;
     1: something did; 2: there is no catalog at URI.
     """
-    token, credential = identity(token, credential)
+    token, credential = identity(token, credential, uri)
     name, _, secret = (credential or "").partition(":")
     pair = None if credential is None else (name, secret)
     catalog = connect(uri, warehouse=warehouse, token=token, credential=pair)
