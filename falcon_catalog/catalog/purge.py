@@ -9,7 +9,6 @@ from itertools import islice
 
 from falcon_catalog.catalog import idempotency, metadata_files, orphans, policy
 from falcon_catalog.catalog.call import Call
-from falcon_catalog.catalog.manifests import reachable_files
 from falcon_catalog.catalog.tabulars import VIEW
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.catalog.watching import Room
@@ -201,6 +200,8 @@ def _own_files(warehouse: Warehouse, row: DroppedRow) -> Iterator[Iterable[str]]
                 " are unknown: restore it, or abandon the files with"
                 f" falcon-catalog doctor --repair forget-drop={row.id}"
             ) from error
+        from falcon_catalog.catalog.manifests import reachable_files  # noqa: PLC0415 - seldom
+
         yield from reachable_files(metadata, partial(policy.read_allowed, warehouse))
         if row.kind == VIEW.name:  # whose metadata has no log of earlier files
             yield _other_metadata_files(warehouse, row)
