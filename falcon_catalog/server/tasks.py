@@ -136,7 +136,7 @@ class ErrorResponse(Response):
         """Log and send ``{"error": {"message", "type", "code"}}``."""
         error = _error_of(self.request.error, self.channel.adj.max_request_body_size - 1)
         code = self.request.error.code
-        self.channel.metrics.refusals[_REFUSALS.get(code, "malformed")].inc()
+        self.channel.server.task_dispatcher.metrics.refusals[_REFUSALS.get(code, "malformed")].inc()
         _log.info("request refused", extra={"status": code, "reason": error.message})
         body = error.as_json()
         body["error"]["code"] = code
