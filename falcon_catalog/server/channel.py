@@ -187,7 +187,8 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             if len(rest) >= _LONG_BYTES:
                 rest = ReadOnlyFileBasedBuffer(io.BytesIO(rest))
                 rest.prepare()
-            super().write_soon(rest)
+            if rest:
+                super().write_soon(rest)
 
     def _send_now(self, parts: Sequence[bytes]) -> int:
         """Send what the socket takes at once, if nothing waits to be sent before it."""

@@ -22,6 +22,7 @@ from falcon_catalog.metrics import Metrics
 from falcon_catalog.server.channel import Channel
 from falcon_catalog.server.dispatcher import Dispatcher
 from falcon_catalog.server.sockets import BACKLOG
+from falcon_catalog.server.tasks import IDENT
 from falcon_catalog.settings import ServerSettings
 
 _TURN_SECONDS = 1.0
@@ -84,7 +85,7 @@ class Loop:
             max_request_header_size=settings.max_header_bytes,
             channel_timeout=settings.channel_timeout,
             max_request_body_size=settings.max_body_bytes + 1,  # waitress refuses at the limit
-            ident="falcon-catalog",
+            ident=IDENT,
             clear_untrusted_proxy_headers=False,  # nothing here reads them
         )
         self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]

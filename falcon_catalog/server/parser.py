@@ -68,8 +68,9 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
                 raise ParsingError("Host is given more than once")
         if self.chunked and "CONTENT_LENGTH" in headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
-        options = {option.strip().lower() for option in headers.get("CONNECTION", "").split(",")}
-        for option in ("close", "keep-alive"):
-            if option in options:
-                headers["CONNECTION"] = option
-                break
+        if "," in headers.get("CONNECTION", ""):
+            options = {option.strip().lower() for option in headers["CONNECTION"].split(",")}
+            for option in ("close", "keep-alive"):
+                if option in options:
+                    headers["CONNECTION"] = option
+                    break
