@@ -4,6 +4,7 @@ While the server is stopping, each response says ``Connection: close``.
 """
 
 import functools
+import http.client
 import json
 import logging
 from typing import Any
@@ -21,7 +22,6 @@ from falcon_catalog.errors import (
     UnsupportedOperationError,
 )
 from falcon_catalog.server.inline import INLINE
-from falcon_catalog.server.parser import RejectedError
 
 _log = logging.getLogger(__name__)
 _KINDS: dict[int, type[CatalogError]] = {
@@ -47,7 +47,17 @@ def _spelled(name: str) -> str:
     return "ETag" if name.lower() == "etag" else name.title()
 
 
-class SaturatedError(Error):  # type: ignore[misc] # waitress has no types
+class RejectedError(Error):  # type: ignore[misc] # waitress has no types
+    """A request that is answered with an error, and never reaches the application."""
+
+    def __init__(self, error: CatalogError) -> None:
+        super().__init__(error.message)
+        self.code = error.status
+        self.reason = http.client.responses.get(error.status, "")
+        self.error = error
+
+
+class SaturatedError(Error):  # type: ignore[misc]
     """Too many requests are waiting, or this one has waited for too long."""
 
     code = 503
