@@ -152,10 +152,8 @@ class Loop:
         return busy
 
     def _wake_from_thread(self) -> None:
-        """Turn the loop once more, unless it is the loop that asks, or would find nothing to do."""
-        thread = threading.get_ident()
-        channel, _ = self._dispatcher.serving.get(thread, (None, 0))
-        if thread != self._thread and (channel is None or channel.needs_loop):
+        """Turn the loop once more, unless it is the loop that asks."""
+        if threading.get_ident() != self._thread:
             self.wake()
 
     def _welcome(self, *arguments: Any, **options: Any) -> Channel:
