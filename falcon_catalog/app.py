@@ -167,7 +167,8 @@ class CatalogApp:
             self._traces.close()
 
     def _routed(self, realm: Realm, settings: Settings) -> falcon.App[Any, Any]:
-        warehouses, table = Warehouses(self.warehouses), dict(operations())
+        table = dict(operations())
+        warehouses = Warehouses(self.warehouses, hide=settings.auth.required)
         log = RequestLog(table, self.metrics, access=settings.log.access)
         # Authentication comes before every lookup: a caller without a token learns nothing.
         guards = [] if self._authentication is None else [self._authentication]

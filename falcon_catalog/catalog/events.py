@@ -38,7 +38,7 @@ class Origin:
     actor: str
     via: str
     """``token``, ``oidc:ISSUER``, ``local:UID``, ``anonymous`` (no token is required) or
-    ``system`` (the server itself)."""
+    ``system`` (the server itself) or ``settings`` (what they ask for at a start)."""
     address: str = ""
     client: str = ""
     """What the client calls itself, which nothing proves."""

@@ -2,8 +2,9 @@
 
 import logging
 
-from falcon_catalog.catalog import administrators
-from falcon_catalog.catalog.privileges import ADMIN, OWN
+from falcon_catalog.catalog import accounts, administrators, events
+from falcon_catalog.catalog.events import Event, Origin
+from falcon_catalog.catalog.privileges import ADMIN, OWN, names
 from falcon_catalog.settings import AuthSettings
 from falcon_catalog.store import grants, roles
 from falcon_catalog.store import principals as rows
@@ -13,6 +14,7 @@ _PREFIX = "~"
 """Begins the names of roles of administrators: no name that people give begins so."""
 BY = "settings"
 """Who granted what the settings ask for."""
+_ORIGIN = Origin(None, BY, BY)
 _log = logging.getLogger(__name__)
 
 
@@ -37,8 +39,10 @@ def ensure(database: Database, settings: AuthSettings) -> None:
             _ensure(tx, name)
         for role, issuer, value in there - wanted:
             roles.remove_group(tx, issuer, value, _role(tx, role))
+            _record_group(tx, role, "removed", issuer, value)
         for role, issuer, value in wanted - there:
             roles.add_group(tx, issuer, value, _role(tx, role))
+            _record_group(tx, role, "added", issuer, value)
 
 
 def are_missing(database: Database, settings: AuthSettings) -> bool:
@@ -79,7 +83,17 @@ def _ensure(tx: Transaction, name: str) -> None:
         return
     before = grants.bits(tx, grants.SERVER, row.id)
     grants.set_bits(tx, grants.SERVER, row.id, before | ADMIN, by=BY)
+    event = Event("grant", "server", None, "access")
+    event.before, event.after = (",".join(names(bits)) for bits in (before, before | ADMIN))
+    event.detail = {"principal": row.name, "privileges": ["admin"]}
+    events.record(tx, _ORIGIN, event)
     _log.info("administrator of the settings", extra={"principal": row.name})
+
+
+def _record_group(tx: Transaction, role: str, what: str, issuer: str, value: str) -> None:
+    """Record that members of a group get the privilege ``admin``, or lose it."""
+    detail = {what: {"issuer": issuer, "group": value}, "privileges": ["admin"]}
+    events.record(tx, _ORIGIN, accounts.event("updateGroups", role, "role", detail=detail))
 
 
 def _find(tx: Transaction, name: str) -> rows.PrincipalRow | None:

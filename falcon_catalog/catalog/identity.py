@@ -16,10 +16,10 @@ from falcon_catalog.auth import (
     KeysUnavailableError,
     UnknownKeyError,
 )
-from falcon_catalog.catalog import events
+from falcon_catalog.catalog import accounts, events
 from falcon_catalog.catalog.call import Principal
-from falcon_catalog.catalog.events import Event
-from falcon_catalog.catalog.privileges import ADMIN, OWN
+from falcon_catalog.catalog.events import Event, Origin
+from falcon_catalog.catalog.privileges import ADMIN, OWN, names
 from falcon_catalog.catalog.rate_limit import RateLimit
 from falcon_catalog.errors import (
     BadRequestError,
@@ -138,6 +138,7 @@ def revoke(database: Database, name: str) -> None:
         if row is None or row.kind == "role":
             raise NoSuchPrincipalError(f"Principal does not exist: {name}")
         rows.revoke_sessions(tx, name)
+        events.record(tx, events.local(), accounts.event("revokeTokens", name, id=row.id))
 
 
 def authenticate(realm: Realm, name: str, secret: str) -> Token:
@@ -255,6 +256,10 @@ def revoke_token(database: Database, token: str) -> None:
         rows.revoke_token(
             tx, jti if issuer == auth.ISSUER and jti else _digest(token), expires_at=expires_at
         )
+        detail = {"issuer": issuer, "expires-at": expires_at}
+        events.record(
+            tx, events.local(), Event("revokeToken", "token", None, "access", detail=detail)
+        )
 
 
 def _issuer_of(realm: Realm, token: str) -> "Issuer | None":
@@ -355,6 +360,11 @@ def _add_user(realm: Realm, issuer: "Issuer", verified: "Verified", *, wait: boo
             created_by=f"oidc:{verified.issuer}",
         )
         row = rows.find_subject(tx, verified.issuer, verified.subject)
+        if row is not None:
+            by = Origin(row.id, row.name, f"oidc:{verified.issuer}")
+            detail = {"type": "user"}
+            added = accounts.event("createPrincipal", row.name, id=row.id, detail=detail)
+            events.record(tx, by, added)
     if row is None:
         raise InvalidTokenError("its user has the name of another principal")
     return row
@@ -375,6 +385,10 @@ def _add_owner(realm: Realm, uid: int, *, wait: bool) -> PrincipalRow | None:
         )
         if added is not None:
             grants.set_bits(tx, grants.SERVER, added, OWN | ADMIN, by=f"{LOCAL}:{uid}")
+            name, by = f"{LOCAL}~{uid}", f"{LOCAL}:{uid}"
+            detail = {"type": "user", "privileges": names(OWN | ADMIN)}
+            event = accounts.event("createPrincipal", name, id=added, detail=detail)
+            events.record(tx, Origin(added, name, by), event)
         return rows.find_subject(tx, LOCAL, str(uid))
 
 

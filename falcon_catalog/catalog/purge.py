@@ -9,7 +9,14 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from falcon_catalog.catalog import events, idempotency, metadata_files, orphans, policy
+from falcon_catalog.catalog import (
+    authorization,
+    events,
+    idempotency,
+    metadata_files,
+    orphans,
+    policy,
+)
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.events import SYSTEM, Event
 from falcon_catalog.catalog.tabulars import VIEW
@@ -24,7 +31,7 @@ from falcon_catalog.errors import (
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.identifiers import Namespace
 from falcon_catalog.locations import ancestors, is_inside, is_local, join, key, safe_segment
-from falcon_catalog.store import dropped, metrics, namespaces, tabulars
+from falcon_catalog.store import dropped, grants, metrics, namespaces, tabulars
 from falcon_catalog.store.database import again
 from falcon_catalog.store.dropped import DroppedRow
 
@@ -82,8 +89,8 @@ def _begin(call: Call, dropped_id: int) -> DroppedRow:
     warehouse = call.warehouse
     with warehouse.store.write() as tx:
         known = dropped.find(tx, warehouse.id, dropped_id)
-        if known is None:
-            raise NotFoundError(f"Dropped table or view does not exist: {dropped_id}")
+        if known is None or not authorization.confirm(call, dropped_id, known.id, known.dropped_at):
+            raise authorization.absent(dropped_id)
         row = dropped.take(tx, dropped_id, lease_ms=_LEASE_MS)
         if row is None:
             trouble = f" and will be tried again: {known.trouble}" if known.trouble else ""
@@ -121,6 +128,7 @@ def _expire(warehouse: Warehouse, row: DroppedRow, stopping: Callable[[], bool])
         _remove_folders(warehouse, row)
     warehouse.mount.require()
     with warehouse.store.write() as tx:
+        grants.forget(tx, grants.Entity("dropped", row.id))
         dropped.delete(tx, row.id)
         event = _event("purge" if row.purge else "forget", row)
         if row.purge:

@@ -209,16 +209,17 @@ def first_since(tx: Transaction, at_ms: int) -> int:
 def due(tx: Transaction, *, older_ms: int, keep: int, size: int) -> list[int]:
     """Return the ids of the oldest events, at most ``size``, that are too old or too many.
 
-    Those about principals and grants are none of them (``due_access``).
+    Those about principals and grants are none of them (``due_access``), and the newest one stays:
+    the next id is above it.
     """
-    last = tx.one("SELECT max(id) FROM events")
-    excess = (last[0] or 0) - keep if last else 0
+    newest = _newest(tx)
+    excess = newest - keep
     oldest = tx.all(
         "SELECT id, at_ms FROM events WHERE id > ? AND topic <> 'access' ORDER BY id LIMIT ?",
         (removed_through(tx), size),
     )
     is_due = takewhile(lambda row: row[1] < older_ms or row[0] <= excess, oldest)
-    return [row_id for row_id, _ in is_due]
+    return [row_id for row_id, _ in is_due if row_id != newest]
 
 
 def due_access(tx: Transaction, *, older_ms: int, size: int) -> list[int]:
@@ -226,7 +227,13 @@ def due_access(tx: Transaction, *, older_ms: int, size: int) -> list[int]:
     oldest = tx.all(
         "SELECT id, at_ms FROM events WHERE topic = 'access' ORDER BY id LIMIT ?", (size,)
     )
-    return [row_id for row_id, at_ms in oldest if at_ms < older_ms]
+    newest = _newest(tx)
+    return [row_id for row_id, at_ms in oldest if at_ms < older_ms and row_id != newest]
+
+
+def _newest(tx: Transaction) -> int:
+    row = tx.one("SELECT coalesce(max(id), 0) FROM events")
+    return int(row[0]) if row else 0
 
 
 def delete(tx: Transaction, ids: Sequence[int]) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 from falcon_catalog.identifiers import Page, TableIdentifier
 from falcon_catalog.locations import ancestors
 from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.paging import page_of
 
 Kind = Literal["table", "view"]
 
@@ -37,12 +38,17 @@ def find(
     return None if row is None else TabularRow(*row)
 
 
-def names(tx: Transaction, namespace_id: int, kind: Kind, page: Page) -> list[str]:
-    """Return the names of one kind in a namespace, ordered."""
-    rows = tx.all(
-        "SELECT name FROM tabulars WHERE namespace_id = ? AND kind = ? AND name > ?"
+def names(
+    tx: Transaction, namespace_id: int, kind: Kind, page: Page, only: list[int] | None = None
+) -> list[str]:
+    """Return the names of one kind in a namespace, ordered; with ``only``, of these ids."""
+    rows = page_of(
+        tx,
+        "SELECT name FROM tabulars WHERE {of}namespace_id = ? AND kind = ? AND name > ?{only}"
         " ORDER BY name LIMIT ?",
-        (namespace_id, kind, page.after or "", page.size),
+        (namespace_id, kind, page.after or ""),
+        page,
+        only,
     )
     return [row[0] for row in rows]
 
@@ -56,16 +62,15 @@ def insert(
     uuid: str,
     metadata_location: str,
     location_key: str,
-) -> bool:
-    """Add a table or view; return False if the name is taken."""
-    return bool(
-        tx.change(
-            "INSERT INTO tabulars (namespace_id, name, kind, uuid, metadata_location,"
-            " location_key, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (namespace_id, name) DO NOTHING",
-            (namespace_id, name, kind, uuid, metadata_location, location_key, tx.now, tx.now),
-        )
+) -> int | None:
+    """Add a table or view; return its id, or None if the name is taken."""
+    row = tx.one(
+        "INSERT INTO tabulars (namespace_id, name, kind, uuid, metadata_location,"
+        " location_key, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (namespace_id, name) DO NOTHING RETURNING id",
+        (namespace_id, name, kind, uuid, metadata_location, location_key, tx.now, tx.now),
     )
+    return None if row is None else int(row[0])
 
 
 def swap(

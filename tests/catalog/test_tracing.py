@@ -16,6 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from falcon_catalog.app import create_app
 from falcon_catalog.catalog import accounts
 from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.settings import SettingsError, load
 from tests.catalog.serving import Server, serving
 from tests.several import IN_POSTGRES
@@ -200,7 +201,7 @@ def test_a_servers_error_marks_the_spans(
 
 def test_no_secret_is_in_a_trace(tmp_path: Path, collector: Collector) -> None:
     with serving(tmp_path, tracing__endpoint=collector.url, auth__required=True) as server:
-        secret = accounts.add(StoreCall(server.catalog.store), "etl")
+        secret = accounts.add(StoreCall(server.catalog.store), "etl", privileges=OWN)
         form = {"grant_type": "client_credentials", "client_id": "etl", "client_secret": secret}
         answer = server.call("POST", "/v1/oauth/tokens", data=form)
         token = answer.json()["access_token"]

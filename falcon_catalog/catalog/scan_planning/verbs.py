@@ -56,7 +56,7 @@ def submit(call: Call, identifier: TableIdentifier, request: JSON) -> JSON:
     row = tabulars.find(call, TABLE, identifier)
     found = _prepare(call.warehouse, row.metadata_location, request, f"table {identifier}")
     limits = call.warehouse.plans.limits
-    plan_id = uuid.uuid4().hex
+    plan_id = f"{uuid.uuid4().hex}{_suffix(call)}"
     status: plans.Status = "completed" if found.size <= limits.sync_manifests else "submitted"
     pages = list(_pages(call.warehouse, found)) if status == "completed" else []
     with call.warehouse.store.write() as tx:
@@ -116,7 +116,7 @@ def fetch_tasks(call: Call, identifier: TableIdentifier, plan_task: str) -> JSON
     with call.warehouse.store.read() as tx:
         table = tabulars.require(tx, call, TABLE, identifier)
         page = plans.find_page(tx, plan_task, table.id)
-    if page is None:
+    if page is None or not page.plan_id.endswith(_suffix(call)):
         raise NoSuchPlanTaskError(f"Plan task does not exist for {identifier}: {plan_task[:100]}")
     return _unzipped(page)
 
@@ -179,9 +179,14 @@ def _require_plan(
 ) -> plans.PlanRow:
     table = tabulars.require(tx, call, TABLE, identifier)
     row = plans.find(tx, plan_id, table.id)
-    if row is None:
+    if row is None or not plan_id.endswith(_suffix(call)):
         raise NoSuchPlanIdError(f"Plan does not exist for {identifier}: {plan_id[:100]}")
     return row
+
+
+def _suffix(call: Call) -> str:
+    """Return how the ids of a caller's plans end: a plan is only for the caller that planned it."""
+    return "" if call.principal_id is None else f"-{call.principal_id}"
 
 
 def _begin(warehouse: Warehouse, plan_id: str) -> None:

@@ -1,7 +1,9 @@
 -- One row for each change, written in the transaction of the change. Ids follow the order of the
--- commits, and are never used again. Rows refer to nothing: they outlive what they are about.
+-- commits. The row with the highest one is never removed, so that no id is used again; with
+-- AUTOINCREMENT each commit would write a page more. Rows refer to nothing: they outlive what they
+-- are about.
 CREATE TABLE events (
-    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    id              INTEGER PRIMARY KEY,
     event_id        TEXT    NOT NULL,
     at_ms           INTEGER NOT NULL,
     topic           TEXT    NOT NULL CHECK (topic IN ('catalog', 'access', 'files')),
