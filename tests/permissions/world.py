@@ -170,8 +170,8 @@ def settings_of(folder: Path) -> Any:
 
 
 @contextlib.contextmanager
-def world(folder: Path, apps: int = 2) -> Iterator[World]:
-    """Create a world."""
+def world(folder: Path, apps: int = 2, *, filled: bool = True) -> Iterator[World]:
+    """Create a world, with the same things in both warehouses, or with none."""
     settings = settings_of(folder)
     with contextlib.ExitStack() as stack:
         made = World(
@@ -182,7 +182,7 @@ def world(folder: Path, apps: int = 2) -> Iterator[World]:
         made.add("ann")
         made.add("bob")
         _add_roles(made)
-        for warehouse in WAREHOUSES:
+        for warehouse in WAREHOUSES if filled else ():
             _fill(made, f"/v1/{warehouse}", warehouse)
         yield made
 
