@@ -103,7 +103,7 @@ class World:
 
     def entity(self, tx: Transaction, name: str) -> Entity:
         """Return the row that a name in PARENTS stands for now."""
-        warehouse_name, *rest = name.split("/")
+        warehouse_name, *rest = name.split("/", 2)
         if warehouse_name == "server":
             return grants.SERVER
         warehouse = warehouses.find(tx, warehouse_name)
@@ -117,7 +117,7 @@ class World:
         if rest[1] == "d":
             rows = dropped.list_(tx, warehouse.id, Page("0", 1000))
             return Entity("dropped", max(row.id for row in rows if row.name == "d"))
-        if rest[1].startswith("f"):
+        if rest[1] == "f":
             function = functions.find(tx, namespace.id, rest[1])
             assert function is not None, name
             return Entity("function", function.id)
