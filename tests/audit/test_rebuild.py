@@ -21,8 +21,8 @@ from tests.durability.processes import Catalog, Client
 from tests.postgres import stores
 from tests.processes import wait_for
 
-STEPS = int(os.environ.get("AUDIT_STEPS", "250"))
-KILLS = int(os.environ.get("AUDIT_KILLS", "6"))
+STEPS = int(os.environ.get("AUDIT_STEPS", "200"))
+KILLS = int(os.environ.get("AUDIT_KILLS", "5"))
 SEED = int(os.environ.get("AUDIT_SEED", "1"))
 
 
