@@ -6,6 +6,8 @@ from falcon import Request, Response
 
 from falcon_catalog.api.middleware import Warehouses
 from falcon_catalog.api.responses import send
+from falcon_catalog.catalog import authorization
+from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.idempotency import LIFETIME
 
 
@@ -17,8 +19,11 @@ class ConfigResource:
         self._endpoints = list(endpoints)
 
     def on_get(self, req: Request, resp: Response) -> None:
-        """Respond with the warehouse's prefix and all endpoints."""
-        warehouse = self._warehouses.by_selector(req.get_param("warehouse") or "")
+        """Respond with the warehouse's prefix and all endpoints; a hidden warehouse has none."""
+        selector = req.get_param("warehouse") or ""
+        warehouse = self._warehouses.by_selector(selector)
+        principal = getattr(req.context, "principal", None)
+        authorization.require(Call(warehouse, principal), [], asked=selector or None)
         send(
             resp,
             {

@@ -91,7 +91,7 @@ class Idempotency:
             if namespace is not None and state.is_table:
                 # It was created or registered: the client needs credentials, those of now.
                 name = check_name(read_object(req).get("name"), "table")
-                state = access.add(call, TableIdentifier(namespace, name), state)
+                state = access.renew(call, TableIdentifier(namespace, name), state)
             send_table(req, resp, state)
         elif "body" in answer:
             send(resp, answer["body"])

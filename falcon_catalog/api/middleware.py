@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import falcon
@@ -18,6 +19,7 @@ from falcon_catalog.catalog.identity import Realm
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import (
     BadRequestError,
+    CatalogError,
     NoSuchWarehouseError,
     NotAuthenticatedError,
     WouldWaitError,
@@ -31,6 +33,7 @@ _ABSOLUTE_FORM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 # Open to anyone even where tokens are required: how to get a token, and whether the server lives.
 _OPEN_PATHS = frozenset({TOKENS_PATH, LOGIN_PATH, "/health/live", "/health/ready"})
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_KINDS: tuple[authorization.Kind, ...] = ("table", "view", "function")
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -108,8 +111,10 @@ class Authentication:
 class Warehouses:
     """The warehouses of this server, by name and by location."""
 
-    def __init__(self, warehouses: Sequence[Warehouse]) -> None:
+    def __init__(self, warehouses: Sequence[Warehouse], *, hide: bool = False) -> None:
+        """Know all warehouses; with ``hide`` an error does not name those that there are."""
         self._all = tuple(warehouses)
+        self._hide = hide
 
     def by_prefix(self, prefix: str | None) -> Warehouse:
         """Return the warehouse of a URL prefix; None is the default one."""
@@ -129,7 +134,8 @@ class Warehouses:
             if matches(warehouse):
                 return warehouse
         known = ", ".join(warehouse.name for warehouse in self._all)
-        raise NoSuchWarehouseError(f"Warehouse does not exist: {wanted} (there is: {known})")
+        there_is = "" if self._hide else f" (there is: {known})"
+        raise NoSuchWarehouseError(f"Warehouse does not exist: {wanted}{there_is}")
 
 
 class Calls:
@@ -159,29 +165,48 @@ class Calls:
         if operation is None or operation.needs is None:
             return
         principal = getattr(req.context, "principal", None)
-        warehouse = self._warehouses.by_prefix(params.pop("prefix", None))
+        prefix = params.pop("prefix", None)
+        warehouse = self._warehouses.by_prefix(prefix)
         delegation = req.get_header("X-Iceberg-Access-Delegation")
         call = Call(
             warehouse,
             principal,
-            _read_key(req, principal),
+            None,
             req.context.id,
             parse_delegation(delegation or ""),
             req.user_agent or "",
             req.remote_addr or "",
         )
-        for kind in ("table", "view", "function"):
-            if kind in params:
-                params["identifier"] = TableIdentifier(params.pop("namespace"), params.pop(kind))
+        req.context.call = call
+        try:
+            key = _read_key(req, principal)
+            needs = _needs(operation, req, params)
+        except CatalogError:
+            if operation.by_verb:
+                raise
+            # In a hidden warehouse a malformed request is answered as in one that does not exist.
+            authorization.require(call, [], asked=prefix)
+            raise
+        if key is not None:
+            call = replace(call, idempotency_key=key)
+        if needs or not operation.by_verb:
+            decision = authorization.require(call, needs, asked=prefix)
+            if decision is not None:
+                call = replace(call, decision=decision)
         params["call"] = req.context.call = call
-        needs = operation.needs
-        if isinstance(needs, str):
-            entity = params.get("identifier") or params.get("namespace")
-            authorization.require(call, [Need(needs, entity)])
-        elif found := needs(req, params):
-            authorization.require(call, found)
-        elif not operation.by_verb:
-            authorization.require(call, [])
+
+
+def _needs(operation: Operation, req: falcon.Request, params: dict[str, Any]) -> list[Need]:
+    """Return what an operation needs; the name in its URL becomes an identifier."""
+    kind: authorization.Kind = "table"
+    for each in _KINDS:
+        if each in params:
+            kind = each
+            params["identifier"] = TableIdentifier(params.pop("namespace"), params.pop(each))
+    needs = operation.needs
+    if isinstance(needs, str):
+        return [Need(needs, params.get("identifier") or params.get("namespace"), kind)]
+    return [] if needs is None else needs(req, params)
 
 
 def _read_key(req: falcon.Request, principal: Principal | None) -> IdempotencyKey | None:

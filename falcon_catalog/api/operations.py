@@ -7,6 +7,7 @@ in the request's body, the body is read before authorization.
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import falcon
@@ -20,14 +21,18 @@ from falcon_catalog.api.requests import (
     read_optional_object,
 )
 from falcon_catalog.catalog import signing
-from falcon_catalog.catalog.authorization import SERVER, Need
+from falcon_catalog.catalog.authorization import SERVER, Kind, Need
 from falcon_catalog.catalog.privileges import Privilege
+from falcon_catalog.catalog.signing_config import STAGED
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 
 Params = Mapping[str, Any]
 """The names in the URL, resolved: ``namespace``, ``identifier`` and so on."""
 Needs = Callable[[falcon.Request, Params], list[Need]]
+
+_LOCATION = "location"
+"""The property of a namespace below which tables are created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Operation:
     name: str
     needs: Privilege | Needs | None
     """The privilege that it needs on the entity in the URL, or a function that returns all needs;
-    None for an operation without a warehouse, which needs none."""
+    None for an operation that needs none; getConfig needs a visible warehouse."""
     inline: bool = False
     """Whether the event loop may respond, because it usually needs no I/O."""
     by_verb: bool = False
@@ -50,11 +55,23 @@ def _create_namespace(req: falcon.Request, _params: Params) -> list[Need]:
 
 def _list_namespaces(req: falcon.Request, _params: Params) -> list[Need]:
     parent = read_namespace(req, "parent")
-    needs = [Need("list", parent)]
     # The second is listed if the first does not exist; it may not be a valid name.
     with contextlib.suppress(BadRequestError):
         if (decoded := decode_again(parent)) != parent:
-            needs.append(Need("list", decoded))
+            return [Need("list", parent, instead=Need("list", decoded))]
+    return [Need("list", parent)]
+
+
+def _drop_namespace(_req: falcon.Request, params: Params) -> list[Need]:
+    return [Need("drop", params["namespace"], removes=True)]
+
+
+def _update_properties(req: falcon.Request, params: Params) -> list[Need]:
+    body, namespace = read_object(req), params["namespace"]
+    needs = [Need("write", namespace)]
+    named = [body.get(field) for field in ("removals", "updates")]
+    if any(isinstance(each, list | dict) and _LOCATION in each for each in named):
+        needs.append(Need("grant", namespace))  # tables of others would lie elsewhere
     return needs
 
 
@@ -74,28 +91,44 @@ def _commit_need(change: Params, identifier: TableIdentifier) -> Need:
     return Need("write", identifier)
 
 
-def _rename(req: falcon.Request, _params: Params) -> list[Need]:
+def _rename(kind: Kind, req: falcon.Request, _params: Params) -> list[Need]:
     body = read_object(req)
     source = TableIdentifier.of(body.get("source"))
     destination = TableIdentifier.of(body.get("destination"))
-    return [Need("drop", source), Need("create", destination.namespace)]
+    return [Need("drop", source, kind, removes=True), Need("create", destination.namespace)]
 
 
-def _undrop(req: falcon.Request, _params: Params) -> list[Need]:
-    name = read_optional_object(req).get("identifier")
-    target = None if name is None else TableIdentifier.of(name).namespace
-    return [Need("drop", None), Need("create", target)]
+def _undrop(req: falcon.Request, params: Params) -> list[Need]:
+    name, drop = read_optional_object(req).get("identifier"), params["dropped"]
+    needs = [Need("drop", drop, "dropped", removes=True)]
+    if name is None:
+        return [*needs, Need("create", drop, "home", removes=True)]
+    return [*needs, Need("create", TableIdentifier.of(name).namespace)]
 
 
-def _purge_dropped(_req: falcon.Request, _params: Params) -> list[Need]:
-    return [Need("drop", None), Need("write", None)]
+def _purge_dropped(_req: falcon.Request, params: Params) -> list[Need]:
+    drop = params["dropped"]
+    return [
+        Need("drop", drop, "dropped", removes=True),
+        Need("write", drop, "dropped", removes=True),
+    ]
 
 
 def _drop_table(req: falcon.Request, params: Params) -> list[Need]:
-    needs = [Need("drop", params["identifier"])]
+    table = params["identifier"]
+    needs = [Need("drop", table, removes=True)]
     if read_flag(req, "purgeRequested"):
-        needs.append(Need("write", params["identifier"]))
+        needs.append(Need("write", table, removes=True))
     return needs
+
+
+def _drop(kind: Kind, _req: falcon.Request, params: Params) -> list[Need]:
+    return [Need("drop", params["identifier"], kind, removes=True)]
+
+
+def _unregister(_req: falcon.Request, params: Params) -> list[Need]:
+    table = params["identifier"]  # whose metadata is in the response
+    return [Need("drop", table, removes=True), Need("describe", table, removes=True)]
 
 
 def _register(req: falcon.Request, params: Params) -> list[Need]:
@@ -103,15 +136,39 @@ def _register(req: falcon.Request, params: Params) -> list[Need]:
     needs = [Need("create", params["namespace"])]
     if body.get("overwrite") is True and isinstance(body.get("name"), str):
         replaced = TableIdentifier(params["namespace"], body["name"])
-        needs += [Need("drop", replaced), Need("write", replaced)]
+        needs.append(Need("drop", replaced, if_exists=True))
+        needs.append(Need("write", replaced, if_exists=True))
     return needs
+
+
+def _put_function(_req: falcon.Request, params: Params) -> list[Need]:
+    function = params["identifier"]
+    new = Need("create", function.namespace)
+    return [Need("write", function, "function", if_exists=True, instead=new)]
 
 
 def _sign(req: falcon.Request, params: Params) -> list[Need]:
-    needs = [Need("select", params["identifier"])]
-    if not signing.only_reads(read_object(req)):
-        needs.append(Need("write", params["identifier"]))
+    body, table = read_object(req), params["identifier"]
+    properties = body.get("properties")
+    staged = isinstance(properties, dict) and STAGED in properties
+    instead = None
+    if staged or req.get_param(STAGED):
+        instead = Need("create", table.namespace)  # it is being created
+    elif body.get("method") == "HEAD":
+        instead = Need("select", table, "dropped")
+    needs = [Need("select", table, instead=instead)]
+    if not signing.only_reads(body):
+        needs.append(Need("write", table, instead=instead))
     return needs
+
+
+def _report_metrics(req: falcon.Request, params: Params) -> list[Need]:
+    is_commit = read_object(req).get("report-type") == "commit-report"
+    return [Need("write" if is_commit else "select", params["identifier"])]
+
+
+def _check_storage(_req: falcon.Request, _params: Params) -> list[Need]:
+    return [Need("list", None), Need("admin", SERVER)]
 
 
 def _audit(req: falcon.Request, _params: Params) -> list[Need]:
@@ -149,42 +206,42 @@ OPERATIONS = {
         Operation("createNamespace", _create_namespace),
         Operation("loadNamespaceMetadata", "describe"),
         Operation("namespaceExists", "list", inline=True),
-        Operation("dropNamespace", "drop"),
-        Operation("updateProperties", "write"),
+        Operation("dropNamespace", _drop_namespace),
+        Operation("updateProperties", _update_properties),
         Operation("listTables", "list"),
         Operation("createTable", "create"),
         Operation("loadTable", "describe", inline=True),
         Operation("tableExists", "list", inline=True),
         Operation("updateTable", _update_table),
         Operation("dropTable", _drop_table),
-        Operation("unregisterTable", "drop"),
+        Operation("unregisterTable", _unregister),
         Operation("registerTable", _register),
-        Operation("renameTable", _rename),
+        Operation("renameTable", partial(_rename, "table")),
         Operation("commitTransaction", _commit_transaction),
         Operation("planTableScan", "select"),
         Operation("fetchPlanningResult", "select"),
-        Operation("cancelPlanning", "select"),
+        Operation("cancelPlanning", "list"),
         Operation("fetchScanTasks", "select"),
         Operation("loadCredentials", "select"),
         Operation("signRequest", _sign),
-        Operation("reportMetrics", "select"),
+        Operation("reportMetrics", _report_metrics),
         Operation("listViews", "list"),
         Operation("createView", "create"),
         Operation("loadView", "describe"),
         Operation("viewExists", "list", inline=True),
         Operation("replaceView", "write"),
-        Operation("dropView", "drop"),
-        Operation("registerView", _register),
-        Operation("renameView", _rename),
+        Operation("dropView", partial(_drop, "view")),
+        Operation("registerView", "create"),
+        Operation("renameView", partial(_rename, "view")),
         Operation("listFunctions", "list"),
         Operation("loadFunction", "describe"),
-        Operation("putFunction", "create"),
-        Operation("dropFunction", "drop"),
+        Operation("putFunction", _put_function),
+        Operation("dropFunction", partial(_drop, "function")),
         Operation("listDropped", "list"),
         Operation("undrop", _undrop),
         Operation("purgeDropped", _purge_dropped),
-        Operation("listMetricsReports", "describe"),
-        Operation("checkStorage", "admin"),
+        Operation("listMetricsReports", "list"),
+        Operation("checkStorage", _check_storage),
         Operation("listEvents", "describe"),
         Operation("listWarehouseAudit", _audit),
         Operation("listAudit", _administer),

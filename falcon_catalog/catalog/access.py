@@ -16,10 +16,12 @@ from falcon_catalog.catalog.issued_credentials import NO_ACCESS, Access
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.catalog.signing_config import signing_access, table_path
 from falcon_catalog.catalog.warehouse import Warehouse
+from falcon_catalog.errors import ForbiddenError
 from falcon_catalog.fileio.delegation import Credential, Permission, Scope, Vends, common_prefix
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import outermost
-from falcon_catalog.settings.storage import ABFSS, FILE, GS, S3
+from falcon_catalog.settings.storage import ABFSS, GS, S3
+from falcon_catalog.store import tabulars as rows
 
 VENDED, SIGNED, UNMANAGED = "vended-credentials", "remote-signing", "client-managed"
 """Values of X-Iceberg-Access-Delegation; the last one is Lakekeeper's, for "nothing"."""
@@ -54,7 +56,7 @@ def vends_to_clients(warehouse: Warehouse) -> Vends | None:
 
 def is_known(call: Call, identifier: TableIdentifier, table: Loaded) -> bool:
     """Return whether ``add`` asks no token service."""
-    if not wants_credentials(call):
+    if not wants_credentials(call) or authorization.permission_of(call, identifier) is None:
         return True
     wanted = _of_table(call, identifier, table.document.metadata, table.metadata_location)
     return call.warehouse.issued.find(wanted, call.now) is not None
@@ -82,13 +84,16 @@ def provide(
             no credential can be that narrow.
         ServiceUnavailableError: the token service does not answer, or refuses.
     """
-    if wants_credentials(call):
+    vends, signs = wants_credentials(call), _takes_signatures(call)
+    if (vends or signs) and authorization.permission_of(call, identifier) is None:
+        return NO_ACCESS  # the table without its files: clients ask for both at once
+    if vends:
         return _issue(call, _of_table(call, identifier, metadata, location), metadata)
-    if _takes_signatures(call):
+    if signs:
         staged = metadata if location is None else None
         return signing_access(call, identifier, staged=staged, fsspec=_is_pyiceberg(call))
     # A client that asked for anything takes any setting for credentials.
-    if call.delegation or call.warehouse.storage_settings.kind == FILE:
+    if call.delegation or not call.warehouse.storage.client_config:
         return NO_ACCESS
     return Access(call.warehouse.storage.client_config)
 
@@ -153,13 +158,36 @@ def _of_table(
 ) -> _Wanted:
     return _Wanted(
         call.principal_id,
-        authorization.permission_of(call, identifier),
+        _permission(call, identifier),
         identifier,
         metadata["table-uuid"],
         policy.locations_of(metadata),
         location and location.rpartition("/")[0],
         _version(call),
     )
+
+
+def _permission(call: Call, identifier: TableIdentifier) -> Permission:
+    """Return what credentials for a table may do; raise ForbiddenError if they may do nothing."""
+    permission = authorization.permission_of(call, identifier)
+    if permission is None:
+        raise ForbiddenError(f"Not allowed: this needs select on table {identifier}")
+    return permission
+
+
+def renew(call: Call, identifier: TableIdentifier, table: Loaded) -> Loaded:
+    """Return a table as a retry of its creation gets it: with access as of now.
+
+    Raises:
+        NoSuchTableError: it is hidden from the caller by now.
+        ForbiddenError, BadRequestError, ServiceUnavailableError: as ``provide``.
+    """
+    row = rows.find(call.warehouse.store.autocommit(), call.warehouse.id, identifier)
+    if row is None or row.uuid != str(table.document.metadata["table-uuid"]).lower():
+        return table
+    if not authorization.permits(call, "describe", identifier):
+        raise authorization.absent(identifier)
+    return add(call, identifier, table)
 
 
 def _version(call: Call) -> Hashable:

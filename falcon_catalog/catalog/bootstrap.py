@@ -9,6 +9,7 @@ from falcon_catalog.catalog.audit import Audit
 from falcon_catalog.catalog.issued_credentials import IssuedCredentials
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache
 from falcon_catalog.catalog.mount import Mount, Root, roots_of
+from falcon_catalog.catalog.permissions import Permissions
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanningLimits, PlanWorker
 from falcon_catalog.catalog.store_mount import files_of, mount_of
@@ -115,7 +116,7 @@ def _open(
         mount.absence()  # logged, if the storage is not there
     metadata = MetadataCache(settings.cache.documents_bytes)
     manifests = ManifestCache(settings.cache.manifests_bytes)
-    last_commits, counters = LastCommits(), Counters()
+    last_commits, counters, permissions = LastCommits(), Counters(), Permissions()
     audit = Audit(store, settings.audit)
     metrics.cache_hits.poll(lambda: metadata.hits)
     metrics.cache_misses.poll(lambda: metadata.misses)
@@ -144,6 +145,7 @@ def _open(
             last_commits=last_commits,
             manifests=manifests,
             plans=plans,
+            permissions=permissions,
             audit=audit,
             counters=counters,
             allowed_locations=allowed,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from falcon_catalog.catalog.permissions import Decision
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.store.database import Database, now_ms
 
@@ -54,6 +55,8 @@ class Call:
     """Of the client; empty on a Unix socket, and for local commands."""
     now: int = field(default_factory=now_ms)
     """Milliseconds since 1970-01-01 UTC."""
+    decision: Decision | None = None
+    """What authorization found; None as for ``principal``."""
 
     @property
     def principal_id(self) -> int | None:

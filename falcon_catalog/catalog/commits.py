@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from falcon_catalog.catalog import (
+    authorization,
     events,
     idempotency,
     metadata_files,
@@ -39,8 +40,9 @@ from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import is_inside, key
 from falcon_catalog.metadata import table as table_metadata
 from falcon_catalog.metadata.document import Document
+from falcon_catalog.store import grants
 from falcon_catalog.store import tabulars as rows
-from falcon_catalog.store.database import OutcomeUnknownError, Transaction
+from falcon_catalog.store.database import OutcomeUnknownError, Transaction, again
 from falcon_catalog.store.tabulars import TabularRow
 
 _ATTEMPTS = 8
@@ -97,6 +99,7 @@ class _LostSwapError(Exception):
         self.identifier = identifier
 
 
+@again
 def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) -> list[Loaded]:
     """Commit changes to one table or view or to many: all of them, or none.
 
@@ -140,6 +143,7 @@ def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) 
     raise CommitFailedError(f"Cannot commit: {changed} changed {_ATTEMPTS} times meanwhile")
 
 
+@again
 def create(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) -> Loaded:
     """Add a table or view with this metadata, which is checked, and write its first file."""
     new = _new(kind, identifier, metadata, from_create=True)
@@ -163,8 +167,12 @@ def _publish(
                 with call.warehouse.store.write() as tx:
                     # What does not change must not have changed, either. In one order, so that
                     # two transactions never wait for one another.
-                    for each in sorted(staged, key=_lock_order):
-                        _set_pointer(tx, call, each)
+                    created = [
+                        grants.Entity("tabular", row_id)
+                        for each in sorted(staged, key=_lock_order)
+                        if (row_id := _set_pointer(tx, call, each)) is not None
+                    ]
+                    authorization.own(tx, call, *created)
                     events.record(tx, call, *(_event(each, operation) for each in changed))
                     idempotency.record(tx, call, answer)
                     files.reachable = True
@@ -199,7 +207,11 @@ def _remember(warehouse: Warehouse, staged: Staged) -> None:
 def _stage(call: Call, change: Change) -> Staged:
     """Compute the next state of a table or view from its present one; store nothing."""
     row = call.warehouse.last_commits.get((call.warehouse.id, change.identifier))
-    if row is not None and row.kind == change.kind.name:
+    if (
+        row is not None
+        and row.kind == change.kind.name
+        and authorization.confirm(call, change.identifier, row.id, row.created_at)
+    ):
         # An error, or that nothing is to be done, must be said of the newest state.
         with contextlib.suppress(CatalogError):
             staged = _advance(call, change, row)
@@ -221,6 +233,10 @@ def _stage(call: Call, change: Change) -> Staged:
         _check_places(call, kind, None, metadata, None)
         return _new(kind, identifier, metadata, updates=change.updates)
     if row is None or row.kind != kind.name:
+        raise kind.missing(identifier)
+    if creates and not authorization.permits(call, "describe", identifier):
+        raise _create_conflict(row, identifier)
+    if not authorization.confirm(call, identifier, row.id, row.created_at):
         raise kind.missing(identifier)
     if creates:
         document = call.warehouse.metadata.load(call.warehouse.files, row, identifier).document
@@ -329,8 +345,11 @@ def _create_conflict(row: TabularRow, identifier: TableIdentifier) -> CatalogErr
     return TABLE.name_taken(row.kind, identifier)
 
 
-def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
-    """Insert or swap one pointer, or raise and so roll back the whole transaction."""
+def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> int | None:
+    """Insert or swap one pointer, or raise and so roll back the whole transaction.
+
+    Return the id of what was inserted.
+    """
     warehouse, kind, identifier = call.warehouse, staged.kind, staged.identifier
     location, uuid = staged.metadata["location"], staged.kind.uuid_of(staged.metadata)
     if staged.row is None:
@@ -343,7 +362,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
             raise _create_conflict(row, identifier)
         policy.check_free(tx, warehouse, kind.name, location, besides=None)
         policy.check_free_paths(tx, warehouse, kind.name, None, staged.metadata, besides=None)
-        rows.insert(
+        return rows.insert(
             tx,
             namespace.id,
             identifier.name,
@@ -352,7 +371,6 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
             metadata_location=staged.metadata_location,
             location_key=key(location),
         )
-        return
     moved = key(location) != staged.row.location_key
     if moved:
         policy.check_free(tx, warehouse, kind.name, location, besides=staged.row.id)
@@ -370,6 +388,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> None:
         uuid=uuid,
     ):
         raise _LostSwapError(identifier)
+    return None
 
 
 @dataclass(slots=True)

@@ -4,23 +4,36 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from falcon_catalog.catalog import events, idempotency, namespaces, policy, tabulars
+from falcon_catalog.catalog import authorization, events, idempotency, namespaces, policy, tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.warehouse import Warehouse
-from falcon_catalog.errors import CommitFailedError, NotFoundError
+from falcon_catalog.errors import CommitFailedError
 from falcon_catalog.identifiers import Page, TableIdentifier
 from falcon_catalog.store import dropped as rows
+from falcon_catalog.store import grants
 from falcon_catalog.store import tabulars as tabular_rows
+from falcon_catalog.store.database import again
 from falcon_catalog.store.dropped import DroppedRow
 
+_BATCH = 500
 __all__ = ["DroppedRow", "as_json", "list_", "undrop", "warehouse_of"]
 
 
 def list_(call: Call, page: Page) -> list[DroppedRow]:
     """Return the dropped tables and views, oldest first."""
     with call.warehouse.store.read() as tx:
-        return rows.list_(tx, call.warehouse.id, page)
+        if authorization.visible_ids(call, None, "tabular") is None:
+            return rows.list_(tx, call.warehouse.id, page)
+        found: list[DroppedRow] = []
+        after = page.after_id
+        while len(found) < page.size:
+            some = rows.list_(tx, call.warehouse.id, Page(str(after), _BATCH))
+            if not some:
+                break
+            found += authorization.visible_drops(call, some)
+            after = some[-1].id
+    return found[: page.size]
 
 
 def warehouse_of(warehouses: Sequence[Warehouse], dropped_id: int) -> Warehouse:
@@ -28,9 +41,10 @@ def warehouse_of(warehouses: Sequence[Warehouse], dropped_id: int) -> Warehouse:
     for warehouse in warehouses:
         if rows.find(warehouse.store.autocommit(), warehouse.id, dropped_id) is not None:
             return warehouse
-    raise _no_such_drop(dropped_id)
+    raise authorization.absent(dropped_id)
 
 
+@again
 def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> DroppedRow:
     """Restore a dropped table or view under its old name or another one.
 
@@ -43,8 +57,8 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
     """
     with call.warehouse.store.write() as tx:
         row = rows.find(tx, call.warehouse.id, dropped_id)
-        if row is None:
-            raise _no_such_drop(dropped_id)
+        if row is None or not authorization.confirm(call, dropped_id, row.id, row.dropped_at):
+            raise authorization.absent(dropped_id)
         if row.started_at is not None:
             raise CommitFailedError(f"Cannot undrop {row.identifier}: its purge has begun")
         target = to or row.identifier
@@ -53,7 +67,7 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
         tabular_rows.reserve(tx, namespace.id, target.name)
         tabulars.require_free(tx, call, kind, target)
         policy.check_free(tx, call.warehouse, row.kind, row.location_key, besides=None)
-        tabular_rows.insert(
+        row_id = tabular_rows.insert(
             tx,
             namespace.id,
             target.name,
@@ -62,6 +76,9 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
             metadata_location=row.metadata_location,
             location_key=row.location_key,
         )
+        if row_id is not None:
+            back = grants.Entity("tabular", row_id)
+            grants.move(tx, grants.Entity("dropped", row.id), back)
         rows.delete(tx, row.id)
         event = Event("undrop", row.kind, target, uuid=row.uuid, after=row.metadata_location)
         event.former = None if target == row.identifier else row.identifier
@@ -87,7 +104,3 @@ def as_json(row: DroppedRow) -> dict[str, Any]:
 
 def _iso(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
-
-
-def _no_such_drop(dropped_id: int) -> NotFoundError:
-    return NotFoundError(f"Dropped table or view does not exist: {dropped_id}")

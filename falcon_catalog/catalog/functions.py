@@ -2,22 +2,25 @@
 
 import uuid
 
-from falcon_catalog.catalog import events, idempotency, namespaces
+from falcon_catalog.catalog import authorization, events, idempotency, namespaces
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.events import Event
-from falcon_catalog.errors import BadRequestError, CommitFailedError, NoSuchFunctionError
+from falcon_catalog.errors import AlreadyExistsError, BadRequestError, CommitFailedError
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.metadata import function as metadata_builder
 from falcon_catalog.metadata.json_fields import JSON, text_of
 from falcon_catalog.store import functions as rows
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store import grants
+from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.functions import FunctionRow
 
 
 def list_(call: Call, namespace: Namespace, page: Page) -> list[str]:
     """Return the names of the functions in a namespace, ordered."""
     with call.warehouse.store.read() as tx:
-        return rows.names(tx, namespaces.require(tx, call, namespace).id, page)
+        namespace_id = namespaces.require(tx, call, namespace).id
+        visible = authorization.visible_ids(call, namespace, "function")
+        return rows.names(tx, namespace_id, page, visible)
 
 
 def load(call: Call, identifier: TableIdentifier) -> bytes:
@@ -30,6 +33,7 @@ def load(call: Call, identifier: TableIdentifier) -> bytes:
         return _require(tx, call, identifier).metadata.encode()
 
 
+@again
 def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
     """Add a function, or replace one; return its metadata as JSON text.
 
@@ -45,6 +49,8 @@ def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
     with call.warehouse.store.write() as tx:
         namespace = namespaces.require(tx, call, identifier.namespace)
         old = rows.find(tx, namespace.id, identifier.name)
+        if old is not None and not authorization.confirm(call, identifier, old.id, old.created_at):
+            raise AlreadyExistsError(f"Function already exists: {identifier}")
         known_uuid = old.uuid if old else str(uuid.uuid4())
         metadata = metadata_builder.parse(request, drawn_uuid=known_uuid)
         given_uuid = metadata["function-uuid"].lower()
@@ -53,14 +59,20 @@ def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
                 f"Invalid function-uuid {given_uuid}: {identifier} has {old.uuid}, for good"
             )
         text = text_of(metadata, metadata_builder.WHERE)
-        if not rows.put(tx, namespace.id, identifier.name, uuid=given_uuid, metadata=text.decode()):
+        function_id = rows.put(
+            tx, namespace.id, identifier.name, uuid=given_uuid, metadata=text.decode()
+        )
+        if function_id is None:
             raise CommitFailedError(f"Cannot put {identifier}: it was added meanwhile")
+        if old is None:
+            authorization.own(tx, call, grants.Entity("function", function_id))
         detail = {"replaced": old is not None}
         put_ = Event("putFunction", "function", identifier, uuid=given_uuid, detail=detail)
         events.record(tx, call, put_)
     return text
 
 
+@again
 def drop(call: Call, identifier: TableIdentifier) -> None:
     """Remove a function.
 
@@ -69,6 +81,7 @@ def drop(call: Call, identifier: TableIdentifier) -> None:
     """
     with call.warehouse.store.write() as tx:
         row = _require(tx, call, identifier)
+        grants.forget(tx, grants.Entity("function", row.id))
         rows.delete(tx, row.id)
         dropped = Event("dropFunction", "function", identifier, id=row.id, uuid=row.uuid)
         events.record(tx, call, dropped)
@@ -78,6 +91,6 @@ def drop(call: Call, identifier: TableIdentifier) -> None:
 def _require(tx: Transaction, call: Call, identifier: TableIdentifier) -> FunctionRow:
     namespace = namespaces.require(tx, call, identifier.namespace)
     row = rows.find(tx, namespace.id, identifier.name)
-    if row is None:
-        raise NoSuchFunctionError(f"Function does not exist: {identifier}")
+    if row is None or not authorization.confirm(call, identifier, row.id, row.created_at):
+        raise authorization.absent(identifier, "function")
     return row

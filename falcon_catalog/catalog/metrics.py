@@ -1,6 +1,6 @@
 """The verbs of metrics reports: store them, list the newest."""
 
-from falcon_catalog.catalog import tabulars
+from falcon_catalog.catalog import authorization, tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.errors import BadRequestError, PayloadTooLargeError, show
@@ -46,19 +46,31 @@ def report(call: Call, identifier: TableIdentifier, request: JSON) -> None:
 def newest(call: Call, namespace: Namespace | None, table: str | None, page: Page) -> list[Report]:
     """Return the newest reports of all tables, of a namespace's or of one, newest first.
 
-    Names are those that the tables had when the reports came in: a table need not exist.
+    Names are those that the tables had when the reports came in: a table need not exist, unless
+    the caller may describe only some tables. Then a table must still have the name.
 
     Raises:
         BadRequestError: there is a table without a namespace.
     """
     if table is not None and namespace is None:
         raise BadRequestError(f"Invalid table {show(table)}: its namespace is missing")
+    describes = authorization.Describes(call)
+    found: list[Report] = []
+    before = page.after_id or None
     with call.warehouse.store.read() as tx:
-        return rows.newest(
-            tx,
-            call.warehouse.id,
-            namespace=namespace,
-            table=table,
-            before=page.after_id or None,
-            size=page.size,
-        )
+        while len(found) < page.size:
+            some = rows.newest(
+                tx,
+                call.warehouse.id,
+                namespace=namespace,
+                table=table,
+                before=before,
+                size=page.size,
+            )
+            if describes.everything:
+                return some
+            found += [row for row in some if describes(row.identifier, row.table_uuid)]
+            if len(some) < page.size:
+                break
+            before = some[-1].id
+    return found[: page.size]

@@ -1,18 +1,18 @@
 """The verbs of namespaces."""
 
-from falcon_catalog.catalog import events, idempotency, policy
+from falcon_catalog.catalog import authorization, events, idempotency, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.events import Event
 from falcon_catalog.errors import (
     AlreadyExistsError,
     NamespaceNotEmptyError,
-    NoSuchNamespaceError,
     UnprocessableEntityError,
 )
 from falcon_catalog.identifiers import Namespace, Page
 from falcon_catalog.metadata.json_fields import JSON, array_of, as_text, as_texts
+from falcon_catalog.store import grants
 from falcon_catalog.store import namespaces as rows
-from falcon_catalog.store.database import Lock, Transaction
+from falcon_catalog.store.database import Lock, Transaction, again
 
 Properties = dict[str, str]
 
@@ -25,9 +25,11 @@ def list_(call: Call, parent: Namespace | None, page: Page) -> list[Namespace]:
     """
     with call.warehouse.store.read() as tx:
         parent_id = None if parent is None else require(tx, call, parent).id
-        return rows.children(tx, call.warehouse.id, parent_id, page)
+        visible = authorization.visible_ids(call, parent, "namespace")
+        return rows.children(tx, call.warehouse.id, parent_id, page, visible)
 
 
+@again
 def create(call: Call, namespace: Namespace, given: object) -> JSON:
     """Add a namespace inside its parent; return its CreateNamespaceResponse.
 
@@ -42,11 +44,13 @@ def create(call: Call, namespace: Namespace, given: object) -> JSON:
     with call.warehouse.store.write() as tx:
         parent = namespace.parent
         parent_id = None if parent is None else require(tx, call, parent).id
-        if not rows.insert(
+        namespace_id = rows.insert(
             tx, call.warehouse.id, namespace, parent_id=parent_id, properties=properties
-        ):
+        )
+        if namespace_id is None:
             raise AlreadyExistsError(f"Namespace already exists: {namespace}")
         _check_location(tx, call, {}, properties)
+        authorization.own(tx, call, grants.Entity("namespace", namespace_id))
         created = {"namespace": namespace.levels, "properties": properties}
         detail = events.changed_keys({}, properties)
         events.record(tx, call, Event("createNamespace", "namespace", namespace, detail=detail))
@@ -60,6 +64,7 @@ def load(call: Call, namespace: Namespace) -> Properties:
         return require(tx, call, namespace).properties
 
 
+@again
 def update(call: Call, namespace: Namespace, request: JSON) -> JSON:
     """Apply an UpdateNamespacePropertiesRequest; return its response.
 
@@ -110,6 +115,7 @@ def _check_location(tx: Transaction, call: Call, before: Properties, after: Prop
         policy.check_surroundings(tx, call.warehouse, location)
 
 
+@again
 def drop(call: Call, namespace: Namespace) -> None:
     """Remove an empty namespace.
 
@@ -122,6 +128,7 @@ def drop(call: Call, namespace: Namespace) -> None:
         if content := rows.content(tx, row.id):
             held = ", ".join(f"{count} {what}" for what, count in content.items())
             raise NamespaceNotEmptyError(f"Namespace {namespace} is not empty. It holds {held}.")
+        grants.forget(tx, grants.Entity("namespace", row.id))
         rows.delete(tx, row.id)
         events.record(tx, call, Event("dropNamespace", "namespace", namespace, id=row.id))
         idempotency.record(tx, call, {})
@@ -132,6 +139,6 @@ def require(
 ) -> rows.NamespaceRow:
     """Return the row of a namespace that must exist; as ``store.namespaces.find``."""
     row = rows.find(tx, call.warehouse.id, namespace, lock)
-    if row is None:
-        raise NoSuchNamespaceError(f"Namespace does not exist: {namespace}")
+    if row is None or not authorization.confirm(call, namespace, row.id, row.created_at):
+        raise authorization.absent(namespace)
     return row

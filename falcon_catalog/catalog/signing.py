@@ -4,7 +4,7 @@ Local files need none; access is controlled by file permissions. Which table a r
 what the URL of the sign request says, and nothing else: no table is looked up by a location.
 """
 
-from falcon_catalog.catalog import access, events, policy
+from falcon_catalog.catalog import access, authorization, events, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import Key
 from falcon_catalog.catalog.signing_config import STAGED, unseal_staged
@@ -114,6 +114,8 @@ def _locations(
     """
     tx = call.warehouse.store.autocommit()
     row = rows.find(tx, call.warehouse.id, identifier)
+    if row is not None and not authorization.confirm(call, identifier, row.id, row.created_at):
+        row = None
     if row is not None and row.kind == TABLE.name:
         return _folders(call, identifier, row)
     if staged is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from falcon_catalog.catalog import (
     access,
+    authorization,
     events,
     idempotency,
     metadata_files,
@@ -19,17 +20,16 @@ from falcon_catalog.errors import (
     AlreadyExistsError,
     CatalogError,
     CommitFailedError,
-    NoSuchTableError,
-    NoSuchViewError,
+    ForbiddenError,
 )
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.locations import key
 from falcon_catalog.metadata import table as table_metadata
 from falcon_catalog.metadata import view as view_metadata
 from falcon_catalog.metadata.json_fields import JSON
-from falcon_catalog.store import dropped, orphans
+from falcon_catalog.store import dropped, grants, orphans
 from falcon_catalog.store import tabulars as rows
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.tabulars import TabularRow
 
 Updates = Sequence[Mapping[str, object]]
@@ -51,7 +51,6 @@ class Kind:
     """Check and complete metadata that another writer wrote."""
     check_readable: Callable[[JSON], None]
     """Raise BadRequestError for valid metadata that other clients could not read."""
-    missing_error: type[CatalogError]
 
     def uuid_of(self, metadata: Mapping[str, object]) -> str:
         """Return the uuid in the form that rows have."""
@@ -66,7 +65,7 @@ class Kind:
 
     def missing(self, identifier: TableIdentifier) -> CatalogError:
         """Return the error for a name that nothing of this kind has."""
-        return self.missing_error(f"{self.name.capitalize()} does not exist: {identifier}")
+        return authorization.absent(identifier, self.name)
 
     def name_taken(self, by: rows.Kind, identifier: TableIdentifier) -> AlreadyExistsError:
         """Return the error for a new entity whose name is taken."""
@@ -96,7 +95,6 @@ TABLE = Kind(
     _advance_table,
     table_metadata.validate,
     table_metadata.check_readable,
-    NoSuchTableError,
 )
 VIEW = Kind(
     "view",
@@ -104,7 +102,6 @@ VIEW = Kind(
     _advance_view,
     view_metadata.validate,
     view_metadata.check_readable,
-    NoSuchViewError,
 )
 
 
@@ -115,11 +112,15 @@ def require(
     row = rows.find(tx, call.warehouse.id, identifier, lock=lock)
     if row is None or row.kind != kind.name:
         raise kind.missing(identifier)
+    if not authorization.confirm(call, identifier, row.id, row.created_at):
+        raise kind.missing(identifier)
     return row
 
 
 def find(call: Call, kind: Kind, identifier: TableIdentifier) -> TabularRow:
-    """Return the row of a table or view that must exist, with one statement."""
+    """Return the row of a table or view that must exist: the one that was just authorized."""
+    if (known := authorization.known_row(call, identifier)) is not None:
+        return known
     return require(call.warehouse.store.autocommit(), call, kind, identifier)
 
 
@@ -141,7 +142,9 @@ def load(
 def list_(call: Call, kind: Kind, namespace: Namespace, page: Page) -> list[str]:
     """Return the names of one kind in a namespace, ordered."""
     with call.warehouse.store.read() as tx:
-        return rows.names(tx, namespaces.require(tx, call, namespace).id, kind.name, page)
+        namespace_id = namespaces.require(tx, call, namespace).id
+        visible = authorization.visible_ids(call, namespace, "tabular")
+        return rows.names(tx, namespace_id, kind.name, page, visible)
 
 
 def place(
@@ -173,6 +176,7 @@ def require_free(tx: Transaction, call: Call, kind: Kind, identifier: TableIdent
         raise kind.name_taken(row.kind, identifier)
 
 
+@again
 def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableIdentifier) -> None:
     """Rename a table or view, into another namespace if requested. Its location stays.
 
@@ -192,12 +196,15 @@ def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableId
                 f"Cannot rename {source} to {destination}. {what} already exists"
             )
         rows.move(tx, row.id, namespace.id, destination.name)
+        if source.namespace != destination.namespace:
+            grants.touch(tx)  # other containers, other rights
         event = kind.event("rename", destination, row)
         event.former, event.after = source, row.metadata_location
         events.record(tx, call, event)
         idempotency.record(tx, call, {})
 
 
+@again
 def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = False) -> None:
     """Remove a table or view from the catalog; it can be undropped until its retention ends.
 
@@ -206,9 +213,9 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
     warehouse = call.warehouse
     with warehouse.store.write() as tx:
         row = require(tx, call, kind, identifier, lock=True)
-        rows.delete(tx, row.id)
+        entity = grants.Entity("tabular", row.id)
         if purge or warehouse.drop_retention_ms:
-            dropped.insert(
+            dropped_id = dropped.insert(
                 tx,
                 warehouse.id,
                 identifier,
@@ -216,12 +223,17 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
                 purge=purge,
                 retention_ms=warehouse.drop_retention_ms,
             )
+            grants.move(tx, entity, grants.Entity("dropped", dropped_id))
+        else:
+            grants.forget(tx, entity)
+        rows.delete(tx, row.id)
         event = kind.event("drop", identifier, row)
         event.detail = {"purge": purge}
         events.record(tx, call, event)
         idempotency.record(tx, call, {})
 
 
+@again
 def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
     """Remove a table or view, with its files as they are, so that another catalog can register it.
 
@@ -232,11 +244,12 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
     """
     warehouse = call.warehouse
     for _ in range(_ATTEMPTS):
-        row = find(call, kind, identifier)
+        row = require(warehouse.store.autocommit(), call, kind, identifier)
         loaded = warehouse.metadata.load(warehouse.files, row, identifier)
         with warehouse.store.write() as tx:
             if require(tx, call, kind, identifier, lock=True) != row:
                 continue
+            grants.forget(tx, grants.Entity("tabular", row.id))
             rows.delete(tx, row.id)
             events.record(tx, call, kind.event("unregister", identifier, row))
             idempotency.record(tx, call, {"metadata-location": row.metadata_location})
@@ -244,6 +257,7 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
     raise CommitFailedError(f"Cannot unregister {identifier}: it changed {_ATTEMPTS} times")
 
 
+@again
 def register(
     call: Call,
     kind: Kind,
@@ -286,8 +300,9 @@ def register(
         old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
         _check_places(tx, call, kind, metadata, old)
         if old is not None:
+            grants.forget(tx, grants.Entity("tabular", old.id))
             rows.delete(tx, old.id)
-        rows.insert(
+        row_id = rows.insert(
             tx,
             namespace.id,
             identifier.name,
@@ -298,7 +313,7 @@ def register(
         )
         # A registered table is in use: no purge may delete its files, or have begun to. What is
         # forgotten first can no longer begin.
-        dropped.forget_uuid(tx, warehouse.id, kind.uuid_of(metadata))
+        _forget_drops(tx, call, identifier, kind.uuid_of(metadata))
         if not orphans.forget(tx, metadata_location):
             raise CommitFailedError(
                 f"Cannot register {identifier}: {metadata_location}, which a failed commit left"
@@ -306,6 +321,8 @@ def register(
             )
         if dropped.is_being_purged(tx, kind.uuid_of(metadata)):
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
+        if row_id is not None:
+            authorization.own(tx, call, grants.Entity("tabular", row_id))
         event = kind.event("register", identifier, old)
         if old is not None and old.uuid != kind.uuid_of(metadata):
             event.detail = {"replaced-uuid": old.uuid}
@@ -313,6 +330,22 @@ def register(
         events.record(tx, call, event)
         idempotency.record(tx, call, {"metadata-location": metadata_location})
     return Loaded(document, metadata_location, granted)
+
+
+def _forget_drops(tx: Transaction, call: Call, identifier: TableIdentifier, uuid: str) -> None:
+    """Forget the drops of a table that is registered again.
+
+    Raises:
+        ForbiddenError: the caller may not drop, and so not undrop, one of them.
+    """
+    drops = dropped.of_uuid(tx, call.warehouse.id, uuid)
+    if not authorization.may_take(call, drops):
+        raise ForbiddenError(
+            f"Cannot register {identifier}: these files belong to a dropped table or view"
+        )
+    for row in drops:
+        grants.forget(tx, grants.Entity("dropped", row.id))
+    dropped.forget_uuid(tx, call.warehouse.id, uuid)
 
 
 def _check_places(
@@ -329,6 +362,10 @@ def _replaceable(
 ) -> TabularRow | None:
     """Return the row that a registration replaces; raise AlreadyExistsError if it may not."""
     row = rows.find(tx, call.warehouse.id, identifier, lock=True)
-    if row is not None and not (overwrite and row.kind == kind.name):
+    if row is None:
+        return None
+    if not (overwrite and row.kind == kind.name) or not authorization.confirm(
+        call, identifier, row.id, row.created_at
+    ):
         raise kind.name_taken(row.kind, identifier)
     return row

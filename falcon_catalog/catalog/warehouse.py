@@ -9,6 +9,7 @@ from falcon_catalog.catalog.audit import Audit
 from falcon_catalog.catalog.issued_credentials import IssuedCredentials
 from falcon_catalog.catalog.metadata_cache import LastCommits, MetadataCache, TableFolders
 from falcon_catalog.catalog.mount import Mount, WarehouseFiles
+from falcon_catalog.catalog.permissions import Permissions
 from falcon_catalog.catalog.scan_planning.manifest_cache import ManifestCache
 from falcon_catalog.catalog.scan_planning.worker import PlanWorker
 from falcon_catalog.fileio.storage import Storage
@@ -88,6 +89,7 @@ class Warehouse:
     last_commits: LastCommits
     manifests: ManifestCache
     plans: PlanWorker
+    permissions: Permissions
     audit: Audit
     counters: Counters = field(default_factory=Counters)
     folders: TableFolders = field(default_factory=TableFolders)

@@ -50,12 +50,12 @@ def insert(
     *,
     purge: bool,
     retention_ms: int,
-) -> None:
-    """Add a table or view that is being dropped."""
-    tx.change(
+) -> int:
+    """Add a table or view that is being dropped; return its id."""
+    row_of_drop = tx.one(
         "INSERT INTO dropped_tabulars (warehouse_id, namespace_path, name, kind, uuid,"
         " metadata_location, location_key, purge, dropped_at, expires_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             warehouse_id,
             identifier.namespace.path,
@@ -69,6 +69,9 @@ def insert(
             tx.now + retention_ms,
         ),
     )
+    if row_of_drop is None:
+        raise LookupError("dropped_tabulars")
+    return int(row_of_drop[0])
 
 
 def find(tx: Transaction, warehouse_id: int, dropped_id: int) -> DroppedRow | None:
@@ -128,6 +131,16 @@ def sums(tx: Transaction, warehouse_id: int) -> Sums:
 def delete(tx: Transaction, dropped_id: int) -> None:
     """Remove the row of a dropped table or view."""
     tx.change("DELETE FROM dropped_tabulars WHERE id = ?", (dropped_id,))
+
+
+def of_uuid(tx: Transaction, warehouse_id: int, uuid: str) -> list[DroppedRow]:
+    """Return the drops of a table or view whose purge has not begun."""
+    rows = tx.all(
+        f"SELECT {_COLUMNS} FROM dropped_tabulars"  # noqa: S608
+        f" WHERE warehouse_id = ? AND uuid = ? AND started_at IS NULL{tx.row_lock('change')}",
+        (warehouse_id, uuid),
+    )
+    return [DroppedRow(*row) for row in rows]
 
 
 def forget_uuid(tx: Transaction, warehouse_id: int, uuid: str) -> None:

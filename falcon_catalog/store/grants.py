@@ -86,6 +86,12 @@ def set_bits(tx: Transaction, entity: Entity, principal_id: int, bits: int, *, b
     )
 
 
+def forget(tx: Transaction, entity: Entity) -> None:
+    """Remove all grants on an entity that is about to be removed itself."""
+    if tx.change(f"DELETE FROM grants WHERE {entity.where}", entity.parameters):  # noqa: S608
+        touch(tx)
+
+
 def move(tx: Transaction, source: Entity, target: Entity) -> None:
     """Let grants follow a table or view that is dropped, or undropped."""
     moved = tx.change(

@@ -6,6 +6,7 @@ import orjson
 
 from falcon_catalog.identifiers import Namespace, Page
 from falcon_catalog.store.database import Lock, Transaction
+from falcon_catalog.store.paging import page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class NamespaceRow:
     id: int
     namespace: Namespace
     properties: dict[str, str]
+    created_at: int
+    """Milliseconds since 1970-01-01 UTC."""
 
 
 def find(
@@ -26,11 +29,13 @@ def find(
     ``lock``, and waits for those that put something into it.
     """
     row = tx.one(
-        "SELECT id, properties FROM namespaces WHERE warehouse_id = ? AND path = ?"  # noqa: S608
+        "SELECT id, properties, created_at FROM namespaces WHERE warehouse_id = ? AND path = ?"  # noqa: S608
         f"{tx.row_lock(lock)}",
         (warehouse_id, namespace.path),
     )
-    return None if row is None else NamespaceRow(row[0], namespace, orjson.loads(row[1]))
+    if row is None:
+        return None
+    return NamespaceRow(row[0], namespace, orjson.loads(row[1]), row[2])
 
 
 def insert(
@@ -40,24 +45,23 @@ def insert(
     *,
     parent_id: int | None,
     properties: dict[str, str],
-) -> bool:
-    """Add a namespace; return False if it exists."""
-    return bool(
-        tx.change(
-            "INSERT INTO namespaces (warehouse_id, parent_id, path, name, properties,"
-            " created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (warehouse_id, path) DO NOTHING",
-            (
-                warehouse_id,
-                parent_id,
-                namespace.path,
-                namespace.levels[-1],
-                orjson.dumps(properties).decode(),
-                tx.now,
-                tx.now,
-            ),
-        )
+) -> int | None:
+    """Add a namespace; return its id, or None if it exists."""
+    row = tx.one(
+        "INSERT INTO namespaces (warehouse_id, parent_id, path, name, properties,"
+        " created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (warehouse_id, path) DO NOTHING RETURNING id",
+        (
+            warehouse_id,
+            parent_id,
+            namespace.path,
+            namespace.levels[-1],
+            orjson.dumps(properties).decode(),
+            tx.now,
+            tx.now,
+        ),
     )
+    return None if row is None else int(row[0])
 
 
 def set_properties(tx: Transaction, namespace_id: int, properties: dict[str, str]) -> None:
@@ -73,15 +77,30 @@ def delete(tx: Transaction, namespace_id: int) -> None:
     tx.change("DELETE FROM namespaces WHERE id = ?", (namespace_id,))
 
 
+_NAMES = "SELECT path, name FROM namespaces WHERE {of}warehouse_id = ?"
+_ORDER = " AND name > ?{only} ORDER BY name LIMIT ?"
+_TOP, _BELOW = f"{_NAMES} AND parent_id IS NULL{_ORDER}", f"{_NAMES} AND parent_id = ?{_ORDER}"
+
+
 def children(
-    tx: Transaction, warehouse_id: int, parent_id: int | None, page: Page
+    tx: Transaction,
+    warehouse_id: int,
+    parent_id: int | None,
+    page: Page,
+    only: list[int] | None = None,
 ) -> list[Namespace]:
-    """Return the namespaces directly below a parent (None: the top), ordered by name."""
+    """Return the namespaces directly below a parent (None: the top), ordered by name.
+
+    With ``only``, those of these ids.
+    """
     parent = () if parent_id is None else (parent_id,)
-    rows = tx.all(
-        "SELECT path FROM namespaces WHERE warehouse_id = ?"  # noqa: S608
-        f" AND parent_id {'= ?' if parent else 'IS NULL'} AND name > ? ORDER BY name LIMIT ?",
-        (warehouse_id, *parent, page.after or "", page.size),
+    rows = page_of(
+        tx,
+        _TOP if parent_id is None else _BELOW,
+        (warehouse_id, *parent, page.after or ""),
+        page,
+        only,
+        name=1,
     )
     return [Namespace.from_path(row[0]) for row in rows]
 

@@ -25,6 +25,7 @@ class PageRow:
 
     token: str
     content: bytes
+    plan_id: str
 
 
 def insert(
@@ -131,7 +132,8 @@ def add_page(tx: Transaction, plan_id: str, number: int, token: str, content: by
 def first_page(tx: Transaction, plan_id: str) -> PageRow | None:
     """Return the page that belongs to the plan's own result, or None."""
     row = tx.one(
-        "SELECT token, content FROM plan_pages WHERE plan_id = ? AND number = 0", (plan_id,)
+        "SELECT token, content, plan_id FROM plan_pages WHERE plan_id = ? AND number = 0",
+        (plan_id,),
     )
     return None if row is None else PageRow(*row)
 
@@ -147,7 +149,7 @@ def later_tokens(tx: Transaction, plan_id: str) -> list[str]:
 def find_page(tx: Transaction, token: str, table_id: int) -> PageRow | None:
     """Return the page of a table's plan task, or None."""
     row = tx.one(
-        "SELECT p.token, p.content FROM plan_pages p JOIN plans ON plans.id = p.plan_id"
+        "SELECT p.token, p.content, p.plan_id FROM plan_pages p JOIN plans ON plans.id = p.plan_id"
         " WHERE p.token = ? AND p.number > 0 AND plans.table_id = ? AND plans.expires_at > ?"
         " AND plans.status = 'completed'",
         (token, table_id, tx.now),

@@ -6,6 +6,7 @@ from typing import Literal
 from falcon_catalog.identifiers import Page, TableIdentifier
 from falcon_catalog.locations import ancestors
 from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.paging import page_of
 
 Kind = Literal["table", "view"]
 
@@ -37,12 +38,17 @@ def find(
     return None if row is None else TabularRow(*row)
 
 
-def names(tx: Transaction, namespace_id: int, kind: Kind, page: Page) -> list[str]:
-    """Return the names of one kind in a namespace, ordered."""
-    rows = tx.all(
-        "SELECT name FROM tabulars WHERE namespace_id = ? AND kind = ? AND name > ?"
+def names(
+    tx: Transaction, namespace_id: int, kind: Kind, page: Page, only: list[int] | None = None
+) -> list[str]:
+    """Return the names of one kind in a namespace, ordered; with ``only``, of these ids."""
+    rows = page_of(
+        tx,
+        "SELECT name FROM tabulars WHERE {of}namespace_id = ? AND kind = ? AND name > ?{only}"
         " ORDER BY name LIMIT ?",
-        (namespace_id, kind, page.after or "", page.size),
+        (namespace_id, kind, page.after or ""),
+        page,
+        only,
     )
     return [row[0] for row in rows]
 
@@ -56,16 +62,15 @@ def insert(
     uuid: str,
     metadata_location: str,
     location_key: str,
-) -> bool:
-    """Add a table or view; return False if the name is taken."""
-    return bool(
-        tx.change(
-            "INSERT INTO tabulars (namespace_id, name, kind, uuid, metadata_location,"
-            " location_key, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (namespace_id, name) DO NOTHING",
-            (namespace_id, name, kind, uuid, metadata_location, location_key, tx.now, tx.now),
-        )
+) -> int | None:
+    """Add a table or view; return its id, or None if the name is taken."""
+    row = tx.one(
+        "INSERT INTO tabulars (namespace_id, name, kind, uuid, metadata_location,"
+        " location_key, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (namespace_id, name) DO NOTHING RETURNING id",
+        (namespace_id, name, kind, uuid, metadata_location, location_key, tx.now, tx.now),
     )
+    return None if row is None else int(row[0])
 
 
 def swap(
@@ -152,10 +157,15 @@ def overlapping(
     around = ancestors(location_key)
     tx.hold(location_key, around=around)
     marks = ",".join("?" * len(around))
+    # Two searches: for both conditions in one PostgreSQL reads all rows, because it expects to find
+    # one soon.
+    found = "SELECT location_key FROM tabulars WHERE kind = ? AND id <> ? AND location_key"
     row = tx.one(
-        "SELECT location_key FROM tabulars WHERE kind = ? AND id <> ? AND ("  # noqa: S608 - only marks
-        f" (location_key >= ? AND location_key < ?) OR location_key IN ({marks})) LIMIT 1",
+        f"{found} >= ? AND location_key < ? UNION ALL {found} IN ({marks}) LIMIT 1",
         # '0' follows '/', so this range contains the key and everything below it.
-        (kind, besides or 0, location_key, location_key[:-1] + "0", *around),
+        (
+            *(kind, besides or 0, location_key, location_key[:-1] + "0"),
+            *(kind, besides or 0, *around),
+        ),
     )
     return None if row is None else str(row[0])

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from falcon_catalog.api.routes import ENDPOINTS
 from falcon_catalog.catalog import accounts
 from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.cli import main
 from falcon_catalog.conformance import check as checks
 from falcon_catalog.conformance.answers import WrongCatalogError
@@ -87,7 +88,7 @@ class TestOurs:
     def test_it_passes_where_a_token_is_needed(self, start: Start, tmp_path: Path) -> None:
         server = start(auth__required=True)
         with closing(open_database(store_url(tmp_path))) as database:
-            pair = ("checker", accounts.add(StoreCall(database), "checker"))
+            pair = ("checker", accounts.add(StoreCall(database), "checker", privileges=OWN))
         catalog = connect(server.url, credential=pair)
         sandbox = Sandbox(catalog, "check_")
         rows = {row.subject: row for row in checks.check(catalog, sandbox)}

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from falcon_catalog.api.routes import MANAGEMENT_ROUTES, ROUTES
 from falcon_catalog.catalog import accounts
 from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.catalog.privileges import OWN
 from tests import several
 from tests.catalog.serving import Server
 from tests.processes import wait_for
@@ -119,7 +120,7 @@ class TestMetrics:
     def test_a_token_is_needed_where_tokens_are(self, start: Start) -> None:
         server = start(auth__required=True)
         assert server.fails("GET", "/metrics")[:2] == (401, "NotAuthorizedException")
-        secret = accounts.add(StoreCall(server.catalog.store), "prometheus")
+        secret = accounts.add(StoreCall(server.catalog.store), "prometheus", privileges=OWN)
         token = requests.post(
             f"{server.url}/v1/oauth/tokens",
             data={"grant_type": "client_credentials"},
@@ -216,7 +217,7 @@ class TestAccessLog:
 
     def test_who_asked_is_told(self, start: Start) -> None:
         server = start(apart=True, auth__required=True, log__format="json")
-        secret = accounts.add(StoreCall(server.catalog.store), "etl")
+        secret = accounts.add(StoreCall(server.catalog.store), "etl", privileges=OWN)
         form = {"grant_type": "client_credentials"}
         url = f"{server.url}/v1/oauth/tokens"
         answer = requests.post(url, data=form, auth=("etl", secret), timeout=30).json()

@@ -29,7 +29,7 @@ def gate(inside: pytest.MonkeyPatch) -> list[list[Need]]:
     """What each request asked of the gate, in order."""
     asked: list[list[Need]] = []
 
-    def require(_call: Call, needs: Sequence[Need]) -> None:
+    def require(_call: Call, needs: Sequence[Need], **_options: object) -> None:
         asked.append(list(needs))
 
     inside.setattr(authorization, "require", require)
@@ -46,7 +46,7 @@ def test_a_route_without_a_row_does_not_start() -> None:
         def on_get(self, req: Any, resp: Any) -> None: ...
 
     with pytest.raises(RuntimeError, match="GET /unlisted is in no row"):
-        add_route(falcon.App(), "/unlisted", Unlisted())
+        add_route(falcon.App(), dict(operations()), "/unlisted", Unlisted())
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_route_without_a_row_does_not_start() -> None:
         ("GET /v1/namespaces?parent=ns", None, [Need("list", NS)]),
         ("POST /v1/namespaces", {"namespace": ["a"]}, [Need("create", None)]),
         ("POST /v1/namespaces", {"namespace": ["ns", "a"]}, [Need("create", NS)]),
-        ("DELETE /v1/namespaces/ns", None, [Need("drop", NS)]),
+        ("DELETE /v1/namespaces/ns", None, [Need("drop", NS, removes=True)]),
         ("POST /v1/namespaces/ns/tables", BODY, [Need("create", NS)]),
         ("GET /v1/namespaces/ns/tables/t", None, [Need("describe", T)]),
         ("HEAD /v1/namespaces/ns/tables/t", None, [Need("list", T)]),
@@ -66,16 +66,16 @@ def test_a_route_without_a_row_does_not_start() -> None:
             {"requirements": [{"type": "assert-create"}], "updates": []},
             [Need("create", NS)],
         ),
-        ("DELETE /v1/namespaces/ns/tables/t", None, [Need("drop", T)]),
+        ("DELETE /v1/namespaces/ns/tables/t", None, [Need("drop", T, removes=True)]),
         (
             "DELETE /v1/namespaces/ns/tables/t?purgeRequested=True",
             None,
-            [Need("drop", T), Need("write", T)],
+            [Need("drop", T, removes=True), Need("write", T, removes=True)],
         ),
         (
             "POST /v1/tables/rename",
             {"source": T.as_json(), "destination": {"namespace": ["b"], "name": "x"}},
-            [Need("drop", T), Need("create", Namespace.of(["b"]))],
+            [Need("drop", T, removes=True), Need("create", Namespace.of(["b"]))],
         ),
         (
             "POST /v1/transactions/commit",
@@ -85,9 +85,13 @@ def test_a_route_without_a_row_does_not_start() -> None:
         (
             "POST /v1/namespaces/ns/register",
             {"name": "t", "metadata-location": "x", "overwrite": True},
-            [Need("create", NS), Need("drop", T), Need("write", T)],
+            [
+                Need("create", NS),
+                Need("drop", T, if_exists=True),
+                Need("write", T, if_exists=True),
+            ],
         ),
-        ("GET /v1/namespaces/ns/functions/t", None, [Need("describe", T)]),
+        ("GET /v1/namespaces/ns/functions/t", None, [Need("describe", T, "function")]),
     ],
 )
 def test_the_gate_is_passed_once_with_what_the_operation_is_about(
@@ -106,7 +110,7 @@ def test_nothing_is_replayed_or_unchanged_before_the_gate(
     tag = ns.call("GET", "/v1/namespaces/ns/tables/t").headers["ETag"]
     assert done.status_code == 200
 
-    def refuse(_call: Call, _needs: Sequence[Need]) -> None:
+    def refuse(_call: Call, _needs: Sequence[Need], **_options: object) -> None:
         raise ForbiddenError("not for you")
 
     inside.setattr(authorization, "require", refuse)

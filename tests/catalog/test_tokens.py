@@ -1,6 +1,7 @@
 """Who may call: principals, tokens, and requests that need one."""
 
 import base64
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from falcon_catalog import auth
 from falcon_catalog.api.routes import ENDPOINTS, MANAGEMENT_ROUTES
 from falcon_catalog.catalog import accounts, identity
 from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.catalog.rate_limit import RateLimit
 from falcon_catalog.store import open_database
 from falcon_catalog.store import principals as rows
@@ -89,7 +91,7 @@ class Locked:
 def secrets_of_principals(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Return a function that adds somebody to the test's store, from beside the server."""
     with closing(open_database(store_url(tmp_path))) as database:
-        yield lambda name: accounts.add(StoreCall(database), name)
+        yield lambda name: accounts.add(StoreCall(database), name, privileges=OWN)
 
 
 @pytest.fixture
@@ -515,13 +517,12 @@ class TestRequests:
         ]
         assert managed
         unknown = ["GET /", "GET /v1/nothing", "GET /v1/oauth%2Ftokens", "OPTIONS /v1/config"]
-        names = {"namespace": "n", "table": "t", "view": "v", "function": "f", "dropped": "1"}
-        names |= {"principal": "p", "role": "r"}
+        names = {"prefix": "default", "dropped": "1"}
         for endpoint in [*ENDPOINTS, *managed, *unknown]:
             verb, path = endpoint.split(" ")
             if path == TOKENS:
                 continue
-            real = path.replace("{plan-id}", "p").format(prefix="default", warehouse="w", **names)
+            real = re.sub(r"{([^}]+)}", lambda name: names.get(name[1], "x"), path)
             for headers in ({}, bearer("None"), locked.basic()):
                 answer = locked.server.call(verb, real, headers=headers)
                 assert answer.status_code == 401, endpoint
@@ -597,10 +598,11 @@ class TestRequests:
         self, locked: Locked, secrets_of_principals: Callable[[str], str]
     ) -> None:
         token = locked.token()
+        secrets_of_principals("root")  # the last administrator cannot be removed
         with closing(open_database(store_url(locked.server.folder))) as database:
             accounts.remove(StoreCall(database), "etl")
             with database.read() as tx:
-                assert [each.name for each in rows.all_(tx)] == [rows.EVERYONE]
+                assert [each.name for each in rows.all_(tx)] == [rows.EVERYONE, "root"]
         self._is_refused(locked, token)
         secrets_of_principals("etl")  # the same name, somebody else
         self._is_refused(locked, token)
@@ -615,7 +617,7 @@ class TestRequests:
         with closing(open_database(store_url(tmp_path / "other"))) as database:
             realm = identity.Realm.of(database, 600, 600)
             token = identity.authenticate(
-                realm, "etl", accounts.add(StoreCall(database), "etl")
+                realm, "etl", accounts.add(StoreCall(database), "etl", privileges=OWN)
             ).text
         assert locked.server.call("GET", "/v1/config", headers=bearer(token)).status_code == 401
 

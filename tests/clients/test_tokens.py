@@ -16,6 +16,7 @@ from pyiceberg.exceptions import OAuthError, UnauthorizedError
 
 from falcon_catalog.catalog import accounts
 from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.store import open_database
 from tests.catalog.serving import store_url
 from tests.clients.conftest import Duck, Lake, Pool, serving
@@ -55,7 +56,7 @@ class Locked:
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Locked]:
     with closing(open_database(store_url(tmp_path))) as database:
-        secret = accounts.add(StoreCall(database), "etl")
+        secret = accounts.add(StoreCall(database), "etl", privileges=OWN)
     with serving(tmp_path, auth__required=True, auth__token_lifetime=LIFETIME) as lake:
         yield Locked(lake, secret)
 

@@ -14,6 +14,7 @@ import requests
 from falcon_catalog.catalog import accounts, authorization
 from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.call import Call, StoreCall
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.errors import ForbiddenError
 from falcon_catalog.fileio.delegation import Scope, SignRequest
 from falcon_catalog.fileio.s3_signing import S3Signer
@@ -262,7 +263,7 @@ def test_17_attack_by_header(store: Signing, name: str) -> None:
 def reader(inside: pytest.MonkeyPatch) -> None:
     """Let nobody write."""
 
-    def require(call: Call, needs: list[Need]) -> None:
+    def require(call: Call, needs: list[Need], **_options: object) -> None:
         if any(need.privilege == "write" for need in needs):
             raise ForbiddenError(f"{call.principal} may not write")
 
@@ -331,7 +332,8 @@ def test_18_a_principal_that_was_removed(s3: S3, tmp_path: Path) -> None:
         uri = store.uri(f"{store.server.table('t')['metadata']['location']}/data/x")
     with signing(tmp_path, **on(s3), prefix="removed", auth__required=True) as store:
         database = store.server.catalog.store
-        secret = accounts.add(StoreCall(database), "ann")
+        accounts.add(StoreCall(database), "root", privileges=OWN)
+        secret = accounts.add(StoreCall(database), "ann", privileges=OWN)
         form = {"grant_type": "client_credentials", "client_id": "ann", "client_secret": secret}
         answer = requests.post(f"{store.server.url}/v1/oauth/tokens", data=form, timeout=30)
         sender = {"Authorization": f"Bearer {answer.json()['access_token']}"}

@@ -95,7 +95,7 @@ def test_it_serves_with_a_read_only_root_and_drains(catalog: Stage, tmp_path: Pa
             refused = container.run("touch", f"{folder}/file")
             assert "Read-only file system" in refused.stderr
         credential = json.loads(
-            container.run("falcon-catalog", "principals", "add", "etl", "--json").stdout
+            container.run("falcon-catalog", "principals", "add", "etl", "--owner", "--json").stdout
         )["credential"]
         assert _call(container, "GET", "/v1/namespaces", token="")[0] == 401
         token = _token(container, credential)

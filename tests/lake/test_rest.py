@@ -65,7 +65,7 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[st
     monkeypatch.setenv("CATALOG_AUTH_REQUIRED", "true")
     server.start()
     monkeypatch.delenv("CATALOG_AUTH_REQUIRED")
-    command = [program, "principals", "add", "etl", "--store", store]
+    command = [program, "principals", "add", "etl", "--owner", "--store", store]
     credential = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     yield server.uri, credential
     server.stop()

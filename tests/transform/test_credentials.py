@@ -7,6 +7,7 @@ import pytest
 
 from falcon_catalog.catalog import accounts
 from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.store import open_database
 from jobs import config
 from jobs.lake import iceberg, rest
@@ -19,7 +20,7 @@ from tests.transform.lake import nothing
 
 def test_a_credential_gets_dbt_its_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database:
-        secret = accounts.add(StoreCall(database), "etl")
+        secret = accounts.add(StoreCall(database), "etl", privileges=OWN)
     models = ["run", "--select", "+dim_station_history"]
     with serving(tmp_path, auth__required=True) as served:
         monkeypatch.setenv("CATALOG_URI", served.url)

@@ -1,7 +1,8 @@
 """The verbs of server-side scan planning.
 
 A small plan is completed in the request, a big one is submitted. Either way its result is stored
-in pages: the first is part of the plan's result, each other one is a plan task.
+in pages: the first is part of the plan's result, each other one is a plan task. The planner is
+imported with the first scan: a server that plans none starts without it.
 """
 
 import itertools
@@ -12,13 +13,13 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import orjson
 
 from falcon_catalog.catalog import tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import read_metadata
-from falcon_catalog.catalog.scan_planning import plan, scan, tasks
 from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import (
@@ -33,6 +34,9 @@ from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import plans
 from falcon_catalog.store.database import Transaction
+
+if TYPE_CHECKING:
+    from falcon_catalog.catalog.scan_planning import plan, tasks
 
 _log = logging.getLogger(__name__)
 _TOKEN_BYTES = 24
@@ -52,7 +56,7 @@ def submit(call: Call, identifier: TableIdentifier, request: JSON) -> JSON:
     row = tabulars.find(call, TABLE, identifier)
     found = _prepare(call.warehouse, row.metadata_location, request, f"table {identifier}")
     limits = call.warehouse.plans.limits
-    plan_id = uuid.uuid4().hex
+    plan_id = f"{uuid.uuid4().hex}{_suffix(call)}"
     status: plans.Status = "completed" if found.size <= limits.sync_manifests else "submitted"
     pages = list(_pages(call.warehouse, found)) if status == "completed" else []
     with call.warehouse.store.write() as tx:
@@ -112,19 +116,23 @@ def fetch_tasks(call: Call, identifier: TableIdentifier, plan_task: str) -> JSON
     with call.warehouse.store.read() as tx:
         table = tabulars.require(tx, call, TABLE, identifier)
         page = plans.find_page(tx, plan_task, table.id)
-    if page is None:
+    if page is None or not page.plan_id.endswith(_suffix(call)):
         raise NoSuchPlanTaskError(f"Plan task does not exist for {identifier}: {plan_task[:100]}")
     return _unzipped(page)
 
 
-def _prepare(warehouse: Warehouse, metadata_location: str, request: JSON, what: str) -> plan.Plan:
+def _prepare(warehouse: Warehouse, metadata_location: str, request: JSON, what: str) -> "plan.Plan":
+    from falcon_catalog.catalog.scan_planning import plan, scan  # noqa: PLC0415 - see above
+
     metadata = read_metadata(warehouse.files, metadata_location, what)
     wanted = scan.read(metadata, request, warehouse.plans.limits.names)
     return plan.prepare(warehouse, wanted)
 
 
-def _pages(warehouse: Warehouse, found: plan.Plan) -> Iterator[bytes | None]:
+def _pages(warehouse: Warehouse, found: "plan.Plan") -> Iterator[bytes | None]:
     """Yield compressed pages of tasks, at least one; None reports progress without a page."""
+    from falcon_catalog.catalog.scan_planning import plan  # noqa: PLC0415 - see above
+
     size = warehouse.plans.limits.page_files
     waiting: list[tasks.Task] = []
     paged = False
@@ -146,7 +154,9 @@ def _text(request: JSON) -> bytes:
         raise BadRequestError("Invalid plan request: it is nested too deeply") from error
 
 
-def _zipped(some: list[tasks.Task], found: plan.Plan) -> bytes:
+def _zipped(some: "list[tasks.Task]", found: "plan.Plan") -> bytes:
+    from falcon_catalog.catalog.scan_planning import tasks  # noqa: PLC0415 - see above
+
     try:
         return zlib.compress(orjson.dumps(tasks.page(some, found.scan.stats)), 1)
     except orjson.JSONEncodeError as error:
@@ -169,9 +179,14 @@ def _require_plan(
 ) -> plans.PlanRow:
     table = tabulars.require(tx, call, TABLE, identifier)
     row = plans.find(tx, plan_id, table.id)
-    if row is None:
+    if row is None or not plan_id.endswith(_suffix(call)):
         raise NoSuchPlanIdError(f"Plan does not exist for {identifier}: {plan_id[:100]}")
     return row
+
+
+def _suffix(call: Call) -> str:
+    """Return how the ids of a caller's plans end: a plan is only for the caller that planned it."""
+    return "" if call.principal_id is None else f"-{call.principal_id}"
 
 
 def _begin(warehouse: Warehouse, plan_id: str) -> None:
