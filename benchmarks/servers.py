@@ -74,6 +74,7 @@ def ours(
     name: str = "ours",
     module: str = "falcon_catalog",
     before: Sequence[str] = (),
+    store: str | None = None,
     warehouse: Path | None = None,
     location: str | None = None,
     settings: Mapping[str, object] | None = None,
@@ -87,13 +88,15 @@ def ours(
         name: what its log is called.
         module: what is run.
         before: the module's arguments before those of the catalog.
+        store: the URL of its database, if that is not in ``folder``.
         warehouse: where its tables are, if not in ``folder``; it may hold files of others.
         location: where its tables are, if that is no folder.
         settings: those that are not as by default, by key.
         processes: how many serve, on one socket if there are several.
         environ: more variables of its environment.
     """
-    arguments = [*before, "serve", "--listen", "127.0.0.1:0", "--store", store_url(folder)]
+    arguments = [*before, "serve", "--listen", "127.0.0.1:0"]
+    arguments += ["--store", store or store_url(folder)]
     arguments += ["--warehouse", location or f"file://{warehouse or folder / 'warehouse'}"]
     arguments += ["--adopt-warehouse"] if warehouse else []
     variables = {_KNOWN[key].variable: str(value) for key, value in (settings or {}).items()}

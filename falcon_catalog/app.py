@@ -13,6 +13,7 @@ from falcon_catalog.api.config import ConfigResource
 from falcon_catalog.api.idempotency import Idempotency
 from falcon_catalog.api.middleware import Authentication, Calls, Warehouses, with_raw_path
 from falcon_catalog.api.oauth import TOKENS_PATH, TokensResource
+from falcon_catalog.api.operations import Operation
 from falcon_catalog.api.refusals import Refusals
 from falcon_catalog.api.request_log import RequestLog
 from falcon_catalog.api.requests import NameConverter, NamespaceConverter
@@ -187,23 +188,27 @@ class CatalogApp:
         app.add_error_handler(CatalogError, responses.render_catalog_error)
         for path, (resource, _) in {**ROUTES, **OLDER_ROUTES}.items():
             template = with_converters(path)
-            add_route(app, template, resource)
-            add_route(app, template.replace(OPTIONAL, ""), resource)
+            add_route(app, table, template, resource)
+            add_route(app, table, template.replace(OPTIONAL, ""), resource)
         for path, (resource, _) in MANAGEMENT_ROUTES.items():
-            add_route(app, with_converters(path), resource)
-        add_route(app, TOKENS_PATH, TokensResource(realm))
-        add_route(app, "/v1/config", ConfigResource(warehouses, ENDPOINTS))
-        add_route(app, "/health/live", LiveResource())
-        add_route(app, "/health/ready", ReadyResource(self.serving))
-        add_route(app, "/management/v1/whoami", WhoamiResource())
-        add_route(app, LOGIN_PATH, LoginResource(settings.auth))
-        add_route(app, "/metrics", MetricsTextResource(self.metrics))
+            add_route(app, table, with_converters(path), resource)
+        add_route(app, table, TOKENS_PATH, TokensResource(realm))
+        add_route(app, table, "/v1/config", ConfigResource(warehouses, ENDPOINTS))
+        add_route(app, table, "/health/live", LiveResource())
+        add_route(app, table, "/health/ready", ReadyResource(self.serving))
+        add_route(app, table, "/management/v1/whoami", WhoamiResource())
+        add_route(app, table, LOGIN_PATH, LoginResource(settings.auth))
+        add_route(app, table, "/metrics", MetricsTextResource(self.metrics))
         return app
 
 
-def add_route(app: falcon.App[Any, Any], template: str, resource: object) -> None:
+def add_route(
+    app: falcon.App[Any, Any],
+    table: Mapping[tuple[str, str], Operation],
+    template: str,
+    resource: object,
+) -> None:
     """Add a route; raise RuntimeError if a method of it is no operation, which none authorizes."""
-    table = dict(operations())
     for name in dir(resource):
         method = name.removeprefix("on_").upper()
         if name.startswith("on_") and (template, method) not in table:

@@ -32,6 +32,8 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from moto.sts.models import sts_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from jobs.addresses import split_address
+
 ACCOUNT = "123456789012"
 ROLE = "lakehouse"
 USER = "catalog"
@@ -254,10 +256,19 @@ def keep(folder: Path) -> None:
             path.unlink()
 
 
+def _address(value: str) -> tuple[str, int]:
+    try:
+        return split_address(value, lowest=0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m jobs.s3_emulator", description=__doc__)
-    parser.add_argument("--listen", default="127.0.0.1:0", help="HOST:PORT; port 0: a free one")
+    parser.add_argument(
+        "--listen", type=_address, default="127.0.0.1:0", help="HOST:PORT; port 0: a free one"
+    )
     parser.add_argument("--bucket", action="append", help="a bucket to make; lake if none is given")
     parser.add_argument("--external-id", help="what the role's trust policy asks for")
     parser.add_argument(
@@ -274,12 +285,12 @@ def main() -> None:
         help="write the line of JSON to a file that only you read",
     )
     given = parser.parse_args()
-    host, _, port = given.listen.rpartition(":")
+    host, port = given.listen
     logging.disable(logging.WARNING)
     app = SessionPolicies(
         DomainDispatcherApplication(create_backend_app), dt.timedelta(seconds=given.session_seconds)
     )
-    server = make_server(host, int(port), app, threaded=True, request_handler=_Quiet)
+    server = make_server(host, port, app, threaded=True, request_handler=_Quiet)
     server.daemon_threads = True  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://{host}:{server.server_port}"

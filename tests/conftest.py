@@ -1,7 +1,7 @@
 """What all tests have in common."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +19,7 @@ _ONLY_SQLITE = {  # of the catalog's tests: files, locks and logs of SQLite
     "test_writer.py",
     "test_process_lock.py",
 }
+_TOLD = "what was tried"
 _SUITES = (
     *("boot", "clouds", "deploy", "docs", "durability", "engines", "identity", "postgres"),
     "spark",
@@ -70,3 +71,25 @@ def _fresh_settings() -> Iterator[None]:
     yield
     if config := sys.modules.get("jobs.config"):
         config.settings.cache_clear()
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Return a function that puts a line under the name of the test into the summary."""
+    told = request.node.user_properties
+    return lambda line: told.append((_TOLD, f"{request.node.name}: {line}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = [
+        line
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, line in report.user_properties
+        if name == _TOLD
+    ]
+    if lines:
+        terminalreporter.section(_TOLD)
+    for line in sorted(lines):
+        terminalreporter.line(line)

@@ -8,7 +8,7 @@ required. Source: the Fetch standard (CORS and Sec-Fetch-Site), RFC 6454 (Origin
 import functools
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import falcon
@@ -54,23 +54,26 @@ class Browsers:
         self._hosts = frozenset(name.lower() for name in names)
         self._origins = frozenset(settings.cors.origins)
         self._varies = bool(self._origins) and _ANY not in self._origins
+        self._headers = _HEADERS_OF_ALL | ({"Vary": "Origin"} if self._varies else {})
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Reject what a page may not send; answer the browser's question whether it may."""
-        resp.set_headers(self.headers_for(req.get_header("Origin")))
+        origin = req.get_header("Origin")
+        resp.set_headers(self.headers_for(origin))
         target = _ABSOLUTE_FORM.match(req.env.get("REQUEST_URI") or "")
         authority = target[1] if target else req.get_header("Host")
         self.check(
             req.method,
             req.path,
             req.get_header,
+            origin=origin,
             authority=authority,
             has_body=bool(req.content_length),
         )
         if (
             req.method == "OPTIONS"
             and req.get_header("Access-Control-Request-Method")
-            and self._is_listed(req.get_header("Origin"))
+            and self._is_listed(origin)
         ):
             resp.set_headers(_PREFLIGHT)
             resp.status = falcon.HTTP_204
@@ -87,25 +90,33 @@ class Browsers:
         if self._varies and "Origin" not in (resp.get_header("Vary") or ""):
             resp.append_header("Vary", "Origin")
 
-    def headers_for(self, origin: str | None) -> dict[str, str]:
+    def headers_for(self, origin: str | None) -> Mapping[str, str]:
         """Return the headers of every response to a page of ``origin``; None: to no page."""
-        headers = dict(_HEADERS_OF_ALL)
-        if self._varies:
-            headers["Vary"] = "Origin"
-        if origin is not None and self._is_listed(origin):
-            headers["Access-Control-Allow-Origin"] = origin if self._varies else _ANY
-            headers["Access-Control-Expose-Headers"] = _EXPOSED
-        return headers
+        if origin is None or not self._is_listed(origin):
+            return self._headers
+        return {
+            **self._headers,
+            "Access-Control-Allow-Origin": origin if self._varies else _ANY,
+            "Access-Control-Expose-Headers": _EXPOSED,
+        }
 
     def check(
-        self, method: str, path: str, header: Header, *, authority: str | None, has_body: bool
+        self,
+        method: str,
+        path: str,
+        header: Header,
+        *,
+        origin: str | None,
+        authority: str | None,
+        has_body: bool,
     ) -> None:
         """Check a request by its head.
 
         Args:
             method: its method.
             path: its path.
-            header: returns its headers.
+            header: returns its other headers.
+            origin: the origin of the page that sent it.
             authority: host and port that it is sent to; None in HTTP/1.0.
             has_body: whether a body comes with it.
 
@@ -118,7 +129,6 @@ class Browsers:
                 f"Host {show(authority)} is not a name of this server: if it is one, add it to"
                 " server.allowed_hosts"
             )
-        origin = header("Origin")
         if not self._is_listed(origin):
             own = () if authority is None else (f"http://{authority}", f"https://{authority}")
             if origin is not None and origin.lower() not in map(str.lower, own):
@@ -142,7 +152,8 @@ class Browsers:
     def refusal(self, method: str, path: str, header: Header) -> CatalogError | None:
         """Return the error for a request whose body is still to come; as ``check``."""
         try:
-            self.check(method, path, header, authority=header("Host"), has_body=True)
+            host, origin = header("Host"), header("Origin")
+            self.check(method, path, header, origin=origin, authority=host, has_body=True)
         except CatalogError as error:
             return error
         return None

@@ -12,7 +12,7 @@ from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.privileges import ADMIN, BITS, GRANT, OWN, Privilege, names
 from falcon_catalog.errors import BadRequestError, ForbiddenError, show
 from falcon_catalog.store import grants
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.grants import GrantRow
 from falcon_catalog.store.principals import EVERYONE, PrincipalRow
 
@@ -103,6 +103,7 @@ class Changed:
         }
 
 
+@again
 def change(
     call: StoreCall, *, grant: Sequence[Change] = (), revoke: Sequence[Change] = ()
 ) -> list[Changed]:

@@ -18,7 +18,7 @@ from falcon_catalog.errors import (
 from falcon_catalog.identifiers import Page
 from falcon_catalog.store import grants
 from falcon_catalog.store import principals as rows
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.principals import PrincipalRow
 
 # No colon: clients write "name:secret". No space: the name is in log lines. No ~: it separates the
@@ -39,6 +39,7 @@ def get(call: StoreCall, name: str) -> PrincipalRow:
         return require_account(tx, name)
 
 
+@again
 def add(call: StoreCall, name: str, *, privileges: int = 0) -> str:
     """Add a service; return its secret, of which only a hash is stored.
 
@@ -66,6 +67,7 @@ def add(call: StoreCall, name: str, *, privileges: int = 0) -> str:
     return secret
 
 
+@again
 def add_user(
     call: StoreCall, issuer: str, subject: str, *, display_name: str | None = None
 ) -> PrincipalRow:
@@ -99,6 +101,7 @@ def add_user(
         return require(tx, name)
 
 
+@again
 def set_disabled(call: StoreCall, name: str, *, disabled: bool) -> PrincipalRow:
     """Disable a user or service, or enable it again; its grants stay. Return it.
 
@@ -117,6 +120,7 @@ def set_disabled(call: StoreCall, name: str, *, disabled: bool) -> PrincipalRow:
         return require_account(tx, name)
 
 
+@again
 def rotate(call: StoreCall, name: str, overlap_seconds: int) -> str:
     """Give a service another secret, and return it; the old one ends after ``overlap_seconds``.
 
@@ -139,6 +143,7 @@ def rotate(call: StoreCall, name: str, overlap_seconds: int) -> str:
     return secret
 
 
+@again
 def remove(call: StoreCall, name: str) -> None:
     """Remove a user or service with its grants, and invalidate its tokens.
 

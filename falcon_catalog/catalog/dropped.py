@@ -13,6 +13,7 @@ from falcon_catalog.identifiers import Page, TableIdentifier
 from falcon_catalog.store import dropped as rows
 from falcon_catalog.store import grants
 from falcon_catalog.store import tabulars as tabular_rows
+from falcon_catalog.store.database import again
 from falcon_catalog.store.dropped import DroppedRow
 
 _BATCH = 500
@@ -43,6 +44,7 @@ def warehouse_of(warehouses: Sequence[Warehouse], dropped_id: int) -> Warehouse:
     raise authorization.absent(dropped_id)
 
 
+@again
 def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> DroppedRow:
     """Restore a dropped table or view under its old name or another one.
 

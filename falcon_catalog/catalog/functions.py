@@ -11,7 +11,7 @@ from falcon_catalog.metadata import function as metadata_builder
 from falcon_catalog.metadata.json_fields import JSON, text_of
 from falcon_catalog.store import functions as rows
 from falcon_catalog.store import grants
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.functions import FunctionRow
 
 
@@ -33,6 +33,7 @@ def load(call: Call, identifier: TableIdentifier) -> bytes:
         return _require(tx, call, identifier).metadata.encode()
 
 
+@again
 def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
     """Add a function, or replace one; return its metadata as JSON text.
 
@@ -71,6 +72,7 @@ def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
     return text
 
 
+@again
 def drop(call: Call, identifier: TableIdentifier) -> None:
     """Remove a function.
 

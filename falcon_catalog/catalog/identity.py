@@ -33,7 +33,7 @@ from falcon_catalog.errors import (
 )
 from falcon_catalog.store import grants
 from falcon_catalog.store import principals as rows
-from falcon_catalog.store.database import Database
+from falcon_catalog.store.database import Database, again
 from falcon_catalog.store.principals import PrincipalRow, SigningKey
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Token:
     lifetime_seconds: int
 
 
+@again
 def rotate_key(database: Database, overlap_seconds: int) -> None:
     """Sign tokens with another key; those of the old one end after ``overlap_seconds``."""
     with database.write() as tx:

@@ -11,7 +11,7 @@ from falcon_catalog.catalog.privileges import Privilege
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import BadRequestError, ForbiddenError, show
 from falcon_catalog.store import grants, protection
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.grants import Entity
 from falcon_catalog.store.protection import MARKS, Mark
 
@@ -42,6 +42,7 @@ def get(call: StoreCall, entity: EntityName) -> Marked:
         return _marked(tx, entity, path[-1].entity)
 
 
+@again
 def change(call: StoreCall, entity: EntityName, values: Mapping[str, object]) -> Marked:
     """Mark an entity, or end that. The caller needs ``grant`` on it; for the server, ``admin``.
 

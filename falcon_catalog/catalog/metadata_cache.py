@@ -6,7 +6,7 @@ document is never stale.
 
 import logging
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -44,8 +44,7 @@ class Loaded:
         return "table-uuid" in self.document.metadata
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """Which file, in which form.
 
     ``since`` is when the row that points at it was created: after a table was removed, another

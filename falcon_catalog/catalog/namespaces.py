@@ -12,7 +12,7 @@ from falcon_catalog.identifiers import Namespace, Page
 from falcon_catalog.metadata.json_fields import JSON, array_of, as_text, as_texts
 from falcon_catalog.store import grants
 from falcon_catalog.store import namespaces as rows
-from falcon_catalog.store.database import Lock, Transaction
+from falcon_catalog.store.database import Lock, Transaction, again
 
 Properties = dict[str, str]
 
@@ -29,6 +29,7 @@ def list_(call: Call, parent: Namespace | None, page: Page) -> list[Namespace]:
         return rows.children(tx, call.warehouse.id, parent_id, page, visible)
 
 
+@again
 def create(call: Call, namespace: Namespace, given: object) -> JSON:
     """Add a namespace inside its parent; return its CreateNamespaceResponse.
 
@@ -63,6 +64,7 @@ def load(call: Call, namespace: Namespace) -> Properties:
         return require(tx, call, namespace).properties
 
 
+@again
 def update(call: Call, namespace: Namespace, request: JSON) -> JSON:
     """Apply an UpdateNamespacePropertiesRequest; return its response.
 
@@ -113,6 +115,7 @@ def _check_location(tx: Transaction, call: Call, before: Properties, after: Prop
         policy.check_surroundings(tx, call.warehouse, location)
 
 
+@again
 def drop(call: Call, namespace: Namespace) -> None:
     """Remove an empty namespace.
 

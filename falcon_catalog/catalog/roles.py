@@ -17,7 +17,7 @@ from falcon_catalog.identifiers import UNLIMITED, Page
 from falcon_catalog.store import grants
 from falcon_catalog.store import principals as principal_rows
 from falcon_catalog.store import roles as rows
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.principals import EVERYONE, PrincipalRow
 from falcon_catalog.store.roles import Group as Group  # noqa: PLC0414 - of these verbs, too
 
@@ -66,6 +66,7 @@ def get(call: StoreCall, name: str) -> Role:
         return _role(tx, require(tx, name))
 
 
+@again
 def create(call: StoreCall, name: str) -> Role:
     """Add a role without members.
 
@@ -83,6 +84,7 @@ def create(call: StoreCall, name: str) -> Role:
         return _role(tx, row)
 
 
+@again
 def delete(call: StoreCall, name: str) -> None:
     """Remove a role with its grants.
 
@@ -99,6 +101,7 @@ def delete(call: StoreCall, name: str) -> None:
         events.record(tx, call, accounts.event("deleteRole", name, "role", id=row.id))
 
 
+@again
 def rename(call: StoreCall, name: str, new_name: str) -> Role:
     """Rename a role; its members and grants stay.
 
@@ -120,6 +123,7 @@ def rename(call: StoreCall, name: str, new_name: str) -> Role:
         return _role(tx, require(tx, new_name))
 
 
+@again
 def change_members(
     call: StoreCall, name: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()
 ) -> Role:
@@ -165,6 +169,7 @@ def list_groups(call: StoreCall) -> list[Group]:
         return rows.groups(tx)
 
 
+@again
 def change_groups(
     call: StoreCall, *, add: Sequence[Group] = (), remove: Sequence[Group] = ()
 ) -> None:

@@ -8,9 +8,9 @@ Knows nothing of the catalog. Relies on these internals of waitress 3.0.2, to wh
   ``parser_class``, ``task_class``, ``error_task_class``
 * ``parser.HTTPRequestParser``: ``received``, ``parse_header``, ``body_rcv``, ``expect_continue``,
   ``headers_finished``, ``error``, ``completed``
-* ``task.Task``: ``start``, ``execute``, ``write``, ``build_response_header``, ``wrote_header``,
-  ``set_close_on_finish``; ``task.ThreadedTaskDispatcher``: ``threads``, ``queue``,
-  ``stop_count``, ``active_count``
+* ``task.WSGITask``: ``start``, ``execute``, ``write``, ``build_response_header``, ``wrote_header``,
+  ``set_close_on_finish``, ``close_on_finish``, ``content_length``, ``chunked_response``
+* ``task.ThreadedTaskDispatcher``: ``threads``, ``queue``, ``stop_count``, ``active_count``
 * ``server.create_server`` with ``_dispatcher`` and ``map``; its listeners' ``channel_class``,
   ``accepting``, ``trigger``, ``pull_trigger``, ``in_connection_overflow``
 * ``wasyncore.poll2``

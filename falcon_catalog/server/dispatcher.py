@@ -32,8 +32,8 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has n
         self.metrics = metrics
         self._slow_paths = slow_paths
         self.max_wait = settings.max_wait
-        self.serving: dict[int, tuple[Channel, float]] = {}
-        """By thread: whose request it serves, and since when, in monotonic seconds."""
+        self.serving: dict[int, float] = {}
+        """By thread: since when it serves a request, in monotonic seconds."""
         self._max_queue = settings.max_queue
         self._stall_timeout = settings.stall_timeout
         self._side, self._slow = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
@@ -50,27 +50,25 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has n
     def is_stalled(self) -> bool:
         """Whether every thread has been busy with one request for too long."""
         latest = time.monotonic() - self._stall_timeout
-        stuck = sum(since < latest for _, since in list(self.serving.values()))
+        stuck = sum(since < latest for since in list(self.serving.values()))
         return stuck >= len(self.threads) > 0
 
     def add_task(self, channel: "Channel") -> None:
         """Have the first request of a channel answered: by the loop, a thread, or with a 503."""
+        if channel.takes_inline():
+            return
         request = channel.requests[0]
-        path = request.path if request.error is None else None
-        is_unqueued = path is None or path in _UNQUEUED
-        if path == _READINESS and self.is_stalled:
-            request.error = StalledError("All threads are stalled: a file system may not respond")
-        is_full = not is_unqueued and _waiting(self._lane(request)) >= self._max_queue
-        if is_full and not channel.may_be_inline():
+        if request.error is None and request.path not in _UNQUEUED:
+            if _waiting(self._lane(request)) < self._max_queue:
+                self.enqueue(channel)
+                return
             request.error = SaturatedError(
                 "The server is busy: nothing was done, try again in a moment"
             )
-        if channel.takes_inline():
-            return
-        if is_unqueued or request.error is not None:
+        elif request.error is None and request.path == _READINESS and self.is_stalled:
+            request.error = StalledError("All threads are stalled: a file system may not respond")
+        if not channel.takes_inline():
             self._side.add_task(channel)
-        else:
-            self.enqueue(channel)
 
     def enqueue(self, channel: "Channel") -> None:
         """Let the first request of a channel wait for a thread."""

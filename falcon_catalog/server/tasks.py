@@ -1,15 +1,15 @@
 """Responses: the application's, and errors that the server itself responds with, as JSON.
 
-A response without a body (204, 304) leaves the connection open. While the server is stopping,
-each response says ``Connection: close``.
+While the server is stopping, each response says ``Connection: close``.
 """
 
 import functools
+import http.client
 import json
 import logging
 from typing import Any
 
-from waitress.task import ErrorTask, WSGITask
+from waitress.task import WSGITask
 from waitress.utilities import Error, build_http_date
 
 from falcon_catalog.errors import (
@@ -22,7 +22,6 @@ from falcon_catalog.errors import (
     UnsupportedOperationError,
 )
 from falcon_catalog.server.inline import INLINE, PEER_UID
-from falcon_catalog.server.parser import RejectedError
 
 _log = logging.getLogger(__name__)
 _KINDS: dict[int, type[CatalogError]] = {
@@ -37,11 +36,28 @@ _REFUSALS = {401: "unauthorized", 408: "too slow", 413: "too large", 503: "satur
 _RETRY_AFTER_SECONDS = 1
 _UNAUTHORIZED = 401
 
+IDENT = "falcon-catalog"
 # Formatted once a second instead of once a response.
 _date = functools.lru_cache(maxsize=2)(build_http_date)
 
 
-class SaturatedError(Error):  # type: ignore[misc] # waitress has no types
+@functools.lru_cache(maxsize=256)
+def _spelled(name: str) -> str:
+    """Return the name of a header as RFC 9110 spells it; Java's client looks ``ETag`` up so."""
+    return "ETag" if name.lower() == "etag" else name.title()
+
+
+class RejectedError(Error):  # type: ignore[misc] # waitress has no types
+    """A request that is answered with an error, and never reaches the application."""
+
+    def __init__(self, error: CatalogError) -> None:
+        super().__init__(error.message)
+        self.code = error.status
+        self.reason = http.client.responses.get(error.status, "")
+        self.error = error
+
+
+class SaturatedError(Error):  # type: ignore[misc]
     """Too many requests are waiting, or this one has waited for too long."""
 
     code = 503
@@ -66,7 +82,8 @@ class Response(WSGITask):  # type: ignore[misc]
     """The application's response to one request."""
 
     wrote_header: bool
-    _keeps_open = False
+    close_on_finish: bool
+    content_length: int | None
 
     def start(self) -> None:
         """Begin; while the server is stopping, tell the client to come back elsewhere."""
@@ -94,25 +111,35 @@ class Response(WSGITask):  # type: ignore[misc]
             self.channel.write_together(head, data if self.has_body else b"")
             self.content_bytes_written = len(data)
 
-    def build_response_header(self) -> Any:
-        """Return the head; a response that has no body needs no end of the connection."""
-        connection = self.request.headers.get("CONNECTION", "").lower()
-        self.response_headers.append(("Date", _date(int(self.start_time))))
-        self._keeps_open = self.version == "1.1" and connection != "close" and not self.has_body
-        try:
-            head: bytes = super().build_response_header()
-            # Java's client looks this name up as RFC 9110 spells it; waitress capitalizes words.
-            return head.replace(b"\r\nEtag: ", b"\r\nETag: ")
-        finally:
-            self._keeps_open = False
+    def build_response_header(self) -> bytes:
+        """Return the head, and decide whether the connection stays open after the response.
 
-    def set_close_on_finish(self) -> None:
-        """Close after this response, but not for the mere lack of a Content-Length."""
-        if not self._keeps_open:
-            super().set_close_on_finish()
+        Waitress's own closes the connection after a response that has no body, and spells and sorts
+        the names anew each time, which takes a tenth of the CPU time of a load (goal 1).
+        """
+        wish = self.request.headers.get("CONNECTION", "").lower()
+        has_body = self.has_body
+        has_length = has_body and self.content_length is not None
+        if self.version == "1.0":
+            stays_open = wish == "keep-alive" and has_length
+        else:
+            stays_open = wish != "close" and (has_length or not has_body)
+            self.chunked_response = has_body and not has_length
+        if not stays_open:
+            self.set_close_on_finish()
+        lines = [f"HTTP/{self.version} {self.status}"]
+        for given, value in self.response_headers:
+            if (name := _spelled(given)) != "Content-Length":
+                lines.append(f"{name}: {value}")
+        if has_length:
+            lines.append(f"Content-Length: {self.content_length}")
+        if self.version == "1.0" and not self.close_on_finish:
+            lines.append("Connection: Keep-Alive")
+        lines += [f"Server: {IDENT}", f"Date: {_date(int(self.start_time))}", "\r\n"]
+        return "\r\n".join(lines).encode("latin-1")
 
 
-class ErrorResponse(ErrorTask):  # type: ignore[misc]
+class ErrorResponse(Response):
     """An error in the specification's shape, to a request that the application never sees."""
 
     complete = True
@@ -121,7 +148,7 @@ class ErrorResponse(ErrorTask):  # type: ignore[misc]
         """Log and send ``{"error": {"message", "type", "code"}}``."""
         error = _error_of(self.request.error, self.channel.adj.max_request_body_size - 1)
         code = self.request.error.code
-        self.channel.metrics.refusals[_REFUSALS.get(code, "malformed")].inc()
+        self.channel.server.task_dispatcher.metrics.refusals[_REFUSALS.get(code, "malformed")].inc()
         _log.info("request refused", extra={"status": code, "reason": error.message})
         body = error.as_json()
         body["error"]["code"] = code

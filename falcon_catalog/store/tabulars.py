@@ -157,10 +157,15 @@ def overlapping(
     around = ancestors(location_key)
     tx.hold(location_key, around=around)
     marks = ",".join("?" * len(around))
+    # Two searches: for both conditions in one PostgreSQL reads all rows, because it expects to find
+    # one soon.
+    found = "SELECT location_key FROM tabulars WHERE kind = ? AND id <> ? AND location_key"
     row = tx.one(
-        "SELECT location_key FROM tabulars WHERE kind = ? AND id <> ? AND ("  # noqa: S608 - only marks
-        f" (location_key >= ? AND location_key < ?) OR location_key IN ({marks})) LIMIT 1",
+        f"{found} >= ? AND location_key < ? UNION ALL {found} IN ({marks}) LIMIT 1",
         # '0' follows '/', so this range contains the key and everything below it.
-        (kind, besides or 0, location_key, location_key[:-1] + "0", *around),
+        (
+            *(kind, besides or 0, location_key, location_key[:-1] + "0"),
+            *(kind, besides or 0, *around),
+        ),
     )
     return None if row is None else str(row[0])

@@ -22,6 +22,7 @@ import click
 import duckdb
 from requests import RequestException
 
+from jobs.addresses import split_address
 from jobs.demo import steps, tables
 from jobs.demo.next_steps import DEFAULT, IN_S3, SERVED, how_to_stop, next_steps, shown
 from jobs.demo.object_store import WAREHOUSE, ObjectStore, confined, without_proxy
@@ -74,6 +75,19 @@ class State:
         return self.folder / "weather"
 
 
+def _address(value: str | None) -> str | None:
+    """Return an address with its port, a free one for port 0."""
+    if value is None:
+        return None
+    try:
+        _, port = split_address(value, lowest=0)
+        return value if port else free_address(value.rpartition(":")[0])
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    except OSError as error:
+        raise click.BadParameter(f"cannot listen on {value}: {error.strerror}") from None
+
+
 EPILOG = """\b
 run     do that, and stop all servers (default)
 serve   do that, and leave the catalog running
@@ -96,8 +110,10 @@ crash   begin anew, with faults of the weather service and a kill -9 of the cata
 @click.option("--s3", is_flag=True, help="Keep the tables in an emulator of Amazon S3.")
 @click.option(
     "--listen",
+    callback=lambda _context, _option, value: _address(value),
     metavar="HOST:PORT",
-    help="Where the catalog listens. [default: a free port, for serve 127.0.0.1:8181]",
+    help="Where the catalog listens; port 0 takes a free one. [default: a free port, for serve"
+    " 127.0.0.1:8181]",
 )
 def main(action: str, folder: Path | None, listen: str | None, *, s3: bool) -> None:
     """Fill an Iceberg lakehouse with real weather and show it."""

@@ -20,27 +20,15 @@ import luigi.server
 from sqlalchemy import Engine, inspect, text
 from tornado.ioloop import IOLoop
 
+from jobs.addresses import split_address
 from jobs.config import read_file, task_history
 from jobs.luigid.browsers import protected
 from jobs.luigid.task_history import prune_hourly
 
 ADDRESS = "127.0.0.1:8082"
-MAX_PORT = 65535
 MAX_DAYS = 36525
 
 log = logging.getLogger("luigi.server")
-
-
-def split_address(value: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT`` or ``[IPV6]:PORT``.
-
-    Raises:
-        ValueError: the value is neither.
-    """
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
-        raise ValueError(f"{value!r} is not HOST:PORT, such as {ADDRESS}")
-    return host.strip("[]"), int(port)
 
 
 def address() -> str:

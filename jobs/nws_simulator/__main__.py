@@ -9,15 +9,13 @@ from pathlib import Path
 
 import click
 
+from jobs.addresses import split_address
 from jobs.nws_simulator.airports import airports
 from jobs.nws_simulator.app import make_app
 from jobs.nws_simulator.data import recordings
 from jobs.nws_simulator.faults import ANSWER_FAULTS, DATA_FAULTS, SERVICE_FAULTS, Faults, parse
 from jobs.nws_simulator.network import network as united_states
 from jobs.nws_simulator.server import Server
-
-MAX_PORT = 65_535
-
 
 _DATA_FAULTS = {name: text for name, (text, _) in DATA_FAULTS.items()}
 _FAULTS = (ANSWER_FAULTS | SERVICE_FAULTS | _DATA_FAULTS).items()
@@ -41,10 +39,10 @@ Try it:
 
 
 def _address(_: click.Context, __: click.Parameter, value: str) -> tuple[str, int]:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > MAX_PORT:
-        raise click.BadParameter(f"{value!r} is not HOST:PORT, e.g. 127.0.0.1:8182 or 127.0.0.1:0")
-    return host.strip("[]"), int(port)
+    try:
+        return split_address(value, lowest=0)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _time(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import requests
 
-from jobs.luigid.server import address, split_address
+from jobs.addresses import split_address
+from jobs.luigid.server import address
 from jobs.stack.processes import StackError
 
 # The pipeline's settings, of which the catalog would make nothing.

@@ -290,7 +290,7 @@ def test_keys_outlive_their_provider_for_a_day(idp: Provider) -> None:
     assert find(keys, wait=False) == 1
     now[0] += 500
     with pytest.raises(KeysUnavailableError):
-        find(keys)
+        find(keys, None)
     idp.is_down = False
     keys.refresh()
     assert find(keys, wait=False) == 1

@@ -15,7 +15,18 @@ from typing import Any
 
 import pytest
 
-from benchmarks import apache, bench, rustberg, servers, statements, store, tables, wrk
+from benchmarks import (
+    apache,
+    bench,
+    cluster,
+    on_postgres,
+    rustberg,
+    servers,
+    statements,
+    store,
+    tables,
+    wrk,
+)
 from benchmarks.client import Connection, Request, UnexpectedAnswerError, drive
 from benchmarks.processes import Server
 from benchmarks.rounds import Line, Sample, interleave, quotients
@@ -35,7 +46,14 @@ def ours(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize(
     "goals",
-    [["4", "10"], ["12", "13", "scans", "signing", "vending", "memory"], ["14"], ["17"], ["s3"]],
+    [
+        ["4", "10"],
+        ["12", "13", "scans", "signing", "vending", "memory"],
+        ["14"],
+        ["17"],
+        ["s3"],
+        ["postgres"],
+    ],
     ids="-".join,
 )
 def test_what_is_asked_is_measured_and_told(tmp_path: Path, goals: list[str]) -> None:
@@ -144,6 +162,26 @@ def test_when_maven_fails_goal_14_is_skipped_with_a_note(
     [line] = apache.goal(bench.Bench(tmp_path / "run", tmp_path))
     assert (line.values, line.note) == ((), "skipped: mvn failed")
     assert not list(tmp_path.glob("apache-*"))
+
+
+@pytest.mark.skipif(cluster.missing() != "", reason=cluster.missing())
+def test_a_server_on_postgresql_keeps_its_tables_in_the_cluster(tmp_path: Path) -> None:
+    with cluster.durable() as database:
+        assert database.sql("SHOW fsync") == [("on",)]
+        with servers.ours(tmp_path / "ours", store=database.schema("ours")) as server:
+            tables.open_namespace(server)
+            tables.put(server, "t", 1)
+        assert database.sql("SELECT name FROM ours.tabulars") == [("t",)]
+    assert not database.folder.exists()
+
+
+def test_without_postgresql_its_goal_is_skipped_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_programs", lambda: None)
+    [line] = on_postgres.goal(bench.Bench(tmp_path / "run", tmp_path))
+    assert (line.goal, line.values, line.met) == ("postgres", (), None)
+    assert line.note.startswith("skipped: ")
 
 
 @pytest.mark.skipif(rustberg.find()[1] != "", reason=rustberg.find()[1])

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.rest import RestCatalog
 
+from falcon_catalog.catalog.purge import reached_through_links
 from falcon_catalog.errors import BadRequestError, ForbiddenError
 from falcon_catalog.fileio.base import MAX_FILE_BYTES
 from falcon_catalog.fileio.local import LocalFileIO
@@ -134,6 +135,28 @@ class TestAPurge:
         (mine / "data").symlink_to(theirs / "data")
         expire(ns)
         assert (theirs / "data" / own.name).is_file()
+
+    @pytest.mark.serverless
+    def test_resolves_only_what_may_be_a_link(self, tmp_path: Path) -> None:
+        """Of all tables, of which there may be a million."""
+        folder, resolved = tmp_path.resolve(), []
+
+        class Counting(LocalFileIO):
+            def resolve(self, location: str) -> str:
+                resolved.append(location)
+                return super().resolve(location)
+
+        for name in ("real/t", "disk/behind", *(f"ns/t{number}" for number in range(50))):
+            (folder / name).mkdir(parents=True)
+        (folder / "ns/link").symlink_to(folder / "real/t")
+        (folder / "mount").symlink_to(folder / "disk")
+        tables = [*(f"ns/t{number}" for number in range(50)), "ns/gone", "ns/link", "mount/behind"]
+        keys = [*(f"{folder}/{name}/" for name in tables), "s3://bucket/t/"]
+        found = reached_through_links(Counting(), keys)
+        assert found == {f"{folder}/real/t/", f"{folder}/disk/behind/"}
+        assert sorted(resolved) == [
+            f"{folder}/{name}/" for name in ("mount", "mount/behind", "ns", "ns/link")
+        ]
 
 
 def test_a_table_behind_a_planted_link_is_neither_read_nor_written(ns: Server) -> None:

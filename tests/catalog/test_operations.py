@@ -46,7 +46,7 @@ def test_a_route_without_a_row_does_not_start() -> None:
         def on_get(self, req: Any, resp: Any) -> None: ...
 
     with pytest.raises(RuntimeError, match="GET /unlisted is in no row"):
-        add_route(falcon.App(), "/unlisted", Unlisted())
+        add_route(falcon.App(), dict(operations()), "/unlisted", Unlisted())
 
 
 @pytest.mark.parametrize(

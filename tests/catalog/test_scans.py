@@ -2,9 +2,6 @@
 
 import datetime as dt
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -517,29 +514,6 @@ class TestSnapshots:
         server.ok("POST", T, {"updates": [removal]})
         asked = {"start-snapshot-id": first, "end-snapshot-id": third}
         assert plan(server, "t", asked).rows == 20
-
-
-class TestWithoutPyIceberg:
-    def test_nothing_heavy_is_loaded_before_a_scan_is_planned(self, tmp_path: Path) -> None:
-        program = (
-            "import sys; from tests.catalog.serving import serving; from pathlib import Path\n"
-            "with serving(Path(sys.argv[1])) as server:\n"
-            "    server.namespace('ns'); server.table('t'); server.ok('GET', '/v1/config')\n"
-            "print(sorted({'pyiceberg', 'duckdb'} & set(sys.modules)))"
-        )
-        assert run(program, tmp_path) == "[]\n"
-
-
-def run(program: str, folder: Path) -> str:
-    """Run a program in a Python of its own; return what it prints."""
-    root = Path(__file__).parents[2]
-    environ = {**os.environ, "PYTHONPATH": str(root)}
-    command = [sys.executable, "-c", program, str(folder)]
-    done = subprocess.run(
-        command, cwd=root, env=environ, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 class TestWideTables:

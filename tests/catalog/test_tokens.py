@@ -1,6 +1,7 @@
 """Who may call: principals, tokens, and requests that need one."""
 
 import base64
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -516,13 +517,12 @@ class TestRequests:
         ]
         assert managed
         unknown = ["GET /", "GET /v1/nothing", "GET /v1/oauth%2Ftokens", "OPTIONS /v1/config"]
-        names = {"namespace": "n", "table": "t", "view": "v", "function": "f", "dropped": "1"}
-        names |= {"principal": "p", "role": "r"}
+        names = {"prefix": "default", "dropped": "1"}
         for endpoint in [*ENDPOINTS, *managed, *unknown]:
             verb, path = endpoint.split(" ")
             if path == TOKENS:
                 continue
-            real = path.replace("{plan-id}", "p").format(prefix="default", warehouse="w", **names)
+            real = re.sub(r"{([^}]+)}", lambda name: names.get(name[1], "x"), path)
             for headers in ({}, bearer("None"), locked.basic()):
                 answer = locked.server.call(verb, real, headers=headers)
                 assert answer.status_code == 401, endpoint

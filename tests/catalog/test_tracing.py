@@ -1,7 +1,6 @@
 """Traces: what a collector receives of requests, over real HTTP and as real protobuf."""
 
 import gzip
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -224,19 +223,6 @@ def test_a_collector_that_does_not_answer_disturbs_nobody(tmp_path: Path) -> Non
         server.table("t")
         change(server)
         assert server.ok("GET", T)["metadata"]["properties"]["a"] == "a value that stays"
-
-
-def test_opentelemetry_is_not_loaded_unless_there_is_an_endpoint(tmp_path: Path) -> None:
-    program = (
-        "import sys; from falcon_catalog.app import create_app;"
-        "from falcon_catalog.settings import load;"
-        f"create_app(load(None, {{'STATE_DIRECTORY': {str(tmp_path)!r}}}, {{}})).close();"
-        "print([name for name in sys.modules if name.startswith(('opentelemetry', 'google'))])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

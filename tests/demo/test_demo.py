@@ -117,7 +117,7 @@ def test_a_second_run_finds_everything_done(shown: str, state: Path) -> None:
     assert shown[slice(*tables)] in done.stdout
 
 
-def test_it_serves_and_the_three_commands_work(shown: str, state: Path, port: int) -> None:
+def test_it_serves_and_the_three_commands_work(shown: str, state: Path) -> None:
     served, duckdb, pyiceberg = re.findall(r"(?m)^  (\S.*)$", shown[shown.index("Next, three") :])
     assert served.endswith(f"jobs.demo serve --state {state}")
 
@@ -126,13 +126,15 @@ def test_it_serves_and_the_three_commands_work(shown: str, state: Path, port: in
             ["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=True
         ).stdout
 
-    told = run(f"{served} --listen 127.0.0.1:{port}")
+    told = run(f"{served} --listen 127.0.0.1:0")
     try:
-        assert f"The catalog keeps running at http://127.0.0.1:{port}. To stop it: " in told
+        (port,) = re.findall(
+            r"The catalog keeps running at http://127\.0\.0\.1:(\d+)\. To stop it: ", told
+        )
         stop = told.splitlines()[-1].partition("To stop it: ")[2]
         stations = run(f"{duckdb} --uri http://127.0.0.1:{port}")
         assert all(station in stations for station in ("KEWR", "KJFK", "KLGA"))
-        assert "weather.observations" in run(pyiceberg.replace("8181", str(port)))
+        assert "weather.observations" in run(pyiceberg.replace("8181", port))
     finally:
         stopped = demo("stop", "--state", str(state))
     assert "stopped in" in stopped.stdout

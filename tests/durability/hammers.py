@@ -1,15 +1,17 @@
 """Writers that hammer a catalog which is killed and started again, and remember what they saw."""
 
+import contextlib
 import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tests.durability import wire
-from tests.durability.linear import UNKNOWN, Read, Write
-from tests.durability.processes import Answer, Catalog, Client
+from tests.durability.linear import UNKNOWN, Read, Write, broken_chains
+from tests.durability.processes import SEED, Answer, Catalog, Client
 from tests.durability.sessions import Session, State, Step
 from tests.durability.store import Store
 from tests.processes import wait_for
@@ -254,13 +256,62 @@ def states_of(loners: Sequence[Loner], store: Store) -> list[str]:
     return [said for said in (loner.wrong(found) for loner in loners) if said]
 
 
-def examine(catalog: Catalog, loners: list[Loner], chains: Chains) -> None:
-    """Hold that a store is sound, and has what was acknowledged."""
-    store = catalog.look()
-    store.check()
-    chains.follow(store)
-    wrong = states_of(loners, store)
-    assert not wrong, wrong
+class Hammering:
+    """Writers to tables of their own, and as many to shared ones, and what a store must hold."""
+
+    def __init__(self, catalog: Catalog, writers: int) -> None:
+        """Make the shared tables, and start the writers: they wait for ``crowd.go``."""
+        prepare(catalog)
+        self._catalog = catalog
+        self.crowd = Crowd(catalog)
+        self._chains = Chains()
+        self._loners = [Loner(self.crowd, f"s{number}", SEED) for number in range(writers)]
+        self._rivals = [Rival(self.crowd, f"r{number}", SEED) for number in range(writers)]
+        for one in [*self._loners, *self._rivals]:
+            self.crowd.add(one.work)
+
+    def examine(self) -> None:
+        """Hold that the store is sound, and has what was acknowledged."""
+        store = self._catalog.look()
+        store.check()
+        self._chains.follow(store)
+        wrong = states_of(self._loners, store)
+        assert not wrong, wrong
+
+    def finish(self) -> None:
+        """Let some more be done, and end; hold that all of it is there, once, in one order."""
+        self.crowd.go()
+        self.crowd.wait_for_answers(20)
+        self.crowd.halt()
+        self.crowd.wait_until_parked()
+        self.crowd.end()
+        self.crowd.check()
+        self.examine()
+        writes = [write for rival in self._rivals for write in rival.writes]
+        reads = [read for rival in self._rivals for read in rival.reads]
+        outcomes = Counter(write.outcome for write in writes)
+        self.summary = (
+            f"seed {SEED}: {self.crowd.answered} effects acknowledged, all there, none twice;"
+            f" shared tables: {outcomes['done']} done, {outcomes['refused']} refused,"
+            f" {outcomes['unknown']} unknown, {len(reads)} reads;"
+            f" {sum(one.repeated for one in [*self._loners, *self._rivals])} repeated by key"
+        )
+        assert outcomes["done"] > 0
+        assert not broken_chains(self._chains.versions, writes, reads)
+
+
+@contextlib.contextmanager
+def hammering(catalog: Catalog, writers: int) -> Iterator[Hammering]:
+    """Hammer a catalog, which the block kills and starts again; then hold that nothing is lost.
+
+    At the end of the block the catalog serves.
+    """
+    running = Hammering(catalog, writers)
+    try:
+        yield running
+        running.finish()
+    finally:
+        running.crowd.end()
 
 
 def served_as_stored(catalog: Catalog) -> None:
@@ -272,3 +323,15 @@ def served_as_stored(catalog: Catalog) -> None:
         space, _, name = full.partition(".")
         assert client.ok("GET", wire.table(name, space))["metadata-location"] == location
     client.close()
+
+
+def wait_until_served(catalog: Catalog) -> None:
+    """As ``served_as_stored``, once servers know that an object store which failed is back."""
+
+    def is_served() -> bool:
+        with contextlib.suppress(AssertionError):
+            served_as_stored(catalog)
+            return True
+        return False
+
+    wait_for(is_served, "every table to be served as it is stored")

@@ -12,16 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.hammers import (
-    Chains,
-    Crowd,
-    Loner,
-    Rival,
-    examine,
-    prepare,
-    served_as_stored,
-)
-from tests.durability.linear import broken_chains
+from tests.durability.hammers import hammering, served_as_stored
 from tests.durability.processes import PROCESSES, SCALE, SEED, Catalog
 
 KILLS = max(1, round(50 * SCALE))
@@ -40,14 +31,9 @@ def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]
 def test_kills_lose_nothing_acknowledged(catalog: Catalog, tell: Callable[[str], None]) -> None:
     chance = random.Random(SEED)
     catalog.start()
-    prepare(catalog)
     alone = 0
-    crowd, chains = Crowd(catalog), Chains()
-    loners = [Loner(crowd, f"s{number}", SEED) for number in range(4)]
-    rivals = [Rival(crowd, f"r{number}", SEED) for number in range(4)]
-    try:
-        for one in [*loners, *rivals]:
-            crowd.add(one.work)
+    with hammering(catalog, writers=4) as running:
+        crowd = running.crowd
         for _ in range(KILLS):
             crowd.go()
             crowd.wait_for_answers(chance.randrange(1, MOST_ANSWERS))
@@ -59,27 +45,8 @@ def test_kills_lose_nothing_acknowledged(catalog: Catalog, tell: Callable[[str],
             catalog.kill()
             crowd.wait_until_parked()
             if chance.random() < 0.5:  # else the server itself is the first to open the store
-                examine(catalog, loners, chains)
+                running.examine()
             catalog.start()
-            examine(catalog, loners, chains)
-        crowd.go()
-        crowd.wait_for_answers(20)
-        crowd.halt()
-        crowd.wait_until_parked()
-    finally:
-        crowd.end()
-    crowd.check()
-    examine(catalog, loners, chains)
-    writes = [write for rival in rivals for write in rival.writes]
-    reads = [read for rival in rivals for read in rival.reads]
-    outcomes = ", ".join(
-        f"{sum(write.outcome == outcome for write in writes)} {outcome}"
-        for outcome in ("done", "refused", "unknown")
-    )
-    tell(
-        f"seed {SEED}: {KILLS} kills and {alone} of a worker alone, {crowd.answered} effects"
-        f" acknowledged; shared tables: {outcomes}, {len(reads)} reads;"
-        f" {sum(one.repeated for one in [*loners, *rivals])} repeated by key"
-    )
-    assert not broken_chains(chains.versions, writes, reads)
+            running.examine()
+    tell(f"{KILLS} kills and {alone} of a worker alone; {running.summary}")
     served_as_stored(catalog)

@@ -14,10 +14,13 @@ import pytest
 import requests
 from click.testing import CliRunner
 
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.cli import main
 from falcon_catalog.logins import files, flows
+from falcon_catalog.store import grants, open_database
+from falcon_catalog.store import principals as rows
 from tests.auth.issuer import SigningKey, write_config
-from tests.catalog.serving import Server, serving
+from tests.catalog.serving import Server, serving, store_url
 from tests.identity.providers import OidcProvider, as_person, oidc_provider
 
 
@@ -121,6 +124,15 @@ def test_login_with_a_browser(server: Server, monkeypatch: pytest.MonkeyPatch) -
     check_login(server, said)
 
 
+def own(server: Server, name: str) -> None:
+    """Let a user own the catalog."""
+    database = open_database(store_url(server.folder))
+    with contextlib.closing(database), database.write() as tx:
+        row = rows.find(tx, name)
+        assert row is not None
+        grants.set_bits(tx, grants.SERVER, row.id, OWN, by="test")
+
+
 def check_login(server: Server, said: list[str]) -> None:
     """Check that other commands use a login, renew it, and that logout forgets it."""
     path = files.path()
@@ -131,8 +143,9 @@ def check_login(server: Server, said: list[str]) -> None:
     said.clear()
     assert run("whoami", "--uri", f"{server.url}/") == (0, "")
     assert said[0] == "corp~alice (oidc:corp)"
+    own(server, "corp~alice")
     status, output = run("engines", "pyiceberg", "--uri", server.url)
-    assert status == 0
+    assert status == 0, output
     assert kept["token"] in output
     expired = {**kept, "expires_at": 0}
     path.write_text(json.dumps({server.url: expired}), encoding="utf-8")

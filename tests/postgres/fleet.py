@@ -1,4 +1,7 @@
-"""Three servers on one PostgreSQL database, behind haproxy, each of which can be killed."""
+"""Three servers on one PostgreSQL database, behind haproxy, each of which can be killed.
+
+Their tables are in a folder, or in an object store.
+"""
 
 import contextlib
 import os
@@ -6,6 +9,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +18,7 @@ import psycopg
 import pytest
 
 from tests.durability.processes import Answer, Catalog, Client
-from tests.durability.store import Store, read_file
+from tests.durability.store import Read, Store, read_file
 from tests.postgres.cluster import Cluster
 from tests.processes import DEADLINE, Running, wait_for
 
@@ -56,11 +61,20 @@ def require_haproxy() -> str:
     return found or pytest.skip("haproxy is not installed (apt install haproxy)")
 
 
+@dataclass(frozen=True)
+class Storage:
+    """Where a fleet's tables are."""
+
+    environ: Mapping[str, str]
+    """Settings of the warehouse, as environment variables."""
+    read: Read = read_file
+
+
 class PostgresStore(Store):
     """What a database and the metadata files hold, once every COMMIT that had begun has ended."""
 
-    def __init__(self, url: str) -> None:
-        self.read = read_file
+    def __init__(self, url: str, read: Read) -> None:
+        self.read = read
         self.integrity, self.strays = ["ok"], []
         wait_for(lambda: self._is_read(url), "the database")
 
@@ -88,8 +102,9 @@ class BalancedClient(Client):
 class Fleet(Catalog):
     """Three servers behind a balancer, as one catalog."""
 
-    def __init__(self, folder: Path, cluster: Cluster) -> None:
+    def __init__(self, folder: Path, cluster: Cluster, storage: Storage) -> None:
         super().__init__(folder)
+        self._storage = storage
         self._haproxy = require_haproxy()
         self.url = cluster.url
         self.port = _free_port()
@@ -101,7 +116,7 @@ class Fleet(Catalog):
         return BalancedClient(self.port)
 
     def look(self) -> PostgresStore:
-        return PostgresStore(self.url)
+        return PostgresStore(self.url, self._storage.read)
 
     def start(self, *_wrapper: str) -> None:
         """Start what does not run, and wait until the balancer knows every server."""
@@ -121,8 +136,8 @@ class Fleet(Catalog):
             "CATALOG_SERVER_LISTEN": f"127.0.0.1:{self._ports[number]}",
             "CATALOG_STORE_URL": self.url,
             "CATALOG_STORE_CONNECT_TIMEOUT": "2",
-            "CATALOG_WAREHOUSE_LOCATION": f"file://{self.folder}/lake/warehouse",
             "CATALOG_LOG_LEVEL": "WARNING",
+            **self._storage.environ,
         }
         pairs = [f"{name}={value}" for name, value in environ.items()]
         command = [sys.executable, "-c", self.program, "serve"]

@@ -1,7 +1,5 @@
 """Every command on a store in PostgreSQL: it works, or one line says what to use instead."""
 
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -114,17 +112,3 @@ def test_what_needs_a_file_says_so_in_one_line(
     assert line.startswith(f"Error: store {operator.url} is a PostgreSQL database: ")
     assert text in line
     assert line.endswith("Nothing was changed")
-
-
-def test_a_server_on_sqlite_loads_no_driver(tmp_path: Path) -> None:
-    program = (
-        "import sys; from falcon_catalog.app import create_app;"
-        "from falcon_catalog.settings import load;"
-        f"create_app(load(None, {{}}, {{'store.url': '{tmp_path}/x.db',"
-        f" 'warehouse.location': '{tmp_path}/w'}})).close();"
-        "print([name for name in sys.modules if 'psycopg' in name or 'postgres' in name])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"

@@ -3,33 +3,41 @@
 DURABILITY_SEED and DURABILITY_SCALE are those of tests/durability.
 """
 
+import contextlib
+import itertools
 import random
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.durability import wire
-from tests.durability.hammers import (
-    Chains,
-    Crowd,
-    Loner,
-    Rival,
-    examine,
-    prepare,
-    served_as_stored,
-)
-from tests.durability.linear import broken_chains
+from tests.durability.hammers import hammering, prepare, served_as_stored, wait_until_served
 from tests.durability.processes import SCALE, SEED
 from tests.postgres.cluster import Cluster
-from tests.postgres.fleet import SERVERS, Fleet
+from tests.postgres.fleet import SERVERS, Fleet, Storage
 from tests.processes import wait_for
 
+if TYPE_CHECKING:
+    from tests.clouds.faulty import Faulty
+
 CRASHES = max(3, round(9 * SCALE))
+FAULTS = (
+    "lost-500",
+    "lost-close",
+    "lost-reset",
+    "lost-hang",
+    "503",
+    "reset",
+    "hang",
+    "slow",
+    "late",
+)
 
 
 @pytest.fixture
@@ -43,8 +51,23 @@ def database() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def fleet(database: Cluster, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path, database)
+def s3(tmp_path: Path) -> "Iterator[tuple[Storage, Faulty]]":
+    """An S3 store behind a proxy that spoils requests to it."""
+    pytest.importorskip("moto", reason="the extra emulators is not installed")
+    from tests.clouds import emulators, faulty, stores  # noqa: PLC0415 - of that extra
+
+    with emulators.s3("--bucket", "lake") as store, faulty.before(store.url) as proxy:
+        location = f"s3://{store.bucket}/warehouse"
+        warehouse = {"endpoint": proxy.url, "location": location, "credential": "env:STORE"}
+        settings = {**store.settings(), **warehouse, "timeout": 1}
+        environ = {f"CATALOG_WAREHOUSE_{key.upper()}": str(settings[key]) for key in settings}
+        files = stores.s3_store(store).files(tmp_path)
+        yield Storage({**environ, **store.environ("STORE")}, files.read), proxy
+
+
+@contextlib.contextmanager
+def serving(folder: Path, database: Cluster, storage: Storage) -> Iterator[Fleet]:
+    fleet = Fleet(folder, database, storage)
     try:
         fleet.start()
         yield fleet
@@ -52,24 +75,30 @@ def fleet(database: Cluster, tmp_path: Path) -> Iterator[Fleet]:
         fleet.kill()
 
 
-@pytest.mark.timeout(300 + 40 * CRASHES)
-def test_crashes_of_servers_and_the_database_lose_nothing_acknowledged(
-    fleet: Fleet, database: Cluster
-) -> None:
-    """Every session finds its acknowledged writes, and the shared tables one history for all."""
+@pytest.fixture
+def fleet(database: Cluster, tmp_path: Path) -> Iterator[Fleet]:
+    """A fleet whose tables are in a folder."""
+    storage = Storage({"CATALOG_WAREHOUSE_LOCATION": f"file://{tmp_path}/lake/warehouse"})
+    with serving(tmp_path, database, storage) as fleet:
+        yield fleet
+
+
+def storm(fleet: Fleet, database: Cluster, before: Callable[[], object] = lambda: None) -> str:
+    """Kill servers and the database again and again, each of them first; say what was done.
+
+    Every session finds its acknowledged writes, and the shared tables have one history for all.
+    ``before`` is called each time that everything serves again.
+    """
     chance = random.Random(SEED)  # noqa: S311 - chance that can be repeated
-    prepare(fleet)
-    crowd, chains = Crowd(fleet), Chains()
-    loners = [Loner(crowd, f"s{number}", SEED) for number in range(3)]
-    rivals = [Rival(crowd, f"r{number}", SEED) for number in range(3)]
-    kinds = ["a server", "the database", "all"]
-    try:
-        for one in [*loners, *rivals]:
-            crowd.add(one.work)
+    kills: Counter[str] = Counter()
+    with hammering(fleet, writers=3) as running:
+        crowd = running.crowd
         for number in range(CRASHES):
+            before()
             crowd.go()
             crowd.wait_for_answers(chance.randrange(1, 30))
-            kind = kinds[number % len(kinds)]
+            kind = ("a server", "the database", "all")[number % 3]
+            kills[kind] += 1
             if kind == "a server":
                 fleet.kill_server(chance.randrange(SERVERS))
                 crowd.wait_for_answers(10)  # from the others
@@ -82,20 +111,40 @@ def test_crashes_of_servers_and_the_database_lose_nothing_acknowledged(
             crowd.halt()
             fleet.start()
             crowd.wait_until_parked()
-            examine(fleet, loners, chains)
-        crowd.go()
-        crowd.wait_for_answers(20)
-        crowd.halt()
-        crowd.wait_until_parked()
-    finally:
-        crowd.end()
-    crowd.check()
-    examine(fleet, loners, chains)
-    writes = [write for rival in rivals for write in rival.writes]
-    reads = [read for rival in rivals for read in rival.reads]
-    assert Counter(write.outcome for write in writes)["done"] > 0
-    assert broken_chains(chains.versions, writes, reads) == []
+            running.examine()
+        before()
+    killed = ", ".join(f"{count} x {kind}" for kind, count in kills.items())
+    return f"killed: {killed}; {running.summary}"
+
+
+@pytest.mark.timeout(300 + 40 * CRASHES)
+def test_crashes_of_servers_and_the_database_lose_nothing_acknowledged(
+    fleet: Fleet, database: Cluster, tell: Callable[[str], None]
+) -> None:
+    tell(storm(fleet, database))
     served_as_stored(fleet)
+
+
+@pytest.mark.clouds
+@pytest.mark.timeout(300 + 60 * CRASHES)
+def test_crashes_with_tables_in_a_failing_object_store_lose_nothing_acknowledged(
+    s3: "tuple[Storage, Faulty]", database: Cluster, tmp_path: Path, tell: Callable[[str], None]
+) -> None:
+    storage, proxy = s3
+    rounds = itertools.count()
+
+    def rain() -> None:
+        """Let what came late come now, and other faults rain."""
+        proxy.clear()
+        proxy.rain(f"{SEED} {next(rounds)}", 0.1, FAULTS)
+
+    with serving(tmp_path, database, storage) as fleet:
+        done = storm(fleet, database, rain)
+        proxy.clear()
+        wait_until_served(fleet)
+    spoiled = sum(proxy.spoiled.values())
+    assert spoiled > 0
+    tell(f"{done}; {spoiled} requests to the store spoiled of {len(proxy.requests)}")
 
 
 def test_a_retry_through_the_balancer_has_one_effect(fleet: Fleet) -> None:

@@ -12,8 +12,6 @@ import pytest
 import requests
 from pyiceberg.catalog.rest import RestCatalog
 
-from falcon_catalog.store import open_database
-
 REPOSITORY = Path(__file__).parents[2]
 WEIGHT = {"pyarrow", "duckdb", "luigi", "dbt-core", "pandas", "numpy"}
 SHARED = ("systemd", "conf", "dbt")
@@ -105,17 +103,3 @@ def _planned_files(url: str) -> int:
     plan = requests.post(f"{url}/v1/namespaces/ns/tables/t/plan", json={}, timeout=60)
     assert plan.status_code == 200, plan.text
     return len(plan.json()["file-scan-tasks"])
-
-
-def test_the_server_imports_nothing_heavy(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/catalog.db"
-    open_database(url).close()
-    script = (
-        "import sys, falcon_catalog.cli, falcon_catalog.cli.serve;"
-        "from falcon_catalog.store import open_database;"
-        f"open_database('{url}').close();"
-        "print([name for name in ('pyarrow', 'pyiceberg', 'duckdb', 'pandas', 'numpy',"
-        " 'falcon_catalog.backup', 'falcon_catalog.doctor', 'falcon_catalog.conformance')"
-        " if name in sys.modules])"
-    )
-    assert run(sys.executable, "-c", script, cwd=REPOSITORY).strip() == "[]"

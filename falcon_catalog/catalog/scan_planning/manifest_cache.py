@@ -6,10 +6,12 @@ manifest list, so that a file of another length is another manifest.
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from falcon_catalog.catalog.lru import LRU
-from falcon_catalog.catalog.scan_planning.iceberg import Entries
+
+if TYPE_CHECKING:
+    from falcon_catalog.catalog.scan_planning.iceberg import Entries
 
 _LEAST_COST = 4096
 _SAMPLES = 8
@@ -23,14 +25,14 @@ class Key(NamedTuple):
     """Of the file, in bytes."""
 
 
-class ManifestCache(LRU[Key, Entries]):
+class ManifestCache(LRU[Key, "Entries"]):
     """The manifests used last."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(limit_bytes, _cost)
 
 
-def _cost(entries: Entries) -> int:
+def _cost(entries: "Entries") -> int:
     """Return an estimate of the entries' memory in bytes, from a sample."""
     rows = entries.rows
     step = max(1, len(rows) // _SAMPLES)

@@ -1,7 +1,8 @@
 """The verbs of server-side scan planning.
 
 A small plan is completed in the request, a big one is submitted. Either way its result is stored
-in pages: the first is part of the plan's result, each other one is a plan task.
+in pages: the first is part of the plan's result, each other one is a plan task. The planner is
+imported with the first scan: a server that plans none starts without it.
 """
 
 import itertools
@@ -12,13 +13,13 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import orjson
 
 from falcon_catalog.catalog import tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import read_metadata
-from falcon_catalog.catalog.scan_planning import plan, scan, tasks
 from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import (
@@ -33,6 +34,9 @@ from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import plans
 from falcon_catalog.store.database import Transaction
+
+if TYPE_CHECKING:
+    from falcon_catalog.catalog.scan_planning import plan, tasks
 
 _log = logging.getLogger(__name__)
 _TOKEN_BYTES = 24
@@ -117,14 +121,18 @@ def fetch_tasks(call: Call, identifier: TableIdentifier, plan_task: str) -> JSON
     return _unzipped(page)
 
 
-def _prepare(warehouse: Warehouse, metadata_location: str, request: JSON, what: str) -> plan.Plan:
+def _prepare(warehouse: Warehouse, metadata_location: str, request: JSON, what: str) -> "plan.Plan":
+    from falcon_catalog.catalog.scan_planning import plan, scan  # noqa: PLC0415 - see above
+
     metadata = read_metadata(warehouse.files, metadata_location, what)
     wanted = scan.read(metadata, request, warehouse.plans.limits.names)
     return plan.prepare(warehouse, wanted)
 
 
-def _pages(warehouse: Warehouse, found: plan.Plan) -> Iterator[bytes | None]:
+def _pages(warehouse: Warehouse, found: "plan.Plan") -> Iterator[bytes | None]:
     """Yield compressed pages of tasks, at least one; None reports progress without a page."""
+    from falcon_catalog.catalog.scan_planning import plan  # noqa: PLC0415 - see above
+
     size = warehouse.plans.limits.page_files
     waiting: list[tasks.Task] = []
     paged = False
@@ -146,7 +154,9 @@ def _text(request: JSON) -> bytes:
         raise BadRequestError("Invalid plan request: it is nested too deeply") from error
 
 
-def _zipped(some: list[tasks.Task], found: plan.Plan) -> bytes:
+def _zipped(some: "list[tasks.Task]", found: "plan.Plan") -> bytes:
+    from falcon_catalog.catalog.scan_planning import tasks  # noqa: PLC0415 - see above
+
     try:
         return zlib.compress(orjson.dumps(tasks.page(some, found.scan.stats)), 1)
     except orjson.JSONEncodeError as error:
