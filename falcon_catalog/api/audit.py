@@ -33,6 +33,8 @@ class AuditResource:
             raise BadRequestError(f"Invalid table {show(table)}: its namespace is missing")
         warehouse = call.warehouse.name if self._of_warehouse else req.get_param("warehouse")
         wanted = _read(req, warehouse or None, namespace, table)
+        if self._of_warehouse:
+            wanted = event_log.only_own(call, wanted)
         refused = read_flag(req, "refused")
         if refused and namespace is not None:
             raise BadRequestError(

@@ -194,9 +194,11 @@ def _check_storage(_req: falcon.Request, _params: Params) -> list[Need]:
 def _audit(req: falcon.Request, _params: Params) -> list[Need]:
     """`grant` on the table, the namespace or the warehouse that the query names."""
     namespace, table = read_namespace(req, "namespace"), req.get_param("table")
-    if namespace is not None and table:
-        return [Need("grant", TableIdentifier(namespace, table))]
-    return [Need("grant", namespace)]
+    if namespace is None or not table:
+        return [Need("grant", namespace)]
+    identifier = TableIdentifier(namespace, table)
+    function = Need("grant", identifier, "function")
+    return [Need("grant", identifier, instead=Need("grant", identifier, "view", instead=function))]
 
 
 def _by_verb(_req: falcon.Request, _params: Params) -> list[Need]:

@@ -156,6 +156,8 @@ class Audit:
                 return
             if len(self._signatures) >= _MOST_CALLERS:
                 self._close_window()
+            if not self._signatures:
+                self._window_ends = self._clock() + _WINDOW_SECONDS
             self._signatures[key] = _Signatures(by, identifier, permission, now, now)
             self._events.append((by, _signature(identifier, permission)))
             self._wake()
@@ -258,7 +260,6 @@ class Audit:
                 counted = _signature(one.identifier, one.permission, one)
                 self._events.append((one.origin, counted))
         self._signatures.clear()
-        self._window_ends = self._clock() + _WINDOW_SECONDS
 
     def _count_flooded(self, now: float) -> None:
         """Record the refusals without a row of callers that have stopped, with their last one."""

@@ -242,7 +242,8 @@ class _Gate:
         self._call = call
         self._principal = principal
         self._held: Held | None = None
-        self._found: dict[object, Found] = {}
+        self._known: dict[tuple[Entity, Kind], Found] = {}
+        self._found: dict[Entity, Found] = {}
 
     def decision(self) -> Decision:
         """Return what was checked."""
@@ -284,11 +285,12 @@ class _Gate:
 
     def find(self, entity: Entity, kind: Kind = "table") -> Found:
         """Return an entity that the request names, and what the caller holds on it."""
-        by_name = kind == "dropped" and isinstance(entity, TableIdentifier)
-        key = (entity, kind) if by_name or kind == "home" else entity
-        found = self._found.get(key)
+        found = self._known.get((entity, kind))
         if found is None:
-            found = self._found[key] = self._find(entity, kind)
+            found = self._known[entity, kind] = self._find(entity, kind)
+            by_name = kind == "dropped" and isinstance(entity, TableIdentifier)
+            if not by_name and kind != "home" and (found.exists or entity not in self._found):
+                self._found[entity] = found
         return found
 
     def of_drop(self, row: DroppedRow) -> Found:

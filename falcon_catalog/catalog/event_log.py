@@ -10,14 +10,14 @@ import binascii
 import hashlib
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, ExpiredTokenError, show
-from falcon_catalog.identifiers import Namespace
+from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.metadata.json_fields import (
     JSON,
     array_of,
@@ -29,6 +29,7 @@ from falcon_catalog.metadata.json_fields import (
     optional,
 )
 from falcon_catalog.store import events as rows
+from falcon_catalog.store import functions, namespaces, tabulars
 from falcon_catalog.store.events import EventRow, RefusalRow
 
 Filter = rows.Filter
@@ -309,6 +310,28 @@ def _read_token(token: str, log: str, identity: bytes) -> int:
             "Invalid continuation-token: it belongs to a request with other filters"
         )
     return min(int.from_bytes(found["id"]), _LARGEST_ID - _SCANNED)
+
+
+def only_own(call: Call, wanted: Filter) -> Filter:
+    """Return a filter without the rows of what had the name of an entity before.
+
+    Who may read the rows of an entity need not have had access to its predecessor.
+    """
+    if call.principal is None:
+        return wanted
+    tx, warehouse_id = call.warehouse.store.autocommit(), call.warehouse.id
+    for namespace, name in wanted.objects:
+        row = tabulars.find(tx, warehouse_id, TableIdentifier(namespace, name))
+        if row is not None:
+            return replace(wanted, objects=(), uuids=(row.uuid,))
+        home = namespaces.find(tx, warehouse_id, namespace)
+        function = None if home is None else functions.find(tx, home.id, name)
+        return replace(wanted, objects=(), uuids=("" if function is None else function.uuid,))
+    for namespace in wanted.within:
+        home = namespaces.find(tx, warehouse_id, namespace)
+        since = call.now if home is None else home.created_at
+        return replace(wanted, since_ms=max(since, wanted.since_ms or 0))
+    return wanted
 
 
 def named(namespace: Namespace | None, table: str | None, **others: Any) -> Filter:

@@ -8,16 +8,13 @@ from typing import Any
 
 import pytest
 
-from falcon_catalog.catalog import accounts, authorization
 from falcon_catalog.catalog.audit import Audit
-from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.catalog.events import Origin
-from falcon_catalog.errors import ForbiddenError, NoSuchTableError, Refusal
 from falcon_catalog.settings import AuditSettings
 from falcon_catalog.store import open_database
 from falcon_catalog.store.database import Database
 from tests.audit.log import refusals, rows
-from tests.catalog.serving import Server, store_url
+from tests.catalog.serving import Server
 from tests.postgres import stores
 from tests.processes import wait_for
 
@@ -58,45 +55,6 @@ def test_a_failed_login_names_the_client_but_no_secret(start: Callable[..., Serv
     assert server.call("POST", TOKENS, data=form).status_code == 401
     found = written(server, 1)
     assert found == [("unauthenticated", "getToken", "anonymous", "client 'etl'", None, 0)]
-
-
-@pytest.mark.parametrize(
-    ("error", "outcome"), [(ForbiddenError, "denied"), (NoSuchTableError, "hidden")]
-)
-def test_what_authorization_refuses_has_a_row(
-    start: Callable[..., Server], inside: pytest.MonkeyPatch, error: Any, outcome: Any
-) -> None:
-    server = start()
-
-    def refuse(_call: object, _needs: object) -> None:
-        refused = error("Not now")
-        refused.refusal = Refusal(outcome, "select", "table ns.t")
-        raise refused
-
-    inside.setattr(authorization, "require", refuse)
-    answer = server.call("GET", "/v1/namespaces/ns/tables/t")
-    assert answer.status_code == error.status
-    assert "select" not in answer.text
-    assert written(server, 1) == [(outcome, "loadTable", "anonymous", "table ns.t", "select", 0)]
-
-
-@pytest.mark.usefixtures("inside")
-def test_a_principal_without_grants_has_a_row_for_what_is_refused(
-    start: Callable[..., Server], tmp_path: Path
-) -> None:
-    with closing(open_database(store_url(tmp_path))) as store:
-        secret = accounts.add(StoreCall(store, local="local:0"), "stranger")
-    server = start(auth__required=True)
-    form = {"grant_type": "client_credentials", "client_id": "stranger", "client_secret": secret}
-    token = server.ok("POST", TOKENS, data=form)["access_token"]
-    bearer = {"Authorization": f"Bearer {token}"}
-    status = server.call("GET", "/management/v1/audit", headers=bearer).status_code
-    if status == 200:
-        pytest.skip("this version does not check grants yet")
-    assert status == 403
-    ((outcome, operation, actor, entity, privilege, more),) = written(server, 1)
-    assert (outcome, operation, actor, more) == ("denied", "listAudit", "stranger", 0)
-    assert (entity, privilege) == ("the server", "admin")
 
 
 class Clock:
