@@ -1,8 +1,9 @@
 """The operations table: the name of each operation, and the privileges that it needs.
 
-The docstring of a function that returns needs is the operation's line in docs/permissions.md, and so
-is what verbs check themselves. A route without a row is an error at startup (``app.create_app``). For
-operations that name entities in the request's body, the body is read before authorization.
+The docstring of a function that returns needs is the operation's line in docs/permissions.md, and
+so is what verbs check themselves. A route without a row is an error at startup
+(``app.create_app``). For operations that name entities in the request's body, the body is read
+before authorization.
 """
 
 import contextlib
