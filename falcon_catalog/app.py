@@ -11,7 +11,7 @@ from falcon_catalog.api import responses
 from falcon_catalog.api.browsers import Browsers
 from falcon_catalog.api.config import ConfigResource
 from falcon_catalog.api.idempotency import Idempotency
-from falcon_catalog.api.middleware import Authentication, Calls, Warehouses, with_raw_path
+from falcon_catalog.api.middleware import Authentication, Calls, ReadOnly, Warehouses, with_raw_path
 from falcon_catalog.api.oauth import TOKENS_PATH, TokensResource
 from falcon_catalog.api.operations import Operation
 from falcon_catalog.api.refusals import Refusals
@@ -175,7 +175,7 @@ class CatalogApp:
         calls = Calls(warehouses, table, settings.limits)
         refusals = Refusals(table, self.warehouses[0].audit)
         middleware: list[Any] = [log, refusals, self._browsers, *guards, calls]
-        middleware.append(Idempotency(self.metrics))
+        middleware += [Idempotency(self.metrics), ReadOnly(table)]
         if self._traces is not None:
             from falcon_catalog.api.tracing import RequestSpan, VerbSpan  # noqa: PLC0415 - an extra
 

@@ -11,7 +11,7 @@ from falcon_catalog.api.oauth import TOKENS_PATH
 from falcon_catalog.api.operations import Operation
 from falcon_catalog.api.requests import digest
 from falcon_catalog.api.whoami import LOGIN_PATH
-from falcon_catalog.catalog import authorization, identity
+from falcon_catalog.catalog import authorization, identity, marks
 from falcon_catalog.catalog.access import parse_delegation
 from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.call import Call, IdempotencyKey, Principal
@@ -207,6 +207,25 @@ def _needs(operation: Operation, req: falcon.Request, params: dict[str, Any]) ->
     if isinstance(needs, str):
         return [Need(needs, params.get("identifier") or params.get("namespace"), kind)]
     return [] if needs is None else needs(req, params)
+
+
+class ReadOnly:
+    """Refuse changes of what is read-only. Replays come before: what was done stays done."""
+
+    def __init__(self, operations: Mapping[tuple[str, str], Operation]) -> None:
+        self._operations = operations
+
+    def process_resource(
+        self,
+        req: falcon.Request,
+        _resp: falcon.Response,
+        _resource: object,
+        params: dict[str, Any],
+    ) -> None:
+        """Raise ForbiddenError if the operation changes something that is read-only."""
+        operation = self._operations.get((req.uri_template or "", req.method))
+        if operation is not None and operation.changes:
+            marks.require_writable(params["call"])
 
 
 def _read_key(req: falcon.Request, principal: Principal | None) -> IdempotencyKey | None:

@@ -208,7 +208,7 @@ def read_privileges(value: object) -> tuple[Privilege, ...]:
 
 def read_privilege(value: object) -> Privilege:
     """Check the name of a privilege."""
-    if value not in BITS:
+    if not isinstance(value, str) or value not in BITS:
         raise BadRequestError(f"Invalid privilege {show(value)}: it is none of {', '.join(BITS)}")
     return cast("Privilege", value)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from falcon_catalog.catalog import idempotency
+from falcon_catalog.catalog import idempotency, marks
 from falcon_catalog.catalog.call import Call, Principal
 from falcon_catalog.catalog.permissions import Decision, Found, Held
 from falcon_catalog.catalog.privileges import BITS, CREATE, LIST, OWN, SELECT, WRITE, Privilege
@@ -99,8 +99,13 @@ def permits(call: Call, privilege: Privilege, entity: Entity, kind: Kind = "tabl
 def permission_of(call: Call, table: TableIdentifier) -> Permission | None:
     """Return what a caller may do with the files of a table, also of one that it is creating.
 
-    None: the caller gets no access to them.
+    None: the caller gets no access to them. In a read-only warehouse it may at most read.
     """
+    permission = _granted(call, table)
+    return "read" if permission == "write" and marks.is_read_only(call.warehouse) else permission
+
+
+def _granted(call: Call, table: TableIdentifier) -> Permission | None:
     if call.principal is None:
         return "write"
     found = _found(call, table)
@@ -237,7 +242,8 @@ class _Gate:
         self._call = call
         self._principal = principal
         self._held: Held | None = None
-        self._found: dict[object, Found] = {}
+        self._known: dict[tuple[Entity, Kind], Found] = {}
+        self._found: dict[Entity, Found] = {}
 
     def decision(self) -> Decision:
         """Return what was checked."""
@@ -279,11 +285,12 @@ class _Gate:
 
     def find(self, entity: Entity, kind: Kind = "table") -> Found:
         """Return an entity that the request names, and what the caller holds on it."""
-        by_name = kind == "dropped" and isinstance(entity, TableIdentifier)
-        key = (entity, kind) if by_name or kind == "home" else entity
-        found = self._found.get(key)
+        found = self._known.get((entity, kind))
         if found is None:
-            found = self._found[key] = self._find(entity, kind)
+            found = self._known[entity, kind] = self._find(entity, kind)
+            by_name = kind == "dropped" and isinstance(entity, TableIdentifier)
+            if not by_name and kind != "home" and (found.exists or entity not in self._found):
+                self._found[entity] = found
         return found
 
     def of_drop(self, row: DroppedRow) -> Found:

@@ -152,6 +152,8 @@ def _open(
             roots=tuple(settings.warehouse.roots.values()),
             allow_overlap=settings.warehouse.allow_overlap,
             properties_bytes=settings.limits.properties_bytes,
+            namespace_tables=settings.limits.namespace_tables,
+            namespace_properties=settings.limits.namespace_properties,
             drop_retention_ms=settings.warehouse.drop_retention * 1000,
             keep_reports=settings.metrics.keep_reports,
             issued=IssuedCredentials(f"The token service of warehouse {name}", own.max_requests),

@@ -360,6 +360,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> int | None:
             raise kind.name_taken(row.kind, identifier)
         if row is not None:
             raise _create_conflict(row, identifier)
+        policy.check_room(tx, warehouse, namespace.id, identifier.namespace)
         policy.check_free(tx, warehouse, kind.name, location, besides=None)
         policy.check_free_paths(tx, warehouse, kind.name, None, staged.metadata, besides=None)
         return rows.insert(

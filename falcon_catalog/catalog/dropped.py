@@ -11,7 +11,7 @@ from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import CommitFailedError
 from falcon_catalog.identifiers import Page, TableIdentifier
 from falcon_catalog.store import dropped as rows
-from falcon_catalog.store import grants
+from falcon_catalog.store import grants, protection
 from falcon_catalog.store import tabulars as tabular_rows
 from falcon_catalog.store.database import again
 from falcon_catalog.store.dropped import DroppedRow
@@ -66,7 +66,9 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
         namespace = namespaces.require(tx, call, target.namespace)
         tabular_rows.reserve(tx, namespace.id, target.name)
         tabulars.require_free(tx, call, kind, target)
+        policy.check_room(tx, call.warehouse, namespace.id, target.namespace)
         policy.check_free(tx, call.warehouse, row.kind, row.location_key, besides=None)
+        was_protected = protection.is_protected(tx, grants.Entity("dropped", row.id))
         row_id = tabular_rows.insert(
             tx,
             namespace.id,
@@ -79,6 +81,7 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
         if row_id is not None:
             back = grants.Entity("tabular", row_id)
             grants.move(tx, grants.Entity("dropped", row.id), back)
+            protection.mark(tx, back, {"protected": was_protected})
         rows.delete(tx, row.id)
         event = Event("undrop", row.kind, target, uuid=row.uuid, after=row.metadata_location)
         event.former = None if target == row.identifier else row.identifier

@@ -6,7 +6,7 @@ from typing import Any
 
 from falcon_catalog.catalog import entities, evaluation, events
 from falcon_catalog.catalog.call import Call, StoreCall
-from falcon_catalog.catalog.entities import EntityName
+from falcon_catalog.catalog.entities import EntityName, Type
 from falcon_catalog.catalog.privileges import Privilege
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import BadRequestError, ForbiddenError, show
@@ -78,21 +78,20 @@ def change(call: StoreCall, entity: EntityName, values: Mapping[str, object]) ->
         return after
 
 
-def require_droppable(tx: Transaction, entity: Entity, name: object, command: str) -> None:
+def require_unprotected(tx: Transaction, entity: Entity, kind: Type, name: object) -> None:
     """Raise ForbiddenError if an entity is protected.
 
     Args:
         tx: the transaction that drops it.
         entity: what is dropped, or purged.
-        name: as errors name it, with its type.
-        command: the words that name it on the command line.
+        kind: its type.
+        name: how the request names it.
     """
     if protection.is_protected(tx, entity):
-        what = "purged" if entity.kind == "dropped" else "dropped"
+        what = "purged" if kind == "dropped" else "dropped"
         raise ForbiddenError(
-            f"{name} is protected and cannot be {what}. End that first, with"
-            f" falcon-catalog access unprotect {command}, or with protected false at"
-            " /management/v1/entities"
+            f"{kind.capitalize()} {name} is protected and cannot be {what}. End that first:"
+            f" falcon-catalog access unprotect {kind} {name}, or POST /management/v1/entities"
         )
 
 

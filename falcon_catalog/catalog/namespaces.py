@@ -1,6 +1,6 @@
 """The verbs of namespaces."""
 
-from falcon_catalog.catalog import authorization, events, idempotency, policy
+from falcon_catalog.catalog import authorization, events, idempotency, marks, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.events import Event
 from falcon_catalog.errors import (
@@ -41,6 +41,7 @@ def create(call: Call, namespace: Namespace, given: object) -> JSON:
     """
     properties = as_texts(given or {}, "properties")
     policy.check_properties(call.warehouse, f"namespace {namespace}", None, properties)
+    policy.check_property_count(call.warehouse, namespace, {}, properties)
     with call.warehouse.store.write() as tx:
         parent = namespace.parent
         parent_id = None if parent is None else require(tx, call, parent).id
@@ -89,6 +90,7 @@ def update(call: Call, namespace: Namespace, request: JSON) -> JSON:
         kept = {key: value for key, value in row.properties.items() if key not in wanted}
         changed = kept | updates
         policy.check_properties(call.warehouse, f"namespace {namespace}", row.properties, changed)
+        policy.check_property_count(call.warehouse, namespace, row.properties, changed)
         _check_location(tx, call, row.properties, changed)
         rows.set_properties(tx, row.id, changed)
         outcome = {
@@ -122,9 +124,11 @@ def drop(call: Call, namespace: Namespace) -> None:
     Raises:
         NamespaceNotEmptyError: it still holds tables, views, functions or namespaces.
         NoSuchNamespaceError: there is no such namespace.
+        ForbiddenError: it is protected.
     """
     with call.warehouse.store.write() as tx:
         row = require(tx, call, namespace, "change")
+        marks.require_unprotected(tx, grants.Entity("namespace", row.id), "namespace", namespace)
         if content := rows.content(tx, row.id):
             held = ", ".join(f"{count} {what}" for what, count in content.items())
             raise NamespaceNotEmptyError(f"Namespace {namespace} is not empty. It holds {held}.")

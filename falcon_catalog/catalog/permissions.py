@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from falcon_catalog.catalog.lru import LRU
 from falcon_catalog.catalog.privileges import GRANT, LIST, OWN, effective
@@ -161,5 +162,5 @@ class Decision:
     """What a request was allowed to work on."""
 
     held: Held
-    found: Mapping[object, Found]
+    found: Mapping[Any, Found]
     """By the names that the request has for the entities."""

@@ -11,7 +11,7 @@ import orjson
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import BadRequestError, ForbiddenError, show
 from falcon_catalog.fileio.delegation import Scope
-from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.locations import (
     is_inside,
     is_local,
@@ -320,6 +320,37 @@ def check_properties(
         raise BadRequestError(
             f"Invalid properties of {entity}: {size} bytes of JSON in all, at most"
             f" {warehouse.properties_bytes} are allowed"
+        )
+
+
+def check_property_count(
+    warehouse: Warehouse, namespace: Namespace, before: Properties, after: Properties
+) -> None:
+    """Raise BadRequestError if a namespace gets more properties than its limit, and than it has."""
+    most = warehouse.namespace_properties
+    if most and len(after) > max(most, len(before)):
+        raise BadRequestError(
+            f"Invalid properties of namespace {namespace}: {len(after)} in all, at most {most} are"
+            " allowed (limits.namespace_properties)"
+        )
+
+
+def check_room(
+    tx: Transaction, warehouse: Warehouse, namespace_id: int, namespace: Namespace
+) -> None:
+    """Raise ForbiddenError if a namespace can hold no more tables and views.
+
+    In a change no other one can put anything into a namespace that has a limit until COMMIT.
+    """
+    most = warehouse.namespace_tables
+    if not most:
+        return
+    tx.hold(f"room/{namespace_id}")
+    held = tabulars.count(tx, namespace_id)
+    if held >= most:
+        raise ForbiddenError(
+            f"Namespace {namespace} is full: it has {held} tables and views, at most {most} are"
+            " allowed (limits.namespace_tables)"
         )
 
 

@@ -13,6 +13,7 @@ from falcon_catalog.catalog import (
     authorization,
     events,
     idempotency,
+    marks,
     metadata_files,
     orphans,
     policy,
@@ -49,21 +50,22 @@ def purge_expired(
 ) -> list[str]:
     """Remove every drop whose retention is over, and delete files if a purge was requested.
 
-    Delete also what commits have left behind. Return a line for each drop. Safe to run in many
-    processes: after a crash another one takes over when the lease expires.
+    Delete also what commits have left behind. Do nothing while the warehouse is read-only. Return a
+    line for each drop. Safe to run in many processes: after a crash another one takes over when the
+    lease expires.
 
     Raises:
         WarehouseUnavailableError: the storage is not mounted, where missing files prove nothing.
     """
     lines: list[str] = []
-    while not stopping():
+    while not stopping() and not marks.is_read_only(warehouse):
         warehouse.mount.require()
         with warehouse.store.write() as tx:
             row = dropped.take_due(tx, warehouse.id, lease_ms=_LEASE_MS)
         if row is None:
             break
         lines.append(_expire_or_postpone(warehouse, row, stopping)[0])
-    if deleted := orphans.remove_due(warehouse):
+    if not marks.is_read_only(warehouse) and (deleted := orphans.remove_due(warehouse)):
         lines.append(f"{warehouse.name}: {deleted} metadata files of failed commits deleted")
     return lines
 
@@ -76,6 +78,7 @@ def purge_now(call: Call, dropped_id: int) -> tuple[str, bool]:
     Raises:
         NotFoundError: there is no such drop.
         CommitFailedError: it is being purged.
+        ForbiddenError: it is protected.
         WarehouseUnavailableError: the storage is not mounted.
     """
     call.warehouse.mount.require()
@@ -91,6 +94,7 @@ def _begin(call: Call, dropped_id: int) -> DroppedRow:
         known = dropped.find(tx, warehouse.id, dropped_id)
         if known is None or not authorization.confirm(call, dropped_id, known.id, known.dropped_at):
             raise authorization.absent(dropped_id)
+        marks.require_unprotected(tx, grants.Entity("dropped", known.id), "dropped", known.id)
         row = dropped.take(tx, dropped_id, lease_ms=_LEASE_MS)
         if row is None:
             trouble = f" and will be tried again: {known.trouble}" if known.trouble else ""

@@ -4,7 +4,7 @@ Local files need none; access is controlled by file permissions. Which table a r
 what the URL of the sign request says, and nothing else: no table is looked up by a location.
 """
 
-from falcon_catalog.catalog import access, authorization, events, policy
+from falcon_catalog.catalog import access, authorization, events, marks, policy
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import Key
 from falcon_catalog.catalog.signing_config import STAGED, unseal_staged
@@ -49,6 +49,8 @@ def sign(
         ServiceUnavailableError: there are no credentials to sign with.
     """
     wanted = _read(request)
+    if wanted.permission == "write":
+        marks.require_writable(call)
     properties = optional(request, "properties", as_texts, _WHERE) or {}
     locations = _locations(call, identifier, wanted, staged or properties.get(STAGED))
     signs = call.warehouse.storage.signs

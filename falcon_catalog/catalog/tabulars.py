@@ -8,6 +8,7 @@ from falcon_catalog.catalog import (
     authorization,
     events,
     idempotency,
+    marks,
     metadata_files,
     namespaces,
     policy,
@@ -158,8 +159,10 @@ def place(
         BadRequestError, ForbiddenError: the requested location is invalid or not allowed.
     """
     with call.warehouse.store.read() as tx:
-        properties = namespaces.require(tx, call, identifier.namespace).properties
+        namespace = namespaces.require(tx, call, identifier.namespace)
+        properties = namespace.properties
         require_free(tx, call, kind, identifier)
+        policy.check_room(tx, call.warehouse, namespace.id, identifier.namespace)
         if requested is None:
             location = policy.default_location(call.warehouse, identifier, properties, uuid)
         else:
@@ -195,6 +198,8 @@ def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableId
             raise AlreadyExistsError(
                 f"Cannot rename {source} to {destination}. {what} already exists"
             )
+        if source.namespace != destination.namespace:
+            policy.check_room(tx, call.warehouse, namespace.id, destination.namespace)
         rows.move(tx, row.id, namespace.id, destination.name)
         if source.namespace != destination.namespace:
             grants.touch(tx)  # other containers, other rights
@@ -209,11 +214,15 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
     """Remove a table or view from the catalog; it can be undropped until its retention ends.
 
     Its files stay, unless ``purge`` requests their deletion at the end of the retention.
+
+    Raises:
+        ForbiddenError: it is protected.
     """
     warehouse = call.warehouse
     with warehouse.store.write() as tx:
         row = require(tx, call, kind, identifier, lock=True)
         entity = grants.Entity("tabular", row.id)
+        marks.require_unprotected(tx, entity, kind.name, identifier)
         if purge or warehouse.drop_retention_ms:
             dropped_id = dropped.insert(
                 tx,
@@ -249,7 +258,9 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
         with warehouse.store.write() as tx:
             if require(tx, call, kind, identifier, lock=True) != row:
                 continue
-            grants.forget(tx, grants.Entity("tabular", row.id))
+            entity = grants.Entity("tabular", row.id)
+            marks.require_unprotected(tx, entity, kind.name, identifier)
+            grants.forget(tx, entity)
             rows.delete(tx, row.id)
             events.record(tx, call, kind.event("unregister", identifier, row))
             idempotency.record(tx, call, {"metadata-location": row.metadata_location})
@@ -299,8 +310,12 @@ def register(
         rows.reserve(tx, namespace.id, identifier.name)
         old = _replaceable(tx, call, kind, identifier, overwrite=overwrite)
         _check_places(tx, call, kind, metadata, old)
-        if old is not None:
-            grants.forget(tx, grants.Entity("tabular", old.id))
+        if old is None:
+            policy.check_room(tx, warehouse, namespace.id, identifier.namespace)
+        else:
+            entity = grants.Entity("tabular", old.id)
+            marks.require_unprotected(tx, entity, kind.name, identifier)
+            grants.forget(tx, entity)
             rows.delete(tx, old.id)
         row_id = rows.insert(
             tx,

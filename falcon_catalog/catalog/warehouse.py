@@ -102,6 +102,10 @@ class Warehouse:
     """Whether one table's location may contain another's."""
     properties_bytes: int = 0
     """The largest size of the properties of one entity, as JSON."""
+    namespace_tables: int = 0
+    """How many tables and views a namespace can have; 0 for any number."""
+    namespace_properties: int = 0
+    """How many properties a namespace can have; 0 for any number."""
     drop_retention_ms: int = 0
     """How long a dropped table or view can be undropped."""
     keep_reports: int = 0

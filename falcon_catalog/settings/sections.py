@@ -135,6 +135,12 @@ class LimitSettings:
         "Bytes of JSON of all properties of a table, a view or a namespace.",
         rules.whole(1024, 1024 * MEBIBYTE),
     )
+    namespace_properties: int = setting(
+        0, "Properties of a namespace; 0: any number.", rules.whole(0, 1_000_000)
+    )
+    namespace_tables: int = setting(
+        0, "Tables and views in one namespace; 0: any number.", rules.whole(0, 1_000_000_000)
+    )
     columns: int = setting(
         10_000,
         "Columns of a schema that is added, nested ones included.",

@@ -162,11 +162,12 @@ def is_being_purged(tx: Transaction, uuid: str) -> bool:
 
 
 def take_due(tx: Transaction, warehouse_id: int, *, lease_ms: int) -> DroppedRow | None:
-    """Lease the next drop whose retention is over; None if there is none without a lease."""
+    """Lease the next drop whose retention is over; None if all are leased or protected."""
     row = tx.one(
         "UPDATE dropped_tabulars SET started_at = coalesce(started_at, ?), leased_until = ?"  # noqa: S608
         " WHERE id = (SELECT id FROM dropped_tabulars WHERE warehouse_id = ?"
-        "  AND expires_at <= ? AND coalesce(leased_until, 0) <= ? ORDER BY expires_at LIMIT 1"
+        "  AND protected = 0 AND expires_at <= ? AND coalesce(leased_until, 0) <= ?"
+        "  ORDER BY expires_at LIMIT 1"
         f"  {tx.row_lock('skip')})"
         f" RETURNING {_COLUMNS}",
         (tx.now, tx.now + lease_ms, warehouse_id, tx.now, tx.now),

@@ -53,6 +53,12 @@ def names(
     return [row[0] for row in rows]
 
 
+def count(tx: Transaction, namespace_id: int) -> int:
+    """Return how many tables and views a namespace has."""
+    row = tx.one("SELECT count(*) FROM tabulars WHERE namespace_id = ?", (namespace_id,))
+    return 0 if row is None else int(row[0])
+
+
 def insert(
     tx: Transaction,
     namespace_id: int,

@@ -30,8 +30,9 @@ FORBIDDEN = (403, "ForbiddenException")
 TAKEN = (409, "AlreadyExistsException")
 
 Outcome = tuple[int, str | None]
-Mode = Literal["", "taken", "replace"]
-"""What a hidden entity is: absent; a name that is taken; the same, for what could create it."""
+Mode = Literal["", "taken", "replace", "any"]
+"""What a hidden entity is: absent; a name that is taken; the same, for what could create it; absent
+last as a function."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def _hidden(evaluator: Evaluator, held: Grants, entity: str, mode: Mode) -> Outc
     if mode == "replace" and evaluator.sees(held, parent):
         return TAKEN if "create" in evaluator.holds(held, parent) else FORBIDDEN
     name = entity.rpartition("/")[2] if entity.count("/") == 2 else ""
+    if mode == "any":
+        name = "f"
     if not name or (name == "f" and not evaluator.sees(held, parent)):
         return 404, "NoSuchNamespaceException"
     return 404, MISSING[name]
@@ -412,7 +415,17 @@ CASES = [
     ),
     Case(
         *("listWarehouseAudit", "table", "GET", f"{MANAGEMENT}/audit?namespace=a%1Fb&table=t"),
-        *([("grant", T, "")], (200, None)),
+        *([("grant", T, "any")], (200, None)),
+    ),
+    Case(
+        *("listWarehouseAudit", "view", "GET", f"{MANAGEMENT}/audit?namespace=a%1Fb&table=v"),
+        *([("grant", V, "any")], (200, None)),
+        object=V,
+    ),
+    Case(
+        *("listWarehouseAudit", "function", "GET", f"{MANAGEMENT}/audit?namespace=a%1Fb&table=f"),
+        *([("grant", F, "any")], (200, None)),
+        object=F,
     ),
     # Names of another kind are no names.
     Case(

@@ -103,7 +103,7 @@ class World:
 
     def entity(self, tx: Transaction, name: str) -> Entity:
         """Return the row that a name in PARENTS stands for now."""
-        warehouse_name, *rest = name.split("/")
+        warehouse_name, *rest = name.split("/", 2)
         if warehouse_name == "server":
             return grants.SERVER
         warehouse = warehouses.find(tx, warehouse_name)
@@ -117,7 +117,7 @@ class World:
         if rest[1] == "d":
             rows = dropped.list_(tx, warehouse.id, Page("0", 1000))
             return Entity("dropped", max(row.id for row in rows if row.name == "d"))
-        if rest[1].startswith("f"):
+        if rest[1] == "f":
             function = functions.find(tx, namespace.id, rest[1])
             assert function is not None, name
             return Entity("function", function.id)
@@ -170,8 +170,8 @@ def settings_of(folder: Path) -> Any:
 
 
 @contextlib.contextmanager
-def world(folder: Path, apps: int = 2) -> Iterator[World]:
-    """Create a world."""
+def world(folder: Path, apps: int = 2, *, filled: bool = True) -> Iterator[World]:
+    """Create a world, with the same things in both warehouses, or with none."""
     settings = settings_of(folder)
     with contextlib.ExitStack() as stack:
         made = World(
@@ -182,7 +182,7 @@ def world(folder: Path, apps: int = 2) -> Iterator[World]:
         made.add("ann")
         made.add("bob")
         _add_roles(made)
-        for warehouse in WAREHOUSES:
+        for warehouse in WAREHOUSES if filled else ():
             _fill(made, f"/v1/{warehouse}", warehouse)
         yield made
 

@@ -36,6 +36,8 @@ WRITTEN = {
     "limits.properties": 5,
     "limits.property_characters": 6,
     "limits.properties_bytes": 1024,
+    "limits.namespace_properties": 12,
+    "limits.namespace_tables": 13,
     "limits.columns": 7,
     "limits.schema_depth": 8,
     "limits.page_size": 9,
