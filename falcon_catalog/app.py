@@ -40,9 +40,9 @@ from falcon_catalog.catalog.watching import watch
 from falcon_catalog.errors import CatalogError, WouldWaitError
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.settings import Settings, SettingsError
-from falcon_catalog.store.database import Database
 
 if TYPE_CHECKING:
+    from falcon_catalog.auth.oidc import Issuers
     from falcon_catalog.catalog.tracing import Traces
 
 
@@ -219,33 +219,36 @@ def add_route(
 def create_app(settings: Settings) -> CatalogApp:
     """Create the application that serves what the settings name. Raises as ``open_warehouses``."""
     metrics, traces = Metrics(), _open_traces(settings)
+    issuers = _load_issuers(settings)
     warehouses = open_warehouses(settings, metrics)
     metrics.lines_dropped.poll(logs.dropped)
-    realm = _realm(settings, warehouses[0].store)
+    auth, store = settings.auth, warehouses[0].store
+    if auth.required:
+        first_administrators.ensure(store, auth)
+    realm = replace(
+        Realm.of(store, auth.token_lifetime, auth.session_lifetime),
+        issuers=None if issuers is None else issuers(auth.issuers),
+        secrets=auth.secrets,
+        unix_users={int(uid): name for uid, name in map(rules.pair, auth.unix_users)},
+    )
     if traces is not None:
         warehouses = [traces.of(warehouse) for warehouse in warehouses]
     return CatalogApp(warehouses, realm, settings, metrics, traces)
 
 
-def _realm(settings: Settings, store: Database) -> Realm:
-    """Return who may call, and give administrators of the settings what they need."""
-    auth = settings.auth
-    issuers = None
-    if auth.issuers:
-        try:
-            from falcon_catalog.auth.oidc import Issuers  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise SettingsError(
-                f"[auth.issuer.{next(iter(auth.issuers))}]: it needs an extra that is not"
-                f" installed: pip install '.[oidc]' in a clone of the repository ({error.name} is"
-                " missing)"
-            ) from None
-        issuers = Issuers(auth.issuers)
-    if auth.required:
-        first_administrators.ensure(store, auth)
-    realm = Realm.of(store, auth.token_lifetime, auth.session_lifetime)
-    users = {int(uid): name for uid, name in map(rules.pair, auth.unix_users)}
-    return replace(realm, issuers=issuers, secrets=auth.secrets, unix_users=users)
+def _load_issuers(settings: Settings) -> "type[Issuers] | None":
+    """Return what verifies tokens of identity providers; None without any: nothing is imported."""
+    if not settings.auth.issuers:
+        return None
+    try:
+        from falcon_catalog.auth.oidc import Issuers  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SettingsError(
+            f"[auth.issuer.{next(iter(settings.auth.issuers))}]: it needs an extra that is not"
+            f" installed: pip install '.[oidc]' in a clone of the repository ({error.name} is"
+            " missing)"
+        ) from None
+    return Issuers
 
 
 def _open_traces(settings: Settings) -> "Traces | None":

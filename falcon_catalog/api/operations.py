@@ -1,7 +1,9 @@
 """The operations table: the name of each operation, and the privileges that it needs.
 
-A route without a row is an error at startup (``app.create_app``). For operations that name entities
-in the request's body, the body is read before authorization.
+The docstring of a function that returns needs is the operation's line in docs/permissions.md, and
+so is what verbs check themselves. A route without a row is an error at startup
+(``app.create_app``). For operations that name entities in the request's body, the body is read
+before authorization.
 """
 
 import contextlib
@@ -47,15 +49,17 @@ class Operation:
     """Whether the event loop may respond, because it usually needs no I/O."""
     changes: bool = False
     """Whether it changes what a warehouse holds, which one that is read-only refuses."""
-    by_verb: bool = False
-    """Whether the verb checks its caller, in its transaction, where there are no needs before."""
+    by_verb: str = ""
+    """What the verb itself checks, in its transaction, where there are no needs before."""
 
 
 def _create_namespace(req: falcon.Request, _params: Params) -> list[Need]:
+    """`create` on the parent, or on the warehouse."""
     return [Need("create", Namespace.of(read_object(req).get("namespace")).parent)]
 
 
 def _list_namespaces(req: falcon.Request, _params: Params) -> list[Need]:
+    """`list` on the parent, or on the warehouse; shows what the caller can list."""
     parent = read_namespace(req, "parent")
     # The second is listed if the first does not exist; it may not be a valid name.
     with contextlib.suppress(BadRequestError):
@@ -65,10 +69,12 @@ def _list_namespaces(req: falcon.Request, _params: Params) -> list[Need]:
 
 
 def _drop_namespace(_req: falcon.Request, params: Params) -> list[Need]:
+    """`drop` on the namespace."""
     return [Need("drop", params["namespace"], removes=True)]
 
 
 def _update_properties(req: falcon.Request, params: Params) -> list[Need]:
+    """`write` on the namespace; for `location` also `grant`."""
     body, namespace = read_object(req), params["namespace"]
     needs = [Need("write", namespace)]
     named = [body.get(field) for field in ("removals", "updates")]
@@ -78,10 +84,12 @@ def _update_properties(req: falcon.Request, params: Params) -> list[Need]:
 
 
 def _update_table(req: falcon.Request, params: Params) -> list[Need]:
+    """`write` on the table; `create` on the namespace if the commit creates it."""
     return [_commit_need(read_object(req), params["identifier"])]
 
 
 def _commit_transaction(req: falcon.Request, _params: Params) -> list[Need]:
+    """`write` on each table; `create` on its namespace if the commit creates it."""
     changes = read_objects(read_object(req), "table-changes", required=True)
     return [_commit_need(c, TableIdentifier.of(c.get("identifier"))) for c in changes]
 
@@ -94,6 +102,7 @@ def _commit_need(change: Params, identifier: TableIdentifier) -> Need:
 
 
 def _rename(kind: Kind, req: falcon.Request, _params: Params) -> list[Need]:
+    """`drop` on the source, and `create` on the namespace of the destination."""
     body = read_object(req)
     source = TableIdentifier.of(body.get("source"))
     destination = TableIdentifier.of(body.get("destination"))
@@ -101,6 +110,7 @@ def _rename(kind: Kind, req: falcon.Request, _params: Params) -> list[Need]:
 
 
 def _undrop(req: falcon.Request, params: Params) -> list[Need]:
+    """`drop` on what was dropped, and `create` on the namespace that it returns to."""
     name, drop = read_optional_object(req).get("identifier"), params["dropped"]
     needs = [Need("drop", drop, "dropped", removes=True)]
     if name is None:
@@ -109,6 +119,7 @@ def _undrop(req: falcon.Request, params: Params) -> list[Need]:
 
 
 def _purge_dropped(_req: falcon.Request, params: Params) -> list[Need]:
+    """`drop` and `write` on what was dropped."""
     drop = params["dropped"]
     return [
         Need("drop", drop, "dropped", removes=True),
@@ -117,6 +128,7 @@ def _purge_dropped(_req: falcon.Request, params: Params) -> list[Need]:
 
 
 def _drop_table(req: falcon.Request, params: Params) -> list[Need]:
+    """`drop` on the table; with `purgeRequested` also `write`."""
     table = params["identifier"]
     needs = [Need("drop", table, removes=True)]
     if read_flag(req, "purgeRequested"):
@@ -125,15 +137,18 @@ def _drop_table(req: falcon.Request, params: Params) -> list[Need]:
 
 
 def _drop(kind: Kind, _req: falcon.Request, params: Params) -> list[Need]:
+    """`drop` on it."""
     return [Need("drop", params["identifier"], kind, removes=True)]
 
 
 def _unregister(_req: falcon.Request, params: Params) -> list[Need]:
+    """`drop` and `describe` on the table."""
     table = params["identifier"]  # whose metadata is in the response
     return [Need("drop", table, removes=True), Need("describe", table, removes=True)]
 
 
 def _register(req: falcon.Request, params: Params) -> list[Need]:
+    """`create` on the namespace; with `overwrite` also `drop` and `write` on what it replaces."""
     body = read_object(req)
     needs = [Need("create", params["namespace"])]
     if body.get("overwrite") is True and isinstance(body.get("name"), str):
@@ -144,12 +159,14 @@ def _register(req: falcon.Request, params: Params) -> list[Need]:
 
 
 def _put_function(_req: falcon.Request, params: Params) -> list[Need]:
+    """`write` on the function; `create` on the namespace if it is new."""
     function = params["identifier"]
     new = Need("create", function.namespace)
     return [Need("write", function, "function", if_exists=True, instead=new)]
 
 
 def _sign(req: falcon.Request, params: Params) -> list[Need]:
+    """`select` on the table; to write, `write`; `create` on the namespace while it is staged."""
     body, table = read_object(req), params["identifier"]
     properties = body.get("properties")
     staged = isinstance(properties, dict) and STAGED in properties
@@ -165,15 +182,18 @@ def _sign(req: falcon.Request, params: Params) -> list[Need]:
 
 
 def _report_metrics(req: falcon.Request, params: Params) -> list[Need]:
+    """`select` on the table; of a commit, `write`."""
     is_commit = read_object(req).get("report-type") == "commit-report"
     return [Need("write" if is_commit else "select", params["identifier"])]
 
 
 def _check_storage(_req: falcon.Request, _params: Params) -> list[Need]:
+    """`admin` on the server."""
     return [Need("list", None), Need("admin", SERVER)]
 
 
 def _audit(req: falcon.Request, _params: Params) -> list[Need]:
+    """`grant` on the table, the namespace or the warehouse that the query names."""
     namespace, table = read_namespace(req, "namespace"), req.get_param("table")
     if namespace is None or not table:
         return [Need("grant", namespace)]
@@ -187,10 +207,12 @@ def _by_verb(_req: falcon.Request, _params: Params) -> list[Need]:
 
 
 def _administer(_req: falcon.Request, _params: Params) -> list[Need]:
+    """`admin` on the server."""
     return [Need("admin", SERVER)]
 
 
 def _administer_or_own(req: falcon.Request, params: Params) -> list[Need]:
+    """`admin` on the server; none for oneself."""
     caller = getattr(req.context, "principal", None)
     own = caller is not None and caller.name == params["principal"]
     return [] if own else [Need("admin", SERVER)]
@@ -251,10 +273,14 @@ OPERATIONS = {
         Operation("listAudit", _administer),
         Operation("listPrincipals", _administer),
         Operation("createPrincipal", _administer),
-        Operation("getPrincipal", _administer_or_own, by_verb=True),
+        Operation(
+            "getPrincipal", _administer_or_own, by_verb="`admin` on the server; none for oneself"
+        ),
         Operation("updatePrincipal", _administer),
         Operation("deletePrincipal", _administer),
-        Operation("rotateSecret", _administer_or_own, by_verb=True),
+        Operation(
+            "rotateSecret", _administer_or_own, by_verb="`admin` on the server; none for oneself"
+        ),
         Operation("listRoles", _administer),
         Operation("createRole", _administer),
         Operation("getRole", _administer),
@@ -263,11 +289,25 @@ OPERATIONS = {
         Operation("updateMembers", _administer),
         Operation("listGroups", _administer),
         Operation("updateGroups", _administer),
-        Operation("listGrants", _by_verb, by_verb=True),
-        Operation("updateGrants", _by_verb, by_verb=True),
-        Operation("explainAccess", _by_verb, by_verb=True),
-        Operation("getEntity", _by_verb, by_verb=True),
-        Operation("updateEntity", _by_verb, by_verb=True),
+        Operation(
+            "listGrants",
+            _by_verb,
+            by_verb="`grant` on the entity; for a principal `admin`, for oneself none",
+        ),
+        Operation(
+            "updateGrants",
+            _by_verb,
+            by_verb="`grant` on each entity; see who may grant",
+        ),
+        Operation(
+            "explainAccess",
+            _by_verb,
+            by_verb="`grant` on the entity, or `admin`; `list` for oneself",
+        ),
+        Operation("getEntity", _by_verb, by_verb="`describe` on the entity"),
+        Operation(
+            "updateEntity", _by_verb, by_verb="`grant` on the entity; `admin` for the server"
+        ),
         Operation("getOpenApi", None),
     )
 }

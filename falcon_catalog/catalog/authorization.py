@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from falcon_catalog.catalog import idempotency
+from falcon_catalog.catalog import idempotency, marks
 from falcon_catalog.catalog.call import Call, Principal
 from falcon_catalog.catalog.permissions import Decision, Found, Held
 from falcon_catalog.catalog.privileges import BITS, CREATE, LIST, OWN, SELECT, WRITE, Privilege
@@ -100,8 +100,13 @@ def permits(call: Call, privilege: Privilege, entity: Entity, kind: Kind = "tabl
 def permission_of(call: Call, table: TableIdentifier) -> Permission | None:
     """Return what a caller may do with the files of a table, also of one that it is creating.
 
-    None: the caller gets no access to them.
+    None: the caller gets no access to them. In a read-only warehouse it may at most read.
     """
+    permission = _granted(call, table)
+    return "read" if permission == "write" and marks.is_read_only(call.warehouse) else permission
+
+
+def _granted(call: Call, table: TableIdentifier) -> Permission | None:
     if call.principal is None:
         return "write"
     found = _found(call, table)

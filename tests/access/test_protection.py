@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from falcon_catalog.catalog import authorization
+from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.purge import purge_expired
+from falcon_catalog.identifiers import Namespace, TableIdentifier
 from tests.catalog.conftest import server, start
 from tests.catalog.serving import SCHEMA, Server
 
@@ -212,6 +215,17 @@ class TestReadOnly:
         assert purge_expired(locked.catalog) == []
         mark(locked, entity("warehouse"), read_only=False)
         assert len(purge_expired(locked.catalog)) == 2  # the table and the view
+
+    def test_access_to_files_only_reads(self, locked: Server) -> None:
+        call, table = Call(locked.catalog), TableIdentifier(Namespace.of(["ns"]), "t")
+        assert authorization.permission_of(call, table) == "read"
+        request = {"method": "PUT", "region": "us-east-1", "uri": "https://s3/b/k", "headers": {}}
+        status, _, message = locked.fails("POST", f"{TABLES}/t/sign", request)
+        assert (status, "is read-only" in message) == (403, True)
+        assert locked.fails("POST", f"{TABLES}/t/sign", {**request, "method": "GET"})[0] == 400
+        for of in (entity("server"), entity("warehouse")):
+            mark(locked, of, read_only=False)
+        assert authorization.permission_of(call, table) == "write"
 
     def test_it_ends(self, locked: Server) -> None:
         for of in (entity("server"), entity("warehouse")):

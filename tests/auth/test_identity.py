@@ -352,3 +352,25 @@ class TestFirstAdministrators:
         with database_of(server) as database:
             assert not first_administrators.are_missing(database, AuthSettings())
         assert sql(server.folder, "SELECT issuer, value FROM group_roles") == [("corp", "admins")]
+
+
+def test_revocation_reaches_every_process(tmp_path: Path, idp: Provider) -> None:
+    """At once: no request that begins after the revocation is accepted by any process."""
+    config = write_config(tmp_path, {"corp": idp.settings()})
+    with (
+        serving(tmp_path, auth__required=True, config=config, processes=3) as server,
+        database_of(server) as database,
+    ):
+        secret = accounts.add(StoreCall(database), "etl")
+        for number in range(30):
+            tokens = [own_token(server, "etl", secret), idp.token(jti=str(number))]
+            for token in tokens * 4:  # over new connections: each process remembers both
+                assert status(server, token) == 200
+            if number % 2:
+                for token in tokens:
+                    identity.revoke_token(database, token)
+            else:
+                identity.revoke(database, "etl")
+                identity.revoke_token(database, tokens[1])
+            for token in tokens * 4:
+                assert status(server, token) == 401

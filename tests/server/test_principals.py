@@ -32,13 +32,13 @@ def test_a_running_server_learns_of_it(cli: Any, tmp_path: Path) -> None:
     assert status == 0
     assert told == ["Keep it: the secret after the colon is not shown again"]
     assert token_status(url, credential) == 200
-    status, (line,), _ = run(cli, "list")
+    status, (*_, line), _ = run(cli, "list")
     assert status == 0
-    assert line.startswith("etl\t20")
+    assert line.startswith("etl  ")
     assert credential.partition(":")[2] not in line
     assert run(cli, "remove", "etl") == (0, [], [])
     assert token_status(url, credential) == 401
-    assert run(cli, "list") == (0, [], [])
+    assert not any("etl" in line for line in run(cli, "list")[1])
     assert server.stop() == 0
     assert not any(credential.partition(":")[2] in error for error in server.errors)
     assert stat.S_IMODE((tmp_path / "c.db").stat().st_mode) == 0o600
@@ -65,7 +65,7 @@ def test_a_running_server_follows_rotations(cli: Any) -> None:
         status, (line,), _ = run(cli, "rotate-key", overlap)
         assert status == 0
         assert line.startswith("New tokens have a new key")
-        found = requests.get(f"{url}/v1/config", headers=bearer, timeout=TIMEOUT)
+        found = requests.get(f"{url}/management/v1/whoami", headers=bearer, timeout=TIMEOUT)
         assert found.status_code == expected
     assert token_status(url, third) == 200
     assert run(cli, "rotate", "no") == (1, [], ["Error: Principal does not exist: no"])
@@ -82,3 +82,39 @@ def test_what_cannot_be_is_one_line_and_status_1(cli: Any) -> None:
         status, lines, (told,) = run(cli, "add", name)
         assert (status, lines) == (1, [])
         assert told.startswith(f"Error: Invalid principal name {name!r}: it must be 1 to 64 ")
+
+
+def test_tokens_are_revoked_on_a_running_server(cli: Any) -> None:
+    environ = {"CATALOG_AUTH_REQUIRED": "true"}
+    server = cli("serve", "--listen=127.0.0.1:0", f"--store={STORE}", environ=environ)
+    url = server.url()
+    assert any("nobody is an administrator" in line for line in server.errors)
+    _, (credential,), _ = run(cli, "add", "etl", "--admin")
+    name, _, secret = credential.partition(":")
+
+    def token() -> str:
+        form = {"grant_type": "client_credentials", "client_id": name, "client_secret": secret}
+        answer = requests.post(f"{url}/v1/oauth/tokens", form, timeout=TIMEOUT)
+        return str(answer.json()["access_token"])
+
+    def status(token: str) -> int:
+        bearer = {"Authorization": f"Bearer {token}"}
+        whoami = f"{url}/management/v1/whoami"
+        return requests.get(whoami, headers=bearer, timeout=TIMEOUT).status_code
+
+    one, two = token(), token()
+    assert (status(one), status(two)) == (200, 200)
+    assert run(cli, "revoke", "etl")[0] == 0
+    assert (status(one), status(two)) == (401, 401)
+    assert status(token()) == 200
+    status_of_unknown, _, (told,) = run(cli, "revoke", "no")
+    assert status_of_unknown == 1
+    assert told.startswith("Error: Principal does not exist: no")
+    assert server.stop() == 0
+    again = cli("serve", "--listen=127.0.0.1:0", f"--store={STORE}", environ=environ)
+    again.url()
+    assert again.stop() == 0
+    assert not any("nobody is an administrator" in line for line in again.errors)
+    logged = "\n".join([*server.errors, *again.errors])
+    assert one not in logged
+    assert secret not in logged
