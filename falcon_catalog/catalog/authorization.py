@@ -79,12 +79,13 @@ def require(call: Call, needs: Sequence[Need], *, asked: str | None = None) -> D
     if call.principal is None:
         return None
     gate = _Gate(call, call.principal)
-    if needs:  # one statement for the entity, its containers and the generation
-        gate.find(needs[0].entity, needs[0].kind)
+    # One statement for the first entity, its containers and the generation.
+    found = gate.find(needs[0].entity, needs[0].kind) if needs else None
     if not needs or any(need.entity != SERVER for need in needs):
         gate.require_warehouse(asked)
     for need in needs:
-        gate.check(need)
+        gate.check(need, found)
+        found = None
     return gate.decision()
 
 
@@ -238,6 +239,8 @@ def _found(call: Call, entity: Entity) -> Found | None:
 class _Gate:
     """One request at the gate: what it names, and what its caller holds on it."""
 
+    __slots__ = ("_call", "_found", "_held", "_known", "_principal")
+
     def __init__(self, call: Call, principal: Principal) -> None:
         self._call = call
         self._principal = principal
@@ -251,15 +254,18 @@ class _Gate:
 
     def require_warehouse(self, asked: str | None) -> None:
         """Raise NoSuchWarehouseError if the warehouse is hidden."""
-        if not self.find(None).visible:
+        if self._held is None:
+            self._chain(None)
+        if not self._require_held().sees_warehouse(self._call.warehouse.id):
             name = self._call.warehouse.name if asked is None else asked
             error = NoSuchWarehouseError(f"Warehouse does not exist: {name}")
             error.refusal = Refusal("hidden", "list", f"warehouse {self._call.warehouse.name}")
             raise error
 
-    def check(self, need: Need) -> None:
-        """Raise an error unless the caller holds what is needed."""
-        found = self.find(need.entity, need.kind)
+    def check(self, need: Need, found: Found | None = None) -> None:
+        """Raise an error unless the caller holds what is needed, on what may be found already."""
+        if found is None:
+            found = self.find(need.entity, need.kind)
         if found.visible:
             if found.bits & BITS[need.privilege] or need.privilege == "list":
                 return

@@ -2,9 +2,9 @@
 
 import re
 import shutil
+import signal
 import sys
-import time
-from collections.abc import Iterator
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ from falcon_catalog.store.events import EventRow, Filter, RefusalRow
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _POLL_SECONDS = 1.0
-_LARGEST_ID = 2**63 - 1
 _PAGE = 1000
 _HEAD = ("time (UTC)", "who", "from", "operation", "object", "detail")
 
@@ -149,36 +148,33 @@ def _newest(
 
 
 def _follow(tx: Transaction, wanted: Filter, after: int, *, refused: bool, as_json: bool) -> None:
-    for row_id, row in _new_rows(tx, wanted, after, refused=refused):
-        if as_json:
-            _echo_json(row_id, row)
-        else:
-            _echo_line(row)
-
-
-def _new_rows(
-    tx: Transaction, wanted: Filter, after: int, *, refused: bool
-) -> Iterator[tuple[int, Row]]:
-    """Yield rows as they appear, in the order of the commits, until Ctrl-C."""
-    while True:
-        through = tx.settled_id("refusals" if refused else "events")
-        found: list[tuple[int, Row]] = []
-        if refused:
-            found += rows.refusals(
-                tx, wanted, after=after, before=through + 1, size=_PAGE, newest=False
-            )
-        else:
-            found += rows.forward(tx, wanted, after=after, through=through, size=_PAGE)
-        yield from found
-        sys.stdout.flush()
-        if len(found) == _PAGE:
-            after = found[-1][0]
-            continue
-        after = max(after, through)
-        try:
-            time.sleep(_POLL_SECONDS)
-        except KeyboardInterrupt:
-            return
+    """Print rows as they appear, in the order of the commits, until Ctrl-C."""
+    # KeyboardInterrupt could come at any moment, also where a library discards it.
+    stopping = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stopping.set())
+    try:
+        while not stopping.is_set():
+            through = tx.settled_id("refusals" if refused else "events")
+            found: list[tuple[int, Row]] = []
+            if refused:
+                found += rows.refusals(
+                    tx, wanted, after=after, before=through + 1, size=_PAGE, newest=False
+                )
+            else:
+                found += rows.forward(tx, wanted, after=after, through=through, size=_PAGE)
+            for row_id, row in found:
+                if as_json:
+                    _echo_json(row_id, row)
+                else:
+                    _echo_line(row)
+            sys.stdout.flush()
+            if len(found) == _PAGE:
+                after = found[-1][0]
+                continue
+            after = max(after, through)
+            stopping.wait(_POLL_SECONDS)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _echo_json(row_id: int, row: Row) -> None:

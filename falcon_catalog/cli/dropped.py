@@ -9,6 +9,7 @@ import click
 from tabulate import tabulate
 
 from falcon_catalog.catalog import dropped as drops
+from falcon_catalog.catalog import marks
 from falcon_catalog.catalog.bootstrap import close_warehouses, open_warehouses
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.mount import unavailable
@@ -89,7 +90,9 @@ def undrop_command(
     with one_line_errors(), _opened(read_existing(config, flags)) as opened:
         *levels, last = name.split(".") if name else ("", "")
         to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
-        row = drops.undrop(Call(drops.warehouse_of(opened, dropped_id)), dropped_id, to)
+        call = Call(drops.warehouse_of(opened, dropped_id))
+        marks.require_writable(call)
+        row = drops.undrop(call, dropped_id, to)
     if as_json:
         echo_json({**drops.as_json(row), "restored-as": (to or row.identifier).as_json()})
     else:
@@ -114,6 +117,8 @@ def maintain(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         missing = unavailable([warehouse.mount for warehouse in opened])
         there = [warehouse for warehouse in opened if not warehouse.mount.absence()]
         lines = [line for warehouse in there for line in purge_expired(warehouse)]
+        locked = [warehouse for warehouse in there if marks.is_read_only(warehouse)]
+        lines += [f"{each.name}: read-only, nothing is removed or purged" for each in locked]
     if as_json:
         echo_json(lines)
     else:

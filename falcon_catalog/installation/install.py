@@ -206,7 +206,7 @@ def _add_principals(tree: Tree, wanted: Contents, report: Report) -> None:
         path = f"{parts.CREDENTIALS}/{name}"
         if tree.path(path).exists():
             continue
-        command = [parts.COMMAND, "principals", "add", name, "--json"]
+        command = [parts.COMMAND, "principals", "add", name, "--owner", "--json"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if result.returncode != 0:
             raise HostError(

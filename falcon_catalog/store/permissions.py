@@ -86,17 +86,17 @@ def chain(
             raise LookupError(warehouse_id)
         return Chain(row[0], row[1], ())
     paths = _paths(namespace.levels)
-    parameters = (warehouse_id, *paths, *((paths[-1], name) if inside else ()))
+    parameters = (warehouse_id, *paths, paths[-1], name) if inside else (warehouse_id, *paths)
     rows = tx.all(_chain_sql(len(paths), inside), parameters)
     if len(rows) > 1:
         rows.sort(key=lambda row: len(row[3]))
-    generation, managed, *last = rows[-1]
-    levels = tuple(Level(*row[2:6]) for row in rows if row[2] is not None)
-    if not inside or last[4] is None:
-        return Chain(generation, managed, levels)
+    last = rows[-1]
+    levels = () if last[2] is None else tuple([Level._make(row[2:6]) for row in rows])
+    if not inside or last[6] is None:
+        return Chain(last[0], last[1], levels)
     if inside == "tabular":
-        return Chain(generation, managed, levels, tabular=TabularRow(*last[4:]))
-    return Chain(generation, managed, levels, function=(last[4], last[5]))
+        return Chain(last[0], last[1], levels, TabularRow(*last[6:]))
+    return Chain(last[0], last[1], levels, None, last[6:])
 
 
 def _paths(levels: tuple[str, ...]) -> list[str]:

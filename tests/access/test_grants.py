@@ -15,7 +15,8 @@ from falcon_catalog.errors import (
     ForbiddenError,
     NoSuchPrincipalError,
 )
-from falcon_catalog.store import grants
+from falcon_catalog.store import dropped, grants, tabulars
+from falcon_catalog.store.grants import Entity
 from tests.access.conftest import AB, LOCAL, MAIN, OTHER, SERVER, A, F, T, V, World, Z, inside
 
 EVERY = (SERVER, MAIN, A, AB, T, V, F)
@@ -323,3 +324,31 @@ def test_own_grants_are_readable_those_of_others_need_admin(world: World) -> Non
         access_control.on_entity(world.by("ann"), T)
     world.grant("ann", SERVER, "admin")
     assert access_control.of_principal(world.by("ann"), "bob") == []
+
+
+def test_a_dropped_table_keeps_its_grants(world: World) -> None:
+    world.add("bob")
+    world.grant("bob", T, "select")
+    with world.store.write() as tx:
+        path = entities.find(tx, T)
+        warehouse, tabular = path[1].entity.id, path[-1].entity
+        assert warehouse is not None
+        assert tabular.id is not None
+        row = tabulars.find(tx, warehouse, T.identifier)
+        assert row is not None
+        drop = dropped.insert(tx, warehouse, T.identifier, row, purge=False, retention_ms=1)
+        grants.move(tx, tabular, Entity("dropped", drop))
+        tabulars.delete(tx, tabular.id)
+    gone = EntityName("dropped", "main", id=drop)
+    assert world.held("bob") == {f"main:dropped {drop}": ["select"]}
+    assert world.may("bob", "select", gone)
+    world.grant("bob", gone, "drop")
+    assert world.may("bob", "drop", gone)
+    # The id is of that warehouse only, and the name is free again.
+    for other in (EntityName("dropped", "other", id=drop), T):
+        with pytest.raises(CatalogError, match="does not exist"):
+            world.grant("bob", other, "select")
+    world.revoke("bob", gone, "select", "drop")
+    world.add("ann")
+    world.grant("ann", A, "grant")  # of a namespace that it was in
+    access_control.change(world.by("ann"), grant=[Change(("select",), gone, "bob")])

@@ -246,6 +246,19 @@ def test_what_people_read(both: Both) -> None:
     assert len(rows) == 4
 
 
+def test_commands_obey_read_only_mode(both: Both) -> None:
+    both.server.ok("DELETE", f"{TABLES}/t")
+    (drop,) = both.printed("dropped")
+    folder = ("--warehouse", f"{both.server.folder}/warehouse")
+    assert both.run("access", "read-only", "on", "server") == "the server is read-only\n"
+    assert "The server is read-only. Nothing was changed" in both.run(
+        "undrop", str(drop["id"]), *folder, fails=1
+    )
+    assert both.run("maintain", *folder) == "default: read-only, nothing is removed or purged\n"
+    both.run("access", "read-only", "off", "server")
+    assert "ns.t is back" in both.run("undrop", str(drop["id"]), *folder)
+
+
 def test_protection_by_command_is_seen_by_the_server(both: Both) -> None:
     assert both.run("access", "protect", "table", "ns.t") == "table ns.t is protected\n"
     assert both.get(f"/entities{ON_T}") == {"entity": T, "protected": True}

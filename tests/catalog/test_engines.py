@@ -23,6 +23,7 @@ from pyiceberg.catalog import load_catalog
 
 from falcon_catalog.catalog import accounts
 from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.cli import main
 from falcon_catalog.engines import ENGINES, SPARK_PACKAGE, Address
 from tests.catalog.serving import Server
@@ -120,7 +121,7 @@ def test_spark(printed: Any, address: str) -> None:
 def locked(start: Any) -> tuple[str, dict[str, str]]:
     """A catalog that requires tokens, and the flags that a client may give."""
     server = start(auth__required=True)
-    secret = accounts.add(StoreCall(server.catalog.store), "etl")
+    secret = accounts.add(StoreCall(server.catalog.store), "etl", privileges=OWN)
     form = {"grant_type": "client_credentials", "client_id": "etl", "client_secret": secret}
     answer = requests.post(f"{server.url}/v1/oauth/tokens", form, timeout=60)
     return server.url, {"--credential": f"etl:{secret}", "--token": answer.json()["access_token"]}

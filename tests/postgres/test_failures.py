@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from falcon_catalog.catalog import accounts
 from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.cli import main
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.settings import StoreSettings
@@ -378,7 +379,8 @@ def test_a_principal_that_is_removed_is_refused_everywhere_at_once(tmp_path: Pat
         serving(tmp_path, processes=1, **settings) as two,
     ):
         store = one.catalog.store
-        secret = accounts.add(StoreCall(store), "etl")
+        accounts.add(StoreCall(store), "root", privileges=OWN)
+        secret = accounts.add(StoreCall(store), "etl", privileges=OWN)
         form = {"grant_type": "client_credentials", "client_id": "etl", "client_secret": secret}
         token = requests.post(f"{one.url}/v1/oauth/tokens", data=form, timeout=DEADLINE).json()
         headers = {"Authorization": f"Bearer {token['access_token']}"}

@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from falcon_catalog.catalog import principals
+from falcon_catalog.catalog import accounts
+from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.store import open_database
 from falcon_catalog.store.database import RolledBackError, again
@@ -69,7 +70,7 @@ def _create(server: Server) -> None:
 
 
 def _principal(server: Server) -> None:
-    principals.add(server.catalog.store, "etl")
+    accounts.add(StoreCall(server.catalog.store), "etl")
 
 
 VERBS: dict[str, tuple[Callable[[Server], object], str]] = {
@@ -209,11 +210,11 @@ def test_a_lost_commit_is_settled_after_a_failover(tmp_path: Path) -> None:
 def test_old_marks_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     url = cluster.store_url(f"m{uuid.uuid4().hex}")
     with contextlib.closing(open_database(url)) as store, psycopg.connect(url) as session:
-        principals.add(store, "one")
+        accounts.add(StoreCall(store), "one")
         session.execute("UPDATE outcomes SET at = at - interval '1 hour'")
         session.commit()
         monkeypatch.setattr(store, "_prune_at", 0.0)
-        principals.add(store, "two")
+        accounts.add(StoreCall(store), "two")
         row = session.execute("SELECT count(*), bool_and(is_stored) FROM outcomes").fetchone()
         assert row == (1, True)
 
