@@ -131,6 +131,8 @@ class Response(WSGITask):  # type: ignore[misc]
                 lines.append(f"{name}: {value}")
         if has_length:
             lines.append(f"Content-Length: {self.content_length}")
+        elif self.chunked_response:
+            lines.append("Transfer-Encoding: chunked")
         if self.version == "1.0" and not self.close_on_finish:
             lines.append("Connection: Keep-Alive")
         lines += [f"Server: {IDENT}", f"Date: {_date(int(self.start_time))}", "\r\n"]
