@@ -58,17 +58,13 @@ class RejectedError(Error):  # type: ignore[misc] # waitress has no types
 
 
 class SaturatedError(Error):  # type: ignore[misc]
-    """Too many requests are waiting, or this one has waited for too long."""
+    """No thread is free: too many requests wait, or this one has waited for too long."""
 
     code = 503
     reason = "Service Unavailable"
 
-
-class StalledError(Error):  # type: ignore[misc]
-    """All threads have been busy with the same requests for long."""
-
-    code = 503
-    reason = "Service Unavailable"
+    def __init__(self, why: str = "The server is busy") -> None:
+        super().__init__(f"{why}: nothing was done, try again in a moment")
 
 
 class TooSlowError(Error):  # type: ignore[misc]
