@@ -189,6 +189,8 @@ def create_app(settings: Settings) -> CatalogApp:
     metrics.lines_dropped.poll(logs.dropped)
     auth = settings.auth
     realm = Realm.of(warehouses[0].store, auth.token_lifetime, auth.session_lifetime)
+    if auth.required:
+        import jwt  # noqa: F401, PLC0415 - before the first request, which would wait for it
     if traces is not None:
         warehouses = [traces.of(warehouse) for warehouse in warehouses]
     return CatalogApp(warehouses, realm, settings, metrics, traces)

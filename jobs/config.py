@@ -33,6 +33,7 @@ STATES = (
 MARINE_AREAS = "AM AN GM LC LE LH LM LO LS PH PK PM PS PZ SL"
 FIRST_YEAR, MOST_DAYS = 1900, 36_525
 UNITS = ("month", "day")
+ENGINES = ("builtin", "spark")
 
 # The event of a task that is complete but for data that the weather service failed for.
 DEGRADED = "event.weather.degraded"
@@ -159,6 +160,22 @@ class Unit(FromEnvironment):
         return x
 
 
+class Engine(FromEnvironment):
+    """An engine of table maintenance.
+
+    Raises:
+        SettingError: neither builtin nor spark.
+    """
+
+    def normalize(self, x: str) -> str:
+        """Return the engine."""
+        if x not in ENGINES:
+            raise SettingError(
+                f"{x!r} in {self._attribute_name}: the engine is {' or '.join(ENGINES)}"
+            )
+        return x
+
+
 class weather(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
     """Where observations come from and where files are kept: section [weather]."""
 
@@ -233,6 +250,44 @@ class maintenance(luigi.Config):  # noqa: N801 - the name is the section and the
         " 0: never",
     )
     keep_orphans = Switch(False, description="remove no files but those of expired snapshots")
+    engine = Engine("builtin", description="builtin, or spark for Iceberg's procedures on Spark")
+    warn_files = Whole(
+        100_000, description="live files above which the built-in engine warns; 0: never"
+    )
+    max_files = Whole(
+        1_000_000, description="live files above which it refuses a table; 0: no limit"
+    )
+
+
+class spark(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
+    """How Spark is started, with Luigi's own names: section [spark]."""
+
+    master = Text("", description="such as local[4] or spark://host:7077; empty: this machine")
+    packages = Text("", description="Maven packages; empty: Iceberg's for pyspark 4.1")
+    jars = Text("", description="files that replace the packages, with commas between them")
+    driver_memory = Text("", description="memory of the driver, such as 4g")
+    executor_memory = Text("", description="memory of each executor, such as 8g")
+    conf = Text("", description="more settings of Spark: NAME=VALUE|NAME=VALUE")
+
+    def settings(self) -> dict[str, str]:
+        """Return Spark's settings.
+
+        Raises:
+            SettingError: ``conf`` has another form.
+        """
+        given = {
+            "spark.master": self.master,
+            "spark.jars.packages": self.packages,
+            "spark.jars": self.jars,
+            "spark.driver.memory": self.driver_memory,
+            "spark.executor.memory": self.executor_memory,
+        }
+        pairs = [pair.partition("=") for pair in self.conf.split("|")] if self.conf else []
+        for name, separator, _ in pairs:
+            if not name.strip() or not separator:
+                raise SettingError(f"{self.conf!r} in conf: give NAME=VALUE|NAME=VALUE")
+        more = {name.strip(): value.strip() for name, _, value in pairs}
+        return {name: value for name, value in given.items() if value} | more
 
 
 class task_history(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix
@@ -248,6 +303,7 @@ class Settings:
     weather: weather
     catalog: catalog
     maintenance: maintenance
+    spark: spark
 
 
 @functools.cache
@@ -260,7 +316,7 @@ def settings() -> Settings:
     access = catalog()
     if not (access.token or access.credential) and (given := _credential_of_unit()):
         access = catalog(credential=given)
-    return Settings(weather(), access, maintenance())
+    return Settings(weather(), access, maintenance(), spark())
 
 
 def _credential_of_unit() -> str:

@@ -18,7 +18,7 @@ from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.fileio.delegation import Credential, Permission, Scope, Vends, common_prefix
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import outermost
-from falcon_catalog.settings.storage import ABFSS, FILE, GS, S3
+from falcon_catalog.settings.storage import ABFSS, GS, S3
 
 VENDED, SIGNED, UNMANAGED = "vended-credentials", "remote-signing", "client-managed"
 """Values of X-Iceberg-Access-Delegation; the last one is Lakekeeper's, for "nothing"."""
@@ -87,7 +87,7 @@ def provide(
         staged = metadata if location is None else None
         return signing_access(call, identifier, staged=staged, fsspec=_is_pyiceberg(call))
     # A client that asked for anything takes any setting for credentials.
-    if call.delegation or call.warehouse.storage_settings.kind == FILE:
+    if call.delegation or not call.warehouse.storage.client_config:
         return NO_ACCESS
     return Access(call.warehouse.storage.client_config)
 

@@ -32,7 +32,7 @@ from falcon_catalog.locations import is_inside, key
 from falcon_catalog.metadata import table as table_metadata
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.store import tabulars as rows
-from falcon_catalog.store.database import OutcomeUnknownError, Transaction
+from falcon_catalog.store.database import OutcomeUnknownError, Transaction, again
 from falcon_catalog.store.tabulars import TabularRow
 
 _ATTEMPTS = 8
@@ -85,6 +85,7 @@ class _LostSwapError(Exception):
         self.identifier = identifier
 
 
+@again
 def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) -> list[Loaded]:
     """Commit changes to one table or view or to many: all of them, or none.
 
@@ -127,6 +128,7 @@ def commit(call: Call, changes: Sequence[Change], *, transaction: bool = False) 
     raise CommitFailedError(f"Cannot commit: {changed} changed {_ATTEMPTS} times meanwhile")
 
 
+@again
 def create(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) -> Loaded:
     """Add a table or view with this metadata, which is checked, and write its first file."""
     return _publish(call, [_new(kind, identifier, metadata, from_create=True)])[0]

@@ -11,6 +11,7 @@ from falcon_catalog.errors import CommitFailedError, NotFoundError
 from falcon_catalog.identifiers import Page, TableIdentifier
 from falcon_catalog.store import dropped as rows
 from falcon_catalog.store import tabulars as tabular_rows
+from falcon_catalog.store.database import again
 from falcon_catalog.store.dropped import DroppedRow
 
 __all__ = ["DroppedRow", "as_json", "list_", "undrop", "warehouse_of"]
@@ -30,6 +31,7 @@ def warehouse_of(warehouses: Sequence[Warehouse], dropped_id: int) -> Warehouse:
     raise _no_such_drop(dropped_id)
 
 
+@again
 def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> DroppedRow:
     """Restore a dropped table or view under its old name or another one.
 

@@ -9,7 +9,7 @@ from falcon_catalog.identifiers import Namespace, Page, TableIdentifier, check_n
 from falcon_catalog.metadata import function as metadata_builder
 from falcon_catalog.metadata.json_fields import JSON, text_of
 from falcon_catalog.store import functions as rows
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.functions import FunctionRow
 
 
@@ -29,6 +29,7 @@ def load(call: Call, identifier: TableIdentifier) -> bytes:
         return _require(tx, call, identifier).metadata.encode()
 
 
+@again
 def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
     """Add a function, or replace one; return its metadata as JSON text.
 
@@ -57,6 +58,7 @@ def put(call: Call, identifier: TableIdentifier, request: JSON) -> bytes:
     return text
 
 
+@again
 def drop(call: Call, identifier: TableIdentifier) -> None:
     """Remove a function.
 

@@ -18,7 +18,7 @@ from falcon_catalog.errors import (
     UnprocessableEntityError,
 )
 from falcon_catalog.store import idempotency as rows
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.idempotency import Receipt
 
 LIFETIME = "PT30M"
@@ -42,6 +42,7 @@ def record(tx: Transaction, call: Call, answer: JSON) -> None:
         raise RecordedMeanwhileError(f"The request {key.header} was answered already")
 
 
+@again
 def record_answer(call: Call, key: IdempotencyKey, answer: JSON) -> JSON | None:
     """Store the answer to a request that has no record yet; return the record, if it has one."""
     if (earlier := recall(call, key)) is not None:

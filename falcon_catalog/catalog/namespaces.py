@@ -11,7 +11,7 @@ from falcon_catalog.errors import (
 from falcon_catalog.identifiers import Namespace, Page
 from falcon_catalog.metadata.json_fields import JSON, array_of, as_text, as_texts
 from falcon_catalog.store import namespaces as rows
-from falcon_catalog.store.database import Lock, Transaction
+from falcon_catalog.store.database import Lock, Transaction, again
 
 Properties = dict[str, str]
 
@@ -27,6 +27,7 @@ def list_(call: Call, parent: Namespace | None, page: Page) -> list[Namespace]:
         return rows.children(tx, call.warehouse.id, parent_id, page)
 
 
+@again
 def create(call: Call, namespace: Namespace, given: object) -> JSON:
     """Add a namespace inside its parent; return its CreateNamespaceResponse.
 
@@ -57,6 +58,7 @@ def load(call: Call, namespace: Namespace) -> Properties:
         return require(tx, call, namespace).properties
 
 
+@again
 def update(call: Call, namespace: Namespace, request: JSON) -> JSON:
     """Apply an UpdateNamespacePropertiesRequest; return its response.
 
@@ -103,6 +105,7 @@ def _check_location(tx: Transaction, call: Call, before: Properties, after: Prop
         policy.check_surroundings(tx, call.warehouse, location)
 
 
+@again
 def drop(call: Call, namespace: Namespace) -> None:
     """Remove an empty namespace.
 

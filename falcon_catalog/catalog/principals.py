@@ -16,7 +16,7 @@ from falcon_catalog.errors import (
     show,
 )
 from falcon_catalog.store import principals as rows
-from falcon_catalog.store.database import Database
+from falcon_catalog.store.database import Database, again
 from falcon_catalog.store.principals import PrincipalRow, SigningKey
 
 # No colon: clients write "name:secret". No space: the name is in log lines.
@@ -49,6 +49,7 @@ class Token:
     lifetime_seconds: int
 
 
+@again
 def add(database: Database, name: str) -> str:
     """Add a principal; return its secret, of which only a hash is stored.
 
@@ -69,6 +70,7 @@ def add(database: Database, name: str) -> str:
     return secret
 
 
+@again
 def rotate(database: Database, name: str, overlap_seconds: int) -> str:
     """Give a principal another secret, and return it; the old one ends after ``overlap_seconds``.
 
@@ -83,12 +85,14 @@ def rotate(database: Database, name: str, overlap_seconds: int) -> str:
     return secret
 
 
+@again
 def rotate_key(database: Database, overlap_seconds: int) -> None:
     """Sign tokens with another key; those of the old one end after ``overlap_seconds``."""
     with database.write() as tx:
         rows.replace_signing_key(tx, _new_key(), overlap_ms=overlap_seconds * 1000)
 
 
+@again
 def remove(database: Database, name: str) -> None:
     """Remove a principal and invalidate its tokens.
 

@@ -23,6 +23,7 @@ from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.identifiers import Namespace
 from falcon_catalog.locations import ancestors, is_inside, is_local, join, key, safe_segment
 from falcon_catalog.store import dropped, metrics, namespaces, tabulars
+from falcon_catalog.store.database import again
 from falcon_catalog.store.dropped import DroppedRow
 
 _INTERVAL_SECONDS = 60.0
@@ -68,8 +69,15 @@ def purge_now(call: Call, dropped_id: int) -> tuple[str, bool]:
         CommitFailedError: it is being purged.
         WarehouseUnavailableError: the storage is not mounted.
     """
+    call.warehouse.mount.require()
+    row = _begin(call, dropped_id)
+    return _expire_or_postpone(call.warehouse, row, lambda: False)
+
+
+@again
+def _begin(call: Call, dropped_id: int) -> DroppedRow:
+    """Take a drop, so that nothing else purges or restores it."""
     warehouse = call.warehouse
-    warehouse.mount.require()
     with warehouse.store.write() as tx:
         known = dropped.find(tx, warehouse.id, dropped_id)
         if known is None:
@@ -83,7 +91,7 @@ def purge_now(call: Call, dropped_id: int) -> tuple[str, bool]:
         metrics.delete(tx, warehouse.id, row.uuid)
         outcome = f"{row.identifier}: its purge has begun"
         idempotency.record(tx, call, {"body": {"outcome": outcome}})
-    return _expire_or_postpone(warehouse, row, lambda: False)
+    return row
 
 
 def _expire_or_postpone(

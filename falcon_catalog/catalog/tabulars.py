@@ -21,7 +21,7 @@ from falcon_catalog.metadata import view as view_metadata
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import dropped, orphans
 from falcon_catalog.store import tabulars as rows
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.tabulars import TabularRow
 
 Updates = Sequence[Mapping[str, object]]
@@ -158,6 +158,7 @@ def require_free(tx: Transaction, call: Call, kind: Kind, identifier: TableIdent
         raise kind.name_taken(row.kind, identifier)
 
 
+@again
 def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableIdentifier) -> None:
     """Rename a table or view, into another namespace if requested. Its location stays.
 
@@ -180,6 +181,7 @@ def rename(call: Call, kind: Kind, source: TableIdentifier, destination: TableId
         idempotency.record(tx, call, {})
 
 
+@again
 def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = False) -> None:
     """Remove a table or view from the catalog; it can be undropped until its retention ends.
 
@@ -201,6 +203,7 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
         idempotency.record(tx, call, {})
 
 
+@again
 def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
     """Remove a table or view, with its files as they are, so that another catalog can register it.
 
@@ -222,6 +225,7 @@ def unregister(call: Call, kind: Kind, identifier: TableIdentifier) -> Loaded:
     raise CommitFailedError(f"Cannot unregister {identifier}: it changed {_ATTEMPTS} times")
 
 
+@again
 def register(
     call: Call,
     kind: Kind,

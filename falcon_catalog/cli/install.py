@@ -14,7 +14,14 @@ from falcon_catalog.installation import contents as parts
 from falcon_catalog.installation.contents import Contents, Wish, contents
 from falcon_catalog.installation.files import Change, Tree
 from falcon_catalog.installation.host import Host, HostError
-from falcon_catalog.installation.install import data, install, installed, problems, uninstall
+from falcon_catalog.installation.install import (
+    data,
+    install,
+    installed,
+    missing_folders,
+    problems,
+    uninstall,
+)
 from falcon_catalog.installation.program import Program
 
 _WORD = 9
@@ -66,15 +73,16 @@ def install_command(
             _stop_for([*found, *program.problems(pipeline=pipeline)])
         wanted = contents(program, tree, wish)
         changes = tree.compare(wanted.files, replace=replace)
+        missing = missing_folders(tree, wanted)
         if dry_run:
-            _echo_plan(tree, changes)
+            _echo_plan(tree, changes, missing)
         _echo_kept(tree, changes)
         _stop_for([*found, *problems(program, tree, host, wanted, wish)])
-        made = sum(change.is_made for change in changes)
+        made = sum(change.is_made for change in changes) + len(missing)
         if made == 0:
             echo(f"Nothing to change for falcon-catalog {__version__}.")
         if dry_run:
-            echo(f"Nothing was changed. Without --dry-run, install changes {made} files.")
+            echo(f"Nothing was changed. Without --dry-run, install makes {made} changes.")
             return
         install(tree, host, changes, wanted, _report)
     if root is not None:
@@ -152,13 +160,15 @@ def _confirm(what: str) -> None:
     click.confirm(f"Remove {what}?", abort=True)
 
 
-def _echo_plan(tree: Tree, changes: list[Change]) -> None:
+def _echo_plan(tree: Tree, changes: list[Change], missing: list[str]) -> None:
     """Print the difference of each file, then a list: what a reader sees first is the end."""
     for change in changes:
         echo(change.diff(), nl=False)
     for change in changes:
         if change.is_made:
             _report(change.action, str(tree.path(change.file.path)))
+    for folder in missing:
+        _report("create", f"{tree.path(folder)}/")
 
 
 def _echo_kept(tree: Tree, changes: list[Change]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from falcon_catalog.installation import storage
 from falcon_catalog.installation.files import File, Tree
 from falcon_catalog.installation.program import Program
 from falcon_catalog.settings import Settings, load
@@ -19,7 +20,8 @@ SCHEDULER_PORT = 8082
 STATE = ("/var/lib/falcon-catalog",)
 PIPELINE_STATE = ("/var/lib/falcon-weather", "/var/lib/falcon-luigid")
 
-_CATALOG = ("catalog.service", "catalog@.service", "catalog.socket")
+SERVICES = ("catalog.service", "catalog@.service")
+_CATALOG = (*SERVICES, "catalog.socket")
 KINDS = ("dbt", "ingestion", "maintenance", "pipeline")
 TIMERS = tuple(f"weather-{kind}.timer" for kind in KINDS)
 _PIPELINE = (
@@ -90,25 +92,28 @@ def contents(program: Program, tree: Tree, wish: Wish) -> Contents:
         File(COMMAND, program.read("systemd/falcon-catalog"), 0o755),
     ]
     there = tree.path(SETTINGS)
-    settings = load(there if there.exists() else program.shared / "systemd/catalog.toml", {}, {})
+    file = there if there.exists() else program.shared / "systemd/catalog.toml"
+    environment = {"STATE_DIRECTORY": STATE[0]}
+    settings = load(file, environment, {})
     is_required = settings.auth.required or (wish.auth and not there.exists())
     if is_required and not settings.auth.required:
-        settings = load(None, {"CATALOG_AUTH_REQUIRED": "true"}, {})
+        settings = load(file, {**environment, "CATALOG_AUTH_REQUIRED": "true"}, {})
     if port != PORT:
         files.append(File(_PORT_FILE, f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{port}\n"))
+    files += _drop_ins("storage.conf", storage.of_catalog(settings, *STATE), *SERVICES)
     names = sorted(set(_credential_names(settings)))
     if names:
         lines = "".join(f"LoadCredential={name}:{CREDENTIALS}/{name}\n" for name in names)
-        files += (
-            File(f"{UNITS}/{unit}.d/credentials.conf", f"[Service]\n{lines}")
-            for unit in ("catalog.service", "catalog@.service")
-        )
+        files += _drop_ins("credentials.conf", f"[Service]\n{lines}", *SERVICES)
     if pipeline:
         luigi = program.read("conf/luigi.cfg").replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{port}")
         files += (
             File(PIPELINE_SETTINGS, luigi, is_settings=True),
             File("/etc/falcon-catalog/weather.env", _ENVIRONMENT, 0o600, is_settings=True),
             *_units(program, _PIPELINE),
+        )
+        files += _drop_ins(
+            "storage.conf", storage.of_pipeline(settings, *STATE), "weather-.service"
         )
         if is_required:
             line = f"LoadCredential=catalog:{CREDENTIALS}/weather"
@@ -123,6 +128,11 @@ def contents(program: Program, tree: Tree, wish: Wish) -> Contents:
 
 def _units(program: Program, names: tuple[str, ...]) -> Iterator[File]:
     return (File(f"{UNITS}/{name}", program.read(f"systemd/{name}")) for name in names)
+
+
+def _drop_ins(name: str, text: str, *units: str) -> Iterator[File]:
+    """Yield a drop-in for each unit; none if it would be empty."""
+    return (File(f"{UNITS}/{unit}.d/{name}", text) for unit in units if text)
 
 
 def _settings_text(program: Program, wish: Wish) -> str:
@@ -141,7 +151,7 @@ def _port(tree: Tree) -> int:
 
 def _credential_names(settings: Settings) -> Iterator[str]:
     """Yield the names in ``credential = "systemd:NAME"`` of all warehouses."""
-    for storage in settings.warehouse.storages.values():
-        kind, _, name = storage.credential.partition(":")
+    for each in settings.warehouse.storages.values():
+        kind, _, name = each.credential.partition(":")
         if kind == "systemd":
             yield name

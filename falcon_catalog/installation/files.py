@@ -142,6 +142,15 @@ class Tree:
             os.fsync(descriptor)
         new.replace(path)
 
+    def make_folder(self, name: str, user: str) -> None:
+        """Make a folder for a user that the tree has, and those around it for root."""
+        path = self.path(name)
+        path.mkdir(mode=0o755, parents=True)
+        path.chmod(0o750)
+        users = self.path("/etc/passwd").read_text(encoding="utf-8").splitlines()
+        fields = next(each for each in (line.split(":") for line in users) if each[0] == user)
+        os.chown(path, int(fields[2]), int(fields[3]))
+
     def _read(self, file: File) -> str | None:
         try:
             return self.path(file.path).read_text(encoding="utf-8")

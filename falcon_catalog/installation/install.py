@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from falcon_catalog.installation import contents as parts
+from falcon_catalog.installation import storage
 from falcon_catalog.installation.contents import Contents, Wish
 from falcon_catalog.installation.files import RECORD, Change, Tree
 from falcon_catalog.installation.host import Host, HostError, Report, port_is_taken
-from falcon_catalog.installation.program import Program
+from falcon_catalog.installation.program import Program, protected
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.2
@@ -32,6 +33,9 @@ def problems(
         is_ours = f"{parts.UNITS}/{name}" in record or not path.exists()
         if not is_ours and not _mentions_us(path):
             yield f"{path} belongs to another program: rename that unit, and install again"
+    for folder in storage.folders(wanted.settings, *parts.STATE):
+        if why := protected(Path(folder)):
+            yield f"{folder}, which the settings name, {why}: choose another folder"
     if wish.auth and not wanted.settings.auth.required:
         path = tree.path(parts.SETTINGS)
         yield f"{path} is never overwritten: set auth.required = true in it instead of --auth"
@@ -60,6 +64,9 @@ def install(
     made = {change.file.path for change in changes if change.is_made}
     if parts.SYSUSERS in made:
         host.make_users()
+    for name in missing_folders(tree, wanted):
+        tree.make_folder(name, parts.USER)
+        report("create", f"{tree.path(name)}/ (of the user {parts.USER})")
     if any(path.startswith(parts.UNITS) for path in made):
         host.reload()
     instances = host.active("catalog@*.service")
@@ -79,6 +86,12 @@ def install(
         _add_principals(tree, wanted, report)
     if wanted.pipeline:
         _start_pipeline(host, made, report)
+
+
+def missing_folders(tree: Tree, wanted: Contents) -> list[str]:
+    """Return the folders of the store and of warehouses that systemd does not create."""
+    named = storage.folders(wanted.settings, *parts.STATE)
+    return [each for each in named if not tree.path(each).exists()]
 
 
 def uninstall(tree: Tree, host: Host, report: Report, *, purge: bool) -> None:

@@ -91,12 +91,19 @@ class Program:
 
 def hidden(path: Path) -> str | None:
     """Return why the user of a hardened unit cannot read a file or folder; None if it can."""
+    if why := protected(path):
+        return why
     real = path.resolve()
-    for folder, by in _PROTECTED.items():
-        if real.is_relative_to(folder):
-            return f"is in {folder}, which {by} hides from services"
     for each in (*reversed(real.parents), real):
         needed = _ANYBODY_LISTS if each == real else _ANYBODY_ENTERS
         if each.stat().st_mode & needed != needed:
             return f"can be read by root only ({each} has mode {each.stat().st_mode & 0o7777:04o})"
+    return None
+
+
+def protected(path: Path) -> str | None:
+    """Return why a hardened unit does not see a file or folder; None if it does."""
+    for folder, by in _PROTECTED.items():
+        if path.resolve().is_relative_to(folder):
+            return f"is in {folder}, which {by} hides from services"
     return None

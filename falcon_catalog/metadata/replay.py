@@ -27,7 +27,9 @@ def is_replay(base: JSON | None, updates: Sequence[Mapping[str, Any]]) -> bool:
 
 def _may_be_known(base: JSON, updates: Sequence[Mapping[str, Any]]) -> bool:
     """Look up the first snapshot that is added: usually it is new, so this is not a replay."""
-    added = next((one for one in updates if one.get("action") == "add-snapshot"), {})
+    added = next((one for one in updates if one.get("action") == "add-snapshot"), None)
+    if added is None:
+        return False
     snapshot_id = as_object(added.get("snapshot"), "snapshot").get("snapshot-id")
     known = base.get("snapshots") or ()
     return isinstance(snapshot_id, int) and find(known, "snapshot-id", snapshot_id) is not None

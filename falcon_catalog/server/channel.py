@@ -11,25 +11,87 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 
-from falcon_catalog.metrics import Metrics
+from falcon_catalog.errors import CatalogError
 from falcon_catalog.server.inline import WouldBlock
-from falcon_catalog.server.parser import RequestParser
-from falcon_catalog.server.tasks import ErrorResponse, Response, SaturatedError, TooSlowError
+from falcon_catalog.server.tasks import (
+    ErrorResponse,
+    RejectedError,
+    Response,
+    SaturatedError,
+    TooSlowError,
+)
 from falcon_catalog.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
-_LONG_BYTES = 64 * 1024
+_LONG_BYTES = 1024 * 1024  # of which waitress makes a temporary file
 _FIRST_REQUEST_SECONDS = 2.0  # for a client that connected just before the server stops
 _LINGER_SECONDS = 2.0
 
+Admit = Callable[[str, str, Mapping[str, str]], CatalogError | None]
+"""Returns an error for a request that is rejected by its method, path and headers alone."""
 
-class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
+
+class RequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
+    """One request, as waitress parses it, and stricter where two readers could disagree.
+
+    Source: RFC 9110 and RFC 9112.
+    """
+
+    completed: bool
+
+    def __init__(self, adj: Any, admit: Admit) -> None:
+        super().__init__(adj)
+        self._admit = admit
+
+    def received(self, data: bytes) -> int:
+        """Take bytes; return how many belong to this request."""
+        had_headers = self.headers_finished
+        taken: int = super().received(data)
+        if self.headers_finished and not had_headers and not self.completed:
+            # A body is about to come: reject it before it is read, let alone stored.
+            error = self._admit(self.command, self.path, self.headers)
+            if error is not None:
+                self.error = RejectedError(error)
+                self.completed = True
+        if self.completed:
+            # waitress would take the request for unfinished, and merge the next one into it.
+            self.expect_continue = False
+        return taken
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Parse the request line and the headers.
+
+        Raises:
+            ParsingError: they are not HTTP, or not unambiguous.
+        """
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # a number of too many digits, half an IPv6 address
+            raise ParsingError(f"Invalid request: {error}") from error
+        headers = self.headers
+        if self.version == "1.1":
+            if not headers.get("HOST"):
+                raise ParsingError("Host is missing")
+            if "," in headers["HOST"]:
+                raise ParsingError("Host is given more than once")
+        if self.chunked and "CONTENT_LENGTH" in headers:
+            raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
+        if "," in headers.get("CONNECTION", ""):
+            options = {option.strip().lower() for option in headers["CONNECTION"].split(",")}
+            for option in ("close", "keep-alive"):
+                if option in options:
+                    headers["CONNECTION"] = option
+                    break
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
     """One client's connection."""
 
     task_class = Response
@@ -39,7 +101,6 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     waits_since: float | None = None  # monotonic seconds, as all here, of the first request
     _reader: int | None = None  # the loop's thread, while it is here, receiving
     _inline_due = False
-    _is_awaited = False  # whether the loop waits for data
     _arriving_since = 0.0
     _lingers_since: float | None = None
     _heard = 0.0
@@ -47,11 +108,6 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     def parser_class(self, adj: Any) -> RequestParser:
         """Return the parser of the next request."""
         return RequestParser(adj, self.server.admit)
-
-    @property
-    def metrics(self) -> Metrics:
-        """The server's metrics."""
-        return self.server.task_dispatcher.metrics  # type: ignore[no-any-return]
 
     @property
     def address(self) -> str:
@@ -81,9 +137,6 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             with contextlib.suppress(OSError):
                 self.recv(self.adj.recv_bytes)  # which closes at the end of the stream
             return
-        if self.requests:  # what arrives has to wait for the response
-            self._is_awaited = False
-            return
         self._reader = threading.get_ident()
         try:
             super().handle_read()
@@ -101,23 +154,9 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             self._arriving_since = time.monotonic()
         return taken
 
-    def readable(self) -> Any:
-        """Return whether to wait for data: also while a request is answered, until some arrives.
-
-        So nobody has to wake the loop after most responses only to have it wait for the next
-        request (``make bench``, goal 9).
-        """
-        if self._lingers_since is not None:
-            return True
-        if not self.requests or self.writable():
-            self._is_awaited = False  # a thread that finishes meanwhile wakes the loop
-            self._is_awaited = bool(super().readable())
-        return self._is_awaited
-
-    @property
-    def needs_loop(self) -> bool:
-        """Whether the loop does not wait for what must come next on this connection."""
-        return bool(not self._is_awaited or self.writable() or self.server.stopping)
+    def readable(self) -> bool:
+        """Return whether to wait for data."""
+        return self._lingers_since is not None or super().readable()
 
     # Responding
 
@@ -130,21 +169,18 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         """
         return self._reader == threading.get_ident()
 
-    def may_be_inline(self) -> bool:
-        """Return whether the loop may send the response to the first request."""
-        request = self.requests[0]
-        return (
-            self.is_inline
-            and not request.content_length
-            and not request.chunked
-            and not self.total_outbufs_len  # so that writing never waits for the client
-            and self.server.may_respond_inline(request.command, request.path)
-        )
-
     def takes_inline(self) -> bool:
-        """Return whether the loop will respond to the first request."""
-        is_error = self.is_inline and self.requests[0].error is not None
-        self._inline_due = is_error or self.may_be_inline()
+        """Return whether the loop will respond to the first request: an error, or from memory."""
+        request = self.requests[0]
+        self._inline_due = self.is_inline and (
+            request.error is not None
+            or (
+                not request.content_length
+                and not request.chunked
+                and not self.total_outbufs_len  # so that writing never waits for the client
+                and self.server.may_respond_inline(request.command, request.path)
+            )
+        )
         return self._inline_due
 
     def _respond_inline(self) -> None:
@@ -156,31 +192,31 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     def service(self) -> None:
         """Send the response to the first request; who waited too long may be gone."""
         since, self.waits_since = self.waits_since, None
-        if since is not None and time.monotonic() - since > self.server.task_dispatcher.max_wait:
-            self.requests[0].error = SaturatedError(
-                "The server is busy: nothing was done, try again in a moment"
-            )
         if since is None:
             super().service()
             return
-        serving = self.server.task_dispatcher.serving
-        thread = threading.get_ident()
-        serving[thread] = self, time.monotonic()
+        now, thread = time.monotonic(), threading.get_ident()
+        dispatcher = self.server.task_dispatcher
+        if now - since > dispatcher.max_wait:
+            self.requests[0].error = SaturatedError()
+        dispatcher.serving[thread] = now
         try:
             super().service()
         finally:
-            del serving[thread]
-
-    def write_soon(self, data: Any) -> Any:
-        """Send; only what the socket does not take goes to a buffer."""
-        if not isinstance(data, bytes):
-            return super().write_soon(data)
-        self.write_together(data)
-        return len(data)
+            del dispatcher.serving[thread]
 
     def write_together(self, *parts: bytes) -> None:
-        """Send several texts in one call, without joining them."""
-        sent = self._send_now(parts)
+        """Send the parts of a response in one call, without joining them.
+
+        Only what the socket does not take is copied, or kept in memory where waitress would write
+        it to a temporary file. A load of 10,000 snapshots takes 0.15 ms of CPU time instead of
+        0.25, an uncompressed one 2.3 ms instead of 3.7 (goals 2 and 3).
+        """
+        sent = 0
+        with self.outbuf_lock, contextlib.suppress(OSError):  # waitress meets it again, and closes
+            if self.connected and not self.total_outbufs_len:
+                sent = self.socket.sendmsg(parts)
+                self.last_activity = time.time()
         for part in parts:
             rest: Any = part[sent:]
             sent = max(0, sent - len(part))
@@ -188,19 +224,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
                 rest = ReadOnlyFileBasedBuffer(io.BytesIO(rest))
                 rest.prepare()
             if rest:
-                super().write_soon(rest)
-
-    def _send_now(self, parts: Sequence[bytes]) -> int:
-        """Send what the socket takes at once, if nothing waits to be sent before it."""
-        with self.outbuf_lock:
-            if self.total_outbufs_len or not self.connected:
-                return 0
-            try:
-                sent: int = self.socket.sendmsg(parts)
-            except OSError:
-                return 0  # it is full; or else waitress meets with the same, and closes
-        self.last_activity = time.time()
-        return sent
+                self.write_soon(rest)
 
     # Closing
 

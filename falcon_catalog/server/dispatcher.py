@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from waitress.task import ThreadedTaskDispatcher
 
 from falcon_catalog.metrics import Metrics
-from falcon_catalog.server.tasks import SaturatedError, StalledError
+from falcon_catalog.server.tasks import SaturatedError
 from falcon_catalog.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has n
         self.metrics = metrics
         self._slow_paths = slow_paths
         self.max_wait = settings.max_wait
-        self.serving: dict[int, tuple[Channel, float]] = {}
-        """By thread: whose request it serves, and since when, in monotonic seconds."""
+        self.serving: dict[int, float] = {}
+        """By thread: since when it serves a request, in monotonic seconds."""
         self._max_queue = settings.max_queue
         self._stall_timeout = settings.stall_timeout
         self._side, self._slow = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
@@ -50,7 +50,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has n
     def is_stalled(self) -> bool:
         """Whether every thread has been busy with one request for too long."""
         latest = time.monotonic() - self._stall_timeout
-        stuck = sum(since < latest for _, since in list(self.serving.values()))
+        stuck = sum(since < latest for since in list(self.serving.values()))
         return stuck >= len(self.threads) > 0
 
     def add_task(self, channel: "Channel") -> None:
@@ -62,11 +62,9 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has n
             if _waiting(self._lane(request)) < self._max_queue:
                 self.enqueue(channel)
                 return
-            request.error = SaturatedError(
-                "The server is busy: nothing was done, try again in a moment"
-            )
+            request.error = SaturatedError()
         elif request.error is None and request.path == _READINESS and self.is_stalled:
-            request.error = StalledError("All threads are stalled: a file system may not respond")
+            request.error = SaturatedError("All threads are stalled, a file system may not respond")
         if not channel.takes_inline():
             self._side.add_task(channel)
 

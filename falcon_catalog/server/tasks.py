@@ -4,6 +4,7 @@ While the server is stopping, each response says ``Connection: close``.
 """
 
 import functools
+import http.client
 import json
 import logging
 from typing import Any
@@ -21,7 +22,6 @@ from falcon_catalog.errors import (
     UnsupportedOperationError,
 )
 from falcon_catalog.server.inline import INLINE
-from falcon_catalog.server.parser import RejectedError
 
 _log = logging.getLogger(__name__)
 _KINDS: dict[int, type[CatalogError]] = {
@@ -47,18 +47,24 @@ def _spelled(name: str) -> str:
     return "ETag" if name.lower() == "etag" else name.title()
 
 
-class SaturatedError(Error):  # type: ignore[misc] # waitress has no types
-    """Too many requests are waiting, or this one has waited for too long."""
+class RejectedError(Error):  # type: ignore[misc] # waitress has no types
+    """A request that is answered with an error, and never reaches the application."""
+
+    def __init__(self, error: CatalogError) -> None:
+        super().__init__(error.message)
+        self.code = error.status
+        self.reason = http.client.responses.get(error.status, "")
+        self.error = error
+
+
+class SaturatedError(Error):  # type: ignore[misc]
+    """No thread is free: too many requests wait, or this one has waited for too long."""
 
     code = 503
     reason = "Service Unavailable"
 
-
-class StalledError(Error):  # type: ignore[misc]
-    """All threads have been busy with the same requests for long."""
-
-    code = 503
-    reason = "Service Unavailable"
+    def __init__(self, why: str = "The server is busy") -> None:
+        super().__init__(f"{why}: nothing was done, try again in a moment")
 
 
 class TooSlowError(Error):  # type: ignore[misc]
@@ -121,6 +127,8 @@ class Response(WSGITask):  # type: ignore[misc]
                 lines.append(f"{name}: {value}")
         if has_length:
             lines.append(f"Content-Length: {self.content_length}")
+        elif self.chunked_response:
+            lines.append("Transfer-Encoding: chunked")
         if self.version == "1.0" and not self.close_on_finish:
             lines.append("Connection: Keep-Alive")
         lines += [f"Server: {IDENT}", f"Date: {_date(int(self.start_time))}", "\r\n"]
@@ -136,7 +144,7 @@ class ErrorResponse(Response):
         """Log and send ``{"error": {"message", "type", "code"}}``."""
         error = _error_of(self.request.error, self.channel.adj.max_request_body_size - 1)
         code = self.request.error.code
-        self.channel.metrics.refusals[_REFUSALS.get(code, "malformed")].inc()
+        self.channel.server.task_dispatcher.metrics.refusals[_REFUSALS.get(code, "malformed")].inc()
         _log.info("request refused", extra={"status": code, "reason": error.message})
         body = error.as_json()
         body["error"]["code"] = code

@@ -5,14 +5,19 @@ that a check holds until the COMMIT; on PostgreSQL what a change relies on must 
 ``row_lock`` and ``hold``, which do nothing on SQLite.
 """
 
+import functools
+import random
 import sqlite3
 import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
-from falcon_catalog.errors import CommitStateUnknownError
+from falcon_catalog.errors import CommitStateUnknownError, ServiceUnavailableError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 DRIVER_ERRORS: tuple[type[Exception], ...] = (sqlite3.Error,)
 """What the databases' own libraries raise when a statement cannot be run."""
@@ -20,6 +25,9 @@ DRIVER_ERRORS: tuple[type[Exception], ...] = (sqlite3.Error,)
 Lock = Literal["share", "change", "skip"]
 """``share``: the row stays, and its key with it. ``change``: no other transaction changes it.
 ``skip``: as ``change``, without the rows that another transaction has locked."""
+
+_ATTEMPTS = 5
+_FIRST_WAIT_SECONDS = 0.02
 
 Timing = Callable[[], AbstractContextManager[None]]
 
@@ -35,6 +43,10 @@ class StoreError(Exception):
 
 class DamagedStoreError(StoreError):
     """The database is lost or damaged: only a backup brings it back."""
+
+
+class RolledBackError(ServiceUnavailableError):
+    """The database undid a change for no fault of its own. Nothing was changed."""
 
 
 class OutcomeUnknownError(CommitStateUnknownError):
@@ -101,6 +113,7 @@ class Database(Protocol):
         Raises:
             OutcomeUnknownError: COMMIT failed and nobody can tell what is stored.
             ServiceUnavailableError: the database takes no changes now. Nothing was changed.
+            RolledBackError: another change got in the way; ``again`` repeats this one.
         """
 
     def check(self) -> None:
@@ -115,3 +128,23 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Close every connection."""
+
+
+def again(verb: Callable[P, T]) -> Callable[P, T]:
+    """Run a verb again, a few times, if the database rolled its change back.
+
+    Two changes had locked what the other one needs (a deadlock), or the connection was lost. All
+    that the verb does must be in the one transaction that it ends with.
+    """
+
+    @functools.wraps(verb)
+    def repeated(*args: P.args, **kwargs: P.kwargs) -> T:
+        for attempt in range(_ATTEMPTS - 1):
+            try:
+                return verb(*args, **kwargs)
+            except RolledBackError:
+                # The other change must get its locks first, and then not meet this one again.
+                time.sleep(_FIRST_WAIT_SECONDS * 2**attempt * random.uniform(1, 2))  # noqa: S311
+        return verb(*args, **kwargs)
+
+    return repeated

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, RESTError
@@ -18,15 +19,24 @@ from requests import RequestException
 
 from jobs.lake.credentials import RenewingCatalog
 from jobs.maintenance.compaction import compact
-from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError, RefusedError
+from jobs.maintenance.engines import ENGINES, UNKNOWN_TO_SPARK, Operation, procedure, start_spark
+from jobs.maintenance.errors import (
+    LostRaceError,
+    OutcomeUnknownError,
+    RefusedError,
+    SparkError,
+)
 from jobs.maintenance.expiry import expire_snapshots
+from jobs.maintenance.limits import Limits, limited
 from jobs.maintenance.manifests import rewrite_manifests
 from jobs.maintenance.misplaced import check_partitions
 from jobs.maintenance.names import parse_pattern, spell
 from jobs.maintenance.neighbours import OutsideFiles
 from jobs.maintenance.orphans import old_metadata, remove_orphans
 from jobs.maintenance.planning import Plan
-from jobs.maintenance.results import Result, as_json, as_table
+from jobs.maintenance.results import as_json, as_table
+from jobs.maintenance.spark import compute_stats
+from jobs.spark.session import SparkUnavailableError
 
 _FAILURES = (
     LostRaceError,
@@ -35,6 +45,7 @@ _FAILURES = (
     RefusedError,
     RESTError,
     RequestException,
+    SparkError,
 )
 
 
@@ -66,6 +77,9 @@ class _Session:
     catalog_name: str | None
     as_json: bool
     quiet: bool
+    engine: str
+    spark_conf: Mapping[str, str]
+    limits: Limits
 
     def connect(self) -> Catalog:
         if not self.catalog_name:
@@ -74,6 +88,16 @@ class _Session:
         if isinstance(known, RestCatalog):
             return RenewingCatalog(self.catalog_name, **known.properties)
         return known
+
+    def prepare(
+        self, catalog: Catalog, tables: list[Identifier], operation: Operation
+    ) -> Operation:
+        """Return an operation as the chosen engine runs it."""
+        if self.engine == "spark":
+            self.progress("Spark starts")
+            engine = start_spark(catalog, tables, self.spark_conf)
+            return functools.partial(procedure(operation), engine)
+        return limited(operation, self.limits, self.progress)
 
     def progress(self, message: str) -> None:
         if not self.quiet:
@@ -94,6 +118,33 @@ class _Session:
 @click.option(
     "--catalog", "catalog_name", metavar="NAME", help="A catalog that PyIceberg knows by name."
 )
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default=ENGINES[0],
+    show_default=True,
+    help="spark runs Iceberg's own procedures, for tables that outgrow one process.",
+)
+@click.option(
+    "--spark-conf",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of Spark, such as spark.master=local[4].",
+)
+@click.option(
+    "--warn-files",
+    type=click.IntRange(min=0),
+    default=Limits.warn_files,
+    show_default=True,
+    help="Live files above which the built-in engine warns; 0: never.",
+)
+@click.option(
+    "--max-files",
+    type=click.IntRange(min=0),
+    default=Limits.max_files,
+    show_default=True,
+    help="Live files above which the built-in engine refuses a table; 0: never.",
+)
 @click.option("--json", "json_", is_flag=True, help="Print results as JSON, not as a table.")
 @click.option("--quiet", is_flag=True, help="No lines of progress.")
 @click.pass_context
@@ -105,6 +156,10 @@ def main(
     catalog_name: str | None,
     json_: bool,
     quiet: bool,
+    engine: str,
+    spark_conf: tuple[str, ...],
+    warn_files: int,
+    max_files: int,
     catalog_uri: str | None,
     **given: str | None,
 ) -> None:
@@ -123,6 +178,10 @@ def main(
       remove-orphans      delete the files that failed writers left   (--delete)
 
     \b
+    For query planners, with --engine spark:
+      compute-stats       numbers of distinct values, statistics by partition
+
+    \b
     To find and repair damage:
       check-partitions    data files whose rows belong to other partitions  (--repair)
 
@@ -131,19 +190,30 @@ def main(
       python -m jobs.maintenance --catalog-uri http://127.0.0.1:8181 compact weather.observations
       python -m jobs.maintenance --catalog prod expire-snapshots --older-than 7d 'sales.*'
       python -m jobs.maintenance remove-orphans 'weather.*'           (dry run)
+      python -m jobs.maintenance --engine spark --spark-conf spark.driver.memory=8g compact ns.big
 
     The catalog is --catalog-uri, or a name of ~/.pyiceberg.yaml (--catalog). Exit status: 0 done,
     1 an operation failed or a check found something, 2 wrong usage.
     """
     properties = {key: value for key, value in {"uri": catalog_uri, **given}.items() if value}
-    for pair in extra:
-        key, separator, value = pair.partition("=")
-        if not separator:
-            raise click.UsageError(f"--property {pair!r} must be KEY=VALUE")
-        properties[key] = value
+    properties |= _pairs("--property", extra)
     if not catalog_name:
         properties.setdefault("uri", "http://127.0.0.1:8181")
-    context.obj = _Session(properties, catalog_name, json_, quiet)
+    conf = _pairs("--spark-conf", spark_conf)
+    if conf and engine != "spark":
+        raise click.UsageError("--spark-conf needs --engine spark")
+    limits = Limits(warn_files, max_files)
+    context.obj = _Session(properties, catalog_name, json_, quiet, engine, conf, limits)
+
+
+def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for pair in given:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise click.UsageError(f"{option} {pair!r} must be NAME=VALUE")
+        pairs[key] = value
+    return pairs
 
 
 _tables = click.argument("tables", nargs=-1, required=True)
@@ -299,6 +369,22 @@ def _old_metadata(
     _run(session, tables, old_metadata, dry_run=not delete, **options)
 
 
+@main.command("compute-stats")
+@_tables
+@click.option(
+    "--column", "columns", multiple=True, help="Count its distinct values.  [each primitive column]"
+)
+@click.pass_obj
+def _compute_stats(session: _Session, /, *, tables: tuple[str, ...], **options: Any) -> None:
+    """Compute statistics for query planners, with --engine spark only.
+
+    Numbers of distinct values by column, in a Puffin file, and statistics by partition.
+    """
+    if session.engine != "spark":
+        raise click.UsageError("the built-in engine writes no statistics: give --engine spark")
+    _run(session, tables, compute_stats, **options)
+
+
 @main.command("check-partitions")
 @_tables
 @click.option("--repair", is_flag=True, help="Write the rows to the partitions they belong to.")
@@ -315,22 +401,23 @@ def _check_partitions(session: _Session, /, *, tables: tuple[str, ...], **option
     _run(session, tables, check_partitions, **options)
 
 
-def _run(
-    session: _Session, tables: tuple[str, ...], operation: Callable[..., Result], **options: Any
-) -> None:
+def _run(session: _Session, tables: tuple[str, ...], operation: Operation, **options: Any) -> None:
     """Run an operation on each table, print the results, and exit with 1 if any failed."""
+    if session.engine == "spark":
+        options = _for_spark(operation, options)
     try:
         catalog = session.connect()
         names: list[Identifier] = []
         for pattern in tables:
             name, every = parse_pattern(pattern)
             names += sorted(catalog.list_tables(name)) if every else [name]
-    except (*_FAILURES, NoSuchNamespaceError, ValueError) as error:
+        run = session.prepare(catalog, names, operation)
+    except (*_FAILURES, NoSuchNamespaceError, SparkUnavailableError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     results, failed = [], False
     for name in names:
         try:
-            result = operation(catalog, name, progress=session.progress, **options)
+            result = run(catalog, name, progress=session.progress, **options)
             results.append(result)
             failed = failed or bool(result.found)
         except _FAILURES as error:
@@ -341,3 +428,21 @@ def _run(
     elif results:
         click.echo(as_table(results))
     sys.exit(1 if failed else 0)
+
+
+def _for_spark(operation: Operation, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that the procedure has; refuse others, if they were given."""
+    try:
+        procedure(operation)
+    except RefusedError as error:
+        raise click.UsageError(str(error)) from error
+    context = click.get_current_context()
+    command = str(context.info_name)
+    unknown = UNKNOWN_TO_SPARK.get(command, {})
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if parameter.name in unknown and source is not ParameterSource.DEFAULT:
+            raise click.UsageError(
+                f"{parameter.opts[0]} is not for --engine spark: {unknown[parameter.name]}"
+            )
+    return {name: value for name, value in options.items() if name not in unknown}

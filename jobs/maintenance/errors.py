@@ -9,6 +9,10 @@ class UncheckedError(RefusedError):
     """A check that must precede a deletion is impossible; nothing was deleted."""
 
 
+class OutgrownError(RefusedError):
+    """The table has more files than the built-in engine is allowed to maintain."""
+
+
 class OutcomeUnknownError(Exception):
     """It is unknown whether a commit arrived; no file was deleted."""
 
@@ -19,3 +23,7 @@ class LostRaceError(Exception):
     def __init__(self, message: str, *, sure: bool) -> None:
         super().__init__(message)
         self.sure = sure
+
+
+class SparkError(Exception):
+    """A procedure on Spark failed, and committed nothing; the message has Java's reason."""

@@ -40,16 +40,22 @@ from jobs.maintenance.state import spell
 
 log = logging.getLogger(__name__)
 
+NOTHING_EXPIRES = "no snapshot is old enough and not needed"
+
 _RACES = 10
 _FIVE_DAYS_MS = 5 * 24 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True)
-class _Expiry:
+class Expiry:
     """The snapshots and refs to remove."""
 
     snapshots: frozenset[int]
     refs: frozenset[str]
+
+    def __str__(self) -> str:
+        refs = f" and the refs {', '.join(sorted(self.refs))}" if self.refs else ""
+        return f"{len(self.snapshots)} snapshots expire{refs}"
 
 
 def expire_snapshots(
@@ -105,15 +111,13 @@ def expire_snapshots(
         table = catalog.load_table(identifier(name))
         title = spell(table)
         refuse_without_gc(table, "files may not be deleted")
-        expiry = _choose(table.metadata, older_than, keep_last)
-        before = _counts(table.metadata)
+        expiry = choose(table.metadata, older_than, keep_last)
+        before = counts(table.metadata)
         result = Result("expire-snapshots", title, before, before, dry_run=dry_run)
         if not expiry.snapshots and not expiry.refs:
-            skip = Skipped(title, "no snapshot is old enough and not needed")
+            skip = Skipped(title, NOTHING_EXPIRES)
             return replace(result, skipped=(skip,))
-        words = f"{len(expiry.snapshots)} snapshots expire"
-        if expiry.refs:
-            words += f" and the refs {', '.join(sorted(expiry.refs))}"
+        words = str(expiry)
         result = replace(result, notes=(words,))
         going, skipped = reach.Files(), list[Skipped]()
         if not keep_files:
@@ -133,7 +137,7 @@ def expire_snapshots(
             deleted, failed = _delete(catalog, table, going, others, read)
             skipped += failed
             progress(f"{title}: {sum(size.files for size in deleted.values())} files deleted")
-        after = _counts(metadata)
+        after = counts(metadata)
         return replace(result, after=after, deleted=deleted, skipped=tuple(skipped))
     raise LostRaceError(f"{title}: lost {_RACES} races for a commit", sure=True)
 
@@ -154,13 +158,15 @@ def refuse_partial_history(catalog: Catalog) -> None:
         )
 
 
-def _counts(metadata: TableMetadata) -> dict[str, Size]:
+def counts(metadata: TableMetadata) -> dict[str, Size]:
+    """Return the number of a table's snapshots."""
     return {"snapshots": Size(len(metadata.snapshots), 0)}
 
 
-def _choose(
+def choose(
     metadata: TableMetadata, older_than: dt.timedelta | None, keep_last: int | None
-) -> _Expiry:
+) -> Expiry:
+    """Return what expires now, by the rules of ``expire_snapshots``."""
     now, properties = int(time.time() * 1000), metadata.properties
     age = (
         property_as_int(properties, "history.expire.max-snapshot-age-ms", _FIVE_DAYS_MS)
@@ -195,10 +201,10 @@ def _choose(
         if snapshot.snapshot_id not in known and snapshot.timestamp_ms >= now - (age or 0)
     }
     gone = {snapshot.snapshot_id for snapshot in metadata.snapshots} - keep
-    return _Expiry(frozenset(gone), frozenset(metadata.refs.keys() - refs.keys()))
+    return Expiry(frozenset(gone), frozenset(metadata.refs.keys() - refs.keys()))
 
 
-def _commit(catalog: Catalog, table: Table, expiry: _Expiry) -> TableMetadata:
+def _commit(catalog: Catalog, table: Table, expiry: Expiry) -> TableMetadata:
     """Commit the expiry, provided that no ref has moved."""
     updates: list[TableUpdate] = [
         RemoveSnapshotRefUpdate.model_validate({"ref-name": ref}) for ref in sorted(expiry.refs)

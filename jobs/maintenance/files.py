@@ -7,6 +7,7 @@ credentials that the catalog vends for it.
 
 import datetime as dt
 import os
+import posixpath
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from jobs.maintenance.errors import RefusedError, UncheckedError
-from jobs.maintenance.locations import local_path
+from jobs.maintenance.locations import local_path, normal
 from jobs.maintenance.results import Skipped
 
 _MOST_BYTES = 1 << 30
@@ -36,8 +37,8 @@ class Found:
     """Relative to the listed folder."""
 
 
-def list_files(io: FileIO, location: str) -> list[Found]:
-    """Return the files below a location, recursively; links and mounts are not followed.
+def list_files(io: FileIO, location: str, *, recursive: bool = True) -> list[Found]:
+    """Return the files below a location; links and mounts are not followed.
 
     Raises:
         RefusedError: the location cannot be listed.
@@ -47,13 +48,13 @@ def list_files(io: FileIO, location: str) -> list[Found]:
     root = location.rstrip("/")
     scheme, host, path = PyArrowFileIO.parse_location(root, io.properties)
     if scheme == "file":
-        return list(_local(root, Path(path)))
+        return list(_local(root, Path(path), recursive=recursive))
     if _SIGNER in io.properties:
         raise RefusedError(f"cannot list {location}: the catalog signs requests, and not Arrow's")
     arrow = io if isinstance(io, PyArrowFileIO) else PyArrowFileIO(io.properties)
     try:
         files = arrow.fs_by_scheme(scheme, host).get_file_info(
-            fs.FileSelector(path, recursive=True, allow_not_found=True)
+            fs.FileSelector(path, recursive=recursive, allow_not_found=True)
         )
     except (ValueError, OSError) as error:
         raise RefusedError(f"cannot list {location}: {error}") from error
@@ -65,7 +66,7 @@ def list_files(io: FileIO, location: str) -> list[Found]:
     ]
 
 
-def _local(root: str, folder: Path) -> Iterator[Found]:
+def _local(root: str, folder: Path, *, recursive: bool) -> Iterator[Found]:
     """Yield the files below a local folder; Arrow would follow links and mounts."""
 
     def fail(error: OSError) -> None:
@@ -73,7 +74,7 @@ def _local(root: str, folder: Path) -> Iterator[Found]:
             raise RefusedError(f"cannot list {root}: {error}") from error
 
     for place, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = [each for each in folders if not Path(place, each).is_mount()]
+        folders[:] = [each for each in folders if recursive and not Path(place, each).is_mount()]
         for name in names:
             path = Path(place, name)
             try:
@@ -84,6 +85,39 @@ def _local(root: str, folder: Path) -> Iterator[Found]:
                 modified = dt.datetime.fromtimestamp(facts.st_mtime, dt.UTC)
                 below = str(path.relative_to(folder))
                 yield Found(f"{root}/{below}", facts.st_size, modified, below)
+
+
+def examine(io: FileIO, root: str, locations: Iterable[str]) -> list[Found]:
+    """Return those of the files below a root that exist, which another program has listed.
+
+    Local files are left out if they have a second name, or are reached over a link or a mount.
+    """
+    root = root.rstrip("/")
+    scheme, host, top = PyArrowFileIO.parse_location(root, io.properties)
+    below = [posixpath.relpath(normal(each), normal(root)) for each in locations]
+    if scheme == "file":
+        real = os.path.realpath(top)
+        paths = [Path(real, each) for each in below]
+        listed = zip(below, paths, strict=True)
+        return [
+            Found(
+                f"{root}/{each}",
+                facts.st_size,
+                dt.datetime.fromtimestamp(facts.st_mtime, dt.UTC),
+                each,
+            )
+            for each, path in listed
+            if path.is_file() and os.path.realpath(path) == str(path)
+            if (facts := path.lstat()).st_nlink == 1
+            if facts.st_dev == Path(real).stat().st_dev
+        ]
+    arrow = io if isinstance(io, PyArrowFileIO) else PyArrowFileIO(io.properties)
+    infos = arrow.fs_by_scheme(scheme, host).get_file_info([f"{top}/{each}" for each in below])
+    return [
+        Found(f"{root}/{each}", info.size or 0, info.mtime, each)
+        for each, info in zip(below, infos, strict=True)
+        if info.type == fs.FileType.File
+    ]
 
 
 def check_readable(io: FileIO, location: str) -> None:

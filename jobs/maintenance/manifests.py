@@ -8,6 +8,7 @@ from dataclasses import replace
 from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import ManifestEntry, ManifestFile, ManifestWriter
 from pyiceberg.table import TableProperties
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.utils.properties import property_as_int
 
 from jobs.lake.iceberg import attempts
@@ -53,7 +54,7 @@ def rewrite_manifests(
     reader = Reader()
     for _ in attempts(_RACES):
         state = look(catalog, name, branch, reader)
-        title, before = spell(state.table), _sizes(state.manifests)
+        title, before = spell(state.table), sizes(state.manifests)
         result = Result("rewrite-manifests", title, before, before, dry_run=dry_run)
         why, groups = _plan(state, reader, target_bytes)
         if why:
@@ -78,8 +79,15 @@ def rewrite_manifests(
         except LostRaceError as error:
             progress(f"{title}: {error}; trying again")
             continue
-        return replace(result, after=_sizes(manifests), snapshots=(snapshot.snapshot_id,))
+        return replace(result, after=sizes(manifests), snapshots=(snapshot.snapshot_id,))
     raise LostRaceError(f"{title}: lost {_RACES} races for a commit", sure=True)
+
+
+def manifest_bytes(metadata: TableMetadata) -> int:
+    """Return the size of manifests that a table asks for, in bytes."""
+    default = TableProperties.MANIFEST_TARGET_SIZE_BYTES_DEFAULT
+    name = TableProperties.MANIFEST_TARGET_SIZE_BYTES
+    return property_as_int(metadata.properties, name, default) or default
 
 
 Groups = list[tuple[int, list[ManifestEntry]]]
@@ -90,11 +98,7 @@ def _plan(state: State, reader: Reader, target_bytes: int | None) -> tuple[str |
     why = unwritable(state.table)
     if why:
         return why, []
-    size = target_bytes or property_as_int(
-        state.metadata.properties,
-        TableProperties.MANIFEST_TARGET_SIZE_BYTES,
-        TableProperties.MANIFEST_TARGET_SIZE_BYTES_DEFAULT,
-    )
+    size = target_bytes or manifest_bytes(state.metadata)
     data = [manifest for manifest in state.manifests if not is_deletes(manifest)]
     by_spec: dict[int, list[ManifestEntry]] = defaultdict(list)
     lengths: dict[int, int] = defaultdict(int)
@@ -103,7 +107,7 @@ def _plan(state: State, reader: Reader, target_bytes: int | None) -> tuple[str |
         lengths[manifest.partition_spec_id] += manifest.manifest_length
     groups: Groups = []
     for spec_id, entries in by_spec.items():
-        count = max(1, -(-lengths[spec_id] // (size or 1)))
+        count = max(1, -(-lengths[spec_id] // size))
         each = max(1, -(-len(entries) // count))
         entries.sort(key=_place)
         groups += [
@@ -123,7 +127,8 @@ def _place(entry: ManifestEntry) -> tuple[tuple[bool, str, object], ...]:
     )
 
 
-def _sizes(manifests: Sequence[ManifestFile]) -> dict[str, Size]:
+def sizes(manifests: Sequence[ManifestFile]) -> dict[str, Size]:
+    """Return the sizes of manifests by kind."""
     data = [m.manifest_length for m in manifests if not is_deletes(m)]
     deletes = [m.manifest_length for m in manifests if is_deletes(m)]
     return {

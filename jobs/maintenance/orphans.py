@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 OLD_ENOUGH = dt.timedelta(days=3)
 AGE_FLOOR = dt.timedelta(hours=24)
 
-_METADATA = re.compile(r"\.metadata\.json(\.gz)?$")
+METADATA = re.compile(r"\.metadata\.json(\.gz)?$")
 _KEPT_NAMES = {"version-hint.text"}
 _HIDDEN = ("_", ".")
 _GZIP = b"\x1f\x8b"
@@ -125,9 +125,9 @@ def _sweep(catalog: Catalog, name: Name, sweep: _Sweep) -> Result:
     refuse_without_gc(first, "files may not be deleted")
     listed = list_files(first.io, first.location())
     visible = _visible(listed, first)
-    found = [file for file in visible if not sweep.metadata_only or _METADATA.search(file.location)]
+    found = [file for file in visible if not sweep.metadata_only or METADATA.search(file.location)]
     sweep.progress(f"{title}: {len(found)} files in {first.location()}")
-    table = _again(catalog, first)
+    table = load_again(catalog, first)
     before = now - sweep.older_than
     orphans, skipped = _unreached(found, reach.everything(table), before)
     if len(visible) < len(listed):
@@ -135,10 +135,10 @@ def _sweep(catalog: Catalog, name: Name, sweep: _Sweep) -> Result:
         skipped.append(Skipped(f"{len(listed) - len(visible)} files", why))
     if orphans:
         orphans = _without_neighbours(catalog, table, sweep, orphans, skipped)
-        _refuse_tables_inside(table, visible)
+        refuse_tables_inside(table, visible)
     if orphans and not sweep.dry_run:
         # Again: a commit may have added a file to the table meanwhile.
-        again = _again(catalog, first)
+        again = load_again(catalog, first)
         if again.metadata_location != table.metadata_location:
             orphans, more = _unreached(orphans, reach.everything(again), before)
             skipped += more
@@ -150,15 +150,15 @@ def _sweep(catalog: Catalog, name: Name, sweep: _Sweep) -> Result:
     return Result(
         sweep.operation,
         title,
-        before=_sizes(found),
-        after=_sizes(left),
-        deleted=_sizes(orphans),
+        before=file_sizes(found),
+        after=file_sizes(left),
+        deleted=file_sizes(orphans),
         skipped=tuple(skipped),
         dry_run=sweep.dry_run,
     )
 
 
-def _again(catalog: Catalog, first: Table) -> Table:
+def load_again(catalog: Catalog, first: Table) -> Table:
     """Return the table loaded again; it must be the same one in the same folder."""
     table = catalog.load_table(first.name())
     if table.metadata.table_uuid != first.metadata.table_uuid:
@@ -188,14 +188,14 @@ def _visible(files: Iterable[Found], table: Table) -> list[Found]:
     ]
 
 
-def _refuse_tables_inside(table: Table, files: Iterable[Found]) -> None:
+def refuse_tables_inside(table: Table, files: Iterable[Found]) -> None:
     """Raise RefusedError if the folder contains another table's metadata.
 
     That table may be a dropped one, or one of another catalog.
     """
     newest: dict[str, Found] = {}
     for file in sorted(files, key=lambda file: file.path):
-        if _METADATA.search(file.path):
+        if METADATA.search(file.path):
             newest[file.path.rpartition("/")[0]] = file
     own = [place(each.rpartition("/")[0]) for each in reach.metadata_files(table)]
     for folder, file in newest.items():
@@ -274,8 +274,9 @@ def _unreached(
     return orphans, skipped
 
 
-def _sizes(files: Iterable[Found]) -> dict[str, Size]:
+def file_sizes(files: Iterable[Found]) -> dict[str, Size]:
+    """Return the sizes of files by kind."""
     return tally(
-        ("metadata files" if _METADATA.search(file.location) else "other files", file.bytes)
+        ("metadata files" if METADATA.search(file.location) else "other files", file.bytes)
         for file in files
     )

@@ -45,6 +45,7 @@ class Result:
     dry_run: bool = False
     found: tuple[str, ...] = ()
     """Damage that was found and not repaired."""
+    warnings: tuple[str, ...] = ()
     evolved: bool = False
     """Whether the table's metadata was changed without a snapshot."""
 
@@ -91,7 +92,8 @@ def as_table(results: Sequence[Result]) -> str:
         colalign=["left"] * 3 + ["right"] * 6 if lines else (),
         disable_numparse=True,
     )
-    words = [f"{result.table}: {note}" for result in results for note in result.notes]
+    words = [f"{result.table}: warning: {w}" for result in results for w in result.warnings]
+    words += [f"{result.table}: {note}" for result in results for note in result.notes]
     words += [f"{result.table}: {wrong}" for result in results for wrong in result.found]
     words += [
         f"{result.table}: left {skip.what}: {skip.why}"

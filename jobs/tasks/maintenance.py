@@ -2,9 +2,11 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
@@ -25,7 +27,11 @@ from jobs.maintenance import (
     old_metadata,
     remove_orphans,
     rewrite_manifests,
+    spark,
 )
+from jobs.maintenance.engines import start_spark
+from jobs.maintenance.errors import OutgrownError
+from jobs.maintenance.limits import Limits, limited
 from jobs.maintenance.names import parse, spell
 from jobs.maintenance.neighbours import OutsideFiles
 from jobs.maintenance.results import as_json, as_table, spell_bytes
@@ -46,8 +52,9 @@ class Maintenance(InRanges, DayTask):
 
     Partitions become those of ``[weather] partition_by``, small files and deleted rows are
     compacted, manifests rewritten, old snapshots expired, old metadata and orphans removed, as the
-    [maintenance] settings say. A table that fails does not keep the others from their turn; the
-    next try does what is left. Raw files and checkpoints in data_dir are pruned by ``raw_days``.
+    [maintenance] settings say, by the built-in engine or on Spark. A table that fails does not keep
+    the others from their turn; the next try does what is left. Raw files and checkpoints in
+    data_dir are pruned by ``raw_days``.
     """
 
     file = "maintenance.json"
@@ -61,23 +68,24 @@ class Maintenance(InRanges, DayTask):
         started, catalog = dt.datetime.now(dt.UTC), connect()
         results: list[Result] = []
         failures: list[str] = []
-        names, operations = list(_tables(catalog)), _operations()
-        for done, name in enumerate(names):
-            self.progress(
-                f"table {done + 1} of {len(names)}: {spell(name)}", 100 * done / len(names)
-            )
-            for word, operation in operations.items():
-                try:
-                    results.append(operation(catalog, name, progress=log.debug))
-                except NoSuchTableError:
-                    break
-                except UncheckedError as error:
-                    failures.append(f"{word} {spell(name)}: {error}")
-                except RefusedError as error:
-                    why = Skipped(spell(name), str(error))
-                    results.append(Result(word, spell(name), skipped=(why,)))
-                except Exception as error:  # noqa: BLE001 - reported at the end, with the others
-                    failures.append(f"{word} {spell(name)}: {type(error).__name__}: {error}")
+        names = list(_tables(catalog))
+        with _operations(catalog, names) as operations:
+            for done, name in enumerate(names):
+                self.progress(
+                    f"table {done + 1} of {len(names)}: {spell(name)}", 100 * done / len(names)
+                )
+                for word, operation in operations.items():
+                    try:
+                        results.append(operation(catalog, name, progress=log.debug))
+                    except NoSuchTableError:
+                        break
+                    except (UncheckedError, OutgrownError) as error:
+                        failures.append(f"{word} {spell(name)}: {error}")
+                    except RefusedError as error:
+                        why = Skipped(spell(name), str(error))
+                        results.append(Result(word, spell(name), skipped=(why,)))
+                    except Exception as error:  # noqa: BLE001 - reported at the end, with the others
+                        failures.append(f"{word} {spell(name)}: {type(error).__name__}: {error}")
         pruned = prune(Path(self.data_dir), config.settings().maintenance.raw_days)
         message = "; ".join(failures) or (
             f"{_sum_up(results)}; data_dir: {pruned.removed} raw files removed,"
@@ -108,6 +116,7 @@ class Maintenance(InRanges, DayTask):
                 "message": message,
                 "tables": sorted({result.table for result in results}),
                 "results": [as_json(result) for result in changed],
+                "warnings": sorted({f"{r.table}: {w}" for r in results for w in r.warnings}),
                 "skipped": {
                     f"{result.operation} {skip.what}": skip.why
                     for result in results
@@ -120,8 +129,9 @@ class Maintenance(InRanges, DayTask):
         self.progress(message, 100)
 
 
-def _operations() -> dict[str, Operation]:
-    """Return the operations with the [maintenance] settings, in the order they help one another."""
+@contextmanager
+def _operations(catalog: Catalog, names: list[Identifier]) -> Iterator[dict[str, Operation]]:
+    """Yield the operations with the [maintenance] settings, in the order they help one another."""
     settings = config.settings().maintenance
     plan = Plan(
         target_bytes=settings.target_mb << 20,
@@ -130,21 +140,36 @@ def _operations() -> dict[str, Operation]:
     )
     age = dt.timedelta(days=settings.orphan_days)
     outside = OutsideFiles()
-    expire = partial(
-        expire_snapshots,
-        older_than=dt.timedelta(days=settings.snapshot_days),
-        keep_last=settings.keep_snapshots,
-        outside=outside,
-    )
-    return {
-        "repartition": repartition,
+    expire: dict[str, Any] = {
+        "older_than": dt.timedelta(days=settings.snapshot_days),
+        "keep_last": settings.keep_snapshots,
+        "outside": outside,
+    }
+    orphans: dict[str, Any] = {"older_than": age, "dry_run": settings.keep_orphans}
+    if settings.engine == "spark":
+        engine = start_spark(catalog, names, config.settings().spark.settings())
+        try:
+            yield {
+                "repartition": repartition,
+                "compact": partial(spark.compact, engine, plan=plan),
+                "rewrite-manifests": partial(spark.rewrite_manifests, engine),
+                "expire-snapshots": partial(spark.expire_snapshots, engine, **expire),
+                "remove-orphans": partial(spark.remove_orphans, engine, outside=outside, **orphans),
+            }
+        finally:
+            engine.session.stop()
+        return
+    limits = Limits(settings.warn_files, settings.max_files)
+    builtin: dict[str, Operation] = {
         "compact": partial(compact, plan=plan),
         "rewrite-manifests": rewrite_manifests,
-        "expire-snapshots": expire,
-        "old-metadata": partial(old_metadata, older_than=age, dry_run=settings.keep_orphans),
-        "remove-orphans": partial(
-            remove_orphans, older_than=age, dry_run=settings.keep_orphans, outside=outside
-        ),
+        "expire-snapshots": partial(expire_snapshots, **expire),
+        "old-metadata": partial(old_metadata, **orphans),
+        "remove-orphans": partial(remove_orphans, outside=outside, **orphans),
+    }
+    yield {
+        "repartition": repartition,
+        **{word: limited(operation, limits, log.warning) for word, operation in builtin.items()},
     }
 
 

@@ -17,9 +17,9 @@ def post(machine: Machine, path: str, body: str) -> str:
     return get(machine, path, "--header", "Content-Type: application/json", "--data", body)
 
 
-def make_table(machine: Machine, name: str) -> None:
+def make_table(machine: Machine, name: str, prefix: str = "/v1") -> None:
     """Make an empty table in the namespace ``notes``."""
-    post(machine, "/v1/namespaces/notes/tables", f'{{"name":"{name}","schema":{_SCHEMA}}}')
+    post(machine, f"{prefix}/namespaces/notes/tables", f'{{"name":"{name}","schema":{_SCHEMA}}}')
 
 
 def answers_to_strangers(machine: Machine) -> bool:

@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tests.boot.client import URL, answers_to_strangers, get, make_table
+from tests.boot.client import URL, answers_to_strangers, get, make_table, post
 from tests.boot.image import PREFIX
 from tests.boot.machine import Machine
 
@@ -180,6 +180,19 @@ def test_instances_are_restarted_one_by_one_without_a_failed_request(machine: Ma
     assert all(machine.show(unit, "MainPID") != pid for unit, pid in pids.items())
     machine.run("systemctl", "disable", "--now", *pids)
     machine.run("systemctl", "enable", "--now", "catalog.service")
+
+
+def test_a_warehouse_elsewhere_is_written_after_another_install(machine: Machine) -> None:
+    settings = machine.path("/etc/falcon-catalog/catalog.toml")
+    text = settings.read_text("utf-8")
+    more = '[warehouse]\nmore = ["elsewhere=file:///srv/my lake"]\n'
+    settings.write_text(text.replace("[warehouse]\n", more), encoding="utf-8")
+    said = machine.run(PROGRAM, "install")
+    assert "create   /srv/my lake/ (of the user iceberg)" in said
+    assert "run      systemctl restart catalog.service" in said
+    post(machine, "/v1/elsewhere/namespaces", '{"namespace":["notes"]}')
+    make_table(machine, "there", "/v1/elsewhere")
+    assert list(machine.path("/srv/my lake").rglob("*.metadata.json"))
 
 
 def test_the_pipeline_s_timer_loads_weather_with_a_credential_of_its_own(machine: Machine) -> None:

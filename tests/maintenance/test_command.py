@@ -87,7 +87,7 @@ def test_what_fails_is_said_and_the_rest_is_done(tables: Lake) -> None:
         (["remove-orphans", "--older-than", "1h", "ns.one"], 1, "--allow-young"),
         (["expire-snapshots", "nope.*"], 1, "nope"),
         (["compact"], 2, "Missing argument"),
-        (["-p", "x", "compact", "ns.one"], 2, "must be KEY=VALUE"),
+        (["-p", "x", "compact", "ns.one"], 2, "must be NAME=VALUE"),
     ],
 )
 def test_wrong_words_are_named(tables: Lake, words: list[str], status: int, message: str) -> None:

@@ -137,6 +137,21 @@ def test_a_table_that_is_refused_is_left_with_a_word(tables: Lake, tmp_path: Pat
     assert "gc.enabled=false" in written["skipped"]["expire-snapshots weather.quarantine"]
 
 
+def test_a_table_that_outgrows_the_built_in_engine_warns_and_then_fails(
+    tables: Lake, tmp_path: Path
+) -> None:
+    done = run(tables, tmp_path / "data", MAINTENANCE_WARN_FILES="5")
+    assert done.returncode == 0, done.stderr
+    assert "weather.observations: warning: 6 files, " in done.stderr
+    warnings = json.loads(checkpoint(tmp_path / "data").read_text())["warnings"]
+    assert any(warning.startswith("weather.observations: 6 files, ") for warning in warnings)
+    append_each(tables.load("weather.observations"), 6, first=100)
+    done = run(tables, tmp_path / "more", MAINTENANCE_MAX_FILES="5")
+    assert done.returncode == 30, done.stderr
+    assert "compact weather.observations: weather.observations has 7 files" in done.stderr
+    assert "max_files (5): use --engine spark" in done.stderr
+
+
 def test_partitions_by_day_become_months_and_small_files_are_merged_across_days(
     lake: Lake, tmp_path: Path
 ) -> None:

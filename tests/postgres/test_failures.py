@@ -2,10 +2,8 @@
 
 import contextlib
 import logging
-import socket
 import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,73 +30,6 @@ T = "/v1/namespaces/ns/tables/t"
 SET = {"updates": [{"action": "set-properties", "updates": {"a": "b"}}]}
 
 
-class Proxy:
-    """Passes bytes on to a database, and cuts a connection at its COMMIT on request."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.cut: str | None = None
-        """``before`` the COMMIT is passed on, or ``after`` it was done."""
-        self._dropping: set[socket.socket] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._to))
-                threading.Thread(target=self._up, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._down, args=(client, server), daemon=True).start()
-
-    def _up(self, client: socket.socket, server: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := client.recv(65536):
-                if b"COMMIT\0" in data and self.cut is not None:
-                    cut, self.cut = self.cut, None
-                    if cut == "before":
-                        break
-                    self._dropping.add(server)
-                server.sendall(data)
-        self._end(client, server)
-
-    def _down(self, client: socket.socket, server: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := server.recv(65536):
-                if server in self._dropping:  # the answer to the COMMIT, which is done
-                    break
-                client.sendall(data)
-        self._end(client, server)
-
-    @staticmethod
-    def _end(*pair: socket.socket) -> None:
-        for each in pair:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    with contextlib.closing(Proxy(cluster.shared().port)) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def behind(proxy: Proxy, tmp_path: Path) -> Iterator[Server]:
-    """A catalog whose database is behind the proxy."""
-    url = cluster.store_url(f"f{uuid.uuid4().hex}")
-    url = url.replace(f":{cluster.shared().port}/", f":{proxy.port}/")
-    with serving(tmp_path, processes=1, store__url=url) as server:
-        server.namespace("ns")
-        server.table("t")
-        yield server
-
-
 @pytest.fixture(scope="module")
 def own() -> Iterator[Cluster]:
     """A cluster that may be crashed."""
@@ -111,40 +42,6 @@ def own() -> Iterator[Cluster]:
 
 def files(server: Server) -> list[Path]:
     return sorted((server.warehouse / "ns").rglob("*.metadata.json"))
-
-
-class TestALostCommit:
-    def test_that_is_stored_is_a_success(self, behind: Server, proxy: Proxy) -> None:
-        proxy.cut = "after"
-        answer = behind.ok("POST", T, SET)
-        assert answer["metadata"]["properties"]["a"] == "b"
-        assert proxy.cut is None
-        assert behind.ok("GET", T)["metadata-location"] == answer["metadata-location"]
-
-    def test_that_is_not_to_be_seen_is_unknown_and_keeps_its_file(
-        self, behind: Server, proxy: Proxy
-    ) -> None:
-        before = behind.ok("GET", T)
-        proxy.cut = "before"
-        status, kind, _ = behind.fails("POST", T, SET)
-        assert (status, kind) == (500, "CommitStateUnknownException")
-        assert proxy.cut is None
-        assert len(files(behind)) == 2
-        assert behind.ok("GET", T) == before
-        behind.ok("POST", T, SET)  # the server goes on
-
-    @pytest.mark.parametrize("cut", ["before", "after"])
-    def test_a_retry_with_its_key_has_one_effect(
-        self, behind: Server, proxy: Proxy, cut: str
-    ) -> None:
-        key = {"Idempotency-Key": str(uuid.uuid4())}
-        proxy.cut = cut
-        body = {"namespace": ["new"]}
-        first = behind.call("POST", "/v1/namespaces", body, headers=key)
-        assert first.status_code == 500
-        assert first.json()["error"]["type"] == "CommitStateUnknownException"
-        assert behind.call("POST", "/v1/namespaces", body, headers=key).status_code == 200
-        assert behind.fails("POST", "/v1/namespaces", body)[0] == 409
 
 
 def test_an_effect_is_not_denied_when_its_answer_cannot_be_recorded_again(

@@ -15,6 +15,7 @@ from pyiceberg.table import Table
 
 from tests.catalog.serving import Server, store_url
 from tests.scenarios.cutting import Proxy
+from tests.several import IN_POSTGRES
 
 T = "/v1/namespaces/ns/tables/t"
 TABLES = "/v1/namespaces/ns/tables"
@@ -103,24 +104,55 @@ def reached(table: Table) -> set[Path]:
 
 
 @contextlib.contextmanager
-def database(folder: Path) -> Iterator[sqlite3.Connection]:
+def database(folder: Path) -> Iterator[Any]:
     """Open the catalog's database beside the server, as another program would."""
-    connection = sqlite3.connect(folder / "catalog.db", isolation_level=None)
+    if IN_POSTGRES:
+        import psycopg  # noqa: PLC0415 - other tests do without
+
+        connection: Any = psycopg.connect(store_url(folder), autocommit=True)
+    else:
+        connection = sqlite3.connect(folder / "catalog.db", isolation_level=None)
     try:
         yield connection
     finally:
         connection.close()
 
 
+def begin(connection: Any) -> None:
+    """Begin a transaction that keeps every other one from changing tables."""
+    if IN_POSTGRES:
+        connection.execute("BEGIN")
+        connection.execute("LOCK TABLE tabulars IN EXCLUSIVE MODE")
+    else:
+        connection.execute("BEGIN IMMEDIATE")
+
+
+def point_at(connection: Any, pointer: str) -> None:
+    """Set the pointer of the table ``t``."""
+    mark = "%s" if IN_POSTGRES else "?"
+    statement = f"UPDATE tabulars SET metadata_location = {mark} WHERE name = 't'"
+    connection.execute(statement, (pointer,))
+
+
 @contextlib.contextmanager
-def trigger(folder: Path, when: str) -> Iterator[None]:
-    """Make the database refuse a statement in the middle of a transaction, as a full disk might."""
+def trigger(folder: Path, when: str, name: str = "") -> Iterator[None]:
+    """Make the database refuse a statement in the middle of a transaction, as a full disk might.
+
+    ``when`` is such as ``BEFORE UPDATE ON tabulars``; ``name``: only that of one table.
+    """
+    condition = f"WHEN (NEW.name = '{name}')" if name else ""
     with database(folder) as other:
-        other.execute(f"CREATE TRIGGER fault {when} BEGIN SELECT RAISE(ABORT, 'a fault'); END")
+        if IN_POSTGRES:
+            body = "$$BEGIN RAISE EXCEPTION 'a fault'; END$$"
+            other.execute(f"CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS {body}")
+            run, end = "EXECUTE FUNCTION fault()", "DROP FUNCTION fault() CASCADE"
+        else:
+            run, end = "BEGIN SELECT RAISE(ABORT, 'a fault'); END", "DROP TRIGGER fault"
+        other.execute(f"CREATE TRIGGER fault {when} FOR EACH ROW {condition} {run}")
         try:
             yield
         finally:
-            other.execute("DROP TRIGGER fault")
+            other.execute(end)
 
 
 def flags(folder: Path) -> list[str]:

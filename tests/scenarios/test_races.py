@@ -16,9 +16,11 @@ from tests.scenarios.steps import (
     TRANSACTION,
     T,
     append,
+    begin,
     database,
     metadata_files,
     path_of,
+    point_at,
     set_properties,
     set_ref,
     trigger,
@@ -40,10 +42,10 @@ def overtaken(server: Server, commit: Callable[[], Any], pointer: str) -> Iterat
     """
     before = len(metadata_files(server))
     with database(server.folder) as holder, ThreadPoolExecutor(1) as pool:
-        holder.execute("BEGIN IMMEDIATE")
+        begin(holder)
         committing = pool.submit(commit)
         wait_for(lambda: len(metadata_files(server)) > before)
-        holder.execute("UPDATE tabulars SET metadata_location = ? WHERE name = 't'", (pointer,))
+        point_at(holder, pointer)
         holder.execute("COMMIT")
         yield [committing.result()]
 
@@ -53,7 +55,7 @@ def rewound(server: Server) -> tuple[str, set[Any]]:
     made = server.ok("GET", T)["metadata-location"]
     pointer = server.ok("POST", T, append(1, parent=None))["metadata-location"]
     with database(server.folder) as outside:
-        outside.execute("UPDATE tabulars SET metadata_location = ? WHERE name = 't'", (made,))
+        point_at(outside, made)
     return pointer, metadata_files(server)
 
 
@@ -223,6 +225,7 @@ def test_12_two_processes_on_one_database_count_nothing_twice(processes: Process
         assert len(tables[0]["metadata"]["metadata-log"]) == 10
 
 
+@pytest.mark.sqlite
 def test_12_no_column_takes_a_value_of_another_type(ns: Server) -> None:
     with database(ns.folder) as outside:
         lax = outside.execute(
@@ -252,9 +255,8 @@ class TestTransactions:
     def test_27_a_transaction_whose_kth_table_fails_late_changes_none(
         self, ns: Server, before: dict[str, Any], name: str, moment: str
     ) -> None:
-        when = f"{moment} UPDATE ON tabulars WHEN NEW.name = '{name}'"
         body = self.body()
-        with trigger(ns.folder, when):
+        with trigger(ns.folder, f"{moment} UPDATE ON tabulars", name):
             assert ns.fails("POST", TRANSACTION, body)[0] == 500
         for each, table in before.items():
             assert ns.ok("GET", f"{TABLES}/{each}") == table

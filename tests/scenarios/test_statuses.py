@@ -139,6 +139,7 @@ class TestTheMetadataFile:
         folder = path_of(catalog[1].ok("GET", T)["metadata-location"]).parent
         self.fails(*catalog, inject, folder)
 
+    @pytest.mark.sqlite
     @needs_one_process
     @needs_strace
     def test_30_the_disk_is_full_for_the_database(self, catalog: tuple[Process, Server]) -> None:
@@ -168,6 +169,7 @@ class TestTheSwap:
             "NoSuchNamespaceException",
         )
 
+    @pytest.mark.sqlite
     def test_30_the_database_is_locked(
         self, ns: Server, table: Any, inside: pytest.MonkeyPatch
     ) -> None:
@@ -181,6 +183,7 @@ class TestTheSwap:
             assert told[:2] == UNAVAILABLE
             stays(impatient, table)
 
+    @pytest.mark.sqlite
     def test_the_database_is_full(self, ns: Server, table: Any) -> None:
         writer = ns.app.warehouses[0].store.writer
         assert writer._connection is not None
@@ -202,6 +205,7 @@ class TestTheSwap:
         stays(ns, table)
 
 
+@pytest.mark.sqlite
 @needs_one_process
 @needs_strace
 class TestTheCommit:

@@ -188,6 +188,84 @@ def test_credentials_that_the_settings_name_are_loaded_by_systemd(
     assert weather == "[Service]\nLoadCredential=catalog:/etc/falcon-catalog/credentials/weather\n"
 
 
+ELSEWHERE = """
+[store]
+url = "sqlite:////srv/100%/catalog.db"
+[warehouse]
+location = "file:///srv/my lake"
+allowed_locations = ["file:///mnt/old"]
+more = ["inside=file:///var/lib/falcon-catalog/more"]
+"""
+
+
+def give_settings(tree: Tree, text: str) -> None:
+    settings = tree.path("/etc/falcon-catalog/catalog.toml")
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text(text, encoding="utf-8")
+
+
+@needs_systemd
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives folders to the user iceberg: needs root")
+def test_units_may_write_where_the_settings_say(tree: Tree, do: Do) -> None:
+    give_settings(tree, ELSEWHERE)
+    said = do(pipeline=True)
+    tables = 'ReadWritePaths="/srv/my lake"\nReadWritePaths=/mnt/old\n'
+    for unit in ("catalog.service.d", "catalog@.service.d"):
+        drop_in = read(tree, f"{UNITS}/{unit}/storage.conf")
+        assert drop_in == f"[Service]\nReadWritePaths=/srv/100%%\n{tables}"
+    weather = read(tree, f"{UNITS}/weather-.service.d/storage.conf")
+    assert weather == f"[Service]\n{tables}InaccessiblePaths=-/srv/100%%/catalog.db\n"
+    (user,) = re.findall(r"(?m)^iceberg:[^:]*:(\d+):", read(tree, "/etc/passwd"))
+    for folder in ("/srv/100%", "/srv/my lake", "/mnt/old"):
+        found = tree.path(folder).stat()
+        assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (int(user), 0o750)
+        assert f"create {folder}/ (of the user iceberg)" in said
+    assert not tree.path("/var/lib/falcon-catalog/more").exists()  # the server makes it
+    assert do() == []
+
+    # Back to the state folder.
+    give_settings(tree, (REPOSITORY / "systemd/catalog.toml").read_text("utf-8"))
+    assert f"remove {UNITS}/catalog.service.d/storage.conf" in do()
+    assert not tree.path(f"{UNITS}/weather-.service.d/storage.conf").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        '[warehouse]\nlocation = "s3://lake/w"\nregion = "eu-central-1"\n',
+        '[store]\nurl = "postgresql://catalog@db/catalog"\n',
+        '[tracing]\nendpoint = "http://collector:4318"\n',
+    ],
+)
+def test_units_reach_other_machines_if_the_settings_do(
+    tree: Tree, program: Program, settings: str
+) -> None:
+    where = '[warehouse]\nlocation = "file:///var/lib/falcon-catalog/warehouse"\n'
+    store = '[store]\nurl = "sqlite:////var/lib/falcon-catalog/catalog.db"\n'
+    rest = "".join(each for each in (where, store) if each.split()[0] not in settings)
+    give_settings(tree, settings + rest)
+    drop_ins = [each for each in contents(program, tree, Wish()).files if "storage" in each.path]
+    assert [each.content for each in drop_ins] == ["[Service]\nIPAddressAllow=any\n"] * 2
+    give_settings(tree, where + store)
+    assert not any("storage" in each.path for each in contents(program, tree, Wish()).files)
+
+
+def test_a_store_that_services_cannot_see_is_refused(tree: Tree, program: Program) -> None:
+    give_settings(tree, '[warehouse]\nlocation = "file:///home/me/lake"\n')
+    wanted = contents(program, tree, Wish())
+    found = list(problems(program, tree, Host(tree.root, print), wanted, Wish()))
+    said = "/home/me/lake, which the settings name, is in /home, which ProtectHome= hides from"
+    assert any(each.startswith(said) for each in found), found
+
+
+def test_a_dry_run_shows_the_folders(tree: Tree) -> None:
+    give_settings(tree, ELSEWHERE)
+    result = run("install", "--dry-run", "--root", str(tree.root))
+    assert '+ReadWritePaths="/srv/my lake"' in result.stdout
+    assert f"create   {tree.root}/srv/my lake/\n" in result.stdout
+    assert not tree.path("/srv").exists()
+
+
 def test_auth_writes_new_settings_and_refuses_old_ones(tree: Tree, program: Program) -> None:
     wish = Wish(auth=True)
     wanted = contents(program, tree, wish)

@@ -6,6 +6,7 @@ reads of several statements in REPEATABLE READ ones. Nothing is kept between two
 
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import TypeVar
@@ -15,8 +16,14 @@ import psycopg_pool
 
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.settings import SettingsError, StoreSettings
-from falcon_catalog.store.database import OutcomeUnknownError, StoreError, Timing, now_ms
-from falcon_catalog.store.postgres import conninfo, migrate
+from falcon_catalog.store.database import (
+    OutcomeUnknownError,
+    RolledBackError,
+    StoreError,
+    Timing,
+    now_ms,
+)
+from falcon_catalog.store.postgres import conninfo, migrate, outcomes
 from falcon_catalog.store.postgres.failures import explained, is_refusal
 from falcon_catalog.store.postgres.transaction import Connection, PostgresTransaction, Statements
 from falcon_catalog.store.schema import SchemaError
@@ -25,8 +32,8 @@ T = TypeVar("T")
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _CHANGE = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_FRESH_SECONDS = 10.0
-"""For how long a fresh connection is tried: a failover should be over then."""
+_SETTLE_SECONDS = 10.0
+"""For how long a lost COMMIT is tried to be settled: a failover should be over then."""
 _RETRY_SECONDS = 0.2
 _MIGRATE = "make a backup, for example with pg_dump, then run falcon-catalog migrate"
 
@@ -43,6 +50,7 @@ class PostgresDatabase:
         self._schema = ""
         self._time_transaction: Timing = nullcontext
         self._time_commit: Timing = nullcontext
+        self._prune_at = 0.0
         self._pool = psycopg_pool.ConnectionPool(
             kwargs=lambda: conninfo.parameters(settings),
             min_size=1,
@@ -94,16 +102,11 @@ class PostgresDatabase:
 
     @contextlib.contextmanager
     def fresh_read(self) -> Iterator[PostgresTransaction]:
-        """See the database over a new connection, once there is one."""
-        deadline = time.monotonic() + _FRESH_SECONDS
-        while True:
-            try:
-                connection = _connect(self._settings)
-                break
-            except psycopg.Error as error:
-                if time.monotonic() > deadline:
-                    raise explained(error) from error
-            time.sleep(_RETRY_SECONDS)
+        """See the database over a new connection."""
+        try:
+            connection = _connect(self._settings)
+        except psycopg.Error as error:
+            raise explained(error) from error
         with contextlib.closing(connection):
             yield PostgresTransaction(connection, now_ms(), self._schema)
 
@@ -112,9 +115,10 @@ class PostgresDatabase:
         """Change the database: all of it on leaving, or nothing on an exception.
 
         Raises:
-            OutcomeUnknownError: the connection was lost during COMMIT.
-            ServiceUnavailableError: the database does not answer, is read-only, or another change
-                got in the way. Nothing was changed.
+            OutcomeUnknownError: the connection was lost during COMMIT, and there was no other.
+            ServiceUnavailableError: the database does not answer, or is read-only. Nothing was
+                changed.
+            RolledBackError: another change got in the way, or the connection was lost.
         """
         with self._time_transaction():
             connection = self._begin(_CHANGE)
@@ -136,24 +140,48 @@ class PostgresDatabase:
         self._pool.close()
 
     def _commit(self, connection: Connection) -> None:
+        mark, sent = uuid.uuid4(), time.monotonic()
         try:
             with self._time_commit():
-                status = connection.execute("COMMIT", prepare=False).statusmessage
+                outcomes.commit(connection, mark)
         except psycopg.Error as error:
             if is_refusal(error):
                 raise explained(error) from error
             connection.close()
-            raise OutcomeUnknownError(
-                "The connection to the database was lost during COMMIT"
+            if self._is_stored(mark, sent):
+                return
+            raise RolledBackError(
+                "The connection to the database was lost before COMMIT. Nothing was changed"
             ) from error
         except BaseException as error:
             connection.close()
             raise OutcomeUnknownError(f"Interrupted before the end of COMMIT: {error!r}") from error
-        if status != "COMMIT":
-            raise ServiceUnavailableError(
-                "A statement of the change had failed, and the database rolled it back. Nothing was"
-                " changed"
-            )
+        if sent > self._prune_at:
+            self._prune_at = sent + outcomes.PRUNE_SECONDS
+            with contextlib.suppress(psycopg.Error):
+                outcomes.prune(connection)
+
+    def _is_stored(self, mark: uuid.UUID, sent: float) -> bool:
+        """Settle over a new connection whether a change is stored, whose COMMIT was ``sent`` then.
+
+        Raises:
+            OutcomeUnknownError: there is no connection to a database that takes changes.
+        """
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            try:
+                with contextlib.closing(_connect(self._settings)) as connection:
+                    stored = outcomes.is_stored(connection, mark)
+                break
+            except (psycopg.Error, SettingsError) as error:
+                if time.monotonic() > deadline:
+                    raise OutcomeUnknownError(
+                        "The connection to the database was lost during COMMIT"
+                    ) from error
+            time.sleep(_RETRY_SECONDS)
+        if time.monotonic() > sent + outcomes.SETTLED_SECONDS:  # the mark may have been deleted
+            raise OutcomeUnknownError("The database did not answer for too long during COMMIT")
+        return stored
 
     def _begin(self, statement: str) -> Connection:
         """Return a connection with a new transaction."""

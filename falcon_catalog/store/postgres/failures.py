@@ -7,6 +7,7 @@ import psycopg
 from psycopg import errors
 
 from falcon_catalog.errors import BadRequestError, CatalogError, ServiceUnavailableError
+from falcon_catalog.store.database import RolledBackError
 
 _REASONS: tuple[tuple[tuple[type[psycopg.Error], ...], type[CatalogError], str], ...] = (
     (
@@ -26,8 +27,13 @@ _REASONS: tuple[tuple[tuple[type[psycopg.Error], ...], type[CatalogError], str],
     ),
     (
         (errors.SerializationFailure, errors.DeadlockDetected, psycopg.IntegrityError),
-        ServiceUnavailableError,
+        RolledBackError,
         "Another change got in the way of this one: {0}",
+    ),
+    (
+        (errors.InFailedSqlTransaction,),
+        ServiceUnavailableError,
+        "A statement of the change had failed, and the database rolled it back",
     ),
     (
         (errors.LockNotAvailable,),
@@ -62,5 +68,6 @@ def explained(error: psycopg.Error) -> Exception:
         return BadRequestError("A text contains the character U+0000. Nothing was changed")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         reason = f"The database fails: {primary}" if primary else "The database does not answer"
-        return ServiceUnavailableError(f"{reason}. Nothing was changed")
+        kind = ServiceUnavailableError if is_refusal(error) else RolledBackError
+        return kind(f"{reason}. Nothing was changed")
     return error

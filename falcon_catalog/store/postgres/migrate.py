@@ -3,7 +3,7 @@
 from falcon_catalog import __version__
 from falcon_catalog.store import schema
 from falcon_catalog.store.database import StoreError
-from falcon_catalog.store.postgres import dialect
+from falcon_catalog.store.postgres import dialect, outcomes
 from falcon_catalog.store.postgres.transaction import Connection
 
 _LOCK = 0x46616C636F6E  # of all migrations in a database, whatever their schema
@@ -60,6 +60,7 @@ def migrate(connection: Connection) -> list[str]:
                 'CREATE TABLE schema_migrations (name TEXT COLLATE "C" PRIMARY KEY,'
                 " applied_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp())"
             )
+        connection.execute(outcomes.TABLE)
         pending, scripts = schema.pending(found or []), schema.scripts()
         for name in pending:
             connection.execute(dialect.script(scripts[name]).encode())
