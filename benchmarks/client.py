@@ -26,11 +26,13 @@ class Request(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     """Of a POST; None is a GET."""
+    method: str = ""
+    """If it is another one."""
 
     def wire(self) -> bytes:
         """Return the bytes to send."""
         lines = [
-            f"{'GET' if self.body is None else 'POST'} {self.path} HTTP/1.1",
+            f"{self.method or ('GET' if self.body is None else 'POST')} {self.path} HTTP/1.1",
             "Host: localhost",
         ]
         lines += [f"{name}: {value}" for name, value in self.headers]

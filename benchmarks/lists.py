@@ -40,10 +40,10 @@ def _lines(
     server: Server, bench: Bench, what: str, path: str, bound: float | None = 1.2
 ) -> list[Line]:
     """Compare a list's last page with its first, and walk it."""
-    last, _ = _walk(server, path, _PAGE)
+    last, _ = walk(server, path, _PAGE)
     cells: dict[str, Callable[[], Sample]] = {
         name: partial(_repeat, server, Request(at))
-        for name, at in (("first", _url(path, _PAGE)), ("last", last))
+        for name, at in (("first", url(path, _PAGE)), ("last", last))
     }
     cells["walk"] = partial(_walked, server, path)
     found = interleave(bench.rounds, cells)
@@ -82,22 +82,23 @@ def _repeat(server: Server, request: Request) -> Sample:
 
 def _walked(server: Server, path: str) -> Sample:
     before = server.cpu_seconds()
-    _, latencies = _walk(server, path, _LARGE_PAGE)
+    _, latencies = walk(server, path, _LARGE_PAGE)
     return Sample(len(latencies), sum(latencies), server.cpu_seconds() - before, latencies)
 
 
-def _walk(server: Server, path: str, size: int) -> tuple[str, list[float]]:
+def walk(server: Server, path: str, size: int) -> tuple[str, list[float]]:
     """Fetch all pages; return the last one's path, and the seconds of each."""
-    url, latencies = _url(path, size), []
+    at, latencies = url(path, size), []
     with Connection(server.address) as connection:
         while True:
-            answer = connection.ask(Request(url))
+            answer = connection.ask(Request(at))
             latencies.append(answer.seconds)
             token = answer.json().get("next-page-token")
             if token is None:
-                return url, latencies
-            url = _url(path, size, token)
+                return at, latencies
+            at = url(path, size, token)
 
 
-def _url(path: str, size: int, token: str = "") -> str:
+def url(path: str, size: int, token: str = "") -> str:
+    """Return the path of a page of a list."""
     return f"{path}?pageSize={size}&pageToken={quote(token)}"

@@ -49,19 +49,29 @@ def made(cache: Path, files: int) -> Path:
 
 def _write(folder: Path, files: int) -> dict[str, Any]:
     (folder / "metadata").mkdir(parents=True)
-    content = metadata(Table(f"f{files}", f"file://{folder}", 1))
-    day = {"source-id": 6, "field-id": 1000, "name": "day", "transform": "identity"}
-    content["partition-specs"] = [{"spec-id": 0, "fields": [day]}]
-    content["last-partition-id"] = 1000
+    content = partitioned(folder, f"f{files}")
     read = TableMetadataUtil.parse_obj(content)
     io, snapshot = PyArrowFileIO(), content["snapshots"][0]
     manifests = [
-        _manifest(io, folder, numbers, read.schema(), read.spec()) for numbers in _batches(files)
+        manifest(io, folder, numbers, read.schema(), read.spec()) for numbers in _batches(files)
     ]
-    output = io.new_output(snapshot["manifest-list"])
-    with write_manifest_list(2, output, 1, None, 1, "deflate") as writer:
-        writer.add_manifests(manifests)
+    write_list(io, snapshot["manifest-list"], manifests)
     return content
+
+
+def partitioned(folder: Path, name: str) -> dict[str, Any]:
+    """Return the metadata of a table in a folder, of one snapshot, with a partition a day."""
+    content = metadata(Table(name, f"file://{folder}", 1))
+    day = {"source-id": 6, "field-id": 1000, "name": "day", "transform": "identity"}
+    content["partition-specs"] = [{"spec-id": 0, "fields": [day]}]
+    content["last-partition-id"] = 1000
+    return content
+
+
+def write_list(io: PyArrowFileIO, location: str, manifests: list[ManifestFile]) -> None:
+    """Write a manifest list."""
+    with write_manifest_list(2, io.new_output(location), 1, None, 1, "deflate") as writer:
+        writer.add_manifests(manifests)
 
 
 def _batches(files: int) -> Iterator[range]:
@@ -69,9 +79,10 @@ def _batches(files: int) -> Iterator[range]:
         yield range(start, min(start + FILES_IN_A_MANIFEST, files))
 
 
-def _manifest(
+def manifest(
     io: PyArrowFileIO, folder: Path, numbers: range, schema: Schema, spec: PartitionSpec
 ) -> ManifestFile:
+    """Write a manifest of the files with these numbers into a table's folder."""
     output = io.new_output(f"file://{folder}/metadata/{uuid.uuid4()}-m0.avro")
     with write_manifest(2, spec, schema, output, 1, "deflate") as writer:
         for number in numbers:
@@ -80,10 +91,15 @@ def _manifest(
     return writer.to_manifest_file()
 
 
+def bound_of(day: int) -> bytes:
+    """Return a bound, as manifests and manifest lists have it."""
+    return day.to_bytes(_DAY_BYTES, "little")
+
+
 def _file(folder: Path, number: int) -> DataFile:
     day = number // FILES_OF_A_DAY
     columns = range(1, 9)
-    bound = day.to_bytes(_DAY_BYTES, "little")
+    bound = bound_of(day)
     return DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=f"file://{folder}/data/day={day}/{number:06d}-{uuid.uuid4()}.parquet",

@@ -3,7 +3,8 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
@@ -14,6 +15,7 @@ from jobs.stack import processes
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _USER_TICKS, _SYSTEM_TICKS = 11, 12  # in /proc/PID/stat after the name, counted from 0
+_SAMPLE_SECONDS = 0.02
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -39,6 +41,10 @@ class Server:
     def cpu_seconds(self) -> float:
         """Return the processor time that the server and its processes have used."""
         return cpu_seconds(self.pid)
+
+    def peak_bytes(self) -> int:
+        """Return the most memory that the server has used so far."""
+        return _status_kib(self.pid, "VmHWM") * 1024
 
     def memory_bytes(self) -> int:
         """Return the memory in use; what processes share counts once."""
@@ -86,6 +92,36 @@ def running(
         yield Server(name, pid, (host, int(port)), f"file://{folder}/warehouse")
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a command that has ended used."""
+
+    seconds: float
+    peak_bytes: int
+    """Memory, at most, as sampled."""
+
+
+def ended(command: Sequence[str], log: Path, *, allowed: Collection[int] = (0,)) -> Ended:
+    """Run a command to its end, its output into a file.
+
+    Raises:
+        RuntimeError: it ended with another status than those that are allowed.
+    """
+    started, peak = time.perf_counter(), 0
+    with log.open("wb") as output:
+        # The benchmarks' own arguments.
+        process = Popen(  # noqa: S603
+            command, stdout=output, stderr=output, env=processes.without_settings()
+        )
+        while process.poll() is None:
+            # The resource usage of a child includes that of its parent at the fork.
+            peak = max(peak, _status_kib(process.pid, "VmHWM"))
+            time.sleep(_SAMPLE_SECONDS)
+    if process.returncode not in allowed:
+        raise RuntimeError(f"{command}: {log.read_text()}")
+    return Ended(time.perf_counter() - started, peak * 1024)
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process and its descendants have used."""
     return sum(_cpu_ticks(each) for each in _family(pid)) / _TICKS
@@ -111,6 +147,15 @@ def _cpu_ticks(pid: int) -> int:
     with contextlib.suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])
+    return 0
+
+
+def _status_kib(pid: int, name: str) -> int:
+    """Return a number of a process's status; 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1])
     return 0
 
 

@@ -83,8 +83,19 @@ def proxy(folder: Path) -> Iterator[Store]:
 
 
 @contextlib.contextmanager
-def ours(place: Path, store: Store, *, access: str, role: str = "") -> Iterator[Server]:
-    """Serve our catalog with a warehouse of its own in a store's bucket."""
+def ours(
+    place: Path,
+    store: Store,
+    *,
+    access: str,
+    role: str = "",
+    database: str | None = None,
+    processes: int = 1,
+) -> Iterator[Server]:
+    """Serve our catalog with a warehouse of its own in a store's bucket.
+
+    ``database`` is the URL of the catalog's own store, if that is no file.
+    """
     settings = {
         "warehouse.access": access,
         "warehouse.credential": "env:BENCH",
@@ -96,7 +107,15 @@ def ours(place: Path, store: Store, *, access: str, role: str = "") -> Iterator[
     variables = ("BENCH_ACCESS_KEY_ID", "BENCH_SECRET_ACCESS_KEY")
     environ = dict(zip(variables, store.keys, strict=True))
     location = store.location(place.name)
-    with servers.ours(place, location=location, settings=settings, environ=environ) as server:
+    serving = servers.ours(
+        place,
+        store=database,
+        location=location,
+        settings=settings,
+        processes=processes,
+        environ=environ,
+    )
+    with serving as server:
         open_namespace(server)
         yield store.holding(server, location)
 

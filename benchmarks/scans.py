@@ -14,7 +14,7 @@ from benchmarks.rounds import Line, interleave
 from benchmarks.tables import NAMESPACE, open_namespace
 
 _ASK_AGAIN_SECONDS = 0.005
-_ONE_DAY = {"type": "eq", "term": "int_6", "value": 77}
+ONE_DAY = {"type": "eq", "term": "int_6", "value": 77}
 
 
 def measure(bench: Bench) -> list[Line]:
@@ -29,13 +29,13 @@ def measure(bench: Bench) -> list[Line]:
     with servers.ours(place, warehouse=bench.cache) as ours:
         open_namespace(ours)
         for size, file in made.items():
-            _register(ours, f"f{size}", f"file://{file}")
+            register(ours, f"f{size}", f"file://{file}")
         asked: dict[str, tuple[str, dict[str, Any], int]] = {
             f"{size:,} files": (f"f{size}", {}, size) for size in sizes
         }
-        asked[f"{sizes[-1]:,} files, one day"] = (f"f{sizes[-1]}", {"filter": _ONE_DAY}, 10)
-        asked[f"{largest:,} files, one day"] = (f"f{largest}", {"filter": _ONE_DAY}, 10)
-        cells = {name: partial(_plan, ours, *asking) for name, asking in asked.items()}
+        asked[f"{sizes[-1]:,} files, one day"] = (f"f{sizes[-1]}", {"filter": ONE_DAY}, 10)
+        asked[f"{largest:,} files, one day"] = (f"f{largest}", {"filter": ONE_DAY}, 10)
+        cells = {name: partial(plan, ours, *asking) for name, asking in asked.items()}
         cold = {name: cell() for name, cell in cells.items()}
         found = interleave(min(bench.rounds, 3), cells)
     bounds = {"10,000 files": 100, "100,000 files, one day": 30}
@@ -63,14 +63,15 @@ def measure(bench: Bench) -> list[Line]:
     ]
 
 
-def _register(server: Server, name: str, location: str) -> None:
+def register(server: Server, name: str, location: str) -> None:
+    """Register a table by its metadata file."""
     body = {"name": name, "metadata-location": location, "overwrite": False}
     with Connection(server.address) as connection:
         path = f"/v1/namespaces/{NAMESPACE}/register"
         connection.ask(Request(path, (), orjson.dumps(body)))
 
 
-def _plan(server: Server, table: str, request: dict[str, Any], files: int) -> float:
+def plan(server: Server, table: str, request: dict[str, Any], files: int) -> float:
     """Plan a scan as clients do, check that it has so many files, and return its ms."""
     path = f"/v1/namespaces/{NAMESPACE}/tables/{table}"
     with Connection(server.address) as connection:

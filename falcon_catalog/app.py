@@ -225,6 +225,7 @@ def create_app(settings: Settings) -> CatalogApp:
     auth, store = settings.auth, warehouses[0].store
     if auth.required:
         first_administrators.ensure(store, auth)
+        import jwt  # noqa: F401, PLC0415 - before the first request, which would wait for it
     realm = replace(
         Realm.of(store, auth.token_lifetime, auth.session_lifetime),
         issuers=None if issuers is None else issuers(auth.issuers),

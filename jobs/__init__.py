@@ -7,6 +7,7 @@ from jobs.lake import doubles
 from jobs.pipeline import WeatherPipeline
 from jobs.tasks import failing
 from jobs.tasks.alerts import Alerts
+from jobs.tasks.backfill import BackfillObservations
 from jobs.tasks.ingestion import LoadDays, WeatherIngestion
 from jobs.tasks.load import LoadAlerts, LoadObservations, LoadStations
 from jobs.tasks.maintenance import Maintenance
@@ -17,6 +18,7 @@ from jobs.tasks.transform import DbtDocs, DbtTransformations, Transform
 
 __all__ = [
     "Alerts",
+    "BackfillObservations",
     "DbtDocs",
     "DbtTransformations",
     "LoadAlerts",

@@ -115,9 +115,9 @@ def _lives(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_for(condition: Callable[[], Any], what: str = "it") -> Any:
+def wait_for(condition: Callable[[], Any], what: str = "it", seconds: float = DEADLINE) -> Any:
     """Wait until a condition holds; return what it gave."""
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited in vain for: {what}"
         time.sleep(0.005)

@@ -123,6 +123,8 @@ class _Copies:
     progress: Progress
     copied: dict[str, Copy | None] = field(default_factory=dict)
     """By location; None for a file that exists but cannot be read."""
+    own: LocalFileIO = field(default_factory=LocalFileIO)
+    """Reads the copies: one for all, because each has threads of its own."""
 
     def add(self, tx: Transaction) -> bool:
         """Copy the files that a snapshot points at; return False if some no longer exist."""
@@ -147,7 +149,7 @@ class _Copies:
         if not target.exists():  # one path may have several spellings
             target.parent.mkdir(parents=True, exist_ok=True)
             durable_files.write_private(target, content)
-        read(LocalFileIO(), str(target))
+        read(self.own, str(target))
         return Copy(location, path, len(content), hashlib.sha256(content).hexdigest())
 
     def conclude(self, tx: SqliteTransaction) -> Manifest:

@@ -8,6 +8,7 @@ from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.metadata import reports
 from falcon_catalog.metadata.json_fields import JSON, text_of
 from falcon_catalog.store import metrics as rows
+from falcon_catalog.store.database import again
 
 Report = rows.ReportRow
 
@@ -15,6 +16,7 @@ Report = rows.ReportRow
 MAX_REPORT_BYTES = 512 * 1024
 
 
+@again
 def report(call: Call, identifier: TableIdentifier, request: JSON) -> None:
     """Store a client's report of a scan or commit of a table.
 

@@ -183,21 +183,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """
         return self._reader == threading.get_ident()
 
-    def may_be_inline(self) -> bool:
-        """Return whether the loop may send the response to the first request."""
-        request = self.requests[0]
-        return (
-            self.is_inline
-            and not request.content_length
-            and not request.chunked
-            and not self.total_outbufs_len  # so that writing never waits for the client
-            and self.server.may_respond_inline(request.command, request.path)
-        )
-
     def takes_inline(self) -> bool:
-        """Return whether the loop will respond to the first request."""
-        is_error = self.is_inline and self.requests[0].error is not None
-        self._inline_due = is_error or self.may_be_inline()
+        """Return whether the loop will respond to the first request: an error, or from memory."""
+        request = self.requests[0]
+        self._inline_due = self.is_inline and (
+            request.error is not None
+            or (
+                not request.content_length
+                and not request.chunked
+                and not self.total_outbufs_len  # so that writing never waits for the client
+                and self.server.may_respond_inline(request.command, request.path)
+            )
+        )
         return self._inline_due
 
     def _respond_inline(self) -> None:
@@ -209,20 +206,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def service(self) -> None:
         """Send the response to the first request; who waited too long may be gone."""
         since, self.waits_since = self.waits_since, None
-        if since is not None and time.monotonic() - since > self.server.task_dispatcher.max_wait:
-            self.requests[0].error = SaturatedError(
-                "The server is busy: nothing was done, try again in a moment"
-            )
         if since is None:
             super().service()
             return
-        serving = self.server.task_dispatcher.serving
-        thread = threading.get_ident()
-        serving[thread] = time.monotonic()
+        now, thread = time.monotonic(), threading.get_ident()
+        dispatcher = self.server.task_dispatcher
+        if now - since > dispatcher.max_wait:
+            self.requests[0].error = SaturatedError()
+        dispatcher.serving[thread] = now
         try:
             super().service()
         finally:
-            del serving[thread]
+            del dispatcher.serving[thread]
 
     def write_together(self, *parts: bytes) -> None:
         """Send the parts of a response in one call, without joining them.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from waitress.task import ThreadedTaskDispatcher
 
 from falcon_catalog.metrics import Metrics
-from falcon_catalog.server.tasks import SaturatedError, StalledError
+from falcon_catalog.server.tasks import SaturatedError
 from falcon_catalog.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -62,11 +62,9 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc] # waitress has n
             if _waiting(self._lane(request)) < self._max_queue:
                 self.enqueue(channel)
                 return
-            request.error = SaturatedError(
-                "The server is busy: nothing was done, try again in a moment"
-            )
+            request.error = SaturatedError()
         elif request.error is None and request.path == _READINESS and self.is_stalled:
-            request.error = StalledError("All threads are stalled: a file system may not respond")
+            request.error = SaturatedError("All threads are stalled, a file system may not respond")
         if not channel.takes_inline():
             self._side.add_task(channel)
 

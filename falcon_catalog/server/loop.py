@@ -11,13 +11,12 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 
-from falcon_catalog.errors import CatalogError
 from falcon_catalog.metrics import Metrics
 from falcon_catalog.server.channel import Channel
 from falcon_catalog.server.dispatcher import Dispatcher
@@ -92,9 +91,9 @@ class Loop:
         for listener in self._listeners:
             listener.channel_class = self._welcome
             listener.pull_trigger = self._wake_from_thread
-            listener.may_respond_inline = getattr(app, "may_respond_inline", _never)
-            listener.admit = getattr(app, "admit", _admit_all)
-            listener.error_headers = getattr(app, "error_headers", _no_headers)
+            listener.may_respond_inline = getattr(app, "may_respond_inline", lambda *_: False)
+            listener.admit = getattr(app, "admit", lambda *_: None)
+            listener.error_headers = getattr(app, "error_headers", lambda _: {})
             listener.stopping = False
         self._metrics.queued.poll(lambda: dispatcher.waiting)
         self._metrics.connections.poll(lambda: len(self._channels()))
@@ -229,23 +228,6 @@ def _most_connections(settings: ServerSettings) -> int:
             )
             return max(1, most - _OTHER_DESCRIPTORS)
     return settings.max_connections
-
-
-def _never(_method: str, _path: str) -> bool:
-    """Return that an application which does not say otherwise is never called by the loop."""
-    return False
-
-
-def _no_headers(_headers: Mapping[str, str]) -> Mapping[str, str]:
-    return {}
-
-
-def _admit_all(
-    _method: str, _path: str, _headers: Mapping[str, str], _address: str, *, peer: int | None
-) -> CatalogError | None:
-    """Return that an application which does not say otherwise takes every body."""
-    del peer
-    return None
 
 
 def _make_room(channels: list[Channel], count: int) -> None:

@@ -58,17 +58,13 @@ class RejectedError(Error):  # type: ignore[misc] # waitress has no types
 
 
 class SaturatedError(Error):  # type: ignore[misc]
-    """Too many requests are waiting, or this one has waited for too long."""
+    """No thread is free: too many requests wait, or this one has waited for too long."""
 
     code = 503
     reason = "Service Unavailable"
 
-
-class StalledError(Error):  # type: ignore[misc]
-    """All threads have been busy with the same requests for long."""
-
-    code = 503
-    reason = "Service Unavailable"
+    def __init__(self, why: str = "The server is busy") -> None:
+        super().__init__(f"{why}: nothing was done, try again in a moment")
 
 
 class TooSlowError(Error):  # type: ignore[misc]
@@ -133,6 +129,8 @@ class Response(WSGITask):  # type: ignore[misc]
                 lines.append(f"{name}: {value}")
         if has_length:
             lines.append(f"Content-Length: {self.content_length}")
+        elif self.chunked_response:
+            lines.append("Transfer-Encoding: chunked")
         if self.version == "1.0" and not self.close_on_finish:
             lines.append("Connection: Keep-Alive")
         lines += [f"Server: {IDENT}", f"Date: {_date(int(self.start_time))}", "\r\n"]

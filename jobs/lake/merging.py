@@ -140,6 +140,15 @@ def filled(table: pa.Table, columns: Sequence[str]) -> pa.Array:
     return count
 
 
+def ends_of_runs(table: pa.Table, columns: Sequence[str]) -> pa.Array:
+    """Return which rows are the last ones of a run of rows that are equal in these columns."""
+    last = pa.repeat(pa.scalar(False), max(0, table.num_rows - 1))
+    for name in columns:
+        column = table.column(name).combine_chunks()
+        last = pc.or_(last, pc.not_equal(column.slice(1), column.slice(0, len(last))))
+    return pa.concat_arrays([last, pa.repeat(pa.scalar(True), min(1, table.num_rows))])
+
+
 def _versions(
     definition: Definition, stored: pa.Table, rows: pa.Table, since: dt.datetime | None
 ) -> Difference:

@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.lake.merging import filled
+from jobs.lake.merging import ends_of_runs, filled
 from jobs.lake.schemas import OBSERVATION_SCHEMA, QUANTITIES
 from jobs.lake.tables import FETCHED_AT, OBSERVATIONS, STATIONS
 from jobs.parse import columns
@@ -214,9 +214,4 @@ def _best(rows: pa.Table) -> pa.Table:
     order = [*OBSERVATIONS.key, _FILLED, _NUMBER]
     rows = rows.append_column(_FILLED, count)
     rows = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in order]))
-    last = pa.repeat(pa.scalar(False), max(0, rows.num_rows - 1))
-    for name in OBSERVATIONS.key:
-        column = rows.column(name).combine_chunks()
-        last = pc.or_(last, pc.not_equal(column.slice(1), column.slice(0, len(last))))
-    last = pa.concat_arrays([last, pa.repeat(pa.scalar(True), min(1, rows.num_rows))])
-    return rows.filter(last).select(OBSERVATIONS.schema.names)
+    return rows.filter(ends_of_runs(rows, OBSERVATIONS.key)).select(OBSERVATIONS.schema.names)

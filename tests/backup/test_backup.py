@@ -48,6 +48,19 @@ def test_a_backup_is_whole_and_for_the_owner_only(server: Server, operator: Oper
     assert [path.name for path in target.parent.iterdir()] == ["one"]
 
 
+def test_a_backup_leaves_no_thread_for_each_file(server: Server, operator: Operator) -> None:
+    for number in range(8):
+        server.table(f"more{number}")
+    before = _readers()
+    assert operator.run("backup", str(operator.folder / "one"))[0] == 0
+    # One reads the warehouse, one the copies; the server may have read meanwhile.
+    assert 1 <= _readers() - before <= 3
+
+
+def _readers() -> int:
+    return sum(thread.name == "read" for thread in threading.enumerate())
+
+
 def test_nothing_is_ever_overwritten(server: Server, operator: Operator) -> None:
     target = operator.folder / "one"
     target.mkdir()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from falcon_catalog.errors import CatalogError
 from falcon_catalog.store.database import OutcomeUnknownError
 from tests.catalog.serving import Server, committer, creation, serving
 from tests.scenarios import steps
@@ -43,6 +44,25 @@ class TestOneTable:
         assert [entry["metadata-file"] for entry in log] == [made["metadata-location"]]
         assert ns.ok("GET", T)["metadata"] == changed["metadata"]
         assert len(metadata_files(ns)) == 2
+
+    def test_a_commit_makes_no_error_on_its_way(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made: list[str] = []
+        init = CatalogError.__init__
+
+        def counted(self: CatalogError, message: str, *more: Any) -> None:
+            made.append(message)
+            init(self, message, *more)
+
+        with serving(tmp_path, processes=1) as server:
+            server.namespace("ns")
+            server.table("t")
+            monkeypatch.setattr(CatalogError, "__init__", counted)
+            server.ok("POST", T, {"requirements": [], "updates": [set_properties(a="b")]})
+            assert made == []
+            server.fails("POST", T, {"requirements": [{"type": "assert-create"}], "updates": []})
+            assert made  # it would have been seen
 
     def test_a_commit_without_a_change_writes_nothing(self, ns: Server) -> None:
         made = ns.table("t")

@@ -18,6 +18,8 @@ from tests.processes import wait_for
 
 SHARED = ("h0", "h1", "h2")
 _UNAVAILABLE = 503
+_CONFLICT = 409
+_BACK_OFF_SECONDS = 0.02
 
 
 class Crowd:
@@ -29,7 +31,7 @@ class Crowd:
         """Acknowledged effects so far."""
         self.failure: BaseException | None = None
         self._up = threading.Event()
-        self._over = False
+        self._over = threading.Event()
         self._guard = threading.Lock()
         self._parked = 0
         self._threads: list[threading.Thread] = []
@@ -61,7 +63,11 @@ class Crowd:
             self._up.wait()
             with self._guard:
                 self._parked -= 1
-        return not self._over
+        return not self._over.is_set()
+
+    def back_off(self) -> None:
+        """Wait a moment, as clients do that get 503 with Retry-After."""
+        self._over.wait(_BACK_OFF_SECONDS)
 
     def count(self) -> None:
         with self._guard:
@@ -90,7 +96,7 @@ class Crowd:
             raise self.failure
 
     def end(self) -> None:
-        self._over = True
+        self._over.set()
         self._up.set()
         for thread in self._threads:
             thread.join()
@@ -125,6 +131,8 @@ class Loner:
             self._conclude(done=True)
         elif answer.refused and not (is_repeated and answer.status == _UNAVAILABLE):
             self._conclude(done=False)  # a 503 says nothing of what was asked before
+        if not answer.done:
+            self._crowd.back_off()
 
     def _conclude(self, *, done: bool) -> None:
         assert self.step is not None
@@ -173,6 +181,7 @@ class Rival:
         began = time.monotonic()
         answer = self._client.ask("GET", wire.table(name))
         if not answer.done:
+            self._crowd.back_off()
             return None
         location = answer.body["metadata-location"]
         self.reads.append(Read(name, location, began, time.monotonic()))
@@ -203,6 +212,7 @@ class Rival:
         answer = self._client.ask("POST", path, body, key=key)
         is_open = answer.unknown
         while keyed and is_open and self._crowd.wait_until_up():
+            self._crowd.back_off()
             self.repeated += 1
             answer = self._client.ask("POST", path, body, key=key)
             is_open = answer.unknown or answer.status == _UNAVAILABLE
@@ -213,6 +223,8 @@ class Rival:
         self.writes.append(Write(op, tables, outcome, began, ended, location, expected))
         if answer.done:
             self._crowd.count()
+        elif answer.status != _CONFLICT:
+            self._crowd.back_off()
 
 
 def _location(answer: Answer) -> str:

@@ -17,6 +17,7 @@ from falcon_catalog.store.database import RolledBackError, again
 from falcon_catalog.store.postgres import connection, outcomes
 from tests.catalog.serving import SCHEMA, Server, serving
 from tests.catalog.test_functions import ADD_ONE
+from tests.catalog.test_metrics import SCAN
 from tests.postgres import cluster
 from tests.postgres.cluster import Cluster
 from tests.postgres.proxy import Cut, Proxy
@@ -105,6 +106,10 @@ VERBS: dict[str, tuple[Callable[[Server], object], str]] = {
         lambda server: server.ok("DELETE", f"{FUNCTION}/f"),
         "SELECT 1 - count(*) FROM functions WHERE name = 'f'",
     ),
+    "report metrics": (
+        lambda server: server.ok("POST", f"{T}/metrics", SCAN),
+        "SELECT count(*) FROM metrics_reports",
+    ),
     "add a principal": (_principal, "SELECT count(*) FROM principals WHERE name = 'etl'"),
 }
 
@@ -173,8 +178,11 @@ class TestALostCommit:
         assert behind.fails("POST", "/v1/namespaces", body)[0] == 409
 
 
-def test_a_lost_commit_is_settled_after_a_failover(tmp_path: Path) -> None:
+def test_a_lost_commit_is_settled_after_a_failover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The primary crashes after COMMIT and before its answer; the standby, which has it, serves."""
+    monkeypatch.setattr(connection, "_SETTLE_SECONDS", DEADLINE)
     primary, standby = Cluster(durable=True), Cluster(durable=True)
     with contextlib.ExitStack() as stack:
         for each in (primary, standby):

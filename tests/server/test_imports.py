@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
@@ -38,15 +39,33 @@ UNUSED = {
 
 
 def test_a_server_imports_nothing_that_it_does_not_use(start: Start, tmp_path: Path) -> None:
-    folders = ["--store", str(tmp_path / "catalog.db"), "--warehouse", str(tmp_path / "tables")]
-    open_database(f"sqlite:///{tmp_path}/catalog.db").close()  # which needs more than opening it
-    server = start(sys.executable, "-c", SERVE, *folders)
-    use(server.url())
+    imported = serve(start, tmp_path, use)
+    assert "falcon_catalog.server.loop" in imported
+    assert imported & UNUSED == set()
+
+
+def test_what_reads_tokens_is_there_before_the_first_request(start: Start, tmp_path: Path) -> None:
+    required = {"CATALOG_AUTH_REQUIRED": "true"}
+    assert "jwt" in serve(start, tmp_path, lambda _: None, environ=required)
+
+
+def serve(
+    start: Start, folder: Path, work: Callable[[str], None], environ: dict[str, str] | None = None
+) -> set[str]:
+    """Return what a server has imported after some work, done at its URL."""
+    folders = [
+        "--store",
+        f"sqlite:///{folder}/catalog.db",
+        "--warehouse",
+        f"file://{folder}/tables",
+    ]
+    open_database(f"sqlite:///{folder}/catalog.db").close()  # which needs more than opening it
+    server = start(sys.executable, "-c", SERVE, *folders, environ=environ)
+    work(server.url())
     server.signal(signal.SIGTERM)
     imported = set(json.loads(server.line() or "[]"))
     assert server.status() == 0
-    assert "falcon_catalog.server.loop" in imported
-    assert imported & UNUSED == set()
+    return imported
 
 
 def use(url: str) -> None:

@@ -269,3 +269,75 @@ def test_the_loop_does_not_send_what_a_thread_is_sending(
     assert received.count(b"HTTP/1.1 100") == 1
     assert received.count(b"HTTP/1.1 200") == 2
     assert received.endswith(b"body")
+
+
+@pytest.mark.parametrize(
+    ("request_head", "fields", "body", "stays_open"),
+    [
+        (b"GET /whole HTTP/1.1\r\n", {b"Content-Length: 5"}, b"whole", True),
+        (b"HEAD /whole HTTP/1.1\r\n", {b"Content-Length: 5"}, b"", True),
+        (b"GET /none HTTP/1.1\r\n", set(), b"", True),
+        (
+            b"GET /whole HTTP/1.1\r\nConnection: Close\r\n",
+            {b"Content-Length: 5", b"Connection: close"},
+            b"whole",
+            False,
+        ),
+        (
+            b"GET /parts HTTP/1.1\r\n",
+            {b"Transfer-Encoding: chunked", b"Connection: close"},
+            b"2\r\npa\r\n3\r\nrts\r\n0\r\n\r\n",
+            False,
+        ),
+        (
+            b"GET /whole HTTP/1.0\r\n",
+            {b"Content-Length: 5", b"Connection: close"},
+            b"whole",
+            False,
+        ),
+        (
+            b"GET /whole HTTP/1.0\r\nConnection: keep-alive\r\n",
+            {b"Content-Length: 5", b"Connection: Keep-Alive"},
+            b"whole",
+            True,
+        ),
+        (
+            b"GET /parts HTTP/1.0\r\nConnection: keep-alive\r\n",
+            {b"Connection: close"},
+            b"parts",
+            False,
+        ),
+    ],
+)
+def test_a_head_says_where_the_body_ends_and_whether_the_connection_does(
+    connect: Any, request_head: bytes, fields: set[bytes], body: bytes, *, stays_open: bool
+) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if path == "/none":
+            start_response("204 No Content", [])
+            return []
+        if path == "/parts":
+            start_response("200 OK", [])
+            return iter([b"pa", b"rts"])
+        start_response("200 OK", [("content-length", "5"), ("x-frame-options", "none")])
+        return [] if method == "HEAD" else [b"whole"]
+
+    with running(app) as port:
+        client = connect(port)
+        client.sendall(request_head + HEAD + b"\r\n")
+        with client.makefile("rb") as stream:
+            head = list(iter(lambda: stream.readline().rstrip(b"\r\n"), b""))
+            assert head[0] in (b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 No Content")
+            assert head[0][:8] in request_head
+            about = (b"Content-Length", b"Transfer-Encoding", b"Connection")
+            assert {line for line in head if line.startswith(about)} == fields
+            assert b"Server: falcon-catalog" in head
+            if b"/whole" in request_head:
+                assert b"X-Frame-Options: none" in head
+            assert stream.read(len(body)) == body
+            if stays_open:  # the next response follows
+                client.sendall(b"GET /none HTTP/1.1\r\n" + HEAD + b"\r\n")
+                assert stream.readline() == b"HTTP/1.1 204 No Content\r\n"
+            else:
+                assert stream.read() == b""

@@ -96,6 +96,7 @@ def spark(lake: Lake) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_CONF_DIR", str(lake.folder))
         patch.delenv("SPARK_HOME", raising=False)  # of another Spark than the one under test
+        patch.setenv("PYSPARK_PYTHON", sys.executable)  # of its executors
         exec(printed, scope)  # noqa: S102
     yield scope["spark"]
     scope["spark"].stop()

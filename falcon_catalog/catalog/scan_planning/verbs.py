@@ -33,7 +33,7 @@ from falcon_catalog.errors import (
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.store import plans
-from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.database import Transaction, again
 
 if TYPE_CHECKING:
     from falcon_catalog.catalog.scan_planning import plan, tasks
@@ -96,6 +96,7 @@ def fetch_result(call: Call, identifier: TableIdentifier, plan_id: str) -> JSON:
     return {"status": row.status}
 
 
+@again
 def cancel(call: Call, identifier: TableIdentifier, plan_id: str) -> None:
     """Cancel a plan, or discard its result.
 

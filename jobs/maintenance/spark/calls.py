@@ -10,16 +10,13 @@ from pyiceberg.typedef import Identifier
 
 from jobs.maintenance.errors import LostRaceError, OutcomeUnknownError, SparkError
 from jobs.maintenance.names import spell
+from jobs.spark.failures import errors, failure
 from jobs.spark.progress import watched
 from jobs.spark.session import CATALOG
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
-
-# Iceberg's exceptions, by the end of the class's name.
-_UNKNOWN = "CommitStateUnknownException"
-_LOST = ("CommitFailedException", "ValidationException")
 
 
 @dataclass(frozen=True)
@@ -101,32 +98,13 @@ def explained(what: str) -> Iterator[None]:
     Raises:
         LostRaceError, OutcomeUnknownError, SparkError: as ``Spark.call``.
     """
-    from py4j.protocol import Py4JError  # noqa: PLC0415 - an extra
-    from pyspark.errors import PySparkException  # noqa: PLC0415
-
     try:
         yield
-    except (Py4JError, PySparkException) as error:
-        causes = list(_causes(error))
-        words = f"{what}: {_words(causes, error)}"
-        if any(name.endswith(_UNKNOWN) for name, _ in causes):
+    except errors() as error:
+        found = failure(error)
+        words = f"{what}: {found.reason}"
+        if found.unknown:
             raise OutcomeUnknownError(f"{words}; whether it was committed is unknown") from error
-        if any(name.endswith(_LOST) for name, _ in causes):
+        if found.lost:
             raise LostRaceError(words, sure=True) from error
         raise SparkError(words) from error
-
-
-def _causes(error: Exception) -> Iterator[tuple[str, str]]:
-    """Yield the class and the message of each Java exception, the outermost first."""
-    java: Any = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
-    while java is not None:
-        yield str(java.getClass().getName()), str(java.getMessage())
-        java = java.getCause()
-
-
-def _words(causes: list[tuple[str, str]], error: Exception) -> str:
-    """Return the innermost cause in one line; it is the reason, the others are the way to it."""
-    if not causes:
-        return str(error).partition("\n")[0]
-    name, message = causes[-1]
-    return f"{name.rpartition('.')[2]}: {message.strip().partition(chr(10))[0]}"

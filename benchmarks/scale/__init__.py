@@ -1,0 +1,1 @@
+"""Where the catalog's limits are: the tables of docs/scale.md."""
