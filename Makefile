@@ -128,7 +128,7 @@ constraints: $(VENV)/.has-uv ## Write constraints.txt anew, with the newest vers
 	   echo "# Written by \`make constraints\`; do not edit."; \
 	   $(PYTHON_IN_VENV) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	       --no-emit-index-url --no-emit-find-links --no-header \
-	       --extra dev --extra jobs --extra jobs-azure --extra demo --extra emulators pyproject.toml; } > $(VENV)/constraints.new
+	       --extra dev --extra jobs --extra jobs-azure --extra demo --extra emulators --extra spark pyproject.toml; } > $(VENV)/constraints.new
 	@mv $(VENV)/constraints.new constraints.txt
 
 ##@ Release; TAG=v1.2.3 must be the version, if it is given
