@@ -125,6 +125,7 @@ def _hammer(client: Client, table: str, stopped: threading.Event, acknowledged: 
             return
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("processes", [1, 2])
 def test_after_kills_in_a_storm_of_commits(tmp_path: Path, processes: int) -> None:
