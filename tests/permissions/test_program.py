@@ -253,4 +253,4 @@ def test_a_random_program_ends_as_foretold(empty: World, seed: int) -> None:
             program.step()
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, step {number}: {error}") from error
-    assert program.model.count > 20
+    assert program.model.count > 10  # it did something
