@@ -5,7 +5,7 @@ same place. With ``list``, a missing privilege is a 403 that names it, and nothi
 roles or grants.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -29,6 +29,7 @@ from falcon_catalog.errors import (
 )
 from falcon_catalog.fileio.delegation import Permission
 from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.locations import key
 from falcon_catalog.store import dropped, grants, permissions
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.dropped import DroppedRow
@@ -177,6 +178,22 @@ def may_take(call: Call, rows: Sequence[DroppedRow]) -> bool:
         return True
     gate = _Gate(call, call.principal)
     return all(gate.of_drop(row).bits & BITS["drop"] for row in rows)
+
+
+def check_dropped_files(call: Call, locations: Iterable[str]) -> None:
+    """Check that a caller may have the files of what was dropped from some locations.
+
+    A table there would give access to them, and what was dropped could not be undropped.
+
+    Raises:
+        ForbiddenError: it may not drop, and so not undrop, what lies there.
+    """
+    if call.principal is None:
+        return
+    tx, warehouse = call.warehouse.store.autocommit(), call.warehouse.id
+    for location in locations:
+        if not may_take(call, dropped.overlapping(tx, warehouse, key(location))):
+            raise ForbiddenError(f"Location {location} holds files of a dropped table or view")
 
 
 class Describes:

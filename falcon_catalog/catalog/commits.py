@@ -273,6 +273,9 @@ def _check_places(
     if before is None or after["location"] != before["location"]:
         policy.check_free(tx, warehouse, kind.name, after["location"], besides=row_id)
     policy.check_free_paths(tx, warehouse, kind.name, before, after, besides=row_id)
+    known = () if before is None else policy.locations_of(before)
+    new = [each for each in policy.locations_of(after) if each not in known]
+    authorization.check_dropped_files(call, new)
 
 
 def _added_snapshots(change: Change) -> Iterator[JSON]:

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import replace
 
-from falcon_catalog.catalog import access, commits, policy, tabulars
+from falcon_catalog.catalog import access, authorization, commits, policy, tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.catalog.tabulars import TABLE, VIEW, Kind
@@ -49,6 +49,7 @@ def _check(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) 
     policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", None, metadata)
     tx = call.warehouse.store.autocommit()
     policy.check_free_paths(tx, call.warehouse, kind.name, None, metadata, besides=None)
+    authorization.check_dropped_files(call, policy.locations_of(metadata))
 
 
 def _place(

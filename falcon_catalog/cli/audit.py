@@ -234,6 +234,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         if key == "updates":
             texts.append(", ".join(value))
         elif isinstance(value, list):
+            if not value:
+                continue
             texts.append(f"{key} {', '.join(map(str, value))}")
         elif value is not False:
             texts.append(key if value is True else f"{key} {_short(value)}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
+from falcon_catalog.locations import ancestors
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.tabulars import Kind, TabularRow
 
@@ -185,6 +186,18 @@ def take(tx: Transaction, dropped_id: int, *, lease_ms: int) -> DroppedRow | Non
         (tx.now, tx.now, tx.now, tx.now + lease_ms, dropped_id, tx.now),
     )
     return None if row is None else DroppedRow(*row)
+
+
+def overlapping(tx: Transaction, warehouse_id: int, location_key: str) -> list[DroppedRow]:
+    """Return the dropped tables and views that lie at, around or inside a location."""
+    around = ancestors(location_key)
+    marks = ",".join("?" * len(around))
+    rows = tx.all(
+        f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND ("  # noqa: S608
+        f"(location_key >= ? AND location_key < ?) OR location_key IN ({marks}))",
+        (warehouse_id, location_key, location_key[:-1] + "0", *around),
+    )
+    return [DroppedRow(*row) for row in rows]
 
 
 def any_inside(tx: Transaction, location_key: str, *, besides: int) -> bool:

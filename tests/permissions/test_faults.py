@@ -269,6 +269,34 @@ def test_37_what_was_dropped_cannot_be_registered_by_a_stranger(served: World) -
     assert served.ask("ann", "POST", f"/v1/{W}/namespaces/a/register", body).status_code == 200
 
 
+@pytest.mark.parametrize("place", ["at", "inside", "around"])
+def test_37_no_table_of_a_stranger_lies_over_what_was_dropped(served: World, place: str) -> None:
+    """It would get the credentials for files that it may no longer, or never could, read."""
+    around = f"file://{served.folder}/{W}/dropped-{place}"
+    at = f"{around}/files"
+    location = {"at": at, "inside": f"{at}/data", "around": around}[place]
+    body = {"name": "over", "schema": SCHEMA, "location": location}
+    old = {"name": "old", "schema": SCHEMA, "location": at}
+    assert served.ask("root", "POST", f"{Z}/tables", old).status_code == 200
+    served.ok("DELETE", f"{Z}/tables/old")
+    served.grant_only([(f"{W}/z", "create")])
+    table(served, "mine", "ann")
+    move = {"updates": [{"action": "set-location", "location": location}]}
+    path = {"write.data.path": location}
+    aside = {"updates": [{"action": "set-properties", "updates": path}]}
+    for base, request in (
+        (f"{Z}/tables", body),
+        (f"{Z}/tables", body | {"stage-create": True}),
+        (f"{Z}/tables", {"name": "over", "schema": SCHEMA, "properties": path}),
+        (f"{Z}/tables/mine", move),
+        (f"{Z}/tables/mine", aside),
+    ):
+        assert outcome(served.ask("ann", "POST", base, request)) == FORBIDDEN, request
+    assert served.ask("root", "POST", f"{Z}/tables", body).status_code == 200
+    served.ok("DELETE", f"{Z}/tables/over")
+    served.ok("DELETE", f"{Z}/tables/mine")
+
+
 def test_a_plan_is_for_the_principal_that_planned_it(served: World) -> None:
     served.grant_only([(f"{W}/z/t", "select")])
     mine = served.ask("ann", "POST", f"{Z}/tables/t/plan", {}).json["plan-id"]

@@ -52,11 +52,15 @@ TAKEN = {
     "dropped": {"--store", "--warehouse-name"},
     "engines": {"--warehouse"},
     "install": set(),
+    "login": set(),
+    "logout": set(),
     "maintain": WAREHOUSES,
     "migrate": WAREHOUSES,
     "principals add": STORE,
     "principals list": STORE,
     "principals remove": STORE,
+    "principals revoke": STORE,
+    "principals revoke-token": STORE,
     "principals rotate": STORE,
     "principals rotate-key": STORE,
     "relocate": WAREHOUSES,
@@ -66,6 +70,7 @@ TAKEN = {
     "store copy": set(),
     "undrop": WAREHOUSES,
     "uninstall": set(),
+    "whoami": set(),
 }
 
 

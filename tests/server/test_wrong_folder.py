@@ -34,13 +34,14 @@ ARGUMENTS = {
     "backup": ["copy"],
     "principals add": ["etl"],
     "principals remove": ["etl"],
+    "principals revoke": ["etl"],
     "principals rotate": ["etl"],
     "relocate": ["file:///old", "file:///new"],
     "undrop": ["7"],
 }
 NEED_NO_STORE = {
-    *("check", "config show", "engines", "install", "migrate", "restore", "serve", "store copy"),
-    "uninstall",
+    *("check", "config show", "engines", "install", "login", "logout", "migrate", "restore"),
+    *("serve", "store copy", "uninstall", "whoami"),
 }
 NAMES = [name.removeprefix("falcon-catalog ") for name, _ in COMMANDS]
 
