@@ -14,11 +14,19 @@ from tests.docs.test_docs import COMMANDS
 from tests.postgres import cluster
 
 T = "/v1/namespaces/ns/tables/t"
-NEED_NO_STORE = {"check", "config show", "engines", "install", "uninstall", "serve", "store copy"}
+NEED_NO_STORE = {
+    *("check", "config show", "engines", "install", "uninstall", "serve", "store copy"),
+    *("login", "logout", "whoami"),
+}
 TRIED = {
     *("dropped", "undrop", "maintain", "doctor", "migrate", "storage check"),
     *("principals list", "principals add", "principals rotate", "principals rotate-key"),
-    *("principals remove", "backup", "restore", "relocate", "audit"),
+    *("principals remove", "principals revoke", "principals revoke-token"),
+    *("principals add-user", "principals disable", "principals enable"),
+    *("grant", "revoke", "why", "access show", "access managed", "access read-only"),
+    *("access protect", "access unprotect", "roles create", "roles add", "roles list"),
+    *("roles remove", "roles rename", "roles map", "roles groups", "roles unmap", "roles delete"),
+    *("backup", "restore", "relocate", "audit"),
 }
 
 
@@ -78,13 +86,55 @@ def test_the_audit_log(operator: Operator) -> None:
 
 
 def test_principals(operator: Operator) -> None:
-    pair = operator.ok("principals", "add", "etl", warehouse=False).splitlines()[0]
-    assert pair.startswith("etl:")
-    assert operator.ok("principals", "list", warehouse=False).startswith("etl\t")
-    assert operator.ok("principals", "rotate", "etl", warehouse=False).startswith("etl:")
-    operator.ok("principals", "rotate-key", warehouse=False)
-    operator.ok("principals", "remove", "etl", warehouse=False)
-    assert operator.ok("principals", "list", warehouse=False) == ""
+    def ok(*words: str) -> str:
+        return operator.ok("principals", *words, warehouse=False)
+
+    assert ok("add", "etl").startswith("etl:")
+    assert "etl" in ok("list")
+    assert ok("rotate", "etl").startswith("etl:")
+    ok("rotate-key")
+    ok("add-user", "corp", "00u1", "--display-name", "Ann Lee")
+    assert "corp~00u1" in ok("list")
+    ok("disable", "etl")
+    assert "disabled" in ok("list")
+    ok("enable", "etl")
+    assert "disabled" not in ok("list")
+    ok("revoke", "etl")
+    status, said = operator.run("principals", "revoke-token", warehouse=False)
+    assert status == 1
+    assert "token" in said
+    ok("remove", "etl")
+    assert "etl" not in ok("list")
+
+
+def test_roles_grants_and_marks(operator: Operator) -> None:
+    def ok(*words: str) -> str:
+        return operator.ok(*words, warehouse=False)
+
+    ok("principals", "add", "ann")
+    ok("roles", "create", "crew")
+    ok("roles", "rename", "crew", "team")
+    ok("roles", "add", "team", "ann")
+    ok("roles", "map", "corp", "Data", "team")
+    assert "ann" in ok("roles", "list")
+    assert "Data" in ok("roles", "groups")
+    ok("grant", "select", "on", "table", "ns.t", "to", "team")
+    assert "team" in ok("access", "show", "table", "ns.t")
+    assert "team" in ok("why", "ann", "select", "table", "ns.t")
+    ok("access", "protect", "table", "ns.t")
+    assert operator.server.call("DELETE", T).status_code == 403
+    ok("access", "unprotect", "table", "ns.t")
+    ok("access", "read-only", "on", "server")
+    assert operator.server.call("DELETE", T).status_code == 403
+    ok("access", "read-only", "off", "server")
+    ok("access", "managed", "on", "namespace", "ns")
+    ok("revoke", "select", "on", "table", "ns.t", "from", "team")
+    assert "team" not in ok("access", "show", "table", "ns.t")
+    ok("roles", "unmap", "corp", "Data", "team")
+    ok("roles", "remove", "team", "ann")
+    ok("roles", "delete", "team")
+    assert "team" not in ok("roles", "list")
+    assert operator.server.call("DELETE", T).status_code == 204
 
 
 def test_the_doctor_and_others_find_nothing_wrong(operator: Operator) -> None:
