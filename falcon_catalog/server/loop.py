@@ -92,7 +92,7 @@ class Loop:
             listener.channel_class = self._welcome
             listener.pull_trigger = self._wake_from_thread
             listener.may_respond_inline = getattr(app, "may_respond_inline", lambda *_: False)
-            listener.admit = getattr(app, "admit", lambda *_: None)
+            listener.admit = getattr(app, "admit", lambda *_, **__: None)
             listener.error_headers = getattr(app, "error_headers", lambda _: {})
             listener.stopping = False
         self._metrics.queued.poll(lambda: dispatcher.waiting)
