@@ -112,16 +112,17 @@ class TestStatements:
             assert server.call("HEAD", T).status_code == 204
             assert words(seen) == ["SELECT"] * 4
 
-    def test_a_commit_is_one_update_and_the_first_one_a_select(self, start: Any) -> None:
+    def test_a_commit_is_one_update_and_one_event(self, start: Any) -> None:
+        """The first SELECT is whether the warehouse is read-only, the second finds the table."""
         server = start(server__threads=1)
         server.namespace("ns")
         server.table("t")
         with statements(server) as seen:
             server.ok("POST", T, append(1))
-        assert words(seen) == ["SELECT", "BEGIN", "UPDATE", "COMMIT"]
+        assert words(seen) == ["SELECT", "SELECT", "BEGIN", "UPDATE", "INSERT", "COMMIT"]
         with statements(server) as seen:
             server.ok("POST", T, append(2))
-        assert words(seen) == ["BEGIN", "UPDATE", "COMMIT"]
+        assert words(seen) == ["SELECT", "BEGIN", "UPDATE", "INSERT", "COMMIT"]
 
     def test_what_is_missing_is_not_unchanged(self, ns: Server) -> None:
         ns.table("t")
@@ -138,7 +139,7 @@ class TestStatements:
         server.ok("POST", T, append(1))
         with statements(server) as seen:
             server.ok("POST", T, {"updates": []})
-        assert words(seen) == ["SELECT"]
+        assert words(seen) == ["SELECT", "SELECT"]
 
 
 class TestMemory:
