@@ -4,6 +4,7 @@ import contextlib
 import os
 import queue
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -122,3 +123,10 @@ def wait_for(condition: Callable[[], Any], what: str = "it", seconds: float = DE
         assert time.monotonic() < deadline, f"waited in vain for: {what}"
         time.sleep(0.005)
     return found
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port

@@ -2,30 +2,48 @@
 
 TEST_PROCESSES says how many processes serve where a test does not ask for a number.
 TEST_STORE=postgres puts their stores into PostgreSQL, each in a schema of its own.
+TEST_BALANCER=haproxy puts haproxy before them, as if each were on a host of its own.
 """
 
 import contextlib
 import multiprocessing
 import os
 import re
+import shutil
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import pytest
 import requests
 
 from falcon_catalog import logs
 from falcon_catalog.cli.serve import run
 from falcon_catalog.settings import load
-from tests.processes import DEADLINE, wait_for
+from tests.processes import DEADLINE, free_port, wait_for
 
 IN_POSTGRES = os.environ.get("TEST_STORE") == "postgres"
 """Whether catalogs that tests start have their store in PostgreSQL."""
+BALANCED = os.environ.get("TEST_BALANCER") == "haproxy"
+"""Whether the processes are reached through a balancer, and not on one port."""
 INSTANCES = Path(__file__).parents[1] / "benchmarks" / "instances.py"
 """A program that runs several processes on one socket, as systemd does."""
 PROCESSES = int(os.environ.get("TEST_PROCESSES", "1"))
+_BALANCER = """\
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 900s
+  timeout server 900s
+listen catalog
+  bind 127.0.0.1:{port}
+  balance roundrobin
+{servers}
+"""
 _ABANDONED = 900  # seconds after which a server ends that nobody stopped
 # What a server loads when it starts with an empty store, and when it plans its first scan.
 _PRELOADED = [
@@ -46,6 +64,13 @@ def serving(
     """Serve from processes beside the test's, which log to a file; yield their one URL."""
     with contextlib.ExitStack() as stack:
         own: dict[str, object] = {"server.listen": "127.0.0.1:0"}
+        if BALANCED:
+            servers = [
+                stack.enter_context(_process({**own, **flags}, log, config))
+                for _ in range(processes)
+            ]
+            yield stack.enter_context(_balanced(servers, log.with_suffix(".haproxy")))
+            return
         if processes > 1:
             own["server.reuse_port"] = True
         url = stack.enter_context(_process({**own, **flags}, log, config))
@@ -53,6 +78,34 @@ def serving(
         for _ in range(processes - 1):
             stack.enter_context(_process({**own, **flags}, log, config))
         yield url
+
+
+@contextlib.contextmanager
+def _balanced(urls: list[str], config: Path) -> Iterator[str]:
+    """Start haproxy before some servers; yield its URL. Bytes pass as they are."""
+    haproxy = require_haproxy()
+    port = free_port()
+    servers = "\n".join(
+        f"  server s{number} {url.removeprefix('http://')}" for number, url in enumerate(urls)
+    )
+    config.write_text(_BALANCER.format(port=port, servers=servers), encoding="utf-8")
+    with subprocess.Popen([haproxy, "-db", "-f", str(config)]) as balancer:
+        try:
+            wait_for(lambda: _listens(port), "haproxy")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            balancer.kill()
+
+
+def require_haproxy() -> str:
+    """Return the balancer's program; skip the test where it is missing."""
+    found = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    return found or pytest.skip("haproxy is not installed (apt install haproxy)")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextlib.contextmanager

@@ -118,7 +118,8 @@ def test_every_row_is_read_at_the_new_place(
 
 def names_nothing_of(old: Warehouse, moved: Warehouse) -> None:
     """See that the rows, and all that they reach, name no file of the old place."""
-    dump = "\n".join(moved.dump())
+    history = 'INSERT INTO "events"'  # which keeps the places of then
+    dump = "\n".join(line for line in moved.dump() if not line.startswith(history))
     assert str(old.location) not in dump
     for (location,) in moved.sql("SELECT metadata_location FROM tabulars"):
         content = path_of(location).read_bytes()

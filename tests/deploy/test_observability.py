@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.catalog.serving import Server, serving
-from tests.processes import Running, wait_for
+from tests.processes import Running, free_port, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "deploy/observability"
@@ -111,12 +110,6 @@ class Prometheus:
         answer = requests.get(f"{self.url}/api/v1/{path}", params=query, timeout=30).json()
         assert answer["status"] == "success", (query, answer)
         return answer["data"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

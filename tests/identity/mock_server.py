@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.identity.providers import free_port
-from tests.processes import Running, wait_for
+from tests.processes import Running, free_port, wait_for
 
 POM = Path(__file__).with_name("pom.xml")
 FETCHING = 900  # seconds, in which Maven fetches it where it is not

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import pytest
 import requests
 
 from tests.auth.issuer import SigningKey
-from tests.processes import Running
+from tests.processes import Running, free_port
 
 VERSION = "9.13.3"
 FOLDER = Path(__file__).parents[2] / "var" / f"oidc-provider-{VERSION}"
@@ -42,11 +41,6 @@ def installed() -> Path:
             half.rename(FOLDER)
         shutil.copyfile(PROGRAM, program)  # node looks for modules beside it
     return FOLDER
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 @dataclass

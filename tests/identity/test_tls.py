@@ -22,8 +22,7 @@ from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.store import open_database
 from tests.catalog.serving import SCHEMA, Server, serving, store_url
-from tests.identity.providers import free_port
-from tests.processes import Running, wait_for
+from tests.processes import Running, free_port, wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NAME = "lake.example.com"

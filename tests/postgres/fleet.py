@@ -5,7 +5,6 @@ Their tables are in a folder, or in an object store.
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from tests.durability.processes import Answer, Catalog, Client
 from tests.durability.store import Read, Store, read_file
 from tests.postgres.cluster import Cluster
-from tests.processes import DEADLINE, Running, wait_for
+from tests.processes import DEADLINE, Running, free_port, wait_for
+from tests.several import require_haproxy
 
 SERVERS = 3
 _UNANSWERED = {502, 504}  # a server was there, and did not answer
@@ -47,18 +46,6 @@ backend servers
   default-server check inter 200ms fall 1 rise 1
 {servers}
 """
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
-def require_haproxy() -> str:
-    """Return the balancer's program; skip the test where it is missing."""
-    found = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    return found or pytest.skip("haproxy is not installed (apt install haproxy)")
 
 
 @dataclass(frozen=True)
@@ -107,8 +94,8 @@ class Fleet(Catalog):
         self._storage = storage
         self._haproxy = require_haproxy()
         self.url = cluster.url
-        self.port = _free_port()
-        self._ports = [_free_port() for _ in range(SERVERS)]
+        self.port = free_port()
+        self._ports = [free_port() for _ in range(SERVERS)]
         self._servers: list[Running | None] = [None] * SERVERS
         self._balancer: subprocess.Popen[bytes] | None = None
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from jobs.nws_simulator import airports, make_app, running
-from tests.tasks.conftest import free_port, port, wait  # noqa: F401  # fixtures
+from tests.processes import free_port
+from tests.tasks.conftest import port, wait  # noqa: F401  # fixtures
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE = 60.0

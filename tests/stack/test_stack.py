@@ -136,10 +136,8 @@ def test_a_setting_that_cannot_be_used_is_one_line(stack: Any) -> None:
     assert "nowhere" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     done = stack.do("start", status=1, LUIGID_LISTEN="8082")
-    assert (
-        done.stderr
-        == "Error: luigid cannot be reached: '8082' is not HOST:PORT, such as 127.0.0.1:8082\n"
-    )
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: luigid cannot be reached: '8082' is not HOST:PORT")
     stack.do("start", status=1, CATALOG_SERVER_LISTEN="127.0.0.1:0")
 
 

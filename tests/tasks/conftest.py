@@ -3,7 +3,6 @@
 import csv
 import datetime as dt
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,16 +17,10 @@ from pyiceberg.catalog import Catalog
 from jobs.lake import rest
 from jobs.nws_simulator import Faults, airports, make_app, running
 from jobs.stack import processes
-from tests.processes import wait_for
+from tests.processes import free_port, wait_for
 from tests.tasks.ingesting import STATIONS, Service, Settings
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class CatalogServer:
