@@ -186,13 +186,17 @@ def check_dropped_files(call: Call, locations: Iterable[str]) -> None:
     A table there would give access to them, and what was dropped could not be undropped.
 
     Raises:
-        ForbiddenError: it may not drop, and so not undrop, what lies there.
+        ForbiddenError: it may not drop, and so not undrop, what lies there; what was dropped from
+            another warehouse takes ``drop`` on the server.
     """
     if call.principal is None:
         return
     tx, warehouse = call.warehouse.store.autocommit(), call.warehouse.id
     for location in locations:
-        if not may_take(call, dropped.overlapping(tx, warehouse, key(location))):
+        taken = dropped.overlap_elsewhere(tx, warehouse, key(location))
+        if (taken and not permits(call, "drop", SERVER)) or not may_take(
+            call, dropped.overlapping(tx, warehouse, key(location))
+        ):
             raise ForbiddenError(f"Location {location} holds files of a dropped table or view")
 
 

@@ -10,8 +10,10 @@ from falcon_catalog.catalog import access
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import ForbiddenError
 from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.settings import load
 from tests.catalog.serving import SCHEMA, creation
 from tests.catalog.test_functions import ADD_ONE
+from tests.permissions import world as serving_world
 from tests.permissions.cases import FORBIDDEN, W
 from tests.permissions.test_matrix import outcome
 from tests.permissions.world import World, world
@@ -133,6 +135,21 @@ def test_a_folder_of_a_table_gives_no_access_to_later_tables_inside(attacked: Wo
     table(attacked, "salaries", base=f"/v1/{W}/namespaces/payroll")
     with pytest.raises(ForbiddenError, match="another table lies"):
         access.check_alone(call, identifier, (location, wide))
+
+
+def test_no_table_lies_over_what_was_dropped_from_another_warehouse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = {"warehouse.allowed_locations": (f"file://{tmp_path}/other",)}
+    monkeypatch.setattr(serving_world, "load", lambda a, b, c: load(a, b, c | shared))
+    with world(tmp_path, apps=1) as made:
+        other = "/v1/other/namespaces/z"
+        location = table(made, "gone", base=other)["metadata"]["location"]
+        made.ok("DELETE", f"{other}/tables/gone")
+        made.grant_only([(f"{W}/z", "create"), ("other/z", "own")])
+        body = {"name": "over", "schema": SCHEMA, "location": location}
+        assert outcome(made.ask("ann", "POST", f"{Z}/tables", body)) == FORBIDDEN
+        assert made.ask("root", "POST", f"{Z}/tables", body).status_code == 200
 
 
 @pytest.mark.xfail(reason="the store knows no folders of properties", strict=True)
