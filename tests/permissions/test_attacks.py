@@ -163,20 +163,24 @@ def test_no_table_of_a_stranger_lies_in_a_folder_of_another(attacked: World) -> 
     assert outcome(answer) == FORBIDDEN
 
 
-@pytest.mark.xfail(reason="drop and create on the destination are enough", strict=True)
-def test_a_rename_gives_no_data_that_its_caller_could_not_read(attacked: World) -> None:
-    table(attacked, "unread")
-    attacked.ok("POST", f"/v1/{W}/namespaces", {"namespace": ["mine"]})
-    attacked.grant_only([(f"{W}/z/unread", "drop"), (f"{W}/mine", "own")])
-    assert outcome(attacked.ask("ann", "POST", f"{Z}/tables/unread/plan", {})) == FORBIDDEN
-    attacked.ask(
-        "ann",
-        "POST",
-        f"/v1/{W}/tables/rename",
-        {
-            "source": {"namespace": ["z"], "name": "unread"},
-            "destination": {"namespace": ["mine"], "name": "unread"},
-        },
-    )
-    target = f"/v1/{W}/namespaces/mine/tables/unread/plan"
-    assert attacked.ask("ann", "POST", target, {}).status_code != 200
+@pytest.mark.parametrize("how", ["rename", "undrop"])
+def test_a_move_gives_nothing_that_its_caller_has_not(attacked: World, how: str) -> None:
+    name = f"moved-{how}"
+    table(attacked, name)
+    attacked.ok("POST", f"/v1/{W}/namespaces", {"namespace": [f"mine-{how}"]})
+    source = {"namespace": ["z"], "name": name}
+    destination = {"namespace": [f"mine-{how}"], "name": name}
+    target, body = f"/v1/{W}/tables/rename", {"source": source, "destination": destination}
+    if how == "undrop":
+        attacked.ok("DELETE", f"{Z}/tables/{name}")
+        number = max(each["id"] for each in attacked.ok("GET", f"{MANAGED}/dropped")["dropped"])
+        target, body = f"{MANAGED}/dropped/{number}/undrop", {"identifier": destination}
+    for there, missing in (("own", "grant"), ("write", "write"), ("select", "select")):
+        attacked.grant_only(
+            [(f"{W}/z", "drop"), (f"{W}/mine-{how}", there), (f"{W}/mine-{how}", "create")]
+        )
+        answer = attacked.ask("ann", "POST", target, body)
+        assert outcome(answer) == FORBIDDEN
+        assert f"needs {missing} on " in answer.text
+    attacked.grant_only([(f"{W}/z", "drop"), (f"{W}/z", "grant"), (f"{W}/mine-{how}", "own")])
+    assert attacked.ask("ann", "POST", target, body).status_code in (200, 204)
