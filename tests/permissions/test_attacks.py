@@ -1,5 +1,6 @@
 """Attacks on the catalog that once worked: what was gained by ids, uuids, names and places."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,18 +108,18 @@ def test_who_has_a_function_reads_no_rows_of_the_table_of_its_name(attacked: Wor
 @pytest.mark.parametrize("kind", ["table", "function"])
 def test_the_uuid_of_another_tells_nothing_of_it(attacked: World, kind: str) -> None:
     name = f"original-{kind}"
-    uuid = table(attacked, name)["metadata"]["table-uuid"]
+    known = table(attacked, name)["metadata"]["table-uuid"]
     attacked.grant_only([(f"{W}/a.s", "create")])
     base = f"/v1/{W}/namespaces/a%1Fs"
     if kind == "table":
         staged = table(attacked, "forged", "ann", base, **{"stage-create": True})["metadata"]
         located = {"action": "set-location", "location": staged["location"]}
-        updates = [*creation(staged | {"table-uuid": uuid}), located]
+        updates = [*creation(staged | {"table-uuid": known}), located]
         body: Any = {"requirements": [{"type": "assert-create"}], "updates": updates}
         answer = attacked.ask("ann", "POST", f"{base}/tables/forged", body)
     else:
         target = f"{MANAGED}/namespaces/a%1Fs/functions/forged_function"
-        answer = attacked.ask("ann", "PUT", target, ADD_ONE | {"function-uuid": uuid})
+        answer = attacked.ask("ann", "PUT", target, ADD_ONE | {"function-uuid": known})
     assert answer.status_code == 200, answer.text
     forged = "forged" if kind == "table" else "forged_function"
     own = "updateTable" if kind == "table" else "putFunction"
@@ -161,6 +162,21 @@ def test_no_table_of_a_stranger_lies_in_a_folder_of_another(attacked: World) -> 
     body = {"name": "over", "schema": SCHEMA, "location": aside}
     answer = attacked.ask("ann", "POST", f"/v1/{W}/namespaces/a%1Fs/tables", body)
     assert outcome(answer) == FORBIDDEN
+
+
+def test_a_change_of_grants_is_not_replayed_to_who_may_not_grant_any_more(
+    attacked: World,
+) -> None:
+    entity = {"type": "table", "warehouse": W, "namespace": ["z"], "name": "t"}
+    body = {"grant": [{"privileges": ["select"], "entity": entity, "principal": "bob"}]}
+    key = {"Idempotency_Key": str(uuid.uuid4())}
+    attacked.grant_only([(f"{W}/z/t", "own")])
+    for _ in range(2):
+        answer = attacked.ask("ann", "POST", "/management/v1/grants", body, **key)
+        assert answer.status_code == 200
+    attacked.grant_only([])
+    answer = attacked.ask("ann", "POST", "/management/v1/grants", body, **key)
+    assert outcome(answer) == (404, "NoSuchTableException")
 
 
 @pytest.mark.parametrize("how", ["rename", "undrop"])
