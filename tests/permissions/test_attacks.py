@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from falcon_catalog.catalog import access
+from falcon_catalog.catalog import access, signing
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import ForbiddenError
+from falcon_catalog.fileio.delegation import SignedRequest
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.settings import load
 from tests.catalog.serving import SCHEMA, creation
@@ -177,6 +178,44 @@ def test_a_change_of_grants_is_not_replayed_to_who_may_not_grant_any_more(
     attacked.grant_only([])
     answer = attacked.ask("ann", "POST", "/management/v1/grants", body, **key)
     assert outcome(answer) == (404, "NoSuchTableException")
+
+
+def test_a_signature_is_not_stored_for_a_retry(
+    attacked: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter(range(9))
+    monkeypatch.setattr(
+        signing,
+        "sign",
+        lambda *_, **__: SignedRequest(
+            "https://h/x", {"Authorization": [f"signature-{next(drawn)}"]}, "GetObject", "x"
+        ),
+    )
+    body = {"method": "GET", "uri": "https://h/x", "region": "r", "headers": {}}
+    key = {"Idempotency_Key": str(uuid.uuid4())}
+    attacked.grant_only([(f"{W}/z/t", "select")])
+    found = [attacked.ask("ann", "POST", f"{Z}/tables/t/sign", body, **key) for _ in range(2)]
+    assert [f"signature-{n}" in each.text for n, each in enumerate(found)] == [True, True]
+    stored = attacked.store.autocommit().all("SELECT * FROM idempotency_keys")
+    assert "signature-" not in str(stored)
+
+
+def test_a_purge_of_a_forged_uuid_keeps_the_reports_of_the_other(attacked: World) -> None:
+    base = f"/v1/{W}/namespaces/a%1Fs"
+    known = attacked.ok("GET", f"/v1/{W}/namespaces/a%1Fb/tables/t")["metadata"]["table-uuid"]
+    before = attacked.ok("GET", f"{MANAGED}/metrics")["reports"]
+    assert before
+    attacked.grant_only([(f"{W}/a.s", "create")])
+    staged = table(attacked, "purged", "ann", base, **{"stage-create": True})["metadata"]
+    located = {"action": "set-location", "location": staged["location"]}
+    updates = [*creation(staged | {"table-uuid": known}), located]
+    body = {"requirements": [{"type": "assert-create"}], "updates": updates}
+    assert attacked.ask("ann", "POST", f"{base}/tables/purged", body).status_code == 200
+    dropped = f"{base}/tables/purged?purgeRequested=true"
+    assert attacked.ask("ann", "DELETE", dropped).status_code == 204
+    number = max(each["id"] for each in attacked.ok("GET", f"{MANAGED}/dropped")["dropped"])
+    assert attacked.ask("ann", "DELETE", f"{MANAGED}/dropped/{number}").status_code == 200
+    assert attacked.ok("GET", f"{MANAGED}/metrics")["reports"] == before
 
 
 @pytest.mark.parametrize("how", ["rename", "undrop"])
