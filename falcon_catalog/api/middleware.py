@@ -187,9 +187,9 @@ class Calls:
             # In a hidden warehouse a malformed request is answered as in one that does not exist.
             authorization.require(call, [], asked=prefix)
             raise
-        if key is not None:
-            call = replace(call, idempotency_key=key)
         if needs or not operation.by_verb:
+            # Without a check before it nothing is replayed: such verbs check, and may be repeated.
+            call = replace(call, idempotency_key=key)
             decision = authorization.require(call, needs, asked=prefix)
             if decision is not None:
                 call = replace(call, decision=decision)

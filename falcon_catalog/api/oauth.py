@@ -56,10 +56,12 @@ class TokensResource:
         if client is None:
             self._issue(resp, form, None)
             return
-        req.context.claimed = f"client {show(client[0])}"
+        # Names have no colon: what follows one is a secret in the wrong place.
+        named = show(client[0].partition(":")[0])
+        req.context.claimed = f"client {named}"
         # Failures with a client's id delay the client wherever they come from.
         keys = f"address {req.remote_addr}", f"client {client[0]}"
-        details = {"client": show(client[0]), "address": req.remote_addr}
+        details = {"client": named, "address": req.remote_addr}
         if seconds := self._failed.wait(*keys):
             _log.warning("login refused: too many have failed", extra=details)
             resp.set_header("Retry-After", str(math.ceil(seconds)))
@@ -138,7 +140,9 @@ def _read_basic(encoded: str) -> Client:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
         raise InvalidClientError("The HTTP Basic credentials cannot be read") from None
-    name, _, secret = text.partition(":")
+    name, colon, secret = text.partition(":")
+    if not colon:  # it may be the secret alone, which no log may have
+        raise InvalidClientError("The HTTP Basic credentials cannot be read")
     # RFC 6749 has both form-encoded; ours read the same, encoded or not.
     return unquote_plus(name), unquote_plus(secret)
 

@@ -102,20 +102,22 @@ def _commit_need(change: Params, identifier: TableIdentifier) -> Need:
 
 
 def _rename(kind: Kind, req: falcon.Request, _params: Params) -> list[Need]:
-    """`drop` on the source, and `create` on the namespace of the destination."""
+    """`drop` on the source, and `create` on the namespace of the destination; see moves."""
     body = read_object(req)
     source = TableIdentifier.of(body.get("source"))
     destination = TableIdentifier.of(body.get("destination"))
-    return [Need("drop", source, kind, removes=True), Need("create", destination.namespace)]
+    into = Need("create", destination.namespace)
+    return [Need("drop", source, kind, removes=True, into=into), into]
 
 
 def _undrop(req: falcon.Request, params: Params) -> list[Need]:
-    """`drop` on what was dropped, and `create` on the namespace that it returns to."""
+    """`drop` on what was dropped, and `create` on the namespace that it returns to; see moves."""
     name, drop = read_optional_object(req).get("identifier"), params["dropped"]
-    needs = [Need("drop", drop, "dropped", removes=True)]
     if name is None:
-        return [*needs, Need("create", drop, "home", removes=True)]
-    return [*needs, Need("create", TableIdentifier.of(name).namespace)]
+        into = Need("create", drop, "home", removes=True)
+    else:
+        into = Need("create", TableIdentifier.of(name).namespace)
+    return [Need("drop", drop, "dropped", removes=True, into=into), into]
 
 
 def _purge_dropped(_req: falcon.Request, params: Params) -> list[Need]:

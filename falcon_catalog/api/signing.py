@@ -26,4 +26,5 @@ class SignResource:
         note(req, signed=signed.operation, key=digest if signed.key else None)
         # Java uses a response again for the same method and URI where this is "private".
         resp.set_header("Cache-Control", "private" if signed.may_be_cached else "no-cache")
+        req.context.has_credentials = True  # no retry gets it from the store
         send(resp, {"uri": signed.uri, "headers": signed.headers})

@@ -176,6 +176,11 @@ class Issuers:
         for one in self._all:
             one.keys.start()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Their names in the settings."""
+        return frozenset(one.name for one in self._all)
+
     def of(self, url: str) -> Issuer | None:
         """Return the issuer that a token claims to be from; None if it is none of the settings."""
         return self._by_url.get(url)

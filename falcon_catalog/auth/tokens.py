@@ -52,6 +52,8 @@ class Claims:
     """How the principal was authenticated, as ``catalog.call.Principal.via``."""
     groups: frozenset[tuple[str, str]] = frozenset()
     """Issuer and value of the groups that the exchanged token named."""
+    origin: str = ""
+    """What names the exchanged token among those that were revoked; empty if there is none."""
     jti: str = ""
     """The id of the token; empty before it is issued."""
     expires_at: int = 0
@@ -85,6 +87,8 @@ def issue(kid: str, key: bytes, claims: Claims, lifetime_seconds: int) -> str:
         content["session_end"] = claims.session_end
         content["exp"] = min(content["exp"], claims.session_end)
         content["via"] = claims.via
+    if claims.origin:
+        content["origin"] = claims.origin
     if claims.groups:
         content["groups"] = sorted(claims.groups)
     return _signed(kid, key, content)
@@ -118,6 +122,7 @@ def read(
             None if end is None else int(end),
             str(content.get("via", "token")),
             frozenset((str(issuer), str(value)) for issuer, value in content.get("groups", ())),
+            str(content.get("origin", "")),
             str(content.get("jti", "")),
             int(content["exp"]),
         )

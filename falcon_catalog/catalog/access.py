@@ -19,7 +19,7 @@ from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import ForbiddenError
 from falcon_catalog.fileio.delegation import Credential, Permission, Scope, Vends, common_prefix
 from falcon_catalog.identifiers import TableIdentifier
-from falcon_catalog.locations import outermost
+from falcon_catalog.locations import key, outermost
 from falcon_catalog.settings.storage import ABFSS, GS, S3
 from falcon_catalog.store import tabulars as rows
 
@@ -211,6 +211,7 @@ def _issue(call: Call, wanted: _Wanted, metadata: JSON | None = None) -> Access:
             policy.check_allowed(call.warehouse, location)
         if metadata is not None:
             policy.check_client_settings(None, metadata.get("properties", {}))
+        check_alone(call, wanted.identifier, locations)
         scope = Scope(outermost(locations), wanted.permission)
         credential = vends.vend(
             scope,
@@ -223,6 +224,31 @@ def _issue(call: Call, wanted: _Wanted, metadata: JSON | None = None) -> Access:
         return _access(call, wanted.identifier, credential, prefix)
 
     return call.warehouse.issued.get(wanted, call.now, mint)
+
+
+def check_alone(call: Call, identifier: TableIdentifier, locations: tuple[str, ...]) -> None:
+    """Check that no other table lies where the properties of a table send its writers.
+
+    It may have been created there later: a place is only known to be taken by a table's location.
+
+    Args:
+        call: of who gets access to the locations.
+        identifier: of the table.
+        locations: of the table, its own location first.
+
+    Raises:
+        ForbiddenError: one does.
+    """
+    if call.warehouse.allow_overlap or len(locations) == 1:
+        return
+    tx = call.warehouse.store.autocommit()
+    row = rows.find(tx, call.warehouse.id, identifier)
+    for location in locations[1:]:
+        if rows.overlapping(tx, key(location), besides=None if row is None else row.id):
+            raise ForbiddenError(
+                f"No access to the files of {identifier}: another table lies at, around or inside"
+                f" {location}, which a property of this one names"
+            )
 
 
 def _record(call: Call, wanted: _Wanted, credential: Credential) -> None:

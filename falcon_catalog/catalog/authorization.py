@@ -36,6 +36,7 @@ from falcon_catalog.store.dropped import DroppedRow
 from falcon_catalog.store.permissions import Chain
 from falcon_catalog.store.tabulars import TabularRow
 
+_GAINS: Final[tuple[Privilege, ...]] = ("grant", "write", "select", "describe")
 SERVER: Final = "server"
 """The entity of privileges on the server itself."""
 
@@ -59,6 +60,9 @@ class Need:
     """What is needed where the entity does not exist, or is hidden."""
     removes: bool = False
     """Whether the operation removes the entity: a retry finds none, and is answered as before."""
+    into: "Need | None" = None
+    """What is needed of the namespace that the entity moves into, where the caller must not get
+    more of it than it has. ``grant`` on the entity allows that: it could grant itself as much."""
 
 
 def require(call: Call, needs: Sequence[Need], *, asked: str | None = None) -> Decision | None:
@@ -186,13 +190,17 @@ def check_dropped_files(call: Call, locations: Iterable[str]) -> None:
     A table there would give access to them, and what was dropped could not be undropped.
 
     Raises:
-        ForbiddenError: it may not drop, and so not undrop, what lies there.
+        ForbiddenError: it may not drop, and so not undrop, what lies there; what was dropped from
+            another warehouse takes ``drop`` on the server.
     """
     if call.principal is None:
         return
     tx, warehouse = call.warehouse.store.autocommit(), call.warehouse.id
     for location in locations:
-        if not may_take(call, dropped.overlapping(tx, warehouse, key(location))):
+        taken = dropped.overlap_elsewhere(tx, warehouse, key(location))
+        if (taken and not permits(call, "drop", SERVER)) or not may_take(
+            call, dropped.overlapping(tx, warehouse, key(location))
+        ):
             raise ForbiddenError(f"Location {location} holds files of a dropped table or view")
 
 
@@ -284,13 +292,14 @@ class _Gate:
         if found is None:
             found = self.find(need.entity, need.kind)
         if found.visible:
+            missing: Privilege | None = need.privilege
             if found.bits & BITS[need.privilege] or need.privilege == "list":
+                missing = self._gained(need, found)
+            if missing is None:
                 return
             what = _describe(self._call, need)
-            error: CatalogError = ForbiddenError(
-                f"Not allowed: this needs {need.privilege} on {what}"
-            )
-            error.refusal = Refusal("denied", need.privilege, what)
+            error: CatalogError = ForbiddenError(f"Not allowed: this needs {missing} on {what}")
+            error.refusal = Refusal("denied", missing, what)
             raise error
         if need.removes and self._was_completed():
             return
@@ -305,6 +314,13 @@ class _Gate:
         if found.exists:
             error.refusal = Refusal("hidden", need.privilege, _describe(self._call, need))
         raise error
+
+    def _gained(self, need: Need, found: Found) -> Privilege | None:
+        """Return a privilege that the caller would get by moving an entity; None if none."""
+        if need.into is None or found.bits & BITS["grant"]:
+            return None
+        there = self.find(need.into.entity, need.into.kind).bits & ~found.bits
+        return next((each for each in _GAINS if there & BITS[each]), None)
 
     def find(self, entity: Entity, kind: Kind = "table") -> Found:
         """Return an entity that the request names, and what the caller holds on it."""

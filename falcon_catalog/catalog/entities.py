@@ -162,7 +162,8 @@ def find(tx: Transaction, name: EntityName) -> Path:
         row = dropped.find(tx, warehouse.id, name.id)
         if row is None:
             raise missing(name)
-        around = _namespaces(tx, warehouse.id, name, row.identifier.namespace)
+        home = row.identifier.namespace
+        around = _namespaces(tx, warehouse.id, name, home, before=row.dropped_at)
         return (*outer, *around, Step(Entity("dropped", row.id), name))
     if name.namespace is None:
         raise LookupError(name.type)
@@ -204,9 +205,17 @@ def missing(name: EntityName) -> CatalogError:
 
 
 def _namespaces(
-    tx: Transaction, warehouse_id: int, name: EntityName, innermost: Namespace
+    tx: Transaction,
+    warehouse_id: int,
+    name: EntityName,
+    innermost: Namespace,
+    *,
+    before: int | None = None,
 ) -> tuple[Step, ...]:
-    """Return the levels of a namespace that exist, the outermost first."""
+    """Return the levels of a namespace that exist, the outermost first.
+
+    With ``before`` without those that were created since: what was dropped then was never in them.
+    """
     levels = innermost.levels
     paths = [Namespace(levels[: count + 1]).path for count in range(len(levels))]
     return tuple(
@@ -215,7 +224,8 @@ def _namespaces(
             EntityName("namespace", name.warehouse, Namespace.from_path(path)),
             managed,
         )
-        for id_, path, managed in protection.levels(tx, warehouse_id, paths)
+        for id_, path, managed, created_at in protection.levels(tx, warehouse_id, paths)
+        if before is None or created_at < before
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from falcon_catalog.catalog import authorization
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, ExpiredTokenError, show
 from falcon_catalog.identifiers import Namespace, TableIdentifier
@@ -315,18 +316,25 @@ def _read_token(token: str, log: str, identity: bytes) -> int:
 def only_own(call: Call, wanted: Filter) -> Filter:
     """Return a filter without the rows of what had the name of an entity before.
 
-    Who may read the rows of an entity need not have had access to its predecessor.
+    Who may read the rows of an entity need not have had access to its predecessor, nor to a table
+    with the name of its function. Clients may give a uuid that something else has: then only the
+    rows of the present name are its own.
     """
     if call.principal is None:
         return wanted
     tx, warehouse_id = call.warehouse.store.autocommit(), call.warehouse.id
     for namespace, name in wanted.objects:
-        row = tabulars.find(tx, warehouse_id, TableIdentifier(namespace, name))
-        if row is not None:
-            return replace(wanted, objects=(), uuids=(row.uuid,))
+        identifier = TableIdentifier(namespace, name)
+        row = tabulars.find(tx, warehouse_id, identifier)
+        if row is not None and authorization.permits(call, "grant", identifier, row.kind):
+            objects = wanted.objects if tabulars.is_shared(tx, row.uuid) else ()
+            return replace(wanted, objects=objects, uuids=(row.uuid,), kinds=(row.kind,))
         home = namespaces.find(tx, warehouse_id, namespace)
         function = None if home is None else functions.find(tx, home.id, name)
-        return replace(wanted, objects=(), uuids=("" if function is None else function.uuid,))
+        if function is None:
+            return replace(wanted, objects=(), uuids=("",))
+        objects = wanted.objects if functions.is_shared(tx, function.uuid) else ()
+        return replace(wanted, objects=objects, uuids=(function.uuid,), kinds=("function",))
     for namespace in wanted.within:
         home = namespaces.find(tx, warehouse_id, namespace)
         since = call.now if home is None else home.created_at

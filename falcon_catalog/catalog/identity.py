@@ -254,7 +254,7 @@ def revoke_token(database: Database, token: str) -> None:
     issuer, jti, expires_at = names
     with database.write() as tx:
         rows.revoke_token(
-            tx, jti if issuer == auth.ISSUER and jti else _digest(token), expires_at=expires_at
+            tx, jti if issuer == auth.ISSUER and jti else _signed_part(token), expires_at=expires_at
         )
         detail = {"issuer": issuer, "expires-at": expires_at}
         events.record(
@@ -303,12 +303,16 @@ def _read(realm: Realm, token: str, *, even_expired: bool = False) -> tuple[Clai
         claims = auth.read(key_of, token, even_expired=even_expired)
         row = rows.find(tx, claims.name)
         revoked = bool(claims.jti) and rows.is_revoked(tx, claims.jti)
+        exchanged = bool(claims.origin) and rows.is_revoked(tx, claims.origin)
     if row is None or row.id != claims.principal_id:
         raise InvalidTokenError("the owner of the token was removed")
-    if revoked or row.disabled or claims.authenticated_at < row.sessions_since:
+    if revoked or exchanged or row.disabled or claims.authenticated_at < row.sessions_since:
         raise InvalidTokenError("the token was revoked")
     if claims.via == "token" and not realm.secrets:
         raise InvalidTokenError("this catalog takes no secrets any more (auth.secrets)")
+    provider = claims.via.removeprefix("oidc:")
+    if provider != claims.via and (realm.issuers is None or provider not in realm.issuers.names):
+        raise InvalidTokenError("it was exchanged for one of an identity provider that has gone")
     return claims, min([claims.expires_at, *ends])
 
 
@@ -326,7 +330,7 @@ def _identify_user(
         raise ServiceUnavailableError(str(error)) from None
     with realm.database.read() as tx:
         row = rows.find_subject(tx, verified.issuer, verified.subject)
-        revoked = rows.is_revoked(tx, _digest(token))
+        revoked = any(rows.is_revoked(tx, each) for each in (_signed_part(token), _digest(token)))
     if row is None:
         row = _add_user(realm, issuer, verified, wait=wait)
     if revoked or row.disabled or verified.issued_at < row.sessions_since:
@@ -402,6 +406,7 @@ def _exchanged(realm: Realm, issuer: "Issuer", token: str) -> Claims:
         verified.expires_at,
         principal.via,
         principal.groups,
+        _signed_part(token),
     )
 
 
@@ -435,8 +440,17 @@ def _new_key() -> SigningKey:
     return SigningKey(auth.draw_kid(), auth.draw_key())
 
 
+def _signed_part(token: str) -> str:
+    """Return the name of a token of an identity provider among those that were revoked.
+
+    It is that of what is signed: the signature itself can be written in several ways.
+    """
+    signed = token.rpartition(".")[0]
+    return f"signed:{hashlib.sha256(signed.encode()).hexdigest()}"
+
+
 def _digest(token: str) -> str:
-    """Return the name of a token of an identity provider among those that were revoked."""
+    """Return the name that versions before this one gave such a token."""
     return f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
 
 

@@ -168,7 +168,9 @@ def check_free(
             )
     _check_no_link(warehouse, location)
     if other := tabulars.overlapping(tx, key(location), besides=besides, kind=kind):
-        raise ForbiddenError(f"Location {location} overlaps another {kind}'s location: {other}")
+        # What lies inside is named nowhere: it may be hidden from the caller.
+        which = f": {other}" if key(location).startswith(other) else ""
+        raise ForbiddenError(f"Location {location} overlaps another {kind}'s location{which}")
 
 
 def check_free_paths(

@@ -101,7 +101,8 @@ def _begin(call: Call, dropped_id: int) -> DroppedRow:
             raise CommitFailedError(
                 f"Cannot purge {known.identifier}: its purge has begun{trouble}"
             )
-        metrics.delete(tx, warehouse.id, row.uuid)
+        if not tabulars.is_shared(tx, row.uuid):  # clients may give the uuid of another table
+            metrics.delete(tx, warehouse.id, row.uuid)
         outcome = f"{row.identifier}: its purge has begun"
         events.record(tx, call, _event("purgeDropped", row))
         idempotency.record(tx, call, {"body": {"outcome": outcome}})

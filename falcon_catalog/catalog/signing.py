@@ -119,7 +119,9 @@ def _locations(
     if row is not None and not authorization.confirm(call, identifier, row.id, row.created_at):
         row = None
     if row is not None and row.kind == TABLE.name:
-        return _folders(call, identifier, row)
+        folders = _folders(call, identifier, row)
+        access.check_alone(call, identifier, folders)
+        return folders
     if staged is not None:
         return unseal_staged(tx, call, identifier, staged)
     if wanted.method == "HEAD" and row is None:

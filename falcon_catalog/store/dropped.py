@@ -200,6 +200,18 @@ def overlapping(tx: Transaction, warehouse_id: int, location_key: str) -> list[D
     return [DroppedRow(*row) for row in rows]
 
 
+def overlap_elsewhere(tx: Transaction, warehouse_id: int, location_key: str) -> bool:
+    """Return whether a drop of another warehouse lies at, around or inside a location."""
+    around = ancestors(location_key)
+    marks = ",".join("?" * len(around))
+    row = tx.one(
+        "SELECT 1 FROM dropped_tabulars WHERE warehouse_id <> ? AND ("  # noqa: S608 - only marks
+        f"(location_key >= ? AND location_key < ?) OR location_key IN ({marks})) LIMIT 1",
+        (warehouse_id, location_key, location_key[:-1] + "0", *around),
+    )
+    return row is not None
+
+
 def any_inside(tx: Transaction, location_key: str, *, besides: int) -> bool:
     """Return whether another dropped table or view lies in the folder ``location_key``."""
     row = tx.one(

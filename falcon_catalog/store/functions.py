@@ -62,3 +62,9 @@ def put(tx: Transaction, namespace_id: int, name: str, *, uuid: str, metadata: s
 def delete(tx: Transaction, function_id: int) -> None:
     """Remove a function's row."""
     tx.change("DELETE FROM functions WHERE id = ?", (function_id,))
+
+
+def is_shared(tx: Transaction, uuid: str) -> bool:
+    """Return whether more than one function has a uuid."""
+    row = tx.one("SELECT count(*) FROM functions WHERE uuid = ?", (uuid,))
+    return row is not None and row[0] > 1

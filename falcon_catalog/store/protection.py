@@ -65,18 +65,18 @@ def read_only(tx: Transaction, warehouse_id: int) -> tuple[bool, bool]:
 
 def levels(
     tx: Transaction, warehouse_id: int, paths: Collection[str]
-) -> list[tuple[int, str, bool]]:
-    """Return the id, the path and whether it is managed of namespaces, the outermost first.
+) -> list[tuple[int, str, bool, int]]:
+    """Return id, path, whether it is managed, and time of creation of some namespaces.
 
-    In a change they stay until COMMIT.
+    The outermost is the first one. In a change they stay until COMMIT.
     """
     places = ",".join("?" * len(paths))
     rows: list[Any] = tx.all(
-        "SELECT id, path, managed FROM namespaces"  # noqa: S608 - only marks
+        "SELECT id, path, managed, created_at FROM namespaces"  # noqa: S608 - only marks
         f" WHERE warehouse_id = ? AND path IN ({places}) ORDER BY path{tx.row_lock('share')}",
         (warehouse_id, *paths),
     )
-    return [(id_, path, bool(managed)) for id_, path, managed in rows]
+    return [(id_, path, bool(managed), created_at) for id_, path, managed, created_at in rows]
 
 
 def _id(entity: Entity) -> int:

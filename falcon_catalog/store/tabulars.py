@@ -141,6 +141,16 @@ def location_keys(tx: Transaction) -> list[str]:
     return [row[0] for row in tx.all("SELECT location_key FROM tabulars")]
 
 
+def is_shared(tx: Transaction, uuid: str) -> bool:
+    """Return whether more than one table or view has a uuid, dropped ones included."""
+    row = tx.one(
+        "SELECT (SELECT count(*) FROM tabulars WHERE uuid = ?)"
+        " + (SELECT count(*) FROM dropped_tabulars WHERE uuid = ?)",
+        (uuid, uuid),
+    )
+    return row is not None and row[0] > 1
+
+
 def enclosing(tx: Transaction, location_key: str) -> str | None:
     """Return the location key of a table at or around ``location_key``; views do not count."""
     around = [*ancestors(location_key), location_key]

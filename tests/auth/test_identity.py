@@ -1,5 +1,7 @@
 """A catalog and an identity provider: who calls, from the first token to the last."""
 
+import base64
+import hashlib
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -234,6 +236,61 @@ def test_what_is_revoked_ends_with_the_next_request(start: Start, idp: Provider,
         assert refusal(server, token).endswith("the token was revoked")
     later = idp.token(iat=int(time.time()) + 5, sub="u-1")
     assert status(server, later) == (401 if how == "disable" else 200)
+
+
+def exchanged(server: Server, token: str) -> str:
+    form = {"grant_type": EXCHANGE, "subject_token": token, "subject_token_type": ACCESS_TOKEN}
+    answer = server.call("POST", TOKENS, data=form)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
+def test_a_revoked_token_is_not_valid_in_another_spelling(start: Start, idp: Provider) -> None:
+    server = start()
+    token = idp.token()
+    own = exchanged(server, token)
+    later = exchanged(server, own)
+    for each in (token, own, later):
+        assert status(server, each) == 200
+    with database_of(server) as database:
+        identity.revoke_token(database, token)
+    head, _, signature = token.rpartition(".")
+    spellings = [f"{token}{end}" for end in ("", "=", "==", "===")]
+    spellings += [f"{head}.{signature[:-1]}{last}" for last in "AQgwBRhxCSiy"]
+    for each in (*spellings, own, later):  # what was exchanged for it ends with it
+        assert status(server, each) == 401, each
+
+
+def test_a_token_that_an_earlier_version_revoked_stays_so(start: Start, idp: Provider) -> None:
+    server = start()
+    token = idp.token()
+    with database_of(server) as database, database.write() as tx:
+        name = f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
+        rows.revoke_token(tx, name, expires_at=int(time.time()) + 600)
+    assert status(server, token) == 401
+
+
+def test_what_was_exchanged_ends_with_the_provider_in_the_settings(
+    tmp_path: Path, idp: Provider
+) -> None:
+    config = write_config(tmp_path, {"corp": idp.settings()})
+    with serving(tmp_path, auth__required=True, config=config) as server:
+        own = exchanged(server, idp.token())
+        assert status(server, own) == 200
+    with serving(tmp_path, auth__required=True) as server:
+        assert refusal(server, own).endswith("an identity provider that has gone")
+
+
+def test_a_secret_in_the_place_of_a_name_is_recorded_nowhere(start: Start) -> None:
+    server = start()
+    form = {"grant_type": "client_credentials"}
+    basic = {"Authorization": f"Basic {base64.b64encode(b'zebra-secret').decode()}"}
+    swapped = form | {"client_id": "etl:zebra-secret", "client_secret": "x"}
+    assert server.call("POST", TOKENS, data=form, headers=basic).status_code == 401
+    assert server.call("POST", TOKENS, data=swapped).status_code == 401
+    entities = "SELECT coalesce(entity, '') FROM refusals"
+    wait_for(lambda: len(sql(server.folder, entities)) == 2, "the refusals")
+    assert sorted(row[0] for row in sql(server.folder, entities)) == ["", "client 'etl'"]
 
 
 class TestOwnTokens:

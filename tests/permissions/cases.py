@@ -50,6 +50,8 @@ class Case:
     undo: Callable[[World, Any], None] | None = None
     sees: Callable[[Evaluator, Grants], set[str]] | None = None
     names: Callable[[Any], set[str]] = field(default=lambda _: set())
+    moves: bool = False
+    """Whether what the first need is on moves into what the second one is on."""
 
     @property
     def id(self) -> str:
@@ -72,6 +74,8 @@ class Case:
             if not evaluator.sees(held, entity):
                 return _hidden(evaluator, held, entity, mode)
             if privilege not in evaluator.holds(held, entity) and privilege != "list":
+                return FORBIDDEN
+            if self.moves and evaluator.gains(held, self.needs[0][1], self.needs[1][1]):
                 return FORBIDDEN
         return self.ok
 
@@ -274,6 +278,7 @@ CASES = [
         *("renameTable", "", "POST", f"/v1/{W}/tables/rename"),
         *([("drop", T, ""), ("create", Z, "")], TAKEN),
         body=_rename("t"),
+        moves=True,
     ),
     Case(
         *("commitTransaction", "", "POST", f"/v1/{W}/transactions/commit"),
@@ -350,6 +355,7 @@ CASES = [
         *("renameView", "", "POST", f"/v1/{W}/views/rename"),
         *([("drop", V, ""), ("create", Z, "")], TAKEN),
         body=_rename("v"),
+        moves=True,
         object=V,
     ),
     Case(
@@ -385,6 +391,7 @@ CASES = [
         *("undrop", "", "POST", f"{MANAGEMENT}/dropped/DROP/undrop"),
         *([("drop", D, ""), ("create", AB, "")], NOT_NEW),
         body={},
+        moves=True,
         object=D,
     ),
     Case(
@@ -392,6 +399,7 @@ CASES = [
         *([("drop", D, ""), ("create", Z, "")], NOT_NEW),
         body={"identifier": _name("z", "u")},
         object=D,
+        moves=True,
     ),
     Case(
         *("purgeDropped", "", "DELETE", f"{MANAGEMENT}/dropped/DROP"),

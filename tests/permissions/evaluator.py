@@ -48,6 +48,11 @@ class Evaluator:
                 held |= gives
         return held
 
+    def gains(self, grants: Grants, entity: str, into: str) -> bool:
+        """Return whether a principal gets more on an entity by moving it into a namespace."""
+        held, there = self.holds(grants, entity), self.holds(grants, into)
+        return "grant" not in held and bool(there - held - {"list", "create", "drop", "admin"})
+
     def sees(self, grants: Grants, entity: str) -> bool:
         """Return whether the entity may be known: by its grants, or those on what is inside."""
         inside = any(entity in self._opened_by(on) for on, _ in grants)

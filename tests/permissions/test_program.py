@@ -57,8 +57,13 @@ class Model:
         self.parents[thing] = ns
         self.held[by].add((thing, "own"))
 
-    def needs(self, who: str, *needs: tuple[str, str | None, str]) -> tuple[int, str | None] | None:
-        """Return how a request that needs privileges on things is refused, or None."""
+    def needs(
+        self, who: str, *needs: tuple[str, str | None, str], moves: bool = False
+    ) -> tuple[int, str | None] | None:
+        """Return how a request that needs privileges on things is refused, or None.
+
+        If it ``moves``, the first thing moves into the second one.
+        """
         rules, held = self.rules(), self.held[who]
         if not rules.sees(held, W):
             return NO_WAREHOUSE
@@ -66,6 +71,8 @@ class Model:
             if thing is None or not rules.sees(held, thing):
                 return 404, missing
             if privilege not in rules.holds(held, thing) and privilege != "list":
+                return FORBIDDEN
+            if moves and rules.gains(held, str(needs[0][1]), str(needs[1][1])):
                 return FORBIDDEN
         return None
 
@@ -174,7 +181,7 @@ class Program:
         target = f"/management/v1/warehouses/{W}/dropped/{self.drop_id(thing)}/undrop"
         answer = self.ask(who, "POST", target, {})
         expected = self.model.needs(
-            who, ("drop", thing, "NotFoundException"), ("create", ns, NO_SPACE)
+            who, ("drop", thing, "NotFoundException"), ("create", ns, NO_SPACE), moves=True
         )
         if expected is None and (ns, name) in self.model.names:
             expected = (409, "AlreadyExistsException")
@@ -192,7 +199,9 @@ class Program:
         }
         thing = self.model.names.get((ns, name))
         answer = self.ask(who, "POST", f"/v1/{W}/tables/rename", body)
-        expected = self.model.needs(who, ("drop", thing, NO_TABLE), ("create", to[0], NO_SPACE))
+        expected = self.model.needs(
+            who, ("drop", thing, NO_TABLE), ("create", to[0], NO_SPACE), moves=True
+        )
         if expected is None and to in self.model.names:
             expected = (409, "AlreadyExistsException")
         if expected is None and thing is not None:
