@@ -20,6 +20,7 @@ from tests.catalog.serving import SCHEMA, Server
 
 NS = Namespace.of(["ns"])
 T = TableIdentifier(NS, "t")
+INTO = Need("create", Namespace.of(["b"]))
 OTHER = TableIdentifier(NS, "other")
 BODY = {"name": "t", "schema": SCHEMA}
 
@@ -75,7 +76,7 @@ def test_a_route_without_a_row_does_not_start() -> None:
         (
             "POST /v1/tables/rename",
             {"source": T.as_json(), "destination": {"namespace": ["b"], "name": "x"}},
-            [Need("drop", T, removes=True), Need("create", Namespace.of(["b"]))],
+            [Need("drop", T, removes=True, into=INTO), INTO],
         ),
         (
             "POST /v1/transactions/commit",
