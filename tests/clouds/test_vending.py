@@ -13,12 +13,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from falcon_catalog.catalog import access, authorization
-from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog import access, accounts, authorization
+from falcon_catalog.catalog.call import Call, Principal, StoreCall
+from falcon_catalog.catalog.privileges import OWN
 from falcon_catalog.errors import ServiceUnavailableError
 from falcon_catalog.fileio.delegation import Credential, Scope
 from falcon_catalog.fileio.object_store import ObjectStoreFileIO
 from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.store import principals as rows
 from tests.catalog.serving import SCHEMA, VIEW, Server, creation
 from tests.clouds.emulators import S3
 from tests.clouds.warehouses import VENDED, on_s3
@@ -419,7 +421,12 @@ def test_case_19_principals_do_not_share(tmp_path: Path, s3: S3) -> None:
         warehouse = server.catalog
         table = server.table("t")
         tokens = set()
-        for principal in ("ada", "bob", None):
+        for name in ("ada", "bob"):
+            accounts.add(StoreCall(warehouse.store), name, privileges=OWN)
+        found = [rows.find(warehouse.store.autocommit(), name) for name in ("ada", "bob")]
+        principals = [Principal(row.id, row.name) for row in found if row is not None]
+        assert len(principals) == 2
+        for principal in (*principals, None):
             call = Call(warehouse, principal, None, "1", frozenset({access.VENDED}))
             identifier = TableIdentifier.of({"namespace": ["ns"], "name": "t"})
             for _ in range(2):
