@@ -59,8 +59,8 @@ def main(goals: list[str], quick: bool, file: Path | None, style: str, cache: Pa
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a measurement may have failed in the middle
     click.echo(report.as_table(lines, style))
-    told = ", ".join(f"{name} {value}" for name, value in machine.items())
-    click.echo(f"\nAfter {time.monotonic() - started:.0f} s, with {told}")
+    described = ", ".join(f"{name} {value}" for name, value in machine.items())
+    click.echo(f"\nAfter {time.monotonic() - started:.0f} s, with {described}")
     if file is not None:
         file.write_bytes(orjson.dumps(report.as_json(lines, machine), option=orjson.OPT_INDENT_2))
 

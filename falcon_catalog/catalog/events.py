@@ -57,7 +57,7 @@ def local(warehouse: str | None = None) -> Origin:
 
 
 def origin(call: "Call | StoreCall") -> Origin:
-    """Return who calls; a call without a request is of a local command."""
+    """Return the origin of a call; one without a request is of a local command."""
     warehouse = getattr(call, "warehouse", None)
     name, principal = None if warehouse is None else warehouse.name, call.principal
     if principal is not None:

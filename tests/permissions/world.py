@@ -102,7 +102,7 @@ class World:
         self.ids[name] = row[0]
 
     def entity(self, tx: Transaction, name: str) -> Entity:
-        """Return the row that a name in PARENTS stands for now."""
+        """Return the entity that has a name of PARENTS at this moment, as grants name it."""
         warehouse_name, *rest = name.split("/", 2)
         if warehouse_name == "server":
             return grants.SERVER
