@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from tests.durability import wire
@@ -227,6 +228,12 @@ class Rival:
             self._crowd.back_off()
 
 
+def _is_created(client: Client, path: str, body: object) -> bool:
+    answer = client.ask("POST", path, body)
+    assert answer.done or answer.status == _UNAVAILABLE, answer
+    return answer.done
+
+
 def _location(answer: Answer) -> str:
     return answer.body["metadata-location"] if answer.done and answer.body else ""
 
@@ -258,7 +265,8 @@ def prepare(catalog: Catalog) -> None:
     for name in SHARED:
         body = wire.creation(name, "start")
         body["properties"]["write.metadata.previous-versions-max"] = "200"
-        client.ok("POST", wire.table(""), body)
+        # 503: a server looked before another one had written the warehouse's marker.
+        wait_for(partial(_is_created, client, wire.table(""), body), "the shared tables")
     client.close()
 
 
