@@ -11,8 +11,7 @@ from schemathesis import GenerationMode
 
 from falcon_catalog.api.openapi import document
 from falcon_catalog.api.routes import MANAGEMENT_ROUTES
-from tests.fuzz.asking import SCALE, Asker, asking, judge
-from tests.fuzz.test_document import often, one_of
+from tests.fuzz.asking import SCALE, Asker, asking, judge, often, one_of
 
 DOCUMENT: dict[str, Any] = json.loads(document())
 _METHODS = {"get", "post", "put", "delete"}

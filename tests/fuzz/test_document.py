@@ -1,7 +1,6 @@
 """Requests made from the specification's OpenAPI document, right ones and wrong ones."""
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from tests.fuzz.asking import SCALE, Asker, asking, judge
+from tests.fuzz.asking import SCALE, Asker, asking, judge, often, one_of
 from tests.reference import SPECIFICATION
 
 _DOCUMENT = schemathesis.openapi.from_path(SPECIFICATION)
@@ -33,16 +32,6 @@ _FOLLOWS_THE_DOCUMENT = schemathesis.checks.CHECKS.get_one("response_schema_conf
 def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     with asking(tmp_path_factory.mktemp("fuzz")) as asker:
         yield asker
-
-
-def often(value: object) -> bool:
-    """Tell three of four values, always the same ones, so that a failure can be shrunk."""
-    return zlib.crc32(repr(value).encode()) % 4 != 0
-
-
-def one_of(choices: Sequence[Any], value: object) -> Any:
-    """Choose by a value, always the same one."""
-    return choices[zlib.crc32(repr(value).encode()) % len(choices)]
 
 
 def aim(names: dict[str, Any]) -> dict[str, Any]:
