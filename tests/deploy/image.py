@@ -317,6 +317,9 @@ class Container:
 
     def close(self) -> None:
         if self.process.poll() is None:
+            # unshare's own signal to its child was forgotten when that changed its user.
+            for pid in workers(self.process.pid):
+                os.kill(pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait()
         self.log.close()
