@@ -1,5 +1,6 @@
 """The application: its collaborators wired together."""
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -8,10 +9,17 @@ import falcon
 
 from falcon_catalog import logs, rules
 from falcon_catalog.api import responses
-from falcon_catalog.api.browsers import Browsers
+from falcon_catalog.api.browsers import Browsers, is_page
 from falcon_catalog.api.config import ConfigResource
 from falcon_catalog.api.idempotency import Idempotency
-from falcon_catalog.api.middleware import Authentication, Calls, ReadOnly, Warehouses, with_raw_path
+from falcon_catalog.api.middleware import (
+    Authentication,
+    Calls,
+    ReadOnly,
+    Warehouses,
+    WSGIApp,
+    with_raw_path,
+)
 from falcon_catalog.api.oauth import TOKENS_PATH, TokensResource
 from falcon_catalog.api.operations import Operation
 from falcon_catalog.api.refusals import Refusals
@@ -68,7 +76,11 @@ class CatalogApp:
             Authentication(realm, settings.metrics.public) if settings.auth.required else None
         )
         self._browsers = Browsers(settings)
-        self._wsgi = with_raw_path(self._routed(realm, settings))
+        self._settings = settings
+        self._pages: WSGIApp | None = None
+        self._pages_lock = threading.Lock()
+        api = self._routed(realm, settings)
+        self._wsgi = with_raw_path(self._with_pages(api) if settings.web.enabled else api)
         if traces is not None:
             from falcon_catalog.api.tracing import with_spans  # noqa: PLC0415 - an extra
 
@@ -112,8 +124,8 @@ class CatalogApp:
         error = self._browsers.refusal(
             method, path, lambda name: headers.get(name.upper().replace("-", "_"))
         )
-        if error is not None or self._authentication is None:
-            return error
+        if error is not None or self._authentication is None or is_page(path):
+            return error  # a page's visitor may have a session, which takes a look at the store
         try:
             self._authentication.identify(path, headers.get("AUTHORIZATION"), peer, wait=False)
         except WouldWaitError:
@@ -165,6 +177,34 @@ class CatalogApp:
         close_warehouses(self.warehouses)
         if self._traces is not None:
             self._traces.close()
+
+    def _with_pages(self, api: WSGIApp) -> WSGIApp:
+        """Return an application that serves the pages, too; they are created when first opened."""
+
+        def choose(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            app = self._open_pages() if is_page(environ["PATH_INFO"]) else api
+            return app(environ, start_response)
+
+        return choose
+
+    def _open_pages(self) -> WSGIApp:
+        with self._pages_lock:
+            if self._pages is None:
+                from falcon_catalog.web.application import (  # noqa: PLC0415 - it loads templates
+                    create_pages,
+                )
+                from falcon_catalog.web.site import Site  # noqa: PLC0415 - as create_pages
+
+                self._pages = create_pages(
+                    Site(
+                        tuple(self.warehouses),
+                        self._realm,
+                        self._settings,
+                        self.metrics,
+                        self.serving,
+                    )
+                )
+            return self._pages
 
     def _routed(self, realm: Realm, settings: Settings) -> falcon.App[Any, Any]:
         table = dict(operations())

@@ -36,12 +36,20 @@ _PREFLIGHT = {
 }
 _EXPOSED = "ETag, X-Request-Id, Retry-After, Location"
 _ANY = "*"
+PAGES = "/ui/"
+"""The pages have paths below this one, but for the home page."""
+_FORM = "application/x-www-form-urlencoded"
 _BODILESS = ("GET", "HEAD", "OPTIONS")
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/@\s]+))(?::[0-9]*)?")
 _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 Header = Callable[[str], str | None]
 """Returns the value of a request's header, or None."""
+
+
+def is_page(path: str) -> bool:
+    """Return whether a path is that of a page: of ``web``, not of the API."""
+    return path == "/" or path.startswith(PAGES)
 
 
 class Browsers:
@@ -142,11 +150,10 @@ class Browsers:
                     " cross-site)"
                 )
         if has_body and method not in _BODILESS and path != TOKENS_PATH:
-            kind = header("Content-Type")
-            if (kind or "").partition(";")[0].strip().lower() != falcon.MEDIA_JSON:
+            kind, expected = header("Content-Type"), _FORM if is_page(path) else falcon.MEDIA_JSON
+            if (kind or "").partition(";")[0].strip().lower() != expected:
                 raise UnsupportedMediaTypeError(
-                    f"Content-Type {show(kind)} is not supported: the body must be"
-                    f" {falcon.MEDIA_JSON}"
+                    f"Content-Type {show(kind)} is not supported: the body must be {expected}"
                 )
 
     def refusal(self, method: str, path: str, header: Header) -> CatalogError | None:

@@ -408,6 +408,15 @@ class CorsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The catalog's own web pages."""
+
+    enabled: bool = setting(
+        True, "Whether the catalog has web pages, at / and below /ui/.", rules.boolean
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsSettings:
     """Clients' metrics reports, and access to the server's own metrics."""
 
@@ -467,6 +476,7 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)
+    web: WebSettings = field(default_factory=WebSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     tracing: TracingSettings = field(default_factory=TracingSettings)
     log: LogSettings = field(default_factory=LogSettings)

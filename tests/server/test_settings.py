@@ -94,6 +94,7 @@ WRITTEN = {
     "audit.vending": False,
     "audit.log": True,
     "cors.origins": ("https://a.example", "http://localhost:3000"),
+    "web.enabled": False,
     "metrics.keep_reports": 0,
     "metrics.public": True,
     "tracing.endpoint": "http://127.0.0.1:4318",

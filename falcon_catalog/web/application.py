@@ -1,0 +1,69 @@
+"""The application of the pages: its routes, middleware and error pages."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import falcon
+
+from falcon_catalog.api.browsers import Browsers
+from falcon_catalog.api.middleware import Calls, ReadOnly, Warehouses
+from falcon_catalog.api.operations import Operation
+from falcon_catalog.api.refusals import Refusals
+from falcon_catalog.api.request_log import RequestLog
+from falcon_catalog.api.requests import NameConverter, NamespaceConverter
+from falcon_catalog.api.routes import with_converters
+from falcon_catalog.errors import CatalogError
+from falcon_catalog.web import errors, paths
+from falcon_catalog.web.home import HomeResource
+from falcon_catalog.web.namespaces import NamespacePage, WarehousePage
+from falcon_catalog.web.operations import OPERATIONS
+from falcon_catalog.web.rendering import StaticResource
+from falcon_catalog.web.sign_in import Visitors
+from falcon_catalog.web.site import Site
+from falcon_catalog.web.tables import TablePage
+
+Routes = Mapping[str, tuple[object, Mapping[str, str]]]
+
+
+def routes(site: Site) -> Routes:
+    """Return the pages: which resource serves a path, and which operation each method is."""
+    return {
+        paths.STATIC: (StaticResource(), {"GET": "pageStatic"}),
+        paths.HOME: (HomeResource(site), {"GET": "pageHome"}),
+        paths.WAREHOUSE: (WarehousePage(), {"GET": "pageWarehouse"}),
+        paths.NAMESPACE: (NamespacePage(), {"GET": "pageNamespace"}),
+        paths.TABLE: (TablePage(), {"GET": "pageTable"}),
+    }
+
+
+def create_pages(site: Site) -> falcon.App[Any, Any]:
+    """Create the application that serves the pages."""
+    pages = routes(site)
+    table = dict(_operations(pages))
+    middleware: list[Any] = [
+        RequestLog(table, site.metrics, access=site.settings.log.access),
+        Refusals(table, site.warehouses[0].audit),
+        Browsers(site.settings),
+        Visitors(site),
+        Calls(
+            Warehouses(site.warehouses, hide=site.settings.auth.required),
+            table,
+            site.settings.limits,
+        ),
+        ReadOnly(table),
+    ]
+    app: falcon.App[Any, Any] = falcon.App(middleware=middleware)
+    app.router_options.converters["name"] = NameConverter
+    app.router_options.converters["namespace"] = NamespaceConverter
+    app.add_error_handler(Exception, errors.render_failure)
+    app.add_error_handler(falcon.HTTPError, errors.render_http_error)
+    app.add_error_handler(CatalogError, errors.render_catalog_error)
+    for path, (resource, _) in pages.items():
+        app.add_route(with_converters(path), resource)
+    return app
+
+
+def _operations(pages: Routes) -> Iterator[tuple[tuple[str, str], Operation]]:
+    for path, (_, verbs) in pages.items():
+        for verb, name in verbs.items():
+            yield (with_converters(path), verb), OPERATIONS[name]

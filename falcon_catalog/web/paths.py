@@ -1,0 +1,56 @@
+"""The paths of pages: links for templates, and the routes that they lead to."""
+
+from urllib.parse import quote
+
+from falcon_catalog.identifiers import SEPARATOR, Namespace, TableIdentifier
+
+HOME = "/"
+ROOT = "/ui"
+STATIC = f"{ROOT}/static/{{file}}"
+LOGIN = f"{ROOT}/login"
+LOGOUT = f"{ROOT}/logout"
+ACTIVITY = f"{ROOT}/activity"
+ADMINISTRATION = f"{ROOT}/admin"
+SQL = f"{ROOT}/sql"
+WAREHOUSE = f"{ROOT}/warehouses/{{warehouse}}"
+DROPPED = f"{WAREHOUSE}/dropped"
+NAMESPACE = f"{WAREHOUSE}/namespaces/{{namespace}}"
+TABLE = f"{NAMESPACE}/tables/{{table}}"
+VIEW = f"{NAMESPACE}/views/{{view}}"
+FUNCTION = f"{NAMESPACE}/functions/{{function}}"
+
+
+def to_warehouse(warehouse: str, part: str = "") -> str:
+    """Return the path of a warehouse's page, or of a part of it, such as ``dropped``."""
+    return _with_part(f"{ROOT}/warehouses/{_segment(warehouse)}", part)
+
+
+def to_namespace(warehouse: str, namespace: Namespace, part: str = "") -> str:
+    """Return the path of a namespace's page, or of a part of it."""
+    path = f"{to_warehouse(warehouse)}/namespaces/{_segment(SEPARATOR.join(namespace.levels))}"
+    return _with_part(path, part)
+
+
+def to_table(warehouse: str, table: TableIdentifier, part: str = "") -> str:
+    """Return the path of a table's page, or of a part of it, such as ``history``."""
+    path = f"{to_namespace(warehouse, table.namespace)}/tables/{_segment(table.name)}"
+    return _with_part(path, part)
+
+
+def to_view(warehouse: str, view: TableIdentifier, part: str = "") -> str:
+    """Return the path of a view's page, or of a part of it."""
+    path = f"{to_namespace(warehouse, view.namespace)}/views/{_segment(view.name)}"
+    return _with_part(path, part)
+
+
+def to_function(warehouse: str, function: TableIdentifier) -> str:
+    """Return the path of a function's page."""
+    return f"{to_namespace(warehouse, function.namespace)}/functions/{_segment(function.name)}"
+
+
+def _with_part(path: str, part: str) -> str:
+    return f"{path}/{part}" if part else path
+
+
+def _segment(name: str) -> str:
+    return quote(name, safe="")

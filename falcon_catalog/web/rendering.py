@@ -1,0 +1,154 @@
+"""Rendering of pages: templates, what they may use, and the headers of every page."""
+
+import hashlib
+import mimetypes
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import falcon
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from falcon_catalog import __version__
+from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.web import paths
+
+_STATIC = files("falcon_catalog.web") / "static"
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+_YEAR = 365 * 24 * 3600
+_KIB = 1024
+
+
+def send_page(req: falcon.Request, resp: falcon.Response, template: str, **values: Any) -> None:
+    """Respond with a page.
+
+    Args:
+        req: the request; one that htmx sends for a part of a page gets the ``main`` block alone.
+        resp: the response.
+        template: its file name.
+        values: what the template uses. ``title`` is the page's; ``trail`` the links to the pages
+            around it, as pairs of a name and a path.
+    """
+    base = "fragment.html" if is_fragment(req) else "layout.html"
+    shared = {
+        "base": base,
+        "path": req.path,
+        "principal": getattr(req.context, "principal", None),
+        "authenticates": getattr(req.context, "authenticates", False),
+    }
+    send_html(resp, _environment().get_template(template).render(**shared, **values))
+
+
+def send_html(resp: falcon.Response, text: str) -> None:
+    """Respond with HTML."""
+    resp.content_type = falcon.MEDIA_HTML
+    resp.set_headers(_HEADERS)
+    resp.append_header("Vary", "HX-Request")
+    resp.data = text.encode()
+
+
+def is_fragment(req: falcon.Request) -> bool:
+    """Return whether htmx requests a part of the page, and not a browser the whole of it."""
+    return req.get_header("HX-Request") == "true" and req.get_header("HX-Boosted") != "true"
+
+
+class StaticResource:
+    """``/ui/static/{file}``: files of the wheel, by a name that contains their digest."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, file: str) -> None:
+        """Respond with a file, which browsers may keep for a year."""
+        found = _static_files().get(file)
+        if found is None:
+            raise falcon.HTTPNotFound
+        resp.content_type, resp.data = found
+        resp.set_header("Cache-Control", f"public, max-age={_YEAR}, immutable")
+
+
+def static(name: str) -> str:
+    """Return the path of a static file."""
+    return paths.STATIC.format(file=_static_names()[name])
+
+
+def number(value: float | None, digits: int = 0) -> Markup:
+    """Return a number as the page shows it; the visitor's browser writes it in its own way."""
+    if value is None:
+        return Markup('<span class="none">-</span>')
+    text = f"{value:,.{digits}f}"
+    return Markup('<data value="{}" data-digits="{}">{}</data>').format(value, digits, text)
+
+
+def size(value: float | None) -> Markup:
+    """Return a size in bytes as the page shows it."""
+    if value is None:
+        return number(None)
+    shown, unit = float(value), "B"
+    for bigger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        if abs(shown) < _KIB:
+            break
+        shown, unit = shown / _KIB, bigger
+    digits = 0 if unit == "B" or shown >= 100 else 1  # noqa: PLR2004 - three digits are enough
+    return Markup('<span title="{:,} bytes">{} {}</span>').format(
+        int(value), number(shown, digits), unit
+    )
+
+
+def moment(milliseconds: int | None) -> Markup:
+    """Return a time; UTC, until the visitor's browser writes it in its own zone and form."""
+    if milliseconds is None:
+        return number(None)
+    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return Markup('<time datetime="{}">{} UTC</time>').format(
+        at.isoformat(timespec="milliseconds"), f"{at:%Y-%m-%d %H:%M:%S}"
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("falcon_catalog.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "size": size, "moment": moment}
+    environment.globals |= {
+        "static": static,
+        "paths": paths,
+        "version": __version__,
+        "identifier": TableIdentifier,
+    }
+    return environment
+
+
+@cache
+def _static_files() -> Mapping[str, tuple[str, bytes]]:
+    found = {}
+    for each in _STATIC.iterdir():
+        content = each.read_bytes()
+        stem, _, ending = each.name.rpartition(".")
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        kind = mimetypes.guess_type(each.name)[0] or "application/octet-stream"
+        if kind.startswith("text/"):
+            kind += "; charset=utf-8"
+        found[f"{stem}-{digest}.{ending}"] = kind, content
+    return found
+
+
+@cache
+def _static_names() -> Mapping[str, str]:
+    names = {}
+    for hashed in _static_files():
+        stem, _, ending = hashed.rpartition(".")
+        names[f"{stem.rpartition('-')[0]}.{ending}"] = hashed
+    return names

@@ -1,0 +1,51 @@
+"""What all pages share: the server that they are of."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import falcon
+
+from falcon_catalog.catalog import authorization
+from falcon_catalog.catalog.authorization import Need
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.identity import Realm
+from falcon_catalog.catalog.warehouse import Warehouse
+from falcon_catalog.errors import NoSuchWarehouseError
+from falcon_catalog.metrics import Metrics
+from falcon_catalog.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The server, as pages need it."""
+
+    warehouses: tuple[Warehouse, ...]
+    realm: Realm
+    settings: Settings
+    metrics: Metrics
+    serving: Callable[[], list[str]]
+    """Returns why warehouses cannot be used; raises an error if none can, as /health/ready."""
+
+    def calls(self, req: falcon.Request) -> Iterator[Call]:
+        """Yield a Call for each warehouse that the visitor can see."""
+        principal = getattr(req.context, "principal", None)
+        for warehouse in self.warehouses:
+            call = Call(
+                warehouse,
+                principal,
+                request_id=req.context.id,
+                user_agent=req.user_agent or "",
+                address=req.remote_addr or "",
+            )
+            try:
+                yield authorized(call)
+            except NoSuchWarehouseError:
+                continue
+
+
+def authorized(call: Call, *needs: Need) -> Call:
+    """Return a Call that is authorized for what a page shows; raises as ``authorization.require``.
+
+    Routes do that by the operations table. It is for parts of a page that need something else.
+    """
+    return replace(call, decision=authorization.require(call, needs))
