@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -51,6 +51,7 @@ _PRELOADED = [
     "falcon_catalog.cli.serve",
     "sqlite_utils",
     "falcon_catalog.catalog.scan_planning.iceberg",
+    *(["falcon_catalog.store.postgres.connection"] if IN_POSTGRES else []),
 ]
 
 
@@ -69,14 +70,15 @@ def serving(
                 stack.enter_context(_process({**own, **flags}, log, config))
                 for _ in range(processes)
             ]
-            yield stack.enter_context(_balanced(servers, log.with_suffix(".haproxy")))
+            urls = [server() for server in servers]
+            yield stack.enter_context(_balanced(urls, log.with_suffix(".haproxy")))
             return
         if processes > 1:
             own["server.reuse_port"] = True
-        url = stack.enter_context(_process({**own, **flags}, log, config))
+        url = stack.enter_context(_process({**own, **flags}, log, config))()
         own["server.listen"] = url.removeprefix("http://")
         for _ in range(processes - 1):
-            stack.enter_context(_process({**own, **flags}, log, config))
+            stack.enter_context(_process({**own, **flags}, log, config))()
         yield url
 
 
@@ -109,7 +111,15 @@ def _listens(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def _process(flags: dict[str, object], log: Path, config: Path | None) -> Iterator[str]:
+def _process(
+    flags: dict[str, object], log: Path, config: Path | None
+) -> Iterator[Callable[[], str]]:
+    """Start a server; yield a function that waits until it serves and returns its URL."""
+
+    def url() -> str:
+        assert ours.poll(DEADLINE)
+        return str(ours.recv())
+
     # A process that has imported everything forks each server.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
@@ -118,8 +128,7 @@ def _process(flags: dict[str, object], log: Path, config: Path | None) -> Iterat
     server.start()
     theirs.close()
     try:
-        assert ours.poll(DEADLINE)
-        yield ours.recv()
+        yield url
     finally:
         server.terminate()
         server.join(DEADLINE)
