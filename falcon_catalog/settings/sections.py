@@ -200,6 +200,12 @@ class StoreSettings:
         "PostgreSQL: seconds to wait for another change of the same table or namespace.",
         rules.whole(1, 3600),
     )
+    transaction_idle_timeout: int = setting(
+        60,
+        "PostgreSQL: seconds after which it ends a session that does nothing inside a transaction,"
+        " as that of a process that was stopped, whose locks others wait for.",
+        rules.whole(1, 3600),
+    )
     sslmode: str = setting(
         "",
         "PostgreSQL: disable, allow, prefer, require, verify-ca or verify-full; empty: as in the"

@@ -73,6 +73,7 @@ WRITTEN = {
     "store.connect_timeout": 3,
     "store.statement_timeout": 4,
     "store.lock_timeout": 5,
+    "store.transaction_idle_timeout": 5,
     "store.sslmode": "verify-full",
     "store.sslrootcert": "/etc/ssl/other.pem",
     "store.search_path": "lake, public",

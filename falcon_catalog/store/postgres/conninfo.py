@@ -8,7 +8,10 @@ from psycopg import ProgrammingError, conninfo
 
 from falcon_catalog.settings import SettingsError, StoreSettings
 
-_IDLE_SECONDS = 60  # in a transaction: of a process that was stopped, whose locks others wait for
+# A host that vanished is noticed after 25 seconds, at both ends: until PostgreSQL does, the session
+# keeps its locks.
+_IDLE_SECONDS, _INTERVAL_SECONDS, _PROBES = 10, 5, 3
+_UNANSWERED_MS = (_IDLE_SECONDS + _PROBES * _INTERVAL_SECONDS) * 1000
 
 
 def parameters(settings: StoreSettings, *, read_only: bool = False) -> dict[str, Any]:
@@ -24,7 +27,11 @@ def parameters(settings: StoreSettings, *, read_only: bool = False) -> dict[str,
     options = {
         "statement_timeout": f"{settings.statement_timeout}s",
         "lock_timeout": f"{settings.lock_timeout}s",
-        "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{settings.transaction_idle_timeout}s",
+        "tcp_keepalives_idle": str(_IDLE_SECONDS),
+        "tcp_keepalives_interval": str(_INTERVAL_SECONDS),
+        "tcp_keepalives_count": str(_PROBES),
+        "tcp_user_timeout": str(_UNANSWERED_MS),
         "synchronous_commit": "off" if settings.durability == "relaxed" else "",
         "search_path": settings.search_path,
         "default_transaction_read_only": "on" if read_only else "",
@@ -32,11 +39,10 @@ def parameters(settings: StoreSettings, *, read_only: bool = False) -> dict[str,
     own = {
         "connect_timeout": settings.connect_timeout,
         "application_name": "falcon-catalog",
-        # A host that vanished is noticed after 25 seconds.
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 25_000,
+        "keepalives_idle": _IDLE_SECONDS,
+        "keepalives_interval": _INTERVAL_SECONDS,
+        "keepalives_count": _PROBES,
+        "tcp_user_timeout": _UNANSWERED_MS,
         **given,
         "options": " ".join(
             [

@@ -66,7 +66,9 @@ def explained(error: psycopg.Error) -> Exception:
             return kind(f"{reason.format(primary)}. Nothing was changed")
     if isinstance(error, psycopg.DataError) and error.sqlstate is None:
         return BadRequestError("A text contains the character U+0000. Nothing was changed")
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    # The end of a session after its timeout is an InternalError.
+    is_end = error.diag.severity_nonlocalized in ("FATAL", "PANIC")
+    if is_end or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         reason = f"The database fails: {primary}" if primary else "The database does not answer"
         kind = ServiceUnavailableError if is_refusal(error) else RolledBackError
         return kind(f"{reason}. Nothing was changed")
