@@ -115,7 +115,7 @@ dbt-all: $(VENV)/.has-demo ## Build and test in dbt's order, then write the docu
 test: $(VENV)/.has-tox ## Check style, types and import contracts, and run the tests
 	@$(TOX) run -e lint,types,floors,docs,py
 test-all: $(VENV)/.has-tox ## Run every suite: slow tests, kills, processes, clouds, Apache's kit, engines
-	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,boot,clouds,rck,spark,go,rust,trino,seaweedfs,postgres,identity,deploy
+	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,boot,clouds,rck,spark,go,rust,trino,seaweedfs,postgres,identity,web,deploy
 bench: $(VENV)/.has-tox ## Measure the catalog's speed beside other servers
 	@$(TOX) run -e bench -- --json var/bench/report.json
 lint: $(VENV)/.has-tox ## Check style, types and import contracts
@@ -128,7 +128,7 @@ constraints: $(VENV)/.has-uv ## Write constraints.txt anew, with the newest vers
 	   echo "# Written by \`make constraints\`; do not edit."; \
 	   $(PYTHON_IN_VENV) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	       --no-emit-index-url --no-emit-find-links --no-header \
-	       --extra dev --extra jobs --extra jobs-azure --extra demo --extra emulators --extra spark pyproject.toml; } > $(VENV)/constraints.new
+	       --extra dev --extra jobs --extra jobs-azure --extra demo --extra emulators --extra spark --extra browser pyproject.toml; } > $(VENV)/constraints.new
 	@mv $(VENV)/constraints.new constraints.txt
 
 ##@ Release; TAG=v1.2.3 must be the version, if it is given

@@ -21,8 +21,8 @@ _ONLY_SQLITE = {  # of the catalog's tests: files, locks and logs of SQLite
 }
 _TOLD = "what was tried"
 _SUITES = (
-    *("boot", "clouds", "deploy", "docs", "durability", "engines", "identity", "postgres"),
-    "spark",
+    *("boot", "browser", "clouds", "deploy", "docs", "durability", "engines", "identity"),
+    *("postgres", "spark"),
 )
 
 

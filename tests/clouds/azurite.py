@@ -7,11 +7,9 @@ real account are given is checked against Azure's documentation in tests/fileio/
 
 import base64
 import contextlib
-import fcntl
 import os
 import re
 import secrets
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,10 +19,10 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from tests import npm
+
 VERSION = "3.35.0"
 ACCOUNT = "lakehouse"
-FOLDER = Path(__file__).parents[2] / "var" / f"azurite-{VERSION}"
-TIMEOUT = 600  # seconds, in which npm fetches it
 
 
 @dataclass(frozen=True)
@@ -56,21 +54,7 @@ class Azurite:
 
 def program() -> Path:
     """Return Azurite's program, installed with npm the first time, or skip and say why."""
-    program = FOLDER / "node_modules" / ".bin" / "azurite-blob"
-    if program.is_file():
-        return program
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("there is no npm, which installs Azurite")
-    FOLDER.parent.mkdir(exist_ok=True)
-    with (FOLDER.parent / "azurite.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
-        if not program.is_file():
-            half = FOLDER.with_name(f"{FOLDER.name}.half")
-            command = [npm, "install", "--no-audit", "--no-fund", f"--prefix={half}"]
-            subprocess.run([*command, f"azurite@{VERSION}"], check=True, timeout=TIMEOUT)
-            half.rename(FOLDER)
-    return program
+    return npm.install("azurite", VERSION) / "node_modules" / ".bin" / "azurite-blob"
 
 
 @contextlib.contextmanager

@@ -1,10 +1,8 @@
 """Identity providers that the tests install and start."""
 
 import contextlib
-import fcntl
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -13,34 +11,21 @@ from typing import Any
 from urllib.parse import urljoin
 
 import jwt
-import pytest
 import requests
 
+from tests import npm
 from tests.auth.issuer import SigningKey
 from tests.processes import Running, free_port
 
 VERSION = "9.13.3"
-FOLDER = Path(__file__).parents[2] / "var" / f"oidc-provider-{VERSION}"
 PROGRAM = Path(__file__).with_name("provider.mjs")
-TIMEOUT = 600  # seconds, in which npm fetches it
 
 
 def installed() -> Path:
     """Return the folder of oidc-provider, installed with npm the first time, or skip."""
-    program = FOLDER / PROGRAM.name
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("there is no npm, which installs oidc-provider")
-    FOLDER.parent.mkdir(exist_ok=True)
-    with FOLDER.with_name("oidc-provider.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
-        if not (FOLDER / "node_modules").is_dir():
-            half = FOLDER.with_name(f"{FOLDER.name}.half")
-            command = [npm, "install", "--no-audit", "--no-fund", f"--prefix={half}"]
-            subprocess.run([*command, f"oidc-provider@{VERSION}"], check=True, timeout=TIMEOUT)
-            half.rename(FOLDER)
-        shutil.copyfile(PROGRAM, program)  # node looks for modules beside it
-    return FOLDER
+    folder = npm.install("oidc-provider", VERSION)
+    shutil.copyfile(PROGRAM, folder / PROGRAM.name)  # node looks for modules beside it
+    return folder
 
 
 @dataclass
