@@ -17,7 +17,6 @@ from falcon_catalog.catalog import event_log
 from falcon_catalog.cli.common import (
     echo,
     one_line_errors,
-    printable,
     read_existing,
     utc,
     with_store,
@@ -27,6 +26,7 @@ from falcon_catalog.store import events as rows
 from falcon_catalog.store import reading
 from falcon_catalog.store.database import Transaction, now_ms
 from falcon_catalog.store.events import EventRow, Filter, RefusalRow
+from falcon_catalog.terminal import printable
 
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

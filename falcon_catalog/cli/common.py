@@ -1,7 +1,6 @@
 """Settings from flags, errors in one line, JSON and times, for all commands."""
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Container, Iterator
 from datetime import UTC, datetime
@@ -17,21 +16,9 @@ from falcon_catalog.settings import SETTINGS, Settings, SettingsError, load
 from falcon_catalog.store import exists, in_use, open_database
 from falcon_catalog.store.database import DRIVER_ERRORS, DamagedStoreError, StoreError
 from falcon_catalog.store.sqlite import locks
+from falcon_catalog.terminal import json_text, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def printable(text: str) -> str:
-    """Return text without characters that a terminal would obey, or that turn text around.
-
-    Names of tables may contain such: C1 controls, NEL and bidirectional formatting.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode()
-        for each in text
-    )
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
@@ -104,8 +91,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 def echo_json(value: object) -> None:
     """Print a value as JSON on stdout."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    click.echo(text if text == printable(text) else json.dumps(value, indent=1))
+    click.echo(json_text(value))
 
 
 def _with_flags(command: Command, keys: Container[str]) -> Command:

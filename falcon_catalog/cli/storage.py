@@ -16,7 +16,6 @@ from falcon_catalog.cli.common import (
     as_json,
     echo_json,
     one_line_errors,
-    printable,
     read,
     read_existing,
     with_warehouses,
@@ -25,6 +24,7 @@ from falcon_catalog.fileio.storage import Storage
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import exists, reading
 from falcon_catalog.store.database import Transaction
+from falcon_catalog.terminal import printable
 
 _WIDTH = max(map(len, CHECKS))
 _COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}

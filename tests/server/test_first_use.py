@@ -54,6 +54,7 @@ TAKEN = {
     "install": set(),
     "login": set(),
     "logout": set(),
+    "ls": {"--warehouse"},  # the name of one, as for engines
     "maintain": WAREHOUSES,
     "migrate": WAREHOUSES,
     "principals add": STORE,
@@ -66,6 +67,7 @@ TAKEN = {
     "relocate": WAREHOUSES,
     "restore": WAREHOUSES,
     "serve": FLAGS,
+    "show": {"--warehouse"},
     "storage check": WAREHOUSES,
     "store copy": set(),
     "undrop": WAREHOUSES,

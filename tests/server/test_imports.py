@@ -35,6 +35,7 @@ UNUSED = {
     # Other commands, and clients
     *("falcon_catalog.backup", "falcon_catalog.doctor", "falcon_catalog.conformance"),
     *("falcon_catalog.installation", "falcon_catalog.engines", "requests", "jinja2"),
+    *("falcon_catalog.console", "rich"),
 }
 
 

@@ -42,6 +42,7 @@ ARGUMENTS = {
 NEED_NO_STORE = {
     *("check", "config show", "engines", "install", "login", "logout", "migrate", "restore"),
     *("serve", "store copy", "uninstall", "whoami"),
+    *("ls", "show"),  # clients
 }
 NAMES = [name.removeprefix("falcon-catalog ") for name, _ in COMMANDS]
 

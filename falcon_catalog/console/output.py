@@ -1,0 +1,203 @@
+"""What the commands print: tables for people, plain lines for pipes, JSON and bare names.
+
+Everything on stdout goes through ``Output``. On a terminal, numbers have separators, sizes have
+units, times have an age, and long values are cut to the width. In a pipe nothing is cut, and
+numbers and times are as programs read them. ``NO_COLOR`` turns colours off.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from falcon_catalog.terminal import json_text, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_WIDE = 1_000_000  # a pipe has no width
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_AGES = ((86_400 * 365, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+ABSENT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    title: str
+    is_number: bool = False
+    style: str = ""
+    """Rich's style, such as ``cyan`` or ``bold``."""
+    may_wrap: bool = False
+    """Long values continue on the next line instead of being cut; only on a terminal."""
+
+
+class Output:
+    """Stdout, in the form that the flags and the terminal ask for."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+
+    @cached_property
+    def console(self) -> "Console":
+        """Rich's console; it knows colours and width of the terminal."""
+        from rich.console import Console
+
+        console = Console(highlight=False, markup=False, emoji=False)
+        if not console.is_terminal:
+            console.width = _WIDE
+        return console
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads this, not a pipe."""
+        return self.console.is_terminal
+
+    # Values
+
+    def count(self, number: int | None) -> str:
+        """Return a number; with separators on a terminal."""
+        if number is None:
+            return ABSENT
+        return f"{number:,}" if self.is_terminal else str(number)
+
+    def size(self, number: int | None) -> str:
+        """Return a number of bytes; in units on a terminal."""
+        if number is None:
+            return ABSENT
+        return human_size(number) if self.is_terminal else str(number)
+
+    def moment(self, milliseconds: int | None, *, with_age: bool = True) -> str:
+        """Return a time in UTC; on a terminal with its age."""
+        if milliseconds is None:
+            return ABSENT
+        at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+        if not self.is_terminal:
+            return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+        age = f" ({ago(milliseconds)})" if with_age else ""
+        return f"{at:%Y-%m-%d %H:%M:%S}{age}"
+
+    # Lines
+
+    def document(self, value: object) -> None:
+        """Print a value as JSON."""
+        click.echo(json_text(value))
+
+    def names(self, names: Iterable[object]) -> None:
+        """Print names or ids, one a line, as ``--quiet`` does."""
+        for name in names:
+            click.echo(cell_text(str(name)))
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Print a line; it is never cut."""
+        from rich.text import Text
+
+        self._print(Text(printable(text), style=style), soft_wrap=True)
+
+    def heading(self, text: str) -> None:
+        """Print the title of a section, after an empty line."""
+        self.line()
+        self.line(text, style="bold")
+
+    def table(self, columns: Sequence[Column], rows: Iterable[Sequence["str | Text"]]) -> None:
+        """Print rows below the titles of their columns."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for column in columns:
+            wraps = column.may_wrap and self.is_terminal
+            table.add_column(
+                column.title,
+                justify="right" if column.is_number else "left",
+                style=column.style,
+                no_wrap=not wraps,
+                overflow="fold" if wraps else "ellipsis",
+            )
+        for row in rows:
+            cells = (Text(cell_text(cell)) if isinstance(cell, str) else cell for cell in row)
+            table.add_row(*cells)
+        self._print(table)
+
+    def pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Print names and values in two columns, without titles; values continue on more lines."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(style="cyan", no_wrap=True)
+        table.add_column(overflow="fold", no_wrap=not self.is_terminal)
+        for name, value in pairs:
+            table.add_row(Text(cell_text(name)), Text(cell_text(value)))
+        self._print(table)
+
+    def _print(self, what: Any, **options: Any) -> None:
+        if self.is_terminal:
+            self.console.print(what, **options)
+            return
+        with self.console.capture() as captured:
+            self.console.print(what, **options)
+        for line in captured.get().splitlines():  # without the blanks that fill a column
+            click.echo(line.rstrip())
+
+    @contextlib.contextmanager
+    def progress(self, what: str) -> Iterator[None]:
+        """Show on stderr that something takes long; nothing unless stderr is a terminal."""
+        from rich.console import Console
+
+        console = Console(stderr=True, markup=False, highlight=False)
+        if not (console.is_terminal and sys.stderr.isatty()):
+            yield
+            return
+        with console.status(printable(what)):
+            yield
+
+
+def styled(text: str, style: str) -> "Text":
+    """Return the cell of a table in one of Rich's styles."""
+    from rich.text import Text
+
+    return Text(cell_text(text), style=style)
+
+
+def cell_text(text: str) -> str:
+    """Return text for one line: printable, with line ends and tabs escaped."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def human_size(number: int) -> str:
+    """Return a number of bytes in decimal units, such as ``1.2 MB``."""
+    value = float(number)
+    for unit in _UNITS:
+        if abs(value) < 999.95 or unit == _UNITS[-1]:  # noqa: PLR2004 - rounds to 1000.0
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def ago(milliseconds: int, now: float | None = None) -> str:
+    """Return how long ago a time was, in its largest unit: ``3 h ago``."""
+    seconds = int((time.time() if now is None else now) - milliseconds / 1000)
+    if seconds < 0:
+        return "in the future"
+    for length, unit in _AGES:
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return "now"
+
+
+def iso(milliseconds: int | None) -> str | None:
+    """Return a time as JSON has it: ISO 8601 in UTC, with milliseconds."""
+    if milliseconds is None:
+        return None
+    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
