@@ -41,6 +41,7 @@ _LARGEST_PAGE = 1000
 _MOST_VALUES = 100
 _SCANNED = 50_000
 """Rows that one page looks at: a filter that fits few of a million does not keep a thread."""
+_SCANNED_FOR_TABLE = 20_000
 _LARGEST_ID = 2**63 - 1
 _TOKEN_VERSION = b"1"
 _TOKEN = re.compile(rb"1(?P<log>.{16})(?P<id>.{8})(?P<filter>.{8})", re.DOTALL)
@@ -340,6 +341,26 @@ def only_own(call: Call, wanted: Filter) -> Filter:
         since = call.now if home is None else home.created_at
         return replace(wanted, since_ms=max(since, wanted.since_ms or 0))
     return wanted
+
+
+def of_table(
+    call: Call, identifier: TableIdentifier, uuid_: str, *, since_ms: int, until_ms: int
+) -> list[JSON]:
+    """Return the changes of a table in some time, newest first, as ``as_json``.
+
+    Of a time with very many changes in the catalog the oldest are left out. The caller must hold
+    ``grant`` on the table, as for the audit log.
+    """
+    tx = call.warehouse.store.autocommit()
+    wanted = named(identifier.namespace, identifier.name, warehouse=call.warehouse.name)
+    if call.principal is None:
+        wanted = replace(wanted, objects=(), uuids=(uuid_.lower(),), kinds=("table",))
+    else:
+        wanted = only_own(call, wanted)
+    top = rows.first_since(tx, min(until_ms, _LARGEST_ID - 1) + 1)
+    low = max(rows.first_since(tx, since_ms) - 1, top - _SCANNED_FOR_TABLE, 0)
+    found = rows.backward(tx, wanted, after=low, before=top, size=_LARGEST_PAGE)
+    return [as_json(*each) for each in found]
 
 
 def named(namespace: Namespace | None, table: str | None, **others: Any) -> Filter:

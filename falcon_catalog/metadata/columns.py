@@ -23,6 +23,8 @@ class Column:
     required: bool
     parents: tuple[int, ...]
     initial_default: object = None
+    write_default: object = None
+    doc: str | None = None
 
     @property
     def full_name(self) -> str:
@@ -89,6 +91,8 @@ def _struct_columns(
             required=field["required"],
             parents=parents,
             initial_default=field.get("initial-default"),
+            write_default=field.get("write-default"),
+            doc=field.get("doc"),
         )
         for field in fields
     ]

@@ -20,7 +20,9 @@ from falcon_catalog.web.operations import OPERATIONS
 from falcon_catalog.web.rendering import StaticResource
 from falcon_catalog.web.sign_in import Visitors
 from falcon_catalog.web.site import Site
-from falcon_catalog.web.tables import TablePage
+from falcon_catalog.web.tables.history import HistoryPage
+from falcon_catalog.web.tables.overview import MetadataPage, OverviewPage
+from falcon_catalog.web.tables.properties import PropertiesPage
 
 Routes = Mapping[str, tuple[object, Mapping[str, str]]]
 
@@ -32,7 +34,10 @@ def routes(site: Site) -> Routes:
         paths.HOME: (HomeResource(site), {"GET": "pageHome"}),
         paths.WAREHOUSE: (WarehousePage(), {"GET": "pageWarehouse"}),
         paths.NAMESPACE: (NamespacePage(), {"GET": "pageNamespace"}),
-        paths.TABLE: (TablePage(), {"GET": "pageTable"}),
+        paths.TABLE: (OverviewPage(), {"GET": "pageTable"}),
+        f"{paths.TABLE}/metadata": (MetadataPage(), {"GET": "pageTable"}),
+        f"{paths.TABLE}/history": (HistoryPage(), {"GET": "pageTable"}),
+        f"{paths.TABLE}/properties": (PropertiesPage(), {"GET": "pageTable"}),
     }
 
 

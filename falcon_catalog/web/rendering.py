@@ -106,7 +106,10 @@ def moment(milliseconds: int | None) -> Markup:
     """Return a time; UTC, until the visitor's browser writes it in its own zone and form."""
     if milliseconds is None:
         return number(None)
-    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    try:
+        at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):  # a client's clock may say anything
+        return Markup("{} ms").format(number(milliseconds))
     return Markup('<time datetime="{}">{} UTC</time>').format(
         at.isoformat(timespec="milliseconds"), f"{at:%Y-%m-%d %H:%M:%S}"
     )
@@ -127,6 +130,8 @@ def _environment() -> Environment:
         "paths": paths,
         "version": __version__,
         "identifier": TableIdentifier,
+        "number": number,
+        "size": size,
     }
     return environment
 

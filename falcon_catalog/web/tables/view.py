@@ -1,0 +1,116 @@
+"""What the pages of a table share: its metadata, its tabs, who changed it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+
+from falcon_catalog.catalog import authorization, event_log, tabulars
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.tabulars import TABLE
+from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.metadata.document import Document
+from falcon_catalog.metadata.json_fields import JSON
+from falcon_catalog.web.namespaces import trail
+from falcon_catalog.web.rendering import send_page
+
+TABS = (
+    ("", "Overview"),
+    ("rows", "Rows"),
+    ("history", "History"),
+    ("diff", "Compare"),
+    ("files", "Files"),
+    ("properties", "Properties"),
+    ("maintenance", "Maintenance"),
+    ("access", "Access"),
+)
+"""The part of a tab's path, and its title."""
+_SKEW_MS = 60_000
+"""How far the clocks of writers may differ from the server's."""
+_LATE_MS = 3_600_000
+"""How long after its snapshot a commit may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """A table as it is now, for a visitor."""
+
+    call: Call
+    identifier: TableIdentifier
+    document: Document
+    metadata_location: str | None
+
+    @property
+    def metadata(self) -> JSON:
+        """The table's metadata."""
+        return self.document.metadata
+
+    @property
+    def uuid(self) -> str:
+        """The table's uuid."""
+        return str(self.metadata["table-uuid"])
+
+    def changes(self, since_ms: int, until_ms: int) -> list[JSON] | None:
+        """Return the table's rows in the audit log; None if the visitor may not read them."""
+        if not authorization.permits(self.call, "grant", self.identifier):
+            return None
+        return event_log.of_table(
+            self.call, self.identifier, self.uuid, since_ms=since_ms, until_ms=until_ms
+        )
+
+    def authors(self, snapshots: list[JSON]) -> dict[int, JSON] | None:
+        """Return the rows of the commits that added snapshots, by snapshot; None as ``changes``.
+
+        The audit log no longer has rows that are older than its retention.
+        """
+        if not snapshots:
+            return {}
+        times = [snapshot["timestamp-ms"] for snapshot in snapshots]
+        found = self.changes(min(times) - _SKEW_MS, max(times) + _LATE_MS)
+        if found is None:
+            return None
+        return {
+            snapshot_id: change
+            for change in found
+            for snapshot_id in change.get("detail", {}).get("snapshots", ())
+        }
+
+
+def open_(call: Call, identifier: TableIdentifier) -> TableView:
+    """Return a table as it is now."""
+    loaded = tabulars.load(call, TABLE, identifier)
+    return TableView(call, identifier, loaded.document, loaded.metadata_location)
+
+
+def send(
+    req: falcon.Request,
+    resp: falcon.Response,
+    view: TableView,
+    template: str,
+    tab: str,
+    **values: Any,
+) -> None:
+    """Respond with a page of a table.
+
+    Args:
+        req: the request.
+        resp: the response.
+        view: the table.
+        template: of the page, in the folder ``table``.
+        tab: the part of the path of its tab.
+        values: what the template uses.
+    """
+    identifier = view.identifier
+    send_page(
+        req,
+        resp,
+        f"table/{template}.html",
+        title=identifier.name,
+        trail=trail(view.call, identifier.namespace),
+        call=view.call,
+        table=identifier,
+        metadata=view.metadata,
+        tabs=TABS,
+        tab=tab,
+        **values,
+    )
