@@ -150,6 +150,7 @@ def _open(
             counters=counters,
             allowed_locations=allowed,
             roots=tuple(settings.warehouse.roots.values()),
+            trusted_engines=frozenset(settings.auth.trusted_engines),
             allow_overlap=settings.warehouse.allow_overlap,
             properties_bytes=settings.limits.properties_bytes,
             namespace_tables=settings.limits.namespace_tables,

@@ -228,7 +228,7 @@ def _stage(call: Call, change: Change) -> Staged:
         if row is not None:
             raise _create_conflict(row, identifier)
         metadata = table_metadata.apply(None, change.updates, now_ms=call.now)
-        policy.check_metadata(call.warehouse, f"table {identifier}", None, metadata)
+        policy.check_metadata(call, f"table {identifier}", None, metadata)
         policy.check_manifest_lists(call.warehouse, _added_snapshots(change))
         _check_places(call, kind, None, metadata, None)
         return _new(kind, identifier, metadata, updates=change.updates)
@@ -254,7 +254,7 @@ def _advance(call: Call, change: Change, row: TabularRow) -> Staged:
     )
     if metadata is base:
         return _unchanged(change, row, document)
-    policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", base, metadata)
+    policy.check_metadata(call, f"{kind.name} {identifier}", base, metadata)
     policy.check_manifest_lists(call.warehouse, _added_snapshots(change))
     _check_places(call, kind, base, metadata, row.id)
     location = policy.new_metadata_location(metadata, row.metadata_location)

@@ -46,7 +46,7 @@ def create_view(call: Call, namespace: Namespace, request: JSON) -> Loaded:
 
 def _check(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) -> None:
     """Check the metadata of a new table or view before anything is issued or written."""
-    policy.check_metadata(call.warehouse, f"{kind.name} {identifier}", None, metadata)
+    policy.check_metadata(call, f"{kind.name} {identifier}", None, metadata)
     tx = call.warehouse.store.autocommit()
     policy.check_free_paths(tx, call.warehouse, kind.name, None, metadata, besides=None)
     authorization.check_dropped_files(call, policy.locations_of(metadata))

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from falcon_catalog.catalog import authorization
+from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import BadRequestError, ForbiddenError, show
 from falcon_catalog.fileio.delegation import Scope
@@ -45,6 +47,8 @@ _CLIENT_SETTINGS = re.compile(
     r"|io-impl|py-io-impl|token|credential|uri",
     re.IGNORECASE | re.DOTALL,
 )
+# Trino runs a view that has it with the rights of the user that it names, whoever set it.
+_RUN_AS = "trino.run-as-owner"
 _VERSION = re.compile(r"^v?([0-9]{1,9})[-.]")
 # Of a default location in an object store: policies of credentials repeat it, and are limited.
 _MAX_DEFAULT_BYTES = 512
@@ -247,16 +251,18 @@ def check_surroundings(tx: Transaction, warehouse: Warehouse, location: str) -> 
         raise ForbiddenError(f"Location {location} lies in a table's location: {other}")
 
 
-def check_metadata(warehouse: Warehouse, entity: str, before: JSON | None, after: JSON) -> None:
+def check_metadata(call: Call, entity: str, before: JSON | None, after: JSON) -> None:
     """Check the locations and the properties of a table's or view's next metadata.
 
-    Args and errors as ``check_locations``, ``check_credentials``, ``check_client_settings`` and
-    ``check_properties``.
+    Args and errors as ``check_locations``, ``check_credentials``, ``check_client_settings``,
+    ``check_run_as`` and ``check_properties``.
     """
+    warehouse = call.warehouse
     check_locations(warehouse, after)
     check_credentials(warehouse, entity, before, after)
     had = None if before is None else before.get("properties", {})
     check_client_settings(had, after.get("properties", {}))
+    check_run_as(call, entity, before, after)
     check_properties(warehouse, entity, had, after.get("properties", {}))
 
 
@@ -294,6 +300,35 @@ def check_client_settings(before: Properties | None, after: Properties) -> None:
                 f"Invalid property {show(name)}: it would configure the file access of every client"
                 " of the table; set it in the client or in the catalog's configuration"
             )
+
+
+def check_run_as(call: Call, entity: str, before: JSON | None, after: JSON) -> None:
+    """Check that a caller may decide what a view does that runs as another user.
+
+    Its SQL matters as much as the property that names the user.
+
+    Args:
+        call: of the caller.
+        entity: what it changes, for the message.
+        before: the metadata now; None: the view is new.
+        after: the metadata to be.
+
+    Raises:
+        ForbiddenError: it is a view that runs, or ran, as a user, and the caller is neither a
+            trusted engine nor owns the server.
+    """
+    if call.principal is None or "view-uuid" not in after:
+        return  # engines ignore it on tables
+    names = {*(before or {}).get("properties", {}), *after.get("properties", {})}
+    if not any(name.lower() == _RUN_AS for name in names):
+        return
+    trusted = call.principal.name in call.warehouse.trusted_engines
+    if not trusted and not authorization.permits(call, "own", authorization.SERVER):
+        raise ForbiddenError(
+            f"Not allowed: {entity} runs as the user that its property {_RUN_AS} names; only the"
+            " principals of the setting auth.trusted_engines, and owners of the server, may change"
+            " such views"
+        )
 
 
 def check_properties(

@@ -299,6 +299,7 @@ def register(
     policy.check_credentials(warehouse, f"{kind.name} {identifier}", None, metadata)
     policy.check_manifest_lists(warehouse, metadata.get("snapshots", ()))
     policy.check_client_settings(None, metadata.get("properties", {}))
+    policy.check_run_as(call, f"{kind.name} {identifier}", None, metadata)
     authorization.check_dropped_files(call, policy.locations_of(metadata))
     document = to_document(metadata, metadata_location)
     granted = NO_ACCESS

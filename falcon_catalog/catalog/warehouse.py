@@ -98,6 +98,8 @@ class Warehouse:
     """The folders in which tables may lie, ``location`` among them."""
     roots: tuple[str, ...] = ()
     """The locations of all warehouses of the server."""
+    trusted_engines: frozenset[str] = frozenset()
+    """The principals that may create and change views that run as another user."""
     allow_overlap: bool = False
     """Whether one table's location may contain another's."""
     properties_bytes: int = 0

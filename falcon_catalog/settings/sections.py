@@ -362,6 +362,12 @@ class AuthSettings:
         " server's own user and root may do everything.",
         rules.unix_users,
     )
+    trusted_engines: tuple[str, ...] = setting(
+        (),
+        "Principals that may create and change views which run as the user that their property"
+        " trino.run-as-owner names: query engines that authenticate their users.",
+        rules.principals,
+    )
     issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
     """The identity providers, by the names of their sections."""
 

@@ -125,6 +125,7 @@ def _hammer(client: Client, table: str, stopped: threading.Event, acknowledged: 
             return
 
 
+@pytest.mark.fault(number=14)
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("processes", [1, 2])

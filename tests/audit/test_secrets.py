@@ -28,6 +28,7 @@ def everything(folder: Path) -> str:
     return json.dumps(found)
 
 
+@pytest.mark.fault(number=15)
 @pytest.mark.parametrize("level", ["DEBUG", "INFO"])
 def test_no_secret_is_in_a_row_or_in_the_log(
     start: Callable[..., Server], tmp_path: Path, level: str

@@ -162,6 +162,7 @@ def test_headers_that_are_no_token(start: Start, idp: Provider) -> None:
         assert connection.makefile("rb").readline().split()[1] == b"401"
 
 
+@pytest.mark.fault(number=16)
 def test_an_issuer_that_is_not_configured_is_never_asked(start: Start) -> None:
     server = start()
     with provider() as stranger:
@@ -360,6 +361,7 @@ class TestExchange:
             assert claims["exp"] <= end
             assert me(server, ours) == ("corp~u-1", "oidc:corp", groups)
 
+    @pytest.mark.fault(number=16)
     def test_what_is_refused(self, start: Start, idp: Provider) -> None:
         server = start()
         with database_of(server) as database:

@@ -52,6 +52,7 @@ def plant(folder: Path, outside: Path) -> None:
 
 
 class TestAManifestList:
+    @pytest.mark.fault(number=4)
     @pytest.mark.parametrize(
         "location", ["/dev/zero", "{0}/x.avro", "{0}/warehouse/../x", "s3://b/x"]
     )

@@ -58,6 +58,7 @@ def foreign(ns: Server, request: pytest.FixtureRequest) -> str:
 class TestPaths:
     """No way to change a table sends a writer, the server least of all, out of the warehouse."""
 
+    @pytest.mark.fault(number=4)
     @pytest.mark.parametrize("key", PATHS)
     def test_properties(self, ns: Server, foreign: str, key: str) -> None:
         ns.table("t")
@@ -172,6 +173,7 @@ class TestPaths:
         assert ns.fails("POST", "/v1/namespaces/ns/properties", update)[0] in (400, 403)
         assert ns.table("t")["metadata"]["location"].startswith(f"file://{ns.warehouse}/")
 
+    @pytest.mark.fault(number=5)
     def test_the_servers_own_reading_and_writing_heeds_no_property(self, ns: Server) -> None:
         """An engine's settings in a namespace are for engines."""
         hostile = dict.fromkeys(CLIENT_SETTINGS, "http://127.0.0.1:1")

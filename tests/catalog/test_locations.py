@@ -47,6 +47,7 @@ def test_what_is_no_local_place_is_refused_by_name(location: str) -> None:
         local_path(location)
 
 
+@pytest.mark.fault(number=6)
 def test_a_sibling_with_the_same_beginning_is_outside() -> None:
     assert is_inside("file:/db/table/x", "/db/table")
     assert is_inside("/db/table", "file:///db/table/")
@@ -193,6 +194,7 @@ class TestObjectStores:
     def test_a_key_of_1024_bytes_is_allowed(self) -> None:
         assert len(parse("s3://bucket/" + "é" * 512, self.ALL).path) == 512
 
+    @pytest.mark.fault(number=6)
     def test_a_sibling_with_the_same_beginning_is_outside(self) -> None:
         table, inner, sibling, bucket, other = (
             parse(location, self.ALL)

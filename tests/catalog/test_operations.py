@@ -42,6 +42,8 @@ def test_the_table_has_every_operation_of_the_specification() -> None:
     assert {operation.name for _, operation in operations()} == set(OPERATIONS)
 
 
+@pytest.mark.fault(number=9)
+@pytest.mark.fault(number=22)
 def test_a_route_without_a_row_does_not_start() -> None:
     class Unlisted:
         def on_get(self, req: Any, resp: Any) -> None: ...

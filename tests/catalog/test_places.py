@@ -236,6 +236,7 @@ class TestALocationThatClientsReadDifferently:
 class TestClientSettings:
     """PyIceberg merges a table's properties over the catalog's settings of file access."""
 
+    @pytest.mark.fault(number=5)
     @WAYS
     def test_are_no_properties_of_a_table(self, two: Server, attempt: Attempt) -> None:
         before = unchanged(two)

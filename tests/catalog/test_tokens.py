@@ -307,6 +307,7 @@ class TestExchange:
             "invalid_client",
         )
 
+    @pytest.mark.fault(number=8)
     @pytest.mark.parametrize(
         "make",
         [
@@ -511,6 +512,7 @@ class TestRotation:
 
 
 class TestRequests:
+    @pytest.mark.fault(number=27)
     def test_every_route_needs_a_token(self, locked: Locked) -> None:
         managed = [
             f"{verb} {path}" for path, (_, verbs) in MANAGEMENT_ROUTES.items() for verb in verbs
@@ -628,6 +630,18 @@ class TestOpen:
         self, server: Server, value: str
     ) -> None:
         server.ok("GET", "/v1/config", headers={"Authorization": value})
+
+    @pytest.mark.fault(number=27)
+    def test_a_name_without_proof_is_ignored(
+        self, server: Server, secrets_of_principals: Callable[[str], str]
+    ) -> None:
+        secrets_of_principals("etl")
+        claims = dict.fromkeys(("X-Remote-User", "X-Forwarded-User", "Remote-User"), "etl")
+        basic = {"Authorization": "Basic " + base64.b64encode(b"etl:").decode()}
+        for number, headers in enumerate((basic, claims, basic | claims)):
+            server.ok("POST", "/v1/namespaces", {"namespace": [f"n{number}"]}, headers=headers)
+        whose = "SELECT DISTINCT actor FROM events WHERE operation = 'createNamespace'"
+        assert sql(server.folder, whose) == [("anonymous",)]
 
     def test_tokens_can_be_had_all_the_same(
         self, server: Server, secrets_of_principals: Callable[[str], str]

@@ -114,6 +114,7 @@ def check_entry(answer: dict[str, Any], location: str, path: str) -> dict[str, s
 REFRESH = "v1/default/namespaces/ns/tables/t/credentials"
 
 
+@pytest.mark.fault(number=35)
 def test_create_load_register_and_refresh_give_one_entry_in_both_places(
     server: Server, minted: Minted
 ) -> None:
@@ -237,6 +238,7 @@ def outside(server: Server) -> dict[str, str]:
     }
 
 
+@pytest.mark.fault(number=1)
 @pytest.mark.parametrize("staged", [True, False], ids=["staged", "direct"])
 def test_case_06_no_credentials_for_other_places(
     server: Server, minted: Minted, staged: bool
@@ -245,6 +247,35 @@ def test_case_06_no_credentials_for_other_places(
         body = {"name": "t", "schema": SCHEMA, "stage-create": staged, "location": place}
         assert server.fails("POST", TABLES, body, headers=VENDED)[0] in (400, 403), what
         assert minted.scopes == [], what
+
+
+@pytest.mark.fault(number=7)
+@pytest.mark.parametrize("access_", ["vended", "signed"])
+def test_nothing_is_issued_where_a_location_is_no_longer_allowed(
+    tmp_path: Path, s3: S3, access_: str
+) -> None:
+    aside = f"s3://{s3.bucket}/{uuid.uuid4()}"
+    options: dict[str, Any] = {"warehouse__location": f"s3://{s3.bucket}/{uuid.uuid4()}"}
+    if access_ == "signed":
+        options |= {"warehouse__access": access_, "warehouse__role_arn": ""}
+    uri = f"{s3.url}/{aside.removeprefix('s3://')}/t/data/x"
+    sign = {"method": "GET", "uri": uri, "region": s3.region, "headers": {}}
+    requests_: list[tuple[str, str, Any]] = [
+        ("GET", f"{TABLES}/t", None),
+        ("GET", f"{TABLES}/t/credentials", None),
+        ("POST", f"{TABLES}/t/plan", {}),
+    ]
+    if access_ == "signed":
+        requests_ = [("POST", f"{TABLES}/t/sign", sign)]
+    with on_s3(tmp_path, s3, **options, warehouse__allowed_locations=(aside,)) as server:
+        server.table("t", location=f"{aside}/t")
+        for verb, path, body in requests_:
+            server.ok(verb, path, body, headers=VENDED)
+    with on_s3(tmp_path, s3, **options) as server:
+        for verb, path, body in requests_:
+            status, _, message = server.fails(verb, path, body, headers=VENDED)
+            assert status == 403, path
+            assert "allowed locations" in message
 
 
 PATHS = [
@@ -267,6 +298,7 @@ def test_case_07_no_credentials_for_folders_elsewhere(
             assert minted.scopes == [], what
 
 
+@pytest.mark.fault(number=4)
 @pytest.mark.parametrize("name", PATHS)
 def test_case_07_commits_and_registrations(server: Server, minted: Minted, name: str) -> None:
     table = server.table("t")
@@ -311,6 +343,7 @@ def test_folders_of_a_tables_own_are_opened_as_well(server: Server, minted: Mint
         put(created["config"], f"{root(server)}/fast/t2/a")
 
 
+@pytest.mark.fault(number=5)
 @pytest.mark.parametrize(
     "name",
     [
@@ -345,6 +378,7 @@ def test_case_13_settings_of_clients_are_no_properties(
     assert minted.scopes == []
 
 
+@pytest.mark.fault(number=5)
 @pytest.mark.parametrize("name", ["s3.endpoint", "s3.proxy-uri", "py-io-impl"])
 def test_case_13_no_credentials_for_a_table_that_would_send_them_elsewhere(
     server: Server, minted: Minted, s3: S3, name: str, monkeypatch: pytest.MonkeyPatch
@@ -402,6 +436,7 @@ def test_case_19_a_plan_reads_only(server: Server, minted: Minted) -> None:
     assert "storage-credentials" not in server.ok("POST", f"{TABLES}/t/plan", {})
 
 
+@pytest.mark.fault(number=38)
 def test_case_19_credentials_are_of_one_principal_and_permission(
     server: Server, minted: Minted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,6 +451,7 @@ def test_case_19_credentials_are_of_one_principal_and_permission(
     assert [scope.permission for scope in minted.scopes] == ["write", "read"]
 
 
+@pytest.mark.fault(number=38)
 def test_case_19_principals_do_not_share(tmp_path: Path, s3: S3) -> None:
     with on_s3(tmp_path, s3) as server:
         warehouse = server.catalog
@@ -693,6 +729,7 @@ def names_of(s3: S3) -> set[str]:
     }
 
 
+@pytest.mark.fault(number=4)
 def test_case_08_nothing_is_written_where_a_commit_must_not_point(server: Server, s3: S3) -> None:
     location = server.table("t")["metadata"]["location"]
     places = outside(server)
@@ -708,6 +745,7 @@ def test_case_08_nothing_is_written_where_a_commit_must_not_point(server: Server
     assert new.startswith(f"{location}/m/")
 
 
+@pytest.mark.fault(number=20)
 def test_case_09_registration_reads_and_takes_nothing_from_elsewhere(
     server: Server, minted: Minted, monkeypatch: pytest.MonkeyPatch
 ) -> None:

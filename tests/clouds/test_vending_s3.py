@@ -121,6 +121,8 @@ def test_case_02_read_write_credentials_and_multipart(
     assert refusal(lambda: client.get_object(**where)) == "NoSuchKey"
 
 
+@pytest.mark.fault(number=6)
+@pytest.mark.fault(number=35)
 @pytest.mark.parametrize("permission", ["read", "write"])
 @pytest.mark.parametrize("sibling", SIBLINGS)
 def test_case_04_siblings_are_closed(
@@ -141,6 +143,7 @@ def test_case_04_siblings_are_closed(
         assert refusal(request) == "AccessDenied"
 
 
+@pytest.mark.fault(number=2)
 @pytest.mark.parametrize("table", ["a*", "a${x}", "*.*", "*", "$", "a${*}"])
 def test_case_03_names_with_wildcards(
     settings: StorageSettings, own: Any, s3: emulators.S3, table: str

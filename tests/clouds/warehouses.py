@@ -26,5 +26,6 @@ def on_s3(folder: Path, s3: S3, **settings: object) -> Iterator[Server]:
         mock.patch.dict(os.environ, s3.environ("LAKE")),
         serving(folder, **{**named, **own, **settings}) as server,
     ):
-        server.namespace("ns")
+        if server.call("HEAD", "/v1/namespaces/ns").status_code == 404:  # not started again
+            server.namespace("ns")
         yield server

@@ -72,6 +72,7 @@ def test_what_is_in_the_table_is_open() -> None:
     assert lists(TABLE, "wh/orders/data/")
 
 
+@pytest.mark.fault(number=6)
 @pytest.mark.parametrize("sibling", ["orders2", "orders-old", "orders.", "order", "Orders", ""])
 def test_case_4_siblings_are_closed(sibling: str) -> None:
     assert not opens(TABLE, f"wh/{sibling}/x")
@@ -87,6 +88,7 @@ def test_case_4_a_table_does_not_open_what_is_around_it() -> None:
     assert not opens(inner, "wh/orders/data")
 
 
+@pytest.mark.fault(number=3)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_case_5_a_hostile_name_is_a_name(name: str) -> None:
     name = name.replace("?", "").strip()
@@ -97,6 +99,7 @@ def test_case_5_a_hostile_name_is_a_name(name: str) -> None:
     ]
 
 
+@pytest.mark.fault(number=3)
 @pytest.mark.parametrize(
     "text", [*HOSTILE, "\\", "\\'", "a\nb", "a\r\n\t\x00\x7f", "\u2028\U000e0001"]
 )

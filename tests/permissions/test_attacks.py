@@ -165,6 +165,7 @@ def test_no_table_of_a_stranger_lies_in_a_folder_of_another(attacked: World) -> 
     assert outcome(answer) == FORBIDDEN
 
 
+@pytest.mark.fault(number=31)
 def test_a_change_of_grants_is_not_replayed_to_who_may_not_grant_any_more(
     attacked: World,
 ) -> None:
@@ -200,6 +201,7 @@ def test_a_signature_is_not_stored_for_a_retry(
     assert "signature-" not in str(stored)
 
 
+@pytest.mark.fault(number=37)
 def test_a_purge_of_a_forged_uuid_keeps_the_reports_of_the_other(attacked: World) -> None:
     base = f"/v1/{W}/namespaces/a%1Fs"
     known = attacked.ok("GET", f"/v1/{W}/namespaces/a%1Fb/tables/t")["metadata"]["table-uuid"]
@@ -218,6 +220,7 @@ def test_a_purge_of_a_forged_uuid_keeps_the_reports_of_the_other(attacked: World
     assert attacked.ok("GET", f"{MANAGED}/metrics")["reports"] == before
 
 
+@pytest.mark.fault(number=23)
 @pytest.mark.parametrize("how", ["rename", "undrop"])
 def test_a_move_gives_nothing_that_its_caller_has_not(attacked: World, how: str) -> None:
     name = f"moved-{how}"

@@ -16,6 +16,8 @@ from tests.permissions.world import CARRIERS, MARK, Answer, World
 WITHOUT_NEEDS = {"getToken", "getLogin", "whoami", "live", "ready", "metrics"}
 
 
+@pytest.mark.fault(number=9)
+@pytest.mark.fault(number=22)
 def test_the_matrix_has_every_operation_and_enough_cases() -> None:
     missing = set(OPERATIONS) - {case.operation for case in CASES} - WITHOUT_NEEDS
     on_the_store = {
@@ -63,6 +65,10 @@ def wrong(world: World, case: Case, held: Grants, carrier: str, *, app: int = 0)
     return ""
 
 
+@pytest.mark.fault(number=18)
+@pytest.mark.fault(number=22)
+@pytest.mark.fault(number=28)
+@pytest.mark.fault(number=32)
 @pytest.mark.parametrize(
     "carrier",
     ["direct", *(pytest.param(each, marks=pytest.mark.slow) for each in CARRIERS[1:])],

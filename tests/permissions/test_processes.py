@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+import pytest
 import requests
 
 from falcon_catalog.catalog import accounts
@@ -16,6 +17,7 @@ REQUESTS = 6
 """As many as reach both processes nearly always."""
 
 
+@pytest.mark.fault(number=29)
 def test_a_revocation_holds_for_the_next_request_of_each(tmp_path: Path) -> None:
     with (
         serving(tmp_path, processes=2, auth__required=True) as server,

@@ -106,6 +106,7 @@ def test_drops_that_are_hidden_equal_those_that_are_absent(shared: World) -> Non
         assert real.text == absent.text.replace(str(number + 1000), str(number))
 
 
+@pytest.mark.fault(number=30)
 def test_a_malformed_request_tells_nothing_of_a_hidden_warehouse(shared: World) -> None:
     shared.grant_only([("other", "own")])
     for target, body, headers in (

@@ -88,6 +88,7 @@ WRITTEN = {
     "auth.secrets": False,
     "auth.admins": ("alice", "bob"),
     "auth.unix_users": ("1000=etl",),
+    "auth.trusted_engines": ("trino",),
     "audit.keep_days": 7,
     "audit.keep_rows": 5000,
     "audit.keep_access_days": 400,
