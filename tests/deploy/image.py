@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ _LISTS = {
 }
 _PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Sets IFF_UP and IFF_RUNNING of the loopback interface with SIOCSIFFLAGS.
-_LOOPBACK_UP = (
+LOOPBACK_UP = (
     "import fcntl, socket, struct;"
     "fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh14x', b'lo', 0x41))"
 )
@@ -247,34 +247,60 @@ def _expanded(text: str, values: dict[str, str]) -> str:
     return re.sub(r"\$\{?(\w+)\}?", lambda found: values[found[1]], text)
 
 
+@dataclass(frozen=True)
+class Place:
+    """What a container has besides its image."""
+
+    network: int | None = None
+    """The process whose network it shares; None: it has one of its own."""
+    volumes: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of this machine that it may write to, by their path inside."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Files of this machine that it may read, by their path inside."""
+
+
 class Container:
     """A process that has an image as its read-only root, and namespaces of its own."""
 
-    def __init__(self, stage: Stage, volumes: Path, *command: str, **environ: str) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        volumes: Path,
+        *command: str,
+        place: Place = Place(),
+        **environ: str,
+    ) -> None:
         self._stage = stage
         self._environ = {**stage.environ, **environ}
         root = shlex.quote(str(stage.root))
         steps = ["mount --make-rprivate /", f"mount --bind {root} {root}"]
         uid, gid = map(int, stage.user.split(":"))
-        for number, place in enumerate(stage.volumes):
-            kept = volumes / str(number)
+        unnamed = {path: volumes / str(number) for number, path in enumerate(stage.volumes)}
+        for path, kept in {**unnamed, **place.volumes}.items():
             if not kept.exists():  # as an engine does: with the owner of what is in the image
                 kept.mkdir(parents=True)
                 os.chown(kept, uid, gid)
-            steps.append(f"mount --bind {shlex.quote(str(kept))} {root}{place}")
+            steps.append(f"mount --bind {shlex.quote(str(kept))} {root}{path}")
+        for path, file in place.files.items():
+            inside = stage.root / path[1:]
+            inside.parent.mkdir(parents=True, exist_ok=True)
+            inside.touch()
+            steps.append(f"mount --bind {shlex.quote(str(file))} {root}{path}")
+        shared = ["nsenter", f"--net=/proc/{place.network}/ns/net"] if place.network else []
+        own = [] if place.network else ["--net"]
         steps += [
             f"mount -t tmpfs tmpfs {root}/tmp",
             f"mount -t tmpfs tmpfs {root}/dev/shm",
             f"mount -t proc proc {root}/proc",
             f"mount -o remount,bind,ro {root}",
-            f"{shlex.quote(sys.executable)} -c {shlex.quote(_LOOPBACK_UP)}",
+            f"{shlex.quote(sys.executable)} -c {shlex.quote(LOOPBACK_UP)}",
             f'exec chroot --userspec={stage.user} --groups= {root} env -C {stage.folder} "$@"',
         ]
         self.lines: list[str] = []
         self.log = (volumes / "log").open("ab")
         self._path = volumes / "log"
         self.process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "sh", "-c",
+            [*shared, "unshare", "--mount", "--pid", *own, "--fork", "--kill-child", "sh", "-c",
              " && ".join(steps), "sh", *stage.entrypoint, *(command or stage.command)],
             env=self._environ, stdout=self.log, stderr=self.log,
         )  # fmt: skip
@@ -326,10 +352,16 @@ class Container:
 
 
 @contextlib.contextmanager
-def running(stage: Stage, volumes: Path, *command: str, **environ: str) -> Iterator[Any]:
+def running(
+    stage: Stage,
+    volumes: Path,
+    *command: str,
+    place: Place = Place(),
+    **environ: str,
+) -> Iterator[Any]:
     """Run a container until the end of the block."""
     volumes.mkdir(parents=True, exist_ok=True)
-    container = Container(stage, volumes, *command, **environ)
+    container = Container(stage, volumes, *command, place=place, **environ)
     try:
         yield container
     finally:

@@ -33,13 +33,6 @@ print(connection.makefile().read(), flush=True)
 
 
 @pytest.fixture(scope="module")
-def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
-    folder = tmp_path_factory.mktemp("images")
-    yield Builder(folder)
-    subprocess.run(["rm", "-rf", folder], check=True)  # gigabytes
-
-
-@pytest.fixture(scope="module")
 def catalog(builder: Builder) -> Stage:
     return builder.build("catalog")
 
