@@ -70,6 +70,19 @@ def test_a_job_runs_make_and_tox_only(path: Path) -> None:
                 assert command == "rm dist/*.cdx.json"
 
 
+def test_git_trusts_the_repository_in_a_suite_that_runs_as_root() -> None:
+    """Git reads from SUDO_UID whose repository root may read, and tox passes on what it names."""
+    tox = configparser.ConfigParser()
+    tox.read(REPOSITORY / "tox.ini")
+    suites = jobs(FOLDER / "workflows/ci.yml")["suites"]["strategy"]["matrix"]["include"]
+    as_root = [each["suite"] for each in suites if each.get("sudo")]
+    assert as_root
+    for suite in as_root:
+        passed = tox[f"testenv:{suite}"].get("pass_env", "{[testenv]pass_env}")
+        assert "{[testenv]pass_env}" in passed
+    assert "SUDO_UID" in tox["testenv"]["pass_env"].split()
+
+
 def _names(words: list[str], job: dict[str, Any]) -> list[str]:
     """Return the environments of a command, those of a matrix included."""
     if words[0] != "${{":
