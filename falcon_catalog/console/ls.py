@@ -66,7 +66,7 @@ def command(client: Client, name: Name | None, *, recursive: bool, is_long: bool
         out.document(_document(entries, details))
     elif details is None:
         out.table(
-            [Column("name"), Column("kind")],
+            [Column("name", may_be_cut=True), Column("kind")],
             ((styled(str(entry), _STYLES[entry.kind]), entry.kind) for entry in entries),
         )
     else:
@@ -118,7 +118,12 @@ def _document(entries: list[Entry], details: list[_Details] | None) -> list[dict
 
 def _print_long(client: Client, entries: list[Entry], details: list[_Details]) -> None:
     out = client.out
-    columns = [Column("name"), Column("kind"), Column("format"), Column("updated (UTC)")]
+    columns = [
+        Column("name", may_be_cut=True),
+        Column("kind"),
+        Column("format"),
+        Column("updated (UTC)"),
+    ]
     columns += [Column(title, is_number=True) for title in ("rows", "size", "files")]
     rows = []
     for entry, found in zip(entries, details, strict=True):
@@ -129,7 +134,7 @@ def _print_long(client: Client, entries: list[Entry], details: list[_Details]) -
                 styled(str(entry), _STYLES[entry.kind]),
                 entry.kind,
                 version,
-                out.moment(found.updated_ms),
+                out.stamp(found.updated_ms),
                 out.count(counted.rows),
                 out.size(counted.size),
                 out.count(counted.files),

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _WIDE = 1_000_000  # a pipe has no width
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _AGES = ((86_400 * 365, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_GAP = "  "
+_NARROWEST = 8  # a column is not cut to less
+_ROOM_FOR_AGES = 100  # columns of a terminal
 ABSENT = "-"
 
 
@@ -36,8 +39,10 @@ class Column:
     is_number: bool = False
     style: str = ""
     """Rich's style, such as ``cyan`` or ``bold``."""
+    may_be_cut: bool = False
+    """Long values are cut where the terminal is too narrow; others never are."""
     may_wrap: bool = False
-    """Long values continue on the next line instead of being cut; only on a terminal."""
+    """Long values continue on the next line where the terminal is too narrow."""
 
 
 class Output:
@@ -76,15 +81,22 @@ class Output:
             return ABSENT
         return human_size(number) if self.is_terminal else str(number)
 
-    def moment(self, milliseconds: int | None, *, with_age: bool = True) -> str:
+    def moment(self, milliseconds: int | None) -> str:
         """Return a time in UTC; on a terminal with its age."""
         if milliseconds is None:
             return ABSENT
         at = datetime.fromtimestamp(milliseconds / 1000, UTC)
         if not self.is_terminal:
             return f"{at:%Y-%m-%dT%H:%M:%SZ}"
-        age = f" ({ago(milliseconds)})" if with_age else ""
-        return f"{at:%Y-%m-%d %H:%M:%S}{age}"
+        return f"{at:%Y-%m-%d %H:%M:%S} ({ago(milliseconds)})"
+
+    def stamp(self, milliseconds: int | None) -> str:
+        """Return a time in UTC for a table; in minutes on a terminal, and with its age if wide."""
+        if milliseconds is None or not self.is_terminal:
+            return self.moment(milliseconds)
+        at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+        age = f" ({ago(milliseconds)})" if self.console.width >= _ROOM_FOR_AGES else ""
+        return f"{at:%Y-%m-%d %H:%M}{age}"
 
     # Lines
 
@@ -113,19 +125,27 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for column in columns:
-            wraps = column.may_wrap and self.is_terminal
+        cells = [
+            [Text(cell_text(cell)) if isinstance(cell, str) else cell for cell in row]
+            for row in rows
+        ]
+        needed = [
+            max([len(column.title), *(row[at].cell_len for row in cells)])
+            for at, column in enumerate(columns)
+        ]
+        widths = _fit(needed, columns, self.console.width - len(_GAP) * (len(columns) - 1))
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, len(_GAP), 0, 0))
+        for column, width in zip(columns, widths, strict=True):
             table.add_column(
                 column.title,
                 justify="right" if column.is_number else "left",
                 style=column.style,
-                no_wrap=not wraps,
-                overflow="fold" if wraps else "ellipsis",
+                width=width,
+                no_wrap=not column.may_wrap,
+                overflow="fold" if column.may_wrap else "ellipsis",
             )
-        for row in rows:
-            cells = (Text(cell_text(cell)) if isinstance(cell, str) else cell for cell in row)
-            table.add_row(*cells)
+        for row in cells:
+            table.add_row(*row)
         self._print(table)
 
     def pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
@@ -167,6 +187,18 @@ def styled(text: str, style: str) -> "Text":
     from rich.text import Text
 
     return Text(cell_text(text), style=style)
+
+
+def _fit(needed: list[int], columns: Sequence[Column], room: int) -> list[int]:
+    """Return widths of columns that fit into the room, the widest ones that may be cut reduced."""
+    widths = list(needed)
+    reducible = [at for at, column in enumerate(columns) if column.may_be_cut or column.may_wrap]
+    while sum(widths) > room:
+        widest = max(reducible, key=widths.__getitem__, default=None)
+        if widest is None or widths[widest] <= _NARROWEST:
+            break
+        widths[widest] -= 1
+    return widths
 
 
 def cell_text(text: str) -> str:

@@ -70,7 +70,10 @@ def _show_namespace(client: Client, namespace: Namespace, name: Name) -> None:
     _properties(out, namespace.properties)
     if entries:
         out.heading("Contents")
-        out.table([Column("name"), Column("kind")], ((str(each), each.kind) for each in entries))
+        out.table(
+            [Column("name", may_be_cut=True), Column("kind")],
+            ((str(each), each.kind) for each in entries),
+        )
 
 
 _KINDS = {"namespace": "namespaces", "table": "tables", "view": "views"}
@@ -125,11 +128,12 @@ def _refs(out: Output, table: "Table") -> None:
     if not refs:
         return
     out.heading("Branches and tags")
-    columns = [Column("name"), Column("kind"), Column("snapshot"), Column("time (UTC)")]
+    columns = [Column("name", may_be_cut=True), Column("kind"), Column("snapshot")]
+    columns.append(Column("time (UTC)"))
     rows = []
     for ref in sorted(refs):
         at = table.snapshot_by_id(refs[ref].snapshot_id)
-        moment = out.moment(at.timestamp_ms if at else None)
+        moment = out.stamp(at.timestamp_ms if at else None)
         rows.append((ref, str(refs[ref].snapshot_ref_type), str(refs[ref].snapshot_id), moment))
     out.table(columns, rows)
 
@@ -143,7 +147,8 @@ def _statistics(out: Output, table: "Table") -> None:
     if not files:
         return
     out.heading("Statistics")
-    columns = [Column("kind"), Column("snapshot"), Column("size", is_number=True), Column("file")]
+    columns = [Column("kind"), Column("snapshot"), Column("size", is_number=True)]
+    columns.append(Column("file", may_wrap=True))
     out.table(
         columns,
         (
@@ -175,13 +180,17 @@ def _show_view(out: Output, view: "View", name: Name) -> None:
             out.line(line)
     _schema(out, view.schema())
     out.heading("Versions")
-    columns = [Column("version", is_number=True), Column("time (UTC)"), Column("dialects")]
+    columns = [
+        Column("version", is_number=True),
+        Column("time (UTC)"),
+        Column("dialects", may_be_cut=True),
+    ]
     out.table(
         columns,
         (
             (
                 str(each.version_id),
-                out.moment(each.timestamp_ms),
+                out.stamp(each.timestamp_ms),
                 ", ".join(one.root.dialect for one in each.representations),
             )
             for each in sorted(view.versions, key=lambda each: -each.version_id)
@@ -194,7 +203,7 @@ def _schema(out: Output, schema: "Schema") -> None:
     out.heading(f"Schema {schema.schema_id}")
     columns = [
         Column("id", is_number=True, style="dim"),
-        Column("field"),
+        Column("field", may_be_cut=True),
         Column("type", style="cyan"),
         Column("null"),
         Column("doc", may_wrap=True),

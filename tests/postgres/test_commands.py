@@ -17,7 +17,7 @@ T = "/v1/namespaces/ns/tables/t"
 NEED_NO_STORE = {
     *("check", "config show", "engines", "install", "uninstall", "serve", "store copy"),
     *("login", "logout", "whoami"),
-    *("ls", "show"),
+    *("ls", "show", "log", "files", "sample", "diff", "sql"),
 }
 TRIED = {
     *("dropped", "undrop", "maintain", "doctor", "migrate", "storage check"),

@@ -54,6 +54,9 @@ TAKEN = {
     "install": set(),
     "login": set(),
     "logout": set(),
+    "files": {"--warehouse"},
+    "log": {"--warehouse"},
+    "sample": {"--warehouse"},
     "ls": {"--warehouse"},  # the name of one, as for engines
     "maintain": WAREHOUSES,
     "migrate": WAREHOUSES,

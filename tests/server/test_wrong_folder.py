@@ -42,7 +42,7 @@ ARGUMENTS = {
 NEED_NO_STORE = {
     *("check", "config show", "engines", "install", "login", "logout", "migrate", "restore"),
     *("serve", "store copy", "uninstall", "whoami"),
-    *("ls", "show"),  # clients
+    *("ls", "show", "log", "files", "sample", "diff", "sql"),  # clients
 }
 NAMES = [name.removeprefix("falcon-catalog ") for name, _ in COMMANDS]
 
