@@ -20,7 +20,10 @@ from falcon_catalog.web.operations import OPERATIONS
 from falcon_catalog.web.rendering import StaticResource
 from falcon_catalog.web.sign_in import Visitors
 from falcon_catalog.web.site import Site
+from falcon_catalog.web.tables.diff import DiffPage
+from falcon_catalog.web.tables.files import FilesPage
 from falcon_catalog.web.tables.history import HistoryPage
+from falcon_catalog.web.tables.maintenance import MaintenancePage
 from falcon_catalog.web.tables.overview import MetadataPage, OverviewPage
 from falcon_catalog.web.tables.properties import PropertiesPage
 
@@ -37,6 +40,9 @@ def routes(site: Site) -> Routes:
         paths.TABLE: (OverviewPage(), {"GET": "pageTable"}),
         f"{paths.TABLE}/metadata": (MetadataPage(), {"GET": "pageTable"}),
         f"{paths.TABLE}/history": (HistoryPage(), {"GET": "pageTable"}),
+        f"{paths.TABLE}/diff": (DiffPage(), {"GET": "pageTable"}),
+        f"{paths.TABLE}/files": (FilesPage(), {"GET": "pageTableFiles"}),
+        f"{paths.TABLE}/maintenance": (MaintenancePage(site), {"GET": "pageTable"}),
         f"{paths.TABLE}/properties": (PropertiesPage(), {"GET": "pageTable"}),
     }
 

@@ -10,5 +10,6 @@ OPERATIONS = {
         Operation("pageWarehouse", "list"),
         Operation("pageNamespace", "list"),
         Operation("pageTable", "describe"),
+        Operation("pageTableFiles", "select"),
     )
 }

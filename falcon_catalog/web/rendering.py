@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from falcon_catalog import __version__
 from falcon_catalog.identifiers import TableIdentifier
-from falcon_catalog.web import paths
+from falcon_catalog.web import paths, plots
 
 _STATIC = files("falcon_catalog.web") / "static"
 _HEADERS = {
@@ -132,6 +132,7 @@ def _environment() -> Environment:
         "identifier": TableIdentifier,
         "number": number,
         "size": size,
+        "share": plots.share,
     }
     return environment
 

@@ -72,19 +72,29 @@ def read(metadata: JSON, request: Mapping[str, Any], most_names: int) -> Scan:
         for name in _names(request, "stats-fields", most_names)
     ]
     given = request.get("filter")
-    every = [columns.index(schema).values() for schema in metadata["schemas"]]
-    types = {column.id: column.type for some in [*every, fields.columns] for column in some}
+    types = types_of(metadata) | {column.id: column.type for column in fields.columns}
     return Scan(
         snapshots=snapshots,
         is_incremental=is_incremental,
         filter=None if given is None else parsing.parse(given, fields),
         stats={column.id: column.type for column in stats},
-        specs={
-            spec["spec-id"]: Spec(spec["spec-id"], tuple(_field(f, types) for f in spec["fields"]))
-            for spec in metadata["partition-specs"]
-        },
+        specs=specs_of(metadata, types),
         types=types,
     )
+
+
+def types_of(metadata: JSON) -> dict[int, Type]:
+    """Return the types of all columns that a table has or had, by id."""
+    every = [columns.index(schema).values() for schema in metadata["schemas"]]
+    return {column.id: column.type for some in every for column in some}
+
+
+def specs_of(metadata: JSON, types: Mapping[int, Type]) -> dict[int, Spec]:
+    """Return the partition specs of a table, by id; ``types`` are those of its columns."""
+    return {
+        spec["spec-id"]: Spec(spec["spec-id"], tuple(_field(f, types) for f in spec["fields"]))
+        for spec in metadata["partition-specs"]
+    }
 
 
 def _names(request: Mapping[str, Any], field: str, most: int) -> list[str]:

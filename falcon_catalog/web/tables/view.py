@@ -5,7 +5,7 @@ from typing import Any
 
 import falcon
 
-from falcon_catalog.catalog import authorization, event_log, tabulars
+from falcon_catalog.catalog import authorization, contents, event_log, tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.identifiers import TableIdentifier
@@ -25,6 +25,8 @@ TABS = (
     ("access", "Access"),
 )
 """The part of a tab's path, and its title."""
+_READ_AT_ONCE_BYTES = 64 * 1024
+"""Of manifests: a page that shows more loads it afterwards."""
 _SKEW_MS = 60_000
 """How far the clocks of writers may differ from the server's."""
 _LATE_MS = 3_600_000
@@ -80,6 +82,17 @@ def open_(call: Call, identifier: TableIdentifier) -> TableView:
     """Return a table as it is now."""
     loaded = tabulars.load(call, TABLE, identifier)
     return TableView(call, identifier, loaded.document, loaded.metadata_location)
+
+
+def is_deferred(req: falcon.Request, manifest_bytes: int = 0) -> bool:
+    """Return whether a page leaves out what it must read many manifests for.
+
+    The page loads it with a request of its own (``?load=true``), after it is shown. The first one
+    of a process waits for the library that reads manifests.
+    """
+    if req.get_param("load") == "true":
+        return False
+    return manifest_bytes > _READ_AT_ONCE_BYTES or not contents.is_ready()
 
 
 def send(
