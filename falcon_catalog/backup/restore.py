@@ -19,7 +19,7 @@ from falcon_catalog.errors import CatalogError, NotFoundError
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.locations import is_inside, key, key_or_none
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import survey, warehouses
+from falcon_catalog.store import survey, warehouses, web_sessions
 from falcon_catalog.store.database import StoreError
 from falcon_catalog.store.events import begin_new_log
 from falcon_catalog.store.sqlite import locks, read_only
@@ -93,6 +93,7 @@ def restore(source: Path, target: Target, progress: Progress) -> Restored:
                     warehouses.set_store_id(tx, store_id)
                 for name, root in unmarked.items():
                     warehouses.mark(tx, name, key(root))
+                web_sessions.delete_all(tx)  # some have been ended since
                 # Readers of the log may have seen ids that are given again from now on.
                 begin_new_log(tx, str(uuid.uuid4()))
                 detail = {"backup-of-ms": made.moment}

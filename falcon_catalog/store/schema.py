@@ -60,6 +60,11 @@ COLUMNS = {
         *("via", "address", "client", "entity", "privilege", "more"),
     ),
     "event_log": ("id", "log_id", "removed_through"),
+    "web_sessions": (
+        *("id_hash", "principal_id", "via", "member_of", "token", "created_at", "seen_at"),
+        "expires_at",
+    ),
+    "login_codes": ("code_hash", "uid", "expires_at"),
 }
 """The columns of each table; one that refers to another comes after it."""
 

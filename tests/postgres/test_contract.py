@@ -22,6 +22,7 @@ from falcon_catalog.store import (
     survey,
     tabulars,
     warehouses,
+    web_sessions,
 )
 from falcon_catalog.store.database import Database, StoreError, Transaction
 from falcon_catalog.store.idempotency import Receipt
@@ -402,6 +403,63 @@ def test_an_id_is_never_given_twice(database: Database) -> None:
     assert first is not None
     assert second is not None
     assert second.id > first.id
+
+
+def test_sessions_of_web_pages(database: Database) -> None:
+    groups = frozenset({("corp", "data"), ("corp", "ä")})
+    with database.write() as tx:
+        added = [principals.insert(tx, name, "hash") for name in ("a", "b")]
+        for name, row_id in zip("ab", added, strict=True):
+            assert row_id is not None
+            end = tx.now + 60_000
+            of = {"via": "oidc:corp", "groups": groups, "token": f"jti-{name}", "expires_at": end}
+            web_sessions.insert(tx, f"hash-{name}", row_id, **of)
+        now = tx.now
+
+    def find(name: str, *, later: int = 0, idle: int = 60_000) -> str | None:
+        with database.read() as tx:
+            at = now + later
+            row = web_sessions.find(tx, f"hash-{name}", now=at, seen_after=at - idle)
+        assert row is None or (row.via, row.groups) == ("oidc:corp", groups)
+        return None if row is None else row.name
+
+    assert (find("a"), find("b"), find("c")) == ("a", "b", None)
+    assert find("a", later=59_000) == "a"
+    assert find("a", later=60_000, idle=120_000) is None
+    assert find("a", later=30_000, idle=30_000) is None
+    with database.write() as tx:
+        principals.revoke_token(tx, "jti-a", expires_at=tx.now // 1000 + 60)
+        principals.set_disabled(tx, added[1], disabled=True)
+    assert (find("a"), find("b")) == (None, None)
+    with database.write() as tx:
+        principals.set_disabled(tx, added[1], disabled=False)
+        principals.revoke_sessions(tx, "b")
+        of = {"via": "oidc:corp", "groups": groups, "token": "", "expires_at": now + 60_000}
+        web_sessions.insert(tx, "hash-new", added[1], **of)
+    assert (find("b"), find("new")) == (None, "b")
+    with database.write() as tx:
+        assert web_sessions.delete(tx, "hash-new") == (added[1], "b", "oidc:corp")
+        assert web_sessions.delete(tx, "hash-new") is None
+        principals.delete(tx, "b")
+    assert database.autocommit().one("SELECT count(*) FROM web_sessions") == (1,)
+    with database.write() as tx:
+        assert web_sessions.has_ended(tx, now=tx.now + 61_000, seen_until=0)
+        assert not web_sessions.has_ended(tx, now=tx.now, seen_until=0)
+        web_sessions.delete_ended(tx, seen_until=tx.now)
+    assert database.autocommit().one("SELECT count(*) FROM web_sessions") == (0,)
+
+
+def test_a_login_link_is_taken_once_and_in_time(database: Database) -> None:
+    with database.write() as tx:
+        web_sessions.insert_code(tx, "late", 1000, expires_at=tx.now)
+        web_sessions.insert_code(tx, "one", 1001, expires_at=tx.now + 60_000)
+    with database.write() as tx:
+        assert web_sessions.take_code(tx, "late") is None
+        assert web_sessions.take_code(tx, "one") == 1001
+        assert web_sessions.take_code(tx, "one") is None
+        web_sessions.insert_code(tx, "two", 1001, expires_at=tx.now + 60_000)
+        web_sessions.delete_all(tx)
+        assert web_sessions.take_code(tx, "two") is None
 
 
 def test_every_table_and_column_is_known(database: Database) -> None:

@@ -9,7 +9,15 @@ from click.testing import CliRunner, Result
 
 from falcon_catalog.cli import main
 from falcon_catalog.settings import StoreSettings
-from falcon_catalog.store import grants, open_database, orphans, principals, reading, warehouses
+from falcon_catalog.store import (
+    grants,
+    open_database,
+    orphans,
+    principals,
+    reading,
+    warehouses,
+    web_sessions,
+)
 from falcon_catalog.store.schema import COLUMNS, TABLES
 from tests.catalog.serving import SCHEMA, Server, serving
 from tests.catalog.test_functions import ADD_ONE
@@ -74,6 +82,9 @@ def fill(server: Server, url: str) -> None:
         tx.change(
             "INSERT INTO refusals (at_ms, outcome, actor, via) VALUES (1, 'denied', 'ä', 'token')"
         )
+        of = {"via": "token", "groups": frozenset({("idp", "ä")}), "token": "", "expires_at": 9**12}
+        web_sessions.insert(tx, "hash", member, **of)
+        web_sessions.insert_code(tx, "code", 1000, expires_at=9**12)
         principals.insert(tx, "last", "hash")
         principals.delete(tx, "last")
     store.close()
