@@ -1,7 +1,7 @@
-"""GET of a small JSON document of an identity provider, with limits on all that it could do.
+"""Requests for a small JSON document of an identity provider, with limits on all that it could do.
 
 One address is resolved, checked and used, so that a name cannot point elsewhere the next time. No
-redirect is followed, no proxy is used, nothing but the URL is sent.
+redirect is followed, no proxy is used, nothing but the URL, or a form, is sent.
 """
 
 import contextlib
@@ -11,9 +11,9 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 SECONDS = 5.0
 """In which the whole document must arrive."""
@@ -42,7 +42,14 @@ def reach_of(url: str) -> Reach:
     return _reach(_resolve(host, port))
 
 
-def fetch_json(url: str, *, near: Reach, ca_file: str = "", seconds: float = SECONDS) -> Any:
+def fetch_json(
+    url: str,
+    *,
+    near: Reach,
+    ca_file: str = "",
+    form: Mapping[str, str] | None = None,
+    seconds: float = SECONDS,
+) -> Any:
     """Return the JSON document at a URL.
 
     Args:
@@ -50,6 +57,7 @@ def fetch_json(url: str, *, near: Reach, ca_file: str = "", seconds: float = SEC
         near: how far the issuer of the settings is: what is on the internet cannot name an address
             in the own network or on this machine.
         ca_file: PEM file of a private authority; empty: the system's authorities.
+        form: is posted there; None: GET.
         seconds: in which all of it must arrive.
 
     Raises:
@@ -64,26 +72,44 @@ def fetch_json(url: str, *, near: Reach, ca_file: str = "", seconds: float = SEC
         raise FetchError(f"{url} must be https://: http:// is only for this machine")
     try:
         with _connection(host, address, seconds, ca_file if is_https else None) as connection:
-            return _document(connection, url)
+            return _document(connection, url, form)
     except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
         raise FetchError(f"{url}: {str(error) or type(error).__name__}") from None
 
 
-def _document(connection: http.client.HTTPConnection, url: str) -> Any:
+def _document(
+    connection: http.client.HTTPConnection, url: str, form: Mapping[str, str] | None
+) -> Any:
     parts = urlsplit(url)
     target = parts.path or "/"
+    headers = {"Accept": "application/json", "Connection": "close"}
+    if form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
     connection.request(
-        "GET",
+        "GET" if form is None else "POST",
         f"{target}?{parts.query}" if parts.query else target,
-        headers={"Accept": "application/json", "Connection": "close"},
+        None if form is None else urlencode(form),
+        headers,
     )
     response = connection.getresponse()
-    if response.status != http.client.OK:
-        raise FetchError(f"{url} answered {response.status}; redirects are not followed")
     content = response.read(MAX_BYTES + 1)
+    if response.status != http.client.OK:
+        raise FetchError(
+            f"{url} answered {response.status}{_reason(content)}; redirects are not followed"
+        )
     if len(content) > MAX_BYTES:
         raise FetchError(f"{url}: the document is larger than {MAX_BYTES} bytes")
     return json.loads(content)
+
+
+def _reason(content: bytes) -> str:
+    """Return the error of OAuth in an answer (RFC 6749, section 5.2); empty if there is none."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return ""
+    error = found.get("error") if isinstance(found, dict) else None
+    return f" ({error[:100]})" if isinstance(error, str) and error.isprintable() else ""
 
 
 @contextlib.contextmanager

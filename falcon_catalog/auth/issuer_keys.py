@@ -67,6 +67,8 @@ class IssuerKeys:
         self._asked_at = float("-inf")
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._discovered: tuple[float, str] | None = None
+        self.endpoints: Mapping[str, str] = {}
+        """Of logins, as far as the provider has named them: authorization_endpoint and so on."""
         self._waiting = 0
         self._asked, self._answered = 1, 0  # fetches by number: the first one is due
         self._is_failing = False
@@ -159,6 +161,11 @@ class IssuerKeys:
         keys_url = document.get("jwks_uri")
         if not isinstance(keys_url, str):
             raise FetchError(f"{url} has no jwks_uri")
+        self.endpoints = {
+            name: found
+            for name in ("authorization_endpoint", "token_endpoint")
+            if isinstance(found := document.get(name), str)
+        }
         return keys_url
 
     def _known(self, kid: str | None, algorithm: str) -> list[Key]:

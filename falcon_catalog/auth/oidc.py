@@ -8,16 +8,23 @@ x5c and jwk are ignored. Sources: RFC 7519, RFC 8725 (best practices), RFC 9068.
 import base64
 import binascii
 import json
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
 
 from falcon_catalog import rules
+from falcon_catalog.auth.fetching import FetchError, fetch_json, reach_of
 from falcon_catalog.auth.issuer_keys import IssuerKeys
-from falcon_catalog.auth.tokens import MAX_TOKEN_CHARACTERS, InvalidTokenError
+from falcon_catalog.auth.tokens import (
+    MAX_TOKEN_CHARACTERS,
+    InvalidTokenError,
+    KeysUnavailableError,
+)
+from falcon_catalog.logins.code_flow import CodeFlow
 from falcon_catalog.settings import IssuerSettings
 
 _LEEWAY_SECONDS = 60
@@ -25,6 +32,8 @@ _MAX_HEADER_BYTES = 1024
 _MAX_NAME = 255
 _MAX_GROUPS = 1000
 _SEGMENTS = 3
+_MOST_LOGINS = 4
+"""Logins that wait for one provider at the same time: each keeps a thread for some seconds."""
 _LAST_TIME = 1 << 33  # the year 2242
 
 
@@ -56,6 +65,7 @@ class Issuer:
         self.settings = settings
         self.keys = keys or IssuerKeys(name, settings.url, ca_file=settings.ca_file)
         self._clock = clock
+        self._logins = threading.BoundedSemaphore(_MOST_LOGINS)
 
     def verify(self, token: str, *, wait: bool) -> Verified:
         """Return what a token says, if it is valid.
@@ -69,20 +79,81 @@ class Issuer:
             KeysUnavailableError: the keys could not be fetched.
             WouldWaitError: the keys must be waited for, and ``wait`` is false.
         """
-        algorithm, kid = self._read_header(token)
-        content = None
+        return self._check(self._decode(token, self.settings.token_types, wait=wait))
+
+    def begin_login(self, redirect_uri: str) -> tuple[CodeFlow, str]:
+        """Return a login with a browser, and the page of the provider that it begins with.
+
+        Raises:
+            KeysUnavailableError: the provider has not answered yet, or has no such page.
+        """
+        page = self.keys.endpoints.get("authorization_endpoint")
+        if page is None:
+            raise KeysUnavailableError(f"The issuer {self.name} has named no page for logins yet")
+        settings = self.settings
+        parameters = dict(map(rules.pair, settings.login_parameters))
+        flow = CodeFlow(settings.login_client_id, redirect_uri, parameters)
+        # A session needs no refresh token, for which some providers ask people's consent.
+        scopes = [scope for scope in settings.login_scopes if scope != "offline_access"]
+        return flow, flow.page(page, scopes)
+
+    def finish_login(self, flow: CodeFlow, code: str) -> str:
+        """Return the access token that a login ends with, which is not verified yet.
+
+        Raises:
+            InvalidTokenError: the provider refuses the code, or its ID token is of another login.
+            KeysUnavailableError: it cannot be reached, or too many logins wait for it.
+        """
+        endpoint = self.keys.endpoints.get("token_endpoint")
+        if endpoint is None or not self._logins.acquire(blocking=False):
+            raise KeysUnavailableError(f"The issuer {self.name} cannot answer now")
+        try:
+            found = fetch_json(
+                endpoint,
+                near=reach_of(self.settings.url),
+                ca_file=self.settings.ca_file,
+                form=flow.form(code),
+            )
+        except FetchError as error:
+            raise InvalidTokenError(
+                f"the issuer {self.name} does not confirm it: {error}"
+            ) from None
+        finally:
+            self._logins.release()
+        tokens = found if isinstance(found, dict) else {}
+        access, identity = tokens.get("access_token"), tokens.get("id_token")
+        if isinstance(identity, str):
+            self._check_identity(identity, flow)
+        elif "openid" in self.settings.login_scopes:
+            raise InvalidTokenError(f"the issuer {self.name} sent no ID token")
+        if not isinstance(access, str):
+            raise InvalidTokenError(f"the issuer {self.name} sent no access token")
+        return access
+
+    def _check_identity(self, token: str, flow: CodeFlow) -> None:
+        """Check an ID token. Source: OpenID Connect Core 1.0, section 3.1.3.7."""
+        content = self._decode(token, (), wait=True)
+        if content.get("iss") not in (self.settings.url, *self.settings.aliases):
+            raise InvalidTokenError("the issuer of its ID token is another one")
+        self._check_times(content)
+        audience = content.get("aud")
+        if flow.client_id not in (audience if isinstance(audience, list) else [audience]):
+            raise InvalidTokenError("its ID token is meant for another client")
+        if content.get("nonce") != flow.nonce:
+            raise InvalidTokenError("its ID token is of another login")
+
+    def _decode(self, token: str, kinds: Sequence[str], *, wait: bool) -> dict[str, Any]:
+        """Return the content of a token with a valid signature; it may have one of some types."""
+        algorithm, kid = self._read_header(token, kinds)
         for key in self.keys.find(kid, algorithm, wait=wait):
             try:
                 decoded = jwt.api_jws.PyJWS().decode(token, key.public, algorithms=[algorithm])
             except (jwt.InvalidTokenError, jwt.InvalidKeyError, ValueError, TypeError):
                 continue
-            content = _object(decoded, "its content")
-            break
-        if content is None:
-            raise InvalidTokenError("its signature is wrong")
-        return self._check(content)
+            return _object(decoded, "its content")
+        raise InvalidTokenError("its signature is wrong")
 
-    def _read_header(self, token: str) -> tuple[str, str | None]:
+    def _read_header(self, token: str, kinds: Sequence[str]) -> tuple[str, str | None]:
         """Return the algorithm and the name of the key."""
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise InvalidTokenError("it is too long")
@@ -103,7 +174,6 @@ class Issuer:
             raise InvalidTokenError("its header demands an extension")
         if kid is not None and not isinstance(kid, str):
             raise InvalidTokenError("its kid is no text")
-        kinds = self.settings.token_types
         found = str(header.get("typ", "")).lower().removeprefix("application/")
         if kinds and found not in {kind.lower() for kind in kinds}:
             raise InvalidTokenError("its type (typ) is not accepted")
@@ -184,6 +254,13 @@ class Issuers:
     def of(self, url: str) -> Issuer | None:
         """Return the issuer that a token claims to be from; None if it is none of the settings."""
         return self._by_url.get(url)
+
+    def for_login(self, name: str) -> Issuer | None:
+        """Return the issuer of a name, if people can log in with a browser there."""
+        for one in self._all:
+            if one.name == name and one.settings.login_client_id:
+                return one
+        return None
 
     def unavailable(self) -> list[str]:
         """Return the names of those without keys."""

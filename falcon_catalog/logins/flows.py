@@ -1,10 +1,8 @@
 """Logins of people at an identity provider: device codes, and a browser on this machine.
 
-Sources: RFC 8628 (device authorization), RFC 7636 (PKCE), RFC 8252 (native applications).
+Sources: RFC 8628 (device authorization), RFC 8252 (native applications).
 """
 
-import base64
-import hashlib
 import html
 import secrets
 import threading
@@ -14,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+from falcon_catalog.logins.code_flow import CodeFlow
 from falcon_catalog.logins.files import Login, login_of
 from falcon_catalog.logins.web import LoginError, RefusedError, get, post
 
@@ -105,37 +104,17 @@ def with_browser(
     Raises:
         LoginError: it was refused, or did not come back in time.
     """
-    verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
+    page = endpoints.get("authorization_endpoint")
+    if not isinstance(page, str):
+        raise LoginError(f"{client.url} has no page to log in")
+    state = secrets.token_urlsafe(24)
     with _Callback(state) as callback:
-        query = {
-            "response_type": "code",
-            "client_id": client.client_id,
-            "redirect_uri": callback.uri,
-            "scope": " ".join(client.scopes),
-            "state": state,
-            "code_challenge": challenge.decode(),
-            "code_challenge_method": "S256",
-            **client.parameters,
-        }
-        if "offline_access" in client.scopes:
-            query["prompt"] = "consent"  # OpenID Connect Core 1.0, section 11
-        page = endpoints.get("authorization_endpoint")
-        if not isinstance(page, str):
-            raise LoginError(f"{client.url} has no page to log in")
-        url = f"{page}{'&' if '?' in page else '?'}{urlencode(query)}"
+        flow = CodeFlow(client.client_id, callback.uri, client.parameters, state=state)
+        url = flow.page(page, client.scopes)
         say(f"Log in with the browser. If it does not open, open {url}")
         open_browser(url)
         code = callback.wait(_WAIT_SECONDS)
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": callback.uri,
-            "client_id": client.client_id,
-            "code_verifier": verifier,
-            **client.parameters,
-        }
-        return client.login(post(endpoints["token_endpoint"], form), endpoints)
+        return client.login(post(endpoints["token_endpoint"], flow.form(code)), endpoints)
 
 
 class _Callback:
