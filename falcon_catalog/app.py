@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from falcon_catalog import logs, rules
+from falcon_catalog import logs
 from falcon_catalog.api import responses
-from falcon_catalog.api.browsers import Browsers, is_page
+from falcon_catalog.api.browsers import LOGIN_PAGE, Browsers, is_page
 from falcon_catalog.api.config import ConfigResource
 from falcon_catalog.api.idempotency import Idempotency
 from falcon_catalog.api.middleware import (
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 class CatalogApp:
     """A WSGI application that serves one catalog until it is closed."""
 
-    slow_paths = frozenset({TOKENS_PATH})
+    slow_paths = frozenset({TOKENS_PATH, LOGIN_PAGE})
     """Of requests that keep a processor busy: hashing a secret takes 50 ms."""
 
     def __init__(
@@ -79,6 +79,7 @@ class CatalogApp:
         self._settings = settings
         self._pages: WSGIApp | None = None
         self._pages_lock = threading.Lock()
+        self._closing = threading.Event()
         api = self._routed(realm, settings)
         self._wsgi = with_raw_path(self._with_pages(api) if settings.web.enabled else api)
         if traces is not None:
@@ -86,7 +87,7 @@ class CatalogApp:
 
             self._wsgi = with_spans(self._wsgi, traces.tracer)
         self._inline_paths = inline_paths()
-        self._purge_worker = PurgeWorker(warehouses, watch(metrics, warehouses))
+        self._purge_worker = PurgeWorker(warehouses, watch(metrics, warehouses), settings.web)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -171,6 +172,7 @@ class CatalogApp:
 
     def close(self) -> None:
         """Stop the background work and close the store; no request may be running."""
+        self._closing.set()
         self._purge_worker.stop()
         if self._realm.issuers is not None:
             self._realm.issuers.close()
@@ -202,6 +204,7 @@ class CatalogApp:
                         self._settings,
                         self.metrics,
                         self.serving,
+                        self._closing,
                     )
                 )
             return self._pages
@@ -270,7 +273,7 @@ def create_app(settings: Settings) -> CatalogApp:
         Realm.of(store, auth.token_lifetime, auth.session_lifetime),
         issuers=None if issuers is None else issuers(auth.issuers),
         secrets=auth.secrets,
-        unix_users={int(uid): name for uid, name in map(rules.pair, auth.unix_users)},
+        unix_users=auth.users,
     )
     if traces is not None:
         warehouses = [traces.of(warehouse) for warehouse in warehouses]

@@ -4,6 +4,7 @@ Labels have few values: an operation, a status, a warehouse of the settings. Wha
 (tables, namespaces, principals) is in the access log, never here.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from falcon_catalog import __version__
 
@@ -77,6 +79,17 @@ class Observed(Collector):
         yield family
 
 
+class Totals(NamedTuple):
+    """What one process has done since its start."""
+
+    requests: float
+    errors: float
+    """Requests with a status of 400 or more."""
+    commits: float
+    buckets: tuple[tuple[float, float], ...]
+    """Seconds, and the number of requests that took as long at most; the last one has all."""
+
+
 class _Series(NamedTuple):
     """What a response adds to: bound once, because looking up labels takes longer than adding."""
 
@@ -119,6 +132,22 @@ class Metrics:
         series.sent.inc(sent)
         if series.outcome is not None:
             series.outcome.inc()
+
+    def totals(self) -> Totals:
+        """Return what was counted since the start, of all operations together."""
+        requests = errors = 0.0
+        for sample in _samples(self._requests, "_total"):
+            requests += sample.value
+            errors += sample.value if sample.labels["status"] >= str(_ERRORS) else 0
+        buckets = dict.fromkeys((*_OF_REQUESTS, math.inf), 0.0)
+        for sample in _samples(self._seconds, "_bucket"):
+            buckets[float(sample.labels["le"])] += sample.value
+        return Totals(
+            requests,
+            errors,
+            sum(sample.value for sample in _samples(self._commits, "_total")),
+            tuple(buckets.items()),
+        )
 
     def _bind(self, operation: str, status: int) -> _Series:
         outcome = None
@@ -227,3 +256,9 @@ class Metrics:
         self.purge_failures = self._observed_counter(
             "purge_failures", "Attempts to purge a table that failed."
         )
+
+
+def _samples(metric: Counter | Histogram, ending: str) -> Iterator[Sample]:
+    """Yield the samples of a metric whose names have an ending."""
+    for family in metric.collect():
+        yield from (each for each in family.samples if each.name.endswith(ending))

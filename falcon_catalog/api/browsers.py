@@ -17,6 +17,7 @@ from falcon_catalog.api.oauth import TOKENS_PATH
 from falcon_catalog.errors import (
     CatalogError,
     ForbiddenError,
+    PayloadTooLargeError,
     UnsupportedMediaTypeError,
     show,
 )
@@ -38,6 +39,9 @@ _EXPOSED = "ETag, X-Request-Id, Retry-After, Location"
 _ANY = "*"
 PAGES = "/ui/"
 """The pages have paths below this one, but for the home page."""
+LOGIN_PAGE = f"{PAGES}login"
+MAX_FORM_BYTES = 64 * 1024
+"""Of the body of a form that a page sends."""
 _FORM = "application/x-www-form-urlencoded"
 _BODILESS = ("GET", "HEAD", "OPTIONS")
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/@\s]+))(?::[0-9]*)?")
@@ -131,6 +135,7 @@ class Browsers:
         Raises:
             ForbiddenError: a page of another origin sent it, or it came under another host's name.
             UnsupportedMediaTypeError: its body is no JSON, which a page could send unasked.
+            PayloadTooLargeError: it is a form larger than any page has.
         """
         if authority is not None and (host := _name(authority)) and host not in self._hosts:
             raise ForbiddenError(
@@ -144,7 +149,7 @@ class Browsers:
                     f"Origin {show(origin)} may not call this server: if its pages may, add it to"
                     " cors.origins"
                 )
-            if header("Sec-Fetch-Site") == "cross-site":
+            if header("Sec-Fetch-Site") == "cross-site" and not _opens_page(method, path, header):
                 raise ForbiddenError(
                     "A web page of another site may not call this server (Sec-Fetch-Site:"
                     " cross-site)"
@@ -155,6 +160,9 @@ class Browsers:
                 raise UnsupportedMediaTypeError(
                     f"Content-Type {show(kind)} is not supported: the body must be {expected}"
                 )
+            length = header("Content-Length") or ""
+            if is_page(path) and length.isdecimal() and int(length) > MAX_FORM_BYTES:
+                raise PayloadTooLargeError(f"The form is larger than {MAX_FORM_BYTES} bytes")
 
     def refusal(self, method: str, path: str, header: Header) -> CatalogError | None:
         """Return the error for a request whose body is still to come; as ``check``."""
@@ -167,6 +175,16 @@ class Browsers:
 
     def _is_listed(self, origin: str | None) -> bool:
         return origin is not None and (origin in self._origins or _ANY in self._origins)
+
+
+def _opens_page(method: str, path: str, header: Header) -> bool:
+    """Return whether a link of another site is followed to a page: it is shown, not read by it."""
+    return (
+        method in ("GET", "HEAD")
+        and is_page(path)
+        and header("Sec-Fetch-Mode") == "navigate"
+        and header("Sec-Fetch-Dest") == "document"
+    )
 
 
 @functools.lru_cache(maxsize=256)

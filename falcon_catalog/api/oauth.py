@@ -6,8 +6,10 @@ RFC 8693. It is deprecated there, but DuckDB, PyIceberg and Java use it.
 
 import base64
 import binascii
+import contextlib
 import logging
 import math
+from collections.abc import Iterator
 from urllib.parse import parse_qsl, unquote_plus
 
 import falcon
@@ -15,9 +17,9 @@ import falcon
 from falcon_catalog.api.responses import send
 from falcon_catalog.catalog import identity
 from falcon_catalog.catalog.identity import Realm, Token
-from falcon_catalog.catalog.rate_limit import RateLimit
 from falcon_catalog.errors import (
     InvalidClientError,
+    NotAuthenticatedError,
     OAuthError,
     TooManyLoginsError,
     UnsupportedGrantTypeError,
@@ -33,8 +35,6 @@ _TOKEN_TYPES = (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt")
 _SCOPE = "catalog"
 _MAX_BODY_BYTES = 64 * 1024
 _MAX_FIELDS = 32
-# Limits of failed logins, for each address and each client id: one takes 100 ms of CPU time.
-_BURST, _PER_SECOND = 20, 1.0
 _log = logging.getLogger(__name__)
 
 Form = dict[str, str]
@@ -46,7 +46,6 @@ class TokensResource:
 
     def __init__(self, realm: Realm) -> None:
         self._realm = realm
-        self._failed = RateLimit(_BURST, _PER_SECOND)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Issue a token. The requested scope is ignored."""
@@ -56,22 +55,8 @@ class TokensResource:
         if client is None:
             self._issue(resp, form, None)
             return
-        # Names have no colon: what follows one is a secret in the wrong place.
-        named = show(client[0].partition(":")[0])
-        req.context.claimed = f"client {named}"
-        # Failures with a client's id delay the client wherever they come from.
-        keys = f"address {req.remote_addr}", f"client {client[0]}"
-        details = {"client": named, "address": req.remote_addr}
-        if seconds := self._failed.wait(*keys):
-            _log.warning("login refused: too many have failed", extra=details)
-            resp.set_header("Retry-After", str(math.ceil(seconds)))
-            raise TooManyLoginsError("Too many logins have failed: try again in a moment")
-        try:
+        with login_attempt(self._realm, req, resp, client[0]):
             self._issue(resp, form, client)
-        except InvalidClientError:
-            self._failed.add(*keys)
-            _log.warning("login failed", extra=details)
-            raise
 
     def _issue(self, resp: falcon.Response, form: Form, client: Client | None) -> None:
         grant = form.get("grant_type")
@@ -101,6 +86,38 @@ class TokensResource:
         if "subject_token" not in form:
             raise OAuthError("subject_token is missing")
         return identity.renew(self._realm, form["subject_token"], client)
+
+
+@contextlib.contextmanager
+def login_attempt(
+    realm: Realm, req: falcon.Request, resp: falcon.Response, client: str
+) -> Iterator[None]:
+    """Run a login, unless too many have failed; count and log it if it fails.
+
+    Failures with a client's id delay the client wherever they come from. ``client`` is what the
+    request calls itself; empty if it gives no name.
+
+    Raises:
+        TooManyLoginsError: too many have failed.
+    """
+    # Names have no colon: what follows one is a secret in the wrong place.
+    named = show(client.partition(":")[0])
+    keys = [f"address {req.remote_addr}"]
+    details = {"address": req.remote_addr}
+    if client:
+        req.context.claimed = f"client {named}"
+        keys.append(f"client {client}")
+        details = {"client": named, **details}
+    if seconds := realm.failed_logins.wait(*keys):
+        _log.warning("login refused: too many have failed", extra=details)
+        resp.set_header("Retry-After", str(math.ceil(seconds)))
+        raise TooManyLoginsError("Too many logins have failed: try again in a moment")
+    try:
+        yield
+    except (InvalidClientError, NotAuthenticatedError):
+        realm.failed_logins.add(*keys)
+        _log.warning("login failed", extra=details)
+        raise
 
 
 def _read_form(req: falcon.Request) -> Form:

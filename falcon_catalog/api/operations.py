@@ -196,7 +196,11 @@ def _check_storage(_req: falcon.Request, _params: Params) -> list[Need]:
 
 def _audit(req: falcon.Request, _params: Params) -> list[Need]:
     """`grant` on the table, the namespace or the warehouse that the query names."""
-    namespace, table = read_namespace(req, "namespace"), req.get_param("table")
+    return audit_needs(read_namespace(req, "namespace"), req.get_param("table"))
+
+
+def audit_needs(namespace: Namespace | None, table: str | None) -> list[Need]:
+    """Return what reading the audit log of a warehouse, a namespace or a table needs."""
     if namespace is None or not table:
         return [Need("grant", namespace)]
     identifier = TableIdentifier(namespace, table)

@@ -45,6 +45,8 @@ _MOST_CACHED = 10_000
 _MOST_USERS = 100_000
 # Users who are added, by issuer: each is a transaction.
 _NEW_USERS_BURST, _NEW_USERS_PER_SECOND = 100, 1.0
+# Failed logins, for each address and each client id: one takes 100 ms of CPU time.
+_FAILED_BURST, _FAILED_PER_SECOND = 20, 1.0
 
 
 class TokenCache:
@@ -96,6 +98,9 @@ class Realm:
     cache: TokenCache = field(default_factory=TokenCache)
     new_users: RateLimit = field(
         default_factory=lambda: RateLimit(_NEW_USERS_BURST, _NEW_USERS_PER_SECOND)
+    )
+    failed_logins: RateLimit = field(
+        default_factory=lambda: RateLimit(_FAILED_BURST, _FAILED_PER_SECOND)
     )
 
     @classmethod
@@ -217,6 +222,12 @@ def identify(realm: Realm, token: str, *, wait: bool = True) -> Principal:
     return principal
 
 
+def identify_client(realm: Realm, name: str, secret: str) -> Principal:
+    """Return the principal that presents its secret; raises as ``authenticate``."""
+    row = _known(realm, name, secret)
+    return Principal(row.id, row.name)
+
+
 def identify_peer(realm: Realm, uid: int, *, wait: bool = True) -> Principal:
     """Return the principal of a user of this machine, who connected to the Unix socket.
 
@@ -226,17 +237,26 @@ def identify_peer(realm: Realm, uid: int, *, wait: bool = True) -> Principal:
         NotAuthenticatedError: the user is none of these, and none of the settings.
         WouldWaitError: the user must be added, and ``wait`` is false.
     """
-    tx = realm.database.autocommit()
-    name = realm.unix_users.get(uid)
-    if name is not None:
-        row = rows.find(tx, name)
-    elif uid in (0, os.geteuid()):
-        row = rows.find_subject(tx, LOCAL, str(uid)) or _add_owner(realm, uid, wait=wait)
-    else:
+    if uid not in realm.unix_users and uid not in (0, os.geteuid()):
         raise NotAuthenticatedError(
             f"Not authorized: the user {uid} of this machine is no principal (auth.unix_users), and"
             " presents no token"
         )
+    return identify_local(realm, uid, wait=wait)
+
+
+def identify_local(realm: Realm, uid: int, *, wait: bool = True) -> Principal:
+    """Return the principal of a user of this machine who owns the server, or is in the settings.
+
+    Raises:
+        NotAuthenticatedError: the principal does not exist, or is disabled.
+        WouldWaitError: the user must be added, and ``wait`` is false.
+    """
+    tx, name = realm.database.autocommit(), realm.unix_users.get(uid)
+    if name is not None:
+        row = rows.find(tx, name)
+    else:
+        row = rows.find_subject(tx, LOCAL, str(uid)) or _add_owner(realm, uid, wait=wait)
     if row is None or row.disabled:
         raise NotAuthenticatedError("Not authorized: the principal does not exist, or is disabled")
     return Principal(row.id, row.name, f"{LOCAL}:{uid}")
@@ -251,15 +271,30 @@ def revoke_token(database: Database, token: str) -> None:
     names = auth.unverified_names(token)
     if names is None:
         raise BadRequestError("Not a token: it must be a JSON Web Token with exp")
-    issuer, jti, expires_at = names
+    issuer, _, expires_at = names
     with database.write() as tx:
-        rows.revoke_token(
-            tx, jti if issuer == auth.ISSUER and jti else _signed_part(token), expires_at=expires_at
-        )
+        rows.revoke_token(tx, revoked_name(token), expires_at=expires_at)
         detail = {"issuer": issuer, "expires-at": expires_at}
         events.record(
             tx, events.local(), Event("revokeToken", "token", None, "access", detail=detail)
         )
+
+
+def revoked_name(token: str) -> str:
+    """Return the name that a token has among those that were revoked."""
+    names = auth.unverified_names(token)
+    own = "" if names is None or names[0] != auth.ISSUER else names[1]
+    return own or _signed_part(token)
+
+
+def objection(realm: Realm, via: str) -> str | None:
+    """Return why the settings no longer accept a way to authenticate; None if they do."""
+    if via == "token" and not realm.secrets:
+        return "this catalog takes no secrets any more (auth.secrets)"
+    provider = via.removeprefix("oidc:")
+    if provider != via and (realm.issuers is None or provider not in realm.issuers.names):
+        return "it was exchanged for one of an identity provider that has gone"
+    return None
 
 
 def _issuer_of(realm: Realm, token: str) -> "Issuer | None":
@@ -308,11 +343,8 @@ def _read(realm: Realm, token: str, *, even_expired: bool = False) -> tuple[Clai
         raise InvalidTokenError("the owner of the token was removed")
     if revoked or exchanged or row.disabled or claims.authenticated_at < row.sessions_since:
         raise InvalidTokenError("the token was revoked")
-    if claims.via == "token" and not realm.secrets:
-        raise InvalidTokenError("this catalog takes no secrets any more (auth.secrets)")
-    provider = claims.via.removeprefix("oidc:")
-    if provider != claims.via and (realm.issuers is None or provider not in realm.issuers.names):
-        raise InvalidTokenError("it was exchanged for one of an identity provider that has gone")
+    if reason := objection(realm, claims.via):
+        raise InvalidTokenError(reason)
     return claims, min([claims.expires_at, *ends])
 
 

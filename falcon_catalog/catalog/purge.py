@@ -17,6 +17,7 @@ from falcon_catalog.catalog import (
     metadata_files,
     orphans,
     policy,
+    sessions,
 )
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.events import SYSTEM, Event
@@ -32,6 +33,7 @@ from falcon_catalog.errors import (
 from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.identifiers import Namespace
 from falcon_catalog.locations import ancestors, is_inside, is_local, join, key, safe_segment
+from falcon_catalog.settings import WebSettings
 from falcon_catalog.store import dropped, grants, metrics, namespaces, tabulars
 from falcon_catalog.store.database import again
 from falcon_catalog.store.dropped import DroppedRow
@@ -302,11 +304,15 @@ def _is_ours(warehouse: Warehouse, row: DroppedRow, location: str, linked: froze
 
 
 class PurgeWorker:
-    """A thread that purges expired drops every minute, and measures free space."""
+    """A thread that purges expired drops every minute, and measures free space.
 
-    def __init__(self, warehouses: Sequence[Warehouse], room: Room) -> None:
+    It also removes what has expired of the audit log, and of the sessions of web pages.
+    """
+
+    def __init__(self, warehouses: Sequence[Warehouse], room: Room, web: WebSettings) -> None:
         self._warehouses = tuple(warehouses)
         self._room = room
+        self._web = web
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="purge", daemon=True)
         self._thread.start()
@@ -320,7 +326,7 @@ class PurgeWorker:
         self._room.measure()
         while not self._stopped.wait(_INTERVAL_SECONDS):
             self._room.measure()
-            self._expire_events()
+            self._expire_rows()
             for warehouse in self._warehouses:
                 try:
                     if warehouse.mount.absence():
@@ -331,8 +337,12 @@ class PurgeWorker:
                 except Exception:  # noqa: BLE001 - the next round may succeed
                     _log.exception("cannot purge dropped tables of warehouse %s", warehouse.name)
 
-    def _expire_events(self) -> None:
+    def _expire_rows(self) -> None:
         try:
             self._warehouses[0].audit.expire(self._stopped.is_set)
         except Exception:  # noqa: BLE001 - the next round may succeed
             _log.exception("cannot remove old rows of the audit log")
+        try:
+            sessions.remove_ended(self._warehouses[0].store, self._web)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("cannot remove sessions of web pages that have ended")

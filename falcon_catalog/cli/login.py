@@ -1,11 +1,23 @@
 """``falcon-catalog login``, ``logout`` and ``whoami``."""
 
+import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
-from falcon_catalog.cli.common import Stopped, as_json, echo, echo_json
+from falcon_catalog.api.browsers import LOGIN_PAGE
+from falcon_catalog.catalog import sessions
+from falcon_catalog.catalog.call import StoreCall
+from falcon_catalog.cli.common import (
+    Stopped,
+    as_json,
+    echo,
+    echo_json,
+    on_store,
+    with_store,
+)
 from falcon_catalog.client_flags import identity, with_identity
 from falcon_catalog.logins import files, flows
 from falcon_catalog.logins.files import Login, login_of
@@ -28,7 +40,20 @@ with_uri = click.option(
     envvar="CATALOG_CREDENTIAL",
     help="Log in as a service of the catalog. [CATALOG_CREDENTIAL]",
 )
-def login_command(uri: str, issuer: str | None, *, browser: bool, credential: str | None) -> None:
+@click.option(
+    "--link", is_flag=True, help="Print a link that logs a browser in to the pages, once."
+)
+@with_store
+def login_command(
+    uri: str,
+    issuer: str | None,
+    config: Path | None,
+    *,
+    browser: bool,
+    credential: str | None,
+    link: bool,
+    **flags: Any,
+) -> None:
     """Log in to a catalog; later commands use that login.
 
     \b
@@ -36,11 +61,19 @@ def login_command(uri: str, issuer: str | None, *, browser: bool, credential: st
         falcon-catalog login --uri https://lake.example.com
         falcon-catalog login --uri https://lake.example.com --browser
         falcon-catalog login --credential etl:SECRET
+        falcon-catalog login --link
+
+    With --link it works on the store, as "falcon-catalog principals" does: the browser is logged in
+    as the user of this machine, who owns the server unless auth.unix_users names a principal.
 
     Log in only to a catalog that you trust: it says which identity provider to use, and gets your
     token. The login is kept in $XDG_STATE_HOME/falcon-catalog (~/.local/state), for you only.
     """
     uri = uri.rstrip("/")
+    if link:
+        with on_store(config, flags) as call:
+            click.echo(login_link(call, uri))
+        return
     try:
         _, checked = identity(None, credential)
         login = _with_secret(uri, checked) if checked else _as_person(uri, issuer, browser=browser)
@@ -49,6 +82,11 @@ def login_command(uri: str, issuer: str | None, *, browser: bool, credential: st
     except (LoginError, OSError) as error:
         raise Stopped(error) from None
     echo(f"Logged in to {uri} as {who.get('name')}")
+
+
+def login_link(call: StoreCall, uri: str) -> str:
+    """Return a link that logs a browser in as the user of this process."""
+    return f"{uri}{LOGIN_PAGE}?code={sessions.make_code(call, os.getuid())}"
 
 
 @click.command("logout")

@@ -1,7 +1,9 @@
 """``falcon-catalog serve``, ``migrate`` and ``config show``."""
 
+import contextlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from falcon_catalog import logs
 from falcon_catalog.app import create_app
 from falcon_catalog.catalog import first_administrators
 from falcon_catalog.catalog.bootstrap import prepare_store, require_writable
+from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.catalog.storage_check.server import check_at_start
 from falcon_catalog.cli.common import (
     Stopped,
@@ -22,9 +25,12 @@ from falcon_catalog.cli.common import (
     read,
     with_settings,
 )
+from falcon_catalog.cli.login import login_link
+from falcon_catalog.errors import CatalogError
 from falcon_catalog.server.serve import serve
 from falcon_catalog.settings import SETTINGS, Settings, prepare
 from falcon_catalog.store import in_use
+from falcon_catalog.store.database import Database
 
 _log = logging.getLogger(__name__)
 adopting = click.option(
@@ -61,15 +67,18 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
             with in_use(settings.store):
                 if adopt_warehouse:
                     prepare_store(settings, adopt=True)
-                finished = run(settings, _on_terminal(settings) if _is_terminal() else logs.say)
+                finished = run(settings, None if _is_terminal() else logs.say)
         finally:
             logs.finish()
     if not finished:
         raise Stopped("stopped before every request was answered")
 
 
-def run(settings: Settings, announce: Callable[[str], object]) -> bool:
-    """Open the catalog and serve it; return the result of ``serve``."""
+def run(settings: Settings, announce: Callable[[str], object] | None) -> bool:
+    """Open the catalog and serve it; return the result of ``serve``.
+
+    ``announce`` is called with where it listens; None prints it for a person, with more.
+    """
     app = create_app(settings)
     app.warehouses[0].audit.started(settings)
     check_at_start(app.warehouses)
@@ -80,6 +89,7 @@ def run(settings: Settings, announce: Callable[[str], object]) -> bool:
             "nobody is an administrator: falcon-catalog principals add NAME --admin makes one, and"
             " so does the setting auth.admins"
         )
+    announce = announce or _on_terminal(settings, app.warehouses[0].store)
     only_locally = not (settings.auth.required or settings.server.insecure)
     return serve(app, settings.server, announce, app.metrics, only_locally=only_locally)
 
@@ -88,7 +98,7 @@ def _is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def _on_terminal(settings: Settings) -> Callable[[str], None]:
+def _on_terminal(settings: Settings, store: Database) -> Callable[[str], None]:
     """Return the announcement for a person: where the data are, how to connect, how to stop."""
 
     def announce(line: str) -> None:
@@ -100,6 +110,8 @@ def _on_terminal(settings: Settings) -> Callable[[str], None]:
             lines.append(("Tokens", "required; falcon-catalog principals add NAME makes a client"))
         else:
             lines.append(("Tokens", "not required: every client may change everything"))
+        if url.startswith("http") and settings.web.enabled:
+            lines.append(("Open", _pages(settings, store, url)))
         if url.startswith("http"):
             login = " --credential NAME:SECRET" if settings.auth.required else ""
             lines.append(("Connect", f"falcon-catalog engines --uri {url}{login}"))
@@ -107,6 +119,15 @@ def _on_terminal(settings: Settings) -> Callable[[str], None]:
         logs.say("\n".join([line, "", *(f"  {what:<11}{text}" for what, text in lines), ""]))
 
     return announce
+
+
+def _pages(settings: Settings, store: Database, url: str) -> str:
+    """Return the address of the pages, with a login if one is needed and can be made."""
+    if settings.auth.required:
+        with contextlib.suppress(CatalogError):  # the store takes no changes now
+            call = StoreCall(store, local=f"local:{os.getuid()}")
+            return f"{login_link(call, url)} (once, within ten minutes)"
+    return f"{url}/"
 
 
 def _store(settings: Settings) -> str:
@@ -134,7 +155,7 @@ def show(config: Path | None, *, as_json: bool, **flags: Any) -> None:
         echo_json(
             {
                 key: {"value": settings.value(key), "origin": settings.origins[key]}
-                for key in (*(setting.key for setting in SETTINGS), *_of_sections(settings))
+                for key in (*(setting.key for setting in SETTINGS), *settings.section_keys)
             }
         )
         return
@@ -146,7 +167,7 @@ def show(config: Path | None, *, as_json: bool, **flags: Any) -> None:
             section = of
         _echo_setting(settings, setting.key, name)
     section = ""
-    for key in _of_sections(settings):
+    for key in settings.section_keys:
         of, _, name = key.rpartition(".")
         if of != section:
             warehouse = of.partition(".")[2]
@@ -154,15 +175,6 @@ def show(config: Path | None, *, as_json: bool, **flags: Any) -> None:
             click.echo(f'\n[warehouse."{warehouse}"]' if is_dotted else f"\n[{of}]")
             section = of
         _echo_setting(settings, key, name)
-
-
-def _of_sections(settings: Settings) -> list[str]:
-    """Return the keys that named sections have, such as ``warehouse.NAME.location``."""
-    warehouses, issuers = settings.warehouse.sections.items(), settings.auth.issuers.items()
-    return [
-        *(f"warehouse.{name}.{key}" for name, section in warehouses for key in section.given),
-        *(f"auth.issuer.{name}.{key}" for name, section in issuers for key in section.given),
-    ]
 
 
 def _echo_setting(settings: Settings, key: str, name: str) -> None:

@@ -18,6 +18,7 @@ from falcon_catalog.settings.sections import (
     Settings,
     StoreSettings,
     TracingSettings,
+    WebSettings,
 )
 from falcon_catalog.settings.storage import StorageSettings
 
@@ -34,6 +35,7 @@ __all__ = [
     "StorageSettings",
     "StoreSettings",
     "TracingSettings",
+    "WebSettings",
     "load",
     "make_writable",
     "prepare",

@@ -371,6 +371,11 @@ class AuthSettings:
     issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
     """The identity providers, by the names of their sections."""
 
+    @property
+    def users(self) -> dict[int, str]:
+        """The principals of ``unix_users``, by the ids of the users."""
+        return {int(uid): name for uid, name in map(rules.pair, self.unix_users)}
+
 
 @dataclass(frozen=True, slots=True)
 class AuditSettings:
@@ -425,6 +430,16 @@ class WebSettings:
 
     enabled: bool = setting(
         True, "Whether the catalog has web pages, at / and below /ui/.", rules.boolean
+    )
+    session_idle: int = setting(
+        8 * 3600,
+        "Seconds without a request after which a login to the pages ends.",
+        rules.whole(60, 30 * 86400),
+    )
+    session_lifetime: int = setting(
+        86400,
+        "Seconds after which a login to the pages ends in any case.",
+        rules.whole(60, 30 * 86400),
     )
 
 
@@ -494,6 +509,15 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where the value of each key comes from: ``default``, ``flag --listen``, a file …"""
+
+    @property
+    def section_keys(self) -> list[str]:
+        """The keys that named sections have, such as ``warehouse.NAME.location``."""
+        warehouses, issuers = self.warehouse.sections.items(), self.auth.issuers.items()
+        return [
+            *(f"warehouse.{name}.{key}" for name, section in warehouses for key in section.given),
+            *(f"auth.issuer.{name}.{key}" for name, section in issuers for key in section.given),
+        ]
 
     def value(self, key: str) -> Any:
         """Return the value of a setting, such as ``server.listen`` or ``warehouse.NAME.region``."""

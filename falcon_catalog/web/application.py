@@ -12,9 +12,20 @@ from falcon_catalog.api.refusals import Refusals
 from falcon_catalog.api.request_log import RequestLog
 from falcon_catalog.api.requests import NameConverter, NamespaceConverter
 from falcon_catalog.api.routes import with_converters
+from falcon_catalog.catalog.entities import Type
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.web import errors, paths
+from falcon_catalog.web.activity import ActivityPage, WarehouseActivityPage
+from falcon_catalog.web.administration import (
+    BackupsPage,
+    PrincipalsPage,
+    RolesPage,
+    SettingsPage,
+    StoragePage,
+)
+from falcon_catalog.web.grants import GrantsPage
 from falcon_catalog.web.home import HomeResource
+from falcon_catalog.web.login import Callback, LoginPage, Logout, ProviderLogin
 from falcon_catalog.web.namespaces import NamespacePage, WarehousePage
 from falcon_catalog.web.operations import OPERATIONS
 from falcon_catalog.web.rendering import StaticResource
@@ -28,12 +39,38 @@ from falcon_catalog.web.tables.overview import MetadataPage, OverviewPage
 from falcon_catalog.web.tables.properties import PropertiesPage
 
 Routes = Mapping[str, tuple[object, Mapping[str, str]]]
+_WITH_GRANTS: Mapping[str, Type] = {
+    paths.GRANTS: "server",
+    f"{paths.WAREHOUSE}/grants": "warehouse",
+    f"{paths.NAMESPACE}/grants": "namespace",
+    f"{paths.TABLE}/grants": "table",
+    f"{paths.VIEW}/grants": "view",
+    f"{paths.FUNCTION}/grants": "function",
+}
 
 
 def routes(site: Site) -> Routes:
     """Return the pages: which resource serves a path, and which operation each method is."""
     return {
         paths.STATIC: (StaticResource(), {"GET": "pageStatic"}),
+        paths.LOGIN: (LoginPage(site), {"GET": "pageLogin", "POST": "logIn"}),
+        paths.ISSUER_LOGIN: (ProviderLogin(site), {"POST": "logInAtIssuer"}),
+        paths.CALLBACK: (Callback(site), {"GET": "finishLogin"}),
+        paths.LOGOUT: (Logout(site), {"POST": "logOut"}),
+        paths.ACTIVITY: (ActivityPage(site), {"GET": "pageActivity"}),
+        f"{paths.WAREHOUSE}/activity": (WarehouseActivityPage(), {"GET": "pageWarehouseActivity"}),
+        paths.ADMINISTRATION: (
+            PrincipalsPage(),
+            {"GET": "pagePrincipals", "POST": "changePrincipals"},
+        ),
+        paths.ROLES: (RolesPage(), {"GET": "pageRoles", "POST": "changeRoles"}),
+        paths.SETTINGS: (SettingsPage(site), {"GET": "pageSettings"}),
+        paths.STORAGE: (StoragePage(site), {"GET": "pageStorage", "POST": "checkStorage"}),
+        paths.BACKUPS: (BackupsPage(site), {"GET": "pageBackups"}),
+        **{
+            path: (GrantsPage(kind), {"GET": "pageGrants", "POST": "changeGrants"})
+            for path, kind in _WITH_GRANTS.items()
+        },
         paths.HOME: (HomeResource(site), {"GET": "pageHome"}),
         paths.WAREHOUSE: (WarehousePage(), {"GET": "pageWarehouse"}),
         paths.NAMESPACE: (NamespacePage(), {"GET": "pageNamespace"}),

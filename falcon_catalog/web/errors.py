@@ -31,9 +31,7 @@ def render_catalog_error(
     req: falcon.Request, resp: falcon.Response, error: CatalogError, _params: object
 ) -> None:
     """Respond with a page about an error; with the login page where a login is missing."""
-    req.context.error = error.type
-    if error.refusal is not None:
-        req.context.refusal = error.refusal
+    note(req, resp, error)
     if isinstance(error, NotAuthenticatedError):
         _send_to_login(req, resp)
         return
@@ -41,9 +39,15 @@ def render_catalog_error(
         resp.set_header("Retry-After", str(error.retry_after))
     if error.status >= falcon.http_status_to_code(falcon.HTTP_500):
         _log.error("%s %s id=%s: %s", req.method, req.path, req.context.id, error, exc_info=error)
-    resp.status = error.status
     title = _TITLES.get(error.status, "It did not work")
     send_page(req, resp, "error.html", title=title, message=error.message, id=req.context.id)
+
+
+def note(req: falcon.Request, resp: falcon.Response, error: CatalogError) -> None:
+    """Respond with the status of an error, and let the log and the audit log have it."""
+    resp.status, req.context.error = error.status, error.type
+    if error.refusal is not None:
+        req.context.refusal = error.refusal
 
 
 def render_http_error(

@@ -2,15 +2,23 @@
 
 from urllib.parse import quote
 
+from falcon_catalog.api.browsers import LOGIN_PAGE
 from falcon_catalog.identifiers import SEPARATOR, Namespace, TableIdentifier
 
 HOME = "/"
 ROOT = "/ui"
 STATIC = f"{ROOT}/static/{{file}}"
-LOGIN = f"{ROOT}/login"
+LOGIN = LOGIN_PAGE
+CALLBACK = f"{LOGIN}/callback"
+ISSUER_LOGIN = f"{LOGIN}/issuer/{{issuer:name}}"
 LOGOUT = f"{ROOT}/logout"
 ACTIVITY = f"{ROOT}/activity"
 ADMINISTRATION = f"{ROOT}/admin"
+ROLES = f"{ADMINISTRATION}/roles"
+GRANTS = f"{ADMINISTRATION}/grants"
+SETTINGS = f"{ADMINISTRATION}/settings"
+STORAGE = f"{ADMINISTRATION}/storage"
+BACKUPS = f"{ADMINISTRATION}/backups"
 SQL = f"{ROOT}/sql"
 WAREHOUSE = f"{ROOT}/warehouses/{{warehouse}}"
 DROPPED = f"{WAREHOUSE}/dropped"
@@ -46,6 +54,11 @@ def to_view(warehouse: str, view: TableIdentifier, part: str = "") -> str:
 def to_function(warehouse: str, function: TableIdentifier) -> str:
     """Return the path of a function's page."""
     return f"{to_namespace(warehouse, function.namespace)}/functions/{_segment(function.name)}"
+
+
+def to_issuer_login(issuer: str) -> str:
+    """Return where a form begins a login at an identity provider."""
+    return f"{LOGIN}/issuer/{_segment(issuer)}"
 
 
 def _with_part(path: str, part: str) -> str:

@@ -39,12 +39,14 @@ def send_page(req: falcon.Request, resp: falcon.Response, template: str, **value
         values: what the template uses. ``title`` is the page's; ``trail`` the links to the pages
             around it, as pairs of a name and a path.
     """
+    session = getattr(req.context, "session", None)
     base = "fragment.html" if is_fragment(req) else "layout.html"
     shared = {
         "base": base,
         "path": req.path,
         "principal": getattr(req.context, "principal", None),
         "authenticates": getattr(req.context, "authenticates", False),
+        "form_token": "" if session is None else session.form_token,
     }
     send_html(resp, _environment().get_template(template).render(**shared, **values))
 
@@ -115,6 +117,11 @@ def moment(milliseconds: int | None) -> Markup:
     )
 
 
+def token_field(token: str) -> Markup:
+    """Return the hidden field of a form in which its page sends the form token."""
+    return Markup('<input type="hidden" name="form-token" value="{}">').format(token)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -127,6 +134,7 @@ def _environment() -> Environment:
     environment.filters |= {"number": number, "size": size, "moment": moment}
     environment.globals |= {
         "static": static,
+        "token_field": token_field,
         "paths": paths,
         "version": __version__,
         "identifier": TableIdentifier,

@@ -1,7 +1,8 @@
 """What all pages share: the server that they are of."""
 
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import falcon
 
@@ -25,6 +26,8 @@ class Site:
     metrics: Metrics
     serving: Callable[[], list[str]]
     """Returns why warehouses cannot be used; raises an error if none can, as /health/ready."""
+    closing: threading.Event = field(default_factory=threading.Event)
+    """Set when the server closes."""
 
     def calls(self, req: falcon.Request) -> Iterator[Call]:
         """Yield a Call for each warehouse that the visitor can see."""

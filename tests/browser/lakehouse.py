@@ -74,6 +74,24 @@ def fill(catalog: Served) -> None:
     lake.create_table("weather.mistake", SCHEMA)
     lake.drop_table("weather.mistake")
     _create_view(catalog)
+    _grant(catalog)
+
+
+def _grant(catalog: Served) -> None:
+    """Add principals, a role with a member and a group, and grants."""
+    table = {"warehouse": "default", "namespace": ["weather"], "name": "observations"}
+    grant = {"entity": {"type": "table", **table}, "privileges": ["select"]}
+    for path, body in (
+        ("principals", {"name": "etl"}),
+        ("principals", {"type": "user", "issuer": "corp", "subject": "ann"}),
+        ("roles", {"name": "analysts"}),
+        ("roles/analysts/members", {"add": ["etl"]}),
+        ("groups", {"add": [{"issuer": "corp", "group": "data", "role": "analysts"}]}),
+        ("grants", {"grant": [{**grant, "principal": "analysts"}]}),
+    ):
+        requests.post(
+            f"{catalog.url}/management/v1/{path}", json=body, timeout=DEADLINE
+        ).raise_for_status()
 
 
 def _create_view(catalog: Served) -> None:

@@ -31,7 +31,7 @@ const provider = new Provider(settings.issuer, {
         "refresh_token",
         "urn:ietf:params:oauth:grant-type:device_code",
       ],
-      redirect_uris: ["http://127.0.0.1/callback"],
+      redirect_uris: ["http://127.0.0.1/callback", "http://127.0.0.1/ui/login/callback"],
       response_types: ["code"],
     },
   ],

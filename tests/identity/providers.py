@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import jwt
 import requests
@@ -118,17 +118,27 @@ class _Form(HTMLParser):
 def as_person(url: str, name: str = "alice", **answers: str) -> str:
     """Do in pages what a person does who logs in and consents; return the last page."""
     with requests.Session() as browser:
-        page = browser.get(url, timeout=30)
-        for _ in range(10):
-            form = _Form()
-            form.feed(page.text)
-            if form.action is None or page.status_code != 200:
-                break
-            given = {"login": name, "password": "x", **answers}
-            fields = {key: given.get(key, value) for key, value in form.fields.items()}
-            page = browser.post(urljoin(page.url, form.action), fields, timeout=30)
+        page = visit(browser, url, name, **answers)
         assert page.status_code == 200, page.text
         return page.text
+
+
+def visit(
+    browser: requests.Session, url: str, name: str = "alice", **answers: str
+) -> requests.Response:
+    """Do in the provider's pages what a person does; return the first page of another server."""
+    page = browser.get(url, timeout=30)
+    provider = urlsplit(page.url).netloc
+    for _ in range(10):
+        form = _Form()
+        form.feed(page.text)
+        elsewhere = urlsplit(page.url).netloc != provider
+        if form.action is None or page.status_code != 200 or elsewhere:
+            break
+        given = {"login": name, "password": "x", **answers}
+        fields = {key: given.get(key, value) for key, value in form.fields.items()}
+        page = browser.post(urljoin(page.url, form.action), fields, timeout=30)
+    return page
 
 
 def _private(key: SigningKey) -> dict[str, Any]:

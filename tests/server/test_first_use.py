@@ -52,7 +52,7 @@ TAKEN = {
     "dropped": {"--store", "--warehouse-name"},
     "engines": {"--warehouse"},
     "install": set(),
-    "login": set(),
+    "login": STORE,  # for --link
     "logout": set(),
     "files": {"--warehouse"},
     "log": {"--warehouse"},
@@ -112,6 +112,8 @@ def test_serve_on_a_terminal_says_where_how_and_stop(tmp_path: Path, required: b
         assert f"  Warehouse  file://{tmp_path}/some/folder (default)\n" in text
         assert f"  Connect    falcon-catalog engines --uri {url}" in text
         assert ("--credential NAME:SECRET" in text) is required
+        opened = f"{url}/ui/login?code=" if required else f"{url}/\n"
+        assert f"  Open       {opened}" in text
         assert f"  Tokens     {'required' if required else 'not required'}" in text
         process.send_signal(signal.SIGINT)
         assert process.wait(DEADLINE) == 0

@@ -97,6 +97,8 @@ WRITTEN = {
     "audit.log": True,
     "cors.origins": ("https://a.example", "http://localhost:3000"),
     "web.enabled": False,
+    "web.session_idle": 600,
+    "web.session_lifetime": 7200,
     "metrics.keep_reports": 0,
     "metrics.public": True,
     "tracing.endpoint": "http://127.0.0.1:4318",

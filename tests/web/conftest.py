@@ -28,6 +28,11 @@ class Served:
         """A client of the catalog."""
         return RestCatalog("lake", uri=self.url)
 
+    def lake_of(self, credential: str) -> RestCatalog:
+        """A client of the catalog, with a credential."""
+        tokens = {"oauth2-server-uri": f"{self.url}/v1/oauth/tokens"}
+        return RestCatalog("lake", uri=self.url, credential=credential, **tokens)
+
     def get(self, path: str, **headers: str) -> requests.Response:
         """Open a page."""
         return requests.get(
@@ -64,3 +69,20 @@ def served(serve: Callable[..., Served]) -> Served:
     table.append(WARM)
     table.append(WARM)
     return catalog
+
+
+@pytest.fixture(scope="module")
+def beside() -> Iterator[Callable[..., str]]:
+    """Return a function that starts another process on the store of a catalog."""
+    running: list[Running] = []
+
+    def start(served: Served, **more: str) -> str:
+        flags = ("--listen", "127.0.0.1:0", "--store", f"{served.folder}/catalog.db")
+        environ = {"CATALOG_AUTH_REQUIRED": "true", **more}
+        command = [*CLI, "serve", *flags, "--warehouse", f"{served.folder}/tables"]
+        running.append(Running(command, environ, cwd=served.folder))
+        return running[-1].url()
+
+    yield start
+    for each in running:
+        each.kill()
