@@ -42,7 +42,7 @@ def _lines(
     """Compare a list's last page with its first, and walk it."""
     last, _ = walk(server, path, _PAGE)
     cells: dict[str, Callable[[], Sample]] = {
-        name: partial(_repeat, server, Request(at))
+        name: partial(repeat, server, Request(at))
         for name, at in (("first", url(path, _PAGE)), ("last", last))
     }
     cells["walk"] = partial(_walked, server, path)
@@ -76,7 +76,8 @@ def _walks(server: Server, bench: Bench, tables: int) -> Line:
     )
 
 
-def _repeat(server: Server, request: Request) -> Sample:
+def repeat(server: Server, request: Request) -> Sample:
+    """Ask one request again and again."""
     return times(server, [itertools.repeat(request, _REQUESTS)])
 
 

@@ -1,4 +1,4 @@
-"""The catalog without one of the mechanisms that exist for speed alone, to measure what each gains.
+"""The catalog without one of its mechanisms, to measure what each gains or costs.
 
 ``python -m benchmarks.without NAME serve …``; the names are those of ``MECHANISMS``.
 """
@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from falcon_catalog.app import CatalogApp
+from falcon_catalog.catalog import authorization, events
 from falcon_catalog.catalog.metadata_cache import LastCommits
 from falcon_catalog.cli import main
 from falcon_catalog.metadata.document import Document
@@ -41,11 +42,23 @@ def _read_each_row() -> None:
     _replace(LastCommits, "record", lambda *_: None)
 
 
+def _check_nothing() -> None:
+    """Let each principal do everything."""
+    _replace(authorization, "require", lambda *_, **__: None)
+
+
+def _record_nothing() -> None:
+    """Write no rows of the audit log."""
+    _replace(events, "record", lambda *_: None)
+
+
 MECHANISMS: dict[str, Callable[[], None]] = {
     "group-commit": _commit_alone,
     "inline": _answer_from_threads,
     "gzip-join": _compress_anew,
     "last-commits": _read_each_row,
+    "authorization": _check_nothing,
+    "events": _record_nothing,
 }
 
 

@@ -53,6 +53,7 @@ def ours(tmp_path: Path) -> Iterator[Server]:
         ["17"],
         ["s3"],
         ["postgres"],
+        ["permissions"],
     ],
     ids="-".join,
 )
