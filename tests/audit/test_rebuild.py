@@ -5,7 +5,6 @@ After a random program, and after a storm of commits in which the server is kill
 
 import os
 import random
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from falcon_catalog.store import open_database
 from tests.audit.rebuild import rebuilt, stored
 from tests.audit.test_verbs import FUNCTION, MANAGEMENT
 from tests.catalog.serving import SCHEMA, VIEW, Server, serving
@@ -128,10 +128,12 @@ def _hammer(client: Client, table: str, stopped: threading.Event, acknowledged: 
 @pytest.mark.fault(number=14)
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("processes", [1, 2])
-def test_after_kills_in_a_storm_of_commits(tmp_path: Path, processes: int) -> None:
+@pytest.mark.parametrize(("kind", "processes"), [("sqlite", 1), ("sqlite", 2), ("postgres", 2)])
+def test_after_kills_in_a_storm_of_commits(tmp_path: Path, kind: str, processes: int) -> None:
     chance = random.Random(SEED)
-    catalog = Catalog(tmp_path, processes=processes)
+    (tmp_path / "store").mkdir()
+    url = stores.url(kind, tmp_path / "store")
+    catalog = Catalog(tmp_path, processes=processes, store__url=url)
     acknowledged: list[str] = []
     tables = ("t0", "t1", "shared", "shared")
     try:
@@ -160,23 +162,18 @@ def test_after_kills_in_a_storm_of_commits(tmp_path: Path, processes: int) -> No
                 thread.join(60)
             for client in clients:
                 client.close()
-            _examine(catalog.store, acknowledged)
+            _examine(url, acknowledged)
     finally:
         catalog.kill()
 
 
-def _examine(path: Path, acknowledged: list[str]) -> None:
+def _examine(url: str, acknowledged: list[str]) -> None:
     """Check the events of a store that nobody serves; each acknowledged commit has its own."""
-    with closing(sqlite3.connect(path)) as connection:
-
-        def select(statement: str) -> list[Any]:
-            return connection.execute(statement).fetchall()
-
-        world = stored(select)
-        assert rebuilt(select) == world
-        recorded = [
-            location for (location,) in select("SELECT state_after FROM events") if location
-        ]
+    with closing(open_database(url)) as database, database.read() as tx:
+        world = stored(tx.all)
+        assert rebuilt(tx.all) == world
+        found = tx.all("SELECT state_after FROM events")
+        recorded = [location for (location,) in found if location]
         assert len(recorded) == len(set(recorded))
         assert set(acknowledged) <= set(recorded)
         for _, _, location in world.tabulars.values():
