@@ -115,7 +115,7 @@ dbt-all: $(VENV)/.has-demo ## Build and test in dbt's order, then write the docu
 test: $(VENV)/.has-tox ## Check style, types and import contracts, and run the tests
 	@$(TOX) run -e lint,types,floors,docs,py
 test-all: $(VENV)/.has-tox ## Run every suite: slow tests, kills, processes, clouds, Apache's kit, engines
-	@$(TOX) run -e lint,types,floors,docs,py,slow,durability,processes,boot,clouds,rck,spark,go,rust,trino,seaweedfs,postgres,identity,web,deploy
+	@$(TOX) run -e lint,types,floors,docs,py,slow,scale,durability,processes,boot,clouds,rck,spark,go,rust,trino,seaweedfs,postgres,identity,web,deploy
 bench: $(VENV)/.has-tox ## Measure the catalog's speed beside other servers
 	@$(TOX) run -e bench -- --json var/bench/report.json
 lint: $(VENV)/.has-tox ## Check style, types and import contracts

@@ -102,6 +102,15 @@ def test_every_suite_has_a_job() -> None:
     assert every - {"lint", "types", "floors", "docs", "py"} == named
 
 
+def test_what_the_slow_tests_leave_out_has_a_suite() -> None:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(REPOSITORY / "tox.ini")
+    ignored = re.findall(r"--ignore=(\S+)", tox["testenv:slow"]["commands"])
+    run = re.findall(r"\btests/\w+", tox["testenv:scale"]["commands"])
+    assert ignored
+    assert sorted(run) == sorted(ignored)
+
+
 def test_every_action_is_pinned_by_its_major_version() -> None:
     files = [*WORKFLOWS, *FOLDER.glob("actions/*/action.yml")]
     uses = [
