@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -313,12 +314,13 @@ def test_a_folder_that_services_cannot_see_is_known(folder: str, why: str | None
     assert found is None if why is None else why in str(found)
 
 
-def test_an_environment_that_services_cannot_see_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
-    for name in ("falcon-catalog", "python"):
-        (tmp_path / "bin" / name).symlink_to("/bin/true")
-    (found,) = replace(Program.running(), prefix=tmp_path).problems(pipeline=False)
-    assert f"the virtual environment {tmp_path} is in /tmp" in found
+def test_an_environment_that_services_cannot_see_is_refused() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as prefix:  # wherever pytest's folders are
+        (Path(prefix) / "bin").mkdir()
+        for name in ("falcon-catalog", "python"):
+            (Path(prefix) / "bin" / name).symlink_to("/bin/true")
+        (found,) = replace(Program.running(), prefix=Path(prefix)).problems(pipeline=False)
+    assert f"the virtual environment {prefix} is in /tmp" in found
     assert "python3 -m venv /opt/falcon-catalog/venv" in found
 
 
