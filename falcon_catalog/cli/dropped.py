@@ -26,6 +26,7 @@ from falcon_catalog.cli.common import (
     with_warehouse_names,
     with_warehouses,
 )
+from falcon_catalog.client_flags import with_identity
 from falcon_catalog.identifiers import UNLIMITED, Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
@@ -71,22 +72,44 @@ def dropped(config: Path | None, *, as_json: bool, **flags: Any) -> None:
 
 
 @click.command("undrop")
-@click.argument("dropped_id", metavar="ID", type=int)
+@click.argument("which", metavar="ID|NAME")
 @click.option(
     "--as", "name", metavar="NAME", help="Restore it under this name, such as namespace.table."
 )
+@click.option("--uri", metavar="URI", help="The catalog to send the request to.")
+@click.option("--catalog", "catalog_name", metavar="NAME", help="One of PyIceberg's configuration.")
+@with_identity
 @as_json
 @with_warehouses
 def undrop_command(
-    dropped_id: int, name: str | None, config: Path | None, *, as_json: bool, **flags: Any
+    which: str,
+    name: str | None,
+    config: Path | None,
+    *,
+    uri: str | None,
+    catalog_name: str | None,
+    token: str | None,
+    credential: str | None,
+    as_json: bool,
+    **flags: Any,
 ) -> None:
-    """Restore a dropped table or view by its ID in "falcon-catalog dropped".
+    """Restore a dropped table or view by its name, or by its ID in "falcon-catalog dropped".
 
     \b
     Examples:
+        falcon-catalog undrop weather.observations
+        falcon-catalog undrop weather.observations --as archive.observations
         falcon-catalog undrop 7
-        falcon-catalog undrop 7 --as archive.orders
+
+    A NAME is restored by a running catalog, http://127.0.0.1:8181 without --uri; the one dropped
+    last, if there are several. An ID is restored in the store, without a running catalog, unless
+    --uri or --catalog is given.
     """
+    if uri or catalog_name or not which.isdecimal():
+        where = {"uri": uri, "catalog_name": catalog_name, "token": token, "credential": credential}
+        _undrop_over_http(which, name, where | {"warehouse": flags["warehouse_name"]}, as_json)
+        return
+    dropped_id = int(which)
     with one_line_errors(), _opened(read_existing(config, flags)) as opened:
         *levels, last = name.split(".") if name else ("", "")
         to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
@@ -97,6 +120,20 @@ def undrop_command(
         echo_json({**drops.as_json(row), "restored-as": (to or row.identifier).as_json()})
     else:
         echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
+
+
+def _undrop_over_http(
+    which: str,
+    name: str | None,
+    where: dict[str, str | None],
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    from falcon_catalog.console.connection import Client, connected  # noqa: PLC0415 - a client
+    from falcon_catalog.console.output import Output  # noqa: PLC0415
+    from falcon_catalog.console.undrop import undrop  # noqa: PLC0415
+
+    with connected(**where) as (catalog, address):
+        undrop(Client(catalog, address, Output(as_json=as_json)), which, name)
 
 
 @click.command()

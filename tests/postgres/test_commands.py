@@ -18,6 +18,7 @@ NEED_NO_STORE = {
     *("check", "config show", "engines", "install", "uninstall", "serve", "store copy"),
     *("login", "logout", "whoami"),
     *("ls", "show", "log", "files", "sample", "diff", "sql"),
+    *("branch", "compact", "drop", "expire", "properties", "rename", "rollback", "tag"),
 }
 TRIED = {
     *("dropped", "undrop", "maintain", "doctor", "migrate", "storage check"),

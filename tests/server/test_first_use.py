@@ -57,6 +57,10 @@ TAKEN = {
     "files": {"--warehouse"},
     "log": {"--warehouse"},
     "sample": {"--warehouse"},
+    **dict.fromkeys(
+        ("branch", "compact", "drop", "expire", "properties", "rename", "rollback", "tag"),
+        {"--warehouse"},
+    ),
     "ls": {"--warehouse"},  # the name of one, as for engines
     "maintain": WAREHOUSES,
     "migrate": WAREHOUSES,

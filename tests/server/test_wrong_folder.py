@@ -43,6 +43,7 @@ NEED_NO_STORE = {
     *("check", "config show", "engines", "install", "login", "logout", "migrate", "restore"),
     *("serve", "store copy", "uninstall", "whoami"),
     *("ls", "show", "log", "files", "sample", "diff", "sql"),  # clients
+    *("branch", "compact", "drop", "expire", "properties", "rename", "rollback", "tag"),
 }
 NAMES = [name.removeprefix("falcon-catalog ") for name, _ in COMMANDS]
 

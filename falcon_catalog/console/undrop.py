@@ -1,0 +1,70 @@
+"""Undropping over HTTP, by name: falcon-catalog's management API."""
+
+from typing import Any
+
+import click
+
+from falcon_catalog.console import http
+from falcon_catalog.console.connection import Client
+from falcon_catalog.console.failures import ConsoleError, NotFoundError
+from falcon_catalog.console.names import InvalidNameError, dotted, parse
+from falcon_catalog.console.suggestions import did_you_mean
+
+
+def undrop(client: Client, which: str, to: str | None) -> None:
+    """Undrop the table or view that was dropped last under a name, or that has an id.
+
+    Args:
+        client: the catalog.
+        which: the name or the id.
+        to: the name to restore it under, if not its own.
+
+    Raises:
+        NotFoundError: there is no such dropped table or view.
+        ConsoleError: the catalog cannot undrop.
+    """
+    dropped = _list(client)
+    if which.isdecimal():
+        found = next((each for each in dropped if each["id"] == int(which)), None)
+    else:
+        parts = _parts(which)
+        named = [each for each in dropped if _name(each) == parts]
+        found = max(named, key=lambda each: int(each["id"]), default=None)
+    if found is None:
+        names = [dotted(_name(each)) for each in dropped]
+        raise NotFoundError(f"No dropped table or view is {which}{did_you_mean(which, names)}")
+    back = _parts(to) if to else _name(found)
+    body = {"identifier": {"namespace": list(back[:-1]), "name": back[-1]}} if to else {}
+    http.send(client, "POST", http.in_management(client, f"dropped/{found['id']}/undrop"), body)
+    out = client.out
+    if out.as_json:
+        out.document({**found, "restored-as": {"namespace": list(back[:-1]), "name": back[-1]}})
+    else:
+        out.line(
+            f"{found['type']} {dotted(_name(found))} is back{f' as {dotted(back)}' if to else ''}"
+        )
+
+
+def _list(client: Client) -> list[dict[str, Any]]:
+    try:
+        answer = http.send(client, "GET", http.in_management(client, "dropped"))
+        return list(answer["dropped"])
+    except (NotFoundError, KeyError, TypeError, ValueError):
+        raise ConsoleError(
+            f"The catalog at {client.address.uri} cannot undrop: only falcon-catalog can"
+        ) from None
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    try:
+        found = parse(text)
+    except InvalidNameError as error:
+        raise click.UsageError(str(error)) from None
+    if found.at is not None or len(found.parts) == 1:
+        raise click.UsageError(f"{text!r} is no name of a table, such as weather.observations")
+    return found.parts
+
+
+def _name(row: dict[str, Any]) -> tuple[str, ...]:
+    identifier = row["identifier"]
+    return (*identifier["namespace"], identifier["name"])
