@@ -57,10 +57,14 @@ TAKEN = {
     "files": {"--warehouse"},
     "log": {"--warehouse"},
     "sample": {"--warehouse"},
-    **dict.fromkeys(
-        ("branch", "compact", "drop", "expire", "properties", "rename", "rollback", "tag"),
-        {"--warehouse"},
-    ),
+    "branch": {"--warehouse"},
+    "compact": {"--warehouse"},
+    "drop": {"--warehouse"},
+    "expire": {"--warehouse"},
+    "properties": {"--warehouse"},
+    "rename": {"--warehouse"},
+    "rollback": {"--warehouse"},
+    "tag": {"--warehouse"},
     "ls": {"--warehouse"},  # the name of one, as for engines
     "maintain": WAREHOUSES,
     "migrate": WAREHOUSES,
