@@ -17,8 +17,15 @@ class DroppedResource:
     def on_get(self, req: Request, resp: Response, call: Call) -> None:
         """List the dropped tables and views."""
         page = read_page(req, call, "dropped")
-        rows = drops.list_(call, page)
-        send_page(resp, "dropped", rows, page, name=lambda row: str(row.id), show=drops.as_json)
+        found = drops.list_(call, page)
+        send_page(
+            resp,
+            "dropped",
+            found,
+            page,
+            name=lambda one: str(one.row.id),
+            show=drops.Dropped.as_json,
+        )
 
 
 class DroppedOneResource:
@@ -38,7 +45,7 @@ class UndropResource:
         """Undrop one; ``identifier`` in the body gives it another name."""
         name = read_optional_object(req).get("identifier")
         to = None if name is None else TableIdentifier.of(name)
-        row = drops.undrop(call, dropped, to)
-        back = to or row.identifier
+        restored = drops.undrop(call, dropped, to)
+        back = to or restored.row.identifier
         note(req, namespace=back.namespace, table=back.name)
-        send(resp, drops.as_json(row))
+        send(resp, restored.as_json())

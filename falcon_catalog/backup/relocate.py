@@ -261,6 +261,7 @@ def _switch(order: Order, written: list[Moved]) -> None:
                 location_key=one.location_key,
             ):
                 raise RelocationError(f"{pointer} changed meanwhile; nothing was switched")
+            relocation.move_paths(tx, pointer.place, pointer.id, order.move)
             if pointer.place == "living":
                 relocation.forget_plans(tx, pointer.id)
             events.record(tx, events.local(pointer.warehouse), _event(one))

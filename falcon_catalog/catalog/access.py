@@ -229,7 +229,7 @@ def _issue(call: Call, wanted: _Wanted, metadata: JSON | None = None) -> Access:
 def check_alone(call: Call, identifier: TableIdentifier, locations: tuple[str, ...]) -> None:
     """Check that no other table lies where the properties of a table send its writers.
 
-    It may have been created there later: a place is only known to be taken by a table's location.
+    It may have been created there before the store knew the folders of properties.
 
     Args:
         call: of who gets access to the locations.
@@ -244,7 +244,8 @@ def check_alone(call: Call, identifier: TableIdentifier, locations: tuple[str, .
     tx = call.warehouse.store.autocommit()
     row = rows.find(tx, call.warehouse.id, identifier)
     for location in locations[1:]:
-        if rows.overlapping(tx, key(location), besides=None if row is None else row.id):
+        besides = None if row is None else row.id
+        if rows.overlapping(tx, key(location), besides=besides, paths=False):
             raise ForbiddenError(
                 f"No access to the files of {identifier}: another table lies at, around or inside"
                 f" {location}, which a property of this one names"

@@ -193,8 +193,7 @@ def explain(call: StoreCall, name: str, privilege: Privilege, entity: EntityName
             evaluation.authority(tx, call, path)
         else:
             evaluation.require(tx, call, path, "grant", "explaining the access of others")
-        groups = call.principal.groups if own and call.principal is not None else ()
-        return evaluation.explain(tx, path, accounts.require(tx, name), privilege, groups)
+        return evaluation.explain(tx, call, path, accounts.require(tx, name), privilege)
 
 
 def read_privileges(value: object) -> tuple[Privilege, ...]:

@@ -168,12 +168,13 @@ def visible_ids(
     return decision.held.inside.get((what, 0, found.id), [])
 
 
-def visible_drops(call: Call, rows: Sequence[DroppedRow]) -> list[DroppedRow]:
-    """Return those of some drops that the caller can see."""
-    if call.principal is None:
-        return list(rows)
-    gate = _Gate(call, call.principal)
-    return [row for row in rows if gate.of_drop(row).visible]
+def visible_drops(call: Call, rows: Sequence[DroppedRow]) -> list[tuple[DroppedRow, bool]]:
+    """Return those of some drops that the caller can see, and whether it may describe them."""
+    gate = None if call.principal is None else _Gate(call, call.principal)
+    if gate is None or gate.find(None).bits & BITS["describe"]:
+        return [(row, True) for row in rows]
+    found = ((row, gate.of_drop(row)) for row in rows)
+    return [(row, bool(seen.bits & BITS["describe"])) for row, seen in found if seen.visible]
 
 
 def may_take(call: Call, rows: Sequence[DroppedRow]) -> bool:

@@ -272,7 +272,7 @@ def _check_places(
     warehouse, tx = call.warehouse, call.warehouse.store.autocommit()
     if before is None or after["location"] != before["location"]:
         policy.check_free(tx, warehouse, kind.name, after["location"], besides=row_id)
-    policy.check_free_paths(tx, warehouse, kind.name, before, after, besides=row_id)
+    policy.check_free_paths(tx, call, kind.name, before, after, besides=row_id)
     known = () if before is None else policy.locations_of(before)
     new = [each for each in policy.locations_of(after) if each not in known]
     authorization.check_dropped_files(call, new)
@@ -365,8 +365,8 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> int | None:
             raise _create_conflict(row, identifier)
         policy.check_room(tx, warehouse, namespace.id, identifier.namespace)
         policy.check_free(tx, warehouse, kind.name, location, besides=None)
-        policy.check_free_paths(tx, warehouse, kind.name, None, staged.metadata, besides=None)
-        return rows.insert(
+        policy.check_free_paths(tx, call, kind.name, None, staged.metadata, besides=None)
+        row_id = rows.insert(
             tx,
             namespace.id,
             identifier.name,
@@ -375,11 +375,14 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> int | None:
             metadata_location=staged.metadata_location,
             location_key=key(location),
         )
+        if row_id is not None:
+            policy.keep_paths(tx, row_id, None, staged.metadata)
+        return row_id
     moved = key(location) != staged.row.location_key
     if moved:
         policy.check_free(tx, warehouse, kind.name, location, besides=staged.row.id)
     policy.check_free_paths(
-        tx, warehouse, kind.name, staged.base, staged.metadata, besides=staged.row.id
+        tx, call, kind.name, staged.base, staged.metadata, besides=staged.row.id
     )
     if not rows.swap(
         tx,
@@ -392,6 +395,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> int | None:
         uuid=uuid,
     ):
         raise _LostSwapError(identifier)
+    policy.keep_paths(tx, staged.row.id, staged.base, staged.metadata)
     return None
 
 

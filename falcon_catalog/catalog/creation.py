@@ -48,7 +48,7 @@ def _check(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) 
     """Check the metadata of a new table or view before anything is issued or written."""
     policy.check_metadata(call, f"{kind.name} {identifier}", None, metadata)
     tx = call.warehouse.store.autocommit()
-    policy.check_free_paths(tx, call.warehouse, kind.name, None, metadata, besides=None)
+    policy.check_free_paths(tx, call, kind.name, None, metadata, besides=None)
     authorization.check_dropped_files(call, policy.locations_of(metadata))
 
 

@@ -4,7 +4,7 @@ The check of each request (``authorization``) has caches; this has none. Changes
 it in their own transaction, and explanations show its steps.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from falcon_catalog.catalog.call import StoreCall
@@ -113,15 +113,33 @@ def require(tx: Transaction, call: StoreCall, path: Path, privilege: Privilege, 
         )
 
 
-def who_may_grant(tx: Transaction, path: Path, bit: int) -> list[str]:
-    """Return the names of principals and roles that may grant a privilege on an entity."""
+def may_list_grants(tx: Transaction, call: StoreCall, path: Path) -> set[EntityName]:
+    """Return those of an entity and its containers whose grants the caller may list."""
+    if call.principal is None:
+        return {step.name for step in path}
+    caller, groups = call.principal.id, call.principal.groups
+    return {
+        step.name
+        for depth, step in enumerate(path, 1)
+        if bits_on(tx, path[:depth], caller, groups) & (GRANT | ADMIN)
+    }
+
+
+def who_may_grant(
+    tx: Transaction, path: Path, bit: int, listed: Container[EntityName]
+) -> list[str]:
+    """Return the names of principals and roles that may grant a privilege on an entity.
+
+    Only the grants on those of its containers count that are ``listed``.
+    """
     found: dict[str, None] = {}
     is_managed = False
     last = len(path) - 1
     for depth, step in enumerate(path):
         for row in grants.on(tx, step.entity):
             gives = _gives(row.bits, is_managed=is_managed)
-            if may_grant(Authority(gives, gives if depth < last else 0), bit):
+            may = may_grant(Authority(gives, gives if depth < last else 0), bit)
+            if may and step.name in listed:
                 found[row.principal] = None
         is_managed = is_managed or step.is_managed
     return list(found)
@@ -156,6 +174,8 @@ class Explanation:
     """Whether it may be listed because of a grant on something inside of it."""
     could_grant: tuple[str, ...]
     """Principals and roles that may grant what is missing."""
+    is_partial: bool
+    """Whether there may be grants that the caller may not list, and that are left out."""
 
     def as_json(self) -> dict[str, object]:
         """Return the form that the management API has."""
@@ -179,22 +199,26 @@ class Explanation:
             ],
             "listed-because-of-grants-inside": self.is_list_from_inside,
             "could-grant": list(self.could_grant),
+            "partial": self.is_partial,
         }
 
 
 def explain(
     tx: Transaction,
+    call: StoreCall,
     path: Path,
     row: principals.PrincipalRow,
     privilege: Privilege,
-    groups: Iterable[tuple[str, str]] = (),
 ) -> Explanation:
-    """Explain whether a principal has a privilege on an entity.
+    """Explain to the caller whether a principal has a privilege on an entity.
 
-    The roles that it has through groups of an identity provider count only if ``groups`` names
-    them: they are in its tokens, not in the store.
+    The roles that the principal has through groups of an identity provider count only if it is the
+    caller: they are in its tokens, not in the store. The caller is shown its own grants, and others
+    on what has grants that it may list.
     """
-    groups = tuple(groups)
+    listed = may_list_grants(tx, call, path)
+    is_own = call.principal is not None and call.principal.id == row.id
+    groups = tuple(call.principal.groups) if is_own and call.principal is not None else ()
     every = reasons(tx, path, row.id, groups)
     matching = [each for each in every if each.gives & BITS[privilege]]
     inside = privilege == "list" and not matching and leads_inside(tx, path, row.id, groups)
@@ -205,9 +229,10 @@ def explain(
         path[-1].name,
         is_allowed,
         row.disabled,
-        tuple(matching or every),
+        tuple(each for each in matching or every if is_own or each.on in listed),
         inside,
-        () if matching or inside else tuple(who_may_grant(tx, path, BITS[privilege])),
+        () if matching or inside else tuple(who_may_grant(tx, path, BITS[privilege], listed)),
+        len(listed) < len(path),
     )
 
 

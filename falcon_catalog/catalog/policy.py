@@ -24,8 +24,9 @@ from falcon_catalog.locations import (
     safe_segment,
     strip_slash,
 )
-from falcon_catalog.store import tabulars
+from falcon_catalog.store import paths, tabulars
 from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.grants import Entity
 
 JSON = Mapping[str, Any]
 Properties = Mapping[str, str]
@@ -150,10 +151,12 @@ def check_free(
     location: str,
     *,
     besides: int | None,
+    paths: bool = True,
 ) -> None:
     """Check that nothing of its kind lies at, around or inside a location, unless allowed.
 
-    A view may lie over a table: it owns only metadata files, whose names are unique.
+    With ``paths`` no folder that a property of another table names may be there, either. A view may
+    lie over a table: it owns only metadata files, whose names are unique.
 
     Raises:
         BadRequestError: clients read it as different places.
@@ -171,7 +174,7 @@ def check_free(
                 " it"
             )
     _check_no_link(warehouse, location)
-    if other := tabulars.overlapping(tx, key(location), besides=besides, kind=kind):
+    if other := tabulars.overlapping(tx, key(location), besides=besides, kind=kind, paths=paths):
         # What lies inside is named nowhere: it may be hidden from the caller.
         which = f": {other}" if key(location).startswith(other) else ""
         raise ForbiddenError(f"Location {location} overlaps another {kind}'s location{which}")
@@ -179,7 +182,7 @@ def check_free(
 
 def check_free_paths(
     tx: Transaction,
-    warehouse: Warehouse,
+    call: Call,
     kind: tabulars.Kind,
     before: JSON | None,
     after: JSON,
@@ -188,9 +191,12 @@ def check_free_paths(
 ) -> None:
     """Check the folders that properties newly send writers to; as ``check_free``.
 
+    Several tables may name one folder: engines give each a part of it. With permissions the caller
+    must be one who may write to the files of all others there.
+
     Args:
         tx: the transaction of the change.
-        warehouse: whose tables must not lie there.
+        call: its warehouse's tables must not lie there.
         kind: of the table or view.
         before: the table's metadata now; None: the table is new.
         after: the metadata to be.
@@ -202,7 +208,44 @@ def check_free_paths(
         return  # as in almost every commit
     for name in _PATH_PROPERTIES:
         if (path := has.get(name)) is not None and path != had.get(name):
-            check_free(tx, warehouse, kind, path, besides=besides)
+            check_free(tx, call.warehouse, kind, path, besides=besides, paths=False)
+            _check_sharing(tx, call, kind, path, besides=besides)
+
+
+def _check_sharing(
+    tx: Transaction, call: Call, kind: tabulars.Kind, path: str, *, besides: int | None
+) -> None:
+    if call.principal is None or call.warehouse.allow_overlap:
+        return
+    for warehouse_id, other in tabulars.sharing(tx, key(path), besides=besides, kind=kind):
+        if warehouse_id != call.warehouse.id or not authorization.permits(
+            call, "write", other, kind
+        ):
+            raise ForbiddenError(
+                f"Location {path} overlaps a folder that a property of another {kind} names"
+            )
+
+
+def paths_of(metadata: JSON) -> frozenset[str]:
+    """Return the keys of the folders that properties name and that are outside of the location."""
+    named = locations_of(metadata)[1:]
+    return frozenset(
+        place for place in map(key, named) if not is_inside(place, metadata["location"])
+    )
+
+
+def keep_paths(tx: Transaction, tabular_id: int, before: JSON | None, after: JSON) -> None:
+    """Record where properties of a table or view send writers, for the checks of others.
+
+    Almost no metadata has such properties, and nothing is sent to the store then.
+    """
+    now = paths_of(after)
+    had = frozenset() if before is None else paths_of(before)
+    entity = Entity("tabular", tabular_id)
+    if now != had:
+        paths.replace(tx, entity, now)
+    else:  # of a table that is older than these records they are missing
+        paths.add(tx, entity, now)
 
 
 def check_spelling(warehouse: Warehouse, location: str) -> None:

@@ -28,7 +28,7 @@ from falcon_catalog.locations import key
 from falcon_catalog.metadata import table as table_metadata
 from falcon_catalog.metadata import view as view_metadata
 from falcon_catalog.metadata.json_fields import JSON
-from falcon_catalog.store import dropped, grants, orphans
+from falcon_catalog.store import dropped, grants, orphans, paths
 from falcon_catalog.store import tabulars as rows
 from falcon_catalog.store.database import Transaction, again
 from falcon_catalog.store.tabulars import TabularRow
@@ -233,6 +233,7 @@ def drop(call: Call, kind: Kind, identifier: TableIdentifier, *, purge: bool = F
                 retention_ms=warehouse.drop_retention_ms,
             )
             grants.move(tx, entity, grants.Entity("dropped", dropped_id))
+            paths.move(tx, entity, grants.Entity("dropped", dropped_id))
         else:
             grants.forget(tx, entity)
         rows.delete(tx, row.id)
@@ -339,6 +340,7 @@ def register(
         if dropped.is_being_purged(tx, kind.uuid_of(metadata)):
             raise CommitFailedError(f"Cannot register {identifier}: its purge has begun")
         if row_id is not None:
+            policy.keep_paths(tx, row_id, None, metadata)
             authorization.own(tx, call, grants.Entity("tabular", row_id))
         event = kind.event("register", identifier, old)
         if old is not None and old.uuid != kind.uuid_of(metadata):
@@ -371,7 +373,7 @@ def _check_places(
     """Check that nothing else lies where a registered table or view does."""
     besides = old.id if old else None
     policy.check_free(tx, call.warehouse, kind.name, metadata["location"], besides=besides)
-    policy.check_free_paths(tx, call.warehouse, kind.name, None, metadata, besides=besides)
+    policy.check_free_paths(tx, call, kind.name, None, metadata, besides=besides)
 
 
 def _replaceable(

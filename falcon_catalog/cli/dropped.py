@@ -53,7 +53,12 @@ def dropped(config: Path | None, *, as_json: bool, **flags: Any) -> None:
                 for row in rows.list_(tx, warehouse.id, Page(None, UNLIMITED))
             ]
     if as_json:
-        echo_json([{"warehouse": name, **drops.as_json(row)} for name, row in found])
+        echo_json(
+            [
+                {"warehouse": name, **drops.Dropped(row, is_described=True).as_json()}
+                for name, row in found
+            ]
+        )
         return
     table = [
         (
@@ -115,9 +120,10 @@ def undrop_command(
         to = TableIdentifier(Namespace.of(levels), check_name(last, "table")) if name else None
         call = Call(drops.warehouse_of(opened, dropped_id))
         marks.require_writable(call)
-        row = drops.undrop(call, dropped_id, to)
+        restored = drops.undrop(call, dropped_id, to)
+    row = restored.row
     if as_json:
-        echo_json({**drops.as_json(row), "restored-as": (to or row.identifier).as_json()})
+        echo_json({**restored.as_json(), "restored-as": (to or row.identifier).as_json()})
     else:
         echo(f"{row.kind} {row.identifier} is back{f' as {to}' if to else ''}")
 

@@ -12,8 +12,9 @@ from falcon_catalog.doctor.tables import Ages, Checked
 from falcon_catalog.fileio.base import Entry, FileIO
 from falcon_catalog.locations import is_local, key_or_none, nested
 from falcon_catalog.settings import Settings
-from falcon_catalog.store import reading, survey, warehouses
+from falcon_catalog.store import paths, reading, survey, warehouses
 from falcon_catalog.store.database import DamagedStoreError, Transaction, now_ms
+from falcon_catalog.store.grants import Entity
 from falcon_catalog.store.sqlite import locks
 from falcon_catalog.store.survey import Place, Pointer
 
@@ -113,11 +114,15 @@ def _check(tx: Transaction, scope: Scope, report: Report, progress: Progress) ->
     report.findings += storage.findings(tx, report.lacking)
     sharing: set[int] = set()
     for outer, inner in nested(survey.location_keys(tx)):
-        sharing |= {outer, inner}
-        above, below = (survey.pointer(tx, "living", row) for row in (outer, inner))
+        if abs(outer) == abs(inner) or (outer < 0 and inner < 0):
+            continue  # several tables may name one folder in their properties
+        sharing |= {abs(outer), abs(inner)}
+        above, below = (survey.pointer(tx, "living", abs(row)) for row in (outer, inner))
         same_kind = above is not None and below is not None and above.kind == below.kind
         if same_kind and not scope.settings.warehouse.allow_overlap:
-            report.findings.append(Finding("overlap", str(below), f"it is in or at {above}"))
+            inside = "it is" if inner > 0 else "a folder that its properties name is"
+            what = f"{inside} in or at {'' if outer > 0 else 'a folder of '}{above}"
+            report.findings.append(Finding("overlap", str(below), what))
     orphans = _check_pointers(tx, scope, report, sharing, progress)
     for pointer, file in orphans:
         report.orphans.setdefault(pointer, []).append(file)
@@ -144,6 +149,7 @@ def _check_pointers(
             seen, checked = _settled(tx, files, pointer, scope, ages)
             report.findings += checked.findings
             report.findings += tables.outside(scope.files, seen, allowed)
+            report.findings += _unknown_paths(tx, seen, checked.paths)
             # A view may lie in a table's folder; what a table has in its own is not an orphan.
             own = seen.location_key if seen.kind == "table" else None
             reached |= {each for each in checked.reached if not (own and each.startswith(own))}
@@ -154,6 +160,16 @@ def _check_pointers(
             if number % _PAGE == 0:
                 progress(f"{number} {what} checked")
     return [one for one in orphans if key_or_none(one[1].location) not in reached]
+
+
+def _unknown_paths(tx: Transaction, pointer: Pointer, named: frozenset[str]) -> Iterator[Finding]:
+    """Yield a finding if the store does not know a folder that properties name."""
+    if pointer.place == "dropped" or not named:
+        return
+    unknown = sorted(named.difference(paths.of(tx, Entity("tabular", pointer.id))))
+    if unknown and survey.pointer(tx, pointer.place, pointer.id) == pointer:
+        repair = f"repoint={pointer.id}@{pointer.metadata_location}"
+        yield Finding("paths-unknown", str(pointer), ", ".join(unknown), repair)
 
 
 def _pages(tx: Transaction, place: Place) -> Iterator[Pointer]:

@@ -155,9 +155,15 @@ CHECKS: dict[str, Check] = {
     ),
     "overlap": Check(
         "warning",
-        "One table's location contains another's: a purge or clean-up of one may delete the "
-        "other's files.",
+        "One table's location, or a folder that its properties name, contains another's: a purge "
+        "or clean-up of one may delete the other's files.",
         "Move one of them: copy its rows into a new table.",
+    ),
+    "paths-unknown": Check(
+        "warning",
+        "The store does not know these folders, which properties of the table name: it was written "
+        "before the store recorded them, and another table may be created there.",
+        "The next commit to the table records them, and so does the repair.",
     ),
     "purge-trouble": Check(
         "warning",

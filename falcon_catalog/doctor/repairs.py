@@ -15,7 +15,17 @@ from falcon_catalog.locations import is_inside, is_local, key, with_scheme
 from falcon_catalog.metadata import clock
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.json_fields import JSON
-from falcon_catalog.store import dropped, in_use, open_database, orphans, reading, survey, tabulars
+from falcon_catalog.store import (
+    dropped,
+    grants,
+    in_use,
+    open_database,
+    orphans,
+    paths,
+    reading,
+    survey,
+    tabulars,
+)
 from falcon_catalog.store.database import StoreError, Transaction, now_ms
 from falcon_catalog.store.survey import Place, Pointer
 
@@ -130,6 +140,7 @@ def _repoint(scope: Scope, row_id: int, location: str) -> str:
                 f"{metadata['location']} is in use by another {pointer.kind}: {other}"
             )
         tabulars.repoint(tx, row_id, new, location_key)
+        paths.replace(tx, grants.Entity("tabular", row_id), policy.paths_of(metadata))
         if not orphans.forget(tx, new):
             raise RepairError(f"{new}, which a failed commit left behind, is being deleted")
         _record(tx, "repoint", pointer, new)

@@ -1,9 +1,11 @@
 """Check the metadata file that a row points at, and the files that it names."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from falcon_catalog.catalog import policy
 from falcon_catalog.catalog.manifests import Sizes, Walk
 from falcon_catalog.catalog.metadata_files import read
 from falcon_catalog.doctor import metadata_files
@@ -45,6 +47,8 @@ class Checked:
     orphans: list[MetadataFile] = field(default_factory=list)
     reached: set[str] = field(default_factory=set)
     """Keys of the metadata files that it reaches."""
+    paths: frozenset[str] = frozenset()
+    """Keys of the folders outside of its location that its properties name."""
 
 
 def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool, requests: int = 1) -> Checked:
@@ -63,6 +67,8 @@ def check(files: FileIO, pointer: Pointer, ages: Ages, *, deep: bool, requests: 
     log = [entry["metadata-file"] for entry in metadata.get("metadata-log", ())]
     keys = {key_or_none(location) for location in (pointer.metadata_location, *log)}
     result = Checked(reached={location_key for location_key in keys if location_key is not None})
+    with contextlib.suppress(CatalogError):  # a location that is none is a finding of its own
+        result.paths = policy.paths_of(metadata)
     result.findings.extend(_check_metadata(files, pointer, metadata, ages.now))
     in_folder = {key_or_none(file.location) for file in listed}  # a look at each is not needed
     elsewhere = [location for location in log if key_or_none(location) not in in_folder]

@@ -189,27 +189,36 @@ def take(tx: Transaction, dropped_id: int, *, lease_ms: int) -> DroppedRow | Non
 
 
 def overlapping(tx: Transaction, warehouse_id: int, location_key: str) -> list[DroppedRow]:
-    """Return the dropped tables and views that lie at, around or inside a location."""
-    around = ancestors(location_key)
-    marks = ",".join("?" * len(around))
+    """Return the dropped tables and views with a location or path at, around or inside another."""
+    lies, places = _lies_at(location_key)
     rows = tx.all(
-        f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND ("  # noqa: S608
-        f"(location_key >= ? AND location_key < ?) OR location_key IN ({marks}))",
-        (warehouse_id, location_key, location_key[:-1] + "0", *around),
+        f"SELECT {_COLUMNS} FROM dropped_tabulars WHERE warehouse_id = ? AND {lies}",  # noqa: S608
+        (warehouse_id, *places),
     )
     return [DroppedRow(*row) for row in rows]
 
 
 def overlap_elsewhere(tx: Transaction, warehouse_id: int, location_key: str) -> bool:
-    """Return whether a drop of another warehouse lies at, around or inside a location."""
-    around = ancestors(location_key)
-    marks = ",".join("?" * len(around))
+    """Return whether a drop of another warehouse has a location or path that overlaps another."""
+    lies, places = _lies_at(location_key)
     row = tx.one(
-        "SELECT 1 FROM dropped_tabulars WHERE warehouse_id <> ? AND ("  # noqa: S608 - only marks
-        f"(location_key >= ? AND location_key < ?) OR location_key IN ({marks})) LIMIT 1",
-        (warehouse_id, location_key, location_key[:-1] + "0", *around),
+        f"SELECT 1 FROM dropped_tabulars WHERE warehouse_id <> ? AND {lies} LIMIT 1",  # noqa: S608
+        (warehouse_id, *places),
     )
     return row is not None
+
+
+def _lies_at(location_key: str) -> tuple[str, tuple[str, ...]]:
+    """Return the condition that a drop overlaps a location, and its parameters."""
+    around = ancestors(location_key)
+    here = "location_key >= ? AND location_key < ?"
+    outside = f"location_key IN ({','.join('?' * len(around))})"
+    places = (location_key, location_key[:-1] + "0", *around)
+    named = (
+        "SELECT dropped_id FROM paths WHERE dropped_id IS NOT NULL"  # noqa: S608 - only marks
+        f" AND (({here}) OR {outside})"
+    )
+    return f"(({here}) OR {outside} OR id IN ({named}))", places * 2
 
 
 def any_inside(tx: Transaction, location_key: str, *, besides: int) -> bool:

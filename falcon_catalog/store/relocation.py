@@ -1,9 +1,12 @@
 """Rows with locations, read and updated when a warehouse is relocated."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from falcon_catalog.store import paths
 from falcon_catalog.store.database import Transaction
+from falcon_catalog.store.grants import Entity
 from falcon_catalog.store.survey import Place
 
 _TABLE: dict[Place, str] = {"living": "tabulars", "dropped": "dropped_tabulars"}
@@ -32,6 +35,13 @@ def repoint(
         (new, location_key, row_id, old),
     )
     return changed == 1
+
+
+def move_paths(tx: Transaction, place: Place, row_id: int, moved: Callable[[str], str]) -> None:
+    """Move the folders that properties of a living or dropped table name."""
+    entity = Entity("tabular" if place == "living" else "dropped", row_id)
+    if known := paths.of(tx, entity):
+        paths.replace(tx, entity, {moved(each) for each in known})
 
 
 def forget_plans(tx: Transaction, table_id: int) -> int:

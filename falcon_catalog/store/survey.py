@@ -87,8 +87,14 @@ def journal_mode(tx: Transaction) -> str:
 
 
 def location_keys(tx: Transaction) -> list[tuple[str, int]]:
-    """Return location key and row id of all living tables and views, ordered."""
-    return tx.all("SELECT location_key, id FROM tabulars ORDER BY location_key, id")
+    """Return location key and row id of all living tables and views.
+
+    The folders that their properties name have the id with a minus.
+    """
+    return tx.all(
+        "SELECT location_key, id FROM tabulars UNION ALL"
+        " SELECT location_key, -tabular_id FROM paths WHERE tabular_id IS NOT NULL"
+    )
 
 
 def shared_uuids(tx: Transaction) -> list[tuple[str, int]]:

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from falcon_catalog.identifiers import Page, TableIdentifier
+from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.locations import ancestors
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.paging import page_of
 
 Kind = Literal["table", "view"]
+
+_NAMED = (
+    "FROM paths p JOIN tabulars t ON t.id = p.tabular_id JOIN namespaces n ON n.id = t.namespace_id"
+    " WHERE t.kind = ? AND t.id <> ? AND p.location_key"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,23 +157,31 @@ def is_shared(tx: Transaction, uuid: str) -> bool:
 
 
 def enclosing(tx: Transaction, location_key: str) -> str | None:
-    """Return the location key of a table at or around ``location_key``; views do not count."""
+    """Return the key of a table's location or path at or around another; views do not count."""
     around = [*ancestors(location_key), location_key]
     marks = ",".join("?" * len(around))
     row = tx.one(
         "SELECT location_key FROM tabulars WHERE kind = 'table'"  # noqa: S608 - only marks
-        f" AND location_key IN ({marks}) LIMIT 1",
-        tuple(around),
+        f" AND location_key IN ({marks})"
+        " UNION ALL SELECT p.location_key FROM paths p JOIN tabulars t ON t.id = p.tabular_id"
+        f" WHERE t.kind = 'table' AND p.location_key IN ({marks}) LIMIT 1",
+        (*around, *around),
     )
     return None if row is None else str(row[0])
 
 
 def overlapping(
-    tx: Transaction, location_key: str, *, besides: int | None, kind: Kind = "table"
+    tx: Transaction,
+    location_key: str,
+    *,
+    besides: int | None,
+    kind: Kind = "table",
+    paths: bool = True,
 ) -> str | None:
-    """Return the location key of another table, or view, at, around or inside ``location_key``.
+    """Return the key of another table's, or view's, location at, around or inside ``location_key``.
 
-    In a change no other one can put anything there until COMMIT.
+    With ``paths`` the folders that properties of the others name count like locations. In a change
+    no other one can put anything there until COMMIT.
     """
     around = ancestors(location_key)
     tx.hold(location_key, around=around)
@@ -176,12 +189,37 @@ def overlapping(
     # Two searches: for both conditions in one PostgreSQL reads all rows, because it expects to find
     # one soon.
     found = "SELECT location_key FROM tabulars WHERE kind = ? AND id <> ? AND location_key"
-    row = tx.one(
-        f"{found} >= ? AND location_key < ? UNION ALL {found} IN ({marks}) LIMIT 1",
-        # '0' follows '/', so this range contains the key and everything below it.
+    # '0' follows '/', so this range contains the key and everything below it.
+    given = (
+        *(kind, besides or 0, location_key, location_key[:-1] + "0"),
+        *(kind, besides or 0, *around),
+    )
+    sql = f"{found} >= ? AND location_key < ? UNION ALL {found} IN ({marks})"
+    if paths:
+        named = f"SELECT p.location_key {_NAMED}"
+        sql += f" UNION ALL {named} >= ? AND p.location_key < ? UNION ALL {named} IN ({marks})"
+    row = tx.one(f"{sql} LIMIT 1", given * 2 if paths else given)
+    return None if row is None else str(row[0])
+
+
+def sharing(
+    tx: Transaction, location_key: str, *, besides: int | None, kind: Kind = "table"
+) -> list[tuple[int, TableIdentifier]]:
+    """Return the others with a property that names a folder at, around or inside a location.
+
+    Each has its warehouse's id and its name.
+    """
+    around = ancestors(location_key)
+    marks = ",".join("?" * len(around))
+    of = f"SELECT n.warehouse_id, n.path, t.name {_NAMED}"
+    rows = tx.all(
+        f"{of} >= ? AND p.location_key < ? UNION {of} IN ({marks})",
         (
             *(kind, besides or 0, location_key, location_key[:-1] + "0"),
             *(kind, besides or 0, *around),
         ),
     )
-    return None if row is None else str(row[0])
+    return [
+        (warehouse_id, TableIdentifier(Namespace.from_path(path), name))
+        for warehouse_id, path, name in rows
+    ]

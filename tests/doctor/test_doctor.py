@@ -146,6 +146,20 @@ class TestTheMetadataFile:
         operator.repaired(found[2] or "")
         assert operator.found() == []
 
+    def test_whose_properties_name_a_folder_that_the_store_does_not_know(
+        self, server: Server, operator: Operator
+    ) -> None:
+        folder = f"file://{server.folder}/warehouse/aside"
+        updates = [{"action": "set-properties", "updates": {"write.data.path": folder}}]
+        server.ok("POST", "/v1/namespaces/ns/tables/a", {"requirements": [], "updates": updates})
+        assert operator.found() == []
+        operator.sql("DELETE FROM paths")
+        subject, row = table(operator, "a")
+        repair = f"repoint={row}@file://{operator.pointer('a')}"
+        assert operator.found() == [("paths-unknown", subject, repair)]
+        operator.repaired(repair)
+        assert operator.found() == []
+
     @pytest.mark.usefixtures("server")
     def test_that_says_it_lies_where_nothing_can(self, operator: Operator) -> None:
         subject, row = table(operator, "a")
