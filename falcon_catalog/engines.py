@@ -81,6 +81,19 @@ class Engine:
 
     def write(self, at: Address) -> str:
         """Return the settings for a catalog."""
+        return self.template.format(
+            access=self.access(at),
+            storage=self.storage.get(at.cloud, "").format(**self._quoted(at)),
+            packages=self.packages.get(at.cloud, ""),
+            **self._quoted(at),
+        )
+
+    def access(self, at: Address) -> str:
+        """Return the part of the settings that has the catalog and the identity."""
+        access = self.token if at.token else self.credential if at.credential else self.anonymous
+        return access.format(**self._quoted(at))
+
+    def _quoted(self, at: Address) -> dict[str, str]:
         name, _, secret = (at.credential or "").partition(":")
         values = {
             "uri": at.uri,
@@ -94,14 +107,7 @@ class Engine:
             "region": at.storage.get("s3.region", ""),
             "path_style": at.storage.get("s3.path-style-access", "false"),
         }
-        quoted = {key: self.quote(value) for key, value in values.items()}
-        access = self.token if at.token else self.credential if at.credential else self.anonymous
-        return self.template.format(
-            access=access.format(**quoted),
-            storage=self.storage.get(at.cloud, "").format(**quoted),
-            packages=self.packages.get(at.cloud, ""),
-            **quoted,
-        )
+        return {key: self.quote(value) for key, value in values.items()}
 
 
 def locate(

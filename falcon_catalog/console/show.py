@@ -10,7 +10,7 @@ from falcon_catalog.console.connection import Client, client_command
 from falcon_catalog.console.entities import NAME, Namespace, children, find, is_table, is_view
 from falcon_catalog.console.names import Name
 from falcon_catalog.console.output import ABSENT, Column, Output, iso
-from falcon_catalog.console.snapshots import select
+from falcon_catalog.console.snapshots import schema_of, select
 from falcon_catalog.console.statistics import operation, summary, totals
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ _KINDS = {"namespace": "namespaces", "table": "tables", "view": "views"}
 
 def _show_table(out: Output, table: "Table", name: Name) -> None:
     snapshot = select(table, name)
-    schema = _schema_of(table, snapshot)
+    schema = schema_of(table, snapshot)
     if out.as_json:
         out.document(_table_document(table, name, snapshot, schema))
         return
@@ -113,14 +113,6 @@ def _show_table(out: Output, table: "Table", name: Name) -> None:
     _refs(out, table)
     _properties(out, table.properties)
     _statistics(out, table)
-
-
-def _schema_of(table: "Table", snapshot: "Snapshot | None") -> "Schema":
-    """Return the schema of a snapshot; the current one where the snapshot names none."""
-    is_current = snapshot is None or snapshot.snapshot_id == table.metadata.current_snapshot_id
-    if is_current or snapshot is None or snapshot.schema_id is None:
-        return table.schema()
-    return table.schemas().get(snapshot.schema_id, table.schema())
 
 
 def _refs(out: Output, table: "Table") -> None:

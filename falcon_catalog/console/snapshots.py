@@ -9,6 +9,7 @@ from falcon_catalog.console.names import Name
 from falcon_catalog.console.suggestions import did_you_mean
 
 if TYPE_CHECKING:
+    from pyiceberg.schema import Schema
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
@@ -58,6 +59,14 @@ def snapshot_at(table: "Table", name: Name, at: str) -> "Snapshot":
         " tag, a snapshot id, a time such as 2026-11-01 or 2026-11-01T12:00 (UTC), or -1 for the"
         " snapshot before the current one"
     )
+
+
+def schema_of(table: "Table", snapshot: "Snapshot | None") -> "Schema":
+    """Return the schema of a snapshot; the current one where the snapshot names none."""
+    is_current = snapshot is None or snapshot.snapshot_id == table.metadata.current_snapshot_id
+    if is_current or snapshot is None or snapshot.schema_id is None:
+        return table.schema()
+    return table.schemas().get(snapshot.schema_id, table.schema())
 
 
 def moment_of(text: str) -> datetime | None:

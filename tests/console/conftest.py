@@ -98,7 +98,7 @@ def _no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    with serving(tmp_path) as one:
+    with serving(tmp_path, apart=True) as one:  # DuckDB would wait for it in one process
         yield one
 
 

@@ -54,6 +54,8 @@ TAKEN = {
     "install": set(),
     "login": STORE,  # for --link
     "logout": set(),
+    "diff": {"--warehouse"},
+    "sql": {"--warehouse"},
     "files": {"--warehouse"},
     "log": {"--warehouse"},
     "sample": {"--warehouse"},

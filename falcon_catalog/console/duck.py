@@ -1,0 +1,94 @@
+"""DuckDB with a catalog attached as ``lake``; its extensions come from their wheels."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from falcon_catalog.console.connection import Client
+from falcon_catalog.console.failures import ConsoleError
+from falcon_catalog.engines import ENGINES, Address
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_EXTENSIONS = ("httpfs", "avro", "iceberg")
+_OPTIONAL = "azure"  # in wheels of its own
+
+
+@contextlib.contextmanager
+def attached(client: Client) -> Iterator["DuckDBPyConnection"]:
+    """Yield a connection to DuckDB that has the catalog attached; errors of DuckDB are one line.
+
+    Raises:
+        ConsoleError: DuckDB or its extensions are not installed, or DuckDB fails.
+    """
+    if find_spec("duckdb") is None or find_spec("duckdb_extensions") is None:
+        raise ConsoleError(
+            "sql needs DuckDB and its extension for Iceberg: install falcon-catalog[jobs]"
+        )
+    import duckdb
+
+    folder = _extensions_folder()
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "extension_directory": str(folder),
+        "autoinstall_known_extensions": "false",
+    }
+    with one_line_errors(), duckdb.connect(config=config) as connection:
+        _load_extensions(connection)
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(_attach(client))
+        yield connection
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn errors of DuckDB into one line."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise ConsoleError(error) from None
+
+
+def _load_extensions(connection: "DuckDBPyConnection") -> None:
+    """Load the extensions; they are taken from their wheels where they are not unpacked yet."""
+    import duckdb
+    from duckdb_extensions import import_extension
+
+    optional = [_OPTIONAL] if find_spec(f"duckdb_extension_{_OPTIONAL}") else []
+    for name in (*_EXTENSIONS, *optional):
+        try:
+            connection.execute(f"LOAD {name}")
+        except duckdb.IOException:
+            import_extension(name, con=connection)
+            connection.execute(f"LOAD {name}")
+
+
+def _extensions_folder() -> Path:
+    """Return the folder that DuckDB loads extensions from: in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
+    folder = base / "falcon-catalog" / "duckdb"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _attach(client: Client) -> str:
+    """Return the statements that attach the catalog, with the identity that the client has."""
+    properties = client.address.properties
+    if "auth" in properties:
+        raise ConsoleError("sql identifies itself with a token or a credential, not with auth.*")
+    prefix = client.catalog.properties.get("prefix", "")
+    at = Address(
+        client.address.uri.rstrip("/"),
+        str(properties.get("warehouse") or prefix),
+        token=properties.get("token"),
+        credential=properties.get("credential"),
+    )
+    duckdb = ENGINES["duckdb"]
+    tokens_uri = properties.get("oauth2-server-uri", at.tokens_uri)
+    return duckdb.access(at).replace(duckdb.quote(at.tokens_uri), duckdb.quote(tokens_uri))
