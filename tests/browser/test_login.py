@@ -47,7 +47,7 @@ def test_a_link_logs_in_and_a_form_changes_something(guarded: Served, visit: Ope
 
 def test_a_link_of_another_site_finds_the_session(guarded: Served, visit: Open) -> None:
     page = visit(guarded.url).open(paths.SETTINGS)
-    page.get_by_label("Token").fill(added(guarded, "ann", "--owner"))
+    page.get_by_role("textbox").fill(added(guarded, "ann", "--owner"))
     page.get_by_role("button", name="Log in").last.click()
     assert page.url == f"{guarded.url}{paths.SETTINGS}"
     target = f"{guarded.url}{paths.ACTIVITY}?since=24h"
