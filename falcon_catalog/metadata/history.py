@@ -58,6 +58,11 @@ def numbers(snapshot: JSON | None) -> Numbers:
     )
 
 
+def count(snapshot: JSON, key: str) -> int | None:
+    """Return one number of the summary of a snapshot."""
+    return _whole(snapshot.get("summary") or {}, key)
+
+
 def by_id(metadata: JSON) -> dict[int, JSON]:
     """Return the snapshots by id."""
     return {snapshot["snapshot-id"]: snapshot for snapshot in metadata["snapshots"]}

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import date
 
 import falcon
 from markupsafe import Markup
@@ -19,6 +19,8 @@ from falcon_catalog.web.tables import view
 
 _SIZE = 50
 _DAYS = 60
+_DAY_MS = 24 * 3600 * 1000
+_EPOCH = date(1970, 1, 1).toordinal()
 _LATEST_MS = 253_402_300_799_000  # the end of the year 9999
 
 
@@ -124,44 +126,30 @@ def _plots(metadata: JSON, oldest_first: list[JSON]) -> list[Plot]:
     sane = [each for each in oldest_first if each["timestamp-ms"] <= _LATEST_MS]
     known, head = history.by_id(metadata), metadata.get("current-snapshot-id")
     on_main = {each["snapshot-id"] for each in history.ancestors(known, head)}
-    counted = [
-        (each["timestamp-ms"], history.numbers(each))
-        for each in sane
-        if each["snapshot-id"] in on_main
-    ]
-    rows = [(at, float(each.rows)) for at, each in counted if each.rows is not None]
-    sizes = [(at, float(each.bytes)) for at, each in counted if each.bytes is not None]
-    found = [
-        Plot(title, plots.line(title, points, form), ("Time (UTC)", head), _rows(points, form))
-        for title, head, points, form in (
-            ("Rows over time", "Rows", rows, plots.count),
-            ("Size over time", "Size", sizes, plots.bytes_),
-        )
-        if len(points) > 1
-    ]
+    of_main = [each for each in sane if each["snapshot-id"] in on_main]
+    found = []
+    for title, head_, key, form in (
+        ("Rows over time", "Rows", "total-records", plots.count),
+        ("Size over time", "Size", "total-files-size", plots.bytes_),
+    ):
+        counted = [(each["timestamp-ms"], history.count(each, key)) for each in of_main]
+        points = [(at, float(value)) for at, value in counted if value is not None]
+        if len(points) > 1:
+            last = {at // _DAY_MS: value for at, value in points}
+            rows = [(_day(day), form(value)) for day, value in list(last.items())[-_DAYS:]]
+            drawn = plots.line(title, points, form)
+            found.append(Plot(title, drawn, ("Day (UTC), at its end", head_), rows))
     if sane:
-        days = _days([each["timestamp-ms"] for each in sane])
-        title = "Snapshots per day"
-        listed = [(day.label, plots.count(day.value)) for day in days if day.value]
-        found.append(Plot(title, plots.bars(title, days), ("Day (UTC)", "Snapshots"), listed))
+        days = Counter(each["timestamp-ms"] // _DAY_MS for each in sane)
+        end = max(days)
+        begin = max(min(days), end - _DAYS + 1)
+        bars = [Bar(_day(day), days[day]) for day in range(begin, end + 1)]
+        listed = [(bar.label, plots.count(bar.value)) for bar in bars if bar.value]
+        drawn = plots.bars("Snapshots per day", bars)
+        found.append(Plot("Snapshots per day", drawn, ("Day (UTC)", "Snapshots"), listed))
     return found
 
 
-def _rows(points: list[tuple[int, float]], form: plots.Form) -> list[tuple[str, str]]:
-    """Return the last value of each of the last days."""
-    last = {f"{_utc(at):%Y-%m-%d}": form(value) for at, value in points}
-    return list(last.items())[-_DAYS:]
-
-
-def _days(times: list[int]) -> list[Bar]:
-    """Return the number of times on each day (UTC), up to the last of them."""
-    end = _utc(times[-1]).date()
-    begin = max(_utc(times[0]).date(), end - timedelta(days=_DAYS - 1))
-    counted = Counter(_utc(at).date() for at in times)
-    length = (end - begin).days + 1
-    days = [begin + timedelta(days=n) for n in range(length)]
-    return [Bar(f"{day:%Y-%m-%d}", counted[day]) for day in days]
-
-
-def _utc(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+def _day(number: int) -> str:
+    """Return the date of a number of days since 1970."""
+    return f"{date.fromordinal(_EPOCH + number):%Y-%m-%d}"
