@@ -12,9 +12,9 @@ from falcon_catalog.metadata import dates
 from falcon_catalog.metadata.json_fields import JSON
 
 Kind = Literal["data", "position deletes", "deletion vector", "equality deletes"]
-MOST_BYTES = 16 * 1024 * 1024
+MOST_BYTES = 8 * 1024 * 1024
 """Of the manifests that are read for one page."""
-MOST_FILES = 50_000
+MOST_FILES = 20_000
 _KINDS: Mapping[int, Kind] = {1: "position deletes", 2: "equality deletes"}
 _UNITS = ("year", "month", "hour")
 _OFFSET, _CONTENT_SIZE = 144, 145  # of a deletion vector in its file

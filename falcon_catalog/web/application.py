@@ -31,6 +31,7 @@ from falcon_catalog.web.operations import OPERATIONS
 from falcon_catalog.web.rendering import StaticResource
 from falcon_catalog.web.sign_in import Visitors
 from falcon_catalog.web.site import Site
+from falcon_catalog.web.tables.actions import DropTable, RenameTable
 from falcon_catalog.web.tables.diff import DiffPage
 from falcon_catalog.web.tables.files import FilesPage
 from falcon_catalog.web.tables.history import HistoryPage
@@ -77,6 +78,8 @@ def routes(site: Site) -> Routes:
         paths.TABLE: (OverviewPage(), {"GET": "pageTable"}),
         f"{paths.TABLE}/metadata": (MetadataPage(), {"GET": "pageTable"}),
         f"{paths.TABLE}/history": (HistoryPage(), {"GET": "pageTable"}),
+        f"{paths.TABLE}/drop": (DropTable(), {"POST": "pageDropTable"}),
+        f"{paths.TABLE}/rename": (RenameTable(), {"POST": "pageRenameTable"}),
         f"{paths.TABLE}/diff": (DiffPage(), {"GET": "pageTable"}),
         f"{paths.TABLE}/files": (FilesPage(), {"GET": "pageTableFiles"}),
         f"{paths.TABLE}/maintenance": (MaintenancePage(site), {"GET": "pageTable"}),

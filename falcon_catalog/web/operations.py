@@ -3,6 +3,7 @@
 from falcon_catalog.api.operations import OPERATIONS as API
 from falcon_catalog.api.operations import Operation
 from falcon_catalog.web.activity import audit_of_warehouse
+from falcon_catalog.web.tables.actions import needs_to_drop, needs_to_rename
 
 _ADMINISTER, _GRANTS = API["listPrincipals"].needs, API["listGrants"]
 
@@ -32,5 +33,7 @@ OPERATIONS = {
         Operation("pageNamespace", "list"),
         Operation("pageTable", "describe"),
         Operation("pageTableFiles", "select"),
+        Operation("pageDropTable", needs_to_drop, changes=True),
+        Operation("pageRenameTable", needs_to_rename, changes=True),
     )
 }

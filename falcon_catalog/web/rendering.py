@@ -25,6 +25,8 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
+_NOTICES = {"dropped": "The table was dropped.", "renamed": "The table was renamed."}
+"""What a page says of the change that led to it (``?done=``)."""
 _YEAR = 365 * 24 * 3600
 _KIB = 1024
 
@@ -46,6 +48,7 @@ def send_page(req: falcon.Request, resp: falcon.Response, template: str, **value
         "path": req.path,
         "principal": getattr(req.context, "principal", None),
         "authenticates": getattr(req.context, "authenticates", False),
+        "notice": _NOTICES.get(req.get_param("done") or ""),
         "form_token": "" if session is None else session.form_token,
     }
     send_html(resp, _environment().get_template(template).render(**shared, **values))

@@ -3,6 +3,7 @@
 import falcon
 import orjson
 
+from falcon_catalog.catalog import authorization
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import TableIdentifier
@@ -20,37 +21,7 @@ class OverviewPage:
         self, req: falcon.Request, resp: falcon.Response, call: Call, identifier: TableIdentifier
     ) -> None:
         """Show a table as its metadata describes it; ``?schema=`` shows an older schema."""
-        table = view.open_(call, identifier)
-        metadata = table.metadata
-        current = history.current(metadata)
-        schema = _schema(metadata, req.get_param("schema"))
-        names = {
-            column.id: column.full_name
-            for each in metadata["schemas"]
-            for column in columns.index(each).values()
-        } | {column.id: column.full_name for column in columns.index(schema).values()}
-        changed = metadata["last-updated-ms"]
-        changes = table.changes(changed - 1000, changed + 3_600_000)
-        view.send(
-            req,
-            resp,
-            table,
-            "overview",
-            "",
-            metadata_location=table.metadata_location,
-            snapshot=current,
-            numbers=history.numbers(current),
-            last=changes and changes[0],
-            shows_authors=changes is not None,
-            schema=schema,
-            columns=list(columns.index(schema).values()),
-            type_text=_type_text,
-            column_names=names,
-            refs=sorted(
-                metadata["refs"].items(), key=lambda each: (each[0] != "main", each[1]["type"])
-            ),
-            snapshots=history.by_id(metadata),
-        )
+        show_overview(req, resp, call, identifier)
 
 
 class MetadataPage:
@@ -79,6 +50,51 @@ class MetadataPage:
             size=len(text),
             shown=text[:_SHOWN_BYTES],
         )
+
+
+def show_overview(
+    req: falcon.Request,
+    resp: falcon.Response,
+    call: Call,
+    identifier: TableIdentifier,
+    *,
+    problem: str = "",
+) -> None:
+    """Respond with the overview; ``problem`` is why a change of the table was refused."""
+    table = view.open_(call, identifier)
+    metadata = table.metadata
+    current = history.current(metadata)
+    schema = _schema(metadata, req.get_param("schema"))
+    names = {
+        column.id: column.full_name
+        for each in metadata["schemas"]
+        for column in columns.index(each).values()
+    } | {column.id: column.full_name for column in columns.index(schema).values()}
+    changed = metadata["last-updated-ms"]
+    changes = table.changes(changed - 1000, changed + 3_600_000)
+    view.send(
+        req,
+        resp,
+        table,
+        "overview",
+        "",
+        metadata_location=table.metadata_location,
+        snapshot=current,
+        numbers=history.numbers(current),
+        last=changes and changes[0],
+        shows_authors=changes is not None,
+        schema=schema,
+        columns=list(columns.index(schema).values()),
+        type_text=_type_text,
+        column_names=names,
+        refs=sorted(
+            metadata["refs"].items(), key=lambda each: (each[0] != "main", each[1]["type"])
+        ),
+        snapshots=history.by_id(metadata),
+        problem=problem,
+        may_drop=authorization.permits(call, "drop", identifier),
+        may_purge=authorization.permits(call, "write", identifier),
+    )
 
 
 def _schema(metadata: JSON, wanted: str | None) -> JSON:

@@ -22,7 +22,7 @@ TABS = (
     ("files", "Files"),
     ("properties", "Properties"),
     ("maintenance", "Maintenance"),
-    ("access", "Access"),
+    ("grants", "Access"),
 )
 """The part of a tab's path, and its title."""
 _READ_AT_ONCE_BYTES = 64 * 1024
