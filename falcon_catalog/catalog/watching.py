@@ -93,6 +93,14 @@ def _size(path: str) -> Seen:
         return []
 
 
+def free_bytes(location: str) -> float | None:
+    """Return the free bytes of a warehouse's file system; None if it is not local, or unknown."""
+    try:
+        return next(iter(_free(local_path(location))), None)
+    except CatalogError:
+        return None
+
+
 def _free(path: str) -> Iterable[float]:
     """Yield the bytes available to users other than root; nothing if unknown."""
     with contextlib.suppress(OSError):

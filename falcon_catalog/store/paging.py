@@ -6,7 +6,8 @@ from typing import Any
 from falcon_catalog.identifiers import Page
 from falcon_catalog.store.database import Transaction
 
-_MARKS = 10_000  # parameters of one statement; SQLite takes 32,766, PostgreSQL 65,535
+MARKS = 10_000
+"""Parameters of one statement; SQLite takes 32,766, PostgreSQL 65,535."""
 
 
 def page_of(
@@ -31,12 +32,12 @@ def page_of(
     if only is None:
         return tx.all(sql.format(of="", only=""), (*parameters, page.size))
     rows: list[Any] = []
-    for first in range(0, len(only), _MARKS):
-        ids = only[first : first + _MARKS]
+    for first in range(0, len(only), MARKS):
+        ids = only[first : first + MARKS]
         marks = ",".join("?" * len(ids))
         # The sign keeps SQLite from walking through an index of all rows instead.
         some = sql.format(of="+", only=f" AND id IN ({marks})")
         rows += tx.all(some, (*parameters, *ids, page.size))
-    if len(only) > _MARKS:
+    if len(only) > MARKS:
         rows.sort(key=lambda row: row[name])
     return rows[: page.size]

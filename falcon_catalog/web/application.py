@@ -23,12 +23,15 @@ from falcon_catalog.web.administration import (
     SettingsPage,
     StoragePage,
 )
+from falcon_catalog.web.dropped import DroppedPage, PurgeForm, UndropForm
+from falcon_catalog.web.functions import FunctionPage
 from falcon_catalog.web.grants import GrantsPage
-from falcon_catalog.web.home import HomeResource
+from falcon_catalog.web.home import HomeResource, SizePage
 from falcon_catalog.web.login import Callback, LoginPage, Logout, ProviderLogin
 from falcon_catalog.web.namespaces import NamespacePage, WarehousePage
 from falcon_catalog.web.operations import OPERATIONS
 from falcon_catalog.web.rendering import StaticResource
+from falcon_catalog.web.search import SearchPage
 from falcon_catalog.web.sign_in import Visitors
 from falcon_catalog.web.site import Site
 from falcon_catalog.web.tables.actions import DropTable, RenameTable
@@ -38,6 +41,7 @@ from falcon_catalog.web.tables.history import HistoryPage
 from falcon_catalog.web.tables.maintenance import MaintenancePage
 from falcon_catalog.web.tables.overview import MetadataPage, OverviewPage
 from falcon_catalog.web.tables.properties import PropertiesPage
+from falcon_catalog.web.views import DropForm, RenameForm, ViewPage
 
 Routes = Mapping[str, tuple[object, Mapping[str, str]]]
 _WITH_GRANTS: Mapping[str, Type] = {
@@ -73,8 +77,17 @@ def routes(site: Site) -> Routes:
             for path, kind in _WITH_GRANTS.items()
         },
         paths.HOME: (HomeResource(site), {"GET": "pageHome"}),
+        paths.SEARCH: (SearchPage(site), {"GET": "pageSearch"}),
         paths.WAREHOUSE: (WarehousePage(), {"GET": "pageWarehouse"}),
+        paths.SIZE: (SizePage(), {"GET": "pageSize"}),
+        paths.DROPPED: (DroppedPage(), {"GET": "pageDropped"}),
         paths.NAMESPACE: (NamespacePage(), {"GET": "pageNamespace"}),
+        f"{paths.DROPPED}/{{dropped}}/undrop": (UndropForm(), {"POST": "undropOnPage"}),
+        f"{paths.DROPPED}/{{dropped}}/purge": (PurgeForm(), {"POST": "purgeDroppedOnPage"}),
+        f"{paths.VIEW}/drop": (DropForm(), {"POST": "dropViewOnPage"}),
+        f"{paths.VIEW}/rename": (RenameForm(), {"POST": "renameViewOnPage"}),
+        paths.VIEW: (ViewPage(), {"GET": "pageView"}),
+        paths.FUNCTION: (FunctionPage(), {"GET": "pageFunction"}),
         paths.TABLE: (OverviewPage(), {"GET": "pageTable"}),
         f"{paths.TABLE}/metadata": (MetadataPage(), {"GET": "pageTable"}),
         f"{paths.TABLE}/history": (HistoryPage(), {"GET": "pageTable"}),

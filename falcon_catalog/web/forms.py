@@ -69,3 +69,9 @@ def require_token(req: falcon.Request, session: Session) -> None:
     sent = req.get_header(TOKEN_HEADER) or read(req).get(TOKEN_FIELD, "")
     if not hmac.compare_digest(sent.encode(), session.form_token.encode()):
         raise ForbiddenError("This form is from before the last login: open its page again")
+
+
+def require_confirmation(req: falcon.Request) -> None:
+    """Raise BadRequestError unless the form's box is checked, without which nothing is removed."""
+    if read(req).get("confirmed") != "yes":
+        raise BadRequestError("Check the box to confirm. Nothing was changed")

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from falcon_catalog import __version__
-from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.web import paths, plots
 
 _STATIC = files("falcon_catalog.web") / "static"
@@ -141,6 +141,7 @@ def _environment() -> Environment:
         "paths": paths,
         "version": __version__,
         "identifier": TableIdentifier,
+        "namespace_of": Namespace,
         "number": number,
         "size": size,
         "share": plots.share,

@@ -74,6 +74,7 @@ def fill(catalog: Served) -> None:
     lake.create_table("weather.mistake", SCHEMA)
     lake.drop_table("weather.mistake")
     _create_view(catalog)
+    _put_function(catalog)
     _grant(catalog)
 
 
@@ -92,6 +93,36 @@ def _grant(catalog: Served) -> None:
         requests.post(
             f"{catalog.url}/management/v1/{path}", json=body, timeout=DEADLINE
         ).raise_for_status()
+
+
+def _put_function(catalog: Served) -> None:
+    sql = "celsius * 9 / 5 + 32"
+    version = {
+        "version-id": 1,
+        "representations": [{"type": "sql", "dialect": "trino", "sql": sql}],
+        "timestamp-ms": 1_793_000_000_000,
+    }
+    metadata = {
+        "format-version": 1,
+        "definitions": [
+            {
+                "definition-id": "double",
+                "parameters": [{"name": "celsius", "type": "double"}],
+                "return-type": "double",
+                "function-type": "udf",
+                "versions": [version],
+                "current-version-id": 1,
+            }
+        ],
+        "definition-log": [
+            {
+                "timestamp-ms": 1_793_000_000_000,
+                "definition-versions": [{"definition-id": "double", "version-id": 1}],
+            }
+        ],
+    }
+    path = "/management/v1/warehouses/default/namespaces/weather/functions/fahrenheit"
+    requests.put(f"{catalog.url}{path}", json=metadata, timeout=DEADLINE).raise_for_status()
 
 
 def _create_view(catalog: Served) -> None:

@@ -12,6 +12,7 @@ from falcon_catalog.store import (
     exists,
     functions,
     idempotency,
+    listing,
     metrics,
     namespaces,
     open_database,
@@ -479,3 +480,41 @@ def test_every_table_and_column_is_known(database: Database) -> None:
             )
     known = [(table, column) for table, columns in COLUMNS.items() for column in columns]
     assert sorted(known) == sorted(found)
+
+
+def test_lists_are_read_in_parts_and_filtered(database: Database) -> None:
+    names = ["A_b", "a%b", "b", "c", "d"]
+    with database.write() as tx:
+        ids = {name: table(tx, name) for name in names}
+        table(tx, "v", kind="view")
+        below = namespace(tx, "ns", "below")
+        warehouse, top = known(tx), namespace(tx, "ns")
+    with database.read() as tx:
+
+        def found(part: listing.Part, only: list[int] | None = None) -> list[str]:
+            rows = listing.entries(tx, "table", warehouse, top, part, only=only)
+            return [row.name for row in rows]
+
+        assert found(listing.Part(9)) == names
+        assert found(listing.Part(2, after="a%b")) == ["b", "c"]
+        assert found(listing.Part(2, before="d")) == ["b", "c"]
+        assert found(listing.Part(9, "B")) == ["A_b", "a%b", "b"]
+        assert found(listing.Part(9, "%")) == ["a%b"]
+        assert found(listing.Part(9, "_")) == ["A_b"]
+        assert found(listing.Part(9), only=[]) == []
+        some = [ids["d"], ids["b"], below]
+        assert found(listing.Part(1), only=some) == ["b"]
+        assert found(listing.Part(1, before="z"), only=some) == ["d"]
+        assert listing.count(tx, "table", warehouse, top) == len(names)
+        assert listing.count(tx, "table", warehouse, top, only=some) == 2
+        assert listing.count(tx, "view", warehouse, top) == 1
+        assert listing.count(tx, "function", warehouse, top) == 0
+        nested = listing.entries(tx, "namespace", warehouse, top, listing.Part(9))
+        assert [row.name for row in nested] == ["below"]
+        assert listing.count(tx, "namespace", warehouse, None) == 1
+        assert listing.totals(tx, warehouse) == (2, len(names), 1)
+        first, *rest = listing.matches(tx, warehouse, "B", after_id=0, size=9)
+        assert [each.name for each in (first, *rest)] == ["A_b", "a%b", "b"]
+        assert listing.matches(tx, warehouse, "B", after_id=first.id, size=9) == rest
+        assert len(listing.pointers(tx, warehouse, 9)) == len(names)
+        assert listing.namespace_paths(tx, [top, 0], warehouse) == ["ns"]

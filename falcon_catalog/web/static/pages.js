@@ -50,6 +50,15 @@
     }
   });
 
+  // A key that focuses a field, unless it is typed into another one.
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    const field = [...document.querySelectorAll("[data-key]")].find((each) => each.dataset.key === event.key);
+    if (!field) return;
+    event.preventDefault();
+    field.focus();
+  });
+
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.confirm;
     if (question && !confirm(question)) event.preventDefault();
