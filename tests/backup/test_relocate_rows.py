@@ -193,3 +193,15 @@ def test_other_libraries_are_loaded_when_they_are_needed() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert told.stdout == "[]\n"
+
+
+def test_folders_that_properties_name_move_in_the_store_as_well(tmp_path: Path) -> None:
+    with serving(tmp_path / "state") as server:
+        server.namespace("ns")
+        properties = {"write.data.path": f"file://{server.warehouse}/aside"}
+        for name in ("t", "gone"):
+            server.ok("POST", TABLES, {"name": name, "schema": SCHEMA, "properties": properties})
+        server.ok("DELETE", f"{TABLES}/gone")
+    new = moved(server, tmp_path)
+    assert new.relocate(tmp_path / "state" / "warehouse")[0] == 0
+    assert new.sql("SELECT location_key FROM paths") == [(f"{new.location}/aside/",)] * 2

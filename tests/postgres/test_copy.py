@@ -46,7 +46,8 @@ def fill(server: Server, url: str) -> None:
         "POST", "/v1/namespaces", {"namespace": ["ns", "ä\U0001f600"], "properties": {"a": "b"}}
     )
     for name in ("t", "dropped", "'quoted' %s ?"):
-        server.ok("POST", T, {"name": name, "schema": SCHEMA})
+        properties = {"write.data.path": f"file://{server.warehouse}/aside"}
+        server.ok("POST", T, {"name": name, "schema": SCHEMA, "properties": properties})
     server.ok(
         "DELETE",
         f"{T}/dropped",
