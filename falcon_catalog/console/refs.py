@@ -236,15 +236,18 @@ def _point(
     from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, SetSnapshotRefUpdate
 
     kept = before if keep is None else None
-    update = SetSnapshotRefUpdate(
-        ref_name=ref,
-        type=SnapshotRefType.TAG if kind == "tag" else SnapshotRefType.BRANCH,
-        snapshot_id=snapshot.snapshot_id,
-        max_ref_age_ms=kept.max_ref_age_ms if kept else keep,
-        max_snapshot_age_ms=before.max_snapshot_age_ms if before else None,
-        min_snapshots_to_keep=before.min_snapshots_to_keep if before else None,
+    update = SetSnapshotRefUpdate.model_validate(
+        {
+            "ref-name": ref,
+            "type": SnapshotRefType.TAG if kind == "tag" else SnapshotRefType.BRANCH,
+            "snapshot-id": snapshot.snapshot_id,
+            "max-ref-age-ms": kept.max_ref_age_ms if kept else keep,
+            "max-snapshot-age-ms": before.max_snapshot_age_ms if before else None,
+            "min-snapshots-to-keep": before.min_snapshots_to_keep if before else None,
+        }
     )
-    unmoved = AssertRefSnapshotId(ref=ref, snapshot_id=before.snapshot_id if before else None)
+    found_at = before.snapshot_id if before else None
+    unmoved = AssertRefSnapshotId.model_validate({"ref": ref, "snapshot-id": found_at})
     same = AssertTableUUID(uuid=table.metadata.table_uuid)
     client.catalog.commit_table(table, (same, unmoved), (update,))
 
@@ -259,9 +262,10 @@ def _remove(client: Client, table: "Table", ref: str, kind: str) -> None:
     found = _ref(table, ref, kind)
     if ref == _MAIN:
         raise ConsoleError("branch main cannot be removed: it is what readers see")
-    unmoved = AssertRefSnapshotId(ref=ref, snapshot_id=found.snapshot_id)
+    unmoved = AssertRefSnapshotId.model_validate({"ref": ref, "snapshot-id": found.snapshot_id})
     same = AssertTableUUID(uuid=table.metadata.table_uuid)
-    client.catalog.commit_table(table, (same, unmoved), (RemoveSnapshotRefUpdate(ref_name=ref),))
+    removal = RemoveSnapshotRefUpdate.model_validate({"ref-name": ref})
+    client.catalog.commit_table(table, (same, unmoved), (removal,))
 
 
 def _ref(table: "Table", ref: str, kind: str) -> "SnapshotRef":
