@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.processes import wait_for
+from tests.processes import DEADLINE, wait_for
 
 _GROUP = f"falcon-catalog-boot-{os.getpid()}"
 # Where no systemd runs the machine, nspawn finds no group of processes to put the container into:
@@ -120,10 +120,12 @@ class Machine:
         """Return a property of a unit."""
         return self.run("systemctl", "show", f"--property={value}", "--value", unit)
 
-    def wait_until(self, condition: Callable[[], bool], unit: str) -> None:
+    def wait_until(
+        self, condition: Callable[[], bool], unit: str, seconds: float = DEADLINE
+    ) -> None:
         """Wait for a condition; show a unit's journal if it does not come true."""
         try:
-            wait_for(condition)
+            wait_for(condition, unit, seconds)
         except BaseException:
             sys.stderr.write(self.run("journalctl", "--no-pager", f"--unit={unit}", check=False))
             raise
