@@ -33,7 +33,7 @@ class UndropForm:
         """Undrop a table or view, under the name in the form, and show it."""
         try:
             to = _renamed(call, dropped, forms.read(req).get("name", ""))
-            row = drops.undrop(call, dropped, to)
+            row = drops.undrop(call, dropped, to).row
         except CatalogError as error:
             note(req, resp, error)
             _show(req, resp, call, problem=error.message)
@@ -61,7 +61,7 @@ class PurgeForm:
 
 def _renamed(call: Call, dropped_id: int, name: str) -> TableIdentifier | None:
     """Return the identifier of a drop with another name; None if it keeps its own."""
-    rows = drops.list_(call, Page(str(dropped_id - 1), 1))
+    rows = [each.row for each in drops.list_(call, Page(str(dropped_id - 1), 1))]
     if not name or not rows or rows[0].id != dropped_id or rows[0].name == name:
         return None
     return TableIdentifier(rows[0].identifier.namespace, check_name(name, rows[0].kind))
@@ -75,6 +75,7 @@ def _show(
         raise BadRequestError(f"Invalid after: {show(after)} is not an id")
     rows = drops.list_(call, Page(after, _SIZE + 1))
     shown = rows[:_SIZE]
+    ids = [each.row.id for each in shown]
     here = paths.to_warehouse(call.warehouse.name, "dropped")
     send_page(
         req,
@@ -84,9 +85,9 @@ def _show(
         trail=[*trail(call), ("Dropped", here)],
         here=here,
         rows=shown,
-        may_undrop={row.id for row in shown if _permits(call, row.id, "drop")},
-        may_purge={row.id for row in shown if _permits(call, row.id, "drop", "write")},
-        next=shown[-1].id if len(rows) > _SIZE else None,
+        may_undrop={each for each in ids if _permits(call, each, "drop")},
+        may_purge={each for each in ids if _permits(call, each, "drop", "write")},
+        next=ids[-1] if len(rows) > _SIZE else None,
         is_first=after == "0",
         problem=problem,
     )
