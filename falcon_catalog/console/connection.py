@@ -59,7 +59,7 @@ def client_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
     def decorate(function: Callable[..., None]) -> click.Command:
         def run(**arguments: Any) -> None:
-            connection = {key: arguments.pop(key) for key in _CONNECTION}
+            connection = {key: arguments.pop(key) for key in CONNECTION}
             out = Output(as_json=arguments.pop("as_json"), quiet=arguments.pop("quiet"))
             with connected(**connection) as (catalog, address):
                 function(Client(catalog, address, out), **arguments)
@@ -174,7 +174,8 @@ def _is_http(address: object) -> bool:
     return isinstance(address, str) and address.startswith(("http://", "https://"))
 
 
-_CONNECTION = ("uri", "catalog_name", "warehouse", "token", "credential")
+CONNECTION = ("uri", "catalog_name", "warehouse", "token", "credential")
+"""The parameters of ``connected``, as the commands have them."""
 
 
 def _with_connection(command: Callable[..., None]) -> Callable[..., None]:

@@ -55,17 +55,20 @@ def one_line_errors() -> Iterator[None]:
 
 
 def _load_extensions(connection: "DuckDBPyConnection") -> None:
-    """Load the extensions; they are taken from their wheels where they are not unpacked yet."""
+    """Load the extension for Iceberg, and unpack all from their wheels where it is missing.
+
+    DuckDB loads the others when it needs them.
+    """
     import duckdb
     from duckdb_extensions import import_extension
 
+    with contextlib.suppress(duckdb.IOException):
+        connection.execute(f"LOAD {_EXTENSIONS[-1]}")
+        return
     optional = [_OPTIONAL] if find_spec(f"duckdb_extension_{_OPTIONAL}") else []
-    for name in (*_EXTENSIONS, *optional):
-        try:
-            connection.execute(f"LOAD {name}")
-        except duckdb.IOException:
-            import_extension(name, con=connection)
-            connection.execute(f"LOAD {name}")
+    for name in (*optional, *_EXTENSIONS):
+        import_extension(name, con=connection)
+    connection.execute(f"LOAD {_EXTENSIONS[-1]}")
 
 
 def _extensions_folder() -> Path:

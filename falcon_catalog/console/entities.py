@@ -1,15 +1,18 @@
 """Namespaces, tables and views by name, and what is close to a name that does not exist."""
 
 import contextlib
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import click
+from click.shell_completion import CompletionItem
 
-from falcon_catalog.console.connection import Client
+from falcon_catalog.console.connection import CONNECTION, Client, connected
 from falcon_catalog.console.failures import ConsoleError, NotFoundError
 from falcon_catalog.console.names import InvalidNameError, Name, dotted, parse
+from falcon_catalog.console.output import Output
 from falcon_catalog.console.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from pyiceberg.view import View
 
 Parts: TypeAlias = tuple[str, ...]
+COMPLETION_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,51 @@ class NameType(click.ParamType[Name]):
         except InvalidNameError as error:
             self.fail(str(error), param, context)
 
+    def shell_complete(
+        self, context: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the names, or after ``@`` the branches and tags, that start with a text.
+
+        There are none if the catalog does not answer soon, or fails in any other way.
+        """
+        import pyiceberg.catalog.rest  # noqa: F401 - its loading has no deadline
+
+        connection = {key: context.params.get(key) for key in CONNECTION}
+        with contextlib.suppress(Exception), _deadline(), connected(**connection) as found:
+            return [
+                CompletionItem(name) for name in _starting(Client(*found, Output()), incomplete)
+            ]
+        return []
+
 
 NAME = NameType()
+
+
+@contextlib.contextmanager
+def _deadline() -> Iterator[None]:
+    """Raise TimeoutError in the body when a person has waited long enough for a completion."""
+
+    def end(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, COMPLETION_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _starting(client: Client, incomplete: str) -> list[str]:
+    text, at, _ = incomplete.partition("@")
+    if at:
+        table = _table(client, parse(text).parts)
+        names = [f"{text}@{ref}" for ref in sorted(table.metadata.refs)] if table else []
+    else:
+        parent = text.rpartition(".")[0]
+        names = _names(children(client, parse(parent).parts if parent else ()))
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def find(client: Client, name: Name) -> Entity:
