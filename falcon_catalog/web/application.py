@@ -50,7 +50,6 @@ _WITH_GRANTS: Mapping[str, Type] = {
     f"{paths.NAMESPACE}/grants": "namespace",
     f"{paths.TABLE}/grants": "table",
     f"{paths.VIEW}/grants": "view",
-    f"{paths.FUNCTION}/grants": "function",
 }
 
 

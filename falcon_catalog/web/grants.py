@@ -28,7 +28,7 @@ class Holders:
 
 
 class GrantsPage:
-    """``…/grants`` of the server, a warehouse, a namespace, a table, a view or a function."""
+    """``…/grants`` of the server, a warehouse, a namespace, a table or a view."""
 
     def __init__(self, kind: Type) -> None:
         self._kind: Type = kind
@@ -100,8 +100,6 @@ def to_grants(entity: EntityName) -> str:
     warehouse, identifier = entity.warehouse, entity.identifier
     if entity.type == "view":
         return paths.to_view(warehouse, identifier, "grants")
-    if entity.type == "function":
-        return f"{paths.to_function(warehouse, identifier)}/grants"
     return paths.to_table(warehouse, identifier, "grants")
 
 

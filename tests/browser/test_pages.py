@@ -24,6 +24,7 @@ PAGES: dict[str, str] = {
     "function": paths.to_function("default", TableIdentifier(WEATHER, "fahrenheit")),
     "table": paths.to_table("default", OBSERVATIONS),
     "grants": paths.to_table("default", OBSERVATIONS, "grants"),
+    "grants-view": paths.to_view("default", TableIdentifier(WEATHER, "warmest"), "grants"),
     "grants-namespace": paths.to_namespace("default", WEATHER, "grants"),
     "grants-warehouse": paths.to_warehouse("default", "grants"),
     "grants-server": paths.GRANTS,
