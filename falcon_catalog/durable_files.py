@@ -157,12 +157,14 @@ def open_handle(path: str, flags: int = 0) -> int:
     return os.open(path, how | os.O_CLOEXEC | flags)
 
 
-def read_handle(handle: int, size: int) -> bytes:
+def read_handle(handle: int, size: int, offset: int = 0) -> bytes:
     """Return the content of the file that ``open_handle`` found, up to a size."""
     if hasattr(os, "O_PATH"):
         with open(f"/proc/self/fd/{handle}", "rb") as file:  # noqa: PTH123 - what was checked
+            file.seek(offset)
             return file.read(size)
     with open(handle, "rb", closefd=False) as file:
+        file.seek(offset)
         return file.read(size)
 
 

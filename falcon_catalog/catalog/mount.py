@@ -252,6 +252,14 @@ class MountedFiles:
             self._mount.require()
         return self.storage.read(location)  # it may have been mounted between the two looks
 
+    def read_part(self, location: str, offset: int, length: int) -> bytes:
+        """Return a part of a file."""
+        try:
+            return self.storage.read_part(location, offset, length)
+        except NotFoundError:
+            self._mount.require()
+            raise
+
     def exists(self, location: str) -> bool:
         """Return whether there is such a file."""
         if self.storage.exists(location):

@@ -119,6 +119,11 @@ class StoreFiles:
         with self._asking():
             return self.storage.read(location)
 
+    def read_part(self, location: str, offset: int, length: int) -> bytes:
+        """Return a part of a file."""
+        with self._asking():
+            return self.storage.read_part(location, offset, length)
+
     def exists(self, location: str) -> bool:
         """Return whether there is such a file."""
         with self._asking():

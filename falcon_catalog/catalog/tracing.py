@@ -28,7 +28,7 @@ _EXPORT_SECONDS = 5
 _FILE_OPERATIONS = frozenset(
     {
         *("create", "delete", "delete_all", "exists", "is_still_there", "prepare_table"),
-        *("read", "remove_empty_folders", "replace", "size", "version", "write"),
+        *("read", "read_part", "remove_empty_folders", "replace", "size", "version", "write"),
     }
 )
 

@@ -65,6 +65,15 @@ class FileIO(Protocol):
             BadRequestError: it is larger than ``MAX_FILE_BYTES``.
         """
 
+    def read_part(self, location: str, offset: int, length: int) -> bytes:
+        """Return a part of a regular file: less of it, or nothing, where the file ends before.
+
+        The file may be of any size.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+
     def exists(self, location: str) -> bool:
         """Return whether there is such a file."""
 

@@ -25,13 +25,16 @@ class Reader:
         self._guard = threading.Lock()
         self._threads = self._idle = 0
 
-    def read(self, path: str, check: Callable[[int], None]) -> bytes:
+    def read(
+        self, path: str, check: Callable[[int], None], part: tuple[int, int] | None = None
+    ) -> bytes:
         """Return the content of a file, as long as it was when it was opened.
 
         Args:
             path: of the file.
             check: called with a descriptor of the file before it is read (``open_handle``); raises
                 if it may not be read.
+            part: the offset and the length of what is read of it; None for all.
 
         Raises:
             OSError: it cannot be read, is not a regular file (FileNotFoundError), or does not
@@ -45,7 +48,7 @@ class Reader:
                 threading.Thread(target=self._run, name="read", daemon=True).start()
             else:
                 raise _timeout()
-        job = _Job(path, check)
+        job = _Job(path, check, part)
         self._jobs.put(job)
         if not job.done.acquire(timeout=self._seconds):
             raise _timeout()
@@ -57,7 +60,7 @@ class Reader:
         while True:
             job = self._jobs.get()
             try:
-                job.content = _read_regular(job.path, job.check)
+                job.content = _read_regular(job.path, job.check, job.part)
             except BaseException as error:  # noqa: BLE001 - raised by whoever waits for it
                 job.failure = error
             with self._guard:
@@ -66,23 +69,27 @@ class Reader:
 
 
 class _Job:
-    def __init__(self, path: str, check: Callable[[int], None]) -> None:
+    def __init__(
+        self, path: str, check: Callable[[int], None], part: tuple[int, int] | None
+    ) -> None:
         self.path = path
         self.check = check
+        self.part = part
         self.content = b""
         self.failure: BaseException | None = None
         self.done = threading.Lock()
         self.done.acquire()
 
 
-def _read_regular(path: str, check: Callable[[int], None]) -> bytes:
+def _read_regular(path: str, check: Callable[[int], None], part: tuple[int, int] | None) -> bytes:
     found = durable_files.open_handle(path)
     try:
         status = os.fstat(found)
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
         check(found)
-        return durable_files.read_handle(found, status.st_size)
+        offset, length = part or (0, status.st_size)
+        return durable_files.read_handle(found, length, offset)
     finally:
         os.close(found)
 

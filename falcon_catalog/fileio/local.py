@@ -112,6 +112,15 @@ class LocalFileIO:
         with _found(location):
             return self._reader.read(local_path(location), check)
 
+    def read_part(self, location: str, offset: int, length: int) -> bytes:
+        """Return a part of a regular file."""
+
+        def check(descriptor: int) -> None:
+            self._require_inside(location, descriptor)
+
+        with _found(location):
+            return self._reader.read(local_path(location), check, (offset, length))
+
     def exists(self, location: str) -> bool:
         """Return whether there is such a file."""
         path = local_path(location)

@@ -150,6 +150,18 @@ class ObjectStoreFileIO:
 
         return self._call(_READ, location, get)
 
+    def read_part(self, location: str, offset: int, length: int) -> bytes:
+        """Return a part of an object."""
+        # A store refuses a range that begins at the end, or is empty.
+        length = min(length, self.size(location) - offset)
+        if length <= 0:
+            return b""
+
+        def get(client: "ObjectStore", key: str) -> bytes:
+            return bytes(obstore.get_range(client, key, start=offset, length=length))
+
+        return self._call(_READ, location, get)
+
     def exists(self, location: str) -> bool:
         """Return whether there is such an object."""
         try:

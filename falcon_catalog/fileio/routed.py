@@ -79,6 +79,10 @@ class RoutedFileIO:
         """Return the content of a file."""
         return self._to(location).read(location)
 
+    def read_part(self, location: str, offset: int, length: int) -> bytes:
+        """Return a part of a file."""
+        return self._to(location).read_part(location, offset, length)
+
     def exists(self, location: str) -> bool:
         """Return whether there is such a file."""
         return self._to(location).exists(location)

@@ -48,6 +48,15 @@ class Contract:
         files.write(f"{root}/x", content)
         assert files.read(f"{root}/x") == content
 
+    def test_a_part_of_a_file(self, files: FileIO, root: str) -> None:
+        files.write(f"{root}/x", b"0123456789")
+        assert files.read_part(f"{root}/x", 2, 3) == b"234"
+        assert files.read_part(f"{root}/x", 8, 100) == b"89"
+        assert files.read_part(f"{root}/x", 10, 1) == b""
+        assert files.read_part(f"{root}/x", 3, 0) == b""
+        with pytest.raises(NotFoundError):
+            files.read_part(f"{root}/missing", 0, 1)
+
     def test_a_file_that_is_not_there(self, files: FileIO, root: str) -> None:
         location = f"{root}/t/nothing.json"
         assert not files.exists(location)
@@ -167,6 +176,7 @@ class Contract:
         assert inside.read(f"{root}/orders/x") == b"1"
         for act in (
             inside.read,
+            lambda location: inside.read_part(location, 0, 1),
             inside.delete,
             inside.write,
             inside.prepare_table,
