@@ -187,4 +187,5 @@ def with_converters(path: str) -> str:
         .replace("{function}", "{function:name}")
         .replace("{principal}", "{principal:name}")
         .replace("{role}", "{role:name}")
+        .replace("{run}", "{run:name}")
     )

@@ -441,6 +441,12 @@ class WebSettings:
         "Seconds after which a login to the pages ends in any case.",
         rules.whole(60, 30 * 86400),
     )
+    sql: bool = setting(
+        False,
+        "Whether there is a page for SQL queries, which DuckDB runs on this machine over the tables"
+        " that a visitor may read; it needs the extra query. docs/security.md has the risks.",
+        rules.boolean,
+    )
 
 
 @dataclass(frozen=True, slots=True)

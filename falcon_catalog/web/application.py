@@ -31,9 +31,11 @@ from falcon_catalog.web.login import Callback, LoginPage, Logout, ProviderLogin
 from falcon_catalog.web.namespaces import NamespacePage, WarehousePage
 from falcon_catalog.web.operations import OPERATIONS
 from falcon_catalog.web.rendering import StaticResource
+from falcon_catalog.web.runs import RunPage, RunsPage
 from falcon_catalog.web.search import SearchPage
 from falcon_catalog.web.sign_in import Visitors
 from falcon_catalog.web.site import Site
+from falcon_catalog.web.sql import SqlPage
 from falcon_catalog.web.tables.actions import DropTable, RenameTable
 from falcon_catalog.web.tables.diff import DiffPage
 from falcon_catalog.web.tables.files import FilesPage
@@ -41,6 +43,7 @@ from falcon_catalog.web.tables.history import HistoryPage
 from falcon_catalog.web.tables.maintenance import MaintenancePage
 from falcon_catalog.web.tables.overview import MetadataPage, OverviewPage
 from falcon_catalog.web.tables.properties import PropertiesPage
+from falcon_catalog.web.tables.rows import RowsPage
 from falcon_catalog.web.views import DropForm, RenameForm, ViewPage
 
 Routes = Mapping[str, tuple[object, Mapping[str, str]]]
@@ -96,6 +99,10 @@ def routes(site: Site) -> Routes:
         f"{paths.TABLE}/files": (FilesPage(), {"GET": "pageTableFiles"}),
         f"{paths.TABLE}/maintenance": (MaintenancePage(site), {"GET": "pageTable"}),
         f"{paths.TABLE}/properties": (PropertiesPage(), {"GET": "pageTable"}),
+        f"{paths.TABLE}/rows": (RowsPage(site), {"GET": "pageRows"}),
+        paths.RUNS: (RunsPage(), {"GET": "pageRuns"}),
+        paths.RUN: (RunPage(), {"GET": "pageRuns"}),
+        paths.SQL: (SqlPage(site), {"GET": "pageSql"}),
     }
 
 

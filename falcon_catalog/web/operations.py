@@ -60,6 +60,7 @@ OPERATIONS = {
         Operation("pageWarehouse", "list"),
         Operation("pageSize", "describe"),
         Operation("pageNamespace", "list"),
+        Operation("pageRuns", "list"),
         Operation("pageTable", "describe"),
         Operation("pageTableFiles", "select"),
         Operation("pageDropTable", needs_to_drop, changes=True),
@@ -71,5 +72,7 @@ OPERATIONS = {
         Operation("pageDropped", "list"),
         Operation("undropOnPage", _undrop, changes=True),
         Operation("purgeDroppedOnPage", _purge, changes=True),
+        Operation("pageRows", "select"),
+        Operation("pageSql", None),  # each table of a query is authorized when it is read
     )
 }

@@ -25,6 +25,8 @@ WAREHOUSE = f"{ROOT}/warehouses/{{warehouse}}"
 DROPPED = f"{WAREHOUSE}/dropped"
 SIZE = f"{WAREHOUSE}/size"
 NAMESPACE = f"{WAREHOUSE}/namespaces/{{namespace}}"
+RUNS = f"{NAMESPACE}/runs"
+RUN = f"{RUNS}/{{run}}"
 TABLE = f"{NAMESPACE}/tables/{{table}}"
 VIEW = f"{NAMESPACE}/views/{{view}}"
 FUNCTION = f"{NAMESPACE}/functions/{{function}}"
@@ -39,6 +41,11 @@ def to_namespace(warehouse: str, namespace: Namespace, part: str = "") -> str:
     """Return the path of a namespace's page, or of a part of it."""
     path = f"{to_warehouse(warehouse)}/namespaces/{_segment(SEPARATOR.join(namespace.levels))}"
     return _with_part(path, part)
+
+
+def to_run(warehouse: str, namespace: Namespace, run: str) -> str:
+    """Return the path of the page of a run that wrote tables of a namespace."""
+    return to_namespace(warehouse, namespace, f"runs/{_segment(run)}")
 
 
 def to_table(warehouse: str, table: TableIdentifier, part: str = "") -> str:

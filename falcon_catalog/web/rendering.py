@@ -15,6 +15,7 @@ from markupsafe import Markup
 from falcon_catalog import __version__
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.web import paths, plots
+from falcon_catalog.web.results import is_numeric, shortened
 
 _STATIC = files("falcon_catalog.web") / "static"
 _HEADERS = {
@@ -50,6 +51,7 @@ def send_page(req: falcon.Request, resp: falcon.Response, template: str, **value
         "authenticates": getattr(req.context, "authenticates", False),
         "notice": _NOTICES.get(req.get_param("done") or ""),
         "form_token": "" if session is None else session.form_token,
+        "sql": getattr(req.context, "sql", False),
     }
     send_html(resp, _environment().get_template(template).render(**shared, **values))
 
@@ -134,7 +136,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "size": size, "moment": moment}
+    environment.filters |= {
+        "number": number,
+        "size": size,
+        "moment": moment,
+        "is_numeric": is_numeric,
+        "shortened": shortened,
+    }
     environment.globals |= {
         "static": static,
         "token_field": token_field,

@@ -33,6 +33,7 @@ class Visitors:
             ForbiddenError: no page of this server has sent the form.
         """
         req.context.authenticates = self._required
+        req.context.sql = self._site.settings.web.sql
         if req.path.startswith(_STATIC):
             return
         if req.method not in _READS and not req.auth:  # no page of others can send that header

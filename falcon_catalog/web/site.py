@@ -10,6 +10,7 @@ from falcon_catalog.catalog import authorization
 from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.identity import Realm
+from falcon_catalog.catalog.query_process import QueryProcesses
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import NoSuchWarehouseError
 from falcon_catalog.metrics import Metrics
@@ -28,6 +29,7 @@ class Site:
     """Returns why warehouses cannot be used; raises an error if none can, as /health/ready."""
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the server closes."""
+    queries: QueryProcesses = field(default_factory=QueryProcesses)
 
     def calls(self, req: falcon.Request) -> Iterator[Call]:
         """Yield a Call for each warehouse that the visitor can see."""

@@ -99,6 +99,7 @@ WRITTEN = {
     "web.enabled": False,
     "web.session_idle": 600,
     "web.session_lifetime": 7200,
+    "web.sql": True,
     "metrics.keep_reports": 0,
     "metrics.public": True,
     "tracing.endpoint": "http://127.0.0.1:4318",

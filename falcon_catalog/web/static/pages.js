@@ -64,6 +64,11 @@
     if (question && !confirm(question)) event.preventDefault();
   });
 
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    if (event.target.matches("textarea[data-submit]")) event.target.form.requestSubmit();
+  });
+
   // Elements with data-refresh ask htmx for their newest state each second while they are visible.
   setInterval(() => {
     if (document.visibilityState !== "visible" || !window.htmx) return;

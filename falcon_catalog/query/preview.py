@@ -1,0 +1,34 @@
+"""A preview: some rows of one snapshot, with a filter and chosen columns."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from falcon_catalog.query.messages import Message
+from falcon_catalog.query.scanning import Snapshot
+from falcon_catalog.query.server import QueryError, Server
+from falcon_catalog.query.values import rows_as_text
+
+
+def run(server: Server, job: Mapping[str, Any]) -> Message:
+    """Return the rows that a job describes; raise QueryError if it names what there is not."""
+    snapshot = Snapshot(server, job["table"])
+    schema = snapshot.schema
+    if chosen := job["columns"]:
+        try:
+            schema = schema.select(*chosen)
+        except ValueError:
+            known = ", ".join(schema.column_names[:50])
+            raise QueryError(f"There is no column {', '.join(chosen)}; there is: {known}") from None
+    limit = int(job["limit"])
+    shown = snapshot.arrow_schema(schema)
+    names = [field.name for field in shown]
+    rows: list[list[str | None]] = []
+    # One more than is shown: it says whether there are more.
+    for batch in snapshot.batches(schema, snapshot.filter(job["filter"]), limit + 1):
+        columns = [batch.column(name).to_pylist() for name in names]
+        rows += rows_as_text(zip(*columns, strict=True))
+    return {
+        "columns": [{"name": field.name, "type": str(field.field_type)} for field in schema.fields],
+        "rows": rows[:limit],
+        "more": len(rows) > limit,
+    }

@@ -1,0 +1,81 @@
+"""The page that previews the rows of a table at any snapshot."""
+
+import falcon
+
+from falcon_catalog.catalog import queries
+from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.queries import PREVIEW_LIMITS, Preview, Rows
+from falcon_catalog.errors import BadRequestError, CatalogError
+from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.metadata import history
+from falcon_catalog.metadata.json_fields import JSON
+from falcon_catalog.web.results import send_csv
+from falcon_catalog.web.site import Site
+from falcon_catalog.web.tables import view
+
+_SNAPSHOTS = 50
+_COLUMNS = 500
+
+
+class RowsPage:
+    """``…/tables/{table}/rows``."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, call: Call, identifier: TableIdentifier
+    ) -> None:
+        """Show rows, or respond with them as CSV."""
+        table = view.open_(call, identifier)
+        rows: Rows | None = None
+        problem: CatalogError | None = None
+        wanted = Preview()
+        try:
+            wanted = _read(req)
+            rows = queries.preview(call, self._site.queries, identifier, wanted)
+        except CatalogError as error:
+            problem = error
+            resp.status = falcon.code_to_http_status(error.status)
+        if rows is not None and req.get_param("format") == "csv":
+            send_csv(resp, rows, identifier.name)
+            return
+        view.send(
+            req,
+            resp,
+            table,
+            "rows",
+            "rows",
+            wanted=wanted,
+            limits=PREVIEW_LIMITS,
+            refs=sorted(table.metadata["refs"]),
+            snapshots=history.newest_first(table.metadata)[:_SNAPSHOTS],
+            names=_column_names(table.metadata),
+            rows=rows,
+            problem=None if problem is None else problem.message,
+            csv=_with_format(req),
+        )
+
+
+def _read(req: falcon.Request) -> Preview:
+    """Return what a request wants to see; raise BadRequestError for what is not valid."""
+    limit = req.get_param("limit") or str(PREVIEW_LIMITS[0])
+    if not limit.isdecimal() or int(limit) not in PREVIEW_LIMITS:
+        known = ", ".join(map(str, PREVIEW_LIMITS))
+        raise BadRequestError(f"Invalid limit {limit[:20]!r}: it must be one of {known}")
+    return Preview(
+        (req.get_param("time") or req.get_param("at") or "").strip(),
+        tuple(req.get_param_as_list("column") or ())[:_COLUMNS],
+        req.get_param("filter") or "",
+        int(limit),
+    )
+
+
+def _column_names(metadata: JSON) -> list[str]:
+    current = metadata["current-schema-id"]
+    schema = next(each for each in metadata["schemas"] if each["schema-id"] == current)
+    return [field["name"] for field in schema["fields"]][:_COLUMNS]
+
+
+def _with_format(req: falcon.Request) -> str:
+    return f"?{req.query_string}&format=csv" if req.query_string else "?format=csv"

@@ -1,0 +1,137 @@
+"""SQL on pages: what a query returns, and what it cannot reach."""
+
+import csv
+import html
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import requests
+
+from tests.processes import DEADLINE
+from tests.web.conftest import WARM, Served
+
+
+@pytest.fixture(scope="module")
+def lake(serve: Callable[..., Served]) -> Served:
+    catalog = serve(CATALOG_WEB_SQL="true")
+    client = catalog.lake
+    client.create_namespace("weather")
+    client.create_namespace("a")
+    client.create_namespace(("a", "b"))
+    table = client.create_table("weather.observations", WARM.schema)
+    table.append(WARM)
+    table.append(WARM)
+    client.create_table(("a", "b", "t"), WARM.schema).append(WARM)
+    return catalog
+
+
+def ask(catalog: Served, query: str, **more: str) -> requests.Response:
+    parameters = {"q": query, **more}
+    return requests.get(f"{catalog.url}/ui/sql", params=parameters, timeout=3 * DEADLINE)
+
+
+def answer(catalog: Served, query: str) -> list[list[str]]:
+    page = ask(catalog, query, format="csv")
+    assert page.status_code == 200, page.text
+    return list(csv.reader(page.text.splitlines()))[1:]
+
+
+def problem(catalog: Served, query: str) -> str:
+    page = ask(catalog, query)
+    assert page.status_code in (400, 503), page.text
+    found = re.search(r'class="problem"[^>]*>(.*?)</pre>', page.text, re.DOTALL)
+    assert found is not None, page.text
+    return html.unescape(found[1])
+
+
+def test_a_query_over_tables_and_their_snapshots(lake: Served) -> None:
+    first = lake.lake.load_table("weather.observations").history()[0].snapshot_id
+    assert answer(lake, "SELECT count(*) FROM weather.observations") == [["4"]]
+    assert answer(
+        lake,
+        "SELECT o.station, count(*) FROM weather.observations o"
+        f' JOIN weather."observations@{first}" f USING (station)'
+        ' JOIN "a.b".t USING (station) WHERE o.temperature > 20.7 GROUP BY ALL',
+    ) == [["KLGA", "2"]]
+    page = ask(lake, "SELECT station FROM weather.observations").text
+    assert page.count("<td>KJFK</td>") == 2
+    assert "/tables/observations" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("SELECT * FROM read_csv('/etc/passwd')", "disabled by configuration"),
+        ("SELECT * FROM '/etc/passwd'", "does not exist"),
+        ("SELECT * FROM read_text('/etc/passwd')", "disabled by configuration"),
+        ("SELECT * FROM read_blob('/proc/self/environ')", "disabled by configuration"),
+        ("SELECT * FROM glob('/etc/*')", "disabled by configuration"),
+        ("SELECT * FROM sniff_csv('/etc/passwd')", "disabled by configuration"),
+        ("SELECT * FROM read_parquet('https://example.com/x.parquet')", "Error"),
+        ("SELECT * FROM iceberg_scan('/x')", "Error"),
+        ("SELECT getenv('HOME')", "does not exist"),
+        ("SELECT * FROM query('COPY (SELECT 1) TO ''/tmp/x''')", "Error"),
+        ("COPY (SELECT 1) TO '/tmp/x.csv'", "Only queries"),
+        ("ATTACH '/tmp/x.db'", "Only queries"),
+        ("INSTALL httpfs", "Only queries"),
+        ("LOAD httpfs", "Only queries"),
+        ("SET memory_limit = '100GB'", "Only queries"),
+        ("PRAGMA memory_limit = '100GB'", "Only queries"),
+        ("RESET lock_configuration", "Only queries"),
+        ("EXPLAIN ANALYZE COPY (SELECT 1) TO '/tmp/x'", "Only queries"),
+        ("CREATE TABLE x AS SELECT 1", "Only queries"),
+        ("SELECT 1; DROP TABLE x", "one statement"),
+        ("SELECT * FROM server", "does not exist"),
+        ("SELECT * FROM weather.nothing", "does not exist"),
+        ("SELECT * FROM x" + "y" * 30_000, "at most 20000"),
+        ("SELECT repeat('x', 1000000) FROM range(100000)", "Memory"),
+        ("SELECT list(a.range) FROM range(100000000) a, range(10) b", "Memory"),
+    ],
+)
+def test_a_query_reaches_nothing_else(lake: Served, query: str, message: str) -> None:
+    assert message.lower() in problem(lake, query).lower()
+
+
+def test_the_process_has_nothing_of_the_servers_environment(lake: Served) -> None:
+    shown = answer(lake, "SELECT name, value FROM duckdb_settings()")
+    text = str(shown)
+    assert str(Path.home()) not in text or Path.home() == Path("/")
+    assert str(lake.folder) not in text
+    assert ["enable_external_access", "false"] in shown
+    assert ["lock_configuration", "true"] in shown
+
+
+def test_at_most_a_thousand_rows_are_shown(lake: Served) -> None:
+    page = ask(lake, "SELECT range FROM range(5000)").text
+    assert page.count('<td class="num">') == 1000
+    assert "there are more" in page
+
+
+def test_values_of_every_kind(lake: Served) -> None:
+    found = answer(
+        lake,
+        "SELECT NULL, true, 1.50::DECIMAL(9,2), DATE '2026-11-30', [1, NULL], {'a': 'ü'},"
+        " '\\xFF'::BLOB, '<b>', TIMESTAMPTZ '2026-11-30 01:02:03+00'",
+    )
+    assert found[0][:8] == [
+        "",
+        "true",
+        "1.50",
+        "2026-11-30",
+        "[1, null]",
+        '{"a": "ü"}',
+        "ff",
+        "<b>",
+    ]
+    assert found[0][8].startswith("2026-11-30T01:02:03")
+
+
+def test_a_table_with_types_that_arrow_has(lake: Served) -> None:
+    rows = pa.table({"n": [1, 2, None], "tags": [["a"], [], None], "at": [None, None, None]})
+    schema = pa.schema([("n", pa.int32()), ("tags", pa.list_(pa.string())), ("at", pa.date32())])
+    table = lake.lake.create_table("weather.typed", schema)
+    table.append(rows.cast(schema))
+    assert answer(lake, "SELECT n, tags FROM weather.typed WHERE n = 1") == [["1", '["a"]']]
