@@ -110,13 +110,6 @@ class QueryProcesses:
             found.end()
         return _Process()
 
-    def close(self) -> None:
-        """End the process that was started before it is needed."""
-        with self._guard:
-            found, self._spare = self._spare, None
-        if found is not None:
-            found.end()
-
 
 class _Process:
     """A process that was started, and the connection to it."""

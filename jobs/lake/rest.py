@@ -1,7 +1,7 @@
 """Connection to an Iceberg REST catalog, with request timeouts."""
 
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 from pyiceberg.catalog import Catalog
@@ -76,3 +76,12 @@ def connect(
     elif token:
         properties["token"] = token
     return _Catalog("weather", **properties)
+
+
+def run_page(uri: str, warehouse: str, period: str) -> str:
+    """Return the URL of the catalog's page of what was loaded of a period.
+
+    It is a page of falcon-catalog; other catalogs have none.
+    """
+    place = f"/ui/warehouses/{quote(warehouse, safe='')}/namespaces/weather/runs/"
+    return f"{uri.rstrip('/')}{place}{quote(period, safe='')}"

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+from jobs.lake import rest
 from jobs.report import (
     alerts,
     extremes,
@@ -55,7 +56,8 @@ def build(lake: Lake, day: Day) -> str:
     if not day.stations:
         day = replace(day, stations=lake.held(lambda: headline.closer(lake, day)) or ())
     day = lake.held(lambda: _in_local_time(lake, day)) or day
-    return render(day, story.story(lake, day), sections(lake, day), lake.uri)
+    run = rest.run_page(lake.uri, lake.warehouse, day.date.isoformat())
+    return render(day, story.story(lake, day), sections(lake, day), lake.uri, run)
 
 
 def _in_local_time(lake: Lake, day: Day) -> Day:

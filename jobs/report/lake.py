@@ -33,6 +33,7 @@ class Lake:
     connection: duckdb.DuckDBPyConnection
     catalog: Catalog
     uri: str
+    warehouse: str
 
     def ask(self, sql: str, **parameters: Any) -> Rows:
         """Return a query's rows as dictionaries; parameters are written ``$name``.
@@ -92,7 +93,7 @@ def open_lake(
         connection.execute(settings)
         options = f"TYPE iceberg, ENDPOINT {_quoted(uri)}, {_access(uri, token, credential)}"
         connection.execute(f"ATTACH {_quoted(warehouse)} AS lake ({options})")
-        yield Lake(connection, catalog, uri)
+        yield Lake(connection, catalog, uri, warehouse)
 
 
 def committed(snapshot: Snapshot) -> dt.datetime:

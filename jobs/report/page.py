@@ -41,11 +41,11 @@ PARTS = (
 )
 
 
-def render(day: Day, story: Story, sections: Sequence[Section], uri: str) -> str:
+def render(day: Day, story: Story, sections: Sequence[Section], uri: str, run: str) -> str:
     """Return the page, which fetches nothing and runs no script but its own.
 
     The page's content security policy lists the digests of its scripts, so a script in a text
-    from the lake would not run.
+    from the lake would not run. ``run`` is the catalog's page of the day's loads.
     """
     figures = [
         block for section in sections for block in section.blocks if isinstance(block, Figure)
@@ -71,6 +71,7 @@ def render(day: Day, story: Story, sections: Sequence[Section], uri: str) -> str
         story=story,
         built=moment(dt.datetime.now(dt.UTC), day.zone),
         uri=uri,
+        run=run,
         parts=[
             {"title": title, "sections": [by_name[name] for name in names if name in by_name]}
             for title, names in PARTS

@@ -78,8 +78,9 @@ class Load(PeriodTask):
         return holds(connect(), read_json(self.path()))
 
     def link(self) -> str:
-        """Return the catalog's page of the namespace, which a browser can open."""
-        return f"{config.settings().catalog.uri}/v1/namespaces/weather/tables"
+        """Return the catalog's page of what this run has loaded."""
+        settings = config.settings().catalog
+        return rest.run_page(settings.uri, settings.warehouse, str(self.period))
 
     def gone(self) -> bool:
         """Return whether the service no longer has anything of the period."""

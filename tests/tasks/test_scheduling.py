@@ -180,7 +180,9 @@ def _assert_shown(tasks: dict[str, Any], luigid: Luigid, data: Path) -> None:
     linked = tasks["Transform"]["tracking_url"]
     assert linked.startswith("file://")
     assert Path(linked.removeprefix("file://")).is_relative_to(data)
-    assert tasks["LoadObservations"]["tracking_url"].startswith("http://127.0.0.1:")
+    page = requests.get(tasks["LoadObservations"]["tracking_url"], timeout=60)
+    assert page.status_code == 200
+    assert "/tables/observations" in page.text
 
 
 def _assert_counted_and_kept(luigid: Luigid, *, restarted: bool = False) -> None:
