@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
+from pyiceberg.types import StringType
 
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.web import paths
@@ -83,7 +84,7 @@ def test_deleted_rows_and_older_names_of_columns(served: Served) -> None:
     table.delete("station = 'KJFK'")
     with table.update_schema() as update:
         update.rename_column("temperature", "celsius")
-        update.add_column("wind", "string")
+        update.add_column("wind", StringType())
     assert as_csv(served, "changed") == [["station", "celsius", "wind"], ["KLGA", "21.0", ""]]
     old = as_csv(served, "changed", at=before.snapshot_id, filter="temperature < 30")
     assert old == [["station", "temperature"], ["KJFK", "20.5"], ["KLGA", "21.0"]]
