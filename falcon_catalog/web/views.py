@@ -40,7 +40,8 @@ class DropForm:
             _show(req, resp, call, identifier, problem=error.message)
             return
         resp.status = falcon.HTTP_303
-        resp.location = paths.to_namespace(call.warehouse.name, identifier.namespace)
+        target = paths.to_namespace(call.warehouse.name, identifier.namespace)
+        resp.location = f"{target}?done=dropped"
 
 
 class RenameForm:
