@@ -94,7 +94,7 @@ def test_the_search_finds_tables_of_all_namespaces(many: Served) -> None:
     page = many.get("/ui/search?q=OBS").text
     assert names(page) == ["observations"]
     assert "many" not in names(page)
-    assert "100 tables and views" in many.get("/ui/search?q=t").text
+    assert len(names(many.get("/ui/search?q=t").text)) == 100
     assert "There is no table or view" in many.get("/ui/search?q=nothing").text
     assert many.get("/ui/search").status_code == 200
     assert many.get(f"/ui/search?q={'x' * 256}").status_code == 400
