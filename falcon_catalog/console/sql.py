@@ -98,9 +98,10 @@ def _run(
         return
     with out.progress("Running"):
         connection.execute(statements[-1])
-    if connection.description is None:
+    described: Any = connection.description  # None for what has no rows
+    if described is None:
         return
-    names = [column[0] for column in connection.description]
+    names = [column[0] for column in described]
     if form == "csv":
         with contextlib.ExitStack() as stack:
             to = stack.enter_context(output.open("w", encoding="utf-8")) if output else sys.stdout

@@ -47,7 +47,7 @@ def axe() -> str:
 @pytest.fixture(scope="module")
 def lake(serve: Callable[..., Served]) -> Served:
     """A catalog with a lakehouse in which every page has something to show."""
-    catalog = serve()
+    catalog = serve(CATALOG_WEB_SQL="true")
     lakehouse.fill(catalog)
     return catalog
 

@@ -62,7 +62,8 @@ def fill(catalog: Served) -> None:
         "weather.observations", SCHEMA, properties={"comment": "Hourly, from airports"}
     )
     for day in range(6):
-        table.append(observations(day))
+        load = f"observations/{BEGIN + dt.timedelta(days=day):%Y-%m-%d}/0123abcd"
+        table.append(observations(day), snapshot_properties={"weather.load-id": load})
     first = table.history()[0].snapshot_id
     table.manage_snapshots().create_tag(first, "first-day").commit()
     table.manage_snapshots().create_branch(first, "audit").commit()
