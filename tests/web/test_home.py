@@ -123,7 +123,7 @@ def test_a_function_is_shown(served: Served) -> None:
 
 
 def dropped_id(page: str, name: str) -> str:
-    found = re.search(rf'dropped/(\d+)/undrop"[^\0]*?value="{name}"', page)
+    found = re.search(rf'dropped/(\d+)/undrop"[^/]*?value="{name}"', page)
     assert found is not None
     return found[1]
 
