@@ -1,7 +1,8 @@
 """One SQL query on DuckDB, which may read nothing but tables that the server hands out."""
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -39,7 +40,7 @@ def run(server: Server, job: Mapping[str, Any]) -> Message:
             for name, value in _SETTINGS.items():
                 connection.execute(f"SET {name} = {value}")
             statement = _single(connection, job["sql"])
-            _define(connection, server, connection.get_table_names(job["sql"], qualified=True))
+            _define(connection, server, _tables(connection, job["sql"]))
             connection.execute(statement)
             columns = [
                 {"name": name, "type": str(kind)} for name, kind, *_ in connection.description or ()
@@ -60,12 +61,37 @@ def _single(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
     return statements[0]
 
 
-def _define(connection: duckdb.DuckDBPyConnection, server: Server, names: Iterable[str]) -> None:
+def _tables(connection: duckdb.DuckDBPyConnection, sql: str) -> set[tuple[str, str]]:
+    """Return the namespaces and names of the tables that a query names.
+
+    They are read from its syntax tree: ``get_table_names`` binds the query, and a join with USING
+    cannot be bound before its tables are there. A PIVOT has no tree that can be read.
+    """
+    text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
+    tree = json.loads(text)
+    if not tree["error"]:
+        return set(_base_tables(tree["statements"]))
+    names = connection.get_table_names(sql, qualified=True)
+    parts = [tuple(map(_unquoted, _NAME.findall(name))) for name in names]
+    return {(each[0], each[1]) for each in parts if len(each) == _TABLE_PARTS}
+
+
+def _base_tables(tree: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(tree, list):
+        for each in tree:
+            yield from _base_tables(each)
+    elif isinstance(tree, dict):
+        if tree.get("type") == "BASE_TABLE" and tree.get("schema_name"):
+            yield tree["schema_name"], tree["table_name"]
+        for each in tree.values():
+            yield from _base_tables(each)
+
+
+def _define(
+    connection: duckdb.DuckDBPyConnection, server: Server, tables: Iterable[tuple[str, str]]
+) -> None:
     """Create a view for each table that the query names and the visitor may read."""
-    for number, name in enumerate(sorted(names)):
-        parts = [_unquoted(part) for part in _NAME.findall(name)]
-        if len(parts) != _TABLE_PARTS:
-            continue
+    for number, parts in enumerate(sorted(tables)):
         found = server.table(*parts)
         if found is None:
             continue

@@ -17,7 +17,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("verb", "path", "status", "kind"),
         [
-            ("GET", "/", 404, "NoSuchRouteException"),
+            ("GET", "/v1", 404, "NoSuchRouteException"),
             ("GET", "/v1/nothing", 404, "NoSuchRouteException"),
             ("GET", "/v2/namespaces", 404, "NoSuchRouteException"),
             ("GET", "/v1/no/such/thing/at/all", 404, "NoSuchRouteException"),
