@@ -33,7 +33,6 @@ PAGES: dict[str, str] = {
     "runs": paths.to_namespace("default", WEATHER, "runs"),
     "run": paths.to_namespace("default", WEATHER, "runs/2026-11-01"),
     "sql": f"{paths.SQL}?q=SELECT+count(*)+FROM+weather.observations",
-    "grants-view": paths.to_view("default", TableIdentifier(WEATHER, "warmest"), "grants"),
     "grants": paths.to_table("default", OBSERVATIONS, "grants"),
     "grants-view": paths.to_view("default", TableIdentifier(WEATHER, "warmest"), "grants"),
     "grants-namespace": paths.to_namespace("default", WEATHER, "grants"),
