@@ -178,7 +178,7 @@ class _Tables:
         return {
             "id": self.number,
             "snapshot": snapshot_id,
-            "metadata": _alone(metadata, snapshot_id),
+            "metadata": _alone(metadata, snapshot_id, as_now=_is_branch(metadata, at)),
         }
 
 
@@ -199,12 +199,17 @@ def _files(call: Call, identifier: TableIdentifier, locations: tuple[str, ...]) 
     return Files(confined(storage.size), confined(storage.read_part))
 
 
-def _alone(metadata: JSON, snapshot_id: int | None) -> JSON:
-    """Return metadata with one snapshot, and with the schema of that as the current one."""
+def _is_branch(metadata: JSON, at: str) -> bool:
+    """Return whether the newest rows of a branch are meant, which engines read as they are now."""
+    return not at or metadata.get("refs", {}).get(at, {}).get("type") == "branch"
+
+
+def _alone(metadata: JSON, snapshot_id: int | None, *, as_now: bool) -> JSON:
+    """Return metadata with one snapshot, whose schema is the current one unless read ``as_now``."""
     chosen = [each for each in metadata.get("snapshots", ()) if each["snapshot-id"] == snapshot_id]
     schemas = {schema["schema-id"] for schema in metadata["schemas"]}
     now = metadata["current-schema-id"]
-    schema_id = chosen[0].get("schema-id", now) if chosen else now
+    schema_id = chosen[0].get("schema-id", now) if chosen and not as_now else now
     left = {
         name: value
         for name, value in metadata.items()

@@ -1,7 +1,6 @@
 """Rows of one snapshot of a table, read by PyIceberg: its files, and what is deleted from them."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
@@ -30,10 +29,7 @@ class Snapshot:
         self._metadata = metadata
         self._snapshot_id: int | None = found["snapshot"]
         self._io = ServerFiles(server, found["id"])
-        at: Any = None if self._snapshot_id is None else metadata.snapshot_by_id(self._snapshot_id)
-        ids = {schema.schema_id: schema for schema in metadata.schemas}
-        current = metadata.schema()
-        self.schema: Schema = current if at is None else ids.get(at.schema_id, current)
+        self.schema: Schema = metadata.schema()
 
     def filter(self, text: str) -> BooleanExpression:
         """Return a filter as people type it; raise QueryError for one that cannot be parsed."""

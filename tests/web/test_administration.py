@@ -56,7 +56,7 @@ def token_status(served: Served, credential: str) -> int:
 
 
 def credential(page: requests.Response) -> str:
-    found = re.search(r'<pre id="credential">([^<]+)</pre>', page.text)
+    found = re.search(r'<pre id="credential"[^>]*>([^<]+)</pre>', page.text)
     assert found is not None, page.text
     return found[1]
 
