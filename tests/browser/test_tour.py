@@ -1,6 +1,6 @@
 """The first hour of a new user, in a browser, and the pictures of docs/tour.md.
 
-SCREENSHOTS=docs/tour tox run -e web -- tests/browser/test_tour.py
+SCREENSHOTS=docs/tour tox run -e web -- tests/browser/test_tour.py --basetemp=/srv/lake
 """
 
 from collections.abc import Callable, Iterator
