@@ -73,6 +73,7 @@ def test_a_new_user_finds_everything_without_a_manual(
     shoot(page, "4-history")
     page.get_by_role("button", name="Compare the selected").click()
     expect(page.get_by_role("main")).to_contain_text("+1")
+    expect(page.get_by_role("link", name="Compare the files")).to_have_count(0)
     shoot(page, "5-compare")
 
     # Dropped, and back.
