@@ -518,7 +518,7 @@ class TestRequests:
             f"{verb} {path}" for path, (_, verbs) in MANAGEMENT_ROUTES.items() for verb in verbs
         ]
         assert managed
-        unknown = ["GET /", "GET /v1/nothing", "GET /v1/oauth%2Ftokens", "OPTIONS /v1/config"]
+        unknown = ["GET /v1", "GET /v1/nothing", "GET /v1/oauth%2Ftokens", "OPTIONS /v1/config"]
         names = {"prefix": "default", "dropped": "1"}
         for endpoint in [*ENDPOINTS, *managed, *unknown]:
             verb, path = endpoint.split(" ")
