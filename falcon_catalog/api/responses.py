@@ -185,21 +185,30 @@ def render_http_error(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: object
 ) -> None:
     """Respond to what Falcon itself rejects, in the same form."""
+    resp.set_headers(error.headers or {})
+    no_route = f"No route for request: {req.method} {req.path}"
+    render_catalog_error(req, resp, rejection(req, error, no_route), params)
+
+
+def rejection(req: falcon.Request, error: falcon.HTTPError, no_route: str) -> CatalogError:
+    """Return the error for what Falcon itself rejects; ``no_route`` is the message of a 404."""
     known: dict[int, CatalogError] = {
-        404: NoSuchRouteError(f"No route for request: {req.method} {req.path}"),
+        404: NoSuchRouteError(no_route),
         405: MethodNotAllowedError(f"{req.method} is not allowed for {req.path}"),
         413: PayloadTooLargeError("The request body is larger than this server takes"),
     }
-    resp.set_headers(error.headers or {})
     text = error.description or error.title or str(error)
-    known_error = known.get(error.status_code) or BadRequestError(f"Invalid request: {text}")
-    render_catalog_error(req, resp, known_error, params)
+    return known.get(error.status_code) or BadRequestError(f"Invalid request: {text}")
 
 
 def render_failure(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: object
 ) -> None:
     """Respond to an internal failure; the log has the details, under the request's id."""
+    render_catalog_error(req, resp, failure(req, error), params)
+
+
+def failure(req: falcon.Request, error: Exception) -> CatalogError:
+    """Log an internal failure under the request's id; return the error that names the id alone."""
     _log.error("%s %s id=%s failed", req.method, req.path, req.context.id, exc_info=error)
-    answer = InternalServerError(f"The server failed; its log has the request {req.context.id}")
-    render_catalog_error(req, resp, answer, params)
+    return InternalServerError(f"The server failed; its log has the request {req.context.id}")

@@ -48,7 +48,7 @@ _CLIENT_SETTINGS = re.compile(
     r"|io-impl|py-io-impl|token|credential|uri",
     re.IGNORECASE | re.DOTALL,
 )
-# Trino runs a view that has it with the rights of the user that it names, whoever set it.
+# Trino runs a view that has it with the rights of the user that it names, regardless of its author.
 _RUN_AS = "trino.run-as-owner"
 _VERSION = re.compile(r"^v?([0-9]{1,9})[-.]")
 # Of a default location in an object store: policies of credentials repeat it, and are limited.

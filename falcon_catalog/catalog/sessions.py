@@ -74,7 +74,7 @@ def open_with_token(
     """Begin a session of the principal that a token was issued to; return the session's id.
 
     It ends when the token expires, unless it ``outlives`` it: a token that comes from a login at
-    an identity provider only shows who has logged in.
+    an identity provider only identifies the user.
 
     Raises:
         NotAuthenticatedError: the token is not valid.

@@ -120,11 +120,7 @@ def locate(
     """
     token, credential = identity(token, credential)
     configured = _configured(catalog_name)
-    if (
-        uri is not None
-        and catalog_name is None
-        and configured.get("uri", "").rstrip("/") != uri.rstrip("/")
-    ):
+    if uri is not None and catalog_name is None and not _is_same(uri, configured.get("uri")):
         configured = {}
     address = uri or configured.get("uri") or _DEFAULT_URI
     kind = str(configured.get("type", "rest")).lower()

@@ -68,7 +68,7 @@ def _print(out: Output, table: "Table", found: list[File]) -> None:
     base = f"{table.location().rstrip('/')}/"
     rows = []
     for file in found:
-        # The end of a path tells files apart: on a terminal it is all that there is room for.
+        # Paths differ at their ends, and a terminal has no room for more.
         path = file.path.removeprefix(base) if out.is_terminal else file.path
         size, rows_of = out.size(file.size), out.count(file.rows)
         rows.append((file.content, file.where or ABSENT, rows_of, size, file.format, path))

@@ -4,14 +4,10 @@ import logging
 
 import falcon
 
+from falcon_catalog.api.responses import failure, rejection
 from falcon_catalog.errors import (
-    BadRequestError,
     CatalogError,
-    InternalServerError,
-    MethodNotAllowedError,
-    NoSuchRouteError,
     NotAuthenticatedError,
-    PayloadTooLargeError,
     ServiceUnavailableError,
 )
 from falcon_catalog.web import paths
@@ -54,14 +50,8 @@ def render_http_error(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: object
 ) -> None:
     """Respond with a page to what Falcon itself rejects."""
-    known: dict[int, CatalogError] = {
-        404: NoSuchRouteError(f"There is no page at {req.path}"),
-        405: MethodNotAllowedError(f"{req.method} is not allowed for {req.path}"),
-        413: PayloadTooLargeError("The form is larger than this server takes"),
-    }
     resp.set_headers(error.headers or {})
-    text = error.description or error.title or str(error)
-    found = known.get(error.status_code) or BadRequestError(f"Invalid request: {text}")
+    found = rejection(req, error, f"There is no page at {req.path}")
     render_catalog_error(req, resp, found, params)
 
 
@@ -69,9 +59,7 @@ def render_failure(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: object
 ) -> None:
     """Respond to an internal failure; the log has the details, under the request's id."""
-    _log.error("%s %s id=%s failed", req.method, req.path, req.context.id, exc_info=error)
-    answer = InternalServerError(f"The server failed; its log has the request {req.context.id}")
-    render_catalog_error(req, resp, answer, params)
+    render_catalog_error(req, resp, failure(req, error), params)
 
 
 def _send_to_login(req: falcon.Request, resp: falcon.Response) -> None:

@@ -17,7 +17,7 @@ REDIRECT = "https://lake.example.com/ui/login/callback"
 
 
 class Login:
-    """A login that the provider answers as it is told to."""
+    """A login, and the responses of the provider that the test chooses."""
 
     def __init__(self, idp: Provider, **settings: Any) -> None:
         self.idp, self.sent = idp, {}

@@ -53,9 +53,9 @@ def test_a_table_is_dropped_when_that_is_confirmed(served: Served, browser: Brow
     browser.open(page_of("unneeded"))
     refused = browser.post(path, {})
     assert refused.status_code == 400
-    assert "was not confirmed" in refused.text
+    assert "Check the box to confirm" in refused.text
     assert served.lake.table_exists("weather.unneeded")
-    page = browser.post(path, {"confirmed": "on"})
+    page = browser.post(path, {"confirmed": "yes"})
     assert "The table was dropped." in page.text
     assert page.url.startswith(served.url + NAMESPACE)
     assert not served.lake.table_exists("weather.unneeded")
@@ -118,7 +118,7 @@ def test_each_part_of_a_page_needs_its_privilege(guarded: Served, admin: Browser
         assert "is shown to those with grant" in text
         assert "owner" not in text
     assert "Rename this table" not in reader.open(page_of("hidden")).text
-    refused = reader.post(page_of("hidden", "drop"), {"confirmed": "on", **_token(reader)})
+    refused = reader.post(page_of("hidden", "drop"), {"confirmed": "yes", **_token(reader)})
     assert refused.status_code == 403
     selecting = visitor(guarded, admin, "selecting", "select")
     assert ".parquet" in selecting.open(page_of("hidden", "files") + "?load=true").text
@@ -131,7 +131,7 @@ def test_deleting_the_files_needs_more_than_dropping(guarded: Served, admin: Bro
     page = dropping.open(page_of("hidden")).text
     assert "Drop this table" in page
     assert 'name="purge"' not in page
-    form = {"confirmed": "on", "purge": "on", **_token(dropping)}
+    form = {"confirmed": "yes", "purge": "on", **_token(dropping)}
     refused = dropping.post(page_of("hidden", "drop"), form)
     assert refused.status_code == 403
     assert "write" in refused.text

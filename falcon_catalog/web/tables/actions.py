@@ -7,7 +7,7 @@ from falcon_catalog.catalog import tabulars
 from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.tabulars import TABLE
-from falcon_catalog.errors import BadRequestError, CatalogError
+from falcon_catalog.errors import CatalogError
 from falcon_catalog.identifiers import TableIdentifier, check_name
 from falcon_catalog.web import forms, paths
 from falcon_catalog.web.errors import note
@@ -23,8 +23,7 @@ class DropTable:
         """Drop the table; with ``purge`` its files are deleted once it cannot be undropped."""
         form = forms.read(req)
         try:
-            if "confirmed" not in form:
-                raise BadRequestError("The table was not dropped: this was not confirmed")
+            forms.require_confirmation(req)
             tabulars.drop(call, TABLE, identifier, purge="purge" in form)
         except CatalogError as error:
             note(req, resp, error)
