@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.clouds import sas
+from tests.clouds.ranges import part
 
 ACCOUNT = "lakehouse"
 TENANT = "5e3b2c1a-0000-4000-8000-000000000001"
@@ -290,8 +291,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             del blobs[path]
             return self.answer(202)
-        content = blobs[path]
-        return self.answer(200, content, ETag=_tag(content), Last_Modified=_now())
+        return self.download(blobs[path])
+
+    def download(self, blob: bytes) -> None:
+        status, content, headers = part(blob, self.headers.get("Range"))
+        if status == 416:
+            return self.refuse(416, "InvalidRange")
+        return self.answer(status, content, ETag=_tag(blob), Last_Modified=_now(), **headers)
 
     def batch(self, container: str) -> None:
         """Delete the blobs that the parts of the body name."""

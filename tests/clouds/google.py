@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.clouds import cel
+from tests.clouds.ranges import part
 
 CATALOG = "catalog@lake.iam.gserviceaccount.com"
 CLIENTS = "clients@lake.iam.gserviceaccount.com"
@@ -441,16 +442,9 @@ class _Handler(BaseHTTPRequestHandler):
     def download(self, bucket: str, name: str) -> None:
         self.permit("get", bucket, name)
         found = self.cloud.buckets[bucket][name]
-        content, status, headers = found.content, 200, {}
-        span = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
-        if span:
-            size = len(content)
-            first = int(span[1]) if span[1] else max(0, size - int(span[2]))
-            last = min(int(span[2]), size - 1) if span[1] and span[2] else size - 1
-            if first >= size:
-                raise RefusedError(416, "InvalidRange")
-            content, status = content[first : last + 1], 206
-            headers = {"Content_Range": f"bytes {first}-{last}/{size}"}
+        status, content, headers = part(found.content, self.headers.get("Range"))
+        if status == 416:
+            raise RefusedError(416, "InvalidRange")
         self.answer(
             status,
             content,

@@ -106,7 +106,7 @@ def commit(server: Server, name: str, **properties: str) -> None:
 # A FIFO stands for a file that is slow to read; outside tests it is refused, as no regular file.
 _WAITING = (
     "from pathlib import Path; from falcon_catalog.fileio import deadline;"
-    " deadline._read_regular = lambda path, check: Path(path).read_bytes();"
+    " deadline._read_regular = lambda path, *_: Path(path).read_bytes();"
     " from falcon_catalog.cli import main; main()"
 )
 

@@ -233,7 +233,6 @@ QUERIES = [
     "?no-such-parameter=%ff&x[]=1",
 ]
 PATHS = [
-    "/",
     "//",
     "/v1",
     "/v1/",
