@@ -236,13 +236,22 @@ def own(tx: Transaction, call: Call, *entities: grants.Entity) -> None:
     principal = call.principal
     if principal is None or not entities:
         return
+    require_principal(tx, principal)
+    for entity in entities:
+        grants.set_bits(tx, entity, principal.id, OWN, by=principal.name)
+
+
+def require_principal(tx: Transaction, principal: Principal) -> None:
+    """Check that a caller was not removed meanwhile, and is not until the end of the transaction.
+
+    Raises:
+        NotAuthenticatedError: it was.
+    """
     if tx.one(
         f"SELECT 1 FROM principals WHERE id = ?{tx.row_lock('share')}",  # noqa: S608
         (principal.id,),
     ) is None:  # fmt: skip
         raise NotAuthenticatedError("Not authorized: the owner of the token was removed")
-    for entity in entities:
-        grants.set_bits(tx, entity, principal.id, OWN, by=principal.name)
 
 
 def absent(entity: Entity, kind: Kind = "table") -> CatalogError:

@@ -269,9 +269,9 @@ def _check_places(
 
     ``_set_pointer`` checks them again, in the transaction.
     """
-    warehouse, tx = call.warehouse, call.warehouse.store.autocommit()
+    tx = call.warehouse.store.autocommit()
     if before is None or after["location"] != before["location"]:
-        policy.check_free(tx, warehouse, kind.name, after["location"], besides=row_id)
+        policy.check_free(tx, call, kind.name, after["location"], besides=row_id)
     policy.check_free_paths(tx, call, kind.name, before, after, besides=row_id)
     known = () if before is None else policy.locations_of(before)
     new = [each for each in policy.locations_of(after) if each not in known]
@@ -364,7 +364,7 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> int | None:
         if row is not None:
             raise _create_conflict(row, identifier)
         policy.check_room(tx, warehouse, namespace.id, identifier.namespace)
-        policy.check_free(tx, warehouse, kind.name, location, besides=None)
+        policy.check_free(tx, call, kind.name, location, besides=None)
         policy.check_free_paths(tx, call, kind.name, None, staged.metadata, besides=None)
         row_id = rows.insert(
             tx,
@@ -377,10 +377,12 @@ def _set_pointer(tx: Transaction, call: Call, staged: Staged) -> int | None:
         )
         if row_id is not None:
             policy.keep_paths(tx, row_id, None, staged.metadata)
+            if not staged.from_create:
+                policy.end_reservation(tx, call, staged.metadata)
         return row_id
     moved = key(location) != staged.row.location_key
     if moved:
-        policy.check_free(tx, warehouse, kind.name, location, besides=staged.row.id)
+        policy.check_free(tx, call, kind.name, location, besides=staged.row.id)
     policy.check_free_paths(
         tx, call, kind.name, staged.base, staged.metadata, besides=staged.row.id
     )

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import replace
 
-from falcon_catalog.catalog import access, authorization, commits, policy, tabulars
+from falcon_catalog.catalog import access, authorization, commits, namespaces, policy, tabulars
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.metadata_cache import Loaded
 from falcon_catalog.catalog.tabulars import TABLE, VIEW, Kind
@@ -11,10 +11,13 @@ from falcon_catalog.identifiers import Namespace, TableIdentifier, check_name
 from falcon_catalog.metadata import table, view
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.metadata.json_fields import JSON, as_boolean, optional
+from falcon_catalog.store.database import again
 
 
 def create_table(call: Call, namespace: Namespace, request: JSON) -> Loaded:
-    """Create a table; with ``stage-create`` return what it would be, and store nothing.
+    """Create a table; with ``stage-create`` return what it would be.
+
+    Of a staged one nothing is stored but that its folders are its creator's.
 
     ``request`` is a CreateTableRequest of the REST specification.
 
@@ -32,6 +35,7 @@ def create_table(call: Call, namespace: Namespace, request: JSON) -> Loaded:
     if not is_staged:
         created = commits.create(call, TABLE, identifier, metadata)
         return replace(created, access=granted)
+    _reserve(call, namespace, metadata)
     call.warehouse.files.prepare_table(location, staged=True)
     return Loaded(Document(metadata), None, granted)
 
@@ -42,6 +46,14 @@ def create_view(call: Call, namespace: Namespace, request: JSON) -> Loaded:
     metadata = view.create(request, location=location, view_uuid=view_uuid, now_ms=call.now)
     _check(call, VIEW, identifier, metadata)
     return commits.create(call, VIEW, identifier, metadata)
+
+
+@again
+def _reserve(call: Call, namespace: Namespace, metadata: JSON) -> None:
+    """Keep the folders of a staged table from others, before its creator may write to them."""
+    with call.warehouse.store.write() as tx:
+        namespace_id = namespaces.require(tx, call, namespace).id
+        policy.reserve(tx, call, namespace_id, metadata)
 
 
 def _check(call: Call, kind: Kind, identifier: TableIdentifier, metadata: JSON) -> None:

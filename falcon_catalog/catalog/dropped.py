@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from falcon_catalog.catalog import authorization, events, idempotency, namespaces, policy, tabulars
@@ -11,6 +10,7 @@ from falcon_catalog.catalog.events import Event
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.errors import CommitFailedError
 from falcon_catalog.identifiers import Page, TableIdentifier
+from falcon_catalog.metadata import clock
 from falcon_catalog.store import dropped as rows
 from falcon_catalog.store import grants, paths, protection
 from falcon_catalog.store import tabulars as tabular_rows
@@ -41,8 +41,8 @@ class Dropped:
             "uuid": row.uuid,
             **files,
             "purge": bool(row.purge),
-            "dropped-at": _iso(row.dropped_at),
-            "expires-at": _iso(row.expires_at),
+            "dropped-at": clock.iso(row.dropped_at),
+            "expires-at": clock.iso(row.expires_at),
             "purge-started": row.started_at is not None,
             **trouble,
         }
@@ -97,9 +97,9 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
         tabulars.require_free(tx, call, kind, target)
         policy.check_room(tx, call.warehouse, namespace.id, target.namespace)
         drop = grants.Entity("dropped", row.id)
-        policy.check_free(tx, call.warehouse, row.kind, row.location_key, besides=None)
+        policy.check_free(tx, call, row.kind, row.location_key, besides=None)
         for path in paths.of(tx, drop):
-            policy.check_free(tx, call.warehouse, row.kind, path, besides=None, paths=False)
+            policy.check_free(tx, call, row.kind, path, besides=None, paths=False)
         was_protected = protection.is_protected(tx, drop)
         row_id = tabular_rows.insert(
             tx,
@@ -125,7 +125,3 @@ def undrop(call: Call, dropped_id: int, to: TableIdentifier | None = None) -> Dr
 
 def _seen(call: Call, found: Sequence[DroppedRow]) -> list[Dropped]:
     return [Dropped(*each) for each in authorization.visible_drops(call, found)]
-
-
-def _iso(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")

@@ -24,7 +24,8 @@ from falcon_catalog.locations import (
     safe_segment,
     strip_slash,
 )
-from falcon_catalog.store import paths, tabulars
+from falcon_catalog.metadata import clock
+from falcon_catalog.store import paths, reservations, tabulars
 from falcon_catalog.store.database import Transaction
 from falcon_catalog.store.grants import Entity
 
@@ -51,6 +52,8 @@ _CLIENT_SETTINGS = re.compile(
 # Trino runs a view that has it with the rights of the user that it names, regardless of its author.
 _RUN_AS = "trino.run-as-owner"
 _VERSION = re.compile(r"^v?([0-9]{1,9})[-.]")
+STAGED_SECONDS = 24 * 3600
+"""How long a job may take that writes a table's first files before it commits the table."""
 # Of a default location in an object store: policies of credentials repeat it, and are limited.
 _MAX_DEFAULT_BYTES = 512
 
@@ -146,7 +149,7 @@ def read_allowed(warehouse: Warehouse, location: object) -> bytes:
 
 def check_free(
     tx: Transaction,
-    warehouse: Warehouse,
+    call: Call,
     kind: tabulars.Kind,
     location: str,
     *,
@@ -155,8 +158,9 @@ def check_free(
 ) -> None:
     """Check that nothing of its kind lies at, around or inside a location, unless allowed.
 
-    With ``paths`` no folder that a property of another table names may be there, either. A view may
-    lie over a table: it owns only metadata files, whose names are unique.
+    Neither may a table that another principal has staged and not committed. With ``paths`` no
+    folder that a property of another table names may be there, either. A view may lie over a table:
+    it owns only metadata files, whose names are unique.
 
     Raises:
         BadRequestError: clients read it as different places.
@@ -164,6 +168,7 @@ def check_free(
             link below the warehouse leads to the location, so that another table may lie there
             under another path.
     """
+    warehouse = call.warehouse
     check_spelling(warehouse, location)
     if warehouse.allow_overlap:
         return
@@ -178,6 +183,59 @@ def check_free(
         # What lies inside is named nowhere: it may be hidden from the caller.
         which = f": {other}" if key(location).startswith(other) else ""
         raise ForbiddenError(f"Location {location} overlaps another {kind}'s location{which}")
+    if kind == "table":
+        _check_unreserved(tx, call, location, shared=not paths)
+
+
+def _check_unreserved(tx: Transaction, call: Call, location: str, *, shared: bool) -> None:
+    """Check that no table that another principal has staged is to lie at a location.
+
+    A folder that properties name, ``shared``, may be the folder of a staged table's properties, if
+    the caller may write in the namespace of that table.
+    """
+    if call.principal is None:
+        return
+    for kept in reservations.overlapping(tx, key(location), besides=call.principal.id):
+        if (
+            shared
+            and kept.namespace is not None
+            and kept.warehouse_id == call.warehouse.id
+            and authorization.permits(call, "write", kept.namespace)
+        ):
+            continue
+        raise ForbiddenError(
+            f"Location {location} overlaps that of a table which another principal has begun to"
+            f" create; it is kept until the table is committed, or {clock.iso(kept.expires_at)}"
+        )
+
+
+def reserve(tx: Transaction, call: Call, namespace_id: int, metadata: JSON) -> None:
+    """Keep the folders of a staged table for its creator until it is committed, at most a day.
+
+    Whoever creates a table there later would put it where the creator has access to files by now.
+
+    Raises:
+        ForbiddenError, BadRequestError: as ``check_free`` and ``check_free_paths``.
+        NotAuthenticatedError: the caller was removed meanwhile.
+    """
+    principal = call.principal
+    if principal is None or call.warehouse.allow_overlap:
+        return
+    check_free(tx, call, "table", metadata["location"], besides=None)
+    check_free_paths(tx, call, "table", None, metadata, besides=None)
+    authorization.require_principal(tx, principal)
+    lifetime = STAGED_SECONDS * 1000
+    own = [key(metadata["location"])]
+    reservations.add(tx, principal.id, own, namespace_id=None, lifetime_ms=lifetime)
+    named = paths_of(metadata)
+    reservations.add(tx, principal.id, named, namespace_id=namespace_id, lifetime_ms=lifetime)
+
+
+def end_reservation(tx: Transaction, call: Call, metadata: JSON) -> None:
+    """Forget what was reserved for a table: from its commit on it has a row."""
+    if call.principal is not None:
+        places = list(map(key, locations_of(metadata)))
+        reservations.end(tx, call.principal.id, places)
 
 
 def check_free_paths(
@@ -208,7 +266,7 @@ def check_free_paths(
         return  # as in almost every commit
     for name in _PATH_PROPERTIES:
         if (path := has.get(name)) is not None and path != had.get(name):
-            check_free(tx, call.warehouse, kind, path, besides=besides, paths=False)
+            check_free(tx, call, kind, path, besides=besides, paths=False)
             _check_sharing(tx, call, kind, path, besides=besides)
 
 

@@ -34,7 +34,7 @@ from falcon_catalog.fileio.base import FileIO
 from falcon_catalog.identifiers import Namespace
 from falcon_catalog.locations import ancestors, is_inside, is_local, join, key, safe_segment
 from falcon_catalog.settings import WebSettings
-from falcon_catalog.store import dropped, grants, metrics, namespaces, tabulars
+from falcon_catalog.store import dropped, grants, metrics, namespaces, reservations, tabulars
 from falcon_catalog.store.database import again
 from falcon_catalog.store.dropped import DroppedRow
 
@@ -214,7 +214,9 @@ def _remove_folders(warehouse: Warehouse, row: DroppedRow) -> None:
     """
     if row.location_key.endswith(f"-{row.uuid}/"):
         with warehouse.store.read() as tx:
-            free = tabulars.overlapping(tx, row.location_key, besides=None) is None
+            free = tabulars.overlapping(
+                tx, row.location_key, besides=None
+            ) is None and not reservations.overlapping(tx, row.location_key)
         if free:
             warehouse.files.remove_empty_folders(row.location_key)
         _remove_folder_of_namespace(warehouse, row)
@@ -235,6 +237,7 @@ def _remove_folder_of_namespace(warehouse: Warehouse, row: DroppedRow) -> None:
             unused = (
                 namespaces.find(tx, warehouse.id, Namespace.of(names[:depth])) is None
                 and tabulars.overlapping(tx, folder, besides=None) is None
+                and not reservations.overlapping(tx, folder)
                 and not dropped.any_inside(tx, folder, besides=row.id)
             )
         if unused:

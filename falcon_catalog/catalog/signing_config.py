@@ -25,7 +25,6 @@ from falcon_catalog.store.database import Transaction
 STAGED = "falcon-catalog.staged-table"
 """The property, or parameter, in which clients bring back the locations of a staged table."""
 _PURPOSE = "staged-table"
-_STAGED_SECONDS = 24 * 3600  # as long as the job that writes a table's first files may take
 _PYICEBERG = {
     "s3.signer": "S3V4RestSigner",
     # The only one of its file accesses that has requests signed.
@@ -77,7 +76,7 @@ def _seal(call: Call, identifier: TableIdentifier, staged: Mapping[str, Any]) ->
         **_bearer(call, identifier),
         "locations": list(policy.locations_of(staged)),
     }
-    return auth.seal(signing.kid, signing.key, _PURPOSE, content, _STAGED_SECONDS)
+    return auth.seal(signing.kid, signing.key, _PURPOSE, content, policy.STAGED_SECONDS)
 
 
 def _bearer(call: Call, identifier: TableIdentifier) -> dict[str, object]:

@@ -168,7 +168,7 @@ def place(
         else:
             location = policy.requested_location(requested)
         policy.check_allowed(call.warehouse, location)
-        policy.check_free(tx, call.warehouse, kind.name, location, besides=None)
+        policy.check_free(tx, call, kind.name, location, besides=None)
     return location
 
 
@@ -372,7 +372,7 @@ def _check_places(
 ) -> None:
     """Check that nothing else lies where a registered table or view does."""
     besides = old.id if old else None
-    policy.check_free(tx, call.warehouse, kind.name, metadata["location"], besides=besides)
+    policy.check_free(tx, call, kind.name, metadata["location"], besides=besides)
     policy.check_free_paths(tx, call, kind.name, None, metadata, besides=besides)
 
 

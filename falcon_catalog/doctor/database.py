@@ -6,13 +6,15 @@ from pathlib import Path
 
 import orjson
 
+from falcon_catalog.catalog.policy import STAGED_SECONDS
 from falcon_catalog.doctor.findings import Finding
 from falcon_catalog.doctor.tables import load
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.fileio.base import FileIO
+from falcon_catalog.metadata import clock
 from falcon_catalog.metadata import function as function_metadata
 from falcon_catalog.settings import StoreSettings
-from falcon_catalog.store import survey
+from falcon_catalog.store import reservations, survey
 from falcon_catalog.store.database import Transaction
 
 _STORE = "store"
@@ -74,5 +76,9 @@ def _left_behind(files: FileIO, tx: Transaction) -> Iterator[Finding]:
         yield Finding("overdue-drops", _STORE, f"{count} drops are over an hour overdue")
     if count := survey.stuck_plans(tx, since=tx.now - _STUCK_MS):
         yield Finding("stuck-plans", _STORE, f"{count} submitted scans are not planned")
+    for kept in reservations.running(tx):
+        if kept.expires_at - tx.now < STAGED_SECONDS * 1000 - _OVERDUE_MS:
+            what = f"a staged table keeps it until {clock.iso(kept.expires_at)}"
+            yield Finding("kept-folder", kept.location_key, what, f"release={kept.id}")
     for table, count in survey.expired(tx).items():
         yield Finding("expired-rows", _STORE, f"{count} rows of {table} have expired", "expired")

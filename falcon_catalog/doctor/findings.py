@@ -199,6 +199,13 @@ CHECKS: dict[str, Check] = {
         "listings.",
         "The repair removes those older than --older-than days.",
     ),
+    "kept-folder": Check(
+        "note",
+        "A table was staged there an hour ago or earlier, and is not committed. Others cannot "
+        "create tables at, around or inside this folder.",
+        "That ends with the commit, and at the reported time. The repair ends it now: do that only "
+        "if whoever staged the table has given up. Its credentials hold until their end.",
+    ),
     "expired-rows": Check(
         "note",
         "They are ignored, and deleted by the next request of their kind.",

@@ -23,6 +23,7 @@ from falcon_catalog.store import (
     orphans,
     paths,
     reading,
+    reservations,
     survey,
     tabulars,
 )
@@ -37,6 +38,7 @@ EXPLAINED = {
     "forget=ID": "remove the row of a table or view none of whose metadata files is left",
     "forget-drop=ID": "remove a drop that can be neither undropped nor purged, its metadata being "
     "lost; files of the table that are still there stay",
+    "release=ID": "let others create tables in a folder that is kept for a staged one",
     "expired": "delete rows that have expired",
     "orphans": "delete metadata files in tables' folders that nothing reaches, and that are older "
     "than --older-than days",
@@ -82,6 +84,8 @@ def repair(scope: Scope, name: str, progress: Progress) -> list[str]:
         return [_repoint(scope, int(row_id), location)]
     if row_id.isdecimal() and not at and what == "clock":
         return [_set_clock_back(scope, int(row_id))]
+    if row_id.isdecimal() and not at and what == "release":
+        return [_release(scope, int(row_id))]
     if row_id.isdecimal() and not at and what in _LOST:
         return [_forget(scope, int(row_id), what)]
     without_row: dict[str, Callable[[Scope, Progress], list[str]]] = {
@@ -244,6 +248,15 @@ def _row(scope: Scope, place: Place, row_id: int) -> Pointer:
     return pointer
 
 
+def _release(scope: Scope, reservation_id: int) -> str:
+    with _writing(scope) as tx:
+        kept = {each.id: each for each in reservations.running(tx)}.get(reservation_id)
+        if kept is None:
+            raise RepairError(f"no folder is kept by a reservation {reservation_id}")
+        reservations.delete(tx, kept.id)
+    return f"{kept.location_key} is kept for nobody any more"
+
+
 def _delete_expired(scope: Scope, _: Progress) -> list[str]:
     with _writing(scope) as tx:
         deleted = survey.delete_expired(tx)
@@ -291,8 +304,11 @@ def _remove_empty_folders(scope: Scope, progress: Progress) -> list[str]:
     removed, left = 0, []
     for empty in check(scope, progress).empty_folders:
         with _writing(scope) as tx:
-            if tabulars.overlapping(tx, key(empty.location), besides=None) is None and (
-                metadata_files.remove_empty_folder(
+            place = key(empty.location)
+            if (
+                tabulars.overlapping(tx, place, besides=None) is None
+                and not reservations.overlapping(tx, place)
+                and metadata_files.remove_empty_folder(
                     scope.files.within(scope.roots(tx)), empty.location
                 )
             ):

@@ -5,11 +5,17 @@ by a minute: the snapshot log must be in order, and no later than the metadata i
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from falcon_catalog.metadata import properties
 from falcon_catalog.metadata.json_fields import JSON
 
 CLOCK_SKEW_MS = 60_000
+
+
+def iso(milliseconds: int) -> str:
+    """Return a time in milliseconds since 1970-01-01 as ISO 8601 to the second, UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
 
 
 def logged_ms(log: Sequence[JSON]) -> int:

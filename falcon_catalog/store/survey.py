@@ -197,7 +197,7 @@ def postpone_purges(tx: Transaction, *, until: int) -> int:
     )
 
 
-_EXPIRING = ("idempotency_keys", "plans")
+_EXPIRING = ("idempotency_keys", "plans", "reservations")
 
 
 def _count(tx: Transaction, sql: str, parameters: tuple[int, ...]) -> int:

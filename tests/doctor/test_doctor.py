@@ -17,6 +17,7 @@ from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import BadRequestError
 
 from falcon_catalog.catalog import marker
+from falcon_catalog.store.database import now_ms
 from tests.catalog.mounting import SHAPES, unmounted
 from tests.catalog.serving import SCHEMA, VIEW, Server, serving, store_url
 from tests.doctor.conftest import (
@@ -624,9 +625,31 @@ class TestTheRows:
         assert operator.repaired("expired") == [
             "1 expired rows of idempotency_keys deleted",
             "1 expired rows of plans deleted",
+            "0 expired rows of reservations deleted",
         ]
         assert "expired-rows" not in {check for check, _, _ in operator.found()}
         assert operator.sql("SELECT id FROM plans") == [("stuck",)]
+
+    @pytest.mark.usefixtures("server")
+    def test_a_folder_that_is_kept_for_a_table_that_nobody_commits(
+        self, operator: Operator
+    ) -> None:
+        keep = "INSERT INTO reservations (location_key, expires_at) VALUES (?, ?)"
+        hour, now = 3600_000, now_ms()
+        operator.sql(keep, "/lake/young/", now + 24 * hour)
+        operator.sql(keep, "/lake/old/", now + hour)
+        operator.sql(keep, "/lake/over/", 5)
+        found = [
+            ("expired-rows", "store", "expired"),
+            ("kept-folder", "/lake/old/", "release=2"),
+        ]
+        assert sorted(operator.found()) == found
+        assert operator.repaired("release=2") == ["/lake/old/ is kept for nobody any more"]
+        _, _, told = operator.run("doctor", "--repair", "release=2")
+        assert "no folder is kept by a reservation 2" in told
+        assert "1 expired rows of reservations deleted" in operator.repaired("expired")
+        assert operator.found() == []
+        assert operator.sql("SELECT location_key FROM reservations") == [("/lake/young/",)]
 
 
 class TestOrphans:
@@ -845,7 +868,13 @@ class TestEmptyFolders:
             ("empty-folders", str(purged), "empty-folders"),
         ]
         assert sorted(operator.found()) == found
-        assert operator.repaired("empty-folders") == ["2 folders of tables removed, no file in any"]
+        keep = "INSERT INTO reservations (location_key, expires_at) VALUES (?, ?)"
+        operator.sql(keep, f"{old}/", 2**60)
+        removed, left = operator.repaired("empty-folders")
+        assert removed == "1 folder of tables removed, no file in any"
+        assert left.startswith(f"{old}: in use by now")
+        operator.sql("DELETE FROM reservations")
+        assert operator.repaired("empty-folders") == ["1 folder of tables removed, no file in any"]
         assert not old.exists()
         assert not purged.exists()
         assert sorted(path.name for path in young.iterdir()) == ["data", "metadata"]
