@@ -14,7 +14,7 @@ from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.catalog.entities import EntityName
 from falcon_catalog.catalog.privileges import OWN, Privilege
 from falcon_catalog.identifiers import Namespace
-from tests.catalog.serving import Server
+from tests.catalog.serving import SCHEMA, Server
 from tests.clouds.emulators import S3
 from tests.clouds.test_vending import client_of, put
 from tests.clouds.warehouses import VENDED, on_s3
@@ -56,10 +56,11 @@ class Guarded:
     location: str
     """Of t."""
 
-    def token(self, privilege: Privilege, on: str) -> dict[str, str]:
+    def token(self, privilege: Privilege, on: str, of: str = "") -> dict[str, str]:
         """Add a service with one privilege; return what it sends."""
         store = self.server.catalog.store
-        name, call = f"{privilege} on {on}".replace(" ", "-"), StoreCall(store, local="local:0")
+        name = f"{of}{privilege} on {on}".replace(" ", "-")
+        call = StoreCall(store, local="local:0")
         secret = accounts.add(call, name)
         access_control.change(call, grant=[Change((privilege,), ON[on], name)])
         realm = identity.Realm.of(store, 600, 600)
@@ -99,6 +100,28 @@ def test_credentials(guarded: Guarded, privilege: Privilege, on: str, files: Fil
         (entry,) = answer.json()["storage-credentials"]
         assert entry["prefix"] == guarded.location
         assert may(entry["config"], guarded.location) == files
+
+
+@pytest.mark.parametrize("guarded", ["vended"], indirect=True)
+def test_nobody_else_gets_credentials_for_the_folder_of_a_staged_table(guarded: Guarded) -> None:
+    place = f"{guarded.server.catalog.location}/staged"
+    body = {"name": "staged", "schema": SCHEMA, "stage-create": True}
+    creator, other = (guarded.token("create", "the namespace", of) for of in ("creator-", "other-"))
+
+    def stage(token: dict[str, str], location: str) -> Any:
+        asked = body | {"location": location}
+        return guarded.server.call("POST", TABLES, asked, headers=token | VENDED)
+
+    staged = stage(creator, f"{place}/s")
+    (entry,) = staged.json()["storage-credentials"]
+    put(entry["config"], f"{place}/s/data/x")
+    for location in (f"{place}/s", f"{place}/s/data", place):
+        refused = stage(other, location)
+        assert refused.status_code == 403
+        assert "session-token" not in refused.text
+    assert stage(creator, place).status_code == 200
+    # What others create there would be in reach of these credentials.
+    assert stage(other, f"{place}/beside").status_code == 403
 
 
 def may(config: dict[str, str], location: str) -> Files:
