@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.permissions import chapters
 from tests.permissions.story import Catalog, RefusedError, Session
 from tests.spark.running import rows_of
 
 
+@pytest.mark.timeout(600)  # with the start of Spark, if it comes first
 def test_the_audit_log_reproduces_what_five_people_did(spark: Any, tmp_path: Path) -> None:
     def service(made: Catalog, who: str) -> Session:
         settings = {
