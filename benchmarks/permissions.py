@@ -20,16 +20,24 @@ from benchmarks.processes import Server
 from benchmarks.rounds import Line, Sample, cpu, interleave, quotients
 from benchmarks.servers import store_url
 from benchmarks.tables import NAMESPACE, Table, open_namespace, put
-from falcon_catalog.catalog import access_control, accounts, authorization, identity, roles
+from falcon_catalog.catalog import (
+    access_control,
+    accounts,
+    authorization,
+    identity,
+    roles,
+    tabulars,
+)
 from falcon_catalog.catalog.access_control import Change
 from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.bootstrap import open_warehouses
 from falcon_catalog.catalog.call import Call, Principal, StoreCall
 from falcon_catalog.catalog.entities import EntityName
 from falcon_catalog.catalog.privileges import Privilege
+from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.settings import StoreSettings, load
-from falcon_catalog.store import open_database, principals, tabulars
+from falcon_catalog.store import open_database, principals
 from falcon_catalog.store.database import Database
 
 GOAL = "permissions"
@@ -88,23 +96,27 @@ def _revoke(database: Database, privilege: Privilege, entity: EntityName) -> Non
 
 
 def _check(bench: Bench, place: Path, table: Table) -> Line:
-    """Time the gate in this process, beside the statement that finds the table without it."""
+    """Time in this process how a verb gets its table, with the gate and without it."""
     flags = {"store.url": store_url(place), "warehouse.location": f"file://{place}/warehouse"}
     (warehouse,) = open_warehouses(load(None, {}, flags), create=False)
     with contextlib.closing(warehouse.store):
-        tx = warehouse.store.autocommit()
-        row = principals.find(tx, _READER)
+        row = principals.find(warehouse.store.autocommit(), _READER)
         if row is None:
             raise LookupError(_READER)
-        call = Call(warehouse, Principal(row.id, row.name))
+        call, free = Call(warehouse, Principal(row.id, row.name)), Call(warehouse)
         identifier = TableIdentifier(Namespace((NAMESPACE,)), table.name)
         needs = [Need("describe", identifier)]
+
+        def check() -> None:
+            call.decision = authorization.require(call, needs)
+            tabulars.find(call, TABLE, identifier)
+
         cells = {
-            "check": partial(_call_us, lambda: authorization.require(call, needs)),
-            "find": partial(_call_us, lambda: tabulars.find(tx, warehouse.id, identifier)),
+            "check": partial(_call_us, check),
+            "find": partial(_call_us, lambda: tabulars.find(free, TABLE, identifier)),
         }
         found = interleave(bench.rounds, cells)
-    added = [check - find for check, find in zip(found["check"], found["find"], strict=True)]
+    added = [one - other for one, other in zip(found["check"], found["find"], strict=True)]
     return Line(
         GOAL,
         "a warm check, the generation's read included, beyond the statement that finds the table",

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import falcon
@@ -189,11 +188,9 @@ class Calls:
             raise
         if needs or not operation.by_verb:
             # Without a check before it nothing is replayed: such verbs check, and may be repeated.
-            call = replace(call, idempotency_key=key)
-            decision = authorization.require(call, needs, asked=prefix)
-            if decision is not None:
-                call = replace(call, decision=decision)
-        params["call"] = req.context.call = call
+            call.idempotency_key = key
+            call.decision = authorization.require(call, needs, asked=prefix)
+        params["call"] = call
 
 
 def _needs(operation: Operation, req: falcon.Request, params: dict[str, Any]) -> list[Need]:

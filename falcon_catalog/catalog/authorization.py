@@ -47,7 +47,7 @@ Entity = Namespace | TableIdentifier | int | Literal["server"] | None
 """The entity that a privilege is needed on; None for the warehouse, a number for a drop."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each request makes some, and that takes longer
 class Need:
     """A privilege that an operation needs on an entity."""
 
@@ -86,7 +86,7 @@ def require(call: Call, needs: Sequence[Need], *, asked: str | None = None) -> D
     gate = _Gate(call, call.principal)
     # One statement for the first entity, its containers and the generation.
     found = gate.find(needs[0].entity, needs[0].kind) if needs else None
-    if not needs or any(need.entity != SERVER for need in needs):
+    if not needs or needs[0].entity != SERVER or any(need.entity != SERVER for need in needs):
         gate.require_warehouse(asked)
     for need in needs:
         gate.check(need, found)
@@ -304,7 +304,7 @@ class _Gate:
         if found.visible:
             missing: Privilege | None = need.privilege
             if found.bits & BITS[need.privilege] or need.privilege == "list":
-                missing = self._gained(need, found)
+                missing = None if need.into is None else self._gained(need.into, found)
             if missing is None:
                 return
             what = _describe(self._call, need)
@@ -325,18 +325,19 @@ class _Gate:
             error.refusal = Refusal("hidden", need.privilege, _describe(self._call, need))
         raise error
 
-    def _gained(self, need: Need, found: Found) -> Privilege | None:
+    def _gained(self, into: Need, found: Found) -> Privilege | None:
         """Return a privilege that the caller would get by moving an entity; None if none."""
-        if need.into is None or found.bits & BITS["grant"]:
+        if found.bits & BITS["grant"]:
             return None
-        there = self.find(need.into.entity, need.into.kind).bits & ~found.bits
+        there = self.find(into.entity, into.kind).bits & ~found.bits
         return next((each for each in _GAINS if there & BITS[each]), None)
 
     def find(self, entity: Entity, kind: Kind = "table") -> Found:
         """Return an entity that the request names, and what the caller holds on it."""
-        found = self._known.get((entity, kind))
+        key = entity, kind
+        found = self._known.get(key) if self._known else None
         if found is None:
-            found = self._known[entity, kind] = self._find(entity, kind)
+            found = self._known[key] = self._find(entity, kind)
             by_name = kind == "dropped" and isinstance(entity, TableIdentifier)
             if not by_name and kind != "home" and (found.exists or entity not in self._found):
                 self._found[entity] = found
@@ -356,7 +357,7 @@ class _Gate:
         return Found(bits, bool(bits & LIST), row.id, row.dropped_at)
 
     def _find(self, entity: Entity, kind: Kind) -> Found:
-        if entity == SERVER:
+        if isinstance(entity, str):  # SERVER
             if self._held is None:
                 self._chain(None)
             return Found(self._require_held().server, visible=True, id=0)

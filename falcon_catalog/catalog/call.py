@@ -38,9 +38,12 @@ class IdempotencyKey:
         return f"{'' if self.principal is None else self.principal}/{self.header}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each request, and that takes longer
 class Call:
-    """Who requests something of which warehouse, and when. Created once for each request."""
+    """Who requests something of which warehouse, and when. Created once for each request.
+
+    Not changed after authorization.
+    """
 
     warehouse: Warehouse
     principal: Principal | None = None

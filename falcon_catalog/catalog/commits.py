@@ -13,7 +13,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from falcon_catalog.catalog import (
@@ -195,8 +195,7 @@ def _remember(warehouse: Warehouse, staged: Staged) -> None:
         warehouse.last_commits.forget((warehouse.id, staged.identifier))
         return
     warehouse.metadata.advance(staged.row, staged.metadata_location, staged.document)
-    row = replace(
-        staged.row,
+    row = staged.row._replace(
         metadata_location=staged.metadata_location,
         location_key=key(staged.metadata["location"]),
         uuid=staged.kind.uuid_of(staged.metadata),

@@ -67,7 +67,7 @@ class Held:
 
         That holds for all inside; the second is what the grants on entities inside depend on.
         """
-        bits = self.on_warehouse(warehouse_id)
+        bits = self.server | self.warehouses.get(warehouse_id, _NONE)[0]
         managed = bool(chain.warehouse_managed)
         for level in chain.levels:
             bits |= self.namespaces.get(level.id, _NONE)[managed]
@@ -157,9 +157,9 @@ class Found:
         return self.id is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
-    """What a request was allowed to work on."""
+    """What a request was allowed to work on. Not changed later."""
 
     held: Held
     found: Mapping[Any, Found]

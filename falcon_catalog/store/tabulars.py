@@ -1,7 +1,6 @@
 """Rows of tables and views: names, and the metadata files they point at."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.locations import ancestors
@@ -16,8 +15,7 @@ _NAMED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TabularRow:
+class TabularRow(NamedTuple):
     """A table or view as stored."""
 
     id: int
@@ -40,7 +38,7 @@ def find(
         f"{tx.row_lock('change', 't') if lock else ''}",
         (warehouse_id, identifier.namespace.path, identifier.name),
     )
-    return None if row is None else TabularRow(*row)
+    return None if row is None else TabularRow._make(row)
 
 
 def names(

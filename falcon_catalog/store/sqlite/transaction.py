@@ -8,7 +8,7 @@ from typing import Any
 from falcon_catalog.store.database import Lock
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each statement, and that takes longer
 class SqliteTransaction:
     """A running transaction; as ``store.database.Transaction``."""
 
