@@ -15,6 +15,7 @@ from falcon_catalog.store import (
     orphans,
     principals,
     reading,
+    reservations,
     warehouses,
     web_sessions,
 )
@@ -86,6 +87,7 @@ def fill(server: Server, url: str) -> None:
         of = {"via": "token", "groups": frozenset({("idp", "ä")}), "token": "", "expires_at": 9**12}
         web_sessions.insert(tx, "hash", member, **of)
         web_sessions.insert_code(tx, "code", 1000, expires_at=9**12)
+        reservations.add(tx, member, ["/staged/"], namespace_id=1, lifetime_ms=9**12)
         principals.insert(tx, "last", "hash")
         principals.delete(tx, "last")
     store.close()
