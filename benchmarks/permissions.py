@@ -45,7 +45,7 @@ _READER, _ROLE = "reader", "analysts"
 _SETTINGS: Mapping[str, object] = {"auth.required": True, "auth.token_lifetime": 86400}
 _CHECKS = 2000  # in a round
 _LISTED, _VISIBLE = 20_000, 100
-_REVOCATIONS, _PROCESSES, _CONNECTIONS = 10_000, 4, 16
+_REVOCATIONS, _PROCESSES, _CONNECTIONS, _FEWEST = 10_000, 4, 16, 2
 _COMMITS = 30  # in a round
 _HIDDEN = 404
 
@@ -221,12 +221,16 @@ def _revocations(bench: Bench, place: Path, table: Table, token: str) -> Line:
             connection.ask(request)  # its process has the grant in memory
             _revoke(database, "select", entity)
             effective += connection.ask(request, 200, _HIDDEN).status == _HIDDEN
+        answering = ours.connected()
+    if answering < _FEWEST:
+        raise RuntimeError(f"{answering} process has all the connections")
     return Line(
         GOAL,
         f"revocations of {number:,} that hold for the next request, over {_PROCESSES} processes",
         (effective,),
         unit="",
         at_least=number,
+        note=f"{answering} of them answered",
     )
 
 

@@ -15,6 +15,7 @@ from jobs.stack import processes
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _USER_TICKS, _SYSTEM_TICKS = 11, 12  # in /proc/PID/stat after the name, counted from 0
+_LOCAL, _STATE, _INODE, _ESTABLISHED = 1, 3, 9, "01"  # in a row of /proc/net/tcp
 _SAMPLE_SECONDS = 0.02
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,6 +46,17 @@ class Server:
     def peak_bytes(self) -> int:
         """Return the most memory that the server has used so far."""
         return _status_kib(self.pid, "VmHWM") * 1024
+
+    def connected(self) -> int:
+        """Return how many of its processes hold a connection of a client."""
+        local = f":{self.address[1]:04X}"
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        held = {
+            f"socket:[{row[_INODE]}]"
+            for row in rows
+            if row[_LOCAL].endswith(local) and row[_STATE] == _ESTABLISHED
+        }
+        return sum(not held.isdisjoint(_open_files(pid)) for pid in _family(self.pid))
 
     def memory_bytes(self) -> int:
         """Return the memory in use; what processes share counts once."""
@@ -135,6 +147,14 @@ def _family(pid: int) -> list[int]:
             with contextlib.suppress(OSError):
                 found += map(int, (task / "children").read_text().split())
     return found
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    """Yield what the descriptors of a process lead to, such as ``socket:[77]``."""
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                yield str(link.readlink())
 
 
 def _tasks(pid: int) -> list[Path]:
