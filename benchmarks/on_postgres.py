@@ -55,7 +55,7 @@ def _beside_others(bench: Bench, database: Cluster) -> list[Line]:
         used: dict[str, list[Sample]] = {}
         for name in [name for name in cells if name.startswith("ours: ")]:
             used[name] = []
-            cells[name] = partial(_noting, cells[name], database.pid, used[name])
+            cells[name] = partial(noting, cells[name], database.pid, used[name])
         found = interleave(min(bench.rounds, _ROUNDS), cells)
     lines = []
     for peer in (_ON_SQLITE, *([] if absent else [_APACHE])):
@@ -69,7 +69,7 @@ def _beside_others(bench: Bench, database: Cluster) -> list[Line]:
     return lines
 
 
-def _noting(cell: Callable[[], Sample], pid: int, used: list[Sample]) -> Sample:
+def noting(cell: Callable[[], Sample], pid: int, used: list[Sample]) -> Sample:
     """Measure a cell, and note the CPU time that the database used for it."""
     before = cpu_seconds(pid)
     sample = cell()

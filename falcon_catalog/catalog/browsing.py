@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _BATCH = 1000
-_LOOKED_AT = 200
+_LOOKED_AT = 100
 """Rows of the audit log that one list of recent commits looks at."""
 _SEEN_AS: dict[What, Literal["namespace", "tabular", "function"]] = {
     "namespace": "namespace",

@@ -9,8 +9,6 @@ from falcon_catalog.store.paging import MARKS
 
 What = Literal["namespace", "table", "view", "function"]
 
-_UPPER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
-
 
 class Entry(NamedTuple):
     """An entry of a list."""
@@ -127,15 +125,16 @@ def matches(
 
 def totals(tx: Transaction, warehouse_id: int) -> Totals:
     """Return how many namespaces, tables and views a warehouse holds."""
-    kinds = dict(
-        tx.all(
-            "SELECT t.kind, count(*) FROM namespaces n JOIN tabulars t ON t.namespace_id = n.id"
-            " WHERE n.warehouse_id = ? GROUP BY t.kind",
-            (warehouse_id,),
-        )
+    of_kind = (
+        "(SELECT count(*) FROM namespaces n JOIN tabulars t ON t.namespace_id = n.id"
+        " WHERE n.warehouse_id = w.id AND t.kind = '{}')"
     )
-    row = tx.one("SELECT count(*) FROM namespaces WHERE warehouse_id = ?", (warehouse_id,))
-    return Totals(row[0] if row else 0, kinds.get("table", 0), kinds.get("view", 0))
+    row = tx.one(
+        "SELECT (SELECT count(*) FROM namespaces n WHERE n.warehouse_id = w.id),"  # noqa: S608
+        f" {of_kind.format('table')}, {of_kind.format('view')} FROM warehouses w WHERE w.id = ?",
+        (warehouse_id,),
+    )
+    return Totals(0, 0, 0) if row is None else Totals(*row)
 
 
 def pointers(tx: Transaction, warehouse_id: int, size: int) -> list[tuple[str, int]]:
@@ -161,11 +160,12 @@ def namespace_paths(tx: Transaction, ids: Sequence[int], warehouse_id: int) -> l
     return found
 
 
-_CONTAINS = "lower(name) LIKE ? ESCAPE '!'"
+# LIKE takes both cases of a letter of ASCII for the same, as PostgreSQL's dialect arranges.
+_CONTAINS = "name LIKE ? ESCAPE '!'"
 
 
 def _pattern(text: str) -> str:
-    escaped = text.translate(_UPPER)
+    escaped = text
     for special in "!%_":
         escaped = escaped.replace(special, f"!{special}")
     return f"%{escaped}%"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from markupsafe import Markup
 
@@ -16,6 +16,7 @@ _DAYS_OF_HOURS = 3
 _DAY_MS = 24 * 3600 * 1000
 _THOUSAND, _KIB = 1000, 1024
 
+_T = TypeVar("_T")
 Form = Callable[[float], str]
 """Returns a number as an axis shows it."""
 
@@ -46,7 +47,7 @@ def line(title: str, points: Sequence[tuple[int, float]], form: Form = count) ->
             drawn, the last one among them.
         form: of the values.
     """
-    shown = _thinned(points)
+    shown = thinned(points)
     start, end = (shown[0][0], shown[-1][0]) if shown else (0, 0)
     span, top = max(end - start, 1), _top(value for _, value in shown)
     at = [
@@ -67,6 +68,14 @@ def line(title: str, points: Sequence[tuple[int, float]], form: Form = count) ->
         if end > start:
             parts.append(_text(_WIDTH - _RIGHT, "end", _day(end, with_time=with_time)))
     return _svg(title, parts)
+
+
+def thinned(points: Sequence[_T]) -> list[_T]:
+    """Return as many points as a line has, the first and the last one among them."""
+    if len(points) <= _MOST_POINTS:
+        return list(points)
+    step = (len(points) - 1) / (_MOST_POINTS - 1)
+    return [points[round(n * step)] for n in range(_MOST_POINTS)]
 
 
 def bars(title: str, given: Sequence[Bar], form: Form = count) -> Markup:
@@ -105,13 +114,6 @@ def _scaled(value: float, base: int, units: Sequence[str]) -> str:
         shown, unit = shown / base, bigger
     digits = 0 if shown == round(shown) or abs(shown) >= 100 else 1  # noqa: PLR2004 - three digits
     return f"{shown:.{digits}f}{unit}"
-
-
-def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    if len(points) <= _MOST_POINTS:
-        return list(points)
-    step = (len(points) - 1) / (_MOST_POINTS - 1)
-    return [points[round(n * step)] for n in range(_MOST_POINTS)]
 
 
 def _top(values: Iterable[float]) -> float:

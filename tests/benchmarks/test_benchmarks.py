@@ -54,6 +54,7 @@ def ours(tmp_path: Path) -> Iterator[Server]:
         ["s3"],
         ["postgres"],
         ["permissions"],
+        ["pages"],
     ],
     ids="-".join,
 )

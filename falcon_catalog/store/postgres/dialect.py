@@ -21,7 +21,12 @@ _DDL = (
 
 @functools.lru_cache(maxsize=512)
 def statement(sql: str) -> str:
-    """Return a statement with psycopg's parameters: %s for each question mark."""
+    """Return a statement with psycopg's parameters: %s for each question mark.
+
+    SQLite's LIKE takes both cases of a letter of ASCII for the same. So does ILIKE, as the text of
+    the schema has the collation "C".
+    """
+    sql = sql.replace(" LIKE ", " ILIKE ")
     return sql.replace("%", "%%").replace("?", "%s")
 
 

@@ -1,6 +1,7 @@
 """The history of a table: its snapshots, the newest first."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -54,6 +55,7 @@ class HistoryPage:
         """Show snapshots; ``?before=`` an id those that are older than that snapshot."""
         table = view.open_(call, identifier)
         every = history.newest_first(table.metadata)
+        metadata = {**table.metadata, "snapshots": every}  # which were parsed just now
         start = _start(every, req.get_param("before"))
         shown = every[start : start + _SIZE]
         authors = table.authors(shown)
@@ -64,13 +66,13 @@ class HistoryPage:
             table,
             "history",
             "history",
-            entries=_entries(table.metadata, every, start, authors or {}),
+            entries=_entries(metadata, every, start, authors or {}),
             shows_authors=authors is not None,
             count=len(every),
             start=start,
             older=shown[-1]["snapshot-id"] if start + _SIZE < len(every) else None,
-            current=table.metadata.get("current-snapshot-id"),
-            plots=_plots(table.metadata, every[::-1]) if is_first and len(every) > 1 else [],
+            current=metadata.get("current-snapshot-id"),
+            plots=_plots(metadata, every[::-1]) if is_first and len(every) > 1 else [],
         )
 
 
@@ -127,16 +129,15 @@ def _plots(metadata: JSON, oldest_first: list[JSON]) -> list[Plot]:
     known, head = history.by_id(metadata), metadata.get("current-snapshot-id")
     on_main = {each["snapshot-id"] for each in history.ancestors(known, head)}
     of_main = [each for each in sane if each["snapshot-id"] in on_main]
+    drawn_of, last_of_day = plots.thinned(of_main), _last_of_days(of_main)
     found = []
     for title, head_, key, form in (
         ("Rows over time", "Rows", "total-records", plots.count),
         ("Size over time", "Size", "total-files-size", plots.bytes_),
     ):
-        counted = [(each["timestamp-ms"], history.count(each, key)) for each in of_main]
-        points = [(at, float(value)) for at, value in counted if value is not None]
+        points = _counted(drawn_of, key)
         if len(points) > 1:
-            last = {at // _DAY_MS: value for at, value in points}
-            rows = [(_day(day), form(value)) for day, value in list(last.items())[-_DAYS:]]
+            rows = [(_day(at // _DAY_MS), form(value)) for at, value in _counted(last_of_day, key)]
             drawn = plots.line(title, points, form)
             found.append(Plot(title, drawn, ("Day (UTC), at its end", head_), rows))
     if sane:
@@ -148,6 +149,18 @@ def _plots(metadata: JSON, oldest_first: list[JSON]) -> list[Plot]:
         drawn = plots.bars("Snapshots per day", bars)
         found.append(Plot("Snapshots per day", drawn, ("Day (UTC)", "Snapshots"), listed))
     return found
+
+
+def _last_of_days(oldest_first: list[JSON]) -> list[JSON]:
+    """Return the last snapshot of each of the last days that have any."""
+    last = {each["timestamp-ms"] // _DAY_MS: each for each in oldest_first}
+    return list(last.values())[-_DAYS:]
+
+
+def _counted(snapshots: Iterable[JSON], key: str) -> list[tuple[int, float]]:
+    """Return the times of snapshots and a number of their summaries, where they have it."""
+    counts = [(each["timestamp-ms"], history.count(each, key)) for each in snapshots]
+    return [(at, float(value)) for at, value in counts if value is not None]
 
 
 def _day(number: int) -> str:
