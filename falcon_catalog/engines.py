@@ -65,10 +65,11 @@ class Engine:
     """The language or the file of the settings."""
     quote: Callable[[str], str]
     template: str
-    """It has ``{access}``, ``{storage}``, ``{packages}``, and, quoted, ``{uri}`` and
+    """It has ``{access}``, ``{storage}``, ``{packages}``, and, quoted, ``{uri}``, ``{v1_uri}`` and
     ``{warehouse}``."""
     token: str
-    """The ``{access}`` with a token; it has ``{token}`` and what ``template`` has."""
+    """The ``{access}`` with a token; it has ``{token}`` and ``{bearer}``, the header, and what
+    ``template`` has."""
     credential: str
     """With a credential; it has ``{credential}``, ``{name}``, ``{secret}`` and ``{tokens_uri}``."""
     anonymous: str = ""
@@ -97,8 +98,10 @@ class Engine:
         name, _, secret = (at.credential or "").partition(":")
         values = {
             "uri": at.uri,
+            "v1_uri": f"{at.uri}/v1",
             "warehouse": at.warehouse,
             "token": at.token or "",
+            "bearer": f"Authorization: Bearer {at.token}",
             "credential": at.credential or "",
             "name": name,
             "secret": secret,
@@ -186,6 +189,10 @@ def _quote_python(text: str) -> str:
 
 def _quote_sql(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _quote_clickhouse(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 _PYICEBERG = """\
@@ -347,6 +354,21 @@ def scan(table: str) -> pl.LazyFrame:
             "adls": _POLARS_NATIVE,
             "gcs": 'return pl.scan_iceberg(lake.load_table(table), reader_override="pyiceberg")',
         },
+    ),
+    "clickhouse": Engine(
+        "ClickHouse",
+        "SQL, since 25.3",
+        _quote_clickhouse,
+        """\
+SET allow_experimental_database_iceberg = 1;
+CREATE DATABASE lake
+    ENGINE = DataLakeCatalog({v1_uri})
+    SETTINGS catalog_type = 'rest', warehouse = {warehouse}{storage}{access};
+SHOW TABLES FROM lake;
+""",
+        ",\n        auth_header = {bearer}",
+        ",\n        catalog_credential = {credential}, oauth_server_uri = {tokens_uri}",
+        storage={"s3": ",\n        storage_endpoint = {endpoint}"},
     ),
 }
 

@@ -185,6 +185,7 @@ def test_names_are_quoted_as_each_language_does() -> None:
     written = {name: engine.write(at) for name, engine in ENGINES.items()}
     for name in ("duckdb", "flink"):
         assert "'it''s \"a\" \\ lake'" in written[name]
+    assert "warehouse = 'it\\'s \"a\" \\\\ lake'" in written["clickhouse"]
     assert 'warehouse=it\'s "a" \\\\ lake\n' in written["trino"]
     for name in ("pyiceberg", "polars", "spark"):
         nodes = ast.walk(ast.parse(written[name]))
@@ -242,6 +243,8 @@ def test_for_an_object_store_engines_ask_for_credentials(
     assert strings.index(f"spark.sql.catalog.lake.{asking}") >= 0
     assert "vended-credentials,remote-signing" in strings
     assert f"'{asking}' = 'vended-credentials,remote-signing'\n);" in written["flink"]
+    endpoint = f"storage_endpoint = '{storage['s3.endpoint']}'" if bundle == "aws" else "'rest'"
+    assert endpoint in written["clickhouse"]
     parser = configparser.ConfigParser(delimiters="=", interpolation=None)
     parser.read_string("[catalog]\n" + written["trino"])
     vended = {"iceberg.rest-catalog.vended-credentials-enabled": "true", **trino}
