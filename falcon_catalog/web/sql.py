@@ -72,7 +72,8 @@ def _listed(call: Call) -> list[_Listed]:
     """Return tables that the visitor can see, by namespace; the first ones of many."""
     found: list[_Listed] = []
     left = _TABLES
-    for namespace in namespaces.list_(call, None, Page(None, _NAMESPACES)):
+    around = authorized(call, Need("list", None))
+    for namespace in namespaces.list_(around, None, Page(None, _NAMESPACES)):
         try:
             inside = authorized(call, Need("list", namespace))
         except CatalogError:

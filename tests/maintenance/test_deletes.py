@@ -5,6 +5,7 @@ import math
 
 import pyarrow as pa
 import pytest
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.io.pyarrow import ParquetFormatWriter, schema_to_pyarrow
 from pyiceberg.manifest import (
     DataFile,
@@ -111,9 +112,11 @@ def test_few_deletes_in_a_full_file_wait(lake: Lake) -> None:
     assert len(lake.duck_rows("ns.t")) == 800
 
 
-def delete_ids(lake: Lake, name: str, ids: list[int], spec_id: int, partition: Record) -> None:
+def delete_ids(
+    catalog: RestCatalog, name: str, ids: list[int], spec_id: int, partition: Record
+) -> None:
     """Commit an equality delete of ids, as Flink does: PyIceberg and DuckDB write none."""
-    table = lake.load(name)
+    table = catalog.load_table(name)
     path = table.location_provider().new_data_location(f"equal-{'-'.join(map(str, ids))}.parquet")
     schema = prune_columns(table.schema(), {1})
     writer = ParquetFormatWriter(table.io.new_output(path), schema, {})
@@ -131,7 +134,7 @@ def delete_ids(lake: Lake, name: str, ids: list[int], spec_id: int, partition: R
         sort_order_id=None,
     )
     file.spec_id = spec_id
-    state = look(lake.catalog, name, "main", Reader())
+    state = look(catalog, name, "main", Reader())
     draft = Draft(state)
     entry = ManifestEntry.from_args(
         status=ManifestEntryStatus.ADDED,
@@ -142,7 +145,7 @@ def delete_ids(lake: Lake, name: str, ids: list[int], spec_id: int, partition: R
     )
     manifest = draft.manifest(spec_id, [entry], ManifestWriter.add, deletes=True)
     snapshot = draft.snapshot([*state.manifests, manifest], Summary(operation=Operation.OVERWRITE))
-    commit(lake.catalog, draft, snapshot)
+    commit(catalog, draft, snapshot)
 
 
 @pytest.fixture
@@ -163,7 +166,7 @@ def void(lake: Lake) -> Lake:
 
 
 def test_an_equality_delete_under_a_void_spec_is_a_global_one(void: Lake) -> None:
-    delete_ids(void, "ns.t", [1, 7], void.load("ns.t").spec().spec_id, Record(None))
+    delete_ids(void.catalog, "ns.t", [1, 7], void.load("ns.t").spec().spec_id, Record(None))
     before = void.duck_rows("ns.t")
     assert sorted(row[0] for row in before) == [0, *range(2, 7), *range(8, 30)]
     result = compact(void.catalog, "ns.t", Plan(rewrite_all=True))
@@ -182,7 +185,7 @@ def test_an_equality_delete_of_one_partition_leaves_the_others_to_compaction(lak
     spec = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "s"))
     lake.catalog.create_table("ns.t", SCHEMA, partition_spec=spec)
     append_each(lake.load("ns.t"), 3)
-    delete_ids(lake, "ns.t", [1, 4], 0, Record("KB"))
+    delete_ids(lake.catalog, "ns.t", [1, 4], 0, Record("KB"))
     before = lake.duck_rows("ns.t")
     assert len(before) == 28
     result = compact(lake.catalog, "ns.t", Plan(rewrite_all=True))
@@ -194,7 +197,7 @@ def test_an_equality_delete_of_one_partition_leaves_the_others_to_compaction(lak
 def test_data_that_is_younger_than_an_equality_delete_is_compacted(lake: Lake) -> None:
     lake.catalog.create_table("ns.t", SCHEMA)
     append_each(lake.load("ns.t"), 2)
-    delete_ids(lake, "ns.t", [1, 25], 0, Record())
+    delete_ids(lake.catalog, "ns.t", [1, 25], 0, Record())
     append_each(lake.load("ns.t"), 2, first=20)
     result = compact(lake.catalog, "ns.t", Plan(rewrite_all=True))
     assert [skip.what for skip in result.skipped] == ["2 data files"]
@@ -208,7 +211,7 @@ def test_an_equality_delete_finds_its_partition_of_a_float(lake: Lake, value: fl
     rows = [{"id": n, "station": "K", "temperature": value if n < 2 else 0.0} for n in range(4)]
     for part in (rows[:2], rows[2:]):
         commits.append(lake.load("ns.t"), pa.Table.from_pylist(part), {})
-    delete_ids(lake, "ns.t", [0, 2], 0, Record(value))
+    delete_ids(lake.catalog, "ns.t", [0, 2], 0, Record(value))
     # Of the two files it applies to the one in its partition only.
     state = look(lake.catalog, "ns.t", "main", Reader())
     partitions = {path: entry.data_file.partition for path, entry in state.data.items()}

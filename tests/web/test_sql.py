@@ -5,6 +5,7 @@ import html
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pyarrow as pa
 import pytest
@@ -12,6 +13,7 @@ import requests
 
 from tests.processes import DEADLINE
 from tests.web.conftest import WARM, Served
+from tests.web.test_sessions import added, logged_in, run
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +137,31 @@ def test_a_table_with_types_that_arrow_has(lake: Served) -> None:
     table = lake.lake.create_table("weather.typed", schema)
     table.append(rows.cast(schema))
     assert answer(lake, "SELECT n, tags FROM weather.typed WHERE n = 1") == [["1", '["a"]']]
+
+
+def test_a_query_reads_only_what_its_visitor_may_select(serve: Callable[..., Served]) -> None:
+    catalog = serve(CATALOG_AUTH_REQUIRED="true", CATALOG_WEB_SQL="true")
+    owner = catalog.lake_of(added(catalog, "owner", "--owner"))
+    owner.create_namespace("weather")
+    for name in ("readable", "described", "hidden"):
+        owner.create_table(f"weather.{name}", WARM.schema).append(WARM)
+    ann, stranger = (logged_in(catalog, added(catalog, name)) for name in ("ann", "stranger"))
+    for privilege, table in (("select", "readable"), ("describe", "described")):
+        run(catalog, "grant", f"list,{privilege}", "on", "table", f"weather.{table}", "to", "ann")
+    page = ann.open("/ui/sql?format=csv&q=SELECT+station+FROM+weather.readable")
+    assert page.text.splitlines() == ["station", "KJFK", "KLGA"]
+    messages = {}
+    for name in ("described", "hidden", "missing"):
+        for query in (
+            f"SELECT * FROM weather.{name}",
+            f'WITH x AS (SELECT * FROM weather."{name}@main") SELECT count(*) FROM x',
+        ):
+            page = ann.open(f"/ui/sql?{urlencode({'q': query})}")
+            assert page.status_code == 400, page.text
+            for secret in ("KJFK", "20.5", "temperature", ".parquet", "/tables/hidden"):
+                assert secret not in page.text, secret
+            messages[name] = re.findall(r'class="problem"[^>]*>(.*?)</', page.text, re.DOTALL)[0]
+    assert "needs select on table weather.described" in messages["described"]
+    assert messages["hidden"].replace("hidden", "missing") == messages["missing"]
+    assert stranger.open("/ui/sql?q=SELECT+1").status_code == 404
+    assert "weather" not in stranger.page.text
