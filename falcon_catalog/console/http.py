@@ -1,5 +1,6 @@
 """Requests that PyIceberg has no function for, in the session of its catalog."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from falcon_catalog.console.connection import Client
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     from requests import Response
 
 _NOT_FOUND, _FORBIDDEN, _UNAUTHORIZED = 404, 403, 401
+NO_ROUTE = (400, 404, 405, 501)
+"""How catalogs answer a path that they do not know; Apache's server answers 400."""
 
 
 def in_catalog(client: Client, path: str) -> str:
@@ -23,11 +26,18 @@ def in_management(client: Client, path: str) -> str:
     return f"{base}/management/v1/warehouses/{prefix or 'default'}/{path}"
 
 
-def send(client: Client, verb: str, url: str, body: dict[str, Any] | None = None) -> Any:
+def send(
+    client: Client,
+    verb: str,
+    url: str,
+    body: dict[str, Any] | None = None,
+    *,
+    absent: Collection[int] = (_NOT_FOUND,),
+) -> Any:
     """Send a request; return the JSON of the response, None if it has none.
 
     Raises:
-        NotFoundError: the answer is 404.
+        NotFoundError: the answer is 404, or another status of ``absent``.
         ConsoleError: it is another error.
     """
     from requests import HTTPError
@@ -40,7 +50,7 @@ def send(client: Client, verb: str, url: str, body: dict[str, Any] | None = None
         wrapped = RuntimeError(str(error))
         wrapped.__cause__ = error
         text = message(wrapped)
-        if answer.status_code == _NOT_FOUND:
+        if answer.status_code in absent:
             raise NotFoundError(text) from None
         if answer.status_code == _FORBIDDEN:
             text = f"{client.address.uri} does not permit it: {text}"

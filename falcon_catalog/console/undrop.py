@@ -47,7 +47,8 @@ def undrop(client: Client, which: str, to: str | None) -> None:
 
 def _list(client: Client) -> list[dict[str, Any]]:
     try:
-        answer = http.send(client, "GET", http.in_management(client, "dropped"))
+        url = http.in_management(client, "dropped")
+        answer = http.send(client, "GET", url, absent=http.NO_ROUTE)
         return list(answer["dropped"])
     except (NotFoundError, KeyError, TypeError, ValueError):
         raise ConsoleError(
