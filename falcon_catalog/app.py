@@ -192,6 +192,7 @@ class CatalogApp:
     def _open_pages(self) -> WSGIApp:
         with self._pages_lock:
             if self._pages is None:
+                from falcon_catalog.backup.beside import kept  # noqa: PLC0415 - as create_pages
                 from falcon_catalog.web.application import (  # noqa: PLC0415 - it loads templates
                     create_pages,
                 )
@@ -205,6 +206,7 @@ class CatalogApp:
                         self.metrics,
                         self.serving,
                         self._closing,
+                        lambda: kept(self._settings.store.path),
                     )
                 )
             return self._pages

@@ -4,7 +4,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from falcon_catalog.backup import manifest
+from falcon_catalog.backup import beside, manifest
 from falcon_catalog.backup.backup import backup
 from falcon_catalog.doctor.check import Progress
 from falcon_catalog.errors import CatalogError
@@ -40,7 +40,7 @@ def back_up(settings: Settings, changes: list[str], progress: Progress) -> Path:
     Raises:
         StoreError: it cannot be made, and nothing is to be migrated.
     """
-    folder = settings.store.path.parent / "backups"
+    folder = beside.folder(settings.store.path)
     made = folder / f"{_PREFIX}{changes[-1]}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     try:
         files = open_files(settings.warehouse.storages)

@@ -171,11 +171,13 @@ class BackupsPage:
     """``/ui/admin/backups``."""
 
     def __init__(self, site: Site) -> None:
-        self._store = site.settings.store
+        self._site = site
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, call: Call) -> None:  # noqa: ARG002 - authorized by it
-        """Show the command that makes a backup: a server does not know where backups are kept."""
-        send_tab(req, resp, "backups.html", "Backups", store=self._store)
+        """Show the command that makes a backup, and the backups beside the store."""
+        store = self._site.settings.store
+        backups = self._site.backups() if store.is_file else []
+        send_tab(req, resp, "backups.html", "Backups", store=store, backups=backups)
 
 
 def _change_principal(call: Call, form: forms.Fields) -> tuple[str, str | None]:

@@ -53,6 +53,7 @@ _WITH_GRANTS: Mapping[str, Type] = {
     f"{paths.NAMESPACE}/grants": "namespace",
     f"{paths.TABLE}/grants": "table",
     f"{paths.VIEW}/grants": "view",
+    f"{paths.FUNCTION}/grants": "function",
 }
 
 

@@ -9,6 +9,7 @@ import falcon
 from falcon_catalog.api.browsers import MAX_FORM_BYTES
 from falcon_catalog.catalog.sessions import Session
 from falcon_catalog.errors import BadRequestError, ForbiddenError, PayloadTooLargeError
+from falcon_catalog.identifiers import Namespace, TableIdentifier
 
 TOKEN_FIELD = "form-token"  # noqa: S105 - a name
 TOKEN_HEADER = "X-Form-Token"  # noqa: S105 - a name
@@ -41,6 +42,20 @@ def read(req: falcon.Request) -> Fields:
         raise BadRequestError("The form cannot be read, or has too many fields") from None
     req.context.form = dict(pairs)
     return dict(pairs)
+
+
+def destination(fields: Fields, identifier: TableIdentifier) -> Namespace:
+    """Return the namespace that a form moves a table or view into; its own without one.
+
+    Levels have dots between them. A namespace whose levels have dots can only be kept.
+
+    Raises:
+        BadRequestError: there can be no such namespace.
+    """
+    text = fields.get("namespace", "").strip()
+    if text in ("", str(identifier.namespace)):
+        return identifier.namespace
+    return Namespace.of(text.split("."))
 
 
 def own_origin(req: falcon.Request) -> str:

@@ -24,6 +24,8 @@ class FunctionPage:
             "function.html",
             title=identifier.name,
             trail=trail(call, identifier.namespace),
+            call=call,
+            function=identifier,
             metadata=metadata,
             text=orjson.dumps(metadata, option=orjson.OPT_INDENT_2).decode(),
         )

@@ -28,7 +28,7 @@ class Holders:
 
 
 class GrantsPage:
-    """``…/grants`` of the server, a warehouse, a namespace, a table or a view."""
+    """``…/grants`` of the server, a warehouse, a namespace, a table, a view or a function."""
 
     def __init__(self, kind: Type) -> None:
         self._kind: Type = kind
@@ -98,9 +98,12 @@ def to_grants(entity: EntityName) -> str:
     if entity.type == "namespace":
         return paths.to_namespace(entity.warehouse, entity.namespace, "grants")
     warehouse, identifier = entity.warehouse, entity.identifier
-    if entity.type == "view":
-        return paths.to_view(warehouse, identifier, "grants")
-    return paths.to_table(warehouse, identifier, "grants")
+    to_entity = {
+        "table": paths.to_table,
+        "view": paths.to_view,
+        "function": paths.to_function,
+    }
+    return to_entity[entity.type](warehouse, identifier, "grants")
 
 
 def _entity(

@@ -5,6 +5,7 @@ import falcon
 from falcon_catalog.api.operations import OPERATIONS as API
 from falcon_catalog.api.operations import Operation, Params
 from falcon_catalog.catalog.authorization import Need
+from falcon_catalog.web import forms
 from falcon_catalog.web.activity import audit_of_warehouse
 from falcon_catalog.web.tables.actions import needs_to_drop, needs_to_rename
 
@@ -30,8 +31,10 @@ def _drop_view(_req: falcon.Request, params: Params) -> list[Need]:
 
 
 def _rename_view(req: falcon.Request, params: Params) -> list[Need]:
-    """As for a drop, and `create` on its namespace, which stays."""
-    return [*_drop_view(req, params), Need("create", params["identifier"].namespace)]
+    """As for a drop, and `create` on the namespace that the form names."""
+    view = params["identifier"]
+    into = Need("create", forms.destination(forms.read(req), view))
+    return [Need("describe", view, "view"), Need("drop", view, "view", into=into), into]
 
 
 OPERATIONS = {

@@ -60,9 +60,10 @@ def to_view(warehouse: str, view: TableIdentifier, part: str = "") -> str:
     return _with_part(path, part)
 
 
-def to_function(warehouse: str, function: TableIdentifier) -> str:
-    """Return the path of a function's page."""
-    return f"{to_namespace(warehouse, function.namespace)}/functions/{_segment(function.name)}"
+def to_function(warehouse: str, function: TableIdentifier, part: str = "") -> str:
+    """Return the path of a function's page, or of a part of it."""
+    path = f"{to_namespace(warehouse, function.namespace)}/functions/{_segment(function.name)}"
+    return _with_part(path, part)
 
 
 def to_issuer_login(issuer: str) -> str:

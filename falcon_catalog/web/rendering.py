@@ -51,6 +51,7 @@ def send_page(req: falcon.Request, resp: falcon.Response, template: str, **value
         "authenticates": getattr(req.context, "authenticates", False),
         "notice": _NOTICES.get(req.get_param("done") or ""),
         "form_token": "" if session is None else session.form_token,
+        "administers": getattr(req.context, "administers", False),
         "sql": getattr(req.context, "sql", False),
     }
     send_html(resp, _environment().get_template(template).render(**shared, **values))
@@ -91,7 +92,8 @@ def number(value: float | None, digits: int = 0) -> Markup:
     if value is None:
         return Markup('<span class="none">-</span>')
     text = f"{value:,.{digits}f}"
-    return Markup('<data value="{}" data-digits="{}">{}</data>').format(value, digits, text)
+    # Numbers need no escaping, and a page may have hundreds of them.
+    return Markup(f'<data value="{value}" data-digits="{digits}">{text}</data>')  # noqa: S704
 
 
 def size(value: float | None) -> Markup:
@@ -104,9 +106,8 @@ def size(value: float | None) -> Markup:
             break
         shown, unit = shown / _KIB, bigger
     digits = 0 if unit == "B" or shown >= 100 else 1  # noqa: PLR2004 - three digits are enough
-    return Markup('<span title="{:,} bytes">{} {}</span>').format(
-        int(value), number(shown, digits), unit
-    )
+    text = number(shown, digits)
+    return Markup(f'<span title="{int(value):,} bytes">{text} {unit}</span>')  # noqa: S704
 
 
 def moment(milliseconds: int | None) -> Markup:
@@ -147,7 +148,7 @@ def _environment() -> Environment:
         "static": static,
         "token_field": token_field,
         "paths": paths,
-        "version": __version__,
+        "server_version": __version__,
         "identifier": TableIdentifier,
         "namespace_of": Namespace,
         "number": number,

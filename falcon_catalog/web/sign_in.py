@@ -40,6 +40,10 @@ class Visitors:
             forms.own_origin(req)
         if self._required:
             self._identify(req, resp)
+        principal = getattr(req.context, "principal", None)
+        req.context.administers = (
+            not self._required if principal is None else self._site.administers(principal)
+        )
 
     def _identify(self, req: falcon.Request, resp: falcon.Response) -> None:
         cookie, settings = cookies.read(req, "session"), self._site.settings.web

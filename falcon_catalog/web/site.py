@@ -1,14 +1,14 @@
 """What all pages share: the server that they are of."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import falcon
 
 from falcon_catalog.catalog import authorization
-from falcon_catalog.catalog.authorization import Need
-from falcon_catalog.catalog.call import Call
+from falcon_catalog.catalog.authorization import SERVER, Need
+from falcon_catalog.catalog.call import Call, Principal
 from falcon_catalog.catalog.identity import Realm
 from falcon_catalog.catalog.query_process import QueryProcesses
 from falcon_catalog.catalog.warehouse import Warehouse
@@ -29,6 +29,8 @@ class Site:
     """Returns why warehouses cannot be used; raises an error if none can, as /health/ready."""
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the server closes."""
+    backups: Callable[[], Sequence[object]] = list
+    """Returns the backups beside a store that is a file, as ``backup.beside.kept``."""
     queries: QueryProcesses = field(default_factory=QueryProcesses)
 
     def calls(self, req: falcon.Request) -> Iterator[Call]:
@@ -46,6 +48,10 @@ class Site:
                 yield authorized(call)
             except NoSuchWarehouseError:
                 continue
+
+    def administers(self, principal: Principal) -> bool:
+        """Return whether a visitor holds ``admin`` on the server."""
+        return authorization.permits(Call(self.warehouses[0], principal), "admin", SERVER)
 
 
 def authorized(call: Call, *needs: Need) -> Call:

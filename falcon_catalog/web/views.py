@@ -50,10 +50,11 @@ class RenameForm:
     def on_post(
         self, req: falcon.Request, resp: falcon.Response, call: Call, identifier: TableIdentifier
     ) -> None:
-        """Rename a view inside its namespace, and show it."""
+        """Rename a view, also into another namespace, and show it."""
         try:
-            name = check_name(forms.read(req).get("name", ""), "view")
-            renamed = TableIdentifier(identifier.namespace, name)
+            form = forms.read(req)
+            name = check_name(form.get("name"), "view")
+            renamed = TableIdentifier(forms.destination(form, identifier), name)
             tabulars.rename(call, VIEW, identifier, renamed)
         except CatalogError as error:
             note(req, resp, error)

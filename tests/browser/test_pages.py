@@ -35,6 +35,9 @@ PAGES: dict[str, str] = {
     "sql": f"{paths.SQL}?q=SELECT+count(*)+FROM+weather.observations",
     "grants": paths.to_table("default", OBSERVATIONS, "grants"),
     "grants-view": paths.to_view("default", TableIdentifier(WEATHER, "warmest"), "grants"),
+    "grants-function": paths.to_function(
+        "default", TableIdentifier(WEATHER, "fahrenheit"), "grants"
+    ),
     "grants-namespace": paths.to_namespace("default", WEATHER, "grants"),
     "grants-warehouse": paths.to_warehouse("default", "grants"),
     "grants-server": paths.GRANTS,

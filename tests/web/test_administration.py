@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 import pytest
 import requests
+from click.testing import CliRunner
 
+from falcon_catalog import __version__
+from falcon_catalog.cli import main
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.web import paths
 from tests.processes import DEADLINE, wait_for
@@ -179,6 +182,44 @@ def test_only_administrators_administer(guarded: Served, admin: Browser, path: s
         403,
         405,
     )
+
+
+def test_administration_is_linked_for_administrators_alone(
+    guarded: Served, admin: Browser, served: Served
+) -> None:
+    link = f'href="{paths.ADMINISTRATION}"'
+    assert link in admin.open("/").text
+    assert link not in logged_in(guarded, added(guarded, "gus")).open("/").text
+    assert link not in guarded.get("/ui/login").text
+    assert link in served.get("/").text  # without logins everybody is one
+
+
+def test_backups_beside_the_store_are_listed(guarded: Served, admin: Browser) -> None:
+    folder = guarded.folder / "backups"
+    assert f"There is none in <code>{folder}</code>" in admin.open(paths.BACKUPS).text
+    (folder / "broken").mkdir(parents=True)
+    (folder / "broken" / "manifest.json").write_text("{}")
+    store, warehouse = (
+        f"--store={guarded.folder}/catalog.db",
+        f"--warehouse={guarded.folder}/tables",
+    )
+    done = CliRunner().invoke(main, ["backup", store, warehouse, str(folder / "monday")])
+    assert done.exit_code == 0, done.output
+    page = admin.open(paths.BACKUPS).text
+    row = page.partition(f"<code>{folder}/monday</code>")[2].partition("</tr>")[0]
+    tables = len(list(tables_of(guarded)))
+    assert __version__ in row
+    assert f'<data value="{tables}"' in row
+    size = sum(each.stat().st_size for each in (folder / "monday").rglob("*") if each.is_file())
+    size -= (folder / "monday" / "manifest.json").stat().st_size
+    assert f'title="{size:,} bytes"' in row
+    broken = page.partition(f"<code>{folder}/broken</code>")[2].partition("</tr>")[0]
+    assert "is damaged" in broken
+
+
+def tables_of(served: Served) -> list[tuple[str, ...]]:
+    lake = served.lake_of(run(served, "principals", "rotate", "owner"))
+    return [table for space in lake.list_namespaces() for table in lake.list_tables(space)]
 
 
 def logged_out_token(browser: Browser) -> str:

@@ -60,6 +60,7 @@ def test_the_home_page_has_settings_of_engines_for_its_own_address(served: Serve
     page = html.unescape(served.get("/").text)
     assert f'load_catalog("lake", type="rest", uri="{served.url}", warehouse="default")' in page
     assert f"TYPE iceberg, ENDPOINT '{served.url}'" in page
+    assert f"ENGINE = DataLakeCatalog('{served.url}/v1')" in page
 
 
 def test_an_empty_catalog_shows_first_steps(serve: Callable[..., Served]) -> None:
@@ -79,7 +80,12 @@ def test_a_view_is_shown_renamed_and_dropped(served: Served) -> None:
     browser = Browser(served.url)
     browser.open(view_page("warm"))
     assert browser.submit(view_page("warm", "rename"), name="observations").status_code == 409
-    assert "SELECT" in browser.submit(view_page("warm", "rename"), name="hot").text
+    served.lake.create_namespace_if_not_exists("sales")
+    moved = browser.submit(view_page("warm", "rename"), namespace="sales").url
+    assert moved.endswith(paths.to_view("default", TableIdentifier(Namespace(("sales",)), "warm")))
+    back = {"namespace": "weather", "name": "hot"}
+    path = paths.to_view("default", TableIdentifier(Namespace(("sales",)), "warm"), "rename")
+    assert "SELECT" in browser.submit(path, **back).text
     assert served.get(view_page("warm")).status_code == 404
     refused = browser.post(view_page("hot", "drop"), {})
     assert refused.status_code == 400
@@ -120,6 +126,12 @@ def test_a_function_is_shown(served: Served) -> None:
     path = paths.to_function("default", TableIdentifier(WEATHER, "plus"))
     assert f'href="{path}"' in served.get(paths.to_namespace("default", WEATHER)).text
     assert "x + &lt;1&gt;" in served.get(path).text
+    grants = paths.to_function("default", TableIdentifier(WEATHER, "plus"), "grants")
+    assert f'href="{grants}"' in served.get(path).text
+    page = served.get(grants)
+    assert page.status_code == 200
+    assert "There is no grant on function weather.plus itself." in page.text
+    assert f'href="{path}"' in page.text
 
 
 def dropped_id(page: str, name: str) -> str:

@@ -18,6 +18,8 @@ def test_a_run_leads_to_the_tables_that_it_wrote(served: Served) -> None:
         table.append(WARM)  # by another writer
     runs = served.get(paths.to_namespace("default", LOADED, "runs")).text
     assert runs.count('<tr><th scope="row">') == 2
+    path = paths.to_namespace("default", LOADED)
+    assert f'href="{path}/runs"' in served.get(path).text
     hour = paths.to_run("default", LOADED, "2013-07-02T14")
     assert f'href="{hour}"' in runs
     for page in (served.get(hour), served.get(paths.to_run("default", LOADED, "2013-07-02"))):

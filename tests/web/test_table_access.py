@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+import requests
 
 from falcon_catalog.identifiers import Namespace
 from falcon_catalog.web import paths
 from tests.web.browser import Browser
 from tests.web.conftest import WARM, Served
-from tests.web.test_sessions import added, logged_in
+from tests.web.test_sessions import added, logged_in, run
 from tests.web.test_tables import page_of, shown
 
 NAMESPACE = paths.to_namespace("default", Namespace(("weather",)))
@@ -28,6 +29,24 @@ def test_a_table_is_renamed(served: Served, browser: Browser) -> None:
     assert "<h1>after/1</h1>" in page.text
     assert served.lake.table_exists("weather.after/1")
     assert not served.lake.table_exists("weather.before")
+
+
+def test_a_table_moves_to_another_namespace(served: Served, browser: Browser) -> None:
+    served.lake.create_namespace("moved")
+    served.lake.create_namespace(("moved", "here"))
+    served.lake.create_table("weather.moving", WARM.schema)
+    browser.open(page_of("moving"))
+    for namespace, status, problem in (
+        ("nowhere", 404, "Namespace does not exist: nowhere"),
+        ("moved..here", 400, "Invalid namespace level name: it is empty"),
+    ):
+        page = browser.submit(page_of("moving", "rename"), namespace=namespace)
+        assert (page.status_code, problem in page.text) == (status, True), namespace
+        browser.open(page_of("moving"))
+    page = browser.submit(page_of("moving", "rename"), namespace="moved.here", name="arrived")
+    assert "The table was renamed." in page.text
+    assert served.lake.table_exists(("moved", "here", "arrived"))
+    assert not served.lake.table_exists("weather.moving")
 
 
 @pytest.mark.parametrize(
@@ -100,10 +119,7 @@ def test_a_hidden_table_has_the_pages_of_one_that_does_not_exist(
         page = stranger.open(page_of("hidden", part))
         missing = stranger.open(page_of("missing", part))
         assert (page.status_code, missing.status_code) == (404, 404)
-        message, other = (
-            shown(each.text.split('role="alert">')[1].split("</p>")[0]) for each in (page, missing)
-        )
-        assert message.replace("hidden", "missing") == other
+        assert message_of(page).replace("hidden", "missing") == message_of(missing)
         assert "observations" not in page.text
 
 
@@ -117,7 +133,7 @@ def test_each_part_of_a_page_needs_its_privilege(guarded: Served, admin: Browser
         text = shown(reader.open(page_of("hidden", part)).text)
         assert "is shown to those with grant" in text
         assert "owner" not in text
-    assert "Rename this table" not in reader.open(page_of("hidden")).text
+    assert "Rename or move this table" not in reader.open(page_of("hidden")).text
     refused = reader.post(page_of("hidden", "drop"), {"confirmed": "yes", **_token(reader)})
     assert refused.status_code == 403
     selecting = visitor(guarded, admin, "selecting", "select")
@@ -136,6 +152,47 @@ def test_deleting_the_files_needs_more_than_dropping(guarded: Served, admin: Bro
     assert refused.status_code == 403
     assert "write" in refused.text
     assert dropping.open(page_of("hidden")).status_code == 200
+
+
+def test_a_table_moves_only_where_its_mover_may_create(guarded: Served, admin: Browser) -> None:
+    lake = guarded.lake_of(run(guarded, "principals", "rotate", "owner"))
+    lake.create_namespace("closed")
+    lake.create_table("weather.kept", WARM.schema)
+    mover = visitor(guarded, admin, "mover", "describe")
+    run(guarded, "grant", "drop,grant", "on", "table", "weather.kept", "to", "mover")
+    form = {"name": "kept", "namespace": "closed", **_token(mover)}
+    refused = mover.post(page_of("kept", "rename"), form)
+    assert refused.status_code == 404
+    assert "Namespace does not exist: closed" in refused.text
+    run(guarded, "grant", "list", "on", "namespace", "closed", "to", "mover")
+    refused = mover.post(page_of("kept", "rename"), form)
+    assert refused.status_code == 403
+    assert "needs create on namespace closed" in refused.text
+    run(guarded, "grant", "create", "on", "namespace", "closed", "to", "mover")
+    assert "The table was renamed." in mover.post(page_of("kept", "rename"), form).text
+
+
+def test_rows_are_shown_to_nobody_without_select(guarded: Served, admin: Browser) -> None:
+    """Nothing of the rows or files of a table is on the pages that refuse it."""
+    assert "KJFK" in admin.open(page_of("hidden", "rows")).text
+    stranger = visitor(guarded, admin, "sightless")
+    describing = visitor(guarded, admin, "describing", "describe")
+    for query in ("", "?format=csv", "?filter=station+%3D+%27KJFK%27", "?at=1"):
+        page, missing = (
+            stranger.open(page_of(name, "rows") + query) for name in ("hidden", "missing")
+        )
+        assert (page.status_code, missing.status_code) == (404, 404)
+        assert message_of(page).replace("hidden", "missing") == message_of(missing)
+        refused = describing.open(page_of("hidden", "rows") + query)
+        assert refused.status_code == 403
+        assert "needs select on table weather.hidden" in refused.text
+        for each in (page, refused):
+            for secret in ("KJFK", "20.5", "temperature", ".parquet", "file:"):
+                assert secret not in each.text, secret
+
+
+def message_of(page: requests.Response) -> str:
+    return shown(page.text.split('role="alert">')[1].split("</p>")[0])
 
 
 def _token(browser: Browser) -> dict[str, str]:

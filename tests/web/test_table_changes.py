@@ -3,6 +3,8 @@
 import datetime as dt
 import re
 import shlex
+import subprocess
+import sys
 
 import pyarrow as pa
 import pytest
@@ -12,9 +14,11 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform, IdentityTransform, MonthTransform
 from pyiceberg.types import DoubleType, NestedField, StringType, TimestamptzType
 
-from tests.web.conftest import WARM, Served
+from tests.processes import DEADLINE
+from tests.web.conftest import CLI, WARM, Served
 from tests.web.test_tables import page_of, shown
 
+MAINTENANCE = ["python", "-m", "jobs.maintenance"]
 SCHEMA = Schema(
     NestedField(1, "station", StringType(), required=False),
     NestedField(2, "at", TimestamptzType(), required=False),
@@ -193,12 +197,23 @@ def test_advice_names_what_the_table_needs(served: Served) -> None:
     assert "5 data files are below 384 MiB" in page
     assert "4 of 5 snapshots are older" in page
     commands = re.findall(r"<pre[^>]*>([^<]*)</pre>", page)
-    base = ["python", "-m", "jobs.maintenance", "--catalog-uri", served.url]
     assert [shlex.split(command) for command in commands] == [
-        [*base, "compact", "weather.advised"],
-        [*base, "expire-snapshots", "weather.advised"],
-        [*base, "remove-orphans", "weather.advised"],
+        ["falcon-catalog", "compact", "--uri", served.url, "weather.advised"],
+        ["falcon-catalog", "expire", "--uri", served.url, "weather.advised"],
+        [*MAINTENANCE, "--catalog-uri", served.url, "remove-orphans", "weather.advised"],
     ]
+    for command in commands:
+        words = shlex.split(command)
+        program = CLI if words[0] == "falcon-catalog" else [sys.executable, *MAINTENANCE[1:]]
+        rest = words[1:] if words[0] == "falcon-catalog" else words[3:]
+        done = subprocess.run(
+            [*program, *rest, *(["--dry-run"] if program is CLI else [])],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEADLINE,
+        )
+        assert done.returncode == 0, done.stderr
     table.maintenance.expire_snapshots().by_id(table.history()[0].snapshot_id).commit()
     assert re.search(r"<li>.*by anonymous</li>", served.get(url).text)
 

@@ -40,10 +40,11 @@ class RenameTable:
     def on_post(
         self, req: falcon.Request, resp: falcon.Response, call: Call, identifier: TableIdentifier
     ) -> None:
-        """Rename the table in its namespace."""
+        """Rename the table, also into another namespace."""
         try:
-            name = check_name(forms.read(req).get("name"), "table")
-            renamed = TableIdentifier(identifier.namespace, name)
+            form = forms.read(req)
+            name = check_name(form.get("name"), "table")
+            renamed = TableIdentifier(forms.destination(form, identifier), name)
             tabulars.rename(call, TABLE, identifier, renamed)
         except CatalogError as error:
             note(req, resp, error)
@@ -62,8 +63,8 @@ def needs_to_drop(req: falcon.Request, params: Params) -> list[Need]:
     return needs
 
 
-def needs_to_rename(_req: falcon.Request, params: Params) -> list[Need]:
-    """`drop` on the table, and `create` on its namespace."""
+def needs_to_rename(req: falcon.Request, params: Params) -> list[Need]:
+    """`drop` on the table, and `create` on the namespace that the form names."""
     table = params["identifier"]
-    into = Need("create", table.namespace)
+    into = Need("create", forms.destination(forms.read(req), table))
     return [Need("drop", table, into=into), into]

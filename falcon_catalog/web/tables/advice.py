@@ -21,7 +21,7 @@ _MANY_MANIFESTS = 100
 _EXPIRE_MS = 5 * 24 * 3600 * 1000
 _METADATA_FILES = 100
 _SPARK_VERSION = 3
-_PLAIN = re.compile(r'[^."`*\s]+')
+_PLAIN = re.compile(r'[^."`*@\s]+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,23 @@ class Client:
     is_default: bool
     """Whether the warehouse is the one that clients get without naming any."""
 
-    def command(self, name: str, *options: str, engine: str = "") -> str:
-        """Return a command of table maintenance on the table."""
+    def command(self, name: str, *, engine: str = "") -> str:
+        """Return a command of ``falcon-catalog`` on the table."""
+        parts = ["falcon-catalog", name, "--uri", self.uri, *self._options(engine), self._name]
+        return shlex.join(parts)
+
+    def operation(self, name: str, *options: str, engine: str = "") -> str:
+        """Return the command of an operation of table maintenance that is no such command."""
         parts = ["python", "-m", "jobs.maintenance", "--catalog-uri", self.uri]
-        if not self.is_default:
-            parts += ["--warehouse", self.warehouse]
-        if engine:
-            parts += ["--engine", engine]
-        levels = (*self.table.namespace.levels, self.table.name)
-        return shlex.join([*parts, name, *options, ".".join(map(_quoted, levels))])
+        return shlex.join([*parts, *self._options(engine), name, *options, self._name])
+
+    def _options(self, engine: str) -> list[str]:
+        warehouse = [] if self.is_default else ["--warehouse", self.warehouse]
+        return [*warehouse, *(["--engine", engine] if engine else [])]
+
+    @property
+    def _name(self) -> str:
+        return ".".join(map(_quoted, (*self.table.namespace.levels, self.table.name)))
 
 
 def target_bytes(metadata: JSON) -> int:
@@ -99,7 +107,7 @@ def advise(
         reason = (
             f"The current snapshot has {manifests.count:,} manifests: planning reads each of them."
         )
-        command = client.command("rewrite-manifests", engine=engine)
+        command = client.operation("rewrite-manifests", engine=engine)
         yield Advice("Rewrite manifests", reason, command)
     yield from _expiry(metadata, client, now_ms)
     if len(metadata.get("metadata-log") or ()) >= _METADATA_FILES and (
@@ -107,7 +115,7 @@ def advise(
     ):
         reason = "The metadata log is full, and files that leave it are not deleted by commits."
         yield Advice(
-            "Delete old metadata files", reason, client.command("old-metadata", "--delete")
+            "Delete old metadata files", reason, client.operation("old-metadata", "--delete")
         )
 
 
@@ -162,7 +170,7 @@ def _expiry(metadata: JSON, client: Client, now_ms: int) -> Iterator[Advice]:
             f" ({age / 86_400_000:g} days). They hold files that nothing else needs, and end time"
             " travel to them when they expire."
         )
-        yield Advice("Expire snapshots", reason, client.command("expire-snapshots"))
+        yield Advice("Expire snapshots", reason, client.command("expire"))
 
 
 def _number(metadata: JSON, key: str, default: int) -> int:

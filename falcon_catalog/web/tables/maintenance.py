@@ -47,7 +47,7 @@ class MaintenancePage:
             advice=list(advise(table.metadata, client, call.now, manifests)),
             deferred=deferred,
             may_read=may_read,
-            orphans=client.command("remove-orphans"),
+            orphans=client.operation("remove-orphans"),
             rewrites=[(each, history.numbers(each)) for each in rewrites],
             authors=table.authors(rewrites) or {},
             expiries=None if changes is None else [e for e in changes if _expires(e)][:_RUNS],
