@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from falcon_catalog.app import create_app
 from falcon_catalog.catalog.identity import Realm
@@ -17,6 +17,7 @@ from falcon_catalog.web import application
 from falcon_catalog.web.site import Site
 from tests import npm
 from tests.browser import lakehouse
+from tests.processes import DEADLINE
 from tests.web.conftest import Served, serve
 
 __all__ = ["serve"]
@@ -32,6 +33,7 @@ def chromium() -> Iterator[Browser]:
     """Chromium as the machine has it: package indexes have no builds of Playwright's."""
     if PROGRAM is None:
         pytest.skip("no Chromium to open the pages with: apt-get install chromium")
+    expect.set_options(timeout=1000 * DEADLINE)
     with sync_playwright() as playwright:
         flags = ["--no-sandbox"] if os.getuid() == 0 else []
         yield playwright.chromium.launch(executable_path=PROGRAM, args=flags)
