@@ -45,12 +45,16 @@ listen catalog
 {servers}
 """
 _ABANDONED = 900  # seconds after which a server ends that nobody stopped
-# What a server loads when it starts with an empty store, and when it plans its first scan.
+# What a server loads when it starts with an empty store, and when it plans its first scan. Each
+# would take seconds for it where many tests run.
 _PRELOADED = [
     "pytest",
+    "tests.several",
     "falcon_catalog.cli.serve",
     "sqlite_utils",
-    "falcon_catalog.catalog.scan_planning.iceberg",
+    "falcon_catalog.catalog.scan_planning.plan",
+    "pyiceberg.manifest",
+    "pyiceberg.transforms",
     *(["falcon_catalog.store.postgres.connection"] if IN_POSTGRES else []),
 ]
 
@@ -71,7 +75,7 @@ def serving(
                 for _ in range(processes)
             ]
             urls = [server() for server in servers]
-            yield stack.enter_context(_balanced(urls, log.with_suffix(".haproxy")))
+            yield stack.enter_context(balanced(urls, log.with_suffix(".haproxy")))
             return
         if processes > 1:
             own["server.reuse_port"] = True
@@ -83,7 +87,7 @@ def serving(
 
 
 @contextlib.contextmanager
-def _balanced(urls: list[str], config: Path) -> Iterator[str]:
+def balanced(urls: list[str], config: Path) -> Iterator[str]:
     """Start haproxy before some servers; yield its URL. Bytes pass as they are."""
     haproxy = require_haproxy()
     port = free_port()
