@@ -158,6 +158,10 @@ class Fleet(Catalog):
         """Return what the balancer thinks of each server: UP, DOWN, DRAIN …"""
         return self._column("status")
 
+    def asked(self) -> list[int]:
+        """Return how many requests the balancer has sent to each server."""
+        return list(map(int, self._column("stot")))
+
     def kill(self) -> None:
         """End everything at once, but not the database."""
         for server in self._servers:

@@ -5,6 +5,7 @@ DURABILITY_SEED and DURABILITY_SCALE are those of tests/durability.
 
 import contextlib
 import itertools
+import json
 import random
 import threading
 import uuid
@@ -15,13 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from falcon_catalog.cli import main
+from falcon_catalog.web import paths
 from tests.durability import wire
 from tests.durability.hammers import hammering, prepare, served_as_stored, wait_until_served
 from tests.durability.processes import SCALE, SEED
 from tests.postgres.cluster import Cluster
 from tests.postgres.fleet import SERVERS, Fleet, Storage
 from tests.processes import wait_for
+from tests.web.browser import Browser
 
 if TYPE_CHECKING:
     from tests.clouds.faulty import Faulty
@@ -215,3 +220,39 @@ def test_a_commit_is_seen_by_every_server_at_once(fleet: Fleet) -> None:
             seen = client.ok("GET", wire.table("h0"))
             assert seen["metadata-location"] == answer["metadata-location"]
         client.close()
+
+
+def test_a_login_to_the_pages_holds_on_every_server(database: Cluster, tmp_path: Path) -> None:
+    """Sessions are in the database, and what a form proves follows from the session."""
+    warehouse = {"CATALOG_WAREHOUSE_LOCATION": f"file://{tmp_path}/lake/warehouse"}
+    storage = Storage({**warehouse, "CATALOG_AUTH_REQUIRED": "true"})
+    with serving(tmp_path, database, storage) as fleet:
+        words = ["principals", "add", "ann", "--owner", f"--store={fleet.url}", "--json"]
+        added = CliRunner().invoke(main, words, catch_exceptions=False)
+        browser = Browser(f"http://127.0.0.1:{fleet.port}")
+
+        browser.open("/ui/login")
+        browser.submit("/ui/login", credential=json.loads(added.stdout)["credential"])
+        with every_server(fleet):
+            for _ in range(SERVERS):
+                browser.open("/")
+                assert browser.visitor == "ann"
+        form = {"form-token": browser.forms["/ui/logout"]["form-token"], "action": "create"}
+        with every_server(fleet):
+            for number in range(SERVERS):
+                page = browser.post(paths.ROLES, {**form, "name": f"role{number}"})
+                assert f"Created the role role{number}" in page.text
+        ((cookie, session),) = browser.cookies.items()
+        browser.submit("/ui/logout")
+        browser.set_cookie(cookie, session)  # as a thief would have it
+        with every_server(fleet):
+            for _ in range(SERVERS):
+                assert browser.open("/").url.endswith("/ui/login?next=%2F")
+
+
+@contextlib.contextmanager
+def every_server(fleet: Fleet) -> Iterator[None]:
+    """Check that each server is asked meanwhile."""
+    before = fleet.asked()
+    yield
+    assert all(now > then for now, then in zip(fleet.asked(), before, strict=True))

@@ -7,6 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from tests import several
 from tests.processes import DEADLINE
 
 
@@ -30,6 +31,8 @@ class Browser:
     def __init__(self, url: str) -> None:
         self.url = url
         self.session = requests.Session()
+        if several.BALANCED:  # to another server each time
+            self.session.headers["Connection"] = "close"
         self.page = requests.Response()
 
     @property

@@ -1,5 +1,9 @@
-"""A catalog with pages, and a lakehouse of a few tables."""
+"""A catalog with pages, and a lakehouse of a few tables.
 
+It is on the processes that TEST_STORE, TEST_PROCESSES and TEST_BALANCER ask for (tests/several.py).
+"""
+
+import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +14,8 @@ import pytest
 import requests
 from pyiceberg.catalog.rest import RestCatalog
 
+from tests import several
+from tests.catalog.serving import store_url
 from tests.processes import DEADLINE, Running
 
 CLI = [sys.executable, "-c", "from falcon_catalog.cli import main; main()"]
@@ -22,6 +28,11 @@ class Served:
 
     url: str
     folder: Path
+
+    @property
+    def store(self) -> str:
+        """The URL of its store."""
+        return store_url(self.folder)
 
     @property
     def lake(self) -> RestCatalog:
@@ -40,22 +51,30 @@ class Served:
         )
 
 
+def _process(folder: Path, environ: dict[str, str]) -> Running:
+    """Start a process on the catalog of a folder."""
+    flags = ("--listen", "127.0.0.1:0", "--store", store_url(folder))
+    command = [*CLI, "serve", *flags, "--warehouse", f"{folder}/tables"]
+    return Running(command, environ, cwd=folder)
+
+
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """Return a function that starts a catalog; its environment has the settings."""
-    running: list[Running] = []
+    with contextlib.ExitStack() as stack:
 
-    def start(**environ: str) -> Served:
-        folder = tmp_path_factory.mktemp("catalog")
-        flags = ("--listen", "127.0.0.1:0", "--store", f"{folder}/catalog.db")
-        running.append(
-            Running([*CLI, "serve", *flags, "--warehouse", f"{folder}/tables"], environ, cwd=folder)
-        )
-        return Served(running[-1].url(), folder)
+        def start(**environ: str) -> Served:
+            folder = tmp_path_factory.mktemp("catalog")
+            running = []
+            for _ in range(several.PROCESSES if several.BALANCED else 1):
+                running.append(_process(folder, environ))
+                stack.callback(running[-1].kill)
+            urls = [each.url() for each in running]
+            if not several.BALANCED:
+                return Served(urls[0], folder)
+            return Served(stack.enter_context(several.balanced(urls, folder / "haproxy")), folder)
 
-    yield start
-    for each in running:
-        each.kill()
+        yield start
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +93,11 @@ def served(serve: Callable[..., Served]) -> Served:
 @pytest.fixture(scope="module")
 def beside() -> Iterator[Callable[..., str]]:
     """Return a function that starts another process on the store of a catalog."""
-    running: list[Running] = []
+    with contextlib.ExitStack() as stack:
 
-    def start(served: Served, **more: str) -> str:
-        flags = ("--listen", "127.0.0.1:0", "--store", f"{served.folder}/catalog.db")
-        environ = {"CATALOG_AUTH_REQUIRED": "true", **more}
-        command = [*CLI, "serve", *flags, "--warehouse", f"{served.folder}/tables"]
-        running.append(Running(command, environ, cwd=served.folder))
-        return running[-1].url()
+        def start(served: Served, **more: str) -> str:
+            running = _process(served.folder, {"CATALOG_AUTH_REQUIRED": "true", **more})
+            stack.callback(running.kill)
+            return running.url()
 
-    yield start
-    for each in running:
-        each.kill()
+        yield start
