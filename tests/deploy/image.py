@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.tools import CACHE
 from tests.processes import DEADLINE, wait_for, workers
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "falcon-catalog-tests"
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "Dockerfile"
 _PACKAGES = "python3,python3-venv,ca-certificates"
@@ -321,9 +321,10 @@ class Container:
         variables = [f"{name}={value}" for name, value in self._environ.items()]
         return [*inside, f"--setuid={uid}", f"--setgid={gid}", "env", "-i", *variables, *command]
 
-    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *command: str, seconds: float = DEADLINE) -> "subprocess.CompletedProcess[str]":
+        """Run a command inside, which ends within some seconds; return its result."""
         return subprocess.run(
-            self.entering(*command), capture_output=True, text=True, check=False, timeout=DEADLINE
+            self.entering(*command), capture_output=True, text=True, check=False, timeout=seconds
         )
 
     def wait_until_healthy(self, *check: str) -> None:

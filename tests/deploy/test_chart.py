@@ -13,8 +13,9 @@ import yaml
 
 from falcon_catalog.settings import Settings, load
 from tests.deploy.image import instructions
-from tests.deploy.tools import built, module_folder
+from tests.deploy.tools import BUILDING, built, module_folder
 
+pytestmark = pytest.mark.timeout(BUILDING)
 REPOSITORY = Path(__file__).parents[2]
 CHART = REPOSITORY / "deploy/helm/falcon-catalog"
 HELM = "helm.sh/helm/v3/cmd/helm@v3.22.0"

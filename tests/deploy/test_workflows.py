@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.tools import built
+from tests.deploy.tools import BUILDING, built
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / ".github"
@@ -27,6 +27,7 @@ def jobs(path: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.timeout(BUILDING)
 def test_actionlint_finds_nothing() -> None:
     done = subprocess.run(
         [built(ACTIONLINT), "-no-color", *map(str, WORKFLOWS)],

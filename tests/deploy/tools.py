@@ -1,4 +1,4 @@
-"""Programs that Go builds once, into a folder that is kept."""
+"""Programs that Go builds once, into var/programs."""
 
 import json
 import os
@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "falcon-catalog-tests"
+BUILDING = 3600  # seconds that a test may take which builds helm first, on a slow machine
+_PROGRAMS = Path(__file__).parents[2] / "var/programs"
 
 
 def built(package: str) -> str:
     """Return the program of a Go package such as ``example.org/cmd/tool@v1.0.0``.
 
-    The test is skipped where neither the program nor Go is there.
+    Tests that call it have the deadline BUILDING. The test is skipped where neither the program
+    nor Go is there.
     """
     path, _, version = package.partition("@")
-    folder = CACHE / f"{path.rpartition('/')[2]}-{version}"
+    folder = _PROGRAMS / f"{path.rpartition('/')[2]}-{version}"
     program = folder / path.rpartition("/")[2]
     if not program.exists():
         if shutil.which("go") is None:
