@@ -200,7 +200,7 @@ def test_backups_beside_the_store_are_listed(guarded: Served, admin: Browser) ->
     (folder / "broken").mkdir(parents=True)
     (folder / "broken" / "manifest.json").write_text("{}")
     store, warehouse = (
-        f"--store={guarded.folder}/catalog.db",
+        f"--store={guarded.store}",
         f"--warehouse={guarded.folder}/tables",
     )
     done = CliRunner().invoke(main, ["backup", store, warehouse, str(folder / "monday")])
