@@ -138,8 +138,12 @@ class _Process:
         self.connection.close()
 
     def ended(self) -> CatalogError:
-        """Return the error for a process that ended before its result."""
-        code = self._process.wait(_WAIT)
+        """Return the error for a process that ended before its result, or sends none."""
+        try:
+            code = self._process.wait(_WAIT)
+        except subprocess.TimeoutExpired:
+            _log.warning("a query process sent what is no message")
+            return InternalServerError("The query's process sent no result that can be read")
         _log.warning("a query process ended with code %d before its result", code)
         if code < 0:
             return ServiceUnavailableError(

@@ -22,13 +22,12 @@ def run(server: Server, job: Mapping[str, Any]) -> Message:
     limit = int(job["limit"])
     shown = snapshot.arrow_schema(schema)
     names = [field.name for field in shown]
-    rows: list[list[str | None]] = []
     # One more than is shown: it says whether there are more.
-    for batch in snapshot.batches(schema, snapshot.filter(job["filter"]), limit + 1):
-        columns = [batch.column(name).to_pylist() for name in names]
-        rows += rows_as_text(zip(*columns, strict=True))
+    batches = snapshot.batches(schema, snapshot.filter(job["filter"]), limit + 1)
+    columns = ([batch.column(name).to_pylist() for name in names] for batch in batches)
+    rows, more = rows_as_text((row for each in columns for row in zip(*each, strict=True)), limit)
     return {
         "columns": [{"name": field.name, "type": str(field.field_type)} for field in schema.fields],
-        "rows": rows[:limit],
-        "more": len(rows) > limit,
+        "rows": rows,
+        "more": more,
     }

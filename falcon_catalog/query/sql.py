@@ -1,7 +1,6 @@
 """One SQL query on DuckDB, which may read nothing but tables that the server hands out."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,8 +26,14 @@ _SETTINGS: Mapping[str, str] = {
     "enable_external_access": "false",
     "lock_configuration": "true",
 }
-_NAME = re.compile(r'"(?:[^"]|"")*"|[^."]+')
-_TABLE_PARTS = 2
+_FORBIDDEN = frozenset(
+    (
+        # They run text, or a syntax tree, that is checked nowhere. A tree can hold addresses of
+        # memory, which the last ones call as code of this process.
+        *("query", "json_execute_serialized_sql", "json_deserialize_sql"),
+        *("arrow_scan", "arrow_scan_dumb", "pandas_scan", "python_map_function"),
+    )
+)
 
 
 def run(server: Server, job: Mapping[str, Any]) -> Message:
@@ -45,10 +50,11 @@ def run(server: Server, job: Mapping[str, Any]) -> Message:
             columns = [
                 {"name": name, "type": str(kind)} for name, kind, *_ in connection.description or ()
             ]
-            rows = connection.fetchmany(limit + 1)
+            # One more than is shown: it says whether there are more.
+            rows, more = rows_as_text(connection.fetchmany(limit + 1), limit)
     except duckdb.Error as error:
         raise QueryError(_message(error)) from None
-    return {"columns": columns, "rows": rows_as_text(rows[:limit]), "more": len(rows) > limit}
+    return {"columns": columns, "rows": rows, "more": more}
 
 
 def _single(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
@@ -65,26 +71,34 @@ def _tables(connection: duckdb.DuckDBPyConnection, sql: str) -> set[tuple[str, s
     """Return the namespaces and names of the tables that a query names.
 
     They are read from its syntax tree: ``get_table_names`` binds the query, and a join with USING
-    cannot be bound before its tables are there. A PIVOT has no tree that can be read.
+    cannot be bound before its tables are there.
+
+    Raises:
+        QueryError: the query has no tree that can be read, or calls a function of _FORBIDDEN.
     """
     text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
     tree = json.loads(text)
-    if not tree["error"]:
-        return set(_base_tables(tree["statements"]))
-    names = connection.get_table_names(sql, qualified=True)
-    parts = [tuple(map(_unquoted, _NAME.findall(name))) for name in names]
-    return {(each[0], each[1]) for each in parts if len(each) == _TABLE_PARTS}
+    if tree["error"]:
+        raise QueryError(str(tree.get("error_message") or "This query cannot be read"))
+    found = set()
+    for node in _nodes(tree["statements"]):
+        if (name := str(node.get("function_name", "")).lower()) in _FORBIDDEN:
+            raise QueryError(f"The function {name} is not allowed here")
+        if node.get("type") == "BASE_TABLE" and node.get("schema_name"):
+            found.add((node["schema_name"], node["table_name"]))
+    return found
 
 
-def _base_tables(tree: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(tree, list):
-        for each in tree:
-            yield from _base_tables(each)
-    elif isinstance(tree, dict):
-        if tree.get("type") == "BASE_TABLE" and tree.get("schema_name"):
-            yield tree["schema_name"], tree["table_name"]
-        for each in tree.values():
-            yield from _base_tables(each)
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a syntax tree, however deep it is."""
+    left = [tree]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            yield each
+            left += each.values()
+        elif isinstance(each, list):
+            left += each
 
 
 def _define(
@@ -147,10 +161,6 @@ class _Scanner:
                 yield from shown.to_batches()
 
         return pa.RecordBatchReader.from_batches(self.projected_schema, batches())
-
-
-def _unquoted(part: str) -> str:
-    return part[1:-1].replace('""', '"') if part.startswith('"') else part
 
 
 def _quoted(name: str) -> str:

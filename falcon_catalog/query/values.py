@@ -8,18 +8,32 @@ from typing import Any
 
 MAX_TEXT = 20_000
 """The characters of one value that are sent; a longer one ends with a remark."""
+MAX_CELLS, MAX_CHARACTERS = 200_000, 4_000_000
+"""Of all rows: a page with more would keep the server and the browser busy for seconds."""
 
 
-def rows_as_text(rows: Iterable[Sequence[Any]]) -> list[list[str | None]]:
-    """Return rows of values as rows of text; None is null."""
-    return [[None if value is None else as_text(value) for value in row] for row in rows]
+def rows_as_text(rows: Iterable[Sequence[Any]], most: int) -> tuple[list[list[str | None]], bool]:
+    """Return rows of values as rows of text, None is null; and whether there are more.
+
+    There are at most ``most``, and fewer of those that are so large that nobody reads them.
+    """
+    found: list[list[str | None]] = []
+    cells, characters = MAX_CELLS, MAX_CHARACTERS
+    for row in rows:
+        longest = min(MAX_TEXT, MAX_CHARACTERS // max(len(row), 1))
+        shown = [None if value is None else as_text(value, longest) for value in row]
+        cells, characters = cells - len(row), characters - sum(len(each or "") for each in shown)
+        if len(found) == most or (found and min(cells, characters) < 0):
+            return found, True
+        found.append(shown)
+    return found, False
 
 
-def as_text(value: Any) -> str:
+def as_text(value: Any, most: int = MAX_TEXT) -> str:
     """Return a value as people read it: nested ones as JSON, bytes in hexadecimal."""
     text = value if isinstance(value, str) else _shown(value)
-    if len(text) > MAX_TEXT:
-        return f"{text[:MAX_TEXT]}… ({len(text)} characters)"
+    if len(text) > most:
+        return f"{text[:most]}… ({len(text)} characters)"
     return text
 
 

@@ -15,6 +15,8 @@ from tests.processes import DEADLINE
 from tests.web.conftest import WARM, Served
 from tests.web.test_sessions import added, logged_in, run
 
+SERIALIZED = "SELECT json_serialize_sql('SELECT 42')"
+
 
 @pytest.fixture(scope="module")
 def lake(serve: Callable[..., Served]) -> Served:
@@ -75,7 +77,13 @@ def test_a_query_over_tables_and_their_snapshots(lake: Served) -> None:
         ("SELECT * FROM read_parquet('https://example.com/x.parquet')", "Error"),
         ("SELECT * FROM iceberg_scan('/x')", "Error"),
         ("SELECT getenv('HOME')", "does not exist"),
-        ("SELECT * FROM query('COPY (SELECT 1) TO ''/tmp/x''')", "Error"),
+        ("SELECT * FROM query('COPY (SELECT 1) TO ''/tmp/x''')", "not allowed"),
+        ("SELECT * FROM system.main.\"Query\"('SELECT 1')", "not allowed"),
+        ("SUMMARIZE FROM query('SELECT 1')", "not allowed"),
+        (f"FROM json_execute_serialized_sql(({SERIALIZED}))", "not allowed"),
+        (f"SELECT ({SERIALIZED}).json_deserialize_sql()", "not allowed"),
+        ("SELECT * FROM arrow_scan(1, 2, 3)", "not allowed"),
+        ("PIVOT weather.observations ON station USING sum(temperature)", "one statement"),
         ("COPY (SELECT 1) TO '/tmp/x.csv'", "Only queries"),
         ("ATTACH '/tmp/x.db'", "Only queries"),
         ("INSTALL httpfs", "Only queries"),
@@ -110,6 +118,19 @@ def test_at_most_a_thousand_rows_are_shown(lake: Served) -> None:
     page = ask(lake, "SELECT range FROM range(5000)").text
     assert page.count('<td class="num">') == 1000
     assert "there are more" in page
+
+
+def test_a_result_that_is_too_large_is_cut(lake: Served) -> None:
+    columns = ", ".join(f"repeat('x', 20000) AS c{n}" for n in range(4))
+    page = ask(lake, f"SELECT {columns} FROM range(1000)")
+    assert page.status_code == 200
+    assert "there are more" in page.text
+    assert len(page.content) < 5_000_000
+
+
+def test_a_pivot_of_given_values(lake: Served) -> None:
+    query = "PIVOT weather.observations ON station IN ('KJFK') USING count(*) GROUP BY temperature"
+    assert sorted(answer(lake, query)) == [["20.5", "2"], ["21.0", "0"]]
 
 
 def test_values_of_every_kind(lake: Served) -> None:
