@@ -12,6 +12,7 @@ from falcon_catalog.catalog.scan_planning.manifests import Manifest
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.metadata import history
 from falcon_catalog.metadata.json_fields import JSON
+from falcon_catalog.metadata.table import validate
 
 _TRIED = 3
 
@@ -132,9 +133,10 @@ def state_at(call: Call, metadata: JSON, snapshot: JSON) -> JSON | None:
     for location in later[:_TRIED]:
         try:
             check_allowed(call.warehouse, location)
-            found = read_metadata(call.warehouse.files, location, "an earlier state")
+            found = validate(read_metadata(call.warehouse.files, location, "an earlier state"))
         except CatalogError:
-            return None  # it was deleted, as write.metadata.delete-after-commit.enabled does
+            # It was deleted, as write.metadata.delete-after-commit.enabled does, or is damaged.
+            return None
         if found.get("table-uuid") != metadata["table-uuid"]:
             return None
         if _has(found["snapshots"], snapshot_id):

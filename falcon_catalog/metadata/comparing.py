@@ -88,12 +88,21 @@ def _term(field: JSON, names: Mapping[int, str]) -> str:
     return name if transform == "identity" else f"{transform}({name})"
 
 
-def column_names(metadata: JSON) -> dict[int, str]:
-    """Return the full names of all columns that a table has or had; the current ones win."""
+def column_names(metadata: JSON, *first: JSON) -> dict[int, str]:
+    """Return the full names of the columns that partition specs and sort orders use, by id.
+
+    They are looked up in the schemas ``first``, in the current one, and then in the others: tables
+    may have many, of thousands of columns each.
+    """
+    layouts = (*metadata["partition-specs"], *metadata["sort-orders"])
+    wanted = {field.get("source-id") for each in layouts for field in each["fields"]} - {None}
     current = metadata["current-schema-id"]
-    ordered = sorted(metadata["schemas"], key=lambda each: each["schema-id"] == current)
-    return {
-        column.id: column.full_name
-        for schema in ordered
-        for column in columns.index(schema).values()
-    }
+    known = sorted(metadata["schemas"], key=lambda each: each["schema-id"] != current)
+    found: dict[int, str] = {}
+    for schema in (*first, *known):
+        if wanted <= found.keys():
+            break
+        for column in columns.index(schema).values():
+            if column.id in wanted:
+                found.setdefault(column.id, column.full_name)
+    return found

@@ -58,6 +58,11 @@ def numbers(snapshot: JSON | None) -> Numbers:
     )
 
 
+def operation(snapshot: JSON) -> str:
+    """Return what a snapshot did, such as ``append``; empty where its writer did not say so."""
+    return str((snapshot.get("summary") or {}).get("operation") or "")
+
+
 def count(snapshot: JSON, key: str) -> int | None:
     """Return one number of the summary of a snapshot."""
     return _whole(snapshot.get("summary") or {}, key)

@@ -6,9 +6,9 @@ catalogs on one machine do not end each other's sessions. Source: RFC 6265 and i
 (draft-ietf-httpbis-rfc6265bis).
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Literal
-from urllib.parse import urlsplit
 
 import falcon
 
@@ -16,6 +16,7 @@ Kind = Literal["session", "login"]
 _SAME_SITE: dict[Kind, str] = {"session": "Strict", "login": "Lax"}
 """A login comes back from another site."""
 
+_PORT = re.compile(r":([0-9]{1,5})$")
 _PAST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -69,5 +70,5 @@ def _name(req: falcon.Request, kind: Kind, *, secure: bool) -> str:
     stem = "falcon" if kind == "session" else f"falcon-{kind}"
     if secure:
         return f"__Host-{stem}"
-    port = urlsplit(f"//{req.get_header('Host') or ''}").port
-    return f"{stem}-{port or 80}"
+    port = _PORT.search(req.get_header("Host") or "")
+    return f"{stem}-{port[1] if port else 80}"

@@ -14,11 +14,12 @@ from markupsafe import Markup
 
 from falcon_catalog import __version__
 from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.metadata import history
 from falcon_catalog.web import paths, plots
 from falcon_catalog.web.results import is_numeric, shortened
 
 _STATIC = files("falcon_catalog.web") / "static"
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
     " img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'",
@@ -26,6 +27,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
+"""Of all that is not a static file: also of downloads and redirections, which no cache may keep."""
 _NOTICES = {"dropped": "The table was dropped.", "renamed": "The table was renamed."}
 """What a page says of the change that led to it (``?done=``)."""
 _YEAR = 365 * 24 * 3600
@@ -60,7 +62,7 @@ def send_page(req: falcon.Request, resp: falcon.Response, template: str, **value
 def send_html(resp: falcon.Response, text: str) -> None:
     """Respond with HTML."""
     resp.content_type = falcon.MEDIA_HTML
-    resp.set_headers(_HEADERS)
+    resp.set_headers(HEADERS)
     resp.append_header("Vary", "HX-Request")
     resp.data = text.encode()
 
@@ -143,6 +145,7 @@ def _environment() -> Environment:
         "moment": moment,
         "is_numeric": is_numeric,
         "shortened": shortened,
+        "operation": history.operation,
     }
     environment.globals |= {
         "static": static,

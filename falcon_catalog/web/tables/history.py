@@ -22,7 +22,7 @@ _SIZE = 50
 _DAYS = 60
 _DAY_MS = 24 * 3600 * 1000
 _EPOCH = date(1970, 1, 1).toordinal()
-_LATEST_MS = 253_402_300_799_000  # the end of the year 9999
+_EARLIEST_MS, _LATEST_MS = -62_135_596_800_000, 253_402_300_799_000  # the years 1 to 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Plot:
 
 def _plots(metadata: JSON, oldest_first: list[JSON]) -> list[Plot]:
     """Return plots of the rows and the size of main over time, and of snapshots per day."""
-    sane = [each for each in oldest_first if each["timestamp-ms"] <= _LATEST_MS]
+    sane = [each for each in oldest_first if _EARLIEST_MS <= each["timestamp-ms"] <= _LATEST_MS]
     known, head = history.by_id(metadata), metadata.get("current-snapshot-id")
     on_main = {each["snapshot-id"] for each in history.ancestors(known, head)}
     of_main = [each for each in sane if each["snapshot-id"] in on_main]

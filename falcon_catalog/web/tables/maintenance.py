@@ -35,7 +35,7 @@ class MaintenancePage:
         rewrites = [
             each
             for each in history.newest_first(table.metadata)
-            if (each.get("summary") or {}).get("operation") == "replace"
+            if history.operation(each) == "replace"
         ][:_RUNS]
         changes = table.changes(call.now - _PERIOD_MS, call.now + 1)
         view.send(

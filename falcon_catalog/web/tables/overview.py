@@ -7,7 +7,7 @@ from falcon_catalog.catalog import authorization
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import TableIdentifier
-from falcon_catalog.metadata import columns, history, types
+from falcon_catalog.metadata import columns, comparing, history, types
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.web.tables import view
 
@@ -35,7 +35,6 @@ class MetadataPage:
         if req.get_param("download") == "true":
             resp.content_type = falcon.MEDIA_JSON
             resp.downloadable_as = "metadata.json"
-            resp.set_header("X-Content-Type-Options", "nosniff")
             resp.data = table.document.text()
             return
         parsed = orjson.loads(table.document.text())
@@ -65,11 +64,6 @@ def show_overview(
     metadata = table.metadata
     current = history.current(metadata)
     schema = _schema(metadata, req.get_param("schema"))
-    names = {
-        column.id: column.full_name
-        for each in metadata["schemas"]
-        for column in columns.index(each).values()
-    } | {column.id: column.full_name for column in columns.index(schema).values()}
     changed = metadata["last-updated-ms"]
     changes = table.changes(changed - 1000, changed + 3_600_000)
     view.send(
@@ -86,7 +80,7 @@ def show_overview(
         schema=schema,
         columns=list(columns.index(schema).values()),
         type_text=_type_text,
-        column_names=names,
+        column_names=comparing.column_names(metadata, schema),
         refs=sorted(
             metadata["refs"].items(), key=lambda each: (each[0] != "main", each[1]["type"])
         ),

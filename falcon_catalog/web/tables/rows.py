@@ -6,7 +6,7 @@ from falcon_catalog.catalog import queries
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.queries import PREVIEW_LIMITS, Preview, Rows
 from falcon_catalog.errors import BadRequestError, CatalogError
-from falcon_catalog.identifiers import TableIdentifier
+from falcon_catalog.identifiers import TableIdentifier, read_decimal
 from falcon_catalog.metadata import history
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.web.results import send_csv
@@ -60,14 +60,15 @@ class RowsPage:
 def _read(req: falcon.Request) -> Preview:
     """Return what a request wants to see; raise BadRequestError for what is not valid."""
     limit = req.get_param("limit") or str(PREVIEW_LIMITS[0])
-    if not limit.isdecimal() or int(limit) not in PREVIEW_LIMITS:
+    number = read_decimal(limit, most=PREVIEW_LIMITS[-1] + 1)
+    if number is None or number not in PREVIEW_LIMITS:
         known = ", ".join(map(str, PREVIEW_LIMITS))
         raise BadRequestError(f"Invalid limit {limit[:20]!r}: it must be one of {known}")
     return Preview(
         (req.get_param("time") or req.get_param("at") or "").strip(),
         tuple(req.get_param_as_list("column") or ())[:_COLUMNS],
         req.get_param("filter") or "",
-        int(limit),
+        number,
     )
 
 
