@@ -207,9 +207,10 @@ def _is_branch(metadata: JSON, at: str) -> bool:
 def _alone(metadata: JSON, snapshot_id: int | None, *, as_now: bool) -> JSON:
     """Return metadata with one snapshot, whose schema is the current one unless read ``as_now``."""
     chosen = [each for each in metadata.get("snapshots", ()) if each["snapshot-id"] == snapshot_id]
-    schemas = {schema["schema-id"] for schema in metadata["schemas"]}
+    schemas = {schema["schema-id"]: schema for schema in metadata["schemas"]}
     now = metadata["current-schema-id"]
     schema_id = chosen[0].get("schema-id", now) if chosen and not as_now else now
+    schema_id = schema_id if schema_id in schemas else now
     left = {
         name: value
         for name, value in metadata.items()
@@ -217,10 +218,12 @@ def _alone(metadata: JSON, snapshot_id: int | None, *, as_now: bool) -> JSON:
     }
     if chosen:
         left["current-snapshot-id"] = snapshot_id
+    if metadata["format-version"] == 1:  # which has the current schema once more
+        left["schema"] = schemas[schema_id]
     return left | {
         "snapshots": chosen,
         "refs": {"main": {"snapshot-id": snapshot_id, "type": "branch"}} if chosen else {},
         "snapshot-log": [],
         "metadata-log": [],
-        "current-schema-id": schema_id if schema_id in schemas else now,
+        "current-schema-id": schema_id,
     }

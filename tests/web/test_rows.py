@@ -150,3 +150,11 @@ def test_the_sql_page_is_off_unless_it_is_turned_on(
     assert "web.sql = true" in page.text
     assert 'href="/ui/sql"' not in served.get("/").text
     assert 'href="/ui/sql"' in serve(CATALOG_WEB_SQL="true").get("/").text
+
+
+def test_a_table_of_format_version_1(served: Served) -> None:
+    table = served.lake.create_table(
+        "weather.first_format", WARM.schema, properties={"format-version": "1"}
+    )
+    table.append(WARM)
+    assert as_csv(served, "first_format")[1:] == [["KJFK", "20.5"], ["KLGA", "21.0"]]
