@@ -85,16 +85,18 @@ class Output:
         """Return a time in UTC; on a terminal with its age."""
         if milliseconds is None:
             return ABSENT
-        at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+        at = utc(milliseconds)
+        if at is None:
+            return f"{milliseconds} ms"
         if not self.is_terminal:
             return f"{at:%Y-%m-%dT%H:%M:%SZ}"
         return f"{at:%Y-%m-%d %H:%M:%S} ({ago(milliseconds)})"
 
     def stamp(self, milliseconds: int | None) -> str:
         """Return a time in UTC for a table; in minutes on a terminal, and with its age if wide."""
-        if milliseconds is None or not self.is_terminal:
+        at = None if milliseconds is None else utc(milliseconds)
+        if milliseconds is None or at is None or not self.is_terminal:
             return self.moment(milliseconds)
-        at = datetime.fromtimestamp(milliseconds / 1000, UTC)
         age = f" ({ago(milliseconds)})" if self.console.width >= _ROOM_FOR_AGES else ""
         return f"{at:%Y-%m-%d %H:%M}{age}"
 
@@ -227,9 +229,15 @@ def ago(milliseconds: int, now: float | None = None) -> str:
     return "now"
 
 
-def iso(milliseconds: int | None) -> str | None:
-    """Return a time as JSON has it: ISO 8601 in UTC, with milliseconds."""
-    if milliseconds is None:
+def utc(milliseconds: int) -> datetime | None:
+    """Return a time; None if it is in no year from 1 to 9999, as a client's clock may say."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
         return None
-    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso(milliseconds: int | None) -> str | None:
+    """Return a time as JSON has it: ISO 8601 in UTC, with milliseconds; None as ``utc``."""
+    at = None if milliseconds is None else utc(milliseconds)
+    return at and at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from falcon_catalog.console.failures import NotFoundError
 from falcon_catalog.console.names import Name
+from falcon_catalog.console.output import iso
 from falcon_catalog.console.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -117,10 +118,6 @@ def _as_of(table: "Table", name: Name, moment: datetime) -> "Snapshot":
     at_ms = moment.timestamp() * 1000
     before = [entry for entry in log if entry.timestamp_ms <= at_ms]
     if not before:
-        first = f"; its history starts at {_utc(log[0].timestamp_ms)}" if log else ""
+        first = f"; its history starts at {iso(log[0].timestamp_ms)}" if log else ""
         raise NotFoundError(f"{name} had no snapshot at {moment:%Y-%m-%dT%H:%M:%SZ}{first}")
     return _by_id(table, name, before[-1].snapshot_id)
-
-
-def _utc(milliseconds: int) -> str:
-    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
