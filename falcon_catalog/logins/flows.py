@@ -4,6 +4,7 @@ Sources: RFC 8628 (device authorization), RFC 8252 (native applications).
 """
 
 import html
+import math
 import secrets
 import threading
 import time
@@ -16,11 +17,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from falcon_catalog.logins.code_flow import CodeFlow
 from falcon_catalog.logins.files import Login, login_of
-from falcon_catalog.logins.web import LoginError, RefusedError, get, post
+from falcon_catalog.logins.web import LoginError, RefusedError, checked, get, post
 
 _DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 _WAIT_SECONDS = 300
-_INTERVAL, _SLOWER = 5.0, 5.0
+_INTERVAL, _SLOWER, _LONGEST = 5.0, 5.0, 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,11 @@ def with_device_code(
     code, page = begun.get("device_code"), begun.get("verification_uri")
     if not isinstance(code, str) or not isinstance(page, str):
         raise LoginError(f"{client.url} gave no device code")
-    say(f"Open {page} in a browser and enter the code {begun.get('user_code')}")
+    say(f"Open {checked(page)} in a browser and enter the code {begun.get('user_code')}")
     if isinstance(begun.get("verification_uri_complete"), str):
-        say(f"or open {begun['verification_uri_complete']}")
-    interval = float(begun.get("interval", _INTERVAL))
-    deadline = time.monotonic() + min(float(begun.get("expires_in", _WAIT_SECONDS)), 1800)
+        say(f"or open {checked(begun['verification_uri_complete'])}")
+    interval = _seconds(begun.get("interval", _INTERVAL))
+    deadline = time.monotonic() + _seconds(begun.get("expires_in", _WAIT_SECONDS))
     form = {
         "grant_type": _DEVICE,
         "device_code": code,
@@ -91,6 +92,17 @@ def with_device_code(
             elif error.code != "authorization_pending":
                 raise
     raise LoginError("The code was not entered in time: log in again")
+
+
+def _seconds(value: object) -> float:
+    """Return a time that a provider gives; raise LoginError if it is none."""
+    try:
+        found = float(str(value))
+    except ValueError:
+        found = math.nan
+    if not found >= 0:
+        raise LoginError(f"The identity provider gave {str(value)[:40]!r} as a time in seconds")
+    return min(found, _LONGEST)
 
 
 def with_browser(
@@ -110,7 +122,7 @@ def with_browser(
     state = secrets.token_urlsafe(24)
     with _Callback(state) as callback:
         flow = CodeFlow(client.client_id, callback.uri, client.parameters, state=state)
-        url = flow.page(page, client.scopes)
+        url = flow.page(checked(page), client.scopes)
         say(f"Log in with the browser. If it does not open, open {url}")
         open_browser(url)
         code = callback.wait(_WAIT_SECONDS)

@@ -37,7 +37,7 @@ _opener = build_opener(_NoRedirects())
 def get(url: str, *, token: str | None = None) -> dict[str, Any]:
     """Return the JSON object at a URL; raise LoginError if there is none."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return _send(Request(_safe(url), headers=headers))  # noqa: S310 - _safe
+    return _send(Request(checked(url), headers=headers))  # noqa: S310 - checked
 
 
 def post(url: str, form: Mapping[str, str]) -> dict[str, Any]:
@@ -47,10 +47,11 @@ def post(url: str, form: Mapping[str, str]) -> dict[str, Any]:
         RefusedError: the answer is an error of OAuth (RFC 6749, section 5.2).
         LoginError: there is no answer, or another one.
     """
-    return _send(Request(_safe(url), urlencode(form).encode()))  # noqa: S310 - _safe
+    return _send(Request(checked(url), urlencode(form).encode()))  # noqa: S310 - checked
 
 
-def _safe(url: str) -> str:
+def checked(url: str) -> str:
+    """Return a URL that a login may open; raise LoginError for one with another scheme."""
     if not re.fullmatch(rf"https://[^\s@]+|{_LOCAL}", url) or "@" in url.split("?", maxsplit=1)[0]:
         raise LoginError(f"{url!r} must be https://, or http:// to this machine, without a user")
     return url
@@ -80,5 +81,6 @@ def _refusal(url: str, error: HTTPError) -> LoginError:
         return RefusedError(
             found["error"], f"{url}: {found.get('error_description') or found['error']}"
         )
-    message = found.get("error", {}).get("message") if isinstance(found, dict) else None
+    details = found.get("error") if isinstance(found, dict) else None
+    message = details.get("message") if isinstance(details, dict) else None
     return LoginError(f"{url}: {message or error.code}")

@@ -135,6 +135,40 @@ def test_device_codes_wait_as_they_are_told(idp: Provider) -> None:
         flows.with_device_code(client, endpoints, lambda _: None, slept.append)
 
 
+@pytest.mark.parametrize(
+    "page", ["file:///etc/passwd", "javascript:alert(1)", "http://evil.example/", "--help"]
+)
+def test_only_a_web_page_is_opened(idp: Provider, page: str) -> None:
+    opened: list[str] = []
+    client = Client("corp", idp.issuer, "cli")
+    endpoints = {"authorization_endpoint": page, "token_endpoint": f"{idp.url}/token"}
+    with pytest.raises(LoginError, match="must be https"):
+        flows.with_browser(client, endpoints, opened.append, opened.append)
+    begun = {"device_code": "d", "user_code": "u", "verification_uri": page}
+    idp.responses["/device"] = lambda h: send(h, begun)
+    endpoints = {"device_authorization_endpoint": f"{idp.url}/device"}
+    with pytest.raises(LoginError, match="must be https"):
+        flows.with_device_code(client, endpoints, opened.append, opened.append)
+    assert opened == []
+
+
+@pytest.mark.parametrize("value", ["soon", -1, "nan", None, [5]])
+def test_a_time_that_is_none(idp: Provider, value: object) -> None:
+    begun = {"device_code": "d", "verification_uri": "https://x/", "interval": value}
+    idp.responses["/device"] = lambda h: send(h, begun)
+    endpoints = {"device_authorization_endpoint": f"{idp.url}/device"}
+    with pytest.raises(LoginError, match="as a time in seconds"):
+        flows.with_device_code(
+            Client("corp", idp.issuer, "cli"), endpoints, lambda _: None, lambda _: None
+        )
+
+
+def test_an_error_that_is_no_object(idp: Provider) -> None:
+    idp.responses["/odd"] = lambda h: send(h, {"error": ["x"]}, status=400)
+    with pytest.raises(LoginError, match="/odd: 400"):
+        get(f"{idp.url}/odd")
+
+
 def test_logins_are_for_their_owner_only(state: Path) -> None:
     assert files.token_for(URI) is None
     assert not state.exists()
