@@ -29,9 +29,11 @@ _SETTINGS: Mapping[str, str] = {
 _FORBIDDEN = frozenset(
     (
         # They run text, or a syntax tree, that is checked nowhere. A tree can hold addresses of
-        # memory, which the last ones call as code of this process.
+        # memory, which the next ones call as code of this process.
         *("query", "json_execute_serialized_sql", "json_deserialize_sql"),
         *("arrow_scan", "arrow_scan_dumb", "pandas_scan", "python_map_function"),
+        # They change what the process writes, and where, which no locked setting prevents.
+        *("enable_logging", "enable_profiling"),
     )
 )
 

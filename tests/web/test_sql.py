@@ -83,6 +83,7 @@ def test_a_query_over_tables_and_their_snapshots(lake: Served) -> None:
         (f"FROM json_execute_serialized_sql(({SERIALIZED}))", "not allowed"),
         (f"SELECT ({SERIALIZED}).json_deserialize_sql()", "not allowed"),
         ("SELECT * FROM arrow_scan(1, 2, 3)", "not allowed"),
+        ("FROM enable_profiling(save_location = '/tmp/x.txt')", "not allowed"),
         ("PIVOT weather.observations ON station USING sum(temperature)", "one statement"),
         ("COPY (SELECT 1) TO '/tmp/x.csv'", "Only queries"),
         ("ATTACH '/tmp/x.db'", "Only queries"),
