@@ -240,4 +240,4 @@ def utc(milliseconds: int) -> datetime | None:
 def iso(milliseconds: int | None) -> str | None:
     """Return a time as JSON has it: ISO 8601 in UTC, with milliseconds; None as ``utc``."""
     at = None if milliseconds is None else utc(milliseconds)
-    return at and at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -81,7 +81,7 @@ def test_a_query_over_tables_and_their_snapshots(lake: Served) -> None:
         ("SELECT * FROM system.main.\"Query\"('SELECT 1')", "not allowed"),
         ("SUMMARIZE FROM query('SELECT 1')", "not allowed"),
         (f"FROM json_execute_serialized_sql(({SERIALIZED}))", "not allowed"),
-        (f"SELECT ({SERIALIZED}).json_deserialize_sql()", "not allowed"),
+        (f"SELECT json_deserialize_sql(({SERIALIZED}))", "not allowed"),
         ("SELECT * FROM arrow_scan(1, 2, 3)", "not allowed"),
         ("FROM enable_profiling(save_location = '/tmp/x.txt')", "not allowed"),
         ("PIVOT weather.observations ON station USING sum(temperature)", "one statement"),

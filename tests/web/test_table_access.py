@@ -201,18 +201,6 @@ def _token(browser: Browser) -> dict[str, str]:
     return {"form-token": browser.forms["/ui/logout"]["form-token"]}
 
 
-def test_the_sql_page_lists_the_tables_that_a_visitor_can_see(
-    guarded: Served, admin: Browser
-) -> None:
-    page = visitor(guarded, admin, "analyst", "select").open("/ui/sql")
-    assert page.status_code == 200
-    assert page_of("hidden") in page.text
-    page = visitor(guarded, admin, "newcomer").open("/ui/sql")
-    assert page.status_code == 200
-    assert "observations" not in page.text
-    assert page_of("hidden") not in page.text
-
-
 def test_nothing_that_a_login_shows_is_kept_by_caches(guarded: Served, admin: Browser) -> None:
     for path in (
         "/",
