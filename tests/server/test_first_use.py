@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -210,14 +211,11 @@ PROGRAMS = ("demo", "demo.sql", "luigid", "maintenance", "notify", "nws_simulato
 
 @pytest.mark.parametrize("name", [*PROGRAMS, "stack", "transform"])
 def test_h_is_help_of_the_pipeline_s_programs_too(name: str) -> None:
-    command = [sys.executable, "-m", f"jobs.{name}"]
-    short, long = (
-        subprocess.run([*command, flag], capture_output=True, text=True, check=False)
-        for flag in ("-h", "--help")
-    )
-    assert short.returncode == 0, short.stderr
-    assert short.stdout == long.stdout
-    assert short.stdout.startswith(f"Usage: python -m jobs.{name}")
+    command = [sys.executable, "-m", f"jobs.{name}", "-h"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: python -m jobs.{name}")
+    assert re.search(r"^ +-h, --help ", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
