@@ -464,6 +464,15 @@ def dbt_dir() -> Path:
     )
 
 
+def luigid_address() -> str:
+    """Return where luigid listens, and so where runs look for it: ``HOST:PORT``.
+
+    The environment's LUIGID_LISTEN comes before ``[core] scheduler_host`` and ``_port``.
+    """
+    core = luigi.interface.core()
+    return os.environ.get("LUIGID_LISTEN") or f"{core.scheduler_host}:{core.scheduler_port}"
+
+
 def read_file() -> None:
     """Add ``conf/luigi.cfg`` to Luigi's files, unless another one was named or is here."""
     # Luigi reads these where it needs them, and would warn that they are unused.

@@ -14,14 +14,13 @@ from pathlib import Path
 import click
 import luigi.configuration
 import luigi.db_task_history
-import luigi.interface
 import luigi.scheduler
 import luigi.server
 from sqlalchemy import Engine, inspect, text
 from tornado.ioloop import IOLoop
 
 from jobs.addresses import split_address
-from jobs.config import read_file, task_history
+from jobs.config import luigid_address, read_file, task_history
 from jobs.luigid.browsers import protected
 from jobs.luigid.task_history import prune_hourly
 
@@ -29,15 +28,6 @@ ADDRESS = "127.0.0.1:8082"
 MAX_DAYS = 36525
 
 log = logging.getLogger("luigi.server")
-
-
-def address() -> str:
-    """Return where luigid listens, and so where runs look for it: ``HOST:PORT``.
-
-    The environment's LUIGID_LISTEN comes before ``[core] scheduler_host`` and ``_port``.
-    """
-    core = luigi.interface.core()
-    return os.environ.get("LUIGID_LISTEN") or f"{core.scheduler_host}:{core.scheduler_port}"
 
 
 def upgrade_history(engine: Engine) -> None:
@@ -144,7 +134,7 @@ def main(listen: str | None, state: Path | None, names: tuple[str, ...], *, inse
     # A line for every request of every worker, each second, is no log.
     logging.getLogger("tornado.access").setLevel(logging.WARNING)
     read_file()
-    listen = listen or address()
+    listen = listen or luigid_address()
     try:
         host, port = split_address(listen)
         if not insecure:

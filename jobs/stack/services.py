@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 
 from jobs.addresses import split_address
-from jobs.luigid.server import address
+from jobs.config import luigid_address
 from jobs.stack.processes import StackError
 
 # The pipeline's settings, of which the catalog would make nothing.
@@ -125,7 +125,7 @@ def catalog(state: Path) -> Service:
 
 def luigid(state: Path) -> Service:
     """Return luigid; its address is the one that runs use."""
-    listen = address()
+    listen = luigid_address()
     folder = state / "luigi"
     return Service(
         name="luigid",
