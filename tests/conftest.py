@@ -19,6 +19,12 @@ _ONLY_SQLITE = {  # of the catalog's tests: files, locks and logs of SQLite
     "test_writer.py",
     "test_process_lock.py",
 }
+if find_spec("hypothesis") is not None:  # which those that need no more than pytest lack
+    from hypothesis import HealthCheck, settings
+
+    # No example has a clock of its own: a machine may be busy.
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
 _TOLD = "what was tried"
 _SUITES = (
     *("boot", "browser", "clouds", "deploy", "docs", "durability", "engines", "identity"),

@@ -97,7 +97,6 @@ def test_it_is_served_as_it_is_in_the_package(asker: Asker) -> None:
 def fuzz(asker: Asker, label: str, mode: GenerationMode, examples: int) -> None:
     @settings(
         max_examples=examples,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.reuse, Phase.generate, Phase.shrink],
     )

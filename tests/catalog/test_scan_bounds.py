@@ -93,7 +93,7 @@ def apply(transform: str, kind: str, value: Any) -> Any:
 
 @pytest.mark.parametrize(("transform", "kind"), CASES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_partition_tells_no_lie_of_its_rows(
     transform: str, kind: str, data: st.DataObject
 ) -> None:
@@ -110,7 +110,7 @@ def test_a_partition_tells_no_lie_of_its_rows(
 
 @pytest.mark.parametrize(("transform", "kind"), CASES)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_bounds_tell_no_lie_of_a_transform(transform: str, kind: str, data: st.DataObject) -> None:
     _, some = KINDS[kind]
     value, other = data.draw(some), data.draw(some)
@@ -170,7 +170,7 @@ def test_nulls_and_nans_are_evaluated_separately() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_values_come_back_from_bytes_and_json(kind: str, data: st.DataObject) -> None:
     their, some = KINDS[kind]
     value = data.draw(some)

@@ -362,7 +362,7 @@ ANYTHING = st.recursive(
 
 
 @given(value=ANYTHING)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_nothing_but_a_400_comes_of_damage(value: Any) -> None:
     try:
         parsed = parse(value, FIELDS)

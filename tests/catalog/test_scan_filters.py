@@ -227,7 +227,7 @@ FILTERS = st.recursive(single(), joined, max_leaves=5)
 
 
 @given(predicate=FILTERS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_reader_of_the_plan_gets_the_rows_of_a_full_read(lake: Lake, predicate: Any) -> None:
     ids, _ = lake.planned({"filter": predicate})
     assert ids == lake.expected(predicate)

@@ -432,7 +432,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @given(body=st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_damage_is_never_the_server_s_fault(standing: Server, body: dict[str, Any]) -> None:
     text = json.dumps(body)
     for path, known in (("plan", {200, 400}), ("tasks", {400, 404})):

@@ -400,6 +400,5 @@ TestCatalog = pytest.mark.slow(CatalogMachine.TestCase)
 TestCatalog.settings = settings(
     max_examples=100,
     stateful_step_count=50,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )

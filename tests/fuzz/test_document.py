@@ -68,7 +68,6 @@ def fuzz(asker: Asker, label: str, mode: GenerationMode, examples: int) -> None:
 
     @settings(
         max_examples=examples,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.reuse, Phase.generate, Phase.shrink],
     )

@@ -327,7 +327,6 @@ values = st.recursive(
 
 @settings(
     max_examples=round(400 * SCALE),
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.data())

@@ -259,7 +259,6 @@ def read_by_duckdb(lake: Lake, name: str) -> list[Any]:
 
 @settings(
     max_examples=40,
-    deadline=None,
     # Shrinking would take longer than reading the history that failed.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

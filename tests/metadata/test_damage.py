@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.metadata import table
 
-FUZZ = settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+FUZZ = settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 Updates = list[dict[str, Any]]
 

@@ -14,9 +14,7 @@ from pyiceberg.table.update import TableUpdate, update_table_metadata
 from falcon_catalog.metadata import table
 from falcon_catalog.metadata.builder import find
 
-RANDOM = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+RANDOM = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 KINDS = ["int", "long", "string", "date", "timestamptz", "decimal(9, 2)", "double"]
 TRANSFORMS = {
     "int": ["identity", "bucket[4]", "truncate[10]"],

@@ -410,7 +410,7 @@ STEPS = st.one_of(
 
 
 @given(steps=st.lists(STEPS, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_removals_may_be_joined_wherever_they_stand(make: Any, steps: list[dict[str, Any]]) -> None:
     """The result is that of one update after the other, or the same kind of error."""
     base = make.apply(make.history(6), make.set_ref("a", 3), make.set_ref("b", 5))

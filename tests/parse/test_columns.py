@@ -36,7 +36,7 @@ from tests.parse.test_recordings import of_type
 from tests.parse.test_records import NOON, anything, nearly, observation, quantity
 
 FETCHED = "2024-02-20T13:00:00.000001+00:00"
-WELL = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+WELL = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 
 
 def answers(*features: list[Any]) -> list[dict[str, Any]]:
@@ -216,7 +216,7 @@ def test_whatever_is_said_is_read_the_same(features: list[list[Any]]) -> None:
     agree(answers(*features))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(numbers, min_size=1), st.sampled_from(sorted(UNITS)), st.sampled_from(QUANTITIES))
 def test_columns_are_converted_as_single_values_are(given_: list[Any], code: str, one: Any) -> None:
     values = [None if value is None else _float(value) for value in given_]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.lake.merging import compare
@@ -39,7 +39,6 @@ def table(file: dict[tuple[str, int], tuple[float | None, str | None, int]]) -> 
     )
 
 
-@settings(deadline=None)  # a machine may be busy
 @given(FILES)
 def test_fold_is_the_merge_of_one_file_after_the_other(
     files: list[dict[tuple[str, int], tuple[float | None, str | None, int]]],

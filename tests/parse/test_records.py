@@ -316,7 +316,7 @@ nearly = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(anything | nearly)
 def test_anything_becomes_a_row_or_an_explained_reject(feature: Any) -> None:
     parsed = [
