@@ -86,7 +86,7 @@ def require(call: Call, needs: Sequence[Need], *, asked: str | None = None) -> D
     gate = _Gate(call, call.principal)
     # One statement for the first entity, its containers and the generation.
     found = gate.find(needs[0].entity, needs[0].kind) if needs else None
-    if not needs or needs[0].entity != SERVER or any(need.entity != SERVER for need in needs):
+    if not needs or any(need.entity != SERVER for need in needs):
         gate.require_warehouse(asked)
     for need in needs:
         gate.check(need, found)

@@ -212,7 +212,7 @@ def _check_unreserved(tx: Transaction, call: Call, location: str, *, shared: boo
 def reserve(tx: Transaction, call: Call, namespace_id: int, metadata: JSON) -> None:
     """Keep the folders of a staged table for its creator until it is committed, at most a day.
 
-    Whoever creates a table there later would put it where the creator has access to files by now.
+    A table of another principal there would lie where this one already has access to files.
 
     Raises:
         ForbiddenError, BadRequestError: as ``check_free`` and ``check_free_paths``.

@@ -204,7 +204,7 @@ CHECKS: dict[str, Check] = {
         "A table was staged there an hour ago or earlier, and is not committed. Others cannot "
         "create tables at, around or inside this folder.",
         "That ends with the commit, and at the reported time. The repair ends it now: do that only "
-        "if whoever staged the table has given up. Its credentials hold until their end.",
+        "if the job that staged the table has ended. Its credentials are valid until they expire.",
     ),
     "expired-rows": Check(
         "note",

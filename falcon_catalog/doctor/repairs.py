@@ -252,9 +252,11 @@ def _release(scope: Scope, reservation_id: int) -> str:
     with _writing(scope) as tx:
         kept = {each.id: each for each in reservations.running(tx)}.get(reservation_id)
         if kept is None:
-            raise RepairError(f"no folder is kept by a reservation {reservation_id}")
+            raise RepairError(
+                f"there is no reservation {reservation_id}: it has ended, or the number is wrong"
+            )
         reservations.delete(tx, kept.id)
-    return f"{kept.location_key} is kept for nobody any more"
+    return f"{kept.location_key} is no longer reserved"
 
 
 def _delete_expired(scope: Scope, _: Progress) -> list[str]:

@@ -15,7 +15,7 @@ MAX_CELLS, MAX_CHARACTERS = 200_000, 4_000_000
 def rows_as_text(rows: Iterable[Sequence[Any]], most: int) -> tuple[list[list[str | None]], bool]:
     """Return rows of values as rows of text, None is null; and whether there are more.
 
-    There are at most ``most``, and fewer of those that are so large that nobody reads them.
+    At most ``most`` are returned, and fewer if they exceed MAX_CELLS or MAX_CHARACTERS together.
     """
     found: list[list[str | None]] = []
     cells, characters = MAX_CELLS, MAX_CHARACTERS

@@ -165,10 +165,9 @@ _CONTAINS = "name LIKE ? ESCAPE '!'"
 
 
 def _pattern(text: str) -> str:
-    escaped = text
     for special in "!%_":
-        escaped = escaped.replace(special, f"!{special}")
-    return f"%{escaped}%"
+        text = text.replace(special, f"!{special}")
+    return f"%{text}%"
 
 
 def _in(

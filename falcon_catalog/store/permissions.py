@@ -88,14 +88,10 @@ def chain(
     paths = _paths(namespace.levels)
     parameters = (warehouse_id, *paths, paths[-1], name) if inside else (warehouse_id, *paths)
     rows = tx.all(_chain_sql(len(paths), inside), parameters)
-    last = rows[-1]
-    levels: tuple[Level, ...] = ()
     if len(rows) > 1:
         rows.sort(key=lambda row: len(row[3]))
-        last = rows[-1]
-        levels = tuple([Level._make(row[2:6]) for row in rows])
-    elif last[2] is not None:
-        levels = (Level._make(last[2:6]),)
+    last = rows[-1]
+    levels = () if last[2] is None else tuple([Level._make(row[2:6]) for row in rows])
     if not inside or last[6] is None:
         return Chain(last[0], last[1], levels)
     if inside == "tabular":

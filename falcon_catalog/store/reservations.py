@@ -1,4 +1,4 @@
-"""Rows of the folders of tables that are only staged: until the commit nobody else gets them."""
+"""Rows of the folders of staged tables: reserved for the creator until the commit."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Reservation:
 
     @property
     def namespace(self) -> Namespace | None:
-        """Those who may write in it may share the folder; None: nobody may."""
+        """Principals with ``write`` on it may share the folder; None: no other principal may."""
         return None if self.namespace_path is None else Namespace.from_path(self.namespace_path)
 
 

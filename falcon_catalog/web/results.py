@@ -31,8 +31,8 @@ def shortened(value: str) -> str | None:
 def send_csv(resp: falcon.Response, rows: Rows, name: str) -> None:
     """Respond with rows as a file; null is an empty field, an empty text is quoted.
 
-    Spreadsheets take a text that begins as a formula for one, whoever wrote it, so that it gets an
-    apostrophe before it.
+    ``csv`` of Python 3.11 cannot distinguish the two. Spreadsheets evaluate a text that looks like
+    a formula, so an apostrophe is put before it.
     """
     kinds = [is_numeric(column["type"]) for column in rows.columns]
     lines = [[_plain(column["name"]) for column in rows.columns]]

@@ -644,9 +644,9 @@ class TestTheRows:
             ("kept-folder", "/lake/old/", "release=2"),
         ]
         assert sorted(operator.found()) == found
-        assert operator.repaired("release=2") == ["/lake/old/ is kept for nobody any more"]
+        assert operator.repaired("release=2") == ["/lake/old/ is no longer reserved"]
         _, _, told = operator.run("doctor", "--repair", "release=2")
-        assert "no folder is kept by a reservation 2" in told
+        assert "there is no reservation 2" in told
         assert "1 expired rows of reservations deleted" in operator.repaired("expired")
         assert operator.found() == []
         assert operator.sql("SELECT location_key FROM reservations") == [("/lake/young/",)]

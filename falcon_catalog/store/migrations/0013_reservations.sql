@@ -1,7 +1,7 @@
--- The folders of tables that are only staged, which have no row yet. Until expires_at they are kept
--- for the principal that staged the table; for nobody, if that one was removed meanwhile: whoever was
--- given access to the files still has it. namespace_id is set for a folder that properties of the
--- table name: tables of those who may write in that namespace may share it.
+-- Folders of staged tables, which have no row yet. Until expires_at they are reserved for the principal
+-- that staged the table. If it is removed they stay closed to all: credentials for the files are still
+-- valid. namespace_id is set for a folder that properties of the table name: principals with write on
+-- that namespace may share it.
 CREATE TABLE reservations (
     id            INTEGER PRIMARY KEY,
     location_key  TEXT    NOT NULL,

@@ -21,7 +21,7 @@ _MANY_MANIFESTS = 100
 _EXPIRE_MS = 5 * 24 * 3600 * 1000
 _METADATA_FILES = 100
 _MOST_STEPS = 500_000
-"""From a snapshot to its parent, for all branches: longer than that nobody waits for advice."""
+"""From a snapshot to its parent, for all branches: beyond it no advice is given."""
 _SPARK_VERSION = 3
 _PLAIN = re.compile(r'[^."`*@\s]+')
 
