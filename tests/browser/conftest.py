@@ -1,14 +1,18 @@
-"""Chromium, driven by Playwright, and what a page must not do there."""
+"""Chromium, driven by Playwright, and what a page must not do there.
+
+Pytest reads this in every run, also where the extra ``browser`` is not installed.
+"""
+
+from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from falcon_catalog.app import create_app
 from falcon_catalog.catalog.identity import Realm
@@ -19,6 +23,9 @@ from tests import npm
 from tests.browser import lakehouse
 from tests.processes import DEADLINE
 from tests.web.conftest import Served, serve
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page, Request
 
 __all__ = ["serve"]
 AXE = "4.14.1"
@@ -33,8 +40,9 @@ def chromium() -> Iterator[Browser]:
     """Chromium as the machine has it: package indexes have no builds of Playwright's."""
     if PROGRAM is None:
         pytest.skip("no Chromium to open the pages with: apt-get install chromium")
-    expect.set_options(timeout=1000 * DEADLINE)
-    with sync_playwright() as playwright:
+    api = pytest.importorskip("playwright.sync_api")
+    api.expect.set_options(timeout=1000 * DEADLINE)
+    with api.sync_playwright() as playwright:
         flags = ["--no-sandbox"] if os.getuid() == 0 else []
         yield playwright.chromium.launch(executable_path=PROGRAM, args=flags)
 

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("playwright", reason="the extra browser is not installed")
+
 from playwright.sync_api import Page
 
 from falcon_catalog.identifiers import Namespace, TableIdentifier

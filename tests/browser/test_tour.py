@@ -8,6 +8,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
+
+pytest.importorskip("playwright", reason="the extra browser is not installed")
+
 from playwright.sync_api import Page, expect
 
 from falcon_catalog.identifiers import Namespace, TableIdentifier
