@@ -1,20 +1,29 @@
-"""The weather pipeline: ``luigi --module jobs WeatherPipeline`` finds its tasks here."""
+"""The weather pipeline: ``luigi --module jobs WeatherPipeline`` finds its tasks here.
 
-import logging
+The programs, such as ``python -m jobs.maintenance``, start without them: they load slowly.
+"""
 
-from jobs import config, notify
-from jobs.lake import doubles
-from jobs.pipeline import WeatherPipeline
-from jobs.tasks import failing
-from jobs.tasks.alerts import Alerts
-from jobs.tasks.backfill import BackfillObservations
-from jobs.tasks.ingestion import LoadDays, WeatherIngestion
-from jobs.tasks.load import LoadAlerts, LoadObservations, LoadStations
-from jobs.tasks.maintenance import Maintenance
-from jobs.tasks.observations import Observations
-from jobs.tasks.report import Report
-from jobs.tasks.stations import Stations
-from jobs.tasks.transform import DbtDocs, DbtTransformations, Transform
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or "luigi" in sys.modules:
+    from jobs.registered import (
+        Alerts,
+        BackfillObservations,
+        DbtDocs,
+        DbtTransformations,
+        LoadAlerts,
+        LoadDays,
+        LoadObservations,
+        LoadStations,
+        Maintenance,
+        Observations,
+        Report,
+        Stations,
+        Transform,
+        WeatherIngestion,
+        WeatherPipeline,
+    )
 
 __all__ = [
     "Alerts",
@@ -34,10 +43,11 @@ __all__ = [
     "WeatherPipeline",
 ]
 
-# The client's lines, with the service's correlation ids, go wherever Luigi's go.
-logging.getLogger("jobs.nws").parent = logging.getLogger("luigi-interface")
-# Luigi itself looks for luigi.cfg in the working directory, not in its conf/.
-config.read_file()
-notify.listen()
-failing.listen()
-doubles.read_exactly()
+
+def __getattr__(name: str) -> Any:
+    """Return a task that is not imported yet."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from jobs import registered  # noqa: PLC0415 - see above
+
+    return getattr(registered, name)

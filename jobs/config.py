@@ -473,8 +473,11 @@ def luigid_address() -> str:
     return os.environ.get("LUIGID_LISTEN") or f"{core.scheduler_host}:{core.scheduler_port}"
 
 
-def read_file() -> None:
-    """Add ``conf/luigi.cfg`` to Luigi's files, unless another one was named or is here."""
+def _read_file() -> None:
+    """Add ``conf/luigi.cfg`` to Luigi's files, unless another one was named or is here.
+
+    Luigi itself looks for luigi.cfg in the working directory only.
+    """
     # Luigi reads these where it needs them, and would warn that they are unused.
     luigi.interface.core.ignore_unconsumed |= {
         "rpc_connect_timeout",
@@ -484,3 +487,6 @@ def read_file() -> None:
     path = Path("conf", "luigi.cfg")
     if "LUIGI_CONFIG_PATH" not in os.environ and not Path("luigi.cfg").exists() and path.exists():
         luigi.configuration.add_config_path(str(path))
+
+
+_read_file()

@@ -125,16 +125,14 @@ def matches(
 
 def totals(tx: Transaction, warehouse_id: int) -> Totals:
     """Return how many namespaces, tables and views a warehouse holds."""
-    of_kind = (
-        "(SELECT count(*) FROM namespaces n JOIN tabulars t ON t.namespace_id = n.id"
-        " WHERE n.warehouse_id = w.id AND t.kind = '{}')"
+    of_kind = "count(*) FILTER (WHERE t.kind = '{}')"
+    (row,) = tx.all(
+        "SELECT (SELECT count(*) FROM namespaces WHERE warehouse_id = ?),"  # noqa: S608
+        f" {of_kind.format('table')}, {of_kind.format('view')}"
+        " FROM namespaces n JOIN tabulars t ON t.namespace_id = n.id WHERE n.warehouse_id = ?",
+        (warehouse_id, warehouse_id),
     )
-    row = tx.one(
-        "SELECT (SELECT count(*) FROM namespaces n WHERE n.warehouse_id = w.id),"  # noqa: S608
-        f" {of_kind.format('table')}, {of_kind.format('view')} FROM warehouses w WHERE w.id = ?",
-        (warehouse_id,),
-    )
-    return Totals(0, 0, 0) if row is None else Totals(*row)
+    return Totals(*row)
 
 
 def pointers(tx: Transaction, warehouse_id: int, size: int) -> list[tuple[str, int]]:

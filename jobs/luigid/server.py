@@ -20,7 +20,7 @@ from sqlalchemy import Engine, inspect, text
 from tornado.ioloop import IOLoop
 
 from jobs.addresses import split_address
-from jobs.config import luigid_address, read_file, task_history
+from jobs.config import luigid_address, task_history
 from jobs.luigid.browsers import protected
 from jobs.luigid.task_history import prune_hourly
 
@@ -133,7 +133,6 @@ def main(listen: str | None, state: Path | None, names: tuple[str, ...], *, inse
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     # A line for every request of every worker, each second, is no log.
     logging.getLogger("tornado.access").setLevel(logging.WARNING)
-    read_file()
     listen = listen or luigid_address()
     try:
         host, port = split_address(listen)

@@ -6,7 +6,6 @@ import sys
 
 import click
 
-from jobs import config
 from jobs.notify.channels import channels, notify, send
 from jobs.notify.message import Failure, quoted_correlation
 
@@ -20,7 +19,6 @@ def main(unit: str | None, *, test: bool) -> None:
     """Notify the channels of [notify] in conf/luigi.cfg; exit with 1 if one cannot be reached."""
     if test == bool(unit):
         raise click.UsageError("give --test or --unit NAME")
-    config.read_file()
     settings = notify()
     if not channels(settings):
         line = "nobody to notify: [notify] sets no slack_webhook, command or email_to"

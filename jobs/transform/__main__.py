@@ -23,7 +23,6 @@ from jobs.transform.running import alone, environment_of, folders, install_exten
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND …")
 def main(arguments: tuple[str, ...]) -> None:
     """Run a dbt command, such as build, run, test or docs generate --static."""
-    config.read_file()
     state = Path(config.settings().weather.data_dir).resolve()
     install_extensions(state / "duckdb-extensions")
     command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]

@@ -1,6 +1,7 @@
 """Settings: flags over environment over file over defaults; days and choices that make sense."""
 
 import datetime as dt
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -236,6 +237,7 @@ def test_the_file_is_found_in_the_repository_and_the_help_describes_the_task() -
     assert done.stderr == ""
 
 
+@pytest.mark.usefixtures("file")
 @pytest.mark.parametrize(
     ("task", "flag", "value", "reason"),
     [
@@ -250,12 +252,26 @@ def test_the_file_is_found_in_the_repository_and_the_help_describes_the_task() -
         ("Stations", "--period", "2013-02-30", "'2013-02-30': day is out of range for month"),
         ("Stations", "--period", "9999-12-31", "period 9999-12-31 is not over"),
         ("Stations", "--states", "ZZ", "'ZZ' in states: no state or territory"),
-        ("RangeDaily", "--start", "2013-99-99", "'2013-99-99' does not match format '%Y-%m-%d'"),
     ],
 )
-def test_an_invalid_value_ends_with_one_line(task: str, flag: str, value: str, reason: str) -> None:
-    more = ["--of", "WeatherPipeline"] if task == "RangeDaily" else ["--stations", "KJFK"]
-    done = luigi_in(REPOSITORY, task, flag, value, *more, "--local-scheduler")
+def test_an_invalid_value_is_refused(task: str, flag: str, value: str, reason: str) -> None:
+    arguments = [task, flag, value, "--stations", "KJFK"]
+    with (
+        CmdlineParser.global_instance(arguments) as parser,
+        pytest.raises((ParameterException, ValueError), match=re.escape(reason)),
+    ):
+        parser.get_task_obj()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("Stations --period 2013-02-30", "'2013-02-30': day is out of range for month"),
+        ("RangeDaily --of WeatherPipeline --start 2013-99-99", "'2013-99-99' does not match"),
+    ],
+)
+def test_an_invalid_value_ends_with_one_line(arguments: str, reason: str) -> None:
+    done = luigi_in(REPOSITORY, *arguments.split(), "--local-scheduler")
     assert done.returncode == 40
     (line,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
     assert reason in line
