@@ -76,6 +76,7 @@ def test_late_corrected_and_deleted_reports_end_as_a_full_refresh_does(lake: Lak
     assert all(renewed[mart][0] != uuids[mart][0] for mart in lake.marts())
 
 
+@pytest.mark.slow
 def test_other_models_compute_every_day_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that were made by other models differ although their fingerprint is the same."""
     before = lake.content()

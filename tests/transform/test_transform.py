@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from jobs import DbtTransformations
 
 HOUR = "2013-07-02T14"
 
 
+@pytest.mark.slow
 def test_an_hour_and_a_day_started_at_once_are_built_one_after_the_other(
     make_pipeline: Callable[..., Any], calm_weather: str, tmp_path: Path
 ) -> None:
