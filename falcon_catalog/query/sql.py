@@ -62,7 +62,10 @@ def run(server: Server, job: Mapping[str, Any]) -> Message:
 def _single(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
-        raise QueryError(f"Give one statement, not {len(statements)}")
+        # DuckDB turns such a PIVOT into several statements, and creates a type in the first.
+        hint = "; a PIVOT needs the values of its columns: ON … IN (…)"
+        more = hint if "pivot" in sql.lower() else ""
+        raise QueryError(f"Give one statement, not {len(statements)}{more}")
     if statements[0].type != duckdb.StatementType.SELECT:
         kind = statements[0].type.name
         raise QueryError(f"Only queries are allowed here: SELECT or WITH, not {kind}")
