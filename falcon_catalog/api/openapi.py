@@ -17,6 +17,9 @@ def document() -> bytes:
 class OpenApiResource:
     """``/management/v1/openapi.json``."""
 
+    def __init__(self) -> None:
+        self._document = document()  # now: an upgrade beside a running server may take the file
+
     def on_get(self, _req: Request, resp: Response) -> None:
         """Show the document."""
-        send_text(resp, document())
+        send_text(resp, self._document)

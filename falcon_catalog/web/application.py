@@ -14,7 +14,7 @@ from falcon_catalog.api.requests import NameConverter, NamespaceConverter
 from falcon_catalog.api.routes import with_converters
 from falcon_catalog.catalog.entities import Type
 from falcon_catalog.errors import CatalogError
-from falcon_catalog.web import errors, paths
+from falcon_catalog.web import errors, paths, rendering
 from falcon_catalog.web.activity import ActivityPage, WarehouseActivityPage
 from falcon_catalog.web.administration import (
     BackupsPage,
@@ -108,7 +108,8 @@ def routes(site: Site) -> Routes:
 
 
 def create_pages(site: Site) -> falcon.App[Any, Any]:
-    """Create the application that serves the pages."""
+    """Create the application that serves the pages; what they consist of is read now."""
+    rendering.load()
     pages = routes(site)
     table = dict(_operations(pages))
     middleware: list[Any] = [

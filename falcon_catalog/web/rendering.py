@@ -2,14 +2,15 @@
 
 import hashlib
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import falcon
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from falcon_catalog import __version__
@@ -18,7 +19,7 @@ from falcon_catalog.metadata import history
 from falcon_catalog.web import paths, plots
 from falcon_catalog.web.results import is_numeric, shortened
 
-_STATIC = files("falcon_catalog.web") / "static"
+_PACKAGE = files("falcon_catalog.web")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
     " img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none';"
@@ -32,6 +33,12 @@ _NOTICES = {"dropped": "The table was dropped.", "renamed": "The table was renam
 """What a page says of the change that led to it (``?done=``)."""
 _YEAR = 365 * 24 * 3600
 _KIB = 1024
+
+
+def load() -> None:
+    """Read all templates and static files into memory, where no installation can change them."""
+    _environment()
+    _static_files()
 
 
 def send_page(req: falcon.Request, resp: falcon.Response, template: str, **values: Any) -> None:
@@ -133,7 +140,8 @@ def token_field(token: str) -> Markup:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("falcon_catalog.web"),
+        loader=DictLoader(dict(_texts(_PACKAGE / "templates"))),
+        auto_reload=False,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -161,10 +169,19 @@ def _environment() -> Environment:
     return environment
 
 
+def _texts(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the name, relative to the first folder, and the text of each file."""
+    for each in folder.iterdir():
+        if each.is_dir():
+            yield from _texts(each, f"{prefix}{each.name}/")
+        else:
+            yield prefix + each.name, each.read_text(encoding="utf-8")
+
+
 @cache
 def _static_files() -> Mapping[str, tuple[str, bytes]]:
     found = {}
-    for each in _STATIC.iterdir():
+    for each in (_PACKAGE / "static").iterdir():
         content = each.read_bytes()
         stem, _, ending = each.name.rpartition(".")
         digest = hashlib.sha256(content).hexdigest()[:12]

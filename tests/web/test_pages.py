@@ -1,10 +1,18 @@
 """Pages as a browser requests them: what is in them, their headers and their errors."""
 
 import re
+import shutil
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+import requests
+
+import falcon_catalog
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.web import paths
+from tests.processes import DEADLINE, Running
 from tests.web.conftest import WARM, Served
 
 WEATHER = Namespace(("weather",))
@@ -80,3 +88,31 @@ def test_where_a_token_is_required_a_page_leads_to_the_login(
     assert page.headers["Location"] == "/ui/login?next=%2Fui%2Fwarehouses%2Fdefault%3Fpage%3D2"
     part = catalog.get("/", **{"HX-Request": "true"})
     assert part.headers["HX-Redirect"].startswith("/ui/login")
+
+
+@pytest.mark.sqlite
+def test_pages_are_served_when_the_installation_has_gone(tmp_path: Path) -> None:
+    """As when pip installs another one beside a running server."""
+    package = tmp_path / "site" / "falcon_catalog"
+    shutil.copytree(Path(falcon_catalog.__file__).parent, package)
+    command = "from falcon_catalog.cli import main; main()"
+    flags = ("--listen=127.0.0.1:0", f"--store=sqlite:///{tmp_path}/store.db")
+    server = Running(
+        [sys.executable, "-c", command, "serve", *flags, f"--warehouse={tmp_path}/tables"],
+        {"PYTHONPATH": str(package.parent)},
+        cwd=tmp_path,
+    )
+    try:
+        url = server.url()
+        first = requests.get(url, timeout=DEADLINE)
+        assert first.status_code == 200
+        shutil.rmtree(package)
+        linked = set(re.findall(r'(?:src|href)="(/[^"]*)"', first.text))
+        assert any(each.startswith("/ui/static/") for each in linked)
+        linked |= {paths.SETTINGS, paths.GRANTS, "/management/v1/openapi.json"}
+        statuses = {each: requests.get(url + each, timeout=DEADLINE).status_code for each in linked}
+        assert set(statuses.values()) == {200}, statuses
+        missing = requests.get(f"{url}/ui/nothing", timeout=DEADLINE)
+        assert (missing.status_code, "There is no page" in missing.text) == (404, True)
+    finally:
+        server.kill()
