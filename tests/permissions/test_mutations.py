@@ -120,6 +120,7 @@ def _is_noticed(mutator: Mutator) -> bool:
 
 
 @pytest.mark.fault(number=13)
+@pytest.mark.slow
 def test_mistakes_in_the_table_are_noticed(mutator: Mutator) -> None:
     made, missed = 0, []
     for operation in {case.operation: None for case in CASES}:

@@ -9,6 +9,7 @@ import pytest
 from tests.report.browser import DRAWN, Page
 from tests.report.conftest import HOSTILE, Made
 
+pytestmark = pytest.mark.slow
 NewPage = Callable[[], Page]
 
 # How many marks each chart shows, legends and axes left out.

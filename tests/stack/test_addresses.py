@@ -13,13 +13,13 @@ PROGRAMS = ("jobs.demo", "jobs.luigid", "jobs.nws_simulator", "jobs.s3_emulator"
 WRONG = ("8181", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:\u00b2")
 
 
-@pytest.mark.parametrize("value", ["8181", ":8181", "nowhere.invalid:0", "127.0.0.1:65536"])
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("program", "value"),
+    [*((program, "8181") for program in PROGRAMS), ("jobs.nws_simulator", "nowhere.invalid:0")],
+)
 def test_a_wrong_address_is_one_line(program: str, value: str, tmp_path: Path) -> None:
     if program == "jobs.s3_emulator":
         pytest.importorskip("moto", reason="the extra emulators is not installed")
-    if program == "jobs.luigid" and value.endswith(":0"):
-        pytest.skip("luigid takes no free port: its clients would not find it")
     done = subprocess.run(
         [sys.executable, "-m", program, "--listen", value],
         cwd=REPOSITORY,

@@ -17,6 +17,7 @@ from pyiceberg.catalog import Catalog
 from jobs.lake import rest
 from jobs.nws_simulator import Faults, airports, make_app, running
 from jobs.stack import processes
+from tests.catalog.serving import serving
 from tests.processes import free_port, wait_for
 from tests.tasks.ingesting import STATIONS, Service, Settings
 
@@ -206,23 +207,24 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def settings(
-    make_catalog: Callable[[], CatalogServer],
     service: Service,
     tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
-) -> Settings:
-    """Set the pipeline's settings for this process, with a catalog of its own."""
-    change = Settings(monkeypatch, make_catalog())
-    change(
-        weather_base_url=service.url,
-        weather_data_dir=tmp_path,
-        weather_stations=",".join(STATIONS),
-        weather_states="",
-        weather_history_hours=0,
-        weather_requests_per_second=1000,
-        weather_max_attempts=1,
-    )
-    return change
+) -> Iterator[Settings]:
+    """Set the pipeline's settings for this process, in which its catalog is served, too."""
+    with serving(tmp_path_factory.mktemp("catalog")) as server:
+        change = Settings(monkeypatch, server.url)
+        change(
+            weather_base_url=service.url,
+            weather_data_dir=tmp_path,
+            weather_stations=",".join(STATIONS),
+            weather_states="",
+            weather_history_hours=0,
+            weather_requests_per_second=1000,
+            weather_max_attempts=1,
+        )
+        yield change
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from luigi.scheduler import Scheduler
 from luigi.worker import Worker
 
 from jobs import WeatherIngestion, config
+from jobs.lake import rest
 
 HOUR = dt.datetime(2013, 7, 2, 14)  # noqa: DTZ001 - Luigi's hours carry no zone
 STATIONS = ("KEWR", "KJFK", "KLGA")
@@ -86,10 +87,10 @@ def summary(hour: dt.datetime = HOUR) -> dict[str, Any]:
 class Settings:
     """The pipeline's settings in this process's environment, and the catalog they name."""
 
-    def __init__(self, monkeypatch: Any, server: Any) -> None:
+    def __init__(self, monkeypatch: Any, uri: str) -> None:
         self._monkeypatch = monkeypatch
-        self.catalog = server.connect()
-        self(catalog_uri=server.uri)
+        self.catalog = rest.connect(uri, "default")
+        self(catalog_uri=uri)
 
     def __call__(self, **values: Any) -> None:
         for name, value in values.items():

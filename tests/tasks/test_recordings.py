@@ -17,6 +17,7 @@ FILE = RECORDED / "cosmer-basic" / "ObservationsModelData.json"
 
 
 @pytest.mark.reference
+@pytest.mark.slow
 def test_recorded_reports_become_rows_and_days(
     make_pipeline: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from tests.clients.conftest import serving
 from tests.transform.lake import nothing
 
 
+@pytest.mark.slow
 def test_a_credential_gets_dbt_its_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(open_database(f"sqlite:///{tmp_path}/catalog.db")) as database:
         secret = accounts.add(StoreCall(database), "etl", privileges=OWN)

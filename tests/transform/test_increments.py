@@ -8,6 +8,7 @@ import pytest
 from jobs.lake.tables import OBSERVATIONS, STATIONS
 from tests.transform.lake import Lake, at, hours, station, utc
 
+pytestmark = pytest.mark.slow
 BUSY = {"temperature_c": 20.0, "precipitation_last_hour_mm": 1.0, "text_description": "Rain"}
 
 
@@ -76,7 +77,6 @@ def test_late_corrected_and_deleted_reports_end_as_a_full_refresh_does(lake: Lak
     assert all(renewed[mart][0] != uuids[mart][0] for mart in lake.marts())
 
 
-@pytest.mark.slow
 def test_other_models_compute_every_day_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that were made by other models differ although their fingerprint is the same."""
     before = lake.content()
