@@ -137,6 +137,7 @@ class Commit(NamedTuple):
     sequence: int
     at_ms: int
     operation: str
+    in_words: str
     identifier: TableIdentifier
     kind: str
     actor: str | None
@@ -181,5 +182,11 @@ def _commit(call: Call, row: JSON, identifier: TableIdentifier) -> Commit:
     may = authorization.permits(call, "grant", identifier, kind)
     actor = row["actor"]["name"] if may else None
     return Commit(
-        row["sequence-number"], row["timestamp-ms"], row["operation"], identifier, kind, actor
+        row["sequence-number"],
+        row["timestamp-ms"],
+        row["operation"],
+        event_log.in_words(row),
+        identifier,
+        kind,
+        actor,
     )

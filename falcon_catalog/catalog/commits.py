@@ -38,6 +38,7 @@ from falcon_catalog.errors import (
 )
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.locations import is_inside, key
+from falcon_catalog.metadata import history
 from falcon_catalog.metadata import table as table_metadata
 from falcon_catalog.metadata.document import Document
 from falcon_catalog.store import grants
@@ -313,8 +314,10 @@ def _event(staged: Staged, operation: str) -> Event:
         before = (staged.base or {}).get("properties", {})
         detail |= events.changed_keys(before, after.get("properties", {}))
     if "add-snapshot" in actions:
-        added = (each["snapshot"] for each in staged.updates if each["action"] == "add-snapshot")
+        added = [each["snapshot"] for each in staged.updates if each["action"] == "add-snapshot"]
         detail["snapshots"] = [snapshot.get("snapshot-id") for snapshot in added]
+        operations = dict.fromkeys(history.operation(snapshot) for snapshot in added)
+        detail["operations"] = [each for each in operations if each in history.OPERATIONS]
     return Event(
         operation,
         staged.kind.name,

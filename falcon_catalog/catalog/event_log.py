@@ -47,6 +47,45 @@ _TOKEN_VERSION = b"1"
 _TOKEN = re.compile(rb"1(?P<log>.{16})(?P<id>.{8})(?P<filter>.{8})", re.DOTALL)
 
 _CREATING = ("createTable", "createView", "updateTable", "commitTransaction")
+_IN_WORDS = {
+    "registerTable": "registered",
+    "renameTable": "renamed",
+    "renameView": "renamed",
+    "dropTable": "dropped",
+    "dropView": "dropped",
+    "undrop": "undropped",
+    "createNamespace": "created",
+    "dropNamespace": "dropped",
+    "updateProperties": "changed properties",
+}
+_SNAPSHOT_IN_WORDS = {
+    "append": "appended rows",
+    "overwrite": "overwrote rows",
+    "delete": "deleted rows",
+    "replace": "rewrote files",
+}
+_UPDATES_IN_WORDS = {
+    "upgrade-format-version": "upgraded the format version",
+    "add-schema": "changed the schema",
+    "set-current-schema": "changed the schema",
+    "add-spec": "changed the partitioning",
+    "set-default-spec": "changed the partitioning",
+    "remove-partition-specs": "removed partition specs",
+    "add-sort-order": "changed the sort order",
+    "set-default-sort-order": "changed the sort order",
+    "set-properties": "changed properties",
+    "remove-properties": "changed properties",
+    "set-location": "changed the location",
+    "remove-snapshots": "expired snapshots",
+    "set-snapshot-ref": "moved a branch or tag",
+    "remove-snapshot-ref": "removed a branch or tag",
+    "set-statistics": "changed statistics",
+    "remove-statistics": "changed statistics",
+    "set-partition-statistics": "changed statistics",
+    "remove-partition-statistics": "changed statistics",
+    "add-view-version": "changed the SQL",
+    "set-current-view-version": "changed the SQL",
+}
 _STANDARD = {
     ("registerTable", "table"): "register-table",
     ("dropTable", "table"): "drop-table",
@@ -165,6 +204,36 @@ def as_json(row_id: int, row: EventRow) -> JSON:
             "detail": None if row.detail is None else orjson.loads(row.detail),
         }
     )
+
+
+def in_words(entry: JSON) -> str:
+    """Return what a change was, such as ``appended rows``, as far as its row says it.
+
+    Args:
+        entry: as ``as_json`` returns it.
+
+    Returns:
+        The operation of the API where the row says no more.
+    """
+    operation, detail = str(entry["operation"]), entry.get("detail") or {}
+    if operation in _IN_WORDS:
+        return _IN_WORDS[operation]
+    if operation not in (*_CREATING, "replaceView"):
+        return operation
+    snapshots = [_SNAPSHOT_IN_WORDS[each] for each in detail.get("operations", ())]
+    if "before" not in entry:
+        return " and ".join(["created", *snapshots])
+    updates = detail.get("updates", ())
+    # A snapshot that is added moves a branch.
+    passed = ("set-snapshot-ref",) if "add-snapshot" in updates else ()
+    others = [
+        _UPDATES_IN_WORDS[each]
+        for each in updates
+        if each in _UPDATES_IN_WORDS and each not in passed
+    ]
+    if "add-snapshot" in updates and not snapshots:
+        snapshots = ["added a snapshot"]
+    return ", ".join(dict.fromkeys([*snapshots, *others])) or operation
 
 
 def refusal_as_json(row_id: int, row: RefusalRow) -> JSON:

@@ -26,6 +26,8 @@ class Size:
     """Tables that the warehouse has."""
     rows: int
     bytes: int
+    unsized: int
+    """Tables with files whose sizes their writers did not count."""
     complete: bool
     """Whether another request would count no more tables."""
 
@@ -34,7 +36,7 @@ class Sizes:
     """Rows and bytes of tables by their metadata files, which never change."""
 
     def __init__(self, limit_bytes: int = 8 << 20) -> None:
-        self._known: LRU[Key, tuple[int, int]] = LRU(limit_bytes, lambda _: 500)
+        self._known: LRU[Key, tuple[int, int | None]] = LRU(limit_bytes, lambda _: 500)
 
     def of(self, call: Call) -> Size:
         """Return the size of a warehouse; the caller must hold ``describe`` on it.
@@ -47,7 +49,7 @@ class Sizes:
             total = listing.totals(tx, warehouse.id).tables
             found = listing.pointers(tx, warehouse.id, _MOST_TABLES)
         end = time.monotonic() + _SECONDS
-        counted = rows = size = 0
+        counted = rows = size = unsized = 0
         for location, since in found:
             key = Key(location, since)
             known = self._known.get(key)
@@ -55,12 +57,13 @@ class Sizes:
                 known = _read(call, key)
                 self._known.put(key, known)
             if known is not None:
-                counted, rows, size = counted + 1, rows + known[0], size + known[1]
-        return Size(counted, total, rows, size, counted == len(found))
+                counted, rows, size = counted + 1, rows + known[0], size + (known[1] or 0)
+                unsized += known[1] is None
+        return Size(counted, total, rows, size, unsized, counted == len(found))
 
 
-def _read(call: Call, key: Key) -> tuple[int, int]:
-    """Return the rows and bytes of a table."""
+def _read(call: Call, key: Key) -> tuple[int, int | None]:
+    """Return the rows and bytes of a table; None where its writers did not count the bytes."""
     warehouse = call.warehouse
     try:
         document = warehouse.metadata.get(key)
@@ -70,7 +73,8 @@ def _read(call: Call, key: Key) -> tuple[int, int]:
             metadata = document.metadata
         # A file of version 1 may have no list of snapshots.
         current = history.current({"snapshots": (), **metadata})
-        numbers = history.numbers(current)
+        numbers = history.numbers(metadata, current)
     except CatalogError:
         return 0, 0
-    return numbers.rows or 0, numbers.bytes or 0
+    is_empty = numbers.files == 0 and not numbers.delete_files
+    return numbers.rows or 0, 0 if is_empty else numbers.bytes

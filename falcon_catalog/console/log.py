@@ -11,7 +11,8 @@ from falcon_catalog.console.entities import NAME, find_table
 from falcon_catalog.console.names import Name
 from falcon_catalog.console.output import ABSENT, Column, Output, iso, styled
 from falcon_catalog.console.snapshots import labels, select
-from falcon_catalog.console.statistics import Changes, changes, operation, summary
+from falcon_catalog.console.statistics import changes, operation, summary
+from falcon_catalog.summaries import rows as count_rows
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -99,24 +100,17 @@ def _print(
         columns.insert(0, Column("", style="red"))
     rows = []
     for index, each in enumerate(snapshots):
-        counted = changes(each)
+        counted, of_rows = changes(each), count_rows(summary(each), table.format_version)
         row: list[Any] = [
             str(each.snapshot_id),
             out.stamp(each.timestamp_ms),
             operation(each),
-            _signed(out, counted.rows_added, removed(counted)),
+            _signed(out, of_rows.added, of_rows.removed),
             _signed(out, counted.files_added, counted.files_removed),
             styled(", ".join(refs.get(each.snapshot_id, [])), "bold green"),
         ]
         rows.append(row if lanes is None else [styled(lanes[index], "red"), *row])
     out.table(columns, rows)
-
-
-def removed(counted: Changes) -> int | None:
-    """Return the rows that a snapshot removed, with their files or by delete files."""
-    if counted.rows_removed is None:
-        return None
-    return counted.rows_removed + (counted.deletes_added or 0)
 
 
 def _signed(out: Output, added: int | None, taken: int | None) -> str:

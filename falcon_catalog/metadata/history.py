@@ -8,10 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from falcon_catalog import summaries
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import read_decimal
 from falcon_catalog.metadata.json_fields import JSON, LONG_MAX
 from falcon_catalog.metadata.refs import MAIN
+
+OPERATIONS = ("append", "replace", "overwrite", "delete")
+"""Those that the specification knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class Numbers:
 
     added_rows: int | None
     removed_rows: int | None
+    """With their files, or by delete files."""
     added_files: int | None
     removed_files: int | None
     added_bytes: int | None
@@ -27,45 +32,43 @@ class Numbers:
     added_deletes: int | None
     """Delete files."""
     rows: int | None
-    """Rows of all data files. Delete files may remove some of them."""
+    """After deletes where ``is_exact``, else before them."""
+    rows_before_deletes: int | None
+    """Rows of all data files."""
     files: int | None
     bytes: int | None
     delete_files: int | None
-    deleted_rows: int | None
-    """Position deletes, and equality deletes, which may remove any number of rows each."""
+    is_exact: bool = True
+    """Whether it is known how many rows delete files remove."""
 
 
-def numbers(snapshot: JSON | None) -> Numbers:
+def numbers(metadata: JSON, snapshot: JSON | None) -> Numbers:
     """Return what the summary of a snapshot counts; zero for a table without a snapshot."""
     if snapshot is None:
         return Numbers(*(0,) * 12)
     summary: Mapping[str, object] = snapshot.get("summary") or {}
-    totals = [_whole(summary, f"total-{kind}-deletes") for kind in ("position", "equality")]
-    known = [total for total in totals if total is not None]
+    rows = summaries.rows(summary, metadata["format-version"])
+    files, size = "total-data-files", "total-files-size"
     return Numbers(
-        _whole(summary, "added-records"),
-        _whole(summary, "deleted-records"),
-        _whole(summary, "added-data-files"),
-        _whole(summary, "deleted-data-files"),
-        _whole(summary, "added-files-size"),
-        _whole(summary, "removed-files-size"),
-        _whole(summary, "added-delete-files"),
-        _whole(summary, "total-records"),
-        _whole(summary, "total-data-files"),
-        _whole(summary, "total-files-size"),
-        _whole(summary, "total-delete-files"),
-        sum(known) if known else None,
+        rows.added,
+        rows.removed,
+        summaries.change(summary, "added-data-files", files),
+        summaries.change(summary, "deleted-data-files", files),
+        summaries.change(summary, "added-files-size", size),
+        summaries.change(summary, "removed-files-size", size),
+        summaries.change(summary, "added-delete-files", "total-delete-files"),
+        rows.total,
+        rows.before_deletes,
+        summaries.number(summary, files),
+        summaries.number(summary, size),
+        summaries.number(summary, "total-delete-files"),
+        rows.is_exact,
     )
 
 
 def operation(snapshot: JSON) -> str:
     """Return what a snapshot did, such as ``append``; empty where its writer did not say so."""
     return str((snapshot.get("summary") or {}).get("operation") or "")
-
-
-def count(snapshot: JSON, key: str) -> int | None:
-    """Return one number of the summary of a snapshot."""
-    return _whole(snapshot.get("summary") or {}, key)
 
 
 def by_id(metadata: JSON) -> dict[int, JSON]:
@@ -116,7 +119,8 @@ def branches(metadata: JSON) -> dict[int, str]:
 def find(metadata: JSON, text: str) -> JSON:
     """Return the snapshot that a branch, a tag, a snapshot id or a time names.
 
-    A time is one of ISO 8601, in UTC if it has no offset: the snapshot that main was at then.
+    A time is one of ISO 8601, in UTC if it has no offset, or as pages show it, with ``UTC`` at its
+    end: the snapshot that main was at then.
 
     Raises:
         BadRequestError: there is none.
@@ -131,7 +135,7 @@ def find(metadata: JSON, text: str) -> JSON:
             return snapshots[snapshot_id]
         raise BadRequestError(f"Snapshot does not exist: {show(text)}; it may have been expired")
     try:
-        at = datetime.fromisoformat(text.strip())
+        at = datetime.fromisoformat(text.strip().removesuffix(" UTC"))
     except ValueError:
         raise BadRequestError(
             f"Snapshot does not exist: {show(text)} is no branch or tag of this table, no snapshot"
@@ -151,8 +155,3 @@ def labels(metadata: JSON) -> dict[int, list[tuple[str, str]]]:
     for name, ref in sorted(metadata["refs"].items()):
         found.setdefault(ref["snapshot-id"], []).append((name, ref["type"]))
     return found
-
-
-def _whole(summary: Mapping[str, object], key: str) -> int | None:
-    value = summary.get(key)
-    return read_decimal(value, most=LONG_MAX) if isinstance(value, str) else None

@@ -14,6 +14,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from falcon_catalog import __version__
+from falcon_catalog.catalog import event_log
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.metadata import history
 from falcon_catalog.web import paths, plots
@@ -119,8 +120,11 @@ def size(value: float | None) -> Markup:
     return Markup(f'<span title="{int(value):,} bytes">{text} {unit}</span>')  # noqa: S704
 
 
-def moment(milliseconds: int | None) -> Markup:
-    """Return a time; UTC, until the visitor's browser writes it in its own zone and form."""
+def moment(milliseconds: int | None, *, exact: bool = False) -> Markup:
+    """Return a time in UTC, as fields of pages accept it; its title has the visitor's own time.
+
+    ``exact`` times have milliseconds: a second before its end is before some of its snapshots.
+    """
     if milliseconds is None:
         return number(None)
     try:
@@ -128,7 +132,8 @@ def moment(milliseconds: int | None) -> Markup:
     except (OverflowError, ValueError, OSError):  # a client's clock may say anything
         return Markup("{} ms").format(number(milliseconds))
     return Markup('<time datetime="{}">{} UTC</time>').format(
-        at.isoformat(timespec="milliseconds"), f"{at:%Y-%m-%d %H:%M:%S}"
+        at.isoformat(timespec="milliseconds"),
+        at.replace(tzinfo=None).isoformat(" ", "milliseconds" if exact else "seconds"),
     )
 
 
@@ -154,6 +159,7 @@ def _environment() -> Environment:
         "is_numeric": is_numeric,
         "shortened": shortened,
         "operation": history.operation,
+        "in_words": event_log.in_words,
     }
     environment.globals |= {
         "static": static,

@@ -1,11 +1,15 @@
 """Pages of loads: which snapshots of a namespace's tables one run of a pipeline wrote.
 
 A pipeline names each load in the summary of its snapshots, in a property whose name ends with
-``load-id``, as TABLE/PERIOD/DIGEST. A run is what was loaded of one period.
+``load-id``, as TABLE/PERIOD/DIGEST. A run is what was loaded of one period: a day, an hour, or a
+span of them. TABLE/TASK/PERIOD/DIGEST is the record of a task of the period, such as maintenance.
+Loads without a period, such as the record of a build by its id, are listed apart.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import falcon
 
@@ -25,6 +29,22 @@ from falcon_catalog.web.site import authorized
 _TABLES, _RUNS, _SNAPSHOTS = 100, 200, 500
 _PROPERTY = "load-id"
 _PARTS = 2
+_PERIOD = re.compile(r"\d{4}-\d\d-\d\d(T\d\d)?(?![\w-])")
+"""A day or an hour, which may begin a span."""
+
+Kind = Literal["day", "hour", "span", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as the list shows it."""
+
+    name: str
+    kind: Kind
+    tables: int
+    tasks: list[str]
+    """Tasks whose records are among its loads."""
+    last_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +52,11 @@ class Load:
     """A snapshot that a run wrote."""
 
     table: TableIdentifier
-    period: str
+    run: str
+    """Its period; the part after the table where it has none."""
+    kind: Kind
+    task: str
+    """Whose record it is; empty for rows of the period itself."""
     load_id: str
     snapshot: JSON
     numbers: history.Numbers
@@ -47,10 +71,16 @@ class RunsPage:
         """Show the runs whose snapshots are there, the newest first."""
         found: dict[str, list[Load]] = {}
         for load in sorted(_loads(call, namespace), key=_time, reverse=True):
-            found.setdefault(load.period, []).append(load)
+            found.setdefault(load.run, []).append(load)
         runs = [
-            (period, len({load.table for load in loads}), _time(loads[0]))
-            for period, loads in found.items()
+            Run(
+                name,
+                loads[0].kind,
+                len({load.table for load in loads}),
+                sorted({load.task for load in loads} - {""}),
+                _time(loads[0]),
+            )
+            for name, loads in found.items()
         ]
         send_page(
             req,
@@ -60,8 +90,9 @@ class RunsPage:
             trail=trail(call, namespace),
             call=call,
             namespace=namespace,
-            runs=runs[:_RUNS],
-            count=len(runs),
+            periods=[each for each in runs if each.kind != "other"][:_RUNS],
+            others=[each for each in runs if each.kind == "other"][:_RUNS],
+            most=_RUNS,
         )
 
 
@@ -80,7 +111,7 @@ class RunPage:
         loads = [
             load
             for load in _loads(call, namespace)
-            if load.period == run or load.period.startswith(f"{run}T") or load.load_id == run
+            if load.run == run or load.run.startswith(f"{run}T") or load.load_id == run
         ]
         if not loads:
             raise NotFoundError(
@@ -119,7 +150,23 @@ def _loads(call: Call, namespace: Namespace) -> Iterator[Load]:
             load_id = _load_id(snapshot)
             parts = load_id.split("/")
             if len(parts) >= _PARTS:
-                yield Load(table, parts[1], load_id, snapshot, history.numbers(snapshot))
+                yield Load(
+                    table,
+                    *_meaning(parts[1:]),
+                    load_id,
+                    snapshot,
+                    history.numbers(metadata, snapshot),
+                )
+
+
+def _meaning(parts: list[str]) -> tuple[str, Kind, str]:
+    """Return the run that a load belongs to, its kind, and whose record it is."""
+    for number, part in enumerate(parts[:_PARTS]):
+        if found := _PERIOD.match(part):
+            is_whole = found.end() == len(part)
+            kind: Kind = "span" if not is_whole else "hour" if found[1] else "day"
+            return part, kind, parts[0] if number else ""
+    return parts[0], "other", ""
 
 
 def _load_id(snapshot: JSON) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from falcon_catalog import summaries
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.metadata import history
 
@@ -78,6 +79,28 @@ def test_ancestors_end_at_an_expired_snapshot_and_in_a_circle() -> None:
 
 
 def test_numbers_that_are_none_are_unknown() -> None:
-    numbers = history.numbers(history.find(METADATA, "4"))
-    assert (numbers.rows, numbers.added_rows, numbers.files) == (12, None, None)
-    assert history.numbers(None).rows == 0
+    table = {"format-version": 2}
+    numbers = history.numbers(table, history.find(METADATA, "4"))
+    # Its writer counts rows: one that is left out is 0.
+    assert (numbers.rows, numbers.added_rows, numbers.files) == (12, 0, None)
+    assert history.numbers(table, None).rows == 0
+
+
+@pytest.mark.parametrize(
+    ("version", "deletes", "rows", "removed", "is_exact"),
+    [
+        (2, {"total-position-deletes": "3", "added-position-deletes": "2"}, 9, 2, True),
+        (3, {"total-position-deletes": "3", "added-position-deletes": "2"}, 12, 2, False),
+        (2, {"total-equality-deletes": "1", "added-equality-deletes": "1"}, 12, 1, False),
+        (3, {"total-position-deletes": "0"}, 12, 0, True),
+        # A compaction applies deletes: what it removes is no row any more.
+        (2, {"deleted-records": "9", "removed-position-deletes": "3"}, 12, 6, True),
+        (2, {"total-position-deletes": "99"}, 0, 0, True),
+    ],
+)
+def test_rows_are_those_that_deletes_leave(
+    version: int, deletes: dict[str, str], rows: int, removed: int, *, is_exact: bool
+) -> None:
+    found = summaries.rows({"total-records": "12", **deletes}, version)
+    assert (found.total, found.removed, found.is_exact) == (rows, removed, is_exact)
+    assert found.before_deletes == 12

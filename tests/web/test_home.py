@@ -48,7 +48,8 @@ def test_the_home_page_has_numbers_sizes_and_commits(served: Served) -> None:
     assert "2 namespaces" in page
     assert f"{served.folder}/tables" in page
     assert "weather.observations" in page
-    assert "updateTable anonymous" in page
+    assert "appended rows anonymous" in page
+    assert "created anonymous" in page
     table = served.lake.load_table("weather.observations")
     total = table.current_snapshot().summary["total-files-size"]  # type: ignore[union-attr,index]
     size = served.get(paths.to_warehouse("default", "size")).text

@@ -1,6 +1,7 @@
 """The pages of a table, after changes that PyIceberg made."""
 
 import re
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
@@ -112,6 +113,39 @@ def test_the_history_has_each_snapshot_with_its_refs_and_numbers(history: Served
     assert f"follows {snapshots[1].snapshot_id}" in on_audit
     assert "tests 7" in found[str(snapshots[0].snapshot_id)]
     assert page.count("<svg") == 3
+
+
+def test_a_time_on_the_page_is_one_that_its_fields_take(history: Served) -> None:
+    table = history.lake.load_table("weather.history")
+    page = history.get(page_of("history", "history")).text
+    for entry in table.history():
+        row = rf">([^<>]* UTC)</time>(?:(?!</div>).)*</div>\s*<code>{entry.snapshot_id}<"
+        time = re.search(row, page, re.DOTALL)
+        assert time is not None
+        compared = history.get(page_of("history", "diff") + f"?to={quote(time[1])}").text
+        assert f"to <code>{entry.snapshot_id}</code>" in compared
+
+
+@pytest.mark.parametrize("part", ["", "history"])
+def test_an_open_page_learns_of_a_commit(served: Served, part: str) -> None:
+    name = f"live{part}"
+    table = served.lake.create_table(f"weather.{name}", WARM.schema)
+    table.append(WARM)
+    table.append(WARM)
+    page = served.get(page_of(name, part)).text
+    again = re.search(r'id="live" data-refresh hx-get="([^"]+)"', page)
+    assert again is not None
+    assert served.get(again[1]).status_code == 204
+    first, second = (each.snapshot_id for each in table.history())
+    table.append(WARM)
+    changed = served.get(f"{again[1]}&from={first}&to={second}").text
+    assert 'id="live"' in changed
+    assert again[1] not in changed
+    if part:
+        selected = re.findall(r'name="(\w+)" id="[^"]*" value="(\d+)"[^>]* checked', changed)
+        assert sorted(selected) == [("from", str(first)), ("to", str(second))]
+    else:
+        assert "Rows 6 " in shown(changed)
 
 
 def test_what_follows_an_expired_snapshot_says_so(served: Served) -> None:

@@ -1,7 +1,7 @@
 "use strict";
-// What pages do beside htmx: numbers and times in the visitor's form, copying, refreshing.
+// What pages do beside htmx: numbers in the visitor's form, times of the visitor's zone as titles, copying, refreshing.
 (() => {
-  const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
   const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
   const steps = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30], ["month", 12], ["year", Infinity]];
 
@@ -18,8 +18,7 @@
     for (const each of root.querySelectorAll("time[datetime]")) {
       const at = new Date(each.dateTime);
       if (isNaN(at)) continue;
-      each.textContent = each.hasAttribute("data-relative") ? relative(at) : day.format(at);
-      each.title = each.hasAttribute("data-relative") ? day.format(at) : `${relative(at)} (${each.dateTime})`;
+      each.title = `${local.format(at)}, ${relative(at)}`;
     }
     for (const each of root.querySelectorAll("data[data-digits]")) {
       const digits = Number(each.dataset.digits);
@@ -74,6 +73,15 @@
     if (document.visibilityState !== "visible" || !window.htmx) return;
     for (const each of document.querySelectorAll("[data-refresh]")) window.htmx.trigger(each, "refresh");
   }, 1000);
+
+  // What is open stays open when a part of the page is replaced.
+  let open = [];
+  document.addEventListener("htmx:beforeSwap", () => {
+    open = [...document.querySelectorAll("details[id][open]")].map((each) => each.id);
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  });
 
   document.addEventListener("htmx:load", (event) => localise(event.detail.elt));
   document.addEventListener("htmx:responseError", () => announce("The server reported an error"));

@@ -102,7 +102,7 @@ def advise(
         now_ms: the time.
         manifests: of the current snapshot; None if they were not read.
     """
-    numbers = history.numbers(history.current(metadata))
+    numbers = history.numbers(metadata, history.current(metadata))
     engine = "spark" if metadata["format-version"] >= _SPARK_VERSION else ""
     yield from _compaction(metadata, numbers, client, engine, manifests)
     if manifests is not None and manifests.count >= _MANY_MANIFESTS:

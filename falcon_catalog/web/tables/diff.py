@@ -71,8 +71,8 @@ class DiffPage:
             passed = changes.between(metadata, before, after)
             states = [each and changes.state_at(call, metadata, each) for each in (before, after)]
             values = {
-                "before_numbers": history.numbers(before),
-                "after_numbers": history.numbers(after),
+                "before_numbers": history.numbers(metadata, before),
+                "after_numbers": history.numbers(metadata, after),
                 "columns": _columns(metadata, before, after),
                 "settings": None if None in states else _settings(states[0], states[1]),
                 "passed": passed,

@@ -1,9 +1,10 @@
 """The history of a table: its snapshots, the newest first."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 
 import falcon
 from markupsafe import Markup
@@ -54,6 +55,8 @@ class HistoryPage:
     ) -> None:
         """Show snapshots; ``?before=`` an id those that are older than that snapshot."""
         table = view.open_(call, identifier)
+        if view.is_unchanged(req, resp, table):
+            return
         every = history.newest_first(table.metadata)
         metadata = {**table.metadata, "snapshots": every}  # which were parsed just now
         start = _start(every, req.get_param("before"))
@@ -70,10 +73,23 @@ class HistoryPage:
             shows_authors=authors is not None,
             count=len(every),
             start=start,
+            compared=_compared(req, shown),
             older=shown[-1]["snapshot-id"] if start + _SIZE < len(every) else None,
             current=metadata.get("current-snapshot-id"),
             plots=_plots(metadata, every[::-1]) if is_first and len(every) > 1 else [],
         )
+
+
+def _compared(req: falcon.Request, shown: list[JSON]) -> tuple[int | None, int | None]:
+    """Return the snapshots that are selected for a comparison, as the page sends them or anew."""
+    ids = [each["snapshot-id"] for each in shown]
+    chosen = {str(each): each for each in ids}
+    newest = ids[0] if ids else None
+    before = ids[1] if len(ids) > 1 else newest
+    return (
+        chosen.get(req.get_param("from") or "", before),
+        chosen.get(req.get_param("to") or "", newest),
+    )
 
 
 def _start(every: list[JSON], before: str | None) -> int:
@@ -103,7 +119,7 @@ def _entries(
         found.append(
             Entry(
                 snapshot,
-                history.numbers(snapshot),
+                history.numbers(metadata, snapshot),
                 labels.get(snapshot_id, []),
                 branches.get(snapshot_id),
                 says,
@@ -129,25 +145,37 @@ def _plots(metadata: JSON, oldest_first: list[JSON]) -> list[Plot]:
     known, head = history.by_id(metadata), metadata.get("current-snapshot-id")
     on_main = {each["snapshot-id"] for each in history.ancestors(known, head)}
     of_main = [each for each in sane if each["snapshot-id"] in on_main]
-    drawn_of, last_of_day = plots.thinned(of_main), _last_of_days(of_main)
+    drawn, last_of_day = (
+        [(each["timestamp-ms"], history.numbers(metadata, each)) for each in some]
+        for some in (plots.thinned(of_main), _last_of_days(of_main))
+    )
+    if all(each.is_exact for _, each in (*drawn, *last_of_day)):
+        rows = ("Rows over time", "Rows", attrgetter("rows"), plots.count)
+    else:
+        rows = (
+            "Rows over time, before deletes",
+            "Rows before deletes",
+            attrgetter("rows_before_deletes"),
+            plots.count,
+        )
     found = []
-    for title, head_, key, form in (
-        ("Rows over time", "Rows", "total-records", plots.count),
-        ("Size over time", "Size", "total-files-size", plots.bytes_),
+    for title, head_, of, form in (
+        rows,
+        ("Size over time", "Size", attrgetter("bytes"), plots.bytes_),
     ):
-        points = _counted(drawn_of, key)
+        points = _known(drawn, of)
         if len(points) > 1:
-            rows = [(_day(at // _DAY_MS), form(value)) for at, value in _counted(last_of_day, key)]
-            drawn = plots.line(title, points, form)
-            found.append(Plot(title, drawn, ("Day (UTC), at its end", head_), rows))
+            listed = [(_day(at // _DAY_MS), form(value)) for at, value in _known(last_of_day, of)]
+            line = plots.line(title, points, form)
+            found.append(Plot(title, line, ("Day (UTC), at its end", head_), listed))
     if sane:
         days = Counter(each["timestamp-ms"] // _DAY_MS for each in sane)
         end = max(days)
         begin = max(min(days), end - _DAYS + 1)
         bars = [Bar(_day(day), days[day]) for day in range(begin, end + 1)]
         listed = [(bar.label, plots.count(bar.value)) for bar in bars if bar.value]
-        drawn = plots.bars("Snapshots per day", bars)
-        found.append(Plot("Snapshots per day", drawn, ("Day (UTC)", "Snapshots"), listed))
+        chart = plots.bars("Snapshots per day", bars)
+        found.append(Plot("Snapshots per day", chart, ("Day (UTC)", "Snapshots"), listed))
     return found
 
 
@@ -157,10 +185,12 @@ def _last_of_days(oldest_first: list[JSON]) -> list[JSON]:
     return list(last.values())[-_DAYS:]
 
 
-def _counted(snapshots: Iterable[JSON], key: str) -> list[tuple[int, float]]:
-    """Return the times of snapshots and a number of their summaries, where they have it."""
-    counts = [(each["timestamp-ms"], history.count(each, key)) for each in snapshots]
-    return [(at, float(value)) for at, value in counts if value is not None]
+def _known(
+    numbers: list[tuple[int, Numbers]], of: Callable[[Numbers], int | None]
+) -> list[tuple[int, float]]:
+    """Return the times of snapshots and one of their numbers, where they have it."""
+    values = [(at, of(each)) for at, each in numbers]
+    return [(at, float(value)) for at, value in values if value is not None]
 
 
 def _day(number: int) -> str:

@@ -48,7 +48,7 @@ class MaintenancePage:
             deferred=deferred,
             may_read=may_read,
             orphans=client.operation("remove-orphans"),
-            rewrites=[(each, history.numbers(each)) for each in rewrites],
+            rewrites=[(each, history.numbers(table.metadata, each)) for each in rewrites],
             authors=table.authors(rewrites) or {},
             expiries=None if changes is None else [e for e in changes if _expires(e)][:_RUNS],
         )

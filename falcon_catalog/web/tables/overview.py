@@ -61,6 +61,8 @@ def show_overview(
 ) -> None:
     """Respond with the overview; ``problem`` is why a change of the table was refused."""
     table = view.open_(call, identifier)
+    if view.is_unchanged(req, resp, table):
+        return
     metadata = table.metadata
     current = history.current(metadata)
     schema = _schema(metadata, req.get_param("schema"))
@@ -74,7 +76,7 @@ def show_overview(
         "",
         metadata_location=table.metadata_location,
         snapshot=current,
-        numbers=history.numbers(current),
+        numbers=history.numbers(metadata, current),
         last=changes and changes[0],
         shows_authors=changes is not None,
         schema=schema,

@@ -1,5 +1,6 @@
 """What the pages of a table share: its metadata, its tabs, who changed it."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,12 @@ class TableView:
         """The table's uuid."""
         return str(self.metadata["table-uuid"])
 
+    @property
+    def state(self) -> str:
+        """What differs after each change of the table."""
+        location = (self.metadata_location or "").encode(errors="replace")
+        return hashlib.blake2b(location, digest_size=8).hexdigest()
+
     def changes(self, since_ms: int, until_ms: int) -> list[JSON] | None:
         """Return the table's rows in the audit log; None if the visitor may not read them."""
         if not authorization.permits(self.call, "grant", self.identifier):
@@ -95,6 +102,14 @@ def is_deferred(req: falcon.Request, manifest_bytes: int = 0) -> bool:
     return manifest_bytes > _READ_AT_ONCE_BYTES or not contents.is_ready()
 
 
+def is_unchanged(req: falcon.Request, resp: falcon.Response, table: TableView) -> bool:
+    """Answer a page that refreshes itself, if the table is still in the ``?state=`` that it has."""
+    if req.get_param("state") != table.state:
+        return False
+    resp.status = falcon.HTTP_204
+    return True
+
+
 def send(
     req: falcon.Request,
     resp: falcon.Response,
@@ -123,6 +138,7 @@ def send(
         call=view.call,
         table=identifier,
         metadata=view.metadata,
+        state=view.state,
         tabs=TABS,
         tab=tab,
         **values,
