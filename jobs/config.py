@@ -232,6 +232,13 @@ class catalog(luigi.Config):  # noqa: N801 - the name is the section and the fla
         "", **SECRET, description="CLIENT_ID:CLIENT_SECRET to get tokens for, instead of a token"
     )
     timeout = Number(60.0, description="seconds to wait for an answer of the catalog")
+    pages = Text(
+        "", description="URL at which people open the catalog's pages, for links; empty: uri"
+    )
+
+    def pages_url(self) -> str:
+        """Return where links to the catalog's pages lead."""
+        return str(self.pages or self.uri)
 
 
 class maintenance(luigi.Config):  # noqa: N801 - the name is the section and the flags' prefix

@@ -122,7 +122,7 @@ def main(action: str, folder: Path | None, listen: str | None, *, s3: bool) -> N
     chosen = folder or (Path("var/demo-crash") if action == "crash" else IN_S3 if s3 else DEFAULT)
     place = chosen.resolve()
     state = State(place, ObjectStore(place) if s3 else None)
-    served = _service(state, listen or SERVED.removeprefix("http://"))
+    served = _service(state, (listen if action in {"serve", "stop"} else None) or SERVED)
     try:
         if action == "stop":
             in_s3 = State(IN_S3.resolve(), ObjectStore(IN_S3.resolve()))
@@ -130,7 +130,10 @@ def main(action: str, folder: Path | None, listen: str | None, *, s3: bool) -> N
             for one in [each for each in either if each.runs] or [state]:
                 _stop(one, served)
             return
-        _demo(state, "127.0.0.1:0" if action == "serve" or not listen else listen, action)
+        if not _can_serve(state, served, required=action == "serve"):
+            served = _service(state, free_address())
+        place_of_run = "127.0.0.1:0" if action == "serve" or not listen else listen
+        _demo(state, place_of_run, action, served)
         if action == "serve":
             _serve(state, served)
             click.echo(how_to_stop(state.folder, served))
@@ -139,6 +142,23 @@ def main(action: str, folder: Path | None, listen: str | None, *, s3: bool) -> N
     except (StackError, OSError, duckdb.Error, RequestException) as error:
         line = " ".join(str(error).split())
         raise click.ClickException(f"the demo stopped: {line}") from None
+
+
+def _can_serve(state: State, served: Service, *, required: bool) -> bool:
+    """Return whether the catalog can be left running at its address, or is already.
+
+    Raises:
+        StackError: it cannot, and that is ``required``.
+    """
+    if processes.find(verbs.pid_file(state.folder, served)) is not None:
+        return True
+    try:
+        verbs.require_port(served)
+    except StackError:
+        if required:
+            raise
+        return False
+    return True
 
 
 def _serve(state: State, served: Service) -> None:
@@ -171,7 +191,7 @@ def _service(state: State, listen: str) -> Service:
     )
 
 
-def _demo(state: State, listen: str, action: str) -> None:
+def _demo(state: State, listen: str, action: str, served: Service) -> None:
     started, crash = time.monotonic(), action == "crash"
     if crash and state.store_file.exists():
         raise StackError(
@@ -192,12 +212,13 @@ def _demo(state: State, listen: str, action: str) -> None:
             processes.catalog(state.store, state.warehouse, listen, log, state.settings)
         )
         click.echo(f"Catalog      {server.url}, state in {shown(state.folder)}")
-        _configure(state, server.url)
+        _configure(state, server.url, served.url)
         with steps.simulator(state.folder, crash=crash) as service:
             click.echo(f"Weather      {service.url}, simulates api.weather.gov: records of 2013")
             if crash:
                 click.echo("Faults       a fifth of its responses fail; the catalog is killed once")
             steps.run(server, service, state.folder, state.weather, crash=crash)
+        steps.link_report(served.url)
         _show(state, server.url)
     if crash:
         count = steps.injected(state.folder)
@@ -205,7 +226,7 @@ def _demo(state: State, listen: str, action: str) -> None:
             f"Recovered    from {count} injected API failures and one kill -9 of the catalog"
         )
     elif action == "run":
-        click.echo(f"\n{next_steps(state.folder, s3=state.objects is not None)}")
+        click.echo(f"\n{next_steps(state.folder, served, s3=state.objects is not None)}")
     click.echo(f"Done in {time.monotonic() - started:.0f} s.")
 
 
@@ -226,8 +247,11 @@ def _show(state: State, uri: str) -> None:
         raise StackError(f"the table and the weather service differ: {proof}")
 
 
-def _configure(state: State, uri: str) -> None:
-    """Set the pipeline's settings for this process and its children."""
+def _configure(state: State, uri: str, pages: str) -> None:
+    """Set the pipeline's settings for this process and its children.
+
+    ``uri`` is the catalog of this run, ``pages`` where it is served afterwards.
+    """
     os.environ.update(
         {
             "WEATHER_DATA_DIR": str(state.weather),
@@ -242,6 +266,7 @@ def _configure(state: State, uri: str) -> None:
             "WEATHER_REQUESTS_PER_SECOND": "50",
             "CATALOG_URI": uri,
             "CATALOG_WAREHOUSE": "default",
+            "CATALOG_PAGES": pages,
         }
     )
 

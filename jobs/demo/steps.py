@@ -75,7 +75,19 @@ def steps() -> list[Step]:
 
 def report() -> Path:
     """Return the report of the last day."""
-    return WeatherPipeline(date=LAST_DAY, days=DAYS).step(Report).path()
+    return _report().path()
+
+
+def link_report(pages: str) -> None:
+    """Write the report again if its links do not lead to a catalog at this URL."""
+    task = _report()
+    if f"{pages}/ui/" not in task.path().read_text(encoding="utf-8"):
+        task.run()
+
+
+def _report() -> Report:
+    task: Report = WeatherPipeline(date=LAST_DAY, days=DAYS).step(Report)
+    return task
 
 
 def run(catalog: Server, service: Server, folder: Path, weather: Path, *, crash: bool) -> None:

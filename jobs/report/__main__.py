@@ -22,6 +22,11 @@ from jobs.targets import write
     help="The day, by the stations' own clocks.",
 )
 @click.option("--catalog-uri", default="http://127.0.0.1:8181", help="URL of the catalog.")
+@click.option(
+    "--catalog-pages",
+    default="",
+    help="URL at which people open the catalog's pages, for the report's link; else its URL.",
+)
 @click.option("--warehouse", default="default", help="Warehouse of the catalog.")
 @click.option(
     "--token", envvar="CATALOG_TOKEN", default="", help="Bearer token, if the catalog asks for one."
@@ -53,6 +58,7 @@ def main(
     *,
     date: dt.datetime,
     catalog_uri: str,
+    catalog_pages: str,
     warehouse: str,
     token: str,
     credential: str,
@@ -70,7 +76,7 @@ def main(
         with open_lake(
             catalog_uri, warehouse, extensions, token=token, credential=credential
         ) as lake:
-            page = build(lake, Day(date.date(), names))
+            page = build(lake, Day(date.date(), names), catalog_pages)
     except (duckdb.Error, RESTError, RequestException, OSError) as error:
         line = " ".join(str(error).split())
         raise click.ClickException(f"no report from {catalog_uri}: {line}") from None

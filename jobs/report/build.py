@@ -51,13 +51,17 @@ _ZONES = """
 """
 
 
-def build(lake: Lake, day: Day) -> str:
-    """Return the report of a day as HTML, on the extremes' stations if none are chosen."""
+def build(lake: Lake, day: Day, pages: str = "") -> str:
+    """Return the report of a day as HTML, on the extremes' stations if none are chosen.
+
+    ``pages`` is the URL at which people open the catalog's pages; empty: the lake's.
+    """
     if not day.stations:
         day = replace(day, stations=lake.held(lambda: headline.closer(lake, day)) or ())
     day = lake.held(lambda: _in_local_time(lake, day)) or day
-    run = rest.run_page(lake.uri, lake.warehouse, day.date.isoformat())
-    return render(day, story.story(lake, day), sections(lake, day), lake.uri, run)
+    uri = pages or lake.uri
+    run = rest.run_page(uri, lake.warehouse, day.date.isoformat())
+    return render(day, story.story(lake, day), sections(lake, day), uri, run)
 
 
 def _in_local_time(lake: Lake, day: Day) -> Day:

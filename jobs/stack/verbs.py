@@ -43,7 +43,7 @@ def start(state: Path, services: Sequence[Service], report: Report) -> None:
             running = processes.find(pid_file(state, service))
             word = "runs already"
             if running is None:
-                _require_port(service)
+                require_port(service)
                 running = processes.launch(
                     service.command,
                     service.environment,
@@ -125,7 +125,12 @@ def run(arguments: Sequence[str], report: Report) -> NoReturn:
     os.execv(command[0], command)  # noqa: S606 - our own pipeline
 
 
-def _require_port(service: Service) -> None:
+def require_port(service: Service) -> None:
+    """Check that a service can listen at its address.
+
+    Raises:
+        StackError: another program does; the message proposes another port.
+    """
     host, port = service.address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

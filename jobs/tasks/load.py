@@ -80,7 +80,7 @@ class Load(PeriodTask):
     def link(self) -> str:
         """Return the catalog's page of what this run has loaded."""
         settings = config.settings().catalog
-        return rest.run_page(settings.uri, settings.warehouse, str(self.period))
+        return rest.run_page(settings.pages_url(), settings.warehouse, str(self.period))
 
     def gone(self) -> bool:
         """Return whether the service no longer has anything of the period."""

@@ -42,6 +42,6 @@ class Report(InRanges, DaysTask):
         self.progress("querying the lake")
         with open_lake(catalog.uri, catalog.warehouse, extensions, **access) as lake:
             stations = config.settings().weather.report_stations
-            page = build(lake, Day(self.date, stations)).encode()
+            page = build(lake, Day(self.date, stations), catalog.pages_url()).encode()
         write(self.path(), page)
         self.progress(f"{len(page) / 1e6:.2f} MB -> {self.path()}", 100)

@@ -30,7 +30,7 @@ def test_it_does_on_s3_what_the_demo_does_locally(tmp_path: Path) -> None:
         assert served.returncode == 0, served.stdout + served.stderr
         assert "everything is done already" in served.stdout
         assert PROOF.search(served.stdout)
-        (url,) = re.findall(r"The catalog keeps running at (\S+)\. To stop it: ", served.stdout)
+        (url,) = re.findall(r"The catalog keeps running at (\S+); .* To stop it: ", served.stdout)
         query = ["SELECT count(*) AS n FROM lake.weather.observations", "--uri", url]
         extensions = tmp_path / "weather" / "duckdb-extensions"
         asked = demo_sql(*query, "--extensions", str(extensions))

@@ -14,6 +14,7 @@ import termios
 from pathlib import Path
 
 import pytest
+import requests
 
 from jobs.demo.proof import Proof
 
@@ -118,23 +119,31 @@ def test_a_second_run_finds_everything_done(shown: str, state: Path) -> None:
 
 
 def test_it_serves_and_the_three_commands_work(shown: str, state: Path) -> None:
-    served, duckdb, pyiceberg = re.findall(r"(?m)^  (\S.*)$", shown[shown.index("Next, three") :])
-    assert served.endswith(f"jobs.demo serve --state {state}")
+    following = shown[shown.index("Next, three") :]
+    served, listed, sql = re.findall(r"(?m)^  (\S.*)$", following)
+    assert f"jobs.demo serve --state {state}" in served
+    (uri,) = re.findall(r"Its pages are then at (http://127\.0\.0\.1:\d+)/", following)
 
     def run(command: str) -> str:
         return subprocess.run(
             ["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=True
         ).stdout
 
+    report = REPOSITORY / re.findall(r"(?m)^Report +(\S+report\.html)$", shown)[0]
+    assert f'href="{uri}/ui/' in report.read_text()
     told = run(f"{served} --listen 127.0.0.1:0")
     try:
         (port,) = re.findall(
-            r"The catalog keeps running at http://127\.0\.0\.1:(\d+)\. To stop it: ", told
+            r"The catalog keeps running at http://127\.0\.0\.1:(\d+); .* To stop it: ", told
         )
         stop = told.splitlines()[-1].partition("To stop it: ")[2]
-        stations = run(f"{duckdb} --uri http://127.0.0.1:{port}")
+        now = f"http://127.0.0.1:{port}"
+        stations = run(sql.replace(uri, now))
         assert all(station in stations for station in ("KEWR", "KJFK", "KLGA"))
-        assert "weather.observations" in run(pyiceberg.replace("8181", port))
+        assert "weather.observations" in run(listed.replace(uri, now))
+        (link,) = re.findall(r'href="([^"]*/ui/[^"]*)"', report.read_text())
+        assert link.startswith(f"{now}/ui/")
+        assert "observations" in requests.get(link, timeout=60).text
     finally:
         stopped = demo("stop", "--state", str(state))
     assert "stopped in" in stopped.stdout
@@ -184,6 +193,16 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: the demo stopped: the catalog did not start: ")
     assert address in line
+
+
+def test_a_port_to_serve_at_is_tried_before_anything_else(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = demo("serve", "--state", str(tmp_path / "new"), "--listen", address)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Error: the demo stopped: catalog cannot listen on {address}: ")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_place_that_cannot_be_written_is_one_clear_line() -> None:
