@@ -194,6 +194,7 @@ def test_administration_is_linked_for_administrators_alone(
     assert link in served.get("/").text  # without logins everybody is one
 
 
+@pytest.mark.sqlite
 def test_backups_beside_the_store_are_listed(guarded: Served, admin: Browser) -> None:
     folder = guarded.folder / "backups"
     assert f"There is none in <code>{folder}</code>" in admin.open(paths.BACKUPS).text
