@@ -55,8 +55,9 @@ def rows(summary: Mapping[str, object], format_version: int = 2) -> Rows:
 
 def change(summary: Mapping[str, object], key: str, total: str) -> int | None:
     """Return the number of a key; 0 where the summary has only the total that it changes."""
-    found = number(summary, key)
-    return 0 if found is None and number(summary, total) is not None else found
+    if key not in summary and number(summary, total) is not None:
+        return 0
+    return number(summary, key)
 
 
 def number(summary: Mapping[str, object], key: str) -> int | None:
