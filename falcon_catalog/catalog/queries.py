@@ -28,6 +28,7 @@ from falcon_catalog.metadata.json_fields import JSON
 
 PREVIEW_LIMITS = (50, 200, 1000)
 SQL_ROWS = 1000
+CHANGED_ROWS = 50
 MAX_SQL, MAX_FILTER = 20_000, 2_000
 """Characters of a query and of a filter."""
 _MEMORY = "512MB"
@@ -95,6 +96,40 @@ def preview(
         "columns": list(wanted.columns),
         "filter": wanted.filter,
         "limit": wanted.limit,
+    }
+    return _run(call, processes, job, tables)
+
+
+def changes(
+    call: Call,
+    processes: QueryProcesses,
+    identifier: TableIdentifier,
+    before: int | None,
+    after: int,
+) -> Rows:
+    """Return rows that two snapshots do not both have, at most CHANGED_ROWS removed and added ones.
+
+    The first column is the sign. The call is authorized for ``select`` on the table. Files that
+    both have, with the same deletes, are not read.
+
+    Args:
+        call: the call.
+        processes: those that read rows.
+        identifier: the table.
+        before: id of the earlier snapshot; None for the empty table.
+        after: id of the later one, whose columns are shown.
+
+    Raises:
+        BadRequestError: the files that differ have too many rows, or equality deletes.
+        ForbiddenError, UnsupportedOperationError, ServiceUnavailableError: as ``preview``.
+    """
+    _require_extra()
+    tables = _Tables(call)
+    job = {
+        "kind": "changes",
+        "before": None if before is None else tables.add(identifier, str(before)),
+        "after": tables.add(identifier, str(after)),
+        "limit": CHANGED_ROWS,
     }
     return _run(call, processes, job, tables)
 

@@ -25,7 +25,7 @@ def main() -> None:
     """Receive a job over an inherited socket, and send its result."""
     _limit()
     sys.meta_path.insert(0, _WithoutPandas())
-    from falcon_catalog.query import preview, sql  # noqa: PLC0415 - after the two above
+    from falcon_catalog.query import changes, preview, sql  # noqa: PLC0415 - after the two above
 
     connection = socket.socket(fileno=int(sys.argv[1]))
     server = Server(connection)
@@ -36,7 +36,7 @@ def main() -> None:
     except (ClosedError, TimeoutError):
         return
     connection.settimeout(None)
-    run = {"preview": preview.run, "sql": sql.run}[job["kind"]]
+    run = {"changes": changes.run, "preview": preview.run, "sql": sql.run}[job["kind"]]
     server.report(_run(run, server, job))
     os._exit(0)  # nothing to clean up; threads of the libraries may still run
 

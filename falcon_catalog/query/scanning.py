@@ -1,13 +1,13 @@
 """Rows of one snapshot of a table, read by PyIceberg: its files, and what is deleted from them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.expressions.parser import parse
 from pyiceberg.io.pyarrow import ArrowScan, _read_all_delete_files, schema_to_pyarrow
 from pyiceberg.schema import Schema
-from pyiceberg.table import StaticTable
+from pyiceberg.table import FileScanTask, StaticTable
 from pyiceberg.table.metadata import TableMetadataUtil
 
 from falcon_catalog.query.files import ServerFiles
@@ -51,16 +51,29 @@ class Snapshot:
         Raises:
             QueryError: the filter names no column, or PyIceberg cannot read the files.
         """
+        yield from self.read(self.tasks(row_filter), schema, row_filter, limit)
+
+    def tasks(self, row_filter: BooleanExpression = TRUE) -> list[FileScanTask]:
+        """Return the files that may have rows for a filter; raises as ``batches``."""
         if self._snapshot_id is None:
-            return
+            return []
         table = StaticTable((), self._metadata, "", self._io, None)  # type: ignore[arg-type]
         try:
             scan = table.scan(row_filter=row_filter, snapshot_id=self._snapshot_id)
-            tasks = list(scan.plan_files())
+            return list(scan.plan_files())
         except FileNotFoundError as error:
             raise QueryError(str(error)) from None
         except (ValueError, TypeError, NotImplementedError) as error:
             raise QueryError(_plain(error)) from None
+
+    def read(
+        self,
+        tasks: Iterable[FileScanTask],
+        schema: Schema,
+        row_filter: BooleanExpression = TRUE,
+        limit: int | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of files; as ``batches``."""
         for task in tasks:
             left = ArrowScan(self._metadata, self._io, schema, row_filter, limit=limit)
             deletes = _read_all_delete_files(self._io, [task])

@@ -96,7 +96,7 @@ def routes(site: Site) -> Routes:
         f"{paths.TABLE}/history": (HistoryPage(), {"GET": "pageTable"}),
         f"{paths.TABLE}/drop": (DropTable(), {"POST": "pageDropTable"}),
         f"{paths.TABLE}/rename": (RenameTable(), {"POST": "pageRenameTable"}),
-        f"{paths.TABLE}/diff": (DiffPage(), {"GET": "pageTable"}),
+        f"{paths.TABLE}/diff": (DiffPage(site), {"GET": "pageTable"}),
         f"{paths.TABLE}/files": (FilesPage(), {"GET": "pageTableFiles"}),
         f"{paths.TABLE}/maintenance": (MaintenancePage(site), {"GET": "pageTable"}),
         f"{paths.TABLE}/properties": (PropertiesPage(), {"GET": "pageTable"}),

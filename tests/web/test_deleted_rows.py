@@ -78,6 +78,30 @@ def test_numbers_are_those_after_deletes(catalog: Served, duck: duckdb.DuckDBPyC
     assert update != delete
 
 
+def test_compare_shows_the_rows_that_changed(
+    catalog: Served, duck: duckdb.DuckDBPyConnection
+) -> None:
+    duck.execute("CREATE TABLE lake.weather.compared (id BIGINT, v VARCHAR)")
+    duck.execute("INSERT INTO lake.weather.compared SELECT range, 'a' FROM range(5)")
+    duck.execute("UPDATE lake.weather.compared SET v = 'b' WHERE id = 3")
+    duck.execute("DELETE FROM lake.weather.compared WHERE id = 1")
+    deleted, updated, first = newest_first(catalog, "compared")
+    diff = page_of("compared", "diff")
+    assert f"{diff}?from={updated}&amp;to={deleted}&amp;rows=true" in catalog.get(diff).text
+    for query, expected in (
+        (f"to={deleted}", [["\N{MINUS SIGN}", "1", "a"]]),
+        (
+            f"from={first}&to={updated}",
+            [["\N{MINUS SIGN}", "3", "a"], ["+", "3", "b"]],
+        ),
+        (f"from={deleted}&to={updated}", [["+", "1", "a"]]),
+    ):
+        page = catalog.get(f"{diff}?{query}&rows=true").text
+        table = page.partition('id="changed-rows"')[2].partition("</section>")[0]
+        rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)[1:]
+        assert [re.findall(r"<td[^>]*>\s*([^<]*)</td>", row) for row in rows] == expected
+
+
 def test_rows_before_deletes_where_their_number_is_unknown(
     catalog: Served, duck: duckdb.DuckDBPyConnection
 ) -> None:

@@ -4,15 +4,18 @@ from dataclasses import dataclass
 
 import falcon
 
-from falcon_catalog.catalog import authorization, changes
+from falcon_catalog.catalog import authorization, changes, queries
+from falcon_catalog.catalog.authorization import Need
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.changes import FileChanges, PartitionChange
 from falcon_catalog.catalog.lru import LRU
+from falcon_catalog.catalog.queries import Rows
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata import comparing, history
 from falcon_catalog.metadata.comparing import ColumnChange
 from falcon_catalog.metadata.json_fields import JSON
+from falcon_catalog.web.site import Site, authorized
 from falcon_catalog.web.tables import view
 from falcon_catalog.web.tables.view import TableView
 
@@ -39,6 +42,17 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangedRows:
+    """The part of the page about rows."""
+
+    state: str
+    """``denied``, ``extra`` (it is not installed), ``later`` (once they are asked for), ``failed``
+    or ``shown``."""
+    found: Rows | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A setting of the table that differs."""
 
@@ -50,7 +64,8 @@ class Setting:
 class DiffPage:
     """``…/tables/{table}/diff?from=&to=``: each a snapshot id, a branch, a tag or a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: Site) -> None:
+        self._site = site
         self._cache: LRU[_Key, FileChanges] = LRU(_CACHE_BYTES, _cost)
 
     def on_get(
@@ -77,6 +92,7 @@ class DiffPage:
                 "settings": None if None in states else _settings(states[0], states[1]),
                 "passed": passed,
                 "files": self._files(req, table, before, after),
+                "rows": self._rows(req, table, before, after),
             }
         view.send(
             req,
@@ -121,6 +137,27 @@ class DiffPage:
         except CatalogError as error:
             return Files("failed", message=error.message)
         return Files("shown", 0, "", found, tuple(changes.by_partition(found)))
+
+    def _rows(
+        self, req: falcon.Request, table: TableView, before: JSON | None, after: JSON
+    ) -> ChangedRows:
+        """Return the changed rows, if the visitor may see them and asks for them."""
+        call, identifier = table.call, table.identifier
+        if not authorization.permits(call, "select", identifier):
+            return ChangedRows("denied")
+        if queries.missing_extra() is not None:
+            return ChangedRows("extra")
+        if req.get_param("rows") != "true":
+            return ChangedRows("later")
+        allowed = authorized(call, Need("select", identifier))
+        start = None if before is None else before["snapshot-id"]
+        try:
+            found = queries.changes(
+                allowed, self._site.queries, identifier, start, after["snapshot-id"]
+            )
+        except CatalogError as error:
+            return ChangedRows("failed", message=error.message)
+        return ChangedRows("shown", found)
 
 
 def _cost(found: FileChanges) -> int:
