@@ -121,7 +121,9 @@ def size(value: float | None) -> Markup:
 
 
 def moment(milliseconds: int | None, *, exact: bool = False) -> Markup:
-    """Return a time in UTC, as fields of pages accept it; its title has the visitor's own time.
+    """Return a time in UTC, which the visitor's browser writes in its own form and zone.
+
+    It keeps this form as the title: fields of pages accept it.
 
     ``exact`` times have milliseconds: a second before its end is before some of its snapshots.
     """

@@ -1,5 +1,5 @@
 "use strict";
-// What pages do beside htmx: numbers in the visitor's form, times of the visitor's zone as titles, copying, refreshing.
+// What pages do beside htmx: numbers and times in the visitor's form and zone, copying, refreshing.
 (() => {
   const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
   const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
@@ -18,7 +18,8 @@
     for (const each of root.querySelectorAll("time[datetime]")) {
       const at = new Date(each.dateTime);
       if (isNaN(at)) continue;
-      each.title = `${local.format(at)}, ${relative(at)}`;
+      if (!each.title) each.title = `${each.textContent}, ${relative(at)}`;
+      each.textContent = local.format(at);
     }
     for (const each of root.querySelectorAll("data[data-digits]")) {
       const digits = Number(each.dataset.digits);
