@@ -4,10 +4,12 @@ Expected errors are one line on stderr: exit status 2 for a wrong setting, 1 for
 """
 
 from importlib import import_module
+from typing import Any
 
 import click
 
 from falcon_catalog import __version__
+from falcon_catalog.cli.stdout import ending_with_its_reader
 
 _PACKAGE = "falcon_catalog"
 _COMMANDS = {
@@ -57,6 +59,11 @@ _COMMANDS = {
 
 class _Commands(click.Group):
     """Commands that are imported on use, so that ``serve`` loads neither backup nor doctor."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the program; it ends silently when the reader of stdout has left."""
+        with ending_with_its_reader():
+            return super().main(*arguments, **options)
 
     def list_commands(self, _context: click.Context) -> list[str]:
         """Return the names of all commands."""

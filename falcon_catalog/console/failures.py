@@ -53,10 +53,7 @@ def _of_the_catalog(  # noqa: PLR0911 - one for each kind of error
         ):
             return NotFoundError(text)
         case exceptions.UnauthorizedError():
-            return ConsoleError(
-                f"{uri}: {text.rstrip('.')}. Log in with falcon-catalog login --uri {uri}, or give"
-                " --credential NAME:SECRET or --token"
-            )
+            return not_authorized(uri, text)
         case exceptions.ForbiddenError():
             return ConsoleError(f"{uri} does not permit it: {text}")
         case NotImplementedError():
@@ -75,6 +72,14 @@ def _of_the_catalog(  # noqa: PLR0911 - one for each kind of error
         ):
             return ConsoleError(text)
     return None
+
+
+def not_authorized(uri: str, text: str) -> ConsoleError:
+    """Return the error of a catalog that needs a token, or another one, and what to do."""
+    return ConsoleError(
+        f"{uri}: {text.rstrip('.')}. Log in with falcon-catalog login --uri {uri}, or give"
+        " --credential NAME:SECRET or --token"
+    )
 
 
 def _of_the_network(uri: str, error: Exception) -> ConsoleError | None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from falcon_catalog.console.connection import Client
-from falcon_catalog.console.failures import ConsoleError, NotFoundError, message
+from falcon_catalog.console.failures import ConsoleError, NotFoundError, message, not_authorized
 
 if TYPE_CHECKING:
     from requests import Response
@@ -55,6 +55,6 @@ def send(
         if answer.status_code == _FORBIDDEN:
             text = f"{client.address.uri} does not permit it: {text}"
         if answer.status_code == _UNAUTHORIZED:
-            text = f"{client.address.uri}: {text}. Log in with falcon-catalog login"
+            raise not_authorized(client.address.uri, text) from None
         raise ConsoleError(text) from None
     return answer.json() if answer.content else None

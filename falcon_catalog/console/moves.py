@@ -1,14 +1,27 @@
 """``falcon-catalog rename`` and ``drop``."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from falcon_catalog.console import http
 from falcon_catalog.console.connection import Client, client_command
-from falcon_catalog.console.entities import NAME, Namespace, find, find_tabular, is_table
-from falcon_catalog.console.failures import ConsoleError
+from falcon_catalog.console.entities import (
+    NAME,
+    Namespace,
+    Parts,
+    find,
+    find_namespace,
+    find_tabular,
+    is_table,
+)
+from falcon_catalog.console.failures import ConsoleError, NotFoundError
 from falcon_catalog.console.names import Name, dotted
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+    from pyiceberg.view import View
 
 
 @client_command("rename")
@@ -26,16 +39,18 @@ def rename(client: Client, source: Name, destination: Name) -> None:
     DESTINATION without a namespace keeps that of SOURCE. Files stay where they are. A name that is
     taken is an error.
     """
+    from pyiceberg.exceptions import NoSuchNamespaceError
+
     _refuse_snapshots("rename", source, destination)
     found = find_tabular(client, source)
     parts = destination.parts
     if len(parts) == 1:
         parts = (*source.parts[:-1], *parts)
-    if is_table(found):
-        client.catalog.rename_table(source.parts, parts)
-    else:
-        names = {"source": _identifier(source.parts), "destination": _identifier(parts)}
-        http.send(client, "POST", http.in_catalog(client, "views/rename"), names)
+    try:
+        _rename(client, found, source.parts, parts)
+    except (NotFoundError, NoSuchNamespaceError):
+        find_namespace(client, Name(parts[:-1]))  # its error has names that are close
+        raise
     kind = "table" if is_table(found) else "view"
     _report(client, f"{kind} {source} is now {dotted(parts)}", kind, parts)
 
@@ -72,6 +87,14 @@ def drop(client: Client, name: Name, *, purge: bool, yes: bool) -> None:
     else:
         client.catalog.drop_table(name.parts)
     _report(client, f"{kind} {name} is dropped", kind, name.parts)
+
+
+def _rename(client: Client, found: "Table | View", source: Parts, to: Parts) -> None:
+    if is_table(found):
+        client.catalog.rename_table(source, to)
+    else:
+        names = {"source": _identifier(source), "destination": _identifier(to)}
+        http.send(client, "POST", http.in_catalog(client, "views/rename"), names)
 
 
 def _confirm(question: str, *, yes: bool) -> None:

@@ -60,6 +60,16 @@ class TestRename:
         )
         assert catalog.table_exists(TABLE)
 
+    def test_a_namespace_that_does_not_exist(
+        self, console: Console, catalog: RestCatalog, view: str
+    ) -> None:
+        catalog.create_namespace("archive")
+        for name in (TABLE, view):
+            assert console.fails("rename", name, "arch.x") == (
+                4,
+                "Error: There is no namespace arch (did you mean archive?)",
+            )
+
 
 class TestDrop:
     @pytest.mark.usefixtures("observations")

@@ -133,7 +133,10 @@ def test_a_client_without_token_learns_how_to_log_in(tmp_path: Path) -> None:
     with serving(folder, auth__required=True) as server:
         status, line = Console(server.url).fails("ls")
         assert status == 1
-        assert f"falcon-catalog login --uri {server.url}" in line
+        assert line.startswith(
+            f"Error: {server.url}: Not authorized: this catalog needs a token, as Authorization:"
+            f" Bearer TOKEN. Log in with falcon-catalog login --uri {server.url}, or"
+        )
         status, line = Console(server.url).fails("ls", "--credential", "nobody:secret")
         assert status == 1
         assert "invalid_client" in line
