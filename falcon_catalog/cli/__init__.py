@@ -10,6 +10,7 @@ import click
 
 from falcon_catalog import __version__
 from falcon_catalog.cli.stdout import ending_with_its_reader
+from falcon_catalog.console.suggestions import did_you_mean
 
 _PACKAGE = "falcon_catalog"
 _COMMANDS = {
@@ -64,6 +65,15 @@ class _Commands(click.Group):
         """Run the program; it ends silently when the reader of stdout has left."""
         with ending_with_its_reader():
             return super().main(*arguments, **options)
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; the error for one that does not exist has names that are close."""
+        name = arguments[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            context.fail(f"No such command {name!r}{did_you_mean(name, list(_COMMANDS))}.")
+        return super().resolve_command(context, arguments)
 
     def list_commands(self, _context: click.Context) -> list[str]:
         """Return the names of all commands."""

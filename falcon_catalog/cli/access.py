@@ -12,14 +12,25 @@ from falcon_catalog.catalog.access_control import Change, Changed, Grant
 from falcon_catalog.catalog.entities import EntityName
 from falcon_catalog.catalog.evaluation import Explanation
 from falcon_catalog.catalog.privileges import BITS, Privilege, effective, names
-from falcon_catalog.cli.common import as_json, echo, echo_json, on_store, utc, with_store
+from falcon_catalog.cli.common import (
+    Failed,
+    Stopped,
+    as_json,
+    echo,
+    echo_json,
+    on_store,
+    utc,
+    with_store,
+)
 from falcon_catalog.cli.entities import (
     ENTITY_HELP,
+    complete_entity,
     in_warehouse,
     on_entity,
     read_privileges,
     suggestions,
 )
+from falcon_catalog.console.completion import starting
 
 _to_words = click.argument(
     "words", nargs=-1, required=True, metavar="PRIVILEGE[,...] on ENTITY to NAME"
@@ -27,7 +38,9 @@ _to_words = click.argument(
 _from_words = click.argument(
     "words", nargs=-1, required=True, metavar="PRIVILEGE[,...] on ENTITY from NAME"
 )
-_entity_words = click.argument("words", nargs=-1, required=True, metavar="ENTITY")
+_entity_words = click.argument(
+    "words", nargs=-1, required=True, metavar="ENTITY", shell_complete=complete_entity
+)
 
 
 @click.command(epilog=ENTITY_HELP)
@@ -86,7 +99,7 @@ def revoke(
 
 @click.command(epilog=ENTITY_HELP)
 @click.argument("principal")
-@click.argument("privilege")
+@click.argument("privilege", shell_complete=lambda *typed: starting(BITS, typed[-1]))
 @_entity_words
 @in_warehouse
 @as_json
@@ -103,6 +116,8 @@ def why(
 ) -> None:
     """Explain why a principal has a privilege on ENTITY, or what is missing.
 
+    The exit status is 0 if it has the privilege, 1 if not, 2 for an error.
+
     Roles that it has through groups of an identity provider are in its tokens, not in the store,
     and do not count here.
 
@@ -114,13 +129,18 @@ def why(
     (wanted,) = read_privileges(privilege) if "," not in privilege else (privilege,)
     if wanted not in BITS:
         raise click.UsageError(f"{wanted!r} is not one privilege")
-    with on_entity(words, in_warehouse, config, flags) as (call, entity):
-        read = access_control.read_privilege(wanted)
-        explanation = access_control.explain(call, principal, read, entity)
+    try:
+        with on_entity(words, in_warehouse, config, flags) as (call, entity):
+            read = access_control.read_privilege(wanted)
+            explanation = access_control.explain(call, principal, read, entity)
+    except Stopped as error:
+        raise Failed(error.message) from None
     if as_json:
         echo_json(explanation.as_json())
     else:
         echo(_explained(explanation))
+    if not explanation.is_allowed:
+        raise click.exceptions.Exit(1)
 
 
 @click.group("access")
@@ -129,7 +149,7 @@ def access_group() -> None:
 
 
 @access_group.command(epilog=ENTITY_HELP)
-@click.argument("words", nargs=-1, metavar="[ENTITY]")
+@click.argument("words", nargs=-1, metavar="[ENTITY]", shell_complete=complete_entity)
 @click.option("--principal", metavar="NAME", help="Show the grants of this principal or role.")
 @in_warehouse
 @as_json

@@ -2,10 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from tabulate import tabulate
 
 from falcon_catalog.catalog import dropped as drops
@@ -16,6 +18,7 @@ from falcon_catalog.catalog.mount import unavailable
 from falcon_catalog.catalog.purge import purge_expired
 from falcon_catalog.catalog.warehouse import Warehouse
 from falcon_catalog.cli.common import (
+    Command,
     Stopped,
     as_json,
     echo,
@@ -27,63 +30,121 @@ from falcon_catalog.cli.common import (
     with_warehouses,
 )
 from falcon_catalog.client_flags import with_identity
+from falcon_catalog.console.names import dotted
 from falcon_catalog.identifiers import UNLIMITED, Namespace, Page, TableIdentifier, check_name
 from falcon_catalog.settings import Settings
 from falcon_catalog.store import dropped as rows
 from falcon_catalog.store import in_use, reading, warehouses
 
 
+def _with_catalog(command: Command) -> Command:
+    """Add the options that name a running catalog, and the client's identity."""
+    for option in (
+        with_identity,
+        click.option(
+            "--catalog", "catalog_name", metavar="NAME", help="One of PyIceberg's configuration."
+        ),
+        click.option("--uri", metavar="URI", help="The catalog to send the request to."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
+@_with_catalog
 @as_json
 @with_warehouse_names
-def dropped(config: Path | None, *, as_json: bool, **flags: Any) -> None:
+def dropped(
+    config: Path | None,
+    *,
+    uri: str | None,
+    catalog_name: str | None,
+    token: str | None,
+    credential: str | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
     """List the dropped tables and views that can be undropped.
 
     \b
-    Example:
+    Examples:
         falcon-catalog dropped
+        falcon-catalog dropped --uri https://lake.example.com
+
+    It reads the store, without a running catalog, unless --uri or --catalog is given.
     """
+    if uri or catalog_name:
+        where = {"uri": uri, "catalog_name": catalog_name, "token": token, "credential": credential}
+        found = _over_http(where | {"warehouse": flags["warehouse_name"]})
+    else:
+        found = _in_store(config, flags)
+    if as_json:
+        echo_json(found)
+        return
+    table = [
+        (
+            each["id"],
+            each["warehouse"],
+            each["type"],
+            dotted((*each["identifier"]["namespace"], each["identifier"]["name"])),
+            _moment(each["dropped-at"]),
+            _moment(each["expires-at"]),
+            "yes" if each["purge"] else "no",
+        )
+        for each in found
+    ]
+    head = ("id", "warehouse", "kind", "name", "dropped", "can be undropped until", "purge")
+    echo(
+        tabulate(table, head, disable_numparse=True, colalign=("right",))
+        if table
+        else "No dropped tables or views to restore."
+    )
+
+
+def _in_store(config: Path | None, flags: dict[str, Any]) -> list[dict[str, Any]]:
     with one_line_errors():
         settings = read_existing(config, flags)
         with reading(settings.store) as tx:
-            found = [
-                (name, row)
+            return [
+                {"warehouse": name, **drops.Dropped(row, is_described=True).as_json()}
                 for name in settings.warehouse.roots
                 if (warehouse := warehouses.find(tx, name)) is not None
                 for row in rows.list_(tx, warehouse.id, Page(None, UNLIMITED))
             ]
-    if as_json:
-        echo_json(
-            [
-                {"warehouse": name, **drops.Dropped(row, is_described=True).as_json()}
-                for name, row in found
-            ]
-        )
-        return
-    table = [
-        (
-            row.id,
-            name,
-            row.kind,
-            str(row.identifier),
-            utc(row.dropped_at),
-            utc(row.expires_at),
-            "yes" if row.purge else "no",
-        )
-        for name, row in found
-    ]
-    head = ("id", "warehouse", "kind", "name", "dropped", "can be undropped until", "purge")
-    echo(tabulate(table, head) if table else "No dropped tables or views to restore.")
+
+
+def _over_http(where: dict[str, str | None]) -> list[dict[str, Any]]:
+    from falcon_catalog.console import http, undrop  # noqa: PLC0415 - a client
+    from falcon_catalog.console.connection import Client, connected  # noqa: PLC0415
+    from falcon_catalog.console.output import Output  # noqa: PLC0415
+
+    with connected(**where) as (catalog, address):
+        client = Client(catalog, address, Output())
+        return [{"warehouse": http.warehouse(client), **each} for each in undrop.list_(client)]
+
+
+def _moment(text: str) -> str:
+    """Return a time of the management API for a table."""
+    return utc(int(datetime.fromisoformat(text).timestamp() * 1000))
+
+
+def _complete_dropped(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the names of what was dropped in a running catalog."""
+    from falcon_catalog.console import completion, undrop  # noqa: PLC0415 - a client
+
+    context.params["warehouse"] = context.params.get("warehouse_name")
+    complete = completion.from_catalog(lambda client, *_: undrop.names(client))
+    return complete(context, parameter, incomplete)
 
 
 @click.command("undrop")
-@click.argument("which", metavar="ID|NAME")
+@click.argument("which", metavar="ID|NAME", shell_complete=_complete_dropped)
 @click.option(
     "--as", "name", metavar="NAME", help="Restore it under this name, such as namespace.table."
 )
-@click.option("--uri", metavar="URI", help="The catalog to send the request to.")
-@click.option("--catalog", "catalog_name", metavar="NAME", help="One of PyIceberg's configuration.")
-@with_identity
+@_with_catalog
 @as_json
 @with_warehouses
 def undrop_command(

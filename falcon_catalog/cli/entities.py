@@ -1,18 +1,20 @@
 """Entities and principals as people type them, and suggestions for misspelled names."""
 
 import contextlib
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from falcon_catalog.catalog.call import StoreCall
 from falcon_catalog.catalog.entities import TYPES, EntityName, Type
-from falcon_catalog.catalog.privileges import BITS
+from falcon_catalog.catalog.privileges import BITS, Privilege
 from falcon_catalog.cli.common import on_store, one_line_errors, read_existing
+from falcon_catalog.console.completion import starting
+from falcon_catalog.console.suggestions import did_you_mean, or_mean
 from falcon_catalog.errors import (
     CatalogError,
     NoSuchFunctionError,
@@ -23,7 +25,7 @@ from falcon_catalog.errors import (
     NoSuchWarehouseError,
 )
 from falcon_catalog.identifiers import Namespace, check_name
-from falcon_catalog.store import principals, survey
+from falcon_catalog.store import principals, reading, survey
 
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 ENTITY_HELP = (
@@ -31,12 +33,50 @@ ENTITY_HELP = (
     " dropped ID. A name with a dot is quoted: '\"my.namespace\".t'."
 )
 
+_OTHER_WORDS: dict[str, Privilege] = {
+    "read": "select",
+    "query": "select",
+    "insert": "write",
+    "update": "write",
+    "delete": "write",
+    "modify": "write",
+    "alter": "write",
+    "remove": "drop",
+    "show": "list",
+    "usage": "list",
+    "use": "list",
+    "owner": "own",
+}
+"""What databases call privileges, and the privilege here."""
+
 in_warehouse = click.option(
     "--warehouse",
     "in_warehouse",
     metavar="NAME",
     help="The warehouse of the namespace, table, view or function. Default: warehouse.name.",
 )
+
+
+def complete_entity(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the types of entities, then names of a type in the store, that start with a text."""
+    words = context.params.get("words") or ()
+    if not words:
+        return starting(TYPES, incomplete)
+    kind = words[0]
+    if len(words) > 1 or kind not in TYPES:
+        return []
+    params = context.params
+    flags = {"store_url": params.get("store_url")}
+    with contextlib.suppress(Exception):
+        settings = read_existing(params.get("config"), flags)
+        with reading(settings.store) as tx:
+            if kind == "warehouse":
+                return starting(survey.warehouse_names(tx), incomplete)
+            warehouse = params.get("in_warehouse") or settings.warehouse.name
+            return starting(survey.names_in(tx, warehouse, kind), incomplete)
+    return []
 
 
 def read_entity(words: Sequence[str], warehouse: str) -> EntityName:
@@ -47,10 +87,17 @@ def read_entity(words: Sequence[str], warehouse: str) -> EntityName:
     """
     word, *rest = words or ("",)
     if word not in TYPES:
-        raise click.UsageError(f"{word!r} is no type of entity{_maybe(word, TYPES)}. {ENTITY_HELP}")
+        maybe = did_you_mean(word, TYPES) if rest else _with_type(word)
+        raise click.UsageError(f"{word!r} is no type of entity{maybe}. {ENTITY_HELP}")
     if len(rest) != (0 if word == "server" else 1):
         raise click.UsageError(f"{' '.join(words)!r} is no entity. {ENTITY_HELP}")
     return _entity(cast("Type", word), rest[0] if rest else "", warehouse)
+
+
+def _with_type(name: str) -> str:
+    """Return the suggestion for a name that was typed without its type."""
+    kind = "table" if "." in name else "namespace"
+    return did_you_mean(name, ["server"]) or f" (did you mean {kind} {name}?)"
 
 
 def _entity(kind: Type, name: str, warehouse: str) -> EntityName:
@@ -97,9 +144,15 @@ def read_privileges(text: str) -> list[str]:
     for each in found:
         if each not in BITS and each != "all":
             raise click.UsageError(
-                f"{each!r} is no privilege{_maybe(each, BITS)}. There are {', '.join(BITS)}"
+                f"{each!r} is no privilege{_privilege(each)}. There are {', '.join(BITS)}"
             )
     return found
+
+
+def _privilege(word: str) -> str:
+    """Return the suggestion for a word that is no privilege."""
+    meant = _OTHER_WORDS.get(word.lower())
+    return or_mean([meant]) if meant else did_you_mean(word, list(BITS))
 
 
 @contextlib.contextmanager
@@ -141,9 +194,4 @@ def suggestions(call: StoreCall, entity: EntityName | None = None) -> Iterator[N
 
 def _suggest(error: CatalogError, known: Sequence[str]) -> CatalogError:
     missing = error.message.partition(": ")[2]
-    return type(error)(f"{error.message}{_maybe(missing, known)}")
-
-
-def _maybe(word: str, known: Sequence[str] | dict[Any, Any] | tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    return type(error)(f"{error.message}{did_you_mean(missing, known)}")

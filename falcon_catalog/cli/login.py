@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from falcon_catalog.api.browsers import LOGIN_PAGE
 from falcon_catalog.catalog import sessions
@@ -16,6 +17,7 @@ from falcon_catalog.cli.common import (
     echo,
     echo_json,
     on_store,
+    read,
     with_store,
 )
 from falcon_catalog.client_flags import identity, with_identity
@@ -23,7 +25,10 @@ from falcon_catalog.logins import files, flows
 from falcon_catalog.logins.files import Login, login_of
 from falcon_catalog.logins.flows import Client
 from falcon_catalog.logins.web import LoginError, get, post
+from falcon_catalog.rules import listen_address
+from falcon_catalog.settings import Settings
 
+_DEFAULT = ParameterSource.DEFAULT
 _URI = "http://127.0.0.1:8181"
 with_uri = click.option(
     "--uri", default=_URI, show_default=True, help="The address of the catalog, as serve prints it."
@@ -64,15 +69,17 @@ def login_command(
         falcon-catalog login --link
 
     With --link it works on the store, as "falcon-catalog principals" does: the browser is logged in
-    as the user of this machine, who owns the server unless auth.unix_users names a principal.
+    as the user of this machine, who owns the server unless auth.unix_users names a principal. Its
+    address is --uri, or that of the setting server.listen.
 
     Log in only to a catalog that you trust: it says which identity provider to use, and gets your
     token. The login is kept in $XDG_STATE_HOME/falcon-catalog (~/.local/state), for you only.
     """
     uri = uri.rstrip("/")
     if link:
+        given = click.get_current_context().get_parameter_source("uri") is not _DEFAULT
         with on_store(config, flags) as call:
-            click.echo(login_link(call, uri))
+            click.echo(login_link(call, uri if given else _address(read(config, flags))))
         return
     try:
         _, checked = identity(None, credential)
@@ -82,6 +89,25 @@ def login_command(
     except (LoginError, OSError) as error:
         raise Stopped(error) from None
     echo(f"Logged in to {uri} as {who.get('name')}")
+
+
+def _address(settings: Settings) -> str:
+    """Return the address that the settings have, and say on stderr that it comes from there."""
+    listen, origin = settings.server.listen, settings.origins["server.listen"]
+    address = listen_address(listen)
+    if isinstance(address, Path) or address[1] == 0:
+        raise Stopped(
+            f"server.listen = {listen!r} (from {origin}) has no address for a browser: name the"
+            " server's with --uri"
+        )
+    echo(
+        f"The address is that of server.listen (from {origin}): if the server listens elsewhere,"
+        " name its address with --uri",
+        err=True,
+    )
+    host, port = address
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def login_link(call: StoreCall, uri: str) -> str:

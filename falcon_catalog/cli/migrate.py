@@ -17,7 +17,7 @@ from falcon_catalog.cli.common import (
 )
 from falcon_catalog.cli.serve import adopting
 from falcon_catalog.settings import prepare
-from falcon_catalog.store import in_use
+from falcon_catalog.store import exists, in_use
 
 
 @click.command()
@@ -45,6 +45,7 @@ def migrate(
         prepare(settings)
         require_writable(settings)
         with in_use(settings.store):
+            is_new = not exists(settings.store)
             changes = before_upgrade.pending_changes(settings)
             if changes and not no_backup:
                 saved = before_upgrade.back_up(settings, changes, lambda _: None)
@@ -53,8 +54,12 @@ def migrate(
             prepare_store(settings, adopt=adopt_warehouse, upgrade=True)
     if as_json:
         backup = str(saved) if saved else None
-        echo_json({"store": settings.store.url, "migrated": changes, "backup": backup})
+        echo_json(
+            {"store": settings.store.url, "created": is_new, "migrated": changes, "backup": backup}
+        )
         return
+    if is_new:
+        echo(f"There was no store at {settings.store.url}: it was created")
     for change in changes:
         echo(f"Migrated: {change}")
     echo(f"{settings.store.url} is up to date")

@@ -28,6 +28,7 @@ from falcon_catalog.cli.common import (
 from falcon_catalog.cli.login import login_link
 from falcon_catalog.errors import CatalogError
 from falcon_catalog.server.serve import serve
+from falcon_catalog.server.sockets import require_free
 from falcon_catalog.settings import SETTINGS, Settings, prepare
 from falcon_catalog.store import in_use
 from falcon_catalog.store.database import Database
@@ -62,6 +63,7 @@ def serve_command(config: Path | None, *, adopt_warehouse: bool, **flags: Any) -
         settings = read(config, flags)
         logs.configure(settings.log.level, settings.log.format)
         try:
+            require_free(settings.server, only_locally=_only_locally(settings))
             prepare(settings)
             require_writable(settings)
             with in_use(settings.store):
@@ -90,8 +92,11 @@ def run(settings: Settings, announce: Callable[[str], object] | None) -> bool:
             " so does the setting auth.admins"
         )
     announce = announce or _on_terminal(settings, app.warehouses[0].store)
-    only_locally = not (settings.auth.required or settings.server.insecure)
-    return serve(app, settings.server, announce, app.metrics, only_locally=only_locally)
+    return serve(app, settings.server, announce, app.metrics, only_locally=_only_locally(settings))
+
+
+def _only_locally(settings: Settings) -> bool:
+    return not (settings.auth.required or settings.server.insecure)
 
 
 def _is_terminal() -> bool:

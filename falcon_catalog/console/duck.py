@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from falcon_catalog.console.connection import Client
 from falcon_catalog.console.failures import ConsoleError
 from falcon_catalog.engines import ENGINES, Address
+from falcon_catalog.terminal import printable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -20,7 +21,7 @@ _OPTIONAL = "azure"  # in wheels of its own
 
 @contextlib.contextmanager
 def attached(client: Client) -> Iterator["DuckDBPyConnection"]:
-    """Yield a connection to DuckDB that has the catalog attached; errors of DuckDB are one line.
+    """Yield a connection to DuckDB that has the catalog attached; errors of DuckDB are messages.
 
     Raises:
         ConsoleError: DuckDB or its extensions are not installed, or DuckDB fails.
@@ -36,22 +37,31 @@ def attached(client: Client) -> Iterator["DuckDBPyConnection"]:
         "extension_directory": str(folder),
         "autoinstall_known_extensions": "false",
     }
-    with one_line_errors(), duckdb.connect(config=config) as connection:
+    with sql_errors(), duckdb.connect(config=config) as connection:
         _load_extensions(connection)
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(_attach(client))
         yield connection
 
 
+class SQLError(ConsoleError):
+    """DuckDB rejects a statement: exit status 1. Its lines are kept: one points at the place."""
+
+    def __init__(self, error: object) -> None:
+        super().__init__("")
+        lines = (line.rstrip() for line in printable(str(error)).splitlines())
+        self.message = "\n".join(line for line in lines if line)
+
+
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn errors of DuckDB into one line."""
+def sql_errors() -> Iterator[None]:
+    """Turn errors of DuckDB into messages."""
     import duckdb
 
     try:
         yield
     except duckdb.Error as error:
-        raise ConsoleError(error) from None
+        raise SQLError(error) from None
 
 
 def _load_extensions(connection: "DuckDBPyConnection") -> None:

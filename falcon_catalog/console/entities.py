@@ -1,7 +1,6 @@
 """Namespaces, tables and views by name, and what is close to a name that does not exist."""
 
 import contextlib
-import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
@@ -9,18 +8,18 @@ from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 import click
 from click.shell_completion import CompletionItem
 
-from falcon_catalog.console.connection import CONNECTION, Client, connected
+from falcon_catalog.console.completion import Completer, from_catalog
+from falcon_catalog.console.connection import Client
 from falcon_catalog.console.failures import ConsoleError, NotFoundError
 from falcon_catalog.console.names import InvalidNameError, Name, dotted, parse
-from falcon_catalog.console.output import Output
-from falcon_catalog.console.suggestions import did_you_mean
+from falcon_catalog.console.suggestions import closest, or_mean
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
+    from pyiceberg.table.refs import SnapshotRef
     from pyiceberg.view import View
 
 Parts: TypeAlias = tuple[str, ...]
-COMPLETION_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,50 +62,62 @@ class NameType(click.ParamType[Name]):
             self.fail(str(error), param, context)
 
     def shell_complete(
-        self, context: click.Context, _param: click.Parameter, incomplete: str
+        self, context: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Return the names, or after ``@`` the branches and tags, that start with a text.
-
-        There are none if the catalog does not answer soon, or fails in any other way.
-        """
-        import pyiceberg.catalog.rest  # noqa: F401 - its loading has no deadline
-
-        connection = {key: context.params.get(key) for key in CONNECTION}
-        with contextlib.suppress(Exception), _deadline(), connected(**connection) as found:
-            return [
-                CompletionItem(name) for name in _starting(Client(*found, Output()), incomplete)
-            ]
-        return []
+        """Return the names, or after ``@`` the branches and tags, that start with a text."""
+        return _complete(context, param, incomplete)
 
 
 NAME = NameType()
 
 
-@contextlib.contextmanager
-def _deadline() -> Iterator[None]:
-    """Raise TimeoutError in the body when a person has waited long enough for a completion."""
-
-    def end(*_: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, COMPLETION_SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _starting(client: Client, incomplete: str) -> list[str]:
+def _names_of(client: Client, _context: click.Context, incomplete: str) -> list[str]:
     text, at, _ = incomplete.partition("@")
     if at:
-        table = _table(client, parse(text).parts)
-        names = [f"{text}@{ref}" for ref in sorted(table.metadata.refs)] if table else []
-    else:
-        parent = text.rpartition(".")[0]
-        names = _names(children(client, parse(parent).parts if parent else ()))
-    return [name for name in names if name.startswith(incomplete)]
+        return [f"{text}@{ref}" for ref in sorted(_refs(client, parse(text).parts))]
+    parent = text.rpartition(".")[0]
+    return _names(children(client, parse(parent).parts if parent else ()))
+
+
+_complete = from_catalog(_names_of)
+
+
+def _refs(client: Client, parts: Parts) -> dict[str, "SnapshotRef"]:
+    table = _table(client, parts)
+    return dict(table.metadata.refs) if table else {}
+
+
+def complete_refs(argument: str, kind: str) -> Completer:
+    """Return what completes the names of a table's branches or tags.
+
+    Args:
+        argument: the parameter that has the name of the table.
+        kind: ``branch`` or ``tag``.
+    """
+
+    def refs(client: Client, context: click.Context, _incomplete: str) -> list[str]:
+        found = _refs(client, _typed(context, argument).parts)
+        return sorted(ref for ref, at in found.items() if at.snapshot_ref_type == kind)
+
+    return from_catalog(refs)
+
+
+def complete_columns(argument: str) -> Completer:
+    """Return what completes the last one of a table's columns with commas between them."""
+
+    def columns(client: Client, context: click.Context, incomplete: str) -> list[str]:
+        before = incomplete.rpartition(",")
+        table = find_table(client, _typed(context, argument))
+        return [f"{before[0]}{before[1]}{name}" for name in sorted(table.schema().column_names)]
+
+    return from_catalog(columns)
+
+
+def _typed(context: click.Context, argument: str) -> Name:
+    """Return the name that an argument has so far."""
+    # Click does not assign arguments while an option has no value yet.
+    found: Name | None = context.params.get(argument)
+    return found or parse(context.args[0])
 
 
 def find(client: Client, name: Name) -> Entity:
@@ -245,12 +256,27 @@ def _suggestion(client: Client, parts: Parts) -> str:
     from pyiceberg.exceptions import NoSuchNamespaceError
 
     for depth in range(len(parts) - 1, -1, -1):
-        try:
-            there = children(client, parts[:depth])
-        except NoSuchNamespaceError:
-            continue
-        return did_you_mean(dotted(parts[: depth + 1]), _names(there))
+        with contextlib.suppress(NoSuchNamespaceError):
+            return or_mean(_closest(client, parts[:depth], parts[depth:]))
     return ""
+
+
+def _closest(client: Client, base: Parts, missing: Parts) -> list[str]:
+    """Return the names in a namespace that are close to parts below it, as deep as there are any.
+
+    Raises:
+        NoSuchNamespaceError: there is no such namespace (PyIceberg's).
+    """
+    first, *rest = missing
+    there = {str(entry): entry for entry in children(client, base)}
+    names = closest(dotted((*base, first)), list(there))
+    inside = [
+        name
+        for each in names
+        if rest and there[each].kind == "namespace"
+        for name in _closest(client, there[each].parts, tuple(rest))
+    ]
+    return inside or names
 
 
 def _names(entries: Iterable[Entry]) -> list[str]:

@@ -17,8 +17,8 @@ from falcon_catalog.console.snapshots import select
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
-_MB = 1_000_000
-_BOUNDS = (1 * _MB, 8 * _MB, 32 * _MB, 128 * _MB, 512 * _MB)
+_MIB = 1024 * 1024
+_BOUNDS = (1 * _MIB, 8 * _MIB, 32 * _MIB, 128 * _MIB, 512 * _MIB)
 _BAR = 40
 _TARGET = "write.target-file-size-bytes"
 _DEFAULT_TARGET = 512 * 1024 * 1024  # of the Java library

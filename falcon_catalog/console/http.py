@@ -21,9 +21,14 @@ def in_catalog(client: Client, path: str) -> str:
 
 def in_management(client: Client, path: str) -> str:
     """Return the URL of a path below the warehouse in falcon-catalog's management API."""
-    prefix = client.catalog.properties.get("prefix") or client.address.properties.get("warehouse")
     base = client.address.uri.rstrip("/")
-    return f"{base}/management/v1/warehouses/{prefix or 'default'}/{path}"
+    return f"{base}/management/v1/warehouses/{warehouse(client)}/{path}"
+
+
+def warehouse(client: Client) -> str:
+    """Return the name of the warehouse that requests are about."""
+    prefix = client.catalog.properties.get("prefix") or client.address.properties.get("warehouse")
+    return str(prefix or "default")
 
 
 def send(

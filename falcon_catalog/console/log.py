@@ -94,7 +94,7 @@ def _print(
     columns += [
         Column("rows", is_number=True),
         Column("files", is_number=True),
-        Column("refs", may_be_cut=True),
+        Column("refs", may_wrap=True),
     ]
     if lanes is not None:
         columns.insert(0, Column("", style="red"))

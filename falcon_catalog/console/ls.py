@@ -66,7 +66,7 @@ def command(client: Client, name: Name | None, *, recursive: bool, is_long: bool
         out.document(_document(entries, details))
     elif details is None:
         out.table(
-            [Column("name", may_be_cut=True), Column("kind")],
+            [Column("name", may_wrap=True), Column("kind")],
             ((styled(str(entry), _STYLES[entry.kind]), entry.kind) for entry in entries),
         )
     else:
@@ -119,12 +119,14 @@ def _document(entries: list[Entry], details: list[_Details] | None) -> list[dict
 def _print_long(client: Client, entries: list[Entry], details: list[_Details]) -> None:
     out = client.out
     columns = [
-        Column("name", may_be_cut=True),
-        Column("kind"),
-        Column("format"),
-        Column("updated (UTC)"),
+        Column("name", may_wrap=True),
+        Column("kind", left_out=3),
+        Column("format", left_out=1),
+        Column("updated (UTC)", left_out=4),
+        Column("rows", is_number=True),
+        Column("size", is_number=True),
+        Column("files", is_number=True, left_out=2),
     ]
-    columns += [Column(title, is_number=True) for title in ("rows", "size", "files")]
     rows = []
     for entry, found in zip(entries, details, strict=True):
         version = f"v{found.format_version}" if found.format_version else ABSENT

@@ -12,11 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from falcon_catalog.console.connection import Client, client_command
+from falcon_catalog.console.entities import NAME, complete_refs, find_namespace, find_table
 from falcon_catalog.console.failures import ConsoleError
 from falcon_catalog.console.names import InvalidNameError, parse
 
+_PROGRAM = "jobs.maintenance.embedded"
 _CATALOG = "falcon"
 _EVERY = ".*"
 
@@ -38,6 +41,12 @@ class _Tables(click.ParamType[str]):
             self.fail(f"{text!r}: a branch is given with --branch", param, context)
         return text
 
+    def shell_complete(
+        self, context: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the names that start with a text."""
+        return NAME.shell_complete(context, param, incomplete)
+
 
 _tables = click.argument("tables", type=_Tables(), nargs=-1, required=True)
 _dry_run = click.option("--dry-run", is_flag=True, help="Only report what would be done.")
@@ -55,7 +64,12 @@ _engine = click.option(
 @click.option("--target-size", metavar="SIZE", help="Size of new files.  [table's, or 512M]")
 @click.option("--sort", metavar="TEXT", help="As in 'city, seen_at desc nulls last'.")
 @click.option("--all", "is_all", is_flag=True, help="Rewrite every file.")
-@click.option("--branch", metavar="BRANCH", help="Branch to work on.  [main]")
+@click.option(
+    "--branch",
+    metavar="BRANCH",
+    shell_complete=complete_refs("tables", "branch"),
+    help="Branch to work on.  [main]",
+)
 @_engine
 @_dry_run
 def compact(
@@ -127,15 +141,25 @@ def _run(
     options: dict[str, str | None],
     flags: dict[str, bool],
 ) -> None:
-    """Run an operation of table maintenance; raise Exit with its status if that is not 0."""
+    """Run an operation of table maintenance; raise Exit with its status if that is not 0.
+
+    Raises:
+        NotFoundError: a table, or the namespace of a pattern, does not exist.
+    """
     if find_spec("jobs.maintenance") is None or find_spec("pyarrow") is None:
         raise ConsoleError(
             "maintenance needs an extra that is not installed: pip install '.[jobs]' in a clone of"
             " the repository"
         )
+    for text in tables:
+        name = parse(text.removesuffix(_EVERY))
+        if text.endswith(_EVERY):
+            find_namespace(client, name)
+        else:
+            find_table(client, name)
     from strictyaml import as_document  # PyIceberg's YAML
 
-    command = [sys.executable, "-m", "jobs.maintenance", "--catalog", _CATALOG]
+    command = [sys.executable, "-m", _PROGRAM, "--catalog", _CATALOG]
     command += ["--engine", engine]
     command += ["--json"] if client.out.as_json else []
     command += ["--quiet"] if client.out.quiet else []

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WIDE = 1_000_000  # a pipe has no width
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_STEP = 1024
 _AGES = ((86_400 * 365, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _GAP = "  "
 _NARROWEST = 8  # a column is not cut to less
@@ -42,7 +43,9 @@ class Column:
     may_be_cut: bool = False
     """Long values are cut where the terminal is too narrow; others never are."""
     may_wrap: bool = False
-    """Long values continue on the next line where the terminal is too narrow."""
+    """Long values continue on the next line where the terminal is too narrow: names, for one."""
+    left_out: int = 0
+    """Where the terminal is too narrow the column is left out, 1 before 2; never if it is 0."""
 
 
 class Output:
@@ -135,6 +138,8 @@ class Output:
             max([len(column.title), *(row[at].cell_len for row in cells)])
             for at, column in enumerate(columns)
         ]
+        kept = _kept(needed, columns, self.console.width)
+        needed, columns = [needed[at] for at in kept], [columns[at] for at in kept]
         widths = _fit(needed, columns, self.console.width - len(_GAP) * (len(columns) - 1))
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, len(_GAP), 0, 0))
         for column, width in zip(columns, widths, strict=True):
@@ -147,7 +152,7 @@ class Output:
                 overflow="fold" if column.may_wrap else "ellipsis",
             )
         for row in cells:
-            table.add_row(*row)
+            table.add_row(*(row[at] for at in kept))
         self._print(table)
 
     def pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
@@ -191,6 +196,19 @@ def styled(text: str, style: str) -> "Text":
     return Text(cell_text(text), style=style)
 
 
+def _kept(needed: list[int], columns: Sequence[Column], width: int) -> list[int]:
+    """Return which columns are shown in a width: without as many of ``left_out`` as it needs."""
+    kept = list(range(len(columns)))
+    leaving = sorted(
+        (at for at in kept if columns[at].left_out), key=lambda at: columns[at].left_out
+    )
+    for at in leaving:
+        if sum(needed[each] + len(_GAP) for each in kept) - len(_GAP) <= width:
+            break
+        kept.remove(at)
+    return kept
+
+
 def _fit(needed: list[int], columns: Sequence[Column], room: int) -> list[int]:
     """Return widths of columns that fit into the room, the widest ones that may be cut reduced."""
     widths = list(needed)
@@ -209,13 +227,15 @@ def cell_text(text: str) -> str:
 
 
 def human_size(number: int) -> str:
-    """Return a number of bytes in decimal units, such as ``1.2 MB``."""
-    value = float(number)
-    for unit in _UNITS:
-        if abs(value) < 999.95 or unit == _UNITS[-1]:  # noqa: PLR2004 - rounds to 1000.0
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError
+    """Return a number of bytes as the pages have it, such as ``1.2 MiB``."""
+    value, units = float(number), iter(_UNITS)
+    unit = next(units)
+    for bigger in units:
+        if abs(value) < _STEP:
+            break
+        value, unit = value / _STEP, bigger
+    digits = 0 if unit == "B" or value >= 100 else 1  # noqa: PLR2004 - three digits are enough
+    return f"{value:,.{digits}f} {unit}"
 
 
 def ago(milliseconds: int, now: float | None = None) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from falcon_catalog.console.connection import Client, client_command
-from falcon_catalog.console.entities import NAME, find_table
+from falcon_catalog.console.entities import NAME, complete_refs, find_table
 from falcon_catalog.console.failures import ConsoleError, NotFoundError
 from falcon_catalog.console.names import Name
 from falcon_catalog.console.output import Column
@@ -50,7 +50,7 @@ _delete = click.option("--delete", "-d", is_flag=True, help="Remove it; its snap
 
 @client_command("tag")
 @click.argument("table", type=NAME)
-@click.argument("tag", required=False)
+@click.argument("tag", required=False, shell_complete=complete_refs("table", "tag"))
 @_replace
 @_delete
 @_keep
@@ -73,7 +73,7 @@ def tag(
 
 @client_command("branch")
 @click.argument("table", type=NAME)
-@click.argument("branch", required=False)
+@click.argument("branch", required=False, shell_complete=complete_refs("table", "branch"))
 @_replace
 @_delete
 @_keep
@@ -104,7 +104,13 @@ def branch(
 @client_command("rollback")
 @click.argument("table", type=NAME)
 @click.option(
-    "--branch", "ref", default=_MAIN, show_default=True, metavar="BRANCH", help="Which to move."
+    "--branch",
+    "ref",
+    default=_MAIN,
+    show_default=True,
+    metavar="BRANCH",
+    shell_complete=complete_refs("table", "branch"),
+    help="Which to move.",
 )
 @click.option("--any", "is_any", is_flag=True, help="Allow a snapshot that is no ancestor.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")

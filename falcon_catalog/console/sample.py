@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from falcon_catalog.console.connection import Client, client_command
-from falcon_catalog.console.entities import NAME, find_table
+from falcon_catalog.console.entities import NAME, complete_columns, find_table
 from falcon_catalog.console.filters import need_pyarrow, scan
 from falcon_catalog.console.names import Name
 from falcon_catalog.console.rows import print_rows
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Show up to N rows.",
 )
-@click.option("--columns", metavar="A,B", help="Show only these columns.")
+@click.option(
+    "--columns",
+    metavar="A,B",
+    shell_complete=complete_columns("name"),
+    help="Show only these columns.",
+)
 @click.option("--where", metavar="CONDITION", help="Show only rows that meet a condition.")
 def command(
     client: Client, name: Name, *, number: int, columns: str | None, where: str | None

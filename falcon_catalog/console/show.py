@@ -71,7 +71,7 @@ def _show_namespace(client: Client, namespace: Namespace, name: Name) -> None:
     if entries:
         out.heading("Contents")
         out.table(
-            [Column("name", may_be_cut=True), Column("kind")],
+            [Column("name", may_wrap=True), Column("kind")],
             ((str(each), each.kind) for each in entries),
         )
 
@@ -120,7 +120,7 @@ def _refs(out: Output, table: "Table") -> None:
     if not refs:
         return
     out.heading("Branches and tags")
-    columns = [Column("name", may_be_cut=True), Column("kind"), Column("snapshot")]
+    columns = [Column("name", may_wrap=True), Column("kind"), Column("snapshot")]
     columns.append(Column("time (UTC)"))
     rows = []
     for ref in sorted(refs):
@@ -195,7 +195,7 @@ def _schema(out: Output, schema: "Schema") -> None:
     out.heading(f"Schema {schema.schema_id}")
     columns = [
         Column("id", is_number=True, style="dim"),
-        Column("field", may_be_cut=True),
+        Column("field", may_wrap=True),
         Column("type", style="cyan"),
         Column("null"),
         Column("doc", may_wrap=True),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from falcon_catalog.console.connection import Client, client_command
-from falcon_catalog.console.duck import attached, one_line_errors
+from falcon_catalog.console.duck import attached, sql_errors
 from falcon_catalog.console.failures import ConsoleError
 from falcon_catalog.console.output import Output
 from falcon_catalog.console.rows import print_csv, print_rows
@@ -146,7 +146,7 @@ def _prompt(out: Output, connection: "DuckDBPyConnection") -> None:
         if line.rstrip().endswith(";"):
             query, lines = "\n".join(lines), []
             try:
-                with one_line_errors():
+                with sql_errors():
                     _run(out, connection, query, "table", None)
             except click.ClickException as error:
                 error.show()

@@ -1,4 +1,4 @@
-"""Undropping over HTTP, by name: falcon-catalog's management API."""
+"""Dropped tables and views over HTTP: falcon-catalog's management API."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def undrop(client: Client, which: str, to: str | None) -> None:
         NotFoundError: there is no such dropped table or view.
         ConsoleError: the catalog cannot undrop.
     """
-    dropped = _list(client)
+    dropped = list_(client)
     if which.isdecimal():
         found = next((each for each in dropped if each["id"] == int(which)), None)
     else:
@@ -31,8 +31,8 @@ def undrop(client: Client, which: str, to: str | None) -> None:
         named = [each for each in dropped if _name(each) == parts]
         found = max(named, key=lambda each: int(each["id"]), default=None)
     if found is None:
-        names = [dotted(_name(each)) for each in dropped]
-        raise NotFoundError(f"No dropped table or view is {which}{did_you_mean(which, names)}")
+        maybe = did_you_mean(which, _names(dropped))
+        raise NotFoundError(f"No dropped table or view is {which}{maybe}")
     back = _parts(to) if to else _name(found)
     body = {"identifier": {"namespace": list(back[:-1]), "name": back[-1]}} if to else {}
     http.send(client, "POST", http.in_management(client, f"dropped/{found['id']}/undrop"), body)
@@ -45,7 +45,12 @@ def undrop(client: Client, which: str, to: str | None) -> None:
         )
 
 
-def _list(client: Client) -> list[dict[str, Any]]:
+def list_(client: Client) -> list[dict[str, Any]]:
+    """Return the dropped tables and views, oldest first, as the management API has them.
+
+    Raises:
+        ConsoleError: the catalog cannot undrop.
+    """
     try:
         url = http.in_management(client, "dropped")
         answer = http.send(client, "GET", url, absent=http.NO_ROUTE)
@@ -54,6 +59,15 @@ def _list(client: Client) -> list[dict[str, Any]]:
         raise ConsoleError(
             f"The catalog at {client.address.uri} cannot undrop: only falcon-catalog can"
         ) from None
+
+
+def names(client: Client) -> list[str]:
+    """Return the names of the dropped tables and views, each once; raise as ``list_``."""
+    return _names(list_(client))
+
+
+def _names(dropped: list[dict[str, Any]]) -> list[str]:
+    return sorted({dotted(_name(each)) for each in dropped})
 
 
 def _parts(text: str) -> tuple[str, ...]:

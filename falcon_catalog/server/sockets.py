@@ -35,19 +35,47 @@ def listening(settings: ServerSettings) -> Iterator[tuple[list[socket.socket], b
     if sockets:
         yield sockets, True
         return
-    listen, reuse_port = settings.listen, settings.reuse_port
-    address = listen_address(listen)
-    if reuse_port and isinstance(address, Path):
-        raise ServerError(f"Cannot listen on {listen}: server.reuse_port needs HOST:PORT")
-    try:
-        sock = _bind_path(address) if isinstance(address, Path) else _bind(*address, reuse_port)
-    except OSError as error:
-        raise ServerError(f"Cannot listen on {listen}: {_reason(error)}") from None
+    address = listen_address(settings.listen)
+    with _explained(settings):
+        if isinstance(address, Path):
+            sock = _bind_path(address)
+        else:
+            sock = _bind(*address, settings.reuse_port)
+            sock.listen(BACKLOG)
     try:
         yield [sock], False
     finally:
         if isinstance(address, Path):
             address.unlink(missing_ok=True)
+
+
+def require_free(settings: ServerSettings, *, only_locally: bool) -> None:
+    """Raise ServerError if it is certain that the server cannot listen as the settings say.
+
+    A start that must fail then changes nothing. Clients cannot connect yet.
+    """
+    if systemd.hands_over(os.environ):
+        return
+    address = listen_address(settings.listen)
+    with _explained(settings):
+        if isinstance(address, Path):
+            _is_left_behind(address)
+            return
+        with _bind(*address, settings.reuse_port) as sock:
+            if only_locally:
+                require_local([sock])
+
+
+@contextlib.contextmanager
+def _explained(settings: ServerSettings) -> Iterator[None]:
+    """Turn what prevents listening into a ServerError."""
+    listen = settings.listen
+    if settings.reuse_port and isinstance(listen_address(listen), Path):
+        raise ServerError(f"Cannot listen on {listen}: server.reuse_port needs HOST:PORT")
+    try:
+        yield
+    except OSError as error:
+        raise ServerError(f"Cannot listen on {listen}: {_reason(error)}") from None
 
 
 def named(sockets: list[socket.socket]) -> str:
@@ -72,23 +100,39 @@ def _bind(host: str, port: int, reuse_port: bool) -> socket.socket:  # noqa: FBT
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     # A name with both kinds of address: the older kind is the one every client tries.
     family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG, reuse_port=reuse_port)
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address[:2])
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _bind_path(path: Path) -> socket.socket:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()  # left behind by a process that was killed
-        except FileNotFoundError:
-            pass
-        else:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    if _is_left_behind(path):
+        path.unlink()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.bind(str(path))
     sock.listen(BACKLOG)
     return sock
+
+
+def _is_left_behind(path: Path) -> bool:
+    """Return whether a process that was killed left a socket; raise OSError if one listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        except FileNotFoundError:
+            return False
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def _reason(error: OSError) -> str:

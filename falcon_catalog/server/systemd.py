@@ -6,7 +6,7 @@ each function finds its variables unset and does nothing.
 
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 FIRST_DESCRIPTOR = 3
 
@@ -20,7 +20,8 @@ def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
     Raises:
         OSError: a descriptor that was promised is not an open socket.
     """
-    ours = environ.pop("LISTEN_PID", "") == str(os.getpid())
+    ours = hands_over(environ)
+    environ.pop("LISTEN_PID", None)
     count = environ.pop("LISTEN_FDS", "0")
     environ.pop("LISTEN_FDNAMES", None)
     if not ours:
@@ -29,6 +30,11 @@ def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
     return [socket.socket(fileno=descriptor) for descriptor in descriptors]
+
+
+def hands_over(environ: Mapping[str, str]) -> bool:
+    """Return whether sockets are handed over; it leaves them where they are."""
+    return environ.get("LISTEN_PID") == str(os.getpid())
 
 
 def notify(environ: MutableMapping[str, str], **states: str) -> None:

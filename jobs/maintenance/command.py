@@ -422,7 +422,9 @@ def _run(session: _Session, tables: tuple[str, ...], operation: Operation, **opt
             failed = failed or bool(result.found)
         except _FAILURES as error:
             failed = True
-            click.echo(f"{spell(name)}: {error}", err=True)
+            missing = isinstance(error, NoSuchTableError)
+            why = "there is no such table" if missing else error
+            click.echo(f"{spell(name)}: {why}", err=True)
     if session.as_json:
         click.echo(json.dumps([as_json(result) for result in results], indent=2))
     elif results:

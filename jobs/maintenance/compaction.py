@@ -23,7 +23,7 @@ from jobs.maintenance.files import discard
 from jobs.maintenance.locations import normal
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.planning import Group, Plan, groups, target
-from jobs.maintenance.results import Result, Skipped
+from jobs.maintenance.results import Result, Skipped, counted
 from jobs.maintenance.rows import Rows, Writer, ranks, sort_order
 from jobs.maintenance.snapshots import Draft, commit, kept, summarize
 from jobs.maintenance.state import Reader, State, look, spell, unwritable
@@ -102,7 +102,8 @@ def compact(
         return Result("compact", title, before, before, skipped=(Skipped(title, why),))
     rewritten = rewrite(job, first, lambda state, deletes: groups(state, plan, deletes))
     work = rewritten.work
-    notes = [f"{len(work)} groups of {sum(len(g.files) for g in work)} files would be rewritten"]
+    files = counted(sum(len(group.files) for group in work), "file")
+    notes = [f"{counted(len(work), 'group')} of {files} would be rewritten"]
     return Result(
         "compact",
         title,

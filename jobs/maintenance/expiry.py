@@ -35,7 +35,7 @@ from jobs.maintenance.neighbours import (
     places,
 )
 from jobs.maintenance.publishing import publish
-from jobs.maintenance.results import Result, Size, Skipped, tally
+from jobs.maintenance.results import Result, Size, Skipped, counted, tally
 from jobs.maintenance.state import spell
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ class Expiry:
 
     def __str__(self) -> str:
         refs = f" and the refs {', '.join(sorted(self.refs))}" if self.refs else ""
-        return f"{len(self.snapshots)} snapshots expire{refs}"
+        count = len(self.snapshots)
+        return f"{counted(count, 'snapshot')} {'expires' if count == 1 else 'expire'}{refs}"
 
 
 def expire_snapshots(
@@ -313,6 +314,6 @@ def _delete(
             f"the snapshots are expired, but no file was deleted: {type(error).__name__}: {error};"
             " unreferenced files are removed by the next orphan removal"
         )
-        return {}, [Skipped(f"{len(files)} files", why)]
+        return {}, [Skipped(counted(len(files), "file"), why)]
     gone, failed = delete(table.io, files)
     return tally(files[path] for path in gone), skipped + failed

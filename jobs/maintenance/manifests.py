@@ -14,7 +14,7 @@ from pyiceberg.utils.properties import property_as_int
 from jobs.lake.iceberg import attempts
 from jobs.maintenance.errors import LostRaceError
 from jobs.maintenance.names import Name
-from jobs.maintenance.results import Result, Size, Skipped
+from jobs.maintenance.results import Result, Size, Skipped, counted
 from jobs.maintenance.snapshots import Draft, commit, summarize
 from jobs.maintenance.state import Reader, State, is_deletes, look, spell, unwritable
 
@@ -41,7 +41,7 @@ def rewrite_manifests(
         catalog: where the table is.
         name: the table.
         target_bytes: size of a manifest; the table's ``commit.manifest.target-size-bytes``, else
-            8 MB, if not given.
+            8 MiB, if not given.
         branch: the branch to work on.
         dry_run: only report what would be done.
         progress: called with lines of progress.
@@ -60,7 +60,7 @@ def rewrite_manifests(
         if why:
             return replace(result, skipped=(Skipped(title, why),))
         if dry_run:
-            notes = (f"{len(groups)} manifests of data files would be written",)
+            notes = (f"{counted(len(groups), 'manifest')} of data files would be written",)
             return replace(result, notes=notes)
         progress(f"{title}: writing {len(groups)} manifests")
         draft = Draft(state)
@@ -114,7 +114,7 @@ def _plan(state: State, reader: Reader, target_bytes: int | None) -> tuple[str |
             (spec_id, entries[start : start + each]) for start in range(0, len(entries), each)
         ]
     if len(groups) >= len(data):
-        return f"its {len(data)} manifests of data files would not become fewer", []
+        return f"its {counted(len(data), 'manifest')} of data files would not become fewer", []
     return None, groups
 
 

@@ -18,7 +18,7 @@ from jobs.maintenance.compaction import Job, refusal, rewrite
 from jobs.maintenance.deletes import DeleteFiles
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.planning import READABLE, Group, Plan, group_of, readable_files
-from jobs.maintenance.results import Result, Skipped
+from jobs.maintenance.results import Result, Skipped, counted
 from jobs.maintenance.rows import Rows
 from jobs.maintenance.state import State, look, schema_of, size, spell
 
@@ -65,7 +65,7 @@ def check_partitions(
     if repair and found:
         why = refusal(first)
         if why is not None:
-            skipped.append(Skipped(f"{len(found)} misplaced data files", why))
+            skipped.append(Skipped(counted(len(found), "misplaced data file"), why))
         else:
             rewritten = rewrite(job, first, check.groups)
             last, left = rewritten.state, check.misplaced(rewritten.state)

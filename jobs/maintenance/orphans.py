@@ -19,7 +19,7 @@ from jobs.maintenance.files import Found, delete, list_files, read
 from jobs.maintenance.locations import MISREAD, identity, keys, normal, place, read_alike
 from jobs.maintenance.names import Name, identifier
 from jobs.maintenance.neighbours import TAKEN, OutsideFiles, neighbours, refuse_clash
-from jobs.maintenance.results import Result, Size, Skipped, tally
+from jobs.maintenance.results import Result, Size, Skipped, counted, tally
 from jobs.maintenance.state import spell
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def _sweep(catalog: Catalog, name: Name, sweep: _Sweep) -> Result:
     orphans, skipped = _unreached(found, reach.everything(table), before)
     if len(visible) < len(listed):
         why = "a segment of their paths begins with _ or .: they are another program's"
-        skipped.append(Skipped(f"{len(listed) - len(visible)} files", why))
+        skipped.append(Skipped(counted(len(listed) - len(visible), "file"), why))
     if orphans:
         orphans = _without_neighbours(catalog, table, sweep, orphans, skipped)
         refuse_tables_inside(table, visible)
@@ -230,7 +230,7 @@ def _without_neighbours(
             taken |= sweep.outside.of(other)
     left = [file for file in orphans if taken.isdisjoint(keys(file.location))]
     if len(left) < len(orphans):
-        skipped.append(Skipped(f"{len(orphans) - len(left)} files", TAKEN))
+        skipped.append(Skipped(counted(len(orphans) - len(left), "file"), TAKEN))
     return left
 
 

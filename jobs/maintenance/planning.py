@@ -13,7 +13,7 @@ from jobs.lake.partitions import exact
 from jobs.maintenance.deletes import DeleteFiles, position_deletes, under_equality_deletes
 from jobs.maintenance.errors import RefusedError
 from jobs.maintenance.locations import normal
-from jobs.maintenance.results import Skipped
+from jobs.maintenance.results import Skipped, counted
 from jobs.maintenance.state import State
 
 _LOOKBACK = 32
@@ -33,7 +33,7 @@ class Plan:
     """
 
     target_bytes: int | None = None
-    """Size of new files; None: the table's ``write.target-file-size-bytes``, else 512 MB."""
+    """Size of new files; None: the table's ``write.target-file-size-bytes``, else 512 MiB."""
     min_input_files: int = 5
     small: float = 0.75
     large: float = 1.8
@@ -128,10 +128,10 @@ def readable_files(
     ]
     if equality:
         why = "equality deletes apply to them, which PyIceberg cannot read"
-        skipped.append(Skipped(f"{len(equality)} data files", why))
+        skipped.append(Skipped(counted(len(equality), "data file"), why))
     if doubtful:
         why = "position deletes of another partition name them, which not all readers apply"
-        skipped.append(Skipped(f"{len(doubtful)} data files", why))
+        skipped.append(Skipped(counted(len(doubtful), "data file"), why))
     return readable, applied.by_data_file, skipped
 
 

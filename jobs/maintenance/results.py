@@ -95,21 +95,27 @@ def as_table(results: Sequence[Result]) -> str:
     words = [f"{result.table}: warning: {w}" for result in results for w in result.warnings]
     words += [f"{result.table}: {note}" for result in results for note in result.notes]
     words += [f"{result.table}: {wrong}" for result in results for wrong in result.found]
-    words += [
-        f"{result.table}: left {skip.what}: {skip.why}"
-        for result in results
-        for skip in result.skipped
-    ]
+    words += [_left(result.table, skip) for result in results for skip in result.skipped]
     return "\n".join([table, *words])
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def spell_bytes(count: float) -> str:
     """Return a number of bytes with a suitable unit; each is 1024 of the one before."""
-    for unit in ("B", "KB", "MB", "GB"):
+    for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:  # noqa: PLR2004 - what the units are made of
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
-    return f"{count:.1f} TB"
+    return f"{count:.1f} TiB"
+
+
+def _left(table: str, skip: Skipped) -> str:
+    what = "unchanged" if skip.what == table else f"left {skip.what}"
+    return f"{table}: {what}: {skip.why}"
 
 
 def _shown(size: Size | None) -> tuple[str, str]:

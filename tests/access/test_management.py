@@ -173,6 +173,12 @@ def test_malformed_grants(both: Both, body: Any, message: str) -> None:
     ("words", "message"),
     [
         ("grant selct on table ns.t to ann", "'selct' is no privilege (did you mean select?)"),
+        ("grant read on table ns.t to ann", "'read' is no privilege (did you mean select?)"),
+        ("why ann slect table ns.t", "'slect' is no privilege (did you mean select?)"),
+        ("why ann xyz table ns.t", "'xyz' is no privilege. There are"),
+        ("why ann select ns.t", "'ns.t' is no type of entity (did you mean table ns.t?)"),
+        ("why ann select sales", "is no type of entity (did you mean namespace sales?)"),
+        ("why ann select serve", "is no type of entity (did you mean server?)"),
         ("grant all on table ns.t to ann", "'all' can only be revoked"),
         ("grant select table ns.t to ann", "expected PRIVILEGE[,...] on ENTITY to NAME"),
         ("grant select on table ns.t from ann", "expected PRIVILEGE[,...] on ENTITY to NAME"),
@@ -192,7 +198,7 @@ def test_usage_errors(both: Both, words: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("grant select on table ns.u to ann", "Table does not exist: ns.u (did you mean ns.t?)"),
+        ("grant select on table ns.tt to ann", "Table does not exist: ns.tt (did you mean ns.t?)"),
         ("grant select on namespace nss to ann", "(did you mean ns?)"),
         ("grant select on warehouse defalt to ann", "defalt (did you mean default?)"),
         ("grant select on table ns.t to anm", "Principal does not exist: anm (did you mean ann?)"),
@@ -230,11 +236,13 @@ def test_what_people_read(both: Both) -> None:
     allowed = both.run("why", "ann", "list", "table", "ns.t").splitlines()
     assert allowed[0] == "ann may list table ns.t."
     assert allowed[1].startswith("  select on namespace ns through team, granted by local:")
-    missing = both.run("why", "ann", "write", "table", "ns.t")
+    missing = both.run("why", "ann", "write", "table", "ns.t", fails=1)
     assert "These grants do not contain write.\nCan be granted by: root\n" in missing
     assert "  falcon-catalog grant write on table ns.t to ann\n" in missing
     both.run("principals", "disable", "ann")
-    assert "ann is disabled: it may do nothing" in both.run("why", "ann", "list", "table", "ns.t")
+    assert "ann is disabled: it may do nothing" in both.run(
+        *["why", "ann", "list", "table", "ns.t"], fails=1
+    )
     kept = both.run("revoke", "list", "on", "namespace", "ns", "from", "team")
     assert "team has select on namespace ns, as before" in kept
     assert "It still contains list; revoke select to end that" in kept

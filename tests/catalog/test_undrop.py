@@ -175,6 +175,10 @@ class TestUndrop:
         flags += ["--warehouse", f"file://{ns.warehouse}"]
         listed = CliRunner().invoke(main, ["dropped", *flags[:2]])
         assert "ns.t" in listed.output
+        for form in ([], ["--json"]):
+            here = CliRunner().invoke(main, ["dropped", *flags[:2], *form])
+            there = CliRunner().invoke(main, ["dropped", "--uri", ns.url, *form])
+            assert (there.exit_code, there.output) == (0, here.output)
         number = str(dropped(ns)[0]["id"])
         back = CliRunner().invoke(main, ["undrop", number, "--as", "ns.again", *flags])
         assert back.output == "table ns.t is back as ns.again\n"

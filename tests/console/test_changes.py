@@ -269,7 +269,30 @@ class TestMaintenance:
         }
 
     @pytest.mark.usefixtures("observations")
-    def test_a_failure_is_the_status(self, console: Console) -> None:
-        done = console.run("compact", "weather.nothing", "--uri", console.url)
-        assert done.exit_code == 1
+    def test_what_does_not_exist(self, console: Console) -> None:
+        assert console.fails("compact", TABLE, f"{TABLE}s") == (
+            4,
+            f"Error: There is no table, view or namespace {TABLE}s (did you mean {TABLE}?)",
+        )
+        assert console.fails("expire", "wether.*") == (
+            4,
+            "Error: There is no namespace wether (did you mean weather?)",
+        )
+
+    @pytest.mark.usefixtures("observations")
+    def test_wrong_usage(self, console: Console, capfd: pytest.CaptureFixture[str]) -> None:
         assert console.fails("compact", f"{TABLE}@v1")[0] == 2
+        done = console.run("expire", TABLE, "--older-than", "soon", "--uri", console.url)
+        assert done.exit_code == 2
+        assert capfd.readouterr().err == (
+            "Error: Invalid value for '--older-than': 'soon': give a number and s, m, h, d or w,"
+            " such as 5d\n"
+        )
+
+    @pytest.mark.usefixtures("observations")
+    def test_what_stays_is_named_once(
+        self, console: Console, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        console.ok("expire", TABLE)
+        last = capfd.readouterr().out.splitlines()[-1]
+        assert last == f"{TABLE}: unchanged: no snapshot is old enough and not needed"

@@ -82,7 +82,12 @@ def test_a_name_that_does_not_exist_suggests_close_ones(console: Console) -> Non
     status, line = console.fails("show", "weather.Observation")
     assert status == 4
     assert line.endswith(" weather.Observation (did you mean weather.observations?)")
-    assert "(did you mean weather?)" in console.fails("show", "weathr.observations")[1]
+    for name in ("WEATHER.observations", "weathr.observatons"):
+        line = console.fails("show", name)[1]
+        assert line.endswith(f" {name} (did you mean weather.observations?)")
+    assert "(did you mean weather?)" in console.fails("show", "weathr.none")[1]
+    # The namespace alone makes no name close.
+    assert console.fails("show", "weather.citis")[1].endswith(" weather.citis")
 
 
 @pytest.mark.parametrize("words", [("ls", "a@main"), ("ls", "a..b"), ("ls", "--json=x")])

@@ -68,3 +68,12 @@ def test_errors_are_one_line(console: Console) -> None:
     assert console.fails("sql", "SELECT 1", "--format", "parquet")[0] == 2
     assert console.fails("sql", "SELECT 1", "-o", "x")[0] == 2
     assert console.fails("sql", ";")[0] == 2
+
+
+def test_an_error_has_the_lines_of_duckdb(console: Console) -> None:
+    done = console.run("sql", "SELECT 1,\n  nothing", "--uri", console.url)
+    assert (done.exit_code, done.stdout) == (1, "")
+    first, line, caret = done.stderr.splitlines()
+    assert first.startswith('Error: Binder Error: Referenced column "nothing" ')
+    assert line == "LINE 2:   nothing"
+    assert caret == " " * line.index("nothing") + "^"

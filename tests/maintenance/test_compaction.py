@@ -50,7 +50,7 @@ def test_a_dry_run_changes_nothing(lake: Lake) -> None:
     append_each(lake.catalog.create_table("ns.t", SCHEMA), 6)
     files = lake.files("ns.t")
     result = compact(lake.catalog, "ns.t", Plan(dry_run=True))
-    assert result.notes == ("1 groups of 6 files would be rewritten",)
+    assert result.notes == ("1 group of 6 files would be rewritten",)
     assert lake.files("ns.t") == files
 
 

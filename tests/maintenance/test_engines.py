@@ -31,7 +31,7 @@ def six(lake: Lake) -> Lake:
 def test_a_table_that_outgrows_the_built_in_engine_is_maintained_with_a_warning(six: Lake) -> None:
     done = run("--catalog-uri", six.url, "--json", "--warn-files", "5", "compact", "ns.t")
     assert done.exit_code == 0
-    warning = "6 files, about 162.0 KB of memory for the built-in engine, more than warn_files (5)"
+    warning = "6 files, about 162.0 KiB of memory for the built-in engine, more than warn_files (5)"
     (result,) = json.loads(done.stdout)
     assert result["warnings"] == [f"{warning}: consider --engine spark"]
     assert f"ns.t: warning: {warning}" in done.stderr

@@ -103,7 +103,7 @@ def test_a_dry_run_writes_nothing(lake: Lake) -> None:
     append_each(lake.catalog.create_table("ns.t", SCHEMA), 6)
     before = lake.files("ns.t")
     result = rewrite_manifests(lake.catalog, "ns.t", dry_run=True)
-    assert result.notes == ("1 manifests of data files would be written",)
+    assert result.notes == ("1 manifest of data files would be written",)
     assert lake.files("ns.t") == before
 
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import sqlite3
 import tomllib
 from pathlib import Path
@@ -119,6 +120,29 @@ def test_a_port_in_use_is_one_line_and_status_1(cli: Any) -> None:
     assert told.startswith(f"Error: Cannot listen on 127.0.0.1:{port}: another process")
 
 
+@pytest.mark.parametrize("others", [["--insecure"], []])
+def test_a_start_that_cannot_listen_creates_nothing(
+    cli: Any, tmp_path: Path, others: list[str]
+) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104 - nobody is served
+        port = taken.getsockname()[1] if others else 0
+        refused = cli("serve", f"--listen=0.0.0.0:{port}", *others)
+        assert said(refused)[0] == 1
+    assert refused.errors[-1].startswith("Error: Cannot listen on ")
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_path_in_use_is_one_line_and_creates_nothing(cli: Any, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(path))
+        taken.listen()
+        refused = cli("serve", f"--listen=unix:{path}")
+        assert said(refused)[0] == 1
+    assert refused.errors[-1].startswith(f"Error: Cannot listen on unix:{path}: another process")
+    assert not (tmp_path / "var").exists()
+
+
 def test_a_store_that_is_no_database_is_one_line_and_status_1(cli: Any, tmp_path: Path) -> None:
     (tmp_path / "c.db").write_text("certainly not a database", encoding="utf-8")
     process = cli("serve", "--store=sqlite:///c.db", "--listen=127.0.0.1:0")
@@ -128,9 +152,10 @@ def test_a_store_that_is_no_database_is_one_line_and_status_1(cli: Any, tmp_path
 
 
 def test_migrate_makes_the_store_and_does_nothing_the_second_time(cli: Any, tmp_path: Path) -> None:
-    for _ in range(2):
+    url = f"sqlite:///{tmp_path}/c.db"
+    for lines in ([f"There was no store at {url}: it was created"], []):
         process = cli("migrate", "--store=sqlite:///c.db")
-        assert said(process) == (0, [f"sqlite:///{tmp_path}/c.db is up to date"])
+        assert said(process) == (0, [*lines, f"{url} is up to date"])
     with sqlite3.connect(tmp_path / "c.db") as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     connection.close()
@@ -193,6 +218,13 @@ def test_help_teaches_with_examples(cli: Any) -> None:
                 value = "" if setting.default == "false" else " VALUE"
                 assert f"{setting.flag}{value}" in text
                 assert setting.help in text
+
+
+def test_a_misspelled_command_suggests_close_ones(cli: Any) -> None:
+    for typed, meant in (("lst", "ls"), ("drpo", "drop or undrop")):
+        process = cli(typed)
+        assert said(process)[0] == 2
+        assert process.errors[-1] == f"Error: No such command '{typed}' (did you mean {meant}?)."
 
 
 def test_version(cli: Any) -> None:

@@ -169,7 +169,7 @@ def test_every_command_that_prints_data_prints_json(
         return json.loads(done.stdout)
 
     store = f"sqlite:///{tmp_path}/var/catalog/catalog.db"
-    assert printed("migrate") == {"store": store, "backup": None, "migrated": []}
+    assert printed("migrate") == {"store": store, "created": True, "backup": None, "migrated": []}
     assert printed("dropped") == []
     assert printed("maintain") == []
     assert printed("doctor")["clean"] is True

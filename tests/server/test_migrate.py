@@ -102,6 +102,7 @@ def test_a_current_store_is_not_backed_up(database: Path, run: Run) -> None:
     result = run("migrate --json")
     assert json.loads(result.output) == {
         "store": f"sqlite:///{database}",
+        "created": False,
         "migrated": [],
         "backup": None,
     }

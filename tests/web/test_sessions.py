@@ -297,6 +297,23 @@ def test_a_login_link_is_valid_once(guarded: Served) -> None:
     assert ("createLoginLink",) in sql(guarded, "SELECT operation FROM events")
 
 
+def test_the_address_of_a_login_link_is_that_of_the_settings(
+    guarded: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for listen, url in (
+        ("0.0.0.0:8282", "http://127.0.0.1:8282"),
+        ("[::1]:8282", "http://[::1]:8282"),
+    ):
+        monkeypatch.setenv("CATALOG_SERVER_LISTEN", listen)
+        assert run(guarded, "login", "--link").startswith(f"{url}/ui/login?code=")
+        assert run(guarded, "login", "--link", "--uri=https://x.example").startswith("https://x.ex")
+    monkeypatch.setenv("CATALOG_SERVER_LISTEN", "unix:/run/catalog")
+    refused = CliRunner().invoke(main, ["login", "--link", f"--store={guarded.store}"])
+    assert refused.exit_code == 1
+    assert "server.listen = 'unix:/run/catalog'" in refused.output
+    assert "with --uri" in refused.output
+
+
 def test_a_login_link_expires(guarded: Served) -> None:
     link = run(guarded, "login", "--link", f"--uri={guarded.url}")
     sql(guarded, "UPDATE login_codes SET expires_at = expires_at - 600000")
