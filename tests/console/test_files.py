@@ -38,7 +38,7 @@ def test_files_that_may_have_rows_of_a_condition(console: Console) -> None:
 def test_small_files_are_counted(console: Console, observations: Table) -> None:
     summary = console.json("files", "weather.observations", "--summary")
     assert (summary["data-files"], summary["partitions"], summary["small-files"]) == (2, 2, 2)
-    assert summary["sizes"][0] == {"below": 1_000_000, "files": 2}
+    assert summary["sizes"][0] == {"below": 1024 * 1024, "files": 2}
     assert "are small" not in console.ok("files", "weather.observations", "--summary")
     observations.append(rows(5, 2, observations.schema()))
     assert "3 of 3 data files are small" in console.ok("files", "weather.observations", "--summary")

@@ -61,10 +61,7 @@ def test_statements_from_a_file_and_from_stdin(console: Console, tmp_path: Path)
     ]
 
 
-def test_errors_are_one_line(console: Console) -> None:
-    status, line = console.fails("sql", "SELEC 1")
-    assert status == 1
-    assert line.startswith("Error: Parser Error: syntax error")
+def test_wrong_usage(console: Console) -> None:
     assert console.fails("sql", "SELECT 1", "--format", "parquet")[0] == 2
     assert console.fails("sql", "SELECT 1", "-o", "x")[0] == 2
     assert console.fails("sql", ";")[0] == 2
