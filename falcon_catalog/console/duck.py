@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from falcon_catalog.console.connection import Client
 from falcon_catalog.console.failures import ConsoleError
 from falcon_catalog.engines import ENGINES, Address
@@ -44,13 +46,12 @@ def attached(client: Client) -> Iterator["DuckDBPyConnection"]:
         yield connection
 
 
-class SQLError(ConsoleError):
+class SQLError(click.ClickException):
     """DuckDB rejects a statement: exit status 1. Its lines are kept: one points at the place."""
 
     def __init__(self, error: object) -> None:
-        super().__init__("")
         lines = (line.rstrip() for line in printable(str(error)).splitlines())
-        self.message = "\n".join(line for line in lines if line)
+        super().__init__("\n".join(line for line in lines if line))
 
 
 @contextlib.contextmanager
