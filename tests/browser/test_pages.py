@@ -8,11 +8,13 @@ import pytest
 
 pytest.importorskip("playwright", reason="the extra browser is not installed")
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from falcon_catalog.identifiers import Namespace, TableIdentifier
 from falcon_catalog.web import paths
 from tests.browser.conftest import DESKTOP, PHONE, Open
+from tests.browser.lakehouse import observations
+from tests.web.conftest import Served
 
 WEATHER = Namespace(("weather",))
 OBSERVATIONS = TableIdentifier(WEATHER, "observations")
@@ -125,3 +127,19 @@ def test_times_are_those_of_the_visitor_with_utc_as_titles(visit: Open) -> None:
         assert "+5:30" in shown[locale] or "IST" in shown[locale]
         assert " UTC, " in (time.get_attribute("title") or "")
     assert shown["de-DE"] != shown["en-US"]
+
+
+def test_an_open_history_gains_a_commit_and_keeps_what_was_selected(
+    visit: Open, lake: Served
+) -> None:
+    table = lake.lake.load_table("weather.observations")
+    before = len(table.snapshots())
+    page = visit().open(PAGES["history"])
+    chosen = page.locator("input[name=from]").last
+    chosen.check()
+    snapshot = chosen.get_attribute("value")
+    page.locator("figure summary").first.click()
+    table.append(observations(40))
+    expect(page.locator("input[name=from]")).to_have_count(before + 1)
+    expect(page.locator("input[name=from]:checked")).to_have_value(snapshot or "")
+    expect(page.locator("figure details").first).to_have_attribute("open", "")
