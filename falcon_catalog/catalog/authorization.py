@@ -6,7 +6,7 @@ roles or grants.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from falcon_catalog.catalog import idempotency, marks
@@ -92,6 +92,14 @@ def require(call: Call, needs: Sequence[Need], *, asked: str | None = None) -> D
         gate.check(need, found)
         found = None
     return gate.decision()
+
+
+def authorized(call: Call, *needs: Need) -> Call:
+    """Return a Call that may do what needs these privileges; raises as ``require``.
+
+    Routes do that by the operations table. It is for parts of a request that need something else.
+    """
+    return replace(call, decision=require(call, needs))
 
 
 def permits(call: Call, privilege: Privilege, entity: Entity, kind: Kind = "table") -> bool:

@@ -7,11 +7,11 @@ those that credentials for the table would be for.
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from falcon_catalog.catalog import access, authorization, policy, tabulars
-from falcon_catalog.catalog.authorization import Need
+from falcon_catalog.catalog import access, namespaces, policy, tabulars
+from falcon_catalog.catalog.authorization import Need, authorized
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.query_process import Files, QueryProcesses
 from falcon_catalog.catalog.tabulars import TABLE
@@ -21,16 +21,18 @@ from falcon_catalog.errors import (
     NoSuchTableError,
     UnsupportedOperationError,
 )
-from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.locations import is_inside
 from falcon_catalog.metadata import history
 from falcon_catalog.metadata.json_fields import JSON
+from falcon_catalog.wording import did_you_mean
 
 PREVIEW_LIMITS = (50, 200, 1000)
 SQL_ROWS = 1000
 CHANGED_ROWS = 50
 MAX_SQL, MAX_FILTER = 20_000, 2_000
 """Characters of a query and of a filter."""
+_COMPARED = 1000  # names with a misspelled one
 _MEMORY = "512MB"
 _SECONDS = 30.0
 _EXTRA = ("pyarrow", "duckdb")
@@ -60,7 +62,7 @@ class Preview:
     columns: tuple[str, ...] = ()
     """Full names; empty for all."""
     filter: str = ""
-    """As PyIceberg's parser reads it: ``temperature > 30 and station = 'KJFK'``."""
+    """As PyIceberg's parser reads it: ``temperature_c > 30 and station_id = 'KJFK'``."""
     limit: int = PREVIEW_LIMITS[0]
 
 
@@ -181,22 +183,22 @@ class _Tables:
     files: dict[int, Files] = field(default_factory=dict)
 
     def find(self, request: Mapping[str, Any]) -> tuple[JSON | None, Mapping[int, Files]]:
-        """Return a table that SQL names; None if there is none that the caller can see.
+        """Return a table that SQL names, if the request names one.
 
         Raises:
             ForbiddenError: the caller may not read its rows.
-            BadRequestError: there is no such snapshot.
+            BadRequestError: there is none that the caller can see, or no such snapshot.
         """
         if "name" not in request:
             return None, self.files
         namespace = Namespace(tuple(str(request["namespace"]).split(".")))
         name, _, at = str(request["name"]).partition("@")
+        whole = TableIdentifier(namespace, name)
         try:
-            whole = TableIdentifier(namespace, name)
-            decision = authorization.require(self.call, [Need("select", whole)])
-            return self.add(whole, at, replace(self.call, decision=decision)), self.files
+            return self.add(whole, at, authorized(self.call, Need("select", whole))), self.files
         except (NoSuchTableError, NoSuchNamespaceError):
-            return None, self.files
+            near = _near(self.call, whole)
+            raise BadRequestError(f"There is no table {whole} that you may read{near}") from None
 
     def add(self, identifier: TableIdentifier, at: str, call: Call | None = None) -> JSON:
         """Return a table at a snapshot, and make its files readable."""
@@ -215,6 +217,25 @@ class _Tables:
             "snapshot": snapshot_id,
             "metadata": _alone(metadata, snapshot_id, as_now=_is_branch(metadata, at)),
         }
+
+
+def _near(call: Call, missing: TableIdentifier) -> str:
+    """Return which tables or namespaces that the caller can list have a name like one that is not.
+
+    Of large namespaces and warehouses, the first names are compared.
+    """
+    page, space = Page(None, _COMPARED), missing.namespace
+    try:
+        inside = authorized(call, Need("list", space))
+        return did_you_mean(missing.name, tabulars.list_(inside, TABLE, space, page))
+    except NoSuchNamespaceError:
+        pass
+    try:
+        around = authorized(call, Need("list", space.parent))
+        known = [str(each) for each in namespaces.list_(around, space.parent, page)]
+    except NoSuchNamespaceError:
+        known = []
+    return f": there is no namespace {space}{did_you_mean(str(space), known)}"
 
 
 def _files(call: Call, identifier: TableIdentifier, locations: tuple[str, ...]) -> Files:

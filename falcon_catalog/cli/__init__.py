@@ -10,7 +10,7 @@ import click
 
 from falcon_catalog import __version__
 from falcon_catalog.cli.stdout import ending_with_its_reader
-from falcon_catalog.console.suggestions import did_you_mean
+from falcon_catalog.wording import did_you_mean
 
 _PACKAGE = "falcon_catalog"
 _COMMANDS = {

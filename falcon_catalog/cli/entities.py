@@ -14,7 +14,6 @@ from falcon_catalog.catalog.entities import TYPES, EntityName, Type
 from falcon_catalog.catalog.privileges import BITS, Privilege
 from falcon_catalog.cli.common import on_store, one_line_errors, read_existing
 from falcon_catalog.console.completion import starting
-from falcon_catalog.console.suggestions import did_you_mean, or_mean
 from falcon_catalog.errors import (
     CatalogError,
     NoSuchFunctionError,
@@ -26,6 +25,7 @@ from falcon_catalog.errors import (
 )
 from falcon_catalog.identifiers import Namespace, check_name
 from falcon_catalog.store import principals, reading, survey
+from falcon_catalog.wording import did_you_mean, or_mean
 
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 ENTITY_HELP = (

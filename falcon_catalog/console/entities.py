@@ -12,7 +12,7 @@ from falcon_catalog.console.completion import Completer, from_catalog
 from falcon_catalog.console.connection import Client
 from falcon_catalog.console.failures import ConsoleError, NotFoundError
 from falcon_catalog.console.names import InvalidNameError, Name, dotted, parse
-from falcon_catalog.console.suggestions import closest, or_mean
+from falcon_catalog.wording import closest, or_mean
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

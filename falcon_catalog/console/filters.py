@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from falcon_catalog.console.failures import ConsoleError
-from falcon_catalog.console.suggestions import did_you_mean
+from falcon_catalog.wording import no_column
 
 if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
@@ -18,33 +18,21 @@ ALL_COLUMNS = ("*",)
 
 
 def condition(text: str, schema: "Schema") -> "BooleanExpression":
-    """Return a condition that PyIceberg understands, such as ``temperature > 30 and wind is null``.
+    """Return the condition of ``--where``.
 
     Raises:
         UsageError: the text cannot be read, or names a column that the schema lacks.
     """
-    from pyiceberg.expressions.parser import parse
-    from pyiceberg.expressions.visitors import bind
-    from pyparsing import ParseException
+    from falcon_catalog.query import conditions
 
     try:
-        parsed = parse(text)
-    except (ParseException, ValueError):  # their text is the whole grammar
-        raise click.UsageError(
-            f"--where {text!r} is not a condition. Conditions are like temperature > 30 and station"
-            " in ('KSEA', 'KPDX'), with is null, like 'K%', not and or"
-        ) from None
-    try:
-        bind(schema, parsed, case_sensitive=True)
-    except (ValueError, TypeError) as error:
-        known = ", ".join(schema.column_names)
-        message = " ".join(str(error).replace(", case_sensitive=True", "").split())
-        raise click.UsageError(f"--where {text!r}: {message}. The columns are {known}") from None
-    return parsed
+        return conditions.condition(text, schema)
+    except conditions.ConditionError as error:
+        raise click.UsageError(f"--where {error}") from None
 
 
 def columns(text: str | None, schema: "Schema") -> tuple[str, ...]:
-    """Return the columns of a list such as ``station,wind.speed``; ``*`` for all without one.
+    """Return the columns of a list such as ``station_id,temperature_c``; ``*`` for all without one.
 
     Raises:
         UsageError: the schema lacks one.
@@ -55,12 +43,9 @@ def columns(text: str | None, schema: "Schema") -> tuple[str, ...]:
     known = list(schema.column_names)
     for name in names:
         if name not in known:
-            raise click.UsageError(
-                f"there is no column {name}{did_you_mean(name, known)}; the columns are"
-                f" {', '.join(known)}"
-            )
+            raise click.UsageError(no_column(name, known))
     if not names:
-        raise click.UsageError("--columns is a list of names, such as station,temperature")
+        raise click.UsageError("--columns is a list of names, such as station_id,temperature_c")
     return names
 
 

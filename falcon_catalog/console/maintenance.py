@@ -89,7 +89,7 @@ def compact(
     Examples:
         falcon-catalog compact weather.observations --dry-run
         falcon-catalog compact 'weather.*'
-        falcon-catalog compact weather.observations --sort 'station, observed_at'
+        falcon-catalog compact weather.observations --sort 'station_id, observed_at'
 
     Safe beside running writers; the rows do not change. All options: python -m jobs.maintenance
     compact --help.

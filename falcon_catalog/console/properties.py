@@ -9,7 +9,7 @@ from falcon_catalog.console.connection import Client, client_command
 from falcon_catalog.console.entities import NAME, Namespace, find, is_table, is_view
 from falcon_catalog.console.failures import NotFoundError
 from falcon_catalog.console.names import Name
-from falcon_catalog.console.suggestions import did_you_mean
+from falcon_catalog.wording import did_you_mean
 
 if TYPE_CHECKING:
     from pyiceberg.view import View

@@ -11,7 +11,7 @@ from falcon_catalog.console.failures import ConsoleError, NotFoundError
 from falcon_catalog.console.names import Name
 from falcon_catalog.console.output import Column
 from falcon_catalog.console.snapshots import select, snapshot_at
-from falcon_catalog.console.suggestions import did_you_mean
+from falcon_catalog.wording import did_you_mean
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

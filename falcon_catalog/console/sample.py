@@ -43,8 +43,8 @@ def command(
     Examples:
         falcon-catalog sample weather.observations
         falcon-catalog sample weather.observations@2026-11-01 -n 3
-        falcon-catalog sample weather.observations --columns station,temperature \\
-            --where "temperature > 30"
+        falcon-catalog sample weather.observations --columns station_id,temperature_c \\
+            --where "temperature_c > 30"
 
     These are the first rows that are found, in no particular order. Files are read one after the
     other, until there are enough rows: a condition that few rows meet reads more of the table.

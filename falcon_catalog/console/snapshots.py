@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from falcon_catalog.console.failures import NotFoundError
 from falcon_catalog.console.names import Name
-from falcon_catalog.console.output import iso
-from falcon_catalog.console.suggestions import did_you_mean
+from falcon_catalog.wording import did_you_mean, no_snapshot_then
 
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
@@ -118,6 +117,6 @@ def _as_of(table: "Table", name: Name, moment: datetime) -> "Snapshot":
     at_ms = moment.timestamp() * 1000
     before = [entry for entry in log if entry.timestamp_ms <= at_ms]
     if not before:
-        first = f"; its history starts at {iso(log[0].timestamp_ms)}" if log else ""
-        raise NotFoundError(f"{name} had no snapshot at {moment:%Y-%m-%dT%H:%M:%SZ}{first}")
+        first_ms = log[0].timestamp_ms if log else None
+        raise NotFoundError(no_snapshot_then(str(name), moment, first_ms))
     return _by_id(table, name, before[-1].snapshot_id)

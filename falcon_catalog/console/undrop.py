@@ -8,7 +8,7 @@ from falcon_catalog.console import http
 from falcon_catalog.console.connection import Client
 from falcon_catalog.console.failures import ConsoleError, NotFoundError
 from falcon_catalog.console.names import InvalidNameError, dotted, parse
-from falcon_catalog.console.suggestions import did_you_mean
+from falcon_catalog.wording import did_you_mean
 
 
 def undrop(client: Client, which: str, to: str | None) -> None:

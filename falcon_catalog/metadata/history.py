@@ -13,6 +13,7 @@ from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import read_decimal
 from falcon_catalog.metadata.json_fields import JSON, LONG_MAX
 from falcon_catalog.metadata.refs import MAIN
+from falcon_catalog.wording import no_snapshot_then
 
 OPERATIONS = ("append", "replace", "overwrite", "delete")
 """Those that the specification knows."""
@@ -141,12 +142,17 @@ def find(metadata: JSON, text: str) -> JSON:
             f"Snapshot does not exist: {show(text)} is no branch or tag of this table, no snapshot"
             " id and no time such as 2026-11-30 or 2026-11-30T07:00Z"
         ) from None
-    at_ms = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    at_ms = at.timestamp() * 1000
     log = metadata.get("snapshot-log") or ()
     passed = [entry for entry in log if entry["timestamp-ms"] <= at_ms]
-    if not passed or passed[-1]["snapshot-id"] not in snapshots:
-        raise BadRequestError(f"Snapshot does not exist: none is known of {show(text)}")
-    return snapshots[passed[-1]["snapshot-id"]]
+    if not passed:
+        first_ms = log[0]["timestamp-ms"] if log else None
+        raise BadRequestError(no_snapshot_then("The table", at, first_ms))
+    found = passed[-1]["snapshot-id"]
+    if found not in snapshots:
+        raise BadRequestError(f"Snapshot {found}, the one of {show(text)}, has been expired")
+    return snapshots[found]
 
 
 def labels(metadata: JSON) -> dict[int, list[tuple[str, str]]]:

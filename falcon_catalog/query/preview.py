@@ -7,6 +7,7 @@ from falcon_catalog.query.messages import Message
 from falcon_catalog.query.scanning import Snapshot
 from falcon_catalog.query.server import QueryError, Server
 from falcon_catalog.query.values import rows_as_text
+from falcon_catalog.wording import no_column
 
 
 def run(server: Server, job: Mapping[str, Any]) -> Message:
@@ -17,8 +18,9 @@ def run(server: Server, job: Mapping[str, Any]) -> Message:
         try:
             schema = schema.select(*chosen)
         except ValueError:
-            known = ", ".join(schema.column_names[:50])
-            raise QueryError(f"There is no column {', '.join(chosen)}; there is: {known}") from None
+            known = list(schema.column_names)
+            missing = next((name for name in chosen if name not in known), chosen[0])
+            raise QueryError(f"Invalid columns: {no_column(missing, known)}") from None
     limit = int(job["limit"])
     shown = snapshot.arrow_schema(schema)
     names = [field.name for field in shown]

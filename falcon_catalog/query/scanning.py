@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
-from pyiceberg.expressions.parser import parse
 from pyiceberg.io.pyarrow import ArrowScan, _read_all_delete_files, schema_to_pyarrow
 from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, StaticTable
 from pyiceberg.table.metadata import TableMetadataUtil
 
+from falcon_catalog.query.conditions import ConditionError, condition
 from falcon_catalog.query.files import ServerFiles
 from falcon_catalog.query.messages import Message
 from falcon_catalog.query.server import QueryError, Server
@@ -32,13 +32,13 @@ class Snapshot:
         self.schema: Schema = metadata.schema()
 
     def filter(self, text: str) -> BooleanExpression:
-        """Return a filter as people type it; raise QueryError for one that cannot be parsed."""
+        """Return a filter as people type it; raise QueryError for one that says nothing here."""
         if not text.strip():
             return TRUE
         try:
-            return parse(text)
-        except Exception as error:  # noqa: BLE001 - the parser's own, ValueError, RecursionError
-            raise QueryError(f"Invalid filter: {error}") from None
+            return condition(text, self.schema)
+        except ConditionError as error:
+            raise QueryError(f"The filter {error}") from None
 
     def batches(
         self,
@@ -49,7 +49,7 @@ class Snapshot:
         """Yield the rows with the columns of a schema; files are opened as rows are needed.
 
         Raises:
-            QueryError: the filter names no column, or PyIceberg cannot read the files.
+            QueryError: PyIceberg cannot read the files.
         """
         yield from self.read(self.tasks(row_filter), schema, row_filter, limit)
 

@@ -31,14 +31,14 @@ class Server:
         with self._guard:
             messages.send(self._connection, result)
 
-    def table(self, namespace: str, name: str) -> Message | None:
-        """Return a table and the snapshot to read of it; None if there is none by this name.
+    def table(self, namespace: str, name: str) -> Message:
+        """Return a table and the snapshot to read of it.
 
         Raises:
-            QueryError: the visitor may not read it.
+            QueryError: there is none by this name that the visitor may read.
         """
         answer, _ = self._request({"request": "table", "namespace": namespace, "name": name})
-        found: Message | None = answer["table"]
+        found: Message = answer["table"]
         return found
 
     def size(self, table: int, location: str) -> int:

@@ -1,7 +1,9 @@
 """One SQL query on DuckDB, which may read nothing but tables that the server hands out."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -26,6 +28,13 @@ _SETTINGS: Mapping[str, str] = {
     "enable_external_access": "false",
     "lock_configuration": "true",
 }
+_LAKE = "lake"
+"""A catalog that tables may be named with, as in ``falcon-catalog sql``."""
+_MEMORY = "memory"
+_CATALOGS = frozenset(("", _LAKE, _MEMORY, "system"))
+_OWN = frozenset(("main", "information_schema", "pg_catalog"))
+"""DuckDB's own schemas."""
+_NO_TABLE = re.compile(r"Catalog Error: Table with name (.*?) does not exist!.*", re.DOTALL)
 _FORBIDDEN = frozenset(
     (
         # They run text, or a syntax tree, that is checked nowhere. A tree can hold addresses of
@@ -47,7 +56,8 @@ def run(server: Server, job: Mapping[str, Any]) -> Message:
             for name, value in _SETTINGS.items():
                 connection.execute(f"SET {name} = {value}")
             statement = _single(connection, job["sql"])
-            _define(connection, server, _tables(connection, job["sql"]))
+            named = _tables(connection, job["sql"])
+            _define(connection, server, named)
             connection.execute(statement)
             columns = [
                 {"name": name, "type": str(kind)} for name, kind, *_ in connection.description or ()
@@ -72,25 +82,48 @@ def _single(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
     return statements[0]
 
 
-def _tables(connection: duckdb.DuckDBPyConnection, sql: str) -> set[tuple[str, str]]:
-    """Return the namespaces and names of the tables that a query names.
+@dataclass(frozen=True, slots=True, order=True)
+class _Name:
+    """A table as a query names it."""
+
+    catalog: str
+    """Empty, ``lake``, or one of DuckDB's own."""
+    namespace: str
+    table: str
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, sql: str) -> set[_Name]:
+    """Return the tables that a query names with their namespaces.
 
     They are read from its syntax tree: ``get_table_names`` binds the query, and a join with USING
     cannot be bound before its tables are there.
 
     Raises:
-        QueryError: the query has no tree that can be read, or calls a function of _FORBIDDEN.
+        QueryError: the query has no tree that can be read, calls a function of _FORBIDDEN, asks for
+            a list, or names a catalog that there is not.
     """
     text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
     tree = json.loads(text)
     if tree["error"]:
         raise QueryError(str(tree.get("error_message") or "This query cannot be read"))
-    found = set()
+    found = set[_Name]()
     for node in _nodes(tree["statements"]):
-        if (name := str(node.get("function_name", "")).lower()) in _FORBIDDEN:
-            raise QueryError(f"The function {name} is not allowed here")
+        if (function := str(node.get("function_name", "")).lower()) in _FORBIDDEN:
+            raise QueryError(f"The function {function} is not allowed here")
+        if node.get("type") == "SHOW_REF" and str(node.get("show_type")).startswith("SHOW_"):
+            raise QueryError(
+                "SHOW lists what DuckDB itself has, which is nothing. Your tables are listed beside"
+                " the query; DESCRIBE namespace.table has the columns of one"
+            )
         if node.get("type") == "BASE_TABLE" and node.get("schema_name"):
-            found.add((node["schema_name"], node["table_name"]))
+            name = _Name(node["catalog_name"], node["schema_name"], node["table_name"])
+            if name.catalog.lower() not in _CATALOGS:
+                whole = f"{name.catalog}.{name.namespace}.{name.table}"
+                nested = f"{_quoted(f'{name.catalog}.{name.namespace}')}.{_quoted(name.table)}"
+                raise QueryError(
+                    f"There is no catalog {name.catalog}: {whole} in a nested namespace is {nested}"
+                )
+            found.add(name)
     return found
 
 
@@ -107,18 +140,27 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _define(
-    connection: duckdb.DuckDBPyConnection, server: Server, tables: Iterable[tuple[str, str]]
+    connection: duckdb.DuckDBPyConnection, server: Server, tables: Collection[_Name]
 ) -> None:
-    """Create a view for each table that the query names and the visitor may read."""
-    for number, parts in enumerate(sorted(tables)):
-        found = server.table(*parts)
-        if found is None:
-            continue
+    """Create a view for each table that the query names.
+
+    Raises:
+        QueryError: there is none that the visitor may read.
+    """
+    if any(name.catalog.lower() == _LAKE for name in tables):
+        connection.execute(f"ATTACH ':memory:' AS {_LAKE}")
+    for number, name in enumerate(sorted(tables)):
+        try:
+            found = server.table(name.namespace, name.table)
+        except QueryError:
+            if name.namespace.lower() in _OWN:
+                continue
+            raise
         source = f"__table_{number}"
         connection.register(source, _Lazy(Snapshot(server, found)))
-        schema, table = map(_quoted, parts)
+        schema = f"{_quoted(name.catalog or _MEMORY)}.{_quoted(name.namespace)}"
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        connection.execute(f"CREATE VIEW {schema}.{table} AS FROM {source}")
+        connection.execute(f"CREATE VIEW {schema}.{_quoted(name.table)} AS FROM {source}")
 
 
 class _Lazy(ds.Dataset):  # type: ignore[misc]
@@ -176,4 +218,8 @@ def _message(error: duckdb.Error) -> str:
     """Return DuckDB's message, or that of the server from within it."""
     text = str(error)
     inner = text.rpartition("QueryError: ")[2]
-    return inner.partition("\n\nAt:\n")[0] if inner != text else text
+    if inner != text:
+        return inner.partition("\n\nAt:\n")[0]
+    if found := _NO_TABLE.fullmatch(text):  # followed by names of DuckDB's own tables
+        return f"Table {found[1]} does not exist. Name its namespace, too: namespace.table"
+    return text

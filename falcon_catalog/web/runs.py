@@ -14,7 +14,7 @@ from typing import Literal
 import falcon
 
 from falcon_catalog.catalog import tabulars
-from falcon_catalog.catalog.authorization import Need
+from falcon_catalog.catalog.authorization import Need, authorized
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.tabulars import TABLE
 from falcon_catalog.errors import CatalogError, NotFoundError
@@ -24,7 +24,6 @@ from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.web.namespaces import trail
 from falcon_catalog.web.paths import to_namespace
 from falcon_catalog.web.rendering import send_page
-from falcon_catalog.web.site import authorized
 
 _TABLES, _RUNS, _SNAPSHOTS = 100, 200, 500
 _PROPERTY = "load-id"

@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import falcon
 
 from falcon_catalog.catalog import authorization
-from falcon_catalog.catalog.authorization import SERVER, Need
+from falcon_catalog.catalog.authorization import SERVER
 from falcon_catalog.catalog.call import Call, Principal
 from falcon_catalog.catalog.identity import Realm
 from falcon_catalog.catalog.query_process import QueryProcesses
@@ -45,18 +45,10 @@ class Site:
                 address=req.remote_addr or "",
             )
             try:
-                yield authorized(call)
+                yield authorization.authorized(call)
             except NoSuchWarehouseError:
                 continue
 
     def administers(self, principal: Principal) -> bool:
         """Return whether a visitor holds ``admin`` on the server."""
         return authorization.permits(Call(self.warehouses[0], principal), "admin", SERVER)
-
-
-def authorized(call: Call, *needs: Need) -> Call:
-    """Return a Call that is authorized for what a page shows; raises as ``authorization.require``.
-
-    Routes do that by the operations table. It is for parts of a page that need something else.
-    """
-    return replace(call, decision=authorization.require(call, needs))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import falcon
 
 from falcon_catalog.catalog import namespaces, queries, tabulars
-from falcon_catalog.catalog.authorization import Need
+from falcon_catalog.catalog.authorization import Need, authorized
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.queries import SQL_ROWS, Rows
 from falcon_catalog.catalog.tabulars import TABLE
@@ -13,7 +13,7 @@ from falcon_catalog.errors import CatalogError, NoSuchRouteError, NoSuchWarehous
 from falcon_catalog.identifiers import Namespace, Page
 from falcon_catalog.web.rendering import send_page
 from falcon_catalog.web.results import send_csv
-from falcon_catalog.web.site import Site, authorized
+from falcon_catalog.web.site import Site
 
 _NAMESPACES, _TABLES = 30, 100
 

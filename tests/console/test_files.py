@@ -32,7 +32,7 @@ def test_files_that_may_have_rows_of_a_condition(console: Console) -> None:
     status, line = console.fails(*words, "temperatur > 3")
     assert status == 2
     assert "temperatur" in line
-    assert "The columns are station, time, temperature" in line
+    assert "the columns are station, time, temperature" in line
 
 
 def test_small_files_are_counted(console: Console, observations: Table) -> None:

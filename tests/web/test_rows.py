@@ -45,21 +45,31 @@ def test_rows_of_a_snapshot_a_branch_and_a_time(served: Served) -> None:
     assert page.status_code == 200
     assert page.text.count("<td>KJFK</td>") == 2
     assert '<td class="num">20.5</td>' in page.text
+    example = "temperature &gt; 30 and station = &#39;text&#39;"
+    assert f'placeholder="{example}"' in page.text
+    assert as_csv(served, "observations", filter=html.unescape(example)) == [
+        ["station", "temperature"]
+    ]
     for at in (first.snapshot_id, "begin"):
         assert rows_page(served, "observations", at=at).text.count("<td>KJFK</td>") == 1
     assert len(as_csv(served, "observations", time="2100-01-01")) == 5
     early = rows_page(served, "observations", time="2001-01-01")
-    assert (early.status_code, "2001-01-01" in problem_of(early)) == (400, True)
+    assert early.status_code == 400
+    assert "had no snapshot at 2001-01-01T00:00:00Z; its history starts at 20" in problem_of(early)
 
 
 def test_a_filter_columns_and_a_limit(served: Served) -> None:
     wanted = {"filter": "temperature > 20.7 and station = 'KLGA'", "column": "station"}
     assert as_csv(served, "observations", **wanted) == [["station"], ["KLGA"], ["KLGA"]]
     for query, said in (
-        ({"filter": "temperature >"}, "Invalid filter"),
-        ({"filter": "pressure > 1"}, "pressure"),
-        ({"column": "pressure"}, "There is no column pressure"),
+        ({"filter": "temperature >"}, "The filter 'temperature >' is not a condition."),
+        ({"filter": "temperatur > 1"}, "no column temperatur (did you mean temperature?)"),
+        ({"column": ["station", "pressure"]}, "Invalid columns: there is no column pressure; the"),
         ({"limit": "7"}, "Invalid limit '7'"),
+        ({"filter": "upper(station) = 'KJFK'"}, "but no functions"),
+        ({"filter": "station like '%K'"}, "at the end"),
+        ({"filter": "station = 5"}, "Cannot convert a long into string"),
+        ({"time": "0001-01-01T00:00+09:00"}, "had no snapshot at 0001-01-01T00:00:00+09:00"),
         ({"at": "nothing"}, "nothing"),
     ):
         page = rows_page(served, "observations", **query)

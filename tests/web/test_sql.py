@@ -32,6 +32,9 @@ def lake(serve: Callable[..., Served]) -> Served:
     table.append(WARM)
     table.append(WARM)
     client.create_table(("a", "b", "t"), WARM.schema).append(WARM)
+    for name in ("lake", "main"):  # as DuckDB names a catalog and a schema
+        client.create_namespace(name)
+        client.create_table((name, "t"), WARM.schema).append(WARM)
     return catalog
 
 
@@ -63,6 +66,16 @@ def test_a_query_over_tables_and_their_snapshots(lake: Served) -> None:
         f' JOIN weather."observations@{first}" f USING (station)'
         ' JOIN "a.b".t USING (station) WHERE o.temperature > 20.7 GROUP BY ALL',
     ) == [["KLGA", "2"]]
+    assert answer(
+        lake,
+        "SELECT lake.weather.observations.station, count(*) FROM lake.weather.observations"
+        ' JOIN LAKE."a.b".t USING (station) JOIN weather.observations w USING (station)'
+        " GROUP BY ALL ORDER BY 1",
+    ) == [["KJFK", "4"], ["KLGA", "4"]]
+    assert answer(lake, "FROM lake.lake.t") == [["KJFK", "20.5"], ["KLGA", "21.0"]]
+    assert answer(lake, "FROM lake.t") == [["KJFK", "20.5"], ["KLGA", "21.0"]]
+    assert answer(lake, "SELECT count(*) FROM main.t") == [["2"]]
+    assert answer(lake, "DESCRIBE weather.observations")[0][:2] == ["station", "VARCHAR"]
     page = ask(lake, "SELECT station FROM weather.observations").text
     assert page.count("<td>KJFK</td>") == 2
     assert "/tables/observations" in page
@@ -74,7 +87,15 @@ def test_a_query_over_tables_and_their_snapshots(lake: Served) -> None:
         ("SELECT * FROM read_blob('/proc/self/environ')", "disabled by configuration"),
         ("SELECT * FROM system.main.\"Query\"('SELECT 1')", "not allowed"),
         ("COPY (SELECT 1) TO '/tmp/x.csv'", "Only queries"),
-        ("SELECT * FROM weather.nothing", "does not exist"),
+        (
+            "FROM weather.observation",
+            "that you may read (did you mean observations?)",
+        ),
+        ("FROM lake.weather.nothing", "There is no table weather.nothing that you may read"),
+        ("FROM main.statements", "Table statements does not exist."),
+        ("FROM wether.t", "no namespace wether (did you mean weather?)"),
+        ('FROM "a.c".t', "no namespace a.c (did you mean a.b?)"),
+        ('FROM "x.c".t', "no namespace x.c"),
         ("SELECT * FROM x" + "y" * 30_000, "at most 20000"),
         ("SELECT repeat('x', 1000000) FROM range(100000)", "Memory"),
         ("SELECT list(a.range) FROM range(100000000) a, range(10) b", "Memory"),
@@ -112,6 +133,11 @@ def test_a_query_reaches_nothing_else(lake: Served, query: str, message: str) ->
         ("CREATE TABLE x AS SELECT 1", "Only queries"),
         ("SELECT 1; DROP TABLE x", "one statement"),
         ("SELECT * FROM server", "does not exist"),
+        ("FROM statements", "Table statements does not exist. Name its namespace"),
+        ("SHOW TABLES", "Your tables are listed beside the query"),
+        ("SHOW ALL TABLES", "Your tables are listed beside the query"),
+        ("SHOW TABLES FROM a", "Your tables are listed beside the query"),
+        ("FROM a.b.t", 'There is no catalog a: a.b.t in a nested namespace is "a.b"."t"'),
     ],
 )
 def test_a_query_process_runs_nothing_else(query: str, message: str) -> None:

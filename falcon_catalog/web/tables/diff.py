@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import falcon
 
 from falcon_catalog.catalog import authorization, changes, queries
-from falcon_catalog.catalog.authorization import Need
+from falcon_catalog.catalog.authorization import Need, authorized
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.changes import FileChanges, PartitionChange
 from falcon_catalog.catalog.lru import LRU
@@ -15,7 +15,7 @@ from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata import comparing, history
 from falcon_catalog.metadata.comparing import ColumnChange
 from falcon_catalog.metadata.json_fields import JSON
-from falcon_catalog.web.site import Site, authorized
+from falcon_catalog.web.site import Site
 from falcon_catalog.web.tables import view
 from falcon_catalog.web.tables.view import TableView
 

@@ -1,5 +1,7 @@
 """The page that previews the rows of a table at any snapshot."""
 
+import re
+
 import falcon
 
 from falcon_catalog.catalog import queries
@@ -15,6 +17,8 @@ from falcon_catalog.web.tables import view
 
 _SNAPSHOTS = 50
 _COLUMNS = 500
+_PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+"""A name that a filter may have without quotes."""
 
 
 class RowsPage:
@@ -40,6 +44,7 @@ class RowsPage:
         if rows is not None and req.get_param("format") == "csv":
             send_csv(resp, rows, identifier.name)
             return
+        fields = _fields(table.metadata)
         view.send(
             req,
             resp,
@@ -50,7 +55,8 @@ class RowsPage:
             limits=PREVIEW_LIMITS,
             refs=sorted(table.metadata["refs"]),
             snapshots=history.newest_first(table.metadata)[:_SNAPSHOTS],
-            names=_column_names(table.metadata),
+            names=[field["name"] for field in fields[:_COLUMNS]],
+            example=_example(fields),
             rows=rows,
             problem=None if problem is None else problem.message,
             csv=_with_format(req),
@@ -72,10 +78,28 @@ def _read(req: falcon.Request) -> Preview:
     )
 
 
-def _column_names(metadata: JSON) -> list[str]:
+def _fields(metadata: JSON) -> list[JSON]:
     current = metadata["current-schema-id"]
     schema = next(each for each in metadata["schemas"] if each["schema-id"] == current)
-    return [field["name"] for field in schema["fields"]][:_COLUMNS]
+    fields: list[JSON] = schema["fields"]
+    return fields
+
+
+def _example(fields: list[JSON]) -> str:
+    """Return a filter that suits a table: of a number and a text, as far as it has such columns."""
+    found: dict[str, str] = {}
+    for field in fields:
+        kind, name = field["type"], field["name"]
+        if not isinstance(kind, str) or not _PLAIN_NAME.fullmatch(name):
+            continue
+        if kind in ("float", "double", "int", "long") or kind.startswith("decimal"):
+            found.setdefault("number", f"{name} > 30")
+        elif kind == "string":
+            found.setdefault("text", f"{name} = 'text'")
+        else:
+            found.setdefault("other", f"{name} is not null")
+    both = [found[kind] for kind in ("number", "text") if kind in found]
+    return " and ".join(both) or found.get("other", "")
 
 
 def _with_format(req: falcon.Request) -> str:

@@ -1,8 +1,10 @@
-"""Names that are close to one that was not found."""
+"""What commands and pages say in the same words."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from difflib import SequenceMatcher
 
+_LISTED = 50
 _SHOWN = 3
 _CLOSE = 0.6
 """Of ``SequenceMatcher.ratio``: what difflib takes for close."""
@@ -39,3 +41,33 @@ def _likeness(one: str, other: str) -> float:
 
 def _ratio(one: str, other: str) -> float:
     return SequenceMatcher(None, one, other).ratio()
+
+
+def no_column(typed: str, known: Sequence[str]) -> str:
+    """Return that there is no column of a name, and which columns there are."""
+    more = ", …" if len(known) > _LISTED else ""
+    columns = f"{', '.join(known[:_LISTED])}{more}"
+    return f"there is no column {typed}{did_you_mean(typed, known)}; the columns are {columns}"
+
+
+def no_snapshot_then(table: str, at: datetime, first_ms: int | None) -> str:
+    """Return that a table had no snapshot at a time.
+
+    Args:
+        table: how the sentence calls it.
+        at: the time, which has an offset.
+        first_ms: the first time in its history, in milliseconds since 1970; None if it has none.
+    """
+    try:
+        time = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except OverflowError:  # in the first or the last hours of all
+        time = at.isoformat()
+    said = f"{table} had no snapshot at {time}"
+    try:
+        first = None if first_ms is None else datetime.fromtimestamp(first_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):  # a client's clock may say anything
+        first = None
+    if first is None:
+        return said
+    start = first.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{said}; its history starts at {start}"
