@@ -22,6 +22,20 @@ BITS: dict[Privilege, int] = {
 }
 """The bit of each privilege, as a grant stores it."""
 
+ALLOWS: dict[Privilege, str] = {
+    "list": "to see that it exists",
+    "describe": "to load its metadata",
+    "select": "to read data",
+    "write": "to change data and metadata",
+    "create": "to create inside of it",
+    "drop": "to drop it",
+    "grant": "to grant all these on it to others",
+    "own": "all of these, and to grant `own`",
+    "admin": "on the server only: to manage principals, roles, warehouses and grants, and to see"
+    " metadata",
+}
+"""What each privilege allows, in the words of docs/permissions.md."""
+
 CONTAINED: dict[int, int] = {
     DESCRIBE: LIST,
     SELECT: LIST | DESCRIBE,

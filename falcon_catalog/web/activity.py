@@ -12,6 +12,7 @@ from falcon_catalog.catalog.call import Call
 from falcon_catalog.errors import BadRequestError, show
 from falcon_catalog.identifiers import Namespace, read_decimal
 from falcon_catalog.web import paths
+from falcon_catalog.web.errors import note
 from falcon_catalog.web.rendering import send_page
 from falcon_catalog.web.samples import Minute, Samples
 from falcon_catalog.web.site import Site
@@ -36,7 +37,7 @@ class ActivityPage:
         self._samples.start()
         calls = list(self._site.calls(req))
         administers = bool(calls) and authorization.permits(calls[0], "admin", SERVER)
-        log = _read_log(req, calls[0], None) if administers else None
+        log = _shown_log(req, resp, calls[0], None) if administers else None
         send_page(
             req,
             resp,
@@ -67,7 +68,7 @@ class WarehouseActivityPage:
             trail=[(name, paths.to_warehouse(name))],
             plots=None,
             warehouses=[],
-            log=_read_log(req, call, name),
+            log=_shown_log(req, resp, call, name),
             here=paths.to_warehouse(name, "activity"),
         )
 
@@ -85,8 +86,31 @@ def _object(req: falcon.Request) -> tuple[Namespace | None, str | None]:
     return (Namespace.of(text.split(".")) if text else None), table
 
 
-def _read_log(req: falcon.Request, call: Call, warehouse: str | None) -> dict[str, Any]:
-    """Return the rows that a query asks for, newest first, and what the page needs beside them."""
+def _shown_log(
+    req: falcon.Request, resp: falcon.Response, call: Call, warehouse: str | None
+) -> dict[str, Any]:
+    """Return the rows that a query asks for, and the form that asked; with it what is wrong."""
+    asked = {name: req.get_param(name) or "" for name in _FIELDS}
+    shown = {
+        "entries": [],
+        "refused": asked["refused"] == "on",
+        "asked": asked,
+        "periods": list(_PERIODS),
+        "next": None,
+        "problem": "",
+    }
+    try:
+        found = _read_log(req, call, warehouse)
+    except BadRequestError as error:
+        note(req, resp, error)
+        return {**shown, "problem": error.message}
+    query = {name: value for name, value in asked.items() if value}
+    older = None if found.before is None else _query({**query, "before": str(found.before)})
+    return {**shown, "entries": found.entries, "next": older}
+
+
+def _read_log(req: falcon.Request, call: Call, warehouse: str | None) -> event_log.Listed:
+    """Return the rows that a query asks for, newest first; raises BadRequestError."""
     namespace, table = _object(req)
     refused = req.get_param("refused") == "on"
     if refused and namespace is not None:
@@ -107,16 +131,7 @@ def _read_log(req: falcon.Request, call: Call, warehouse: str | None) -> dict[st
     if warehouse is not None:
         wanted = event_log.only_own(call, wanted)
     before = read_decimal(req.get_param("before") or "", most=_LATEST) or None
-    found = event_log.list_(call, wanted, refused=refused, before=before, size=_SIZE)
-    asked = {name: req.get_param(name) or "" for name in _FIELDS}
-    query = {name: value for name, value in asked.items() if value}
-    return {
-        "entries": found.entries,
-        "refused": refused,
-        "asked": asked,
-        "periods": list(_PERIODS),
-        "next": None if found.before is None else _query({**query, "before": str(found.before)}),
-    }
+    return event_log.list_(call, wanted, refused=refused, before=before, size=_SIZE)
 
 
 def _query(values: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """The pages for administrators: principals, roles, settings, storage checks and backups."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import falcon
 
@@ -21,7 +21,7 @@ _DAY = 86400
 TABS = (
     ("Principals", paths.ADMINISTRATION),
     ("Roles", paths.ROLES),
-    ("Grants", paths.GRANTS),
+    ("Access", paths.GRANTS),
     ("Settings", paths.SETTINGS),
     ("Storage", paths.STORAGE),
     ("Backups", paths.BACKUPS),
@@ -135,7 +135,7 @@ class SettingsPage:
         described = {each.key: each.help for each in SETTINGS}
         keys = (*described, *settings.section_keys)
         found = [
-            (key, settings.value(key), settings.origins[key], described.get(key, ""))
+            (key, _as_toml(settings.value(key)), settings.origins[key], described.get(key, ""))
             for key in keys
         ]
         send_tab(req, resp, "settings.html", "Settings", found=found)
@@ -178,6 +178,17 @@ class BackupsPage:
         store = self._site.settings.store
         backups = self._site.backups() if store.is_file else []
         send_tab(req, resp, "backups.html", "Backups", store=store, backups=backups)
+
+
+def _as_toml(value: object) -> str:
+    """Return a value as the settings file would have it, but for quotes and brackets."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_as_toml, value))
+    return str(value)
 
 
 def _change_principal(call: Call, form: forms.Fields) -> tuple[str, str | None]:

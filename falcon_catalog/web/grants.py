@@ -1,22 +1,27 @@
 """Grants on an entity, why a principal may do something with it, and what it is marked as."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import falcon
 
-from falcon_catalog.catalog import access_control, marks
+from falcon_catalog.catalog import access_control, accounts, authorization, marks, roles
 from falcon_catalog.catalog.access_control import Change, Grant
+from falcon_catalog.catalog.authorization import SERVER, Kind
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.entities import EntityName, Type
 from falcon_catalog.catalog.evaluation import Explanation
-from falcon_catalog.catalog.privileges import BITS, names
+from falcon_catalog.catalog.privileges import ALLOWS, BITS, names
 from falcon_catalog.errors import BadRequestError, CatalogError, ForbiddenError
-from falcon_catalog.identifiers import Namespace, TableIdentifier
+from falcon_catalog.identifiers import Namespace, Page, TableIdentifier
 from falcon_catalog.web import forms, paths
+from falcon_catalog.web.administration import TABS
 from falcon_catalog.web.errors import note
 from falcon_catalog.web.namespaces import trail
 from falcon_catalog.web.rendering import send_page
+from falcon_catalog.web.tables import view
+
+_OFFERED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ class GrantsPage:
             done = _act(call, entity, form)
         except CatalogError as error:
             note(req, resp, error)
-            self._show(req, resp, call, entity, problem=error.message)
+            entered = form if form.get("action") == "grant" else {}
+            self._show(req, resp, call, entity, problem=error.message, entered=entered)
             return
         self._show(req, resp, call, entity, done=done)
 
@@ -66,20 +72,26 @@ class GrantsPage:
         explanation: Explanation | None = None,
         problem: str | None = None,
         done: str | None = None,
+        entered: forms.Fields | None = None,
     ) -> None:
         own, around = _holders(call, entity)
+        holders = around if own is None else [own, *around]
         send_page(
             req,
             resp,
             "grants.html",
-            title=f"Grants on {entity}",
-            trail=_trail(call, entity),
+            **_frame(req, call, entity),
             here=to_grants(entity),
             entity=entity,
             own=own,
             around=around,
-            privileges=[each for each in BITS if access_control.suits(each, entity)],
+            privileges={
+                each: says for each, says in ALLOWS.items() if access_control.suits(each, entity)
+            },
+            names=_names(req, call, holders),
+            entered=entered or {},
             marks=_marks(call, entity),
+            may_mark=_may_mark(call, entity),
             explanation=explanation,
             problem=problem,
             done=done,
@@ -104,6 +116,37 @@ def to_grants(entity: EntityName) -> str:
         "function": paths.to_function,
     }
     return to_entity[entity.type](warehouse, identifier, "grants")
+
+
+def _frame(req: falcon.Request, call: Call, entity: EntityName) -> dict[str, Any]:
+    """Return what is around the page: tabs of the table or of the administration, or links."""
+    if entity.type == "server":
+        frame = "admin.html" if req.context.administers else "entity.html"
+        return {"frame": frame, "title": "Access to the server", "tabs": TABS, "trail": []}
+    if entity.type != "table":
+        title, around = f"Access to {entity}", _trail(call, entity)
+        return {"frame": "entity.html", "title": title, "trail": around}
+    return {
+        "frame": "table/base.html",
+        "title": entity.name,
+        "trail": trail(call, entity.namespace),
+        "call": call,
+        "table": entity.identifier,
+        "tabs": view.TABS,
+        "tab": "grants",
+    }
+
+
+def _names(req: falcon.Request, call: Call, holders: list[Holders]) -> list[str]:
+    """Return names of principals and roles that the visitor may see, for forms to offer."""
+    names = {grant.principal for each in holders for grant in each.grants}
+    if req.context.administers:
+        page = Page(None, _OFFERED)
+        names |= {each.name for each in accounts.list_(call.on_store, page)}
+        names |= {each.name for each in roles.list_(call.on_store, page)}
+    if call.principal is not None:
+        names.add(call.principal.name)
+    return sorted(names)
 
 
 def _entity(
@@ -173,6 +216,15 @@ def _marks(call: Call, entity: EntityName) -> dict[str, bool]:
         return {}
 
 
+def _may_mark(call: Call, entity: EntityName) -> bool:
+    if entity.type == "server":
+        return authorization.permits(call, "admin", SERVER)
+    if entity.is_in_namespace:
+        kind = cast("Kind", entity.type)
+        return authorization.permits(call, "grant", entity.identifier, kind)
+    return authorization.permits(call, "grant", entity.namespace)
+
+
 def _explain(call: Call, entity: EntityName, principal: str, privilege: str | None) -> Explanation:
     wanted = access_control.read_privilege(privilege)
     return access_control.explain(call.on_store, principal.strip(), wanted, entity)
@@ -185,7 +237,10 @@ def _act(call: Call, entity: EntityName, form: forms.Fields) -> str:
         name, value = form.get("mark", ""), form.get("value") == "true"
         marks.change(call.on_store, entity, {name: value})
         return f"{str(entity).capitalize()} is {'' if value else 'no longer '}{name}"
-    privileges = access_control.read_privileges([each for each in BITS if each in form])
+    chosen = [each for each in BITS if each in form]
+    if not chosen:
+        raise BadRequestError("Choose at least one privilege")
+    privileges = access_control.read_privileges(chosen)
     principal = access_control.read_principal(form.get("principal", "").strip())
     change = Change(privileges, entity, principal)
     if action == "grant":

@@ -88,7 +88,7 @@ def _show(
         marks=marks.get(call.on_store, entity).values if described else {},
         lists=[each for each in lists if each.listed.total],
         query=query,
-        dropped=req.get_param("done") == "dropped",
+        dropped=(req.get_param("done") or "").endswith("-dropped"),
         state=state,
         refresh=urlencode({**req.params, "state": state}),
     )

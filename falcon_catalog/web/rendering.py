@@ -30,8 +30,14 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """Of all that is not a static file: also of downloads and redirections, which no cache may keep."""
-_NOTICES = {"dropped": "The table was dropped.", "renamed": "The table was renamed."}
+_NOTICES = {
+    "table-dropped": "The table was dropped.",
+    "table-renamed": "The table was renamed.",
+    "view-dropped": "The view was dropped.",
+    "view-renamed": "The view was renamed.",
+}
 """What a page says of the change that led to it (``?done=``)."""
+_UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1000))
 _YEAR = 365 * 24 * 3600
 _KIB = 1024
 
@@ -106,6 +112,20 @@ def number(value: float | None, digits: int = 0) -> Markup:
     return Markup(f'<data value="{value}" data-digits="{digits}">{text}</data>')  # noqa: S704
 
 
+def counted(value: int, what: str) -> Markup:
+    """Return a number of things, such as ``1 field`` and ``2 fields``."""
+    return Markup("{} {}{}").format(number(value), what, "" if value == 1 else "s")
+
+
+def duration(milliseconds: int) -> str:
+    """Return a length of time in the largest unit that has a whole number of it."""
+    for unit, length in _UNITS:
+        count, rest = divmod(milliseconds, length)
+        if count and not rest:
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{milliseconds / 1000:g} seconds"
+
+
 def size(value: float | None) -> Markup:
     """Return a size in bytes as the page shows it."""
     if value is None:
@@ -158,6 +178,7 @@ def _environment() -> Environment:
         "number": number,
         "size": size,
         "moment": moment,
+        "duration": duration,
         "is_numeric": is_numeric,
         "shortened": shortened,
         "operation": history.operation,
@@ -171,6 +192,7 @@ def _environment() -> Environment:
         "identifier": TableIdentifier,
         "namespace_of": Namespace,
         "number": number,
+        "counted": counted,
         "size": size,
         "share": plots.share,
     }

@@ -10,7 +10,7 @@ _NUMERIC = (
     *("int", "long", "float", "double", "decimal"),
     *("tinyint", "smallint", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint"),
 )
-_SHORT = 120
+_SHORT = 60
 _FORMULA = "=+-@\t\r"
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _UNSAFE = re.compile(r"[^\w .()+=@~-]")

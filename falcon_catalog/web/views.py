@@ -41,7 +41,7 @@ class DropForm:
             return
         resp.status = falcon.HTTP_303
         target = paths.to_namespace(call.warehouse.name, identifier.namespace)
-        resp.location = f"{target}?done=dropped"
+        resp.location = f"{target}?done=view-dropped"
 
 
 class RenameForm:
@@ -61,7 +61,7 @@ class RenameForm:
             _show(req, resp, call, identifier, problem=error.message)
             return
         resp.status = falcon.HTTP_303
-        resp.location = paths.to_view(call.warehouse.name, renamed)
+        resp.location = f"{paths.to_view(call.warehouse.name, renamed)}?done=view-renamed"
 
 
 def _show(

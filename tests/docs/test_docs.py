@@ -10,6 +10,7 @@ import pytest
 
 from falcon_catalog import __version__
 from falcon_catalog.api.routes import MANAGEMENT_ROUTES
+from falcon_catalog.catalog.privileges import ALLOWS, BITS
 from falcon_catalog.catalog.storage_check.results import CHECKS as STORAGE_CHECKS
 from falcon_catalog.cli import main
 from falcon_catalog.doctor.findings import CHECKS
@@ -140,6 +141,12 @@ def test_the_samples_of_warehouses_are_valid_and_their_pages_agree(sample: Path)
         assert name in written
         if name in named:
             assert value == written[name]
+
+
+def test_pages_and_documentation_say_the_same_of_each_privilege() -> None:
+    rows = re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \|", read("docs/permissions.md"))
+    assert {name: allows for name, allows in rows if name in ALLOWS} == ALLOWS
+    assert set(ALLOWS) == set(BITS)
 
 
 def test_the_management_api_is_documented() -> None:

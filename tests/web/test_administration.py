@@ -137,12 +137,52 @@ def test_a_grant_and_why_on_the_page_of_a_table(guarded: Served, admin: Browser)
     assert "<strong>bea</strong> has the privilege select" in admin.open(why).text
     reader.open(GRANTS)
     assert (reader.page.status_code, "Granted by" in reader.page.text) == (200, False)
+    assert "<strong>protected</strong>: no" in reader.page.text
+    assert ("Set protected" in reader.page.text, "Set protected" in admin.open(GRANTS).text) == (
+        False,
+        True,
+    )
     assert "<strong>bea</strong> has the privilege select" in reader.open(why).text
     denied = act(reader, GRANTS, action="grant", principal="bea", write="on")
     assert denied.status_code == 403
     assert "needs the privilege grant" in denied.text
     act(admin, GRANTS, action="revoke", principal="bea", select="on", list="on")
     assert reader.open(GRANTS).status_code == 404
+
+
+def test_a_refused_grant_keeps_what_was_entered(guarded: Served, admin: Browser) -> None:
+    added(guarded, "eva")
+    page = act(admin, GRANTS, action="grant", principal="eva")
+    assert (page.status_code, "Choose at least one privilege" in page.text) == (400, True)
+    assert re.search(r'name="principal"[^>]* value="eva"', page.text)
+    page = act(admin, GRANTS, action="grant", principal="eve", select="on")
+    assert (page.status_code, "Principal does not exist: eve" in page.text) == (404, True)
+    assert re.search(r'name="principal"[^>]* value="eve"', page.text)
+    assert re.findall(r'name="(\w+)" checked', page.text) == ["select"]
+    page = act(admin, GRANTS, action="grant", principal="eva", select="on")
+    assert re.findall(r'name="(\w+)" checked', page.text) == []
+    act(admin, GRANTS, action="revoke", principal="eva", select="on")
+
+
+def test_forms_offer_the_names_that_their_visitor_may_see(guarded: Served, admin: Browser) -> None:
+    added(guarded, "lou")
+    path = paths.to_warehouse("default", "grants")
+    offered = re.compile(r'<option value="([^"]*)"></option>')
+    assert {"lou", "root", "everyone"} <= set(offered.findall(admin.open(path).text))
+    reader = logged_in(guarded, added(guarded, "mia"))
+    run(guarded, "grant", "list", "on", "warehouse", "default", "to", "mia")
+    assert offered.findall(reader.open(path).text) == ["mia"]
+
+
+@pytest.mark.parametrize("path", [GRANTS, paths.GRANTS])
+def test_the_access_page_has_the_tabs_of_what_it_is_about(
+    admin: Browser, served: Served, path: str
+) -> None:
+    text = admin.open(path).text
+    tabs = text.partition('<nav class="tabs"')[2].partition("</nav>")[0]
+    assert f'<a href="{path}" aria-current="page">Access</a>' in tabs
+    assert "Grants have no effect" not in text
+    assert "Grants have no effect now" in served.get(path).text  # which requires no login
 
 
 def test_grants_on_containers_are_shown_with_those_on_the_table(admin: Browser) -> None:
@@ -232,7 +272,8 @@ def test_settings_have_their_origin(admin: Browser) -> None:
     text = admin.open(paths.SETTINGS).text
     row = re.search(r"auth\.required</code></th><td><code>(\w+)</code></td>\s*<td>([^<]+)<", text)
     assert row is not None
-    assert row.groups() == ("True", "environment CATALOG_AUTH_REQUIRED")
+    assert row.groups() == ("true", "environment CATALOG_AUTH_REQUIRED")
+    assert re.search(r"<code>(True|False|None)</code>", text) is None
 
 
 def test_a_storage_check_shows_its_steps(admin: Browser) -> None:
@@ -254,7 +295,9 @@ def test_the_audit_log_is_filtered(guarded: Served, admin: Browser) -> None:
     page = wait_for_text(admin, f"{paths.ACTIVITY}?refused=on&principal=dan", "pageSettings")
     assert "denied" in page
     for query in ("since=1y", "table=x", "refused=on&namespace=a"):
-        assert admin.open(f"{paths.ACTIVITY}?{query}").status_code == 400
+        page = admin.open(f"{paths.ACTIVITY}?{query}")
+        assert (page.status_code, 'role="alert"' in page.text) == (400, True)
+        assert '<input name="namespace"' in page.text
 
 
 def wait_for_text(browser: Browser, path: str, text: str) -> str:

@@ -83,7 +83,8 @@ def test_a_view_is_shown_renamed_and_dropped(served: Served) -> None:
     assert browser.submit(view_page("warm", "rename"), name="observations").status_code == 409
     served.lake.create_namespace_if_not_exists("sales")
     moved = browser.submit(view_page("warm", "rename"), namespace="sales").url
-    assert moved.endswith(paths.to_view("default", TableIdentifier(Namespace(("sales",)), "warm")))
+    there = paths.to_view("default", TableIdentifier(Namespace(("sales",)), "warm"))
+    assert moved.endswith(f"{there}?done=view-renamed")
     back = {"namespace": "weather", "name": "hot"}
     path = paths.to_view("default", TableIdentifier(Namespace(("sales",)), "warm"), "rename")
     assert "SELECT" in browser.submit(path, **back).text
@@ -91,7 +92,9 @@ def test_a_view_is_shown_renamed_and_dropped(served: Served) -> None:
     refused = browser.post(view_page("hot", "drop"), {})
     assert refused.status_code == 400
     assert "Check the box" in refused.text
-    assert "It was dropped" in browser.post(view_page("hot", "drop"), {"confirmed": "yes"}).text
+    assert "Drop weather.hot</label>" in browser.open(view_page("hot")).text
+    dropped = browser.post(view_page("hot", "drop"), {"confirmed": "yes"}).text
+    assert (dropped.count("was dropped"), "The view was dropped." in dropped) == (1, True)
     assert served.get(view_page("hot")).status_code == 404
 
 

@@ -76,7 +76,8 @@ def test_a_table_is_dropped_when_that_is_confirmed(served: Served, browser: Brow
     assert "Check the box to confirm" in refused.text
     assert served.lake.table_exists("weather.unneeded")
     page = browser.post(path, {"confirmed": "yes"})
-    assert "The table was dropped." in page.text
+    assert (page.text.count("was dropped"), "The table was dropped." in page.text) == (1, True)
+    assert f'href="{paths.to_warehouse("default", "dropped")}">Undrop it' in page.text
     assert page.url.startswith(served.url + NAMESPACE)
     assert not served.lake.table_exists("weather.unneeded")
 

@@ -146,6 +146,11 @@ def test_snapshots_are_compared_by_ref_and_time(served: Served, partitioned: Tab
     missing = served.get(page_of("partitioned", "diff") + "?from=nothing")
     assert missing.status_code == 400
     assert "is no branch or tag" in missing.text
+    for part, query, field in (("diff", "from=nothing", "from"), ("files", "at=nothing", "at")):
+        page = served.get(page_of("partitioned", part) + f"?{query}")
+        assert page.status_code == 400
+        assert "is no branch or tag" in page.text
+        assert f'name="{field}" value="nothing"' in page.text
 
 
 def test_a_table_is_compared_with_nothing_before_its_first_snapshot(served: Served) -> None:

@@ -31,7 +31,7 @@ class DropTable:
             return
         resp.status = falcon.HTTP_303
         target = paths.to_namespace(call.warehouse.name, identifier.namespace)
-        resp.location = f"{target}?done=dropped"
+        resp.location = f"{target}?done=table-dropped"
 
 
 class RenameTable:
@@ -51,7 +51,7 @@ class RenameTable:
             show_overview(req, resp, call, identifier, problem=error.message)
             return
         resp.status = falcon.HTTP_303
-        resp.location = f"{paths.to_table(call.warehouse.name, renamed)}?done=renamed"
+        resp.location = f"{paths.to_table(call.warehouse.name, renamed)}?done=table-renamed"
 
 
 def needs_to_drop(req: falcon.Request, params: Params) -> list[Need]:

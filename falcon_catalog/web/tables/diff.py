@@ -10,11 +10,12 @@ from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.changes import FileChanges, PartitionChange
 from falcon_catalog.catalog.lru import LRU
 from falcon_catalog.catalog.queries import Rows
-from falcon_catalog.errors import CatalogError
+from falcon_catalog.errors import BadRequestError, CatalogError
 from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata import comparing, history
 from falcon_catalog.metadata.comparing import ColumnChange
 from falcon_catalog.metadata.json_fields import JSON
+from falcon_catalog.web.errors import note
 from falcon_catalog.web.site import Site
 from falcon_catalog.web.tables import view
 from falcon_catalog.web.tables.view import TableView
@@ -75,12 +76,12 @@ class DiffPage:
         table = view.open_(call, identifier)
         metadata = table.metadata
         wanted_to, wanted_from = req.get_param("to") or "", req.get_param("from") or ""
-        after = history.find(metadata, wanted_to) if wanted_to else history.current(metadata)
-        if wanted_from:
-            before: JSON | None = history.find(metadata, wanted_from)
-        else:
-            parent = None if after is None else after.get("parent-snapshot-id")
-            before = history.by_id(metadata).get(parent or 0)
+        problem = ""
+        try:
+            before, after = _ends(metadata, wanted_from, wanted_to)
+        except BadRequestError as error:
+            note(req, resp, error)
+            before, after, problem = None, None, error.message
         values: dict[str, object] = {}
         if after is not None:
             passed = changes.between(metadata, before, after)
@@ -106,6 +107,7 @@ class DiffPage:
             wanted_to=wanted_to or (str(after["snapshot-id"]) if after else ""),
             offered=history.newest_first(metadata)[:_OFFERED],
             listed=_LISTED,
+            problem=problem,
             **values,
         )
 
@@ -158,6 +160,15 @@ class DiffPage:
         except CatalogError as error:
             return ChangedRows("failed", message=error.message)
         return ChangedRows("shown", found)
+
+
+def _ends(metadata: JSON, wanted_from: str, wanted_to: str) -> tuple[JSON | None, JSON | None]:
+    """Return the snapshots to compare; raise BadRequestError if there is none of a name."""
+    after = history.find(metadata, wanted_to) if wanted_to else history.current(metadata)
+    if wanted_from:
+        return history.find(metadata, wanted_from), after
+    parent = None if after is None else after.get("parent-snapshot-id")
+    return history.by_id(metadata).get(parent or 0), after
 
 
 def _cost(found: FileChanges) -> int:

@@ -15,6 +15,7 @@ from falcon_catalog.identifiers import TableIdentifier, read_decimal
 from falcon_catalog.metadata import history
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.web import plots
+from falcon_catalog.web.errors import note
 from falcon_catalog.web.plots import Bar
 from falcon_catalog.web.tables import view
 from falcon_catalog.web.tables.advice import SMALL, target_bytes
@@ -72,14 +73,19 @@ class FilesPage:
         """Show the files of a snapshot, which ``?at=`` names."""
         table = view.open_(call, identifier)
         at = req.get_param("at") or ""
-        snapshot = history.find(table.metadata, at) if at else history.current(table.metadata)
+        snapshot = history.current(table.metadata)
         start = _start(req.get_param("start"))
         found, problem, length = None, "", 0
-        if snapshot is not None:
-            try:
+        try:
+            if at:
+                snapshot = history.find(table.metadata, at)
+            if snapshot is not None:
                 found, length = self._contents(req, table, snapshot)
-            except CatalogError as error:
-                problem = error.message
+        except BadRequestError as error:
+            note(req, resp, error)
+            problem = error.message
+        except CatalogError as error:
+            problem = error.message
         target = target_bytes(table.metadata)
         view.send(
             req,
