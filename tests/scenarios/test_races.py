@@ -25,6 +25,7 @@ from tests.scenarios.steps import (
     set_ref,
     trigger,
 )
+from tests.several import PROCESSES
 
 
 @pytest.fixture
@@ -87,8 +88,9 @@ def test_07_what_is_acknowledged_is_seen_over_a_new_connection(ns: Server, other
         for number in range(5):
             server = (ns, other)[number % 2]
             body = {"updates": [set_properties(**{f"w{writer}": str(number)})]}
-            while (answer := server.call("POST", T, body)).status_code == 409:
-                pass  # overtaken too often: a client repeats it
+            answer = server.call("POST", T, body)
+            while PROCESSES > 1 and answer.status_code == 409:
+                answer = server.call("POST", T, body)  # overtaken too often: a client repeats it
             assert answer.status_code == 200, answer.text
             location = answer.json()["metadata-location"]
             with database(ns.folder) as fresh:
