@@ -44,7 +44,7 @@ def test_a_nights_work(tables: Lake) -> None:
 def test_a_table_for_people(tables: Lake) -> None:
     done = run(tables, "--quiet", "compact", "ns.one")
     assert done.stderr == ""
-    assert re.search(r"ns\.one +compact +data files +6 +[\d.]+ KB +1 +[\d.]+ KB", done.stdout)
+    assert re.search(r"ns\.one +compact +data files +6 +[\d.]+ KiB +1 +[\d.]+ KiB", done.stdout)
 
 
 def test_json_for_machines(tables: Lake) -> None:
