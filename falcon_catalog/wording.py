@@ -59,7 +59,7 @@ def no_snapshot_then(table: str, at: datetime, first_ms: int | None) -> str:
         first_ms: the first time in its history, in milliseconds since 1970; None if it has none.
     """
     try:
-        time = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        time = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
     except OverflowError:  # in the first or the last hours of all
         time = at.isoformat()
     said = f"{table} had no snapshot at {time}"

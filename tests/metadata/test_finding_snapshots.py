@@ -60,10 +60,16 @@ def test_a_snapshot_is_found_by_ref_id_or_time(text: str, found: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1", "gone", "nothing", "", "1970-01-01", "1970-01-02T12:00Z", "9" * 30, "0001-01-01"]
+    ("text", "message"),
+    [
+        *((text, "Snapshot does not exist") for text in ("1", "gone", "nothing", "", "9" * 30)),
+        ("1970-01-01", "no snapshot at 1970-01-01T00:00:00Z; its history starts at 1970-01-02T00"),
+        ("0001-01-01", "no snapshot at 0001-01-01T00:00:00Z; its history starts at 1970-01-02T00"),
+        ("1970-01-02T12:00Z", "Snapshot 1, the one of '1970-01-02T12:00Z', has been expired"),
+    ],
 )
-def test_what_names_no_snapshot_is_an_error(text: str) -> None:
-    with pytest.raises(BadRequestError, match="Snapshot does not exist"):
+def test_what_names_no_snapshot_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(BadRequestError, match=message):
         history.find(METADATA, text)
 
 
