@@ -32,11 +32,11 @@ def unread(*words: str) -> tuple[int, str]:
     "words",
     [
         ("ls", "-r", "-l"),
-        ("ls", "-q"),
-        ("log", TABLE, "--json"),
-        ("sample", TABLE, "-q"),
+        pytest.param(("ls", "-q"), marks=pytest.mark.slow),
+        pytest.param(("log", TABLE, "--json"), marks=pytest.mark.slow),
+        pytest.param(("sample", TABLE, "-q"), marks=pytest.mark.slow),
         ("sql", "FROM range(200000)"),
-        ("sql", "FROM range(200000)", "--format", "csv"),
+        pytest.param(("sql", "FROM range(200000)", "--format", "csv"), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )

@@ -36,7 +36,7 @@ from tests.parse.test_recordings import of_type
 from tests.parse.test_records import NOON, anything, nearly, observation, quantity
 
 FETCHED = "2024-02-20T13:00:00.000001+00:00"
-WELL = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+WELL = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def answers(*features: list[Any]) -> list[dict[str, Any]]:

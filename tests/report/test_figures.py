@@ -19,6 +19,7 @@ from tests.report.conftest import Made
 from tests.report.story import DAY
 from tests.tasks.conftest import CatalogServer
 
+pytestmark = pytest.mark.slow  # the report is of five weeks, which the pipeline loads first
 NEW_YORK = ZoneInfo("America/New_York")
 
 

@@ -95,6 +95,7 @@ def test_one_snapshot_is_told_without_a_chart(past: Past, lake: Lake) -> None:
     assert not figures
 
 
+@pytest.mark.slow
 def test_the_change_is_found_among_many_snapshots_of_other_days(past: Past, lake: Lake) -> None:
     past.load(2, (5, 20.0))
     for hour in range(24):
