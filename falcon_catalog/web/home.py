@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import falcon
 
 from falcon_catalog.catalog import authorization, browsing
-from falcon_catalog.catalog.browsing import Numbers
+from falcon_catalog.catalog.browsing import Counter, Numbers
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.sizes import Sizes
 from falcon_catalog.catalog.watching import free_bytes
@@ -38,6 +38,7 @@ class HomeResource:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._counter = Counter()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show the server's health and the warehouses that the visitor can see."""
@@ -55,7 +56,7 @@ class HomeResource:
         if req.get_param("state") == state:
             resp.status = falcon.HTTP_204
             return
-        cards = [_card(call) for call in calls]
+        cards = [self._card(call) for call in calls]
         name = req.get_param("warehouse") or (cards[0].name if cards else "")
         chosen = next((call for call in calls if call.warehouse.name == name), None)
         send_page(
@@ -70,6 +71,16 @@ class HomeResource:
             chosen=name,
             engines=[] if chosen is None else self._engines(req, chosen),
             empty=all(each.numbers and not each.numbers.tables for each in cards),
+        )
+
+    def _card(self, call: Call) -> _Card:
+        described = authorization.permits(call, "describe", None)
+        listed = authorization.permits(call, "list", None)
+        return _Card(
+            call.warehouse.name,
+            call.warehouse.location if described else None,
+            self._counter.numbers(call) if listed else None,
+            free_bytes(call.warehouse.location) if described else None,
         )
 
     def _problems(self) -> list[str]:
@@ -102,14 +113,3 @@ class SizePage:
         send_page(
             req, resp, "size.html", title=f"Size of {call.warehouse.name}", call=call, size=size
         )
-
-
-def _card(call: Call) -> _Card:
-    described = authorization.permits(call, "describe", None)
-    listed = authorization.permits(call, "list", None)
-    return _Card(
-        call.warehouse.name,
-        call.warehouse.location if described else None,
-        browsing.numbers(call) if listed else None,
-        free_bytes(call.warehouse.location) if described else None,
-    )
