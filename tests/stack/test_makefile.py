@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-import jobs
+from jobs import registered
 from jobs.lake import rest
 
 REPOSITORY = Path(__file__).parents[2]
@@ -105,13 +105,13 @@ def test_the_tasks_it_runs_exist_and_take_the_flags() -> None:
     ran = re.findall(r"\$\(STACK\) run (\w+) \$\(call with,([A-Z ]+)\)", MAKEFILE)
     assert len(ran) == 3
     for task, flags in ran:
-        assert task in jobs.__all__
-        known = {name for name, _ in getattr(jobs, task).get_params()}
+        assert task in registered.__all__
+        known = {name for name, _ in getattr(registered, task).get_params()}
         assert {flag.lower() for flag in flags.split()} <= known
     steps = re.findall(r"\$\(STACK\) run (\w+) \$\(step\)", MAKEFILE)
     assert len(steps) == 4
     for task in steps:
-        known = {name for name, _ in getattr(jobs, task).get_params()}
+        known = {name for name, _ in getattr(registered, task).get_params()}
         assert {"period", "stations", "states"} <= known
 
 

@@ -11,8 +11,9 @@ import luigi
 from luigi.scheduler import Scheduler
 from luigi.worker import Worker
 
-from jobs import WeatherIngestion, config
+from jobs import config
 from jobs.lake import rest
+from jobs.registered import WeatherIngestion
 
 HOUR = dt.datetime(2013, 7, 2, 14)  # noqa: DTZ001 - Luigi's hours carry no zone
 STATIONS = ("KEWR", "KJFK", "KLGA")

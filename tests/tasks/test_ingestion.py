@@ -15,7 +15,10 @@ import pyarrow as pa
 import pytest
 from luigi.tools.range import RangeDaily, RangeHourly
 
-from jobs import (
+from jobs import config
+from jobs.nws_simulator import __main__ as simulator
+from jobs.nws_simulator import airports, make_app, network, running
+from jobs.registered import (
     DbtTransformations,
     LoadDays,
     Maintenance,
@@ -24,10 +27,7 @@ from jobs import (
     Transform,
     WeatherIngestion,
     WeatherPipeline,
-    config,
 )
-from jobs.nws_simulator import __main__ as simulator
-from jobs.nws_simulator import airports, make_app, network, running
 from jobs.targets import write, write_json
 from jobs.tasks import load, periods
 from jobs.tasks.health import IN_A_ROW

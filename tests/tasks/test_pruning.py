@@ -10,7 +10,7 @@ from typing import Any
 import luigi
 import pytest
 
-from jobs import WeatherIngestion
+from jobs.registered import WeatherIngestion
 from jobs.targets import kept, pack, read_json, write_json
 from jobs.tasks.maintenance import Maintenance
 from jobs.tasks.pruning import Pruned, prune

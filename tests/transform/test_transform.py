@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs import DbtTransformations
+from jobs.registered import DbtTransformations
 
 HOUR = "2013-07-02T14"
 
