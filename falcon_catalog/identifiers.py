@@ -9,6 +9,7 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 
+from falcon_catalog.decimals import read_decimal
 from falcon_catalog.errors import BadRequestError, show
 
 SEPARATOR = "\x1f"
@@ -160,17 +161,6 @@ def read_page_token(of: str, token: str) -> str:
     if decoded[1 : 1 + _DIGEST_BYTES] != _digest(of):
         raise BadRequestError(f"Invalid pageToken {show(token)}: it belongs to another list")
     return last
-
-
-def read_decimal(text: str, *, most: int) -> int | None:
-    """Return the whole number that decimal digits spell, or ``most`` if it is larger.
-
-    Any number of digits is accepted, which int() does not; None for other text.
-    """
-    if not (text.isascii() and text.isdigit()):
-        return None
-    digits = text.lstrip("0")
-    return most if len(digits) > len(str(most)) else min(int(digits or "0"), most)
 
 
 def _digest(of: str) -> bytes:

@@ -7,7 +7,9 @@ and some leave out whole families of counts.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_LONG_MAX, _LONG_DIGITS = 2**63 - 1, 19
+from falcon_catalog.decimals import read_decimal
+
+_LONG_MAX = 2**63 - 1
 _DELETION_VECTORS = 3
 """The format version that has them."""
 
@@ -63,7 +65,4 @@ def change(summary: Mapping[str, object], key: str, total: str) -> int | None:
 def number(summary: Mapping[str, object], key: str) -> int | None:
     """Return a number of a summary, at most that of a long; None if it has none that is valid."""
     value = summary.get(key)
-    if not isinstance(value, str) or not value.isascii() or not value.isdecimal():
-        return None
-    digits = value.lstrip("0") or "0"
-    return min(int(digits), _LONG_MAX) if len(digits) <= _LONG_DIGITS else _LONG_MAX
+    return read_decimal(value, most=_LONG_MAX) if isinstance(value, str) else None

@@ -18,8 +18,8 @@ from falcon_catalog.catalog import access_control, marks
 from falcon_catalog.catalog.access_control import Change
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.entities import EntityName
+from falcon_catalog.decimals import read_decimal
 from falcon_catalog.errors import BadRequestError
-from falcon_catalog.identifiers import read_decimal
 
 
 class GrantsResource:

@@ -6,8 +6,9 @@ from falcon_catalog.api.requests import read_flag, read_namespace, read_object, 
 from falcon_catalog.api.responses import send
 from falcon_catalog.catalog import event_log
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.decimals import read_decimal
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.identifiers import Namespace, read_decimal, write_page_token
+from falcon_catalog.identifiers import Namespace, write_page_token
 
 _LATEST = 2**63 - 1
 

@@ -12,13 +12,13 @@ from falcon.routing import BaseConverter
 from falcon_catalog.api.limits import check_body, check_depth, check_text
 from falcon_catalog.catalog import metadata_files
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.decimals import read_decimal
 from falcon_catalog.errors import BadRequestError, UnsupportedEncodingError, show
 from falcon_catalog.identifiers import (
     SEPARATOR,
     UNLIMITED,
     Namespace,
     Page,
-    read_decimal,
     read_page_token,
 )
 

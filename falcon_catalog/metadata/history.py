@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from falcon_catalog import summaries
+from falcon_catalog.decimals import read_decimal
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.identifiers import read_decimal
 from falcon_catalog.metadata.json_fields import JSON, LONG_MAX
 from falcon_catalog.metadata.refs import MAIN
 from falcon_catalog.wording import no_snapshot_then

@@ -9,8 +9,9 @@ from falcon_catalog.api.operations import audit_needs
 from falcon_catalog.catalog import authorization, event_log
 from falcon_catalog.catalog.authorization import SERVER, Need
 from falcon_catalog.catalog.call import Call
+from falcon_catalog.decimals import read_decimal
 from falcon_catalog.errors import BadRequestError, show
-from falcon_catalog.identifiers import Namespace, read_decimal
+from falcon_catalog.identifiers import Namespace
 from falcon_catalog.web import paths
 from falcon_catalog.web.errors import note
 from falcon_catalog.web.rendering import send_page

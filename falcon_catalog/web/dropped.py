@@ -7,8 +7,9 @@ from falcon_catalog.catalog import dropped as drops
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.privileges import Privilege
 from falcon_catalog.catalog.purge import purge_now
+from falcon_catalog.decimals import read_decimal
 from falcon_catalog.errors import BadRequestError, CatalogError, show
-from falcon_catalog.identifiers import Page, TableIdentifier, check_name, read_decimal
+from falcon_catalog.identifiers import Page, TableIdentifier, check_name
 from falcon_catalog.web import forms, paths
 from falcon_catalog.web.errors import note
 from falcon_catalog.web.namespaces import trail

@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from falcon_catalog.decimals import read_decimal
 from falcon_catalog.errors import BadRequestError
 from falcon_catalog.identifiers import (
     Namespace,
     TableIdentifier,
     check_name,
-    read_decimal,
     read_page_token,
     write_page_token,
 )

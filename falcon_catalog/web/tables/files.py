@@ -10,8 +10,9 @@ from falcon_catalog.catalog import contents
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.contents import Contents, LiveFile
 from falcon_catalog.catalog.lru import LRU
+from falcon_catalog.decimals import read_decimal
 from falcon_catalog.errors import BadRequestError, CatalogError, show
-from falcon_catalog.identifiers import TableIdentifier, read_decimal
+from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata import history
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.web import plots

@@ -7,8 +7,9 @@ import falcon
 from falcon_catalog.catalog import queries
 from falcon_catalog.catalog.call import Call
 from falcon_catalog.catalog.queries import PREVIEW_LIMITS, Preview, Rows
+from falcon_catalog.decimals import read_decimal
 from falcon_catalog.errors import BadRequestError, CatalogError
-from falcon_catalog.identifiers import TableIdentifier, read_decimal
+from falcon_catalog.identifiers import TableIdentifier
 from falcon_catalog.metadata import history
 from falcon_catalog.metadata.json_fields import JSON
 from falcon_catalog.web.results import send_csv
