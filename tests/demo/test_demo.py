@@ -131,12 +131,12 @@ def test_it_serves_and_the_three_commands_work(shown: str, state: Path) -> None:
 
     report = REPOSITORY / re.findall(r"(?m)^Report +(\S+report\.html)$", shown)[0]
     assert f'href="{uri}/ui/' in report.read_text()
-    told = run(f"{served} --listen 127.0.0.1:0")
+    output = run(f"{served} --listen 127.0.0.1:0")
     try:
         (port,) = re.findall(
-            r"The catalog keeps running at http://127\.0\.0\.1:(\d+); .* To stop it: ", told
+            r"The catalog keeps running at http://127\.0\.0\.1:(\d+); .* To stop it: ", output
         )
-        stop = told.splitlines()[-1].partition("To stop it: ")[2]
+        stop = output.splitlines()[-1].partition("To stop it: ")[2]
         now = f"http://127.0.0.1:{port}"
         stations = run(sql.replace(uri, now))
         assert all(station in stations for station in ("KEWR", "KJFK", "KLGA"))

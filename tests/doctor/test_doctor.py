@@ -645,8 +645,8 @@ class TestTheRows:
         ]
         assert sorted(operator.found()) == found
         assert operator.repaired("release=2") == ["/lake/old/ is no longer reserved"]
-        _, _, told = operator.run("doctor", "--repair", "release=2")
-        assert "there is no reservation 2" in told
+        _, _, message = operator.run("doctor", "--repair", "release=2")
+        assert "there is no reservation 2" in message
         assert "1 expired rows of reservations deleted" in operator.repaired("expired")
         assert operator.found() == []
         assert operator.sql("SELECT location_key FROM reservations") == [("/lake/young/",)]
